@@ -1,0 +1,120 @@
+# Gregor. `make help` lists the targets.
+#
+# Every C file below client/, broker/, sim/ and reports/ belongs to a folder, every folder to a
+# layer, every layer to an archive; programs and tests link archives. Variants (asan, tsan, ...)
+# are the same build in another directory: build/<variant>/.
+
+VARIANT ?= release
+CC      ?= gcc
+B       := build/$(VARIANT)
+Q       := @
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+        -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wpointer-arith -Wcast-align -Wcast-qual \
+        -Wwrite-strings -Wimplicit-fallthrough -Wnull-dereference -Wdouble-promotion \
+        -Wfloat-equal -Wdate-time -Werror
+ifneq (,$(findstring clang,$(CC)))
+WARN += -Wcomma -Wassign-enum -Wconditional-uninitialized -Wunreachable-code \
+        -Wcovered-switch-default -Wextra-semi-stmt -Wmissing-variable-declarations
+else
+WARN += -Wold-style-definition -Wduplicated-cond -Wduplicated-branches -Wlogical-op \
+        -Wjump-misses-init -Walloca -Wtrampolines -Wbidi-chars -Wredundant-decls -Wnested-externs
+endif
+
+# -ffp-contract=off and no -march: one result on every machine (simulation.md 2.2).
+BASEFLAGS := -std=c17 -g -fno-common -ffp-contract=off -MMD -MP -I. -I$(B)/gen
+OPT_release := -O2
+OPT_debug   := -O0
+OPT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer
+OPT_cover   := -O0 --coverage -DNDEBUG_COVERAGE
+OPT_clang   := -O2
+OPT_clang0  := -O0
+OPT         := $(OPT_$(VARIANT))
+CFLAGS      ?=
+ALLFLAGS    := $(BASEFLAGS) $(OPT) $(WARN) $(CFLAGS)
+LDFLAGS     ?=
+ALLLD       := $(OPT) $(LDFLAGS)
+
+CODECS := -lz -llz4 -lzstd -lsnappy
+YAML   := -lfyaml
+
+# ---- layers -------------------------------------------------------------------------------
+GENLIST   := $(wildcard client/wire/schema/*.txt client/wire/schema/*/*.txt)
+SRC_base  := $(wildcard client/base/*.c)
+SRC_world := $(wildcard client/world/*.c)
+SRC_wire  := $(wildcard client/wire/*.c)
+SRC_posix := $(wildcard client/posix/*.c)
+SRC_client:= $(wildcard client/*.c)
+SRC_cli   := $(wildcard client/cli/*.c)
+SRC_broker:= $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
+SRC_sim   := $(filter-out sim/main.c,$(wildcard sim/*.c sim/*/*.c))
+SRC_reports := $(wildcard reports/*.c)
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+OBJ_core    := $(call obj,$(SRC_base) $(SRC_world) $(SRC_wire))
+OBJ_posix   := $(call obj,$(SRC_posix))
+OBJ_client  := $(call obj,$(SRC_client))
+OBJ_cli     := $(call obj,$(SRC_cli))
+OBJ_broker  := $(call obj,$(SRC_broker))
+OBJ_sim     := $(call obj,$(SRC_sim))
+OBJ_reports := $(call obj,$(SRC_reports))
+
+.PHONY: all
+all: programs
+
+-include client/wire/wire.mk
+
+$(B)/obj/%.o: %.c | $(GEN_READY)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLFLAGS) -c $< -o $@
+
+# System calls exist in client/posix, the programs' main files, the simulator's runner and tests.
+$(B)/obj/client/posix/%.o $(B)/obj/client/cli/%.o $(B)/obj/sim/%.o $(B)/obj/reports/%.o \
+$(B)/obj/broker/main.o $(B)/obj/tests/%.o: ALLFLAGS += -D_GNU_SOURCE
+
+$(B)/lib%.a:
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(B)/libcore.a: $(OBJ_core) $(OBJ_gen)
+$(B)/libposix.a: $(OBJ_posix)
+$(B)/libclient.a: $(OBJ_client)
+$(B)/libbroker.a: $(OBJ_broker)
+$(B)/libsim.a: $(OBJ_sim)
+$(B)/libreports.a: $(OBJ_reports)
+
+LIBS_BROKER := $(B)/libbroker.a $(B)/libclient.a $(B)/libcore.a
+LIBS_ALL    := $(B)/libsim.a $(B)/libreports.a $(LIBS_BROKER) $(B)/libposix.a $(B)/libcore.a
+LINK_ALL     = -Wl,--start-group $(LIBS_ALL) -Wl,--end-group $(CODECS) $(YAML) -lpthread
+
+$(B)/gregor-broker: $(B)/obj/broker/main.o $(LIBS_BROKER) $(B)/libposix.a
+	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(LIBS_BROKER) $(B)/libposix.a -Wl,--end-group $(CODECS) -lpthread
+$(B)/gregor-sim: $(B)/obj/sim/main.o $(LIBS_ALL)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
+$(B)/gregor: $(OBJ_cli) $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a
+	$(Q)$(CC) $(ALLLD) -o $@ $(OBJ_cli) -Wl,--start-group $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a -Wl,--end-group $(CODECS) -lpthread
+
+PROGRAMS := $(if $(wildcard broker/main.c),gregor-broker) $(if $(wildcard sim/main.c),gregor-sim) \
+            $(if $(wildcard client/cli/main.c),gregor)
+.PHONY: programs
+programs: $(addprefix $(B)/,$(PROGRAMS))
+ifeq ($(VARIANT),release)
+	@mkdir -p build; for p in $(PROGRAMS); do ln -sf release/$$p build/$$p; done
+endif
+
+# ---- tests --------------------------------------------------------------------------------
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c tests/unit/*/*_test.c tests/unit/*/*/*_test.c))
+SUPPORT := $(call obj,$(wildcard tests/support/*.c))
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $(SUPPORT) $(LIBS_ALL)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(SUPPORT) $(LINK_ALL) -lcmocka
+.PHONY: unit
+unit: $(UNIT)
+	$(Q)sh tests/run_unit.sh $(UNIT)
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+.SECONDARY:
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
