@@ -14,7 +14,7 @@
 #include "client/base/mem.h"
 #include "client/base/region.h"
 
-/* The statement runs into an ASSERT of the core. A local that is written in the same test after such
+/* Statement runs into an ASSERT of the core. A local that is written in the same test after such
  * a line may need to move to another function: the assertion comes back by longjmp(). */
 #define EXPECT_BUG(statement)            \
     do {                                 \

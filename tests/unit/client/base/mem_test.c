@@ -1,5 +1,5 @@
 /* Proves: mem's blocks are aligned, never overlap, keep their bytes, and all come back; refusal,
- * the failpoint and wrong frees behave as the header says; a huge region costs only what is used. */
+ * the failpoint, wrong frees behave as the header says; a huge region costs only what is used. */
 #include "tests/support/support.h"
 
 #include "client/base/assert.h"
