@@ -48,6 +48,7 @@ void op_start(struct op_loop *loop, struct op *op, const struct op_kind *kind, u
     *op = (struct op){.kind = kind,
                       .loop = loop,
                       .step = step,
+                      .sequence = loop->sequence++,
                       .deadline_ns = OP_NO_DEADLINE,
                       .live = true};
     list_init(&op->link);

@@ -69,6 +69,7 @@ struct op {
     const struct op_kind *kind;
     struct op_loop *loop;
     uint32_t step;
+    uint64_t sequence; /* number of this op in its loop: its name in traces */
     int64_t deadline_ns; /* OP_NO_DEADLINE: none */
     /* private */
     bool live;
