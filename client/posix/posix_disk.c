@@ -60,7 +60,8 @@ static uint8_t disk_device(struct posix_disk *disk, dev_t id)
 {
     uint32_t i = 0;
 
-    while (i < disk->devices_count && disk->devices[i].id != id) i++;
+    while (i < disk->devices_count && disk->devices[i].id != id)
+        i++;
     if (i == disk->devices_count) {
         if (i == POSIX_DEVICES_MAX) return POSIX_DEVICES_MAX - 1;
         disk->devices[i] = (struct posix_device){.id = id};
@@ -112,7 +113,10 @@ static void disk_run(void *owner, struct world_req *world_req)
         if (err == ERR_NONE) req->req.token = device;
         break;
     }
-    case DISK_CLOSE: close(fd); break;
+    case DISK_CLOSE:
+        close(fd);
+        disk_file(disk, req->file)->fd = -1;
+        break;
     case DISK_WRITE: {
         int64_t before = posix_clock_mono_ns();
 
@@ -141,9 +145,7 @@ static void disk_run(void *owner, struct world_req *world_req)
     case DISK_RMDIR:
     case DISK_LIST:
     case DISK_SYNC_DIR:
-    case DISK_FREE_SPACE:
-        err = posix_file_other(disk->calls, disk->directory_fd, fd, req);
-        break;
+    case DISK_FREE_SPACE: err = posix_file_other(disk->calls, disk->directory_fd, fd, req); break;
     }
     req->req.result = err;
 }
@@ -304,7 +306,7 @@ enum err posix_disk_init(struct posix_disk *disk, const struct posix_calls *call
         free(disk->files);
         return err;
     }
-    err = posix_pool_init(&disk->pool, inbox, workers, disk, disk_run);
+    err = posix_pool_init(&disk->pool, inbox, &inbox->disk, workers, disk, disk_run);
     if (err != ERR_NONE) {
         close(disk->directory_fd);
         free(disk->files);

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 /* A call that returns -1 and may be interrupted, again until it was not. */
-#define UNINTERRUPTED(result, call)                                                                \
-    do {                                                                                           \
-        (result) = (call);                                                                         \
+#define UNINTERRUPTED(result, call) \
+    do {                            \
+        (result) = (call);          \
     } while ((result) < 0 && errno == EINTR)
 
 static enum err file_lock(int fd)
@@ -32,8 +32,9 @@ enum err posix_file_open(const struct posix_calls *calls, int dir, struct disk_r
     enum err err = ERR_NONE;
     int opened;
 
-    if ((req->flags & DISK_CREATE) != 0) flags |= O_CREAT;
-    if ((req->flags & DISK_EXCLUSIVE) != 0) flags |= O_EXCL;
+    if ((req->flags & DISK_CREATE) != 0) {
+        flags |= O_CREAT | ((req->flags & DISK_EXCLUSIVE) != 0 ? O_EXCL : 0);
+    }
     UNINTERRUPTED(opened, calls->open(dir, req->path, flags, 0644));
     if (opened < 0) return posix_calls_err(errno);
     if (fstat(opened, &about) != 0) {
@@ -109,8 +110,9 @@ enum err posix_file_read(const struct posix_calls *calls, int fd, struct disk_re
          * (storage.md H5), so what follows comes from the device. Whole pages only. */
         off_t first = (off_t)(req->offset & ~UINT64_C(4095));
 
-        (void)posix_fadvise(fd, first, (off_t)((req->offset + req->length + 4095) & ~UINT64_C(4095)) -
-                                           first, POSIX_FADV_DONTNEED);
+        (void)posix_fadvise(fd, first,
+                            (off_t)((req->offset + req->length + 4095) & ~UINT64_C(4095)) - first,
+                            POSIX_FADV_DONTNEED);
     }
     while (req->done < req->length) {
         struct iovec into = {req->into + req->done, (size_t)(req->length - req->done)};
@@ -134,13 +136,14 @@ enum err posix_file_sync(const struct posix_calls *calls, int fd)
     return result == 0 ? ERR_NONE : posix_calls_err(errno);
 }
 
-static enum err file_preallocate(const struct posix_calls *calls, int fd, const struct disk_req *req)
+static enum err file_preallocate(const struct posix_calls *calls, int fd,
+                                 const struct disk_req *req)
 {
     int result;
 
     if (req->length == 0) return ERR_NONE;
-    UNINTERRUPTED(result, calls->fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)req->offset,
-                                           (off_t)req->length));
+    UNINTERRUPTED(
+        result, calls->fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)req->offset, (off_t)req->length));
     /* A reservation is a help, not a promise: file systems without it do without. */
     if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) return ERR_NONE;
     return result == 0 ? ERR_NONE : posix_calls_err(errno);

@@ -11,7 +11,8 @@ enum err posix_inbox_init(struct posix_inbox *inbox)
     inbox->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (inbox->wake_fd < 0) return ERR_TOO_MANY;
     pthread_mutex_init(&inbox->mutex, NULL);
-    list_init(&inbox->done);
+    list_init(&inbox->plain);
+    list_init(&inbox->disk);
     atomic_init(&inbox->count, 0);
     atomic_init(&inbox->sleeping, false);
     return ERR_NONE;
@@ -23,12 +24,12 @@ void posix_inbox_deinit(struct posix_inbox *inbox)
     pthread_mutex_destroy(&inbox->mutex);
 }
 
-static void inbox_put(struct posix_inbox *inbox, struct world_req *req)
+static void inbox_put(struct posix_inbox *inbox, struct list *done, struct world_req *req)
 {
     uint64_t one = 1;
 
     pthread_mutex_lock(&inbox->mutex);
-    list_push(&inbox->done, &req->link);
+    list_push(done, &req->link);
     atomic_fetch_add(&inbox->count, 1);
     pthread_mutex_unlock(&inbox->mutex);
     /* Sequentially consistent with posix_inbox_sleep(): either it sees the count, or we see that it
@@ -40,11 +41,12 @@ static void inbox_put(struct posix_inbox *inbox, struct world_req *req)
     }
 }
 
-void posix_inbox_drain(struct posix_inbox *inbox, struct list *to)
+void posix_inbox_drain(struct posix_inbox *inbox, struct list *plain, struct list *disk)
 {
     if (atomic_load(&inbox->count) == 0) return;
     pthread_mutex_lock(&inbox->mutex);
-    list_splice(to, &inbox->done);
+    list_splice(plain, &inbox->plain);
+    list_splice(disk, &inbox->disk);
     atomic_store(&inbox->count, 0);
     pthread_mutex_unlock(&inbox->mutex);
 }
@@ -81,22 +83,23 @@ static void *pool_thread(void *argument)
         pthread_mutex_unlock(&pool->mutex);
         req = LIST_ENTRY(link, struct world_req, link);
         pool->run(pool->owner, req);
-        inbox_put(pool->inbox, req);
+        inbox_put(pool->inbox, pool->done, req);
         pthread_mutex_lock(&pool->mutex);
     }
     pthread_mutex_unlock(&pool->mutex);
     return NULL;
 }
 
-enum err posix_pool_init(struct posix_pool *pool, struct posix_inbox *inbox, uint32_t threads,
-                         void *owner, void (*run)(void *owner, struct world_req *req))
+enum err posix_pool_init(struct posix_pool *pool, struct posix_inbox *inbox, struct list *done,
+                         uint32_t threads, void *owner,
+                         void (*run)(void *owner, struct world_req *req))
 {
     sigset_t all;
     sigset_t before;
     int error = 0;
 
     ASSERT(threads >= 1 && threads <= POSIX_WORKERS_MAX);
-    *pool = (struct posix_pool){.inbox = inbox, .owner = owner, .run = run};
+    *pool = (struct posix_pool){.inbox = inbox, .done = done, .owner = owner, .run = run};
     list_init(&pool->queue);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wanted, NULL);
@@ -119,7 +122,8 @@ void posix_pool_deinit(struct posix_pool *pool)
     pool->quit = true;
     pthread_cond_broadcast(&pool->wanted);
     pthread_mutex_unlock(&pool->mutex);
-    for (uint32_t i = 0; i < pool->threads_count; i++) pthread_join(pool->threads[i], NULL);
+    for (uint32_t i = 0; i < pool->threads_count; i++)
+        pthread_join(pool->threads[i], NULL);
     pthread_cond_destroy(&pool->wanted);
     pthread_mutex_destroy(&pool->mutex);
 }

@@ -18,16 +18,17 @@ struct world_req;
 /* Requests done by workers, on their way to the loop. */
 struct posix_inbox {
     pthread_mutex_t mutex;
-    struct list done;  /* guarded by mutex */
-    atomic_uint count; /* of done; read without the mutex as a hint */
+    struct list plain; /* guarded by mutex, as `disk`: have their result and need no more */
+    struct list disk;  /* change the table of files when they come back */
+    atomic_uint count; /* of both; read without the mutex as a hint */
     atomic_bool sleeping;
     int wake_fd; /* eventfd */
 };
 
 MUST_USE enum err posix_inbox_init(struct posix_inbox *inbox);
 void posix_inbox_deinit(struct posix_inbox *inbox);
-/* Moves all that is done to the tail of `to`. */
-void posix_inbox_drain(struct posix_inbox *inbox, struct list *to);
+/* Moves all that is done to the tails of the two. */
+void posix_inbox_drain(struct posix_inbox *inbox, struct list *plain, struct list *disk);
 /* Around a sleep. False: something is done already, do not sleep. */
 bool posix_inbox_sleep(struct posix_inbox *inbox);
 void posix_inbox_awake(struct posix_inbox *inbox);
@@ -43,12 +44,13 @@ struct posix_pool {
     uint32_t threads_count;
     pthread_t threads[POSIX_WORKERS_MAX];
     struct posix_inbox *inbox;
+    struct list *done; /* of the inbox */
     void *owner;
     void (*run)(void *owner, struct world_req *req); /* on a worker */
 };
 
 MUST_USE enum err posix_pool_init(struct posix_pool *pool, struct posix_inbox *inbox,
-                                  uint32_t threads, void *owner,
+                                  struct list *done, uint32_t threads, void *owner,
                                   void (*run)(void *owner, struct world_req *req));
 /* Waits for what runs; forgets what is queued. */
 void posix_pool_deinit(struct posix_pool *pool);
