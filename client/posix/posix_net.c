@@ -340,6 +340,8 @@ void posix_net_accept(struct posix_net *net, struct net_accept *accept)
 
 /* ---- receiving ---- */
 
+enum { NET_MORE_LIKELY = 16384 };
+
 static void net_recv_done(struct posix_net *net, struct posix_conn *c, enum err err)
 {
     struct net_recv *recv = c->recv;
@@ -403,7 +405,8 @@ static void net_recv_try(struct posix_net *net, struct posix_conn *c)
             net_recv_done(net, c, c->error != ERR_NONE ? c->error : err);
             return;
         }
-        c->readable = (size_t)got == room || c->dead;
+        /* A large read that was filled: more is likely there. A small one is mostly a whole frame. */
+        c->readable = ((size_t)got == room && room >= NET_MORE_LIKELY) || c->dead;
         if (recv->into == NULL) break;
         recv->done += (uint32_t)got;
         taken += (uint32_t)got;

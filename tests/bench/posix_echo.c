@@ -179,9 +179,10 @@ int main(int argc, char **argv)
     getrusage(RUSAGE_SELF, &used);
     cpu_us = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
              (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
-    printf("%u connections x %u B: %.0f requests/s, %.2f us CPU each\n", (unsigned)connections,
-           (unsigned)size, (double)answered / (double)seconds,
-           answered > 0 ? cpu_us / (double)answered : 0.0);
+    printf("%u connections x %u B: %.0f requests/s, %.2f us CPU each, %.2f sleeps each\n",
+           (unsigned)connections, (unsigned)size, (double)answered / (double)seconds,
+           answered > 0 ? cpu_us / (double)answered : 0.0,
+           answered > 0 ? (double)world->sleeps / (double)answered : 0.0);
     posix_world_destroy(world);
     free(ends);
     return 0;

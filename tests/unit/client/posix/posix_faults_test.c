@@ -449,13 +449,17 @@ static void idle_world_stops_polling(void **state)
     (void)state;
     world->poll_us = 20;
     world->fruitless = 0;
-    for (int i = 0; i < 2 * POSIX_FRUITLESS_MAX; i++)
+    for (int i = 0; i < POSIX_FRUITLESS_MAX; i++)
         (void)posix_world_turn(world, NS_PER_MS / 10);
     assert_int_equal(world->fruitless, POSIX_FRUITLESS_MAX);
+    assert_int_equal(world->pause, POSIX_PAUSE_MIN);
     before = world->sleeps;
+    for (int i = 0; i < POSIX_PAUSE_MIN; i++)
+        (void)posix_world_turn(world, NS_PER_MS / 10);
+    assert_int_equal(world->sleeps, before + POSIX_PAUSE_MIN);
+    assert_int_equal(world->pause, 0); /* the next wait tries one poll, and pauses longer */
     (void)posix_world_turn(world, NS_PER_MS / 10);
-    assert_int_equal(world->sleeps, before + 1);
-    assert_int_equal(world->fruitless, POSIX_FRUITLESS_MAX);
+    assert_int_equal(world->pause, 2 * POSIX_PAUSE_MIN);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_setup, test_teardown)
