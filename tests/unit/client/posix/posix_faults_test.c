@@ -133,7 +133,9 @@ static int test_setup(void **state)
     calls.sendmsg = fault_sendmsg;
     calls.recv = fault_recv;
     calls.accept = fault_accept;
-    strcpy(directory, "/tmp/posix_faults.XXXXXX");
+    strcpy(directory, "/tmp/posix_faults.XX"
+                      "XX"
+                      "XX");
     if (mkdtemp(directory) == NULL) return -1;
     options.calls = &calls;
     options.directory = directory;
