@@ -5,7 +5,9 @@
 # are the same build in another directory: build/<variant>/.
 
 VARIANT ?= release
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 B       := build/$(VARIANT)
 Q       := @
 
