@@ -8,8 +8,8 @@
  *
  * Waiting: `poll_us` of zero-timeout waits before a sleep, because a wake-up costs more than that;
  * after POSIX_FRUITLESS_MAX polls in a row that found nothing it gives that up and sleeps at once,
- * so that an idle node uses no CPU (performance.md 4.1), nor one whose peer waits for the same CPU. It
- * then tries one poll after 16, 32, ... 1,024 sleeps. On a machine with one CPU it never polls. */
+ * so that an idle node uses no CPU (performance.md 4.1), nor one whose peer waits for the same CPU.
+ * It then tries one poll after 16, 32, ... 1,024 sleeps. With one CPU it never polls. */
 #ifndef CLIENT_POSIX_POSIX_WORLD_H
 #define CLIENT_POSIX_POSIX_WORLD_H
 

@@ -17,11 +17,11 @@
  *    submits from inside completions and turn_end().
  *  - run() lets all worlds of the set take turns until done(context) holds, which it asks before
  *    the first turn and after each; or until `limit_ns` of the worlds' time have passed. It says
- *    whether done held. When nothing is left that could ever happen it may return false at once, but the
- *    clock then stands at the limit.
+ *    whether done held. When nothing is left that could ever happen it may return false at once,
+ *    but the clock then stands at the limit.
  *  - crash(): the process is killed. The region is reset, what was in flight is forgotten, peers
- *    see their connections gone or ended; files are as the completed writes left them (in-flight ones: any
- *    part). world() then gives the world of the next incarnation (perhaps the same pointer), which
+ *    see their connections gone or ended; files are as the completed writes left them
+ *    (in-flight ones: any part). world() then gives the world of the next incarnation (perhaps the same pointer), which
  *    runs at once.
  *  - power_loss(): crash(), and everything that may be lost of this node's disk (W8) is lost: every
  *    byte, length and name not synced, with nothing torn or rotten.
