@@ -21,8 +21,8 @@
  *    but the clock then stands at the limit.
  *  - crash(): the process is killed. The region is reset, what was in flight is forgotten, peers
  *    see their connections gone or ended; files are as the completed writes left them
- *    (in-flight ones: any part). world() then gives the world of the next incarnation (perhaps the same pointer), which
- *    runs at once.
+ *    (in-flight ones: any part). world() then gives the world of the next incarnation
+ *    (perhaps the same pointer), which runs at once.
  *  - power_loss(): crash(), and everything that may be lost of this node's disk (W8) is lost: every
  *    byte, length and name not synced, with nothing torn or rotten.
  *  - connections_max and files_max of the options hold for each world.
