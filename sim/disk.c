@@ -191,7 +191,8 @@ static uint64_t slices_length(const struct disk_req *req)
 {
     uint64_t total = 0;
 
-    for (uint32_t i = 0; i < req->slice_count; i++) total += req->slices[i].length;
+    for (uint32_t i = 0; i < req->slice_count; i++)
+        total += req->slices[i].length;
     return total;
 }
 
@@ -573,7 +574,8 @@ uint32_t sim_disk_held(const struct sim_disk *disk)
 {
     uint32_t held = disk->open_count;
 
-    LIST_FOR_EACH (link, &disk->jobs) held++;
+    LIST_FOR_EACH (link, &disk->jobs)
+        held++;
     return held;
 }
 
@@ -595,8 +597,10 @@ struct sim_disk *sim_disk_create(struct sim_world *node, const struct sim_disk_c
 
 void sim_disk_destroy(struct sim_disk *disk)
 {
-    while (!list_empty(&disk->jobs)) free(LIST_ENTRY(list_pop(&disk->jobs), struct job, link));
-    for (uint32_t i = 1; i <= disk->handle_count; i++) free(disk->handles[i].path);
+    while (!list_empty(&disk->jobs))
+        free(LIST_ENTRY(list_pop(&disk->jobs), struct job, link));
+    for (uint32_t i = 1; i <= disk->handle_count; i++)
+        free(disk->handles[i].path);
     sim_image_destroy(disk->image);
     free(disk->handles);
     free(disk);

@@ -181,7 +181,8 @@ void image_entry_tidy(struct sim_inode *dir, struct entry *entry)
 
     if (entry->visible != NULL || entry->durable != NULL || entry->pending > 0) return;
     at = &dir->buckets[entry->hash & (dir->bucket_count - 1)];
-    while (*at != entry) at = &(*at)->chain;
+    while (*at != entry)
+        at = &(*at)->chain;
     *at = entry->chain;
     list_remove(&entry->link);
     dir->entry_count--;
@@ -262,7 +263,8 @@ static void durable_cut(struct sim_inode *inode, uint64_t size)
 {
     uint64_t keep = (size + SIM_PAGE - 1) / SIM_PAGE;
 
-    for (uint64_t i = keep; i < inode->slot_count; i++) page_drop(&inode->slots[i].durable);
+    for (uint64_t i = keep; i < inode->slot_count; i++)
+        page_drop(&inode->slots[i].durable);
     if (size % SIM_PAGE != 0 && keep <= inode->slot_count) {
         page_zero_from(&inode->slots[keep - 1].durable, (uint32_t)(size % SIM_PAGE));
     }
@@ -357,9 +359,11 @@ static void name_change(struct sim_image *image, struct sim_inode *dir, struct e
 static bool path_next(const char **path, struct str *name)
 {
     do {
-        while (**path == '/') (*path)++;
+        while (**path == '/')
+            (*path)++;
         name->data = *path;
-        while (**path != '\0' && **path != '/') (*path)++;
+        while (**path != '\0' && **path != '/')
+            (*path)++;
         name->length = (uint32_t)(*path - name->data);
     } while (str_equal(*name, STR(".")));
     return name->length > 0;
@@ -631,8 +635,8 @@ enum err sim_image_mkdir(struct sim_image *image, const char *path)
     struct sim_inode *dir = path_parent(image, path, &leaf);
     struct entry *entry;
 
-    if (dir == NULL) return image_path_walk(image, path, SIM_VIEW_VISIBLE) != NULL ? ERR_EXISTS
-                                                                             : ERR_NOT_FOUND;
+    if (dir == NULL)
+        return image_path_walk(image, path, SIM_VIEW_VISIBLE) != NULL ? ERR_EXISTS : ERR_NOT_FOUND;
     entry = entry_find(dir, leaf);
     if (entry != NULL && entry->visible != NULL) return ERR_EXISTS;
     name_change(image, dir, entry_make(dir, leaf), inode_create(image, true));

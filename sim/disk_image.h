@@ -40,9 +40,9 @@ struct sim_loss {
 
 /* One file that is not what it was before the power loss. */
 struct sim_file_loss {
-    char path[256];      /* cut when longer */
-    bool gone;           /* the name, or the whole file */
-    uint64_t size;       /* as it was visible */
+    char path[256]; /* cut when longer */
+    bool gone;      /* the name, or the whole file */
+    uint64_t size;  /* as it was visible */
     uint64_t size_after;
     uint64_t synced_end; /* length that had been synced */
     uint64_t first;      /* first byte that differs or is missing */

@@ -92,7 +92,6 @@ struct sim_image {
     struct sim_file_loss *losses;
 };
 
-
 static inline void page_drop(struct page **page)
 {
     if (*page != NULL && --(*page)->refs == 0) free(*page);
@@ -104,7 +103,6 @@ static inline struct page *page_share(struct page *page)
     if (page != NULL) page->refs++;
     return page;
 }
-
 
 uint8_t *image_page_own(struct page **place);
 void image_charge(struct sim_image *image, struct sim_inode *inode, uint64_t pages);

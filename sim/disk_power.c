@@ -76,7 +76,8 @@ static void before_walk(struct befores *befores, const struct sim_inode *dir, co
 
 static void before_free(struct sim_image *image, struct before *before)
 {
-    for (uint64_t i = 0; i < before->page_count; i++) page_drop(&before->pages[i]);
+    for (uint64_t i = 0; i < before->page_count; i++)
+        page_drop(&before->pages[i]);
     free(before->pages);
     image_inode_drop(image, before->inode);
     free(before);
@@ -203,7 +204,8 @@ static void names_restart(struct sim_image *image)
     struct sim_inode **all;
     uint64_t count = 0;
 
-    LIST_FOR_EACH (link, &image->inodes) count++;
+    LIST_FOR_EACH (link, &image->inodes)
+        count++;
     all = sim_alloc((count + 1) * sizeof(struct sim_inode *));
     count = 0;
     LIST_FOR_EACH (link, &image->inodes) {
@@ -223,7 +225,8 @@ static void names_restart(struct sim_image *image)
             image_entry_tidy(all[i], entry);
         }
     }
-    for (uint64_t i = 0; i < count; i++) image_inode_drop(image, all[i]);
+    for (uint64_t i = 0; i < count; i++)
+        image_inode_drop(image, all[i]);
     free(all);
 }
 

@@ -9,28 +9,28 @@
 #include "sim/node_world.h"
 
 /* X(NAME, "id", "word") */
-#define SIM_FAULT_LIST(X)                                                                          \
-    X(KILL, "P1", "crash")                                                                         \
-    X(POWER_LOSS, "P2", "power loss")                                                              \
-    X(START, "", "start")                                                                          \
-    X(PAUSE, "P5", "pause")                                                                        \
-    X(RESUME, "", "resume")                                                                        \
-    X(SLOW_CPU, "P6", "slow cpu")                                                                  \
-    X(WIPE, "P7", "wipe")                                                                          \
-    X(CUT, "N6", "partition")                                                                      \
-    X(CUT_ONE_WAY, "N7", "one-way partition")                                                      \
-    X(HEAL, "", "heal")                                                                            \
-    X(CLOG, "N4", "clog")                                                                          \
-    X(SLOW_LINK, "N9", "slow link")                                                                \
-    X(RESET, "N10", "reset")                                                                       \
-    X(FAIL_CONNECTS, "N12", "fail connects")                                                       \
-    X(CLOCK_STEP, "W3", "clock step")                                                              \
-    X(CLOCK_DRIFT, "W2", "clock drift")                                                            \
-    X(DISK_SLOW, "DF17", "slow disk")                                                              \
-    X(DISK_STALL, "DF17", "disk stall")                                                            \
-    X(DISK_FULL, "DF15", "disk full")                                                              \
-    X(DISK_ERROR, "DF12", "disk error")                                                            \
-    X(DISK_LIE, "DF6", "lying sync")                                                               \
+#define SIM_FAULT_LIST(X)                     \
+    X(KILL, "P1", "crash")                    \
+    X(POWER_LOSS, "P2", "power loss")         \
+    X(START, "", "start")                     \
+    X(PAUSE, "P5", "pause")                   \
+    X(RESUME, "", "resume")                   \
+    X(SLOW_CPU, "P6", "slow cpu")             \
+    X(WIPE, "P7", "wipe")                     \
+    X(CUT, "N6", "partition")                 \
+    X(CUT_ONE_WAY, "N7", "one-way partition") \
+    X(HEAL, "", "heal")                       \
+    X(CLOG, "N4", "clog")                     \
+    X(SLOW_LINK, "N9", "slow link")           \
+    X(RESET, "N10", "reset")                  \
+    X(FAIL_CONNECTS, "N12", "fail connects")  \
+    X(CLOCK_STEP, "W3", "clock step")         \
+    X(CLOCK_DRIFT, "W2", "clock drift")       \
+    X(DISK_SLOW, "DF17", "slow disk")         \
+    X(DISK_STALL, "DF17", "disk stall")       \
+    X(DISK_FULL, "DF15", "disk full")         \
+    X(DISK_ERROR, "DF12", "disk error")       \
+    X(DISK_LIE, "DF6", "lying sync")          \
     X(DISK_ROT, "DF7", "bit rot")
 
 #define SIM_FAULT_ENUM(name, id, word) SIM_FAULT_##name,

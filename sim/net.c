@@ -80,7 +80,8 @@ static uint32_t net_count(const struct list *head)
 {
     uint32_t count = 0;
 
-    LIST_FOR_EACH (link, head) count++;
+    LIST_FOR_EACH (link, head)
+        count++;
     return count;
 }
 
@@ -249,7 +250,8 @@ void sim_net_crash(struct sim_world *node, bool power)
     struct sim_net_node *net = &node->net;
 
     while (!list_empty(&net->connects)) {
-        struct sim_connect *connect = LIST_ENTRY(list_pop(&net->connects), struct sim_connect, link);
+        struct sim_connect *connect =
+            LIST_ENTRY(list_pop(&net->connects), struct sim_connect, link);
 
         sim_unschedule(node->sim, &connect->event);
         if (connect->user != NULL) net->conn_count--;

@@ -50,9 +50,9 @@ enum sim_connect_fault {
 struct sim_net_config {
     int64_t latency_min_ns; /* per direction of a connection: base drawn from min..max, ... */
     int64_t latency_max_ns;
-    int64_t jitter_ns;     /* ... plus an exponential tail per piece (N1) */
-    int64_t bytes_per_us;  /* of one connection; 0: unlimited */
-    uint32_t buffer_min;   /* bytes taken and not yet read, drawn from min..max (N3) */
+    int64_t jitter_ns;    /* ... plus an exponential tail per piece (N1) */
+    int64_t bytes_per_us; /* of one connection; 0: unlimited */
+    uint32_t buffer_min;  /* bytes taken and not yet read, drawn from min..max (N3) */
     uint32_t buffer_max;
     uint32_t pieces_per_million; /* connections that are cut into pieces, one style each */
     int64_t retransmit_limit_ns; /* 0: never */
@@ -64,15 +64,15 @@ struct sim_net_config sim_net_config_default(void);
 
 /* What the network keeps per node. */
 struct sim_net_node {
-    struct list ends;      /* of connections that this node holds, or that wait in a backlog */
+    struct list ends; /* of connections that this node holds, or that wait in a backlog */
     struct list listeners;
-    struct list connects;  /* resolve and connect requests under way */
+    struct list connects; /* resolve and connect requests under way */
     struct list loans;
-    uint32_t conn_count;   /* against connections_max */
+    uint32_t conn_count; /* against connections_max */
     uint16_t next_port;
-    uint32_t connect_faults; /* so many of the next attempts to this node ... */
+    uint32_t connect_faults;              /* so many of the next attempts to this node ... */
     enum sim_connect_fault connect_fault; /* ... end like this */
-    bool names_fail;       /* resolving fails (N12) */
+    bool names_fail;                      /* resolving fails (N12) */
 };
 
 /* ---- the door -------------------------------------------------------------------------------- */

@@ -41,7 +41,8 @@ static struct sim_segment *segment_create(enum segment_kind kind, uint32_t lengt
 
 static void segments_free(struct list *head)
 {
-    while (!list_empty(head)) free(LIST_ENTRY(list_pop(head), struct sim_segment, link));
+    while (!list_empty(head))
+        free(LIST_ENTRY(list_pop(head), struct sim_segment, link));
 }
 
 /* Puts a piece on the wire: latency, jitter, rate; never before what was sent earlier. */
@@ -133,8 +134,8 @@ static void end_push(struct sim_end *end)
             return;
         }
         if (room == 0) return;
-        segment = segment_create(SEGMENT_DATA,
-                                 piece_length(end->conn, end->send_done, left < room ? left : room));
+        segment = segment_create(
+            SEGMENT_DATA, piece_length(end->conn, end->send_done, left < room ? left : room));
         send_copy(end, segment->data, segment->length);
         pipe->bytes += segment->length;
         pipe_put(pipe, segment);
@@ -145,8 +146,7 @@ static void pipe_space(struct sim_event *event)
 {
     struct sim_pipe *pipe = CONTAINER_OF(event, struct sim_pipe, space);
     struct sim_conn *conn = pipe->conn;
-    const struct sim_link *back =
-        net_link(conn->sim, pipe_receiver(pipe)->node, pipe_sender(pipe));
+    const struct sim_link *back = net_link(conn->sim, pipe_receiver(pipe)->node, pipe_sender(pipe));
 
     if (conn->blackholed || net_link_cut(back)) return; /* again when it is mended */
     if (conn->sim->now_ns < back->clog_until_ns) {
@@ -227,7 +227,8 @@ static struct sim_segment *recv_coalesce(struct sim_conn *conn, struct sim_pipe 
     }
     all = segment_create(SEGMENT_DATA, total);
     for (uint32_t at = 0; at < total;) {
-        struct sim_segment *segment = LIST_ENTRY(list_pop(&pipe->arrived), struct sim_segment, link);
+        struct sim_segment *segment =
+            LIST_ENTRY(list_pop(&pipe->arrived), struct sim_segment, link);
 
         memcpy(all->data + at, segment->data + segment->from, segment->length - segment->from);
         at += segment->length - segment->from;
@@ -344,8 +345,8 @@ void net_pipe_pump(struct sim_pipe *pipe)
         moved = moved || head->kind == SEGMENT_DATA;
         pipe_arrived(pipe, head);
     }
-    pipe->silent = moved && (conn->blackholed || net_link_cut(net_link(sim, to->node,
-                                                                      pipe_sender(pipe))));
+    pipe->silent =
+        moved && (conn->blackholed || net_link_cut(net_link(sim, to->node, pipe_sender(pipe))));
     if (pipe->stalled || pipe->silent) {
         end_arm_limit(&conn->end[pipe->side]);
     } else {
@@ -480,7 +481,8 @@ static uint32_t draw_capacity(struct rng *rng, uint32_t least, uint32_t most)
     uint64_t capacity = least;
 
     /* Small and large ones alike: doubled a random number of times. */
-    while (capacity < most && rng_chance(rng, RNG_MILLION * 3 / 4)) capacity *= 2;
+    while (capacity < most && rng_chance(rng, RNG_MILLION * 3 / 4))
+        capacity *= 2;
     return capacity > most ? most : (uint32_t)capacity;
 }
 
@@ -590,7 +592,8 @@ void sim_net_send(struct world *world, struct net_send *send)
         sim_node_complete(node, &send->req, SIM_KIND_SEND, end->broken, 0);
         return;
     }
-    for (uint32_t i = 0; i < send->slice_count; i++) total += send->slices[i].length;
+    for (uint32_t i = 0; i < send->slice_count; i++)
+        total += send->slices[i].length;
     sim_node_charge(node, costs->send_ns + (int64_t)total * costs->ps_per_byte / 1000);
     if (total == 0) {
         sim_node_complete(node, &send->req, SIM_KIND_SEND, ERR_NONE, 0);

@@ -106,8 +106,8 @@ struct sim_alias {
 struct sim_net {
     struct sim *sim;
     uint64_t next_id;
-    struct list conns; /* in order of id */
-    struct sim_link *links; /* [from * nodes_max + to] */
+    struct list conns;        /* in order of id */
+    struct sim_link *links;   /* [from * nodes_max + to] */
     struct sim_end **handles; /* [handle], NULL: free; handle 0 is never used */
     uint32_t handle_count;
     uint32_t *free_handles;

@@ -66,7 +66,8 @@ static int64_t clock_when(const struct sim_clock *clock, int64_t mono_ns)
 
         time += missing > 1 ? missing / 2 : 1;
     }
-    while (time > clock->since_ns && clock_mono(clock, time - 1) >= mono_ns) time--;
+    while (time > clock->since_ns && clock_mono(clock, time - 1) >= mono_ns)
+        time--;
     return time;
 }
 
@@ -476,8 +477,8 @@ void sim_node_start(struct sim_world *node)
 bool sim_node_at_baseline(const struct sim_world *node)
 {
     return node->timers.count == 0 && list_empty(&node->inbox) && list_empty(&node->turn) &&
-           list_empty(&node->jobs) && !sim_scheduled(&node->wake) &&
-           sim_net_node_idle(node) && sim_disk_idle(node->disk);
+           list_empty(&node->jobs) && !sim_scheduled(&node->wake) && sim_net_node_idle(node) &&
+           sim_disk_idle(node->disk);
 }
 
 void sim_node_down(struct sim_world *node, enum sim_down how)
@@ -517,7 +518,8 @@ static void node_tear_down(struct sim_world *node, enum sim_down how)
         sim_unschedule(node->sim, &job->event);
         free(job);
     }
-    while (heap_pop(&node->timers) != NULL) {}
+    while (heap_pop(&node->timers) != NULL) {
+    }
     list_init(&node->inbox);
     list_init(&node->turn);
     sim_unschedule(node->sim, &node->wake);

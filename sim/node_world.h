@@ -35,9 +35,9 @@ struct sim_costs {
     int64_t turn_ns;
     int64_t callback_ns;
     int64_t timer_ns;
-    int64_t submit_ns;     /* of disk, compute and network control requests */
-    int64_t send_ns;       /* one gathered send is one system call */
-    int64_t ps_per_byte;   /* of received and sent payload, picoseconds */
+    int64_t submit_ns;   /* of disk, compute and network control requests */
+    int64_t send_ns;     /* one gathered send is one system call */
+    int64_t ps_per_byte; /* of received and sent payload, picoseconds */
 };
 
 /* A node's clock against the world's: mono = base + elapsed * (1 + drift), wall = mono + offset. */
@@ -61,7 +61,7 @@ struct sim_node_config {
     struct sim_disk_config disk;
     int64_t wall_offset_ms;
     int64_t drift_ppb;
-    uint8_t fill; /* fresh and reset memory begins with this pattern ... */
+    uint8_t fill;     /* fresh and reset memory begins with this pattern ... */
     size_t fill_size; /* ... for so many bytes; 0: zeros */
 };
 
@@ -73,8 +73,8 @@ struct sim_world {
     uint32_t index; /* in sim->nodes */
     char name[24];
     bool up;
-    bool powered; /* false from a power loss to the next start: answers nothing */
-    bool paused;  /* P5 */
+    bool powered;         /* false from a power loss to the next start: answers nothing */
+    bool paused;          /* P5 */
     enum sim_down doomed; /* dies at the end of this turn */
     uint32_t incarnation; /* 1: the first */
     bool stopped;         /* world_stop() was called in this incarnation */

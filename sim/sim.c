@@ -42,7 +42,8 @@ uint64_t sim_digest(uint64_t digest, const void *data, size_t length)
         hash = (hash ^ word) * UINT64_C(0xff51afd7ed558ccd);
         hash ^= hash >> 32;
     }
-    for (; length > 0; at++, length--) hash = (hash ^ *at) * UINT64_C(0x100000001b3);
+    for (; length > 0; at++, length--)
+        hash = (hash ^ *at) * UINT64_C(0x100000001b3);
     return hash ^ (hash >> 29);
 }
 
@@ -79,7 +80,8 @@ void sim_destroy(struct sim *sim)
 {
     if (sim == NULL) return;
     sim_net_destroy(sim->net);
-    for (uint32_t i = 0; i < sim->node_count; i++) sim_node_destroy(sim->nodes[i]);
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        sim_node_destroy(sim->nodes[i]);
     free(sim->counters);
     free(sim->nodes);
     region_reset(&sim->region);
@@ -196,7 +198,8 @@ void sim_tell(struct sim *sim, enum trace_kind kind, struct str text, const int6
     struct trace_event event = {.kind = kind, .field_count = field_count, .text = text};
 
     ASSERT(field_count <= TRACE_FIELDS_MAX);
-    for (uint32_t i = 0; i < field_count; i++) event.fields[i] = fields[i];
+    for (uint32_t i = 0; i < field_count; i++)
+        event.fields[i] = fields[i];
     sim_traced(sim, NULL, &event);
 }
 

@@ -75,8 +75,8 @@ enum sim_end {
 };
 
 struct sim_limits {
-    int64_t until_ns;    /* INT64_MAX: none */
-    uint64_t events_max; /* 0: none */
+    int64_t until_ns;            /* INT64_MAX: none */
+    uint64_t events_max;         /* 0: none */
     bool (*done)(void *context); /* NULL: none; asked before the first turn and after each */
     void *context;
 };
