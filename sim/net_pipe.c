@@ -227,11 +227,11 @@ static struct sim_segment *recv_coalesce(struct sim_conn *conn, struct sim_pipe 
     }
     all = segment_create(SEGMENT_DATA, total);
     for (uint32_t at = 0; at < total;) {
-        struct sim_segment *segment =
-            LIST_ENTRY(list_pop(&pipe->arrived), struct sim_segment, link);
+        struct sim_segment *segment = LIST_ENTRY(pipe->arrived.next, struct sim_segment, link);
 
         memcpy(all->data + at, segment->data + segment->from, segment->length - segment->from);
         at += segment->length - segment->from;
+        list_remove(&segment->link);
         free(segment);
     }
     return all;

@@ -383,7 +383,7 @@ static void node_booted(struct world_req *req, struct instant now)
     struct sim_world *node = CONTAINER_OF(req, struct sim_world, boot);
     struct sim_program *program = node->config.program;
 
-    if (program != NULL) program->boot(program, &node->world, now);
+    program->boot(program, &node->world, now);
 }
 
 struct sim_world *sim_node_add(struct sim *sim, const struct sim_node_config *config)
@@ -469,6 +469,7 @@ void sim_node_start(struct sim_world *node)
     fields[0] = node->id;
     fields[1] = node->incarnation;
     sim_tell(node->sim, TRACE_SIM_UP, STR_NULL, fields, 2);
+    if (node->config.program == NULL) return;
     world_req_init(&node->boot, node_booted);
     node->boot.pending = true;
     sim_node_complete(node, &node->boot, SIM_KIND_BOOT, ERR_NONE, node->incarnation);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SIM_EVENTS_MAX = 1 << 24, SIM_EXIT_ASSERTION = 6 };
+enum { SIM_EVENTS_MAX = 1 << 22, SIM_EXIT_ASSERTION = 6 };
 #define SIM_QUEUE_REGION ((size_t)1 << 30) /* address space; only what is used is touched */
 
 /* The only writable static of the simulator: assert_failed() has no argument to find it by. */
@@ -114,7 +114,7 @@ void sim_unschedule(struct sim *sim, struct sim_event *event)
     if (heap_queued(&event->node)) heap_remove(&sim->queue, &event->node);
 }
 
-static enum sim_end sim_loop(struct sim *sim, const struct sim_limits *limits)
+static enum sim_outcome sim_loop(struct sim *sim, const struct sim_limits *limits)
 {
     uint64_t turns = sim->turns;
 
@@ -140,9 +140,9 @@ static enum sim_end sim_loop(struct sim *sim, const struct sim_limits *limits)
     }
 }
 
-enum sim_end sim_run(struct sim *sim, const struct sim_limits *limits)
+enum sim_outcome sim_run(struct sim *sim, const struct sim_limits *limits)
 {
-    enum sim_end end;
+    enum sim_outcome end;
 
     if (sim->failure.text[0] != '\0') return SIM_END_FAILED;
     sim_running = sim;

@@ -66,7 +66,7 @@ struct sim_observer {
     struct list link;
 };
 
-enum sim_end {
+enum sim_outcome {
     SIM_END_DONE,   /* the predicate holds */
     SIM_END_TIME,   /* the time limit; the clock stands there */
     SIM_END_EVENTS, /* the cap on events */
@@ -124,7 +124,7 @@ struct sim_config sim_config_default(uint64_t seed);
 struct sim *sim_create(const struct sim_config *config);
 void sim_destroy(struct sim *sim);
 
-enum sim_end sim_run(struct sim *sim, const struct sim_limits *limits);
+enum sim_outcome sim_run(struct sim *sim, const struct sim_limits *limits);
 
 /* Fires at `time_ns` (not before now), after everything scheduled for that time before it.
  * Scheduling a queued event moves it. */
