@@ -79,7 +79,8 @@ static void *pool_thread(void *argument)
             pool->idle--;
         }
         if (pool->quit) break;
-        link = list_pop(&pool->queue);
+        link = pool->queue.next;
+        list_remove(link);
         pthread_mutex_unlock(&pool->mutex);
         req = LIST_ENTRY(link, struct world_req, link);
         pool->run(pool->owner, req);

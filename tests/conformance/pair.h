@@ -23,9 +23,10 @@ void pair_close(struct net_conn *conn, uint32_t world); /* and waits */
 /* Sends a filled buffer of `length` bytes at stream position `from`. */
 void pair_send_start(struct net_send *send, struct bytes *slice, struct net_conn *conn,
                      uint32_t world, uint8_t *buffer, uint64_t from, uint32_t length);
-/* Takes `length` bytes and checks them against position `from`; with loans or in one piece. */
-void pair_receive(struct net_conn *conn, uint32_t world, uint64_t from, uint32_t length,
-                  bool loans);
+/* Takes `length` bytes and checks them against position `from`: in one piece, or in loans, and then
+ * it may be more. Returns how many. */
+uint32_t pair_receive(struct net_conn *conn, uint32_t world, uint64_t from, uint32_t length,
+                      bool loans);
 enum err pair_receive_end(struct net_conn *conn, uint32_t world);
 
 #endif

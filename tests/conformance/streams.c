@@ -19,7 +19,7 @@ static void bytes_of_every_size_arrive_in_order_both_ways_of_receiving(void **st
         struct bytes slice;
 
         pair_send_start(&send, &slice, &pair.ends[0], 0, buffer, at, size);
-        pair_receive(&pair.ends[1], 1, at, size, i % 2 == 0);
+        assert_int_equal(pair_receive(&pair.ends[1], 1, at, size, i % 2 == 0), size);
         assert_int_equal(suite_wait(&send.req), ERR_NONE);
         at += size;
     }
@@ -71,6 +71,7 @@ static void peer_that_does_not_read_holds_the_sender_back(void **state)
     struct pair pair = {.listener = {.handle = 0}};
     struct net_send send;
     struct bytes slice;
+    uint32_t got;
 
     (void)state;
     suite_begin(2, 4, 4);
@@ -78,8 +79,8 @@ static void peer_that_does_not_read_holds_the_sender_back(void **state)
     pair_send_start(&send, &slice, &pair.ends[0], 0, buffer, 0, sizeof buffer);
     suite_idle();
     assert_false(suite_told(&send.req));
-    pair_receive(&pair.ends[1], 1, 0, sizeof buffer / 2, true);
-    pair_receive(&pair.ends[1], 1, sizeof buffer / 2, sizeof buffer / 2, false);
+    got = pair_receive(&pair.ends[1], 1, 0, sizeof buffer / 2, true);
+    pair_receive(&pair.ends[1], 1, got, (uint32_t)sizeof buffer - got, false);
     assert_int_equal(suite_wait(&send.req), ERR_NONE);
 }
 
@@ -145,16 +146,17 @@ static void end_comes_after_all_bytes_and_stays(void **state)
     struct net_recv recv = {.conn = &pair.ends[1], .into = other, .want = 1000};
     struct net_send send;
     struct bytes slice;
+    uint32_t got;
 
     (void)state;
     suite_begin(2, 4, 4);
     pair_open(&pair);
     pair_send_start(&send, &slice, &pair.ends[0], 0, buffer, 0, 2000100);
-    pair_receive(&pair.ends[1], 1, 0, 1900000, true);
+    got = pair_receive(&pair.ends[1], 1, 0, 1500000, true);
     assert_int_equal(suite_wait(&send.req), ERR_NONE);
     pair_close(&pair.ends[0], 0); /* orderly: the send has completed */
     assert_false(suite_told(&pair.ends[1].gone));
-    pair_receive(&pair.ends[1], 1, 1900000, 100000, false);
+    pair_receive(&pair.ends[1], 1, got, 2000000 - got, false);
     SUBMIT(1, net_recv, &recv); /* 100 of 1000, then the end */
     assert_int_equal(suite_wait(&recv.req), ERR_EOF);
     assert_int_equal(recv.done, 100);
