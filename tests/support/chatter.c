@@ -173,8 +173,8 @@ static struct net_address chat_next_address(const struct chatter *chatter)
 {
     uint32_t next = (uint32_t)chatter->id % chatter->peers + 1;
 
-    return (struct net_address){
-        .ip = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = (uint8_t)next}, .port = RIG_PORT};
+    return (struct net_address){.ip = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = (uint8_t)next},
+                                .port = RIG_PORT};
 }
 
 static void chat_boot(struct sim_program *program, struct world *world, struct instant now)
@@ -232,8 +232,6 @@ static void chat_boot(struct sim_program *program, struct world *world, struct i
 
 void chatter_init(struct chatter *chatter, int32_t id, uint32_t peers, int64_t period_ns)
 {
-    *chatter = (struct chatter){.program = {.boot = chat_boot},
-                                .id = id,
-                                .peers = peers,
-                                .period_ns = period_ns};
+    *chatter = (struct chatter){
+        .program = {.boot = chat_boot}, .id = id, .peers = peers, .period_ns = period_ns};
 }

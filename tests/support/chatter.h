@@ -8,7 +8,7 @@
 
 struct chatter {
     struct sim_program program;
-    uint32_t peers;    /* nodes are node-1 .. node-<peers> */
+    uint32_t peers; /* nodes are node-1 .. node-<peers> */
     int32_t id;
     uint64_t boots;
     uint64_t received; /* over all lives */

@@ -183,7 +183,8 @@ static void any_policy_keeps_what_was_synced(void **state)
     bool holed = false;
 
     (void)state;
-    for (uint32_t i = 0; i < sizeof written; i++) written[i] = (uint8_t)(1 + i % 251);
+    for (uint32_t i = 0; i < sizeof written; i++)
+        written[i] = (uint8_t)(1 + i % 251);
     for (uint32_t round = 0; round < 60; round++) {
         struct disk_file file;
         uint32_t synced = 0;
