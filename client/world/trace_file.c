@@ -8,7 +8,7 @@
 static const uint8_t trace_magic[8] = {'g', 'r', 'e', 'g', 'o', 'r', 't', 'r'};
 static const uint8_t block_magic[4] = {'b', 'l', 'c', 'k'};
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static uint8_t *put_text(uint8_t *at, const char *text)
 {
@@ -100,7 +100,7 @@ uint32_t trace_file_end(struct trace_file_block *block)
     return block->used;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bool get_text(struct trace_file_reader *reader, struct str *text)
 {

@@ -1,7 +1,7 @@
 /* The trace file: what a simulated cluster or a real broker told, compact, readable without the
  * program that wrote it. Pure functions over memory; who writes files is somebody else.
  *
- *   file    "gregortr" | version u32 | kinds u32 | per kind: name, fields (each uvarint length + text)
+ *   file    "gregortr" | version u32 | kinds u32 | per kind: name, fields (uvarint length + text)
  *           block ...
  *   block   "blck" u32 | payload bytes u32 | events u32 | time of the first event u64
  *           event ...
