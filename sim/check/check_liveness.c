@@ -154,6 +154,8 @@ static void metadata_reaches(struct check *check)
 
         if (sample->time_ns <= check->now_ns - ago && sample->end > end) end = sample->end;
     }
+    if (check->sample_count > 0 && check->committed_ns <= check->now_ns - ago)
+        end = check->metadata->committed.end;
     for (uint32_t i = 0; i < check->node_count && end >= 0; i++) {
         const struct check_node *node = &check->nodes[i];
         const struct check_replica_ghost *replica = check->metadata->replicas[i];

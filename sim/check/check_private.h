@@ -467,6 +467,7 @@ struct check {
     int64_t newest_voters;
     struct check_sample samples[CHECK_SAMPLES];
     uint32_t sample_count;
+    int64_t committed_ns; /* of the newest commit */
 
     struct check_table values_by_key;
     CHECK_VEC(struct check_value) values;
