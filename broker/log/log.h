@@ -37,14 +37,14 @@ enum log_state {
 
 /* Topic configuration (storage.md 16). May change at run time: copied into log->config. */
 struct log_config {
-    uint32_t segment_bytes;        /* segment.bytes, at most 2^31 - 1 */
-    uint32_t index_bytes;          /* segment.index.bytes */
-    uint32_t index_interval_bytes; /* index.interval.bytes */
-    uint32_t max_message_bytes;    /* max.message.bytes: a whole batch, of clients */
-    int64_t segment_ms;            /* segment.ms */
+    uint32_t segment_bytes;          /* segment.bytes, at most 2^31 - 1 */
+    uint32_t index_bytes;            /* segment.index.bytes */
+    uint32_t index_interval_bytes;   /* index.interval.bytes */
+    uint32_t max_message_bytes;      /* max.message.bytes: a whole batch, of clients */
+    int64_t segment_ms;              /* segment.ms */
     int64_t timestamp_after_max_ms;  /* message.timestamp.after.max.ms */
     int64_t timestamp_before_max_ms; /* message.timestamp.before.max.ms */
-    bool log_append_time;          /* message.timestamp.type */
+    bool log_append_time;            /* message.timestamp.type */
     bool gaps;       /* offsets may skip (compacted topics): a follower takes a gap */
     bool verify_all; /* the metadata log: recovery reads all of it, whatever was synced */
 };
@@ -83,9 +83,9 @@ struct log {
     int32_t partition;
 
     int64_t log_start;
-    int64_t log_end;      /* appends completed */
-    int64_t assigned_end; /* appends staged */
-    int64_t synced_end;   /* survives a power loss: the recovery point */
+    int64_t log_end;        /* appends completed */
+    int64_t assigned_end;   /* appends staged */
+    int64_t synced_end;     /* survives a power loss: the recovery point */
     int64_t high_watermark; /* as the owner said last; from the checkpoint after open */
 
     struct op_source end_source;    /* log_end moved (keyed), or an append failed (all) */
@@ -105,25 +105,25 @@ struct log {
     struct log_segment **segments; /* ascending; the last is the active one */
     uint32_t segment_count;
     uint32_t segment_room;
-    struct list staged;   /* struct log_staged, in order of offsets */
+    struct list staged;      /* struct log_staged, in order of offsets */
     struct log_write *write; /* in flight */
     struct log_flow *flow;
     struct env_flush flush;
     struct list starved; /* in one of the directory's lists of waiting logs */
     struct list sync_link;
-    struct list cached;  /* struct log_cached */
-    uint64_t assigned_size; /* of the active segment with what is staged for it */
-    int64_t assigned_base;  /* base of the segment that the last staged batch goes to */
-    int64_t wanted_to;   /* of a truncation or reset that waits */
+    struct list cached;        /* struct log_cached */
+    uint64_t assigned_size;    /* of the active segment with what is staged for it */
+    int64_t assigned_base;     /* base of the segment that the last staged batch goes to */
+    int64_t wanted_to;         /* of a truncation or reset that waits */
     int64_t unsynced_since_ns; /* mono; 0: nothing unsynced */
     uint64_t unsynced_bytes;
-    uint32_t readers;      /* reads and lookups under way */
-    uint32_t cuts;         /* + 1 whenever the end moved back: reads start again */
+    uint32_t readers;       /* reads and lookups under way */
+    uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
     int32_t assigned_epoch; /* newest epoch staged or in the log */
-    uint8_t wanted;        /* enum log_wanted, bits */
-    bool epochs_dirty;     /* the file lacks an entry that the next append needs */
+    uint8_t wanted;         /* enum log_wanted, bits */
+    bool epochs_dirty;      /* the file lacks an entry that the next append needs */
     bool create;
-    bool syncing;          /* its files are in the round in flight */
+    bool syncing; /* its files are in the round in flight */
 };
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */
@@ -183,7 +183,8 @@ struct log_read {
     bool first_whole;   /* KIP-74 */
     /* out, when `done` */
     bool done;
-    enum err err; /* OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR, CORRUPT_MESSAGE (damage), NO_MEMORY */
+    enum err
+        err; /* OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR, CORRUPT_MESSAGE (damage), NO_MEMORY */
     uint32_t count;
     uint32_t bytes;
     int64_t next_offset; /* after the last batch; `offset` when there is none */

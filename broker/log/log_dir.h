@@ -33,16 +33,16 @@ enum log_dir_state {
 };
 
 enum {
-    LOG_PATH_MAX = 1000,      /* of any path below a root, terminator included */
-    LOG_NAME_MAX = 255,       /* of a partition directory */
-    LOG_SYNC_FILES = 256,     /* files of one sync round */
-    LOG_WRITE_SLICES = 128,   /* of one gathered write */
+    LOG_PATH_MAX = 1000,       /* of any path below a root, terminator included */
+    LOG_NAME_MAX = 255,        /* of a partition directory */
+    LOG_SYNC_FILES = 256,      /* files of one sync round */
+    LOG_WRITE_SLICES = 128,    /* of one gathered write */
     LOG_WRITE_BYTES = 8 << 20, /* of one gathered write */
     /* Unsynced bytes of one log that ask for a background sync: what a recovery after a power cut
      * may have to read again per log, besides the segment the recovery point lies in. */
     LOG_SYNC_BYTES = 16 << 20,
-    LOG_SYNC_AGE_MS = 10000,      /* or unsynced that long, with the checkpoint right after */
-    LOG_CHECKPOINT_MS = 5000,     /* high watermarks, recovery points, log starts, when changed */
+    LOG_SYNC_AGE_MS = 10000,  /* or unsynced that long, with the checkpoint right after */
+    LOG_CHECKPOINT_MS = 5000, /* high watermarks, recovery points, log starts, when changed */
 };
 
 struct log_dir_limits {
@@ -57,8 +57,8 @@ struct log_dir_limits log_dir_limits_default(void);
 
 /* What the directory remembers of a partition, open or not: the lines of the checkpoints. */
 struct log_known {
-    struct map_node node; /* by name */
-    struct log *log;      /* NULL: not open */
+    struct map_node node;   /* by name */
+    struct log *log;        /* NULL: not open */
     int64_t recovery_point; /* -1: no line */
     int64_t log_start;
     int64_t high_watermark;
@@ -97,12 +97,12 @@ struct log_dir {
     struct pool flows;
     struct pool writes;
     struct pool staged;
-    struct list file_lru;        /* open files, coldest first */
+    struct list file_lru;         /* open files, coldest first */
     struct op_source file_source; /* a file was opened, or could be now */
-    struct list file_starved;    /* logs that wait for a place among the open files */
-    struct list flow_starved;    /* logs that wait for a flow */
-    struct list write_starved;   /* logs that wait for a write */
-    struct list sync_wanted;     /* logs whose files the next round syncs */
+    struct list file_starved;     /* logs that wait for a place among the open files */
+    struct list flow_starved;     /* logs that wait for a flow */
+    struct list write_starved;    /* logs that wait for a write */
+    struct list sync_wanted;      /* logs whose files the next round syncs */
     struct log_sync_round *round; /* NULL: none was needed yet */
     struct env_flush sync_flush;
     struct log_dir_flow *flow;   /* format, open, close */

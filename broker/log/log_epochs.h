@@ -47,7 +47,7 @@ bool log_epochs_cut_start(struct log_epochs *epochs, int64_t log_start);
 
 /* Text of the checkpoint file: version 0, count, "epoch start" lines. */
 size_t log_epochs_text_max(uint32_t count);
-/* `extra`: entries to be assigned after those in memory, in order. Returns the length. */
+/* Returns the length; `size` as log_epochs_text_max() says. */
 size_t log_epochs_print(const struct log_epochs *epochs, char *text, size_t size);
 /* Replaces the entries; DAMAGED when it is not such a file or not increasing (then unchanged). */
 MUST_USE enum err log_epochs_parse(struct log_epochs *epochs, struct str text);

@@ -34,7 +34,7 @@ struct log_producer {
     struct list age;      /* least recently appended first */
     int64_t id;
     int64_t last_timestamp;
-    int64_t txn_first_offset; /* -1 none open */
+    int64_t txn_first_offset;  /* -1 none open */
     int32_t coordinator_epoch; /* -1 none */
     int16_t epoch;
     uint8_t count;
