@@ -37,6 +37,11 @@ enum connection_state {
     CONNECTION_STATE_COUNT
 };
 
+enum {
+    CONNECTION_GATHER_FEW = 8,
+    CONNECTION_STALL_MS = 2, /* a stalled connection looks at the budget again */
+};
+
 struct connection_limits {
     uint32_t frame_max;      /* bytes of a received frame without its size; more is hostile */
     uint32_t send_queue_max; /* frames queued or in flight; more is ERR_TOO_MANY */
@@ -84,8 +89,9 @@ struct connection {
     struct net_send send;
     struct env_flush flush;
     struct list outgoing;      /* connection_out, those in flight first */
-    struct bytes *gather;      /* of the send in flight, NULL when none */
+    struct bytes *gather;      /* of the send in flight: gather_few, or gather_max from mem */
     uint32_t gather_max;
+    struct bytes gather_few[CONNECTION_GATHER_FEW];
     bool loaned;               /* recv.loan is ours, bytes from loan_at on are unread */
     uint32_t loan_at;
     uint8_t size_bytes[4];     /* of the next frame */

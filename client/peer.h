@@ -48,7 +48,6 @@ struct call {
     int16_t api;
     int16_t version_min;  /* what the caller can live with; default: all the codec knows */
     int16_t version_max;
-    bool reserved;        /* the answer's buffer may come from the reserved share */
     bool no_response;     /* Produce with acks=0: done when the transport has taken it */
     int32_t timeout_ms;   /* 0: as configured */
     const void *body;     /* the generated request struct; borrowed until `sent` or done */
@@ -131,12 +130,11 @@ struct peer {
     struct peer_config config;
     struct rng rng;
     struct op op;
+    struct op_source wake; /* what the op waits on while there is no connection */
     struct connection connection;
     struct net_resolve resolve;
     struct net_connect connect;
     uint32_t address_at;
-    bool resolved;        /* a completion that came in */
-    bool connected;
     bool close_wanted;
     bool connect_wanted;
     struct list queued;   /* calls */
@@ -147,6 +145,7 @@ struct peer {
     int32_t next_correlation;
     int16_t negotiate_version;
     struct call negotiate;
+    enum err attempt;     /* how the present attempt to connect ended */
     int64_t throttled_until_ns;
     int64_t idle_since_ns;
     int64_t attempt_deadline_ns;
