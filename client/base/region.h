@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The base is aligned to a page, so that the layout inside does not depend on its address. */
+enum { REGION_ALIGN = 4096 };
+
 struct region {
     uint8_t *base; /* owned by the world; zero filled at first use */
     size_t size;
