@@ -1,12 +1,13 @@
 #include "client/base/op.h"
 
-void op_loop_init(struct op_loop *loop, struct mem *mem, uint32_t ops_max,
-                  void (*stepped)(struct op_loop *loop, const struct op *op))
+enum err op_loop_init(struct op_loop *loop, struct mem *mem, uint32_t ops_max,
+                      void (*stepped)(struct op_loop *loop, const struct op *op))
 {
-    *loop = (struct op_loop){.stepped = stepped};
+    *loop = (struct op_loop){.ops_max = ops_max, .stepped = stepped};
     list_init(&loop->runnable);
     list_init(&loop->all);
     heap_init(&loop->timers, mem, ops_max);
+    return heap_reserve(&loop->timers, ops_max);
 }
 
 void op_loop_deinit(struct op_loop *loop)
@@ -32,7 +33,7 @@ static void op_make_runnable(struct op *op)
 
 static void op_unlink(struct op *op)
 {
-    if (heap_contains(&op->loop->timers, &op->timer)) heap_remove(&op->loop->timers, &op->timer);
+    if (heap_queued(&op->timer)) heap_remove(&op->loop->timers, &op->timer);
     list_remove(&op->link);
     list_remove(&op->all);
     op->live = false;
@@ -45,6 +46,7 @@ static void op_unlink(struct op *op)
 void op_start(struct op_loop *loop, struct op *op, const struct op_kind *kind, uint32_t step)
 {
     ASSERT(step < kind->step_count);
+    ASSERT(loop->live < loop->ops_max);
     *op = (struct op){.kind = kind,
                       .loop = loop,
                       .step = step,
@@ -53,6 +55,7 @@ void op_start(struct op_loop *loop, struct op *op, const struct op_kind *kind, u
                       .live = true};
     list_init(&op->link);
     list_init(&op->all);
+    heap_node_init(&op->timer);
     list_push(&loop->all, &op->all);
     loop->live++;
     op_make_runnable(op);
@@ -75,14 +78,14 @@ void op_cancel(struct op *op)
 void op_deadline(struct op *op, int64_t deadline_ns)
 {
     struct op_loop *loop = op->loop;
+    enum err pushed;
 
     ASSERT(op->live);
     op->deadline_ns = deadline_ns;
-    if (heap_contains(&loop->timers, &op->timer)) heap_remove(&loop->timers, &op->timer);
+    if (heap_queued(&op->timer)) heap_remove(&loop->timers, &op->timer);
     if (deadline_ns == OP_NO_DEADLINE) return;
-    op->timer.deadline = deadline_ns;
-    op->timer.sequence = loop->sequence++;
-    heap_push(&loop->timers, &op->timer);
+    pushed = heap_push(&loop->timers, &op->timer, deadline_ns, loop->sequence++);
+    ASSERT(pushed == ERR_NONE); /* room for ops_max was taken at op_loop_init() */
 }
 
 static void op_run_one(struct op *op)
@@ -176,8 +179,7 @@ static struct list *op_place(struct op_source *source, int64_t key)
 {
     struct list *place = &source->waiters;
 
-    while (place->prev != &source->waiters &&
-           LIST_ENTRY(place->prev, struct op, link)->key > key) {
+    while (place->prev != &source->waiters && LIST_ENTRY(place->prev, struct op, link)->key > key) {
         place = place->prev;
     }
     return place;

@@ -69,7 +69,7 @@ struct op {
     const struct op_kind *kind;
     struct op_loop *loop;
     uint32_t step;
-    uint64_t sequence; /* number of this op in its loop: its name in traces */
+    uint64_t sequence;   /* number of this op in its loop: its name in traces */
     int64_t deadline_ns; /* OP_NO_DEADLINE: none */
     /* private */
     bool live;
@@ -90,6 +90,7 @@ struct op_source {
 struct op_loop {
     int64_t now_ns; /* of the present turn */
     uint32_t live;
+    uint32_t ops_max;
     /* private */
     bool probing;
     uint64_t sequence;
@@ -99,9 +100,10 @@ struct op_loop {
     void (*stepped)(struct op_loop *loop, const struct op *op); /* trace hook, may be NULL */
 };
 
-/* `ops_max` bounds the ops with deadlines; stepped may be NULL. */
-void op_loop_init(struct op_loop *loop, struct mem *mem, uint32_t ops_max,
-                  void (*stepped)(struct op_loop *loop, const struct op *op));
+/* `ops_max` is the sum of the pools that ops come from: more live ops are a bug. Room for their
+ * deadlines is taken here (8 bytes each), so that nothing fails later. stepped may be NULL. */
+MUST_USE enum err op_loop_init(struct op_loop *loop, struct mem *mem, uint32_t ops_max,
+                               void (*stepped)(struct op_loop *loop, const struct op *op));
 void op_loop_deinit(struct op_loop *loop); /* asserts that no op is live */
 
 /* Runs what is due and what is runnable until nothing is, but at most `budget` resumptions.
@@ -117,7 +119,10 @@ void op_start(struct op_loop *loop, struct op *op, const struct op_kind *kind, u
 /* Ends an op from outside (orderly stop, owner gone), running nothing of it but finish. Never from
  * inside its own run. */
 void op_cancel(struct op *op);
-static inline bool op_live(const struct op *op) { return op->live; }
+static inline bool op_live(const struct op *op)
+{
+    return op->live;
+}
 
 /* A deadline that wakes the op; it looks itself whether it expired. Replaces the earlier one. */
 void op_deadline(struct op *op, int64_t deadline_ns);
@@ -142,24 +147,27 @@ const char *op_step_name(const struct op *op);
 /* ---- for the macros ---- */
 void op_enter(struct op *op, uint32_t step);
 enum op_result op_park(struct op *op, struct op_source *source, int64_t key);
-static inline bool op_probing(const struct op *op) { return op->loop->probing; }
+static inline bool op_probing(const struct op *op)
+{
+    return op->loop->probing;
+}
 
-#define AWAIT_KEY(o, STEP, SOURCE, KEY, CONDITION)                                                 \
-    op_enter(&(o)->op, (STEP));                                                                    \
-    __attribute__((fallthrough));                                                                  \
-    case (STEP):                                                                                   \
-        if (!(CONDITION)) return op_park(&(o)->op, (SOURCE), (KEY));                               \
+#define AWAIT_KEY(o, STEP, SOURCE, KEY, CONDITION)                   \
+    op_enter(&(o)->op, (STEP));                                      \
+    __attribute__((fallthrough));                                    \
+    case (STEP):                                                     \
+        if (!(CONDITION)) return op_park(&(o)->op, (SOURCE), (KEY)); \
         if (op_probing(&(o)->op)) return OP_HOLDS
 
 #define AWAIT(o, STEP, SOURCE, CONDITION) AWAIT_KEY(o, STEP, SOURCE, OP_NO_KEY, CONDITION)
 
 /* Before the switch: a condition that ends the op on any wake-up (an epoch that moved on). */
-#define OP_GUARD(o, CONDITION, ENDING)                                                             \
-    if (CONDITION) {                                                                               \
-        if (op_probing(&(o)->op)) return OP_HOLDS;                                                 \
-        ENDING;                                                                                    \
-        return OP_DONE;                                                                            \
-    }                                                                                              \
+#define OP_GUARD(o, CONDITION, ENDING)             \
+    if (CONDITION) {                               \
+        if (op_probing(&(o)->op)) return OP_HOLDS; \
+        ENDING;                                    \
+        return OP_DONE;                            \
+    }                                              \
     ASSERT((o)->op.live)
 
 #endif

@@ -52,8 +52,7 @@ static void env_timer_fired(struct world_req *req, struct instant now)
 
 static void env_start_fired(struct world_req *req, struct instant now)
 {
-    struct env *env =
-        CONTAINER_OF(CONTAINER_OF(req, struct world_timer, req), struct env, start);
+    struct env *env = CONTAINER_OF(CONTAINER_OF(req, struct world_timer, req), struct env, start);
 
     env->now = now;
     env->loop.now_ns = now.mono.ns;
@@ -68,13 +67,16 @@ static void env_stepped(struct op_loop *loop, const struct op *op)
                (int64_t)op->step);
 }
 
-void env_init(struct env *env, struct world *world, const struct env_limits *limits,
-              void (*started)(struct env *env))
+enum err env_init(struct env *env, struct world *world, const struct env_limits *limits,
+                  void (*started)(struct env *env))
 {
+    enum err err;
+
     *env = (struct env){.world = world, .actor = {env_turn_end}, .started = started};
     mem_init(&env->mem, world->region);
     buf_budget_init(&env->payload, &env->mem, limits->payload_bytes, limits->payload_reserved);
-    op_loop_init(&env->loop, &env->mem, limits->ops_max, env_stepped);
+    err = op_loop_init(&env->loop, &env->mem, limits->ops_max, env_stepped);
+    if (err != ERR_NONE) return err;
     list_init(&env->writes);
     list_init(&env->sends);
     world_req_init(&env->timer.req, env_timer_fired);
@@ -82,6 +84,7 @@ void env_init(struct env *env, struct world *world, const struct env_limits *lim
     env->start.deadline = (struct mono_time){0};
     world->actor = &env->actor;
     timer_start(world, &env->start);
+    return ERR_NONE;
 }
 
 void env_deinit(struct env *env)

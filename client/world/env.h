@@ -36,14 +36,15 @@ struct env {
 };
 
 struct env_limits {
-    uint32_t ops_max;          /* ops with deadlines alive at once */
-    size_t payload_bytes;      /* budget of counted buffers */
-    size_t payload_reserved;   /* of it only for replication and quorum (style.md 4.6) */
+    uint32_t ops_max;        /* ops with deadlines alive at once */
+    size_t payload_bytes;    /* budget of counted buffers */
+    size_t payload_reserved; /* of it only for replication and quorum (style.md 4.6) */
 };
 
-/* Takes the world's region as a whole. `started` runs in the first turn (so it has a `now`). */
-void env_init(struct env *env, struct world *world, const struct env_limits *limits,
-              void (*started)(struct env *env));
+/* Takes the world's region as a whole. `started` runs in the first turn (so it has a `now`).
+ * NO_MEMORY: the region is too small for the limits. */
+MUST_USE enum err env_init(struct env *env, struct world *world, const struct env_limits *limits,
+                           void (*started)(struct env *env));
 /* After an orderly stop, when no op lives and nothing is pending but the timer; asserts that all
  * memory came back. Cancels the timer: the caller lets one more turn pass before the world ends. */
 void env_deinit(struct env *env);

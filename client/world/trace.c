@@ -23,11 +23,13 @@ static uint32_t trace_words(const char *fields, struct str find, int *found)
     for (const char *at = fields; *at != '\0';) {
         uint32_t length = 0;
 
-        while (at[length] != '\0' && at[length] != ' ') length++;
+        while (at[length] != '\0' && at[length] != ' ')
+            length++;
         if (found != NULL && str_equal((struct str){at, length}, find)) *found = (int)count;
         count++;
         at += length;
-        while (*at == ' ') at++;
+        while (*at == ' ')
+            at++;
     }
     return count;
 }
@@ -58,6 +60,7 @@ void trace_emit(struct world *world, enum trace_kind kind, struct str text, cons
     struct trace_event event = {.kind = kind, .field_count = field_count, .text = text};
 
     ASSERT(field_count <= TRACE_FIELDS_MAX);
-    for (uint32_t i = 0; i < field_count; i++) event.fields[i] = fields[i];
+    for (uint32_t i = 0; i < field_count; i++)
+        event.fields[i] = fields[i];
     world->ops->trace(world, &event);
 }

@@ -47,11 +47,11 @@ void trace_emit(struct world *world, enum trace_kind kind, struct str text, cons
                 uint32_t field_count);
 
 /* TRACE(world, REPLICA_HW, topic, partition, old, new, role, epoch): fields in table order. */
-#define TRACE(world, KIND, ...)                                                                    \
-    trace_emit((world), TRACE_##KIND, STR_NULL, (const int64_t[]){__VA_ARGS__},                    \
+#define TRACE(world, KIND, ...)                                                 \
+    trace_emit((world), TRACE_##KIND, STR_NULL, (const int64_t[]){__VA_ARGS__}, \
                (uint32_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
-#define TRACE_TEXT(world, KIND, text, ...)                                                         \
-    trace_emit((world), TRACE_##KIND, (text), (const int64_t[]){__VA_ARGS__},                      \
+#define TRACE_TEXT(world, KIND, text, ...)                                    \
+    trace_emit((world), TRACE_##KIND, (text), (const int64_t[]){__VA_ARGS__}, \
                (uint32_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
 
 #endif

@@ -36,6 +36,7 @@
 #define CLIENT_WORLD_WORLD_H
 
 #include "client/base/bytes.h"
+#include "client/base/cpu.h"
 #include "client/base/err.h"
 #include "client/base/heap.h"
 #include "client/base/list.h"
@@ -213,7 +214,7 @@ struct disk_file {
 
 /* One entry of a listing, packed back to back in `into`, each aligned to 8. */
 struct disk_entry {
-    uint64_t size; /* of a file */
+    uint64_t size;         /* of a file */
     uint16_t entry_length; /* of this entry: the next one begins there */
     uint8_t directory;     /* 1 for a directory */
     char name[];           /* terminated */
@@ -225,14 +226,14 @@ struct disk_req {
     struct world_req req;
     enum disk_op op;
     uint32_t flags;
-    struct disk_file file;    /* in; out of DISK_OPEN */
-    const char *path;         /* terminated, borrowed; relative to the node's working directory */
-    const char *path_to;      /* likewise */
+    struct disk_file file;      /* in; out of DISK_OPEN */
+    const char *path;           /* terminated, borrowed; relative to the node's working directory */
+    const char *path_to;        /* likewise */
     const struct bytes *slices; /* array and bytes borrowed */
-    uint32_t slice_count;     /* at most DISK_SLICES_MAX */
-    uint32_t file_count;      /* at most DISK_SYNC_MAX */
+    uint32_t slice_count;       /* at most DISK_SLICES_MAX */
+    uint32_t file_count;        /* at most DISK_SYNC_MAX */
     const struct disk_file *files; /* borrowed */
-    uint8_t *into;            /* borrowed */
+    uint8_t *into;                 /* borrowed */
     uint64_t offset;
     uint64_t length;
     uint64_t done; /* out */
@@ -253,18 +254,15 @@ struct compute_job {
 /* ---- the world ------------------------------------------------------------------------------- */
 
 /* What comes from outside and is the same for all nodes of a process. */
-struct cpu {
-    bool sse42;
-};
 struct codecs; /* contexts of the compression libraries (client/wire/compress.h) */
 
 struct world {
     const struct world_ops *ops;
-    struct actor *actor;     /* set by the node before it submits anything */
-    struct region *region;   /* all memory of the node */
+    struct actor *actor;   /* set by the node before it submits anything */
+    struct region *region; /* all memory of the node */
     struct cpu cpu;
     struct codecs *codecs;
-    int32_t node_id;         /* who traces; set by the node once it knows */
+    int32_t node_id;          /* who traces; set by the node once it knows */
     uint32_t connections_max; /* the world refuses more (connect, accept: TOO_MANY) */
     uint32_t files_max;
 };
@@ -368,6 +366,9 @@ static inline uint64_t dice_seed(struct world *world, enum dice_concern concern)
 }
 
 /* The node is done: an orderly stop has finished (0), or it cannot go on (1, said before). */
-static inline void world_stop(struct world *world, int status) { world->ops->stop(world, status); }
+static inline void world_stop(struct world *world, int status)
+{
+    world->ops->stop(world, status);
+}
 
 #endif
