@@ -1,5 +1,7 @@
 #include "client/connection.h"
 
+#include <string.h>
+
 static enum op_result connection_stall_run(struct op *op);
 
 enum connection_stall_step { CONNECTION_STALL_BEGIN, CONNECTION_STALL_OVER };
