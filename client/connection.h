@@ -62,14 +62,14 @@ struct connection_frame {
 struct connection_out {
     struct list link;
     size_t block_size;
-    size_t bytes;          /* of all slices */
+    size_t bytes; /* of all slices */
     uint32_t slices_max;
     uint32_t slices_count;
-    uint32_t slices_sent;  /* handed to the transport */
+    uint32_t slices_sent; /* handed to the transport */
     uint32_t holds_count;
     uint32_t head_size;
     struct wire_slice *slices;
-    struct buf **holds;    /* counted */
+    struct buf **holds; /* counted */
     uint8_t *head;
 };
 
@@ -88,19 +88,19 @@ struct connection {
     struct net_recv recv;
     struct net_send send;
     struct env_flush flush;
-    struct list outgoing;      /* connection_out, those in flight first */
-    struct bytes *gather;      /* of the send in flight: gather_few, or gather_max from mem */
+    struct list outgoing; /* connection_out, those in flight first */
+    struct bytes *gather; /* of the send in flight: gather_few, or gather_max from mem */
     uint32_t gather_max;
     struct bytes gather_few[CONNECTION_GATHER_FEW];
-    bool loaned;               /* recv.loan is ours, bytes from loan_at on are unread */
+    bool loaned; /* recv.loan is ours, bytes from loan_at on are unread */
     uint32_t loan_at;
-    uint8_t size_bytes[4];     /* of the next frame */
+    uint8_t size_bytes[4]; /* of the next frame */
     uint32_t size_have;
-    struct buf *partial;       /* counted: the frame being received, partial_size bytes long */
+    struct buf *partial; /* counted: the frame being received, partial_size bytes long */
     uint32_t partial_size;
     uint32_t partial_have;
-    bool stalled;              /* waits for budget */
-    struct op stall;           /* lives while stalled */
+    bool stalled;    /* waits for budget */
+    struct op stall; /* lives while stalled */
 };
 
 /* Before net_accept or net_connect on &connection->net. */

@@ -46,11 +46,11 @@ enum {
 struct call {
     /* in */
     int16_t api;
-    int16_t version_min;  /* what the caller can live with; default: all the codec knows */
+    int16_t version_min; /* what the caller can live with; default: all the codec knows */
     int16_t version_max;
-    bool no_response;     /* Produce with acks=0: done when the transport has taken it */
-    int32_t timeout_ms;   /* 0: as configured */
-    const void *body;     /* the generated request struct; borrowed until `sent` or done */
+    bool no_response;   /* Produce with acks=0: done when the transport has taken it */
+    int32_t timeout_ms; /* 0: as configured */
+    const void *body;   /* the generated request struct; borrowed until `sent` or done */
     /* Instead of body, when the request depends on the version: called twice (measure, write),
      * the same both times. May be NULL. */
     enum err (*encode)(struct call *call, int16_t version, struct wire_writer *writer);
@@ -58,9 +58,9 @@ struct call {
     uint32_t holds_count;
     /* out */
     struct op_source done;
-    enum err result;      /* NONE: `reader` stands at the body of the answer */
-    bool sent;            /* it may have reached the peer, whatever the result */
-    int16_t version;      /* once sent */
+    enum err result; /* NONE: `reader` stands at the body of the answer */
+    bool sent;       /* it may have reached the peer, whatever the result */
+    int16_t version; /* once sent */
     int32_t correlation;
     struct wire_reader reader;
     struct connection_frame frame; /* the answer; until call_release() */
@@ -72,22 +72,25 @@ struct call {
 };
 
 void call_init(struct call *call, int16_t api);
-static inline bool call_done(const struct call *call) { return call->finished; }
+static inline bool call_done(const struct call *call)
+{
+    return call->finished;
+}
 /* Withdraws a call that is not done; its answer will be dropped. Wakes nobody. Harmless otherwise. */
 void call_cancel(struct call *call);
 /* Gives the answer back. Harmless without one. The struct may be used for a new call then. */
 void call_release(struct call *call);
 
 struct peer_config {
-    struct str client_id;        /* borrowed for the life of the peer */
-    uint32_t in_flight_max;      /* <= PEER_IN_FLIGHT_MAX */
-    uint32_t queued_max;         /* calls waiting; more fail with TOO_MANY */
+    struct str client_id;   /* borrowed for the life of the peer */
+    uint32_t in_flight_max; /* <= PEER_IN_FLIGHT_MAX */
+    uint32_t queued_max;    /* calls waiting; more fail with TOO_MANY */
     int32_t request_timeout_ms;
-    int32_t setup_timeout_ms;    /* resolve + connect + negotiate, doubling up to the maximum */
+    int32_t setup_timeout_ms; /* resolve + connect + negotiate, doubling up to the maximum */
     int32_t setup_timeout_max_ms;
     int32_t reconnect_backoff_ms;
     int32_t reconnect_backoff_max_ms;
-    int32_t idle_max_ms;         /* without any call the connection is closed; 0: never */
+    int32_t idle_max_ms; /* without any call the connection is closed; 0: never */
     struct connection_limits limits;
 };
 /* Kafka's defaults (clients.md 6.1). */
@@ -119,11 +122,11 @@ struct peer {
     int32_t node_id; /* -1: not known (bootstrap); also the peer of traces */
     uint16_t port;
     enum peer_state state;
-    enum err last_error;       /* of the latest failed attempt or connection; NONE after READY */
-    uint32_t failures;         /* attempts in a row */
-    uint64_t connects;         /* connections that became READY, ever */
+    enum err last_error; /* of the latest failed attempt or connection; NONE after READY */
+    uint32_t failures;   /* attempts in a row */
+    uint64_t connects;   /* connections that became READY, ever */
     int64_t last_attempt_ns;
-    struct op_source changed;  /* state */
+    struct op_source changed;                  /* state */
     struct wire_range versions[PEER_API_KEYS]; /* of the present connection; first > last: none */
     /* private */
     struct env *env;
@@ -137,19 +140,21 @@ struct peer {
     uint32_t address_at;
     bool close_wanted;
     bool connect_wanted;
-    struct list queued;   /* calls */
+    struct list queued; /* calls */
     uint32_t queued_count;
     uint32_t flight_first;
     uint32_t flight_count;
     struct peer_flight flights[PEER_IN_FLIGHT_MAX];
     int32_t next_correlation;
+    uint64_t refused_at; /* frames_sent that a refused call waits for */
     int16_t negotiate_version;
     struct call negotiate;
-    enum err attempt;     /* how the present attempt to connect ended */
+    enum err attempt; /* how the present attempt to connect ended */
     int64_t throttled_until_ns;
     int64_t idle_since_ns;
     int64_t attempt_deadline_ns;
     char host[PEER_HOST_MAX + 1];
+    char resolve_host[PEER_HOST_MAX + 1]; /* while the world reads it */
 };
 
 /* `host` is copied; ERR_TOO_LARGE above PEER_HOST_MAX. `seed`: of the jitter (rng_stream()). */
