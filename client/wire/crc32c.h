@@ -3,14 +3,11 @@
 #ifndef CLIENT_WIRE_CRC32C_H
 #define CLIENT_WIRE_CRC32C_H
 
+#include "client/base/cpu.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* What the processor can do; found out once outside the core and handed in. Zero is always right. */
-struct cpu {
-    bool sse42;
-};
 
 /* Continues `crc` (0 to begin) over `length` bytes. crc32c(0, "123456789", 9) = 0xE3069283. */
 uint32_t crc32c(struct cpu cpu, uint32_t crc, const void *data, size_t length);
