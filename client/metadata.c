@@ -621,8 +621,12 @@ enum err metadata_init(struct metadata *metadata, struct env *env,
     metadata->refreshed_ns = env->now.mono.ns;
     call_init(&metadata->call, API_METADATA);
     err = metadata_bootstrap(metadata);
+    if (metadata->nodes.count == 0) { /* no memory for even one */
+        map_deinit(&metadata->nodes);
+        return err;
+    }
     op_start(&env->loop, &metadata->op, &metadata_kind, METADATA_START);
-    return err;
+    return ERR_NONE;
 }
 
 void metadata_close(struct metadata *metadata)
