@@ -62,6 +62,7 @@ static void set_state(struct controller *c, enum controller_state state, bool fa
         return;
     }
     c->epoch = c->catching_epoch;
+    c->last_epoch = c->epoch;
     end = c->quorum->ops->next_offset(c->quorum);
     TRACE(c->env->world, CONTROLLER_ACTIVE, c->epoch, end);
 }
@@ -323,7 +324,7 @@ static enum op_result life_run(struct op *op)
     switch ((enum life_step)op->step) {
     case LIFE_START:
         while (!o->stopping) {
-            AWAIT(o, LIFE_LEADING, &o->wake, o->stopping || leading(o) >= 0);
+            AWAIT(o, LIFE_LEADING, &o->wake, o->stopping || leading(o) > o->last_epoch);
             if (o->stopping) break;
             o->catching_epoch = leading(o);
             set_state(o, CONTROLLER_CATCHING_UP, false);
@@ -365,6 +366,7 @@ enum err controller_init(struct controller *c, struct env *env,
     *c = (struct controller){.state = CONTROLLER_STANDBY,
                              .epoch = -1,
                              .written = -1,
+                             .last_epoch = -1,
                              .config = *config,
                              .env = env,
                              .quorum = quorum,

@@ -118,6 +118,7 @@ struct controller {
     struct op_source wake;
     bool stopping;
     int32_t catching_epoch; /* while CATCHING_UP */
+    int32_t last_epoch;     /* in which it was active; never again in that one */
     int64_t next_lease_check_ns;
     int64_t next_no_op_ns;
     int64_t next_balance_ns;
