@@ -1,6 +1,7 @@
 #include "client/wire/compress.h"
 
 #include "client/base/assert.h"
+#include "client/base/byteorder.h"
 
 #include <lz4frame.h>
 #include <snappy-c.h>
@@ -58,14 +59,6 @@ static enum err gzip_decode(z_stream *stream, struct bytes input, uint8_t *outpu
 static const uint8_t xerial_magic[8] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 enum { XERIAL_HEADER = 16, XERIAL_CHUNK = 32768 };
 
-static void put_int32(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 24);
-    at[1] = (uint8_t)(value >> 16);
-    at[2] = (uint8_t)(value >> 8);
-    at[3] = (uint8_t)value;
-}
-
 static size_t snappy_bound(size_t length)
 {
     size_t chunks = length / XERIAL_CHUNK + 1;
@@ -78,8 +71,8 @@ static enum err snappy_encode(struct bytes input, uint8_t *output, size_t max, s
     size_t used = XERIAL_HEADER;
 
     memcpy(output, xerial_magic, sizeof xerial_magic);
-    put_int32(output + 8, 1);
-    put_int32(output + 12, 1);
+    be_put32(output + 8, 1);
+    be_put32(output + 12, 1);
     for (uint32_t at = 0; at < input.length;) {
         uint32_t left = input.length - at;
         uint32_t take = left < XERIAL_CHUNK ? left : XERIAL_CHUNK;
@@ -88,7 +81,7 @@ static enum err snappy_encode(struct bytes input, uint8_t *output, size_t max, s
         if (snappy_compress((const char *)input.data + at, take, (char *)output + used + 4,
                             &made) != SNAPPY_OK)
             return ERR_TOO_LARGE;
-        put_int32(output + used, (uint32_t)made);
+        be_put32(output + used, (uint32_t)made);
         used += 4 + made;
         at += take;
     }
