@@ -1,4 +1,4 @@
-/* Numbers in bytes: big-endian integers at a place the caller has checked, and base-128 varints with
+/* Numbers in bytes: big-endian integers at a checked place, and base-128 varints with
  * bounds. Never reads or writes outside what it was given, never looks at the machine's byte order.
  *
  *   uvarint  uvarlong   unsigned, 32 and 64 bits       7 bits a byte, least significant first,

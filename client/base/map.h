@@ -1,4 +1,4 @@
-/* Intrusive hash map with a stated maximum: chained, iterated in the order of insertion. The hash is
+/* Intrusive chained hash map with a stated maximum, iterated in the order of insertion. The hash is
  * seeded (names are chosen by clients); the seed changes no order that anyone can see.
  *
  * Keys are numbers, text or uuids; one map holds one kind. Text is borrowed: it lies in the object

@@ -100,14 +100,31 @@ static struct mem_free_block *block_at(struct mem *mem, size_t page)
     return (struct mem_free_block *)(void *)(mem->heap + (page << MEM_PAGE_LOG));
 }
 
+/* The links of free blocks are poisoned as well: opened for each access. */
+static struct mem_free_block links_get(const struct mem_free_block *block)
+{
+    struct mem_free_block links;
+
+    UNPOISON(block, sizeof *block);
+    links = *block;
+    POISON(block, sizeof *block);
+    return links;
+}
+
+static void links_set(struct mem_free_block *block, struct mem_free_block links)
+{
+    UNPOISON(block, sizeof *block);
+    *block = links;
+    POISON(block, sizeof *block);
+}
+
 static void free_list_push(struct mem *mem, size_t page, uint32_t order)
 {
     struct mem_free_block *block = block_at(mem, page);
     struct mem_free_block *next = mem->free[order];
 
-    UNPOISON(block, sizeof *block);
-    *block = (struct mem_free_block){.next = next, .prev = NULL};
-    if (next != NULL) next->prev = block;
+    links_set(block, (struct mem_free_block){.next = next, .prev = NULL});
+    if (next != NULL) links_set(next, (struct mem_free_block){links_get(next).next, block});
     mem->free[order] = block;
     mem->free_orders |= 1u << order;
     mem->state[page] = (uint8_t)(FREE | order);
@@ -116,17 +133,17 @@ static void free_list_push(struct mem *mem, size_t page, uint32_t order)
 /* The caller gives the page its next state. */
 static void free_list_remove(struct mem *mem, size_t page, uint32_t order)
 {
-    struct mem_free_block *block = block_at(mem, page);
+    struct mem_free_block gone = links_get(block_at(mem, page));
 
     ASSERT(mem->state[page] == (FREE | order));
-    if (block->next != NULL) block->next->prev = block->prev;
-    if (block->prev != NULL) {
-        block->prev->next = block->next;
-    } else {
-        mem->free[order] = block->next;
-        if (block->next == NULL) mem->free_orders &= ~(1u << order);
+    if (gone.next != NULL)
+        links_set(gone.next, (struct mem_free_block){links_get(gone.next).next, gone.prev});
+    if (gone.prev != NULL) {
+        links_set(gone.prev, (struct mem_free_block){gone.next, links_get(gone.prev).prev});
+        return;
     }
-    POISON(block, sizeof *block);
+    mem->free[order] = gone.next;
+    if (gone.next == NULL) mem->free_orders &= ~(1u << order);
 }
 
 static void block_give(struct mem *mem, size_t page, uint32_t order)

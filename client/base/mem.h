@@ -5,7 +5,7 @@
  * class (16, 32, 64, ... 2048, and the 3/4 steps 48, 96, ... 1536) carved from 16 KiB blocks,
  * returned to the buddy when empty (one empty slab a class is kept until the buddy runs short).
  * Callers give the size back at mem_free(), so a block has no header.
- * A block of n bytes lies at a multiple of the next power of two: a heap below 128 MiB may be unable
+ * A block of n bytes lies at a multiple of the next power of two: a heap below 128 MiB may fail
  * to serve the largest sizes although enough bytes are free.
  * Everything allocated must be freed before an orderly stop: mem_in_use() is then 0 (asserted).
  * Deterministic: addresses aside, the same calls give the same results. */

@@ -36,6 +36,7 @@
 #define CLIENT_WORLD_WORLD_H
 
 #include "client/base/bytes.h"
+#include "client/base/cpu.h"
 #include "client/base/err.h"
 #include "client/base/heap.h"
 #include "client/base/list.h"
@@ -253,9 +254,6 @@ struct compute_job {
 /* ---- the world ------------------------------------------------------------------------------- */
 
 /* What comes from outside and is the same for all nodes of a process. */
-struct cpu {
-    bool sse42;
-};
 struct codecs; /* contexts of the compression libraries (client/wire/compress.h) */
 
 struct world {
