@@ -16,6 +16,8 @@
  *   61 records                    | one compressed stream if there is a codec */
 #include "client/wire/record_batch.h"
 
+#include "client/base/byteorder.h"
+
 #include <string.h>
 
 enum {
@@ -28,31 +30,14 @@ enum {
     SMALLEST_ANY_MAGIC = 14, /* batch_length of the smallest message of magic 0 */
 };
 
-static uint64_t get(const uint8_t *at, size_t size)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < size; i++)
-        value = value << 8 | at[i];
-    return value;
-}
-
-static void put(uint8_t *at, uint64_t value, size_t size)
-{
-    for (size_t i = size; i > 0; i--) {
-        at[i - 1] = (uint8_t)value;
-        value >>= 8;
-    }
-}
-
 /* ---- view ---------------------------------------------------------------------------------- */
 
 uint32_t record_batch_total(const uint8_t *first)
 {
-    uint64_t length = get(first + AT_LENGTH, 4);
+    uint32_t length = be_get32(first + AT_LENGTH);
 
     if (length < SMALLEST_ANY_MAGIC || length > INT32_MAX - RECORD_BATCH_PREFIX) return 0;
-    return (uint32_t)length + RECORD_BATCH_PREFIX;
+    return length + RECORD_BATCH_PREFIX;
 }
 
 enum record_batch_framing record_batch_parse(struct bytes buffer, struct record_batch *batch)
@@ -70,17 +55,17 @@ enum record_batch_framing record_batch_parse(struct bytes buffer, struct record_
     if (buffer.length < total) return RECORD_BATCH_PARTIAL;
     *batch = (struct record_batch){
         .bytes = {at, total},
-        .base_offset = (int64_t)get(at, 8),
-        .partition_leader_epoch = (int32_t)get(at + AT_LEADER_EPOCH, 4),
-        .crc = (uint32_t)get(at + AT_CRC, 4),
-        .attributes = (int16_t)get(at + AT_ATTRIBUTES, 2),
-        .last_offset_delta = (int32_t)get(at + 23, 4),
-        .base_timestamp = (int64_t)get(at + 27, 8),
-        .max_timestamp = (int64_t)get(at + AT_MAX_TIMESTAMP, 8),
-        .producer_id = (int64_t)get(at + 43, 8),
-        .producer_epoch = (int16_t)get(at + 51, 2),
-        .base_sequence = (int32_t)get(at + 53, 4),
-        .record_count = (int32_t)get(at + 57, 4),
+        .base_offset = (int64_t)be_get64(at),
+        .partition_leader_epoch = (int32_t)be_get32(at + AT_LEADER_EPOCH),
+        .crc = be_get32(at + AT_CRC),
+        .attributes = (int16_t)be_get16(at + AT_ATTRIBUTES),
+        .last_offset_delta = (int32_t)be_get32(at + 23),
+        .base_timestamp = (int64_t)be_get64(at + 27),
+        .max_timestamp = (int64_t)be_get64(at + AT_MAX_TIMESTAMP),
+        .producer_id = (int64_t)be_get64(at + 43),
+        .producer_epoch = (int16_t)be_get16(at + 51),
+        .base_sequence = (int32_t)be_get32(at + 53),
+        .record_count = (int32_t)be_get32(at + 57),
     };
     return RECORD_BATCH_WHOLE;
 }
@@ -193,39 +178,40 @@ void record_batch_set_offset(uint8_t *at, int64_t base_offset, int32_t partition
 
 void record_batch_set_base_offset(uint8_t *at, int64_t base_offset)
 {
-    put(at, (uint64_t)base_offset, 8);
+    be_put64(at, (uint64_t)base_offset);
 }
 
 void record_batch_set_leader_epoch(uint8_t *at, int32_t partition_leader_epoch)
 {
-    put(at + AT_LEADER_EPOCH, (uint32_t)partition_leader_epoch, 4);
+    be_put32(at + AT_LEADER_EPOCH, (uint32_t)partition_leader_epoch);
 }
 
 void record_batch_set_timestamp(struct cpu cpu, uint8_t *at, bool log_append_time,
                                 int64_t max_timestamp)
 {
-    uint64_t attributes = get(at + AT_ATTRIBUTES, 2) & ~(uint64_t)RECORD_LOG_APPEND_TIME;
+    uint32_t attributes = be_get16(at + AT_ATTRIBUTES) & ~(uint32_t)RECORD_LOG_APPEND_TIME;
 
-    put(at + AT_ATTRIBUTES, attributes | (log_append_time ? RECORD_LOG_APPEND_TIME : 0), 2);
-    put(at + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp, 8);
-    put(at + AT_CRC, compute_crc(cpu, at, record_batch_total(at)), 4);
+    if (log_append_time) attributes |= RECORD_LOG_APPEND_TIME;
+    be_put16(at + AT_ATTRIBUTES, (uint16_t)attributes);
+    be_put64(at + AT_MAX_TIMESTAMP, (uint64_t)max_timestamp);
+    be_put32(at + AT_CRC, compute_crc(cpu, at, record_batch_total(at)));
 }
 
 void record_batch_write_header(struct cpu cpu, uint8_t *at, const struct record_batch *batch,
                                uint32_t total)
 {
     memset(at, 0, RECORD_BATCH_HEADER);
-    put(at, (uint64_t)batch->base_offset, 8);
-    put(at + AT_LENGTH, total - RECORD_BATCH_PREFIX, 4);
-    put(at + AT_LEADER_EPOCH, (uint32_t)batch->partition_leader_epoch, 4);
+    be_put64(at, (uint64_t)batch->base_offset);
+    be_put32(at + AT_LENGTH, total - RECORD_BATCH_PREFIX);
+    be_put32(at + AT_LEADER_EPOCH, (uint32_t)batch->partition_leader_epoch);
     at[AT_MAGIC] = RECORD_BATCH_MAGIC;
-    put(at + AT_ATTRIBUTES, (uint16_t)batch->attributes, 2);
-    put(at + 23, (uint32_t)batch->last_offset_delta, 4);
-    put(at + 27, (uint64_t)batch->base_timestamp, 8);
-    put(at + AT_MAX_TIMESTAMP, (uint64_t)batch->max_timestamp, 8);
-    put(at + 43, (uint64_t)batch->producer_id, 8);
-    put(at + 51, (uint16_t)batch->producer_epoch, 2);
-    put(at + 53, (uint32_t)batch->base_sequence, 4);
-    put(at + 57, (uint32_t)batch->record_count, 4);
-    put(at + AT_CRC, compute_crc(cpu, at, total), 4);
+    be_put16(at + AT_ATTRIBUTES, (uint16_t)batch->attributes);
+    be_put32(at + 23, (uint32_t)batch->last_offset_delta);
+    be_put64(at + 27, (uint64_t)batch->base_timestamp);
+    be_put64(at + AT_MAX_TIMESTAMP, (uint64_t)batch->max_timestamp);
+    be_put64(at + 43, (uint64_t)batch->producer_id);
+    be_put16(at + 51, (uint16_t)batch->producer_epoch);
+    be_put32(at + 53, (uint32_t)batch->base_sequence);
+    be_put32(at + 57, (uint32_t)batch->record_count);
+    be_put32(at + AT_CRC, compute_crc(cpu, at, total));
 }

@@ -1,6 +1,8 @@
 /* Primitives of reading and writing: protocol.md 3 and 4. */
 #include "client/wire/wire.h"
 
+#include "client/base/byteorder.h"
+
 #include <string.h>
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -37,50 +39,47 @@ const uint8_t *wire_take(struct wire_reader *reader, size_t length)
     return taken;
 }
 
-static uint64_t read_big_endian(struct wire_reader *reader, size_t size)
-{
-    const uint8_t *at = wire_take(reader, size);
-    uint64_t value = 0;
-
-    if (at == NULL) return 0;
-    for (size_t i = 0; i < size; i++)
-        value = (value << 8) | at[i];
-    return value;
-}
-
 bool wire_read_bool(struct wire_reader *reader)
 {
-    return read_big_endian(reader, 1) != 0;
+    return wire_read_int8(reader) != 0;
 }
 
 int8_t wire_read_int8(struct wire_reader *reader)
 {
-    return (int8_t)read_big_endian(reader, 1);
+    const uint8_t *at = wire_take(reader, 1);
+
+    return at != NULL ? (int8_t)*at : 0;
 }
 
 int16_t wire_read_int16(struct wire_reader *reader)
 {
-    return (int16_t)read_big_endian(reader, 2);
+    return (int16_t)wire_read_uint16(reader);
 }
 
 uint16_t wire_read_uint16(struct wire_reader *reader)
 {
-    return (uint16_t)read_big_endian(reader, 2);
+    const uint8_t *at = wire_take(reader, 2);
+
+    return at != NULL ? be_get16(at) : 0;
 }
 
 int32_t wire_read_int32(struct wire_reader *reader)
 {
-    return (int32_t)read_big_endian(reader, 4);
+    return (int32_t)wire_read_uint32(reader);
 }
 
 uint32_t wire_read_uint32(struct wire_reader *reader)
 {
-    return (uint32_t)read_big_endian(reader, 4);
+    const uint8_t *at = wire_take(reader, 4);
+
+    return at != NULL ? be_get32(at) : 0;
 }
 
 int64_t wire_read_int64(struct wire_reader *reader)
 {
-    return (int64_t)read_big_endian(reader, 8);
+    const uint8_t *at = wire_take(reader, 8);
+
+    return at != NULL ? (int64_t)be_get64(at) : 0;
 }
 
 struct uuid wire_read_uuid(struct wire_reader *reader)
@@ -92,44 +91,40 @@ struct uuid wire_read_uuid(struct wire_reader *reader)
     return id;
 }
 
-/* At most `bits` bits. The last byte may be 0 only if it is the only one, and holds no bit beyond
- * the type. */
-static uint64_t read_base_128(struct wire_reader *reader, uint32_t bits)
+/* Steps to `after`; NULL is the error. */
+static void step_to(struct wire_reader *reader, const uint8_t *after)
 {
-    uint64_t value = 0;
-
-    for (uint32_t shift = 0; shift < bits; shift += 7) {
-        const uint8_t *at = wire_take(reader, 1);
-
-        if (at == NULL) return 0;
-        if (bits - shift < 7 && (*at & 0x7f) >> (bits - shift) != 0) break;
-        value |= (uint64_t)(*at & 0x7f) << shift;
-        if ((*at & 0x80) == 0) {
-            if (*at == 0 && shift > 0) break;
-            return value;
-        }
-    }
-    wire_reader_fail(reader, ERR_MALFORMED);
-    return 0;
+    if (after != NULL)
+        reader->at = after;
+    else
+        wire_reader_fail(reader, ERR_MALFORMED);
 }
 
 uint32_t wire_read_uvarint(struct wire_reader *reader)
 {
-    return (uint32_t)read_base_128(reader, 32);
+    const uint8_t *before = reader->at;
+    uint32_t value = 0;
+
+    if (reader->error != ERR_NONE) return 0;
+    step_to(reader, uvarint_get(before, reader->end, &value));
+    if (reader->at != before + uvarint_size(value)) wire_reader_fail(reader, ERR_MALFORMED);
+    return reader->error == ERR_NONE ? value : 0;
 }
 
 int32_t wire_read_varint(struct wire_reader *reader)
 {
-    uint32_t value = (uint32_t)read_base_128(reader, 32);
+    uint32_t value = 0;
 
-    return (int32_t)((value >> 1) ^ (0u - (value & 1)));
+    if (reader->error == ERR_NONE) step_to(reader, uvarint_get(reader->at, reader->end, &value));
+    return unzigzag32(value);
 }
 
 int64_t wire_read_varlong(struct wire_reader *reader)
 {
-    uint64_t value = read_base_128(reader, 64);
+    uint64_t value = 0;
 
-    return (int64_t)((value >> 1) ^ (UINT64_C(0) - (value & 1)));
+    if (reader->error == ERR_NONE) step_to(reader, uvarlong_get(reader->at, reader->end, &value));
+    return unzigzag64(value);
 }
 
 /* A compact length: uvarint length + 1, 0 for null, so -1 here. */
@@ -331,26 +326,11 @@ static uint8_t *make_room(struct wire_writer *writer, size_t length)
     return at;
 }
 
-static void put_big_endian(uint8_t *at, uint64_t value, size_t size)
-{
-    for (size_t i = size; i > 0; i--) {
-        at[i - 1] = (uint8_t)value;
-        value >>= 8;
-    }
-}
-
-static void write_big_endian(struct wire_writer *writer, uint64_t value, size_t size)
-{
-    uint8_t *at = make_room(writer, size);
-
-    if (at != NULL) put_big_endian(at, value, size);
-}
-
 struct wire_frame wire_frame_begin(struct wire_writer *writer)
 {
     struct wire_frame frame = {writer->used, writer->used + writer->referenced};
 
-    write_big_endian(writer, 0, 4);
+    wire_write_int32(writer, 0);
     return frame;
 }
 
@@ -363,7 +343,7 @@ void wire_frame_end(struct wire_writer *writer, struct wire_frame frame)
         wire_writer_fail(writer, ERR_TOO_LARGE);
         return;
     }
-    if (writer->buffer != NULL) put_big_endian(writer->buffer + frame.at, size, 4);
+    if (writer->buffer != NULL) be_put32(writer->buffer + frame.at, (uint32_t)size);
 }
 
 enum err wire_frame_size(const uint8_t first[4], uint32_t max, uint32_t *size)
@@ -386,37 +366,45 @@ void wire_write_raw(struct wire_writer *writer, const void *data, size_t length)
 
 void wire_write_bool(struct wire_writer *writer, bool value)
 {
-    write_big_endian(writer, value, 1);
+    wire_write_int8(writer, value ? 1 : 0);
 }
 
 void wire_write_int8(struct wire_writer *writer, int8_t value)
 {
-    write_big_endian(writer, (uint8_t)value, 1);
+    uint8_t *at = make_room(writer, 1);
+
+    if (at != NULL) *at = (uint8_t)value;
 }
 
 void wire_write_int16(struct wire_writer *writer, int16_t value)
 {
-    write_big_endian(writer, (uint16_t)value, 2);
+    wire_write_uint16(writer, (uint16_t)value);
 }
 
 void wire_write_uint16(struct wire_writer *writer, uint16_t value)
 {
-    write_big_endian(writer, value, 2);
+    uint8_t *at = make_room(writer, 2);
+
+    if (at != NULL) be_put16(at, value);
 }
 
 void wire_write_int32(struct wire_writer *writer, int32_t value)
 {
-    write_big_endian(writer, (uint32_t)value, 4);
+    wire_write_uint32(writer, (uint32_t)value);
 }
 
 void wire_write_uint32(struct wire_writer *writer, uint32_t value)
 {
-    write_big_endian(writer, value, 4);
+    uint8_t *at = make_room(writer, 4);
+
+    if (at != NULL) be_put32(at, value);
 }
 
 void wire_write_int64(struct wire_writer *writer, int64_t value)
 {
-    write_big_endian(writer, (uint64_t)value, 8);
+    uint8_t *at = make_room(writer, 8);
+
+    if (at != NULL) be_put64(at, (uint64_t)value);
 }
 
 void wire_write_uuid(struct wire_writer *writer, struct uuid value)
@@ -424,32 +412,23 @@ void wire_write_uuid(struct wire_writer *writer, struct uuid value)
     wire_write_raw(writer, value.bytes, sizeof value.bytes);
 }
 
-static void write_base_128(struct wire_writer *writer, uint64_t value)
-{
-    uint8_t encoded[10];
-    size_t length = 0;
-
-    while (value >= 0x80) {
-        encoded[length++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    encoded[length++] = (uint8_t)value;
-    wire_write_raw(writer, encoded, length);
-}
-
 void wire_write_uvarint(struct wire_writer *writer, uint32_t value)
 {
-    write_base_128(writer, value);
+    uint8_t *at = make_room(writer, uvarint_size(value));
+
+    if (at != NULL) uvarint_put(at, value);
 }
 
 void wire_write_varint(struct wire_writer *writer, int32_t value)
 {
-    write_base_128(writer, ((uint32_t)value << 1) ^ (value < 0 ? UINT32_MAX : 0));
+    wire_write_uvarint(writer, zigzag32(value));
 }
 
 void wire_write_varlong(struct wire_writer *writer, int64_t value)
 {
-    write_base_128(writer, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
+    uint8_t *at = make_room(writer, varlong_size(value));
+
+    if (at != NULL) varlong_put(at, value);
 }
 
 void wire_write_plain_string(struct wire_writer *writer, struct str value, bool nullable)

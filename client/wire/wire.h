@@ -48,10 +48,11 @@ int32_t wire_read_int32(struct wire_reader *reader);
 uint32_t wire_read_uint32(struct wire_reader *reader);
 int64_t wire_read_int64(struct wire_reader *reader);
 struct uuid wire_read_uuid(struct wire_reader *reader);
-/* Base 128. More bytes than the value needs, or more bits than the type has, are errors. */
+/* Lengths, counts and tags: base 128 in as few bytes as it takes, anything longer is an error. */
 uint32_t wire_read_uvarint(struct wire_reader *reader);
-int32_t wire_read_varint(struct wire_reader *reader);  /* zig-zag, as in record batches */
-int64_t wire_read_varlong(struct wire_reader *reader); /* zig-zag, as in record batches */
+/* Inside record batches: zig-zag; padding up to 5 (10) bytes is read, as other readers do. */
+int32_t wire_read_varint(struct wire_reader *reader);
+int64_t wire_read_varlong(struct wire_reader *reader);
 struct str wire_read_string(struct wire_reader *reader, bool nullable);
 struct str wire_read_plain_string(struct wire_reader *reader, bool nullable); /* never compact */
 struct bytes wire_read_bytes(struct wire_reader *reader, bool nullable);
