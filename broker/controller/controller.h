@@ -47,10 +47,10 @@ struct controller_quorum_ops {
     /* The offset that the first record of the next append gets, while leading. */
     int64_t (*next_offset)(struct controller_quorum *quorum);
     /* One atomic batch, 1 to RECORDS_BATCH_MAX values, copied during the call; offsets are
-     * consecutive from next_offset(). NOT_LEADER_OR_FOLLOWER: no longer leads `epoch`; any other
-     * error: nothing was appended, it still leads. */
+     * consecutive from next_offset(). NOT_CONTROLLER: no longer leads `epoch`; any other error:
+     * nothing was appended, it still leads. */
     enum err (*append)(struct controller_quorum *quorum, int32_t epoch, const struct bytes *values,
-                       uint32_t count);
+                       uint32_t count, int64_t *first_offset, int64_t *last_offset);
     /* First offset that is not committed; -1 while unknown. */
     int64_t (*high_watermark)(struct controller_quorum *quorum);
     /* Gives the leadership of `epoch` up: the state in memory went wrong. Tells it by
@@ -59,9 +59,9 @@ struct controller_quorum_ops {
 };
 struct controller_quorum {
     const struct controller_quorum_ops *ops;
-    /* Keyed by offset. The implementation wakes those below the high watermark when it moves
-     * (op_wake_below(source, high_watermark - 1)); a change of the leader: op_wake() for all. */
-    struct op_source hw_source;
+    /* Keyed by offset; of the implementation (quorum.hw_source). It wakes those below the high
+     * watermark when it moves: op_wake_below(source, high_watermark - 1). */
+    struct op_source *hw_source;
 };
 
 /* ---- configuration ----------------------------------------------------------------------------- */
@@ -134,7 +134,7 @@ void controller_stop(struct controller *controller);
 /* After a stop, when no call lives. */
 void controller_deinit(struct controller *controller);
 
-/* To be called when the quorum's leader or epoch changed, and after loader_apply(). Cheap. */
+/* To be called when the quorum's leader or epoch changed, and after loader_batch(). Cheap. */
 void controller_quorum_changed(struct controller *controller);
 void controller_applied(struct controller *controller);
 

@@ -132,7 +132,7 @@ struct image_broker {
     struct str rack; /* null: none */
     struct image_endpoint *endpoints;
     struct image_feature *features;
-    struct uuid *log_dirs;
+    struct uuid *log_dirs; /* owned */
     uint32_t endpoints_count;
     uint32_t features_count;
     uint32_t log_dirs_count;
@@ -234,8 +234,7 @@ void image_advance(struct image *image, int64_t last_offset, int32_t epoch);
 struct image_sink {
     enum err (*put)(struct image_sink *sink, const struct metadata_record *record);
 };
-MUST_USE enum err image_emit(const struct image *image, struct arena *scratch,
-                             struct image_sink *sink);
+MUST_USE enum err image_emit(const struct image *image, struct image_sink *sink);
 
 /* Forgets the delta: from here on "changed" means since now. */
 void image_mark(struct image *image);

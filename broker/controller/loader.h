@@ -1,9 +1,9 @@
 /* The loader: committed batches of the metadata log -> this node's image -> its publishers.
  *
- * The driver of the quorum gives every committed batch once, in order of offsets, control batches
- * too (their records are skipped). All batches given within one call of loader_apply() make one
- * delta. Publishers run in the order in which they were added, which is part of the design: cache
- * first, then replicas (delete, lead, follow), then coordinators (kraft.md 12).
+ * The quorum tells every committed record once, in order of offsets, and the end of each batch
+ * (control batches too). What was applied since the last publishing makes one delta. Publishers run in the order
+ * in which they were added, which is part of the design: cache first, then replicas (delete, lead,
+ * follow), then coordinators (kraft.md 12).
  *
  * Publishers are first called when the log was applied up to the high watermark known at that time
  * (loader_caught_up()); what came before is one delta, "everything is new".
@@ -46,10 +46,13 @@ void loader_deinit(struct loader *loader);
 /* In the order of calls, before the first batch. */
 void loader_add(struct loader *loader, struct loader_publisher *publisher);
 
-/* Whole committed batches, back to back, the first of them at image.last_offset + 1. Errors as
- * image_apply(), and ERR_MALFORMED for bytes; the loader has failed then. `caught_up`: no committed
- * batch is left that was not given. */
-MUST_USE enum err loader_apply(struct loader *loader, struct bytes batches, bool caught_up);
+/* One committed record; its offset is above image.last_offset. Errors as records_decode() and
+ * image_apply(); the loader has failed then, and refuses everything later with the same error. */
+MUST_USE enum err loader_record(struct loader *loader, int64_t offset, int32_t epoch,
+                                struct bytes value);
+/* Everything below `end` was told. `caught_up`: `end` is the high watermark as known now, so that
+ * this may be published (the first time only then; later every batch is). Traces META_APPLIED. */
+void loader_batch(struct loader *loader, int64_t end, int32_t epoch, bool caught_up);
 static inline bool loader_caught_up(const struct loader *loader)
 {
     return loader->publishing;

@@ -10,7 +10,6 @@
 #include "client/base/bytes.h"
 #include "client/base/err.h"
 #include "wire/broker_registration_change_record.h"
-#include "wire/clear_elr_record.h"
 #include "wire/config_record.h"
 #include "wire/feature_level_record.h"
 #include "wire/no_op_record.h"
@@ -36,7 +35,6 @@ enum record_id {
     RECORD_BROKER_REGISTRATION_CHANGE = 17,
     RECORD_NO_OP = 20,
     RECORD_REGISTER_CONTROLLER = 27,
-    RECORD_CLEAR_ELR = 28,
 };
 
 enum {
@@ -61,7 +59,6 @@ struct metadata_record {
         struct broker_registration_change_record registration_change;
         struct no_op_record no_op;
         struct register_controller_record register_controller;
-        struct clear_elr_record clear_elr;
     };
 };
 
