@@ -26,7 +26,8 @@ enum err channel_init(struct channel *channel, struct env *env, const struct con
 
 void channel_deinit(struct channel *channel)
 {
-    for (uint32_t i = 0; i < channel->count; i++) peer_deinit(&channel->peers[i]);
+    for (uint32_t i = 0; i < channel->count; i++)
+        peer_deinit(&channel->peers[i]);
 }
 
 void channel_set_leader(struct channel *channel, int32_t leader)
@@ -46,7 +47,8 @@ struct peer *channel_peer(struct channel *channel)
 
 void channel_close(struct channel *channel)
 {
-    for (uint32_t i = 0; i < channel->count; i++) peer_close(&channel->peers[i]);
+    for (uint32_t i = 0; i < channel->count; i++)
+        peer_close(&channel->peers[i]);
 }
 
 bool channel_closed(const struct channel *channel)

@@ -49,9 +49,13 @@ enum lifecycle_step {
     STEP_HEARTBEAT_ANSWERED,
     STEP_HEARTBEAT_PAUSE,
 };
-static const char *const lifecycle_steps[] = {
-    "START",           "LEADER",        "REGISTERED", "REGISTER_BACKOFF", "HEARTBEAT_LEADER",
-    "HEARTBEAT_ANSWERED", "HEARTBEAT_PAUSE"};
+static const char *const lifecycle_steps[] = {"START",
+                                              "LEADER",
+                                              "REGISTERED",
+                                              "REGISTER_BACKOFF",
+                                              "HEARTBEAT_LEADER",
+                                              "HEARTBEAT_ANSWERED",
+                                              "HEARTBEAT_PAUSE"};
 
 static void lifecycle_send_registration(struct lifecycle *l)
 {
@@ -158,10 +162,11 @@ static int64_t lifecycle_pause_ms(const struct lifecycle *l)
     if (l->failures == 0) {
         /* On the way in and out every heartbeat is news; afterwards they keep the lease. */
         return l->state == LIFECYCLE_RUNNING && !l->leave ? interval
-               : interval < 20                             ? interval
-                                                           : 20;
+               : interval < 20                            ? interval
+                                                          : 20;
     }
-    for (int64_t i = 1; i < l->failures && backoff < interval; i++) backoff *= 2;
+    for (int64_t i = 1; i < l->failures && backoff < interval; i++)
+        backoff *= 2;
     return backoff < interval ? backoff : interval;
 }
 
@@ -226,9 +231,8 @@ static void lifecycle_finish(struct op *op)
     lifecycle_set(l, LIFECYCLE_LEFT);
 }
 
-static const struct op_kind lifecycle_kind = {"lifecycle", lifecycle_steps,
-                                              COUNT_OF(lifecycle_steps), lifecycle_run,
-                                              lifecycle_finish};
+static const struct op_kind lifecycle_kind = {
+    "lifecycle", lifecycle_steps, COUNT_OF(lifecycle_steps), lifecycle_run, lifecycle_finish};
 
 void lifecycle_init(struct lifecycle *lifecycle, struct env *env, const struct config *config,
                     struct channel *channel, const struct loader *loader, struct uuid incarnation)
@@ -248,8 +252,8 @@ void lifecycle_start(struct lifecycle *lifecycle)
 {
     arena_init(&lifecycle->arena, &lifecycle->env->mem, LIFECYCLE_ARENA_MAX);
     lifecycle_set(lifecycle, LIFECYCLE_STARTING);
-    lifecycle->give_up_ns = env_deadline(
-        lifecycle->env, lifecycle->config->initial_broker_registration_timeout_ms);
+    lifecycle->give_up_ns =
+        env_deadline(lifecycle->env, lifecycle->config->initial_broker_registration_timeout_ms);
     op_start(&lifecycle->env->loop, &lifecycle->op, &lifecycle_kind, STEP_START);
 }
 

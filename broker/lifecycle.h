@@ -13,8 +13,8 @@
 #define BROKER_LIFECYCLE_H
 
 #include "broker/channel.h"
-#include "broker/controller/loader.h"
 #include "broker/config.h"
+#include "broker/controller/loader.h"
 #include "wire/broker_heartbeat.h"
 #include "wire/broker_registration.h"
 
@@ -30,21 +30,21 @@ enum { LIFECYCLE_STATES = LIFECYCLE_LEFT + 1 };
 
 struct lifecycle {
     enum lifecycle_state state;
-    enum err failed;           /* registration that can never work; state is LEFT */
-    int64_t broker_epoch;      /* -1 until registered */
-    struct op_source changed;  /* state, epoch */
+    enum err failed;          /* registration that can never work; state is LEFT */
+    int64_t broker_epoch;     /* -1 until registered */
+    struct op_source changed; /* state, epoch */
     /* set by the node */
     struct str cluster_id;
     struct uuid directory_id;
     int64_t previous_broker_epoch;
-    uint16_t port;             /* where our listener really is */
+    uint16_t port; /* where our listener really is */
     /* private */
     struct env *env;
     const struct config *config;
     struct channel *channel;
     const struct loader *loader;
     struct uuid incarnation;
-    bool ready;                /* logs are open: unfence us */
+    bool ready; /* logs are open: unfence us */
     bool leave;
     bool abandoned;
     bool hurry; /* a heartbeat now */

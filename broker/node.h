@@ -41,7 +41,7 @@ enum node_state {
 };
 enum { NODE_STATES = NODE_STOPPED + 1 };
 
-struct node_links;
+enum { NODE_RELAYS_MAX = 16 + CONFIG_VOTERS_MAX };
 
 struct node {
     struct env env;
@@ -50,7 +50,7 @@ struct node {
     int32_t status;        /* of the process: 0, or 1 when it could not be done */
     struct errmsg message; /* what could not */
     struct op_source changed;
-    bool format_alone;     /* no configuration was given: format the directory when it is new */
+    bool format_alone; /* no configuration was given: format the directory when it is new */
 
     struct log_cache cache;
     struct log_dir dir;
@@ -70,18 +70,23 @@ struct node {
     /* private */
     struct op op;
     bool stop_wanted;
-    bool has_quorum; /* initialised parts, for the way down */
+    bool has_broker; /* roles */
     bool has_controller;
-    bool has_broker;
-    bool has_dir;
+    bool has_dir; /* parts that came up, for the way down */
     bool has_servers;
+    bool has_loader;
+    bool has_quorum;
+    bool controls;
+    bool has_replicas;
+    uint32_t relay_count;
+    struct op_relay relays[NODE_RELAYS_MAX];
     struct log_dir *dirs[1];
     struct quorum_listener listener;
     struct controller_quorum controller_quorum;
     struct manager_links manager_links;
     struct loader_publisher publisher;
     char client_id[24];
-    char controller_host[CONFIG_HOST_MAX + 1];
+    char metadata_path[CONFIG_PATH_MAX + 32];
 };
 
 /* `node` is the first thing in the world's region (region_take), which becomes its memory. The

@@ -36,9 +36,9 @@ struct fetch {
     struct fetch_part *parts;
     uint32_t count;
     uint32_t at;
-    int64_t bytes;       /* read so far */
+    int64_t bytes; /* read so far */
     int64_t max_bytes;
-    bool speak;          /* an error or a divergence: answer at once */
+    bool speak; /* an error or a divergence: answer at once */
     bool delayed;
     struct op_source news;
 };
@@ -105,7 +105,8 @@ static enum err fetch_prepare(struct fetch *o)
     if (o->max_bytes > o->request->node->config.fetch_max_bytes) {
         o->max_bytes = o->request->node->config.fetch_max_bytes;
     }
-    for (uint32_t i = 0; i < o->body.topics_count; i++) parts += o->body.topics[i].partitions_count;
+    for (uint32_t i = 0; i < o->body.topics_count; i++)
+        parts += o->body.topics[i].partitions_count;
     o->parts = request_alloc(o->request, (parts + 1) * sizeof *o->parts);
     o->answer.responses =
         request_alloc(o->request, (o->body.topics_count + 1) * sizeof *o->answer.responses);

@@ -28,7 +28,8 @@ static const struct image_endpoint *metadata_endpoint(const struct request *requ
 
 static bool metadata_internal(struct str name)
 {
-    return str_equal(name, STR("__consumer_offsets")) || str_equal(name, STR("__transaction_state"));
+    return str_equal(name, STR("__consumer_offsets")) ||
+           str_equal(name, STR("__transaction_state"));
 }
 
 /* Any live broker; this one if it is. */
@@ -53,7 +54,8 @@ static enum err metadata_ids(struct request *request, struct image_ids from, int
     int32_t *ids = request_alloc(request, (from.count + 1) * sizeof *ids);
 
     if (ids == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < from.count; i++) ids[i] = from.ids[i];
+    for (uint32_t i = 0; i < from.count; i++)
+        ids[i] = from.ids[i];
     *to = ids;
     *count = from.count;
     return ERR_NONE;
@@ -170,8 +172,7 @@ static enum err metadata_all(struct request *request, struct metadata_response *
 {
     MAP_FOR_EACH (entry, &metadata_image(request)->topics_by_id) {
         const struct image_topic *topic = MAP_ENTRY(entry, struct image_topic, by_id);
-        enum err err =
-            metadata_topic(request, topic, &response->topics[response->topics_count]);
+        enum err err = metadata_topic(request, topic, &response->topics[response->topics_count]);
 
         if (err != ERR_NONE) return err;
         response->topics_count++;
@@ -215,9 +216,9 @@ void api_metadata_handle(struct request *request)
     metadata_response_default(&response);
     response.cluster_id = node_cluster_id(request->node);
     response.controller_id = metadata_controller_id(request);
-    response.topics = request_alloc(
-        request, ((all ? image->topics_by_id.count : body.topics_count) + 1) *
-                     sizeof *response.topics);
+    response.topics =
+        request_alloc(request, ((all ? image->topics_by_id.count : body.topics_count) + 1) *
+                                   sizeof *response.topics);
     err = response.topics == NULL ? ERR_NO_MEMORY : metadata_brokers(request, &response);
     if (err == ERR_NONE) {
         err = all ? metadata_all(request, &response) : metadata_named(request, &body, &response);
@@ -280,8 +281,8 @@ void api_metadata_coordinator_handle(struct request *request)
     response.port = -1;
     if (request->version >= 4) {
         response.error_code = ERR_NONE;
-        response.coordinators = request_alloc(
-            request, (body.coordinator_keys_count + 1) * sizeof *response.coordinators);
+        response.coordinators = request_alloc(request, (body.coordinator_keys_count + 1) *
+                                                           sizeof *response.coordinators);
         if (response.coordinators == NULL) {
             request_abandon(request, ERR_NO_MEMORY);
             return;

@@ -59,7 +59,8 @@ static enum err list_prepare(struct list_offsets *o)
     uint32_t parts = 0;
 
     list_offsets_response_default(&o->answer);
-    for (uint32_t i = 0; i < o->body.topics_count; i++) parts += o->body.topics[i].partitions_count;
+    for (uint32_t i = 0; i < o->body.topics_count; i++)
+        parts += o->body.topics[i].partitions_count;
     o->parts = request_alloc(o->request, (parts + 1) * sizeof *o->parts);
     o->answer.topics =
         request_alloc(o->request, (o->body.topics_count + 1) * sizeof *o->answer.topics);
@@ -168,8 +169,7 @@ static void epoch_part(struct request *request, struct str topic,
 {
     struct log_epoch_end end = {.epoch = -1, .end_offset = -1};
     struct partition *part;
-    enum err err =
-        manager_find_by_name(&request->node->replicas, topic, in->partition, &part);
+    enum err err = manager_find_by_name(&request->node->replicas, topic, in->partition, &part);
 
     if (err == ERR_NONE) {
         err = partition_end_offset_for(part, in->current_leader_epoch, in->leader_epoch, &end);
@@ -196,8 +196,8 @@ void api_offsets_epoch_handle(struct request *request)
 
         offset_for_leader_epoch_response_topic_default(out);
         out->topic = body.topics[i].topic;
-        out->partitions = request_alloc(request, (body.topics[i].partitions_count + 1) *
-                                                     sizeof *out->partitions);
+        out->partitions =
+            request_alloc(request, (body.topics[i].partitions_count + 1) * sizeof *out->partitions);
         if (out->partitions == NULL) break;
         for (uint32_t j = 0; j < body.topics[i].partitions_count; j++) {
             epoch_part(request, out->topic, &body.topics[i].partitions[j],

@@ -47,9 +47,8 @@ static enum err produce_check_batch(const struct produce *o, struct bytes record
     case RECORD_BATCH_PARTIAL:
     case RECORD_BATCH_CORRUPT:
         /* Message sets of magic 0 and 1 are refused, not damaged (KIP-724). */
-        return records.length > 16 && records.data[16] < RECORD_BATCH_MAGIC
-                   ? ERR_INVALID_RECORD
-                   : ERR_CORRUPT_MESSAGE;
+        return records.length > 16 && records.data[16] < RECORD_BATCH_MAGIC ? ERR_INVALID_RECORD
+                                                                            : ERR_CORRUPT_MESSAGE;
     }
     if (batch.bytes.length != records.length) return ERR_INVALID_RECORD; /* exactly one */
     if (record_batch_codec(&batch, &codec) != ERR_NONE) return ERR_CORRUPT_MESSAGE;
@@ -85,8 +84,8 @@ static enum err produce_topic(struct produce *o, const struct produce_request_to
     char *name = request_alloc(o->request, in->name.length + 1);
 
     produce_response_topic_default(out);
-    out->partition_responses = request_alloc(
-        o->request, (in->partition_data_count + 1) * sizeof *out->partition_responses);
+    out->partition_responses = request_alloc(o->request, (in->partition_data_count + 1) *
+                                                             sizeof *out->partition_responses);
     if (name == NULL || out->partition_responses == NULL) return ERR_NO_MEMORY;
     if (in->name.length > 0) memcpy(name, in->name.data, in->name.length);
     out->name = (struct str){name, in->name.length};
@@ -222,5 +221,6 @@ void api_produce_handle(struct request *request)
         return;
     }
     op_start(&request->env->loop, &o->op, &produce_kind, PRODUCE_START);
-    op_deadline(&o->op, env_deadline(request->env, o->body.timeout_ms < 0 ? 0 : o->body.timeout_ms));
+    op_deadline(&o->op,
+                env_deadline(request->env, o->body.timeout_ms < 0 ? 0 : o->body.timeout_ms));
 }

@@ -125,8 +125,9 @@ static enum op_result topics_run(struct op *op)
         for (;;) {
             op_deadline(op, o->give_up_ns);
             AWAIT(o, TOPICS_LEADER, &channel->changed,
-                  channel_peer(channel) != NULL || op_expired(op));
-            if (op_expired(op)) break;
+                  channel_peer(channel) != NULL || op_expired(op) ||
+                      node_stopping(o->request->node));
+            if (op_expired(op) || node_stopping(o->request->node)) break;
             topics_send(o, channel_peer(channel));
             AWAIT(o, TOPICS_ANSWERED, &o->call.done, call_done(&o->call));
             if (topics_decoded(o) && !topics_not_controller(o)) {

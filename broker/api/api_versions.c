@@ -1,7 +1,7 @@
 /* ApiVersions (KIP-35, KIP-511): what this listener serves. A version that is not served never
  * comes here: server.c answers it in form v0. */
-#include "broker/api/api.h"
 #include "wire/api_versions.h"
+#include "broker/api/api.h"
 
 /* [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?, as Kafka wants both names (protocol.md 5). */
 static bool api_versions_name_ok(struct str name)
@@ -29,8 +29,7 @@ void api_versions_handle(struct request *request)
         response.error_code = ERR_INVALID_REQUEST;
     } else {
         response.api_keys = rows;
-        response.api_keys_count =
-            api_versions_list(request->session->server->config.kind, rows);
+        response.api_keys_count = api_versions_list(request->session->server->config.kind, rows);
     }
     request_answer(request, &response);
 }
