@@ -193,6 +193,25 @@ static void parse_type(struct parser *parser, struct field *field, const char **
     *word = text;
 }
 
+/* The text stands in C as it is: it must be a number, true or null, as the type has it. */
+static void check_default(struct parser *parser, const struct field *field)
+{
+    const char *text = field->fallback;
+    char *end;
+
+    if (text == NULL) return;
+    if (strcmp(text, "null") == 0) {
+        if (field->nullable.first <= field->nullable.last) return;
+    } else if (strcmp(text, "true") == 0) {
+        if (field->type == TYPE_BOOL && !field->array) return;
+    } else if (field->type > TYPE_BOOL && field->type <= TYPE_INT64 && !field->array) {
+        errno = 0;
+        (void)strtoll(text, &end, 10);
+        if (errno == 0 && end != text && *end == '\0') return;
+    }
+    die(parser->path, parser->number, "not a default of this type: %s", text);
+}
+
 static void parse_attributes(struct parser *parser, struct message *message, struct field *field,
                              char **words)
 {
@@ -214,6 +233,7 @@ static void parse_attributes(struct parser *parser, struct message *message, str
             die(path, parser->number, "unknown word: %s", *words);
         }
     }
+    check_default(parser, field);
     if (field->tag >= 0 && field->versions.first < message->flexible)
         die(path, parser->number, "a tagged field in versions that are not flexible");
     if (field->tag >= 0 && field->type == TYPE_RECORDS)
@@ -245,6 +265,9 @@ static void parse_field(struct parser *parser, struct message *message, struct s
     for (int i = 0; i < parent->count; i++)
         if (strcmp(parent->fields[i].name, field.name) == 0)
             die(parser->path, parser->number, "second field %s", field.name);
+    for (int i = 0; i < parent->count; i++)
+        if (field.tag >= 0 && parent->fields[i].tag == field.tag)
+            die(parser->path, parser->number, "tag %d is taken", field.tag);
     parser->held = false;
     if (field.type == TYPE_STRUCT) {
         struct line *next = peek(parser);
@@ -296,6 +319,13 @@ static void parse_message(struct parser *parser, struct schema *schema, const ch
     parse_fields(parser, message, &message->root, 1);
 }
 
+static int parse_flexible(struct parser *parser, const char *text)
+{
+    bool never = text != NULL && strcmp(text, "never") == 0;
+
+    return never ? VERSION_MAX : parse_int(parser, text);
+}
+
 /* api NAME key N serve R [broker R] [controller R] flexible N|never tier N
  * record NAME id N serve R flexible N|never
  * data NAME serve R flexible N|never */
@@ -327,10 +357,8 @@ static void parse_head(struct parser *parser, struct schema *schema)
             api->controller = parse_range(parser, *++word);
         else if (strcmp(*word, "tier") == 0)
             api->tier = parse_int(parser, *++word);
-        else if (strcmp(*word, "flexible") == 0 && word[1] != NULL && strcmp(word[1], "never") == 0)
-            api->flexible = VERSION_MAX, word++;
         else if (strcmp(*word, "flexible") == 0)
-            api->flexible = parse_int(parser, *++word);
+            api->flexible = parse_flexible(parser, *++word);
         else
             die(parser->path, parser->number, "unknown word: %s", *word);
     }
