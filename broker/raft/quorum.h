@@ -25,12 +25,12 @@
 #include "client/world/env.h"
 
 enum {
-    QUORUM_BATCH_MAX = 8 << 20,       /* one atomic append (kraft.md 2) */
-    QUORUM_BATCHES_MAX = 16,          /* appends accumulated and not yet handed to the log */
+    QUORUM_BATCH_MAX = 8 << 20, /* one atomic append (kraft.md 2) */
+    QUORUM_BATCHES_MAX = 16,    /* appends accumulated and not yet handed to the log */
     QUORUM_FETCH_BYTES = 1 << 20,
     QUORUM_FETCH_WAIT_MS = 500,
     QUORUM_COMMIT_SLICE_BYTES = 256 << 10, /* read back and told per turn */
-    QUORUM_OBSERVERS_MAX = 256,       /* remembered by the leader for DescribeQuorum */
+    QUORUM_OBSERVERS_MAX = 256,            /* remembered by the leader for DescribeQuorum */
     QUORUM_OBSERVER_MS = 300000,
     QUORUM_HOST_MAX = 255,
 };
@@ -44,12 +44,12 @@ struct quorum_voter {
 struct quorum_config {
     int32_t node_id;
     struct uuid directory_id;
-    struct str cluster_id;            /* borrowed */
-    struct str dir;                   /* of the metadata log: ".../__cluster_metadata-0"; borrowed */
+    struct str cluster_id; /* borrowed */
+    struct str dir;        /* of the metadata log: ".../__cluster_metadata-0"; borrowed */
     struct quorum_voter voters[RAFT_VOTERS_MAX]; /* any order, distinct ids */
     uint32_t voter_count;
-    struct str listener_name;         /* for LeaderEndpoints: "CONTROLLER" */
-    int32_t election_timeout_ms;      /* controller.quorum.* */
+    struct str listener_name;    /* for LeaderEndpoints: "CONTROLLER" */
+    int32_t election_timeout_ms; /* controller.quorum.* */
     int32_t fetch_timeout_ms;
     int32_t election_backoff_max_ms;
     int32_t append_linger_ms;
@@ -127,15 +127,15 @@ struct quorum {
     struct log *log;
     struct quorum_listener *listener;
     enum quorum_state state;
-    enum err err;          /* why FAILED */
+    enum err err; /* why FAILED */
     struct raft raft;
     struct rng rng;
 
     /* published: what depends on nothing that could be forgotten */
-    int32_t leader;        /* RAFT_NOBODY */
+    int32_t leader; /* RAFT_NOBODY */
     int32_t epoch;
     int64_t high_watermark;
-    int64_t applied_end;   /* told to the listener up to here */
+    int64_t applied_end; /* told to the listener up to here */
     struct op_source state_source;
     struct op_source leader_source;
     struct op_source hw_source;      /* keyed by offset */
@@ -163,8 +163,8 @@ struct quorum {
     uint32_t batch_first;
     uint32_t batch_count;
     uint64_t batch_bytes;
-    int64_t next_offset;   /* of the next quorum_append() */
-    int32_t append_epoch;  /* the epoch this node leads, its LeaderChange staged; -1 */
+    int64_t next_offset;  /* of the next quorum_append() */
+    int32_t append_epoch; /* the epoch this node leads, its LeaderChange staged; -1 */
     int64_t linger_until_ns;
     bool drain_in_flight;
 

@@ -24,8 +24,8 @@ MUST_USE enum err quorum_file_parse(struct str text, struct raft_durable *durabl
 /* Both slots from bytes of the file: the newest valid one. DAMAGED: none is. */
 MUST_USE enum err quorum_hint_parse(const uint8_t *bytes, size_t length, bool sse42,
                                     int64_t *sequence, int64_t *end);
-void quorum_hint_print(uint8_t slot[QUORUM_HINT_SLOT], int64_t sequence, int64_t end,
-                       int32_t epoch, bool sse42);
+void quorum_hint_print(uint8_t slot[QUORUM_HINT_SLOT], int64_t sequence, int64_t end, int32_t epoch,
+                       bool sse42);
 
 /* ---- the files in the world: one flow at a time each, awaited on `done_source` --------------- */
 
