@@ -237,16 +237,20 @@ bool raft_adopt(struct raft *raft, int32_t epoch, int32_t leader)
 void raft_init(struct raft *raft, const struct raft_config *config, struct rng *rng,
                const struct raft_durable *durable, const struct raft_log *log)
 {
+    int64_t flushed_end = log->flushed_end;
+
     ASSERT(config->voter_count > 0 && config->voter_count <= RAFT_VOTERS_MAX);
     ASSERT(config->election_timeout_ms > 0 && config->fetch_timeout_ms > 0);
     ASSERT(log->flushed_end <= log->log_end);
+    /* Flushed, but the hint did not get that far before the stop: not acknowledged yet. */
+    if (flushed_end > log->acknowledged_end) flushed_end = log->acknowledged_end;
     *raft = (struct raft){.config = *config,
                           .rng = rng,
                           .state = RAFT_UNATTACHED,
                           .durable = *durable,
                           .assigned_end = log->log_end,
                           .log_end = log->log_end,
-                          .flushed_end = log->flushed_end,
+                          .flushed_end = flushed_end,
                           .last_epoch = log->last_epoch,
                           .trusted_from = log->acknowledged_end,
                           .distrusted = log->log_end < log->acknowledged_end};
@@ -420,6 +424,9 @@ static void raft_release(struct raft *raft, const struct raft_event *event)
     }
     memcpy(raft->out->effects, raft->held, raft->held_count * sizeof *raft->held);
     raft->out->count = raft->held_count;
+    for (uint32_t i = 0; i < raft->held_count; i++) {
+        if (raft->held[i].kind == RAFT_LEAD) raft_leader_elected(raft);
+    }
     raft->held_count = 0;
 }
 

@@ -31,15 +31,12 @@ static void raft_send_begin(struct raft *raft)
 
 void raft_leader_enter(struct raft *raft)
 {
-    uint32_t granted = 0;
-
     raft->epoch_start = raft->assigned_end;
     raft->hw_known = false;
     for (uint32_t i = 0; i < raft->config.voter_count; i++) {
         struct raft_voter *voter = &raft->voters[i];
 
         raft->granted[i] = voter->ballot == RAFT_BALLOT_GRANTED;
-        if (raft->granted[i]) granted++;
         voter->end_offset = -1;
         voter->directory = (struct uuid){{0}};
         voter->last_fetch = raft->now;
@@ -47,10 +44,18 @@ void raft_leader_enter(struct raft *raft)
         voter->caught_up = (struct mono_time){-1};
         voter->fetched = false;
     }
-    RAFT_NOTE(raft, RAFT_NOTE_ELECTED, raft->durable.epoch, raft->epoch_start, granted,
-              raft->config.voter_count);
     raft_effect(raft, RAFT_LEAD);
     raft_send_begin(raft);
+}
+
+void raft_leader_elected(struct raft *raft)
+{
+    uint32_t granted = 0;
+
+    for (uint32_t i = 0; i < raft->config.voter_count; i++)
+        granted += raft->granted[i] ? 1 : 0;
+    RAFT_NOTE(raft, RAFT_NOTE_ELECTED, raft->durable.epoch, raft->epoch_start, granted,
+              raft->config.voter_count);
 }
 
 /* The moment up to which a majority was heard, ourselves included: the (majority - 1)-th most recent
@@ -165,8 +170,9 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
     }
     if (answer->err != ERR_NONE) return;
     /* An empty log parts nowhere. */
-    if (request->fetch_offset > 0 && (request->end_epoch != request->last_fetched_epoch ||
-                                      request->end_offset < request->fetch_offset)) {
+    if (request->fetch_offset > 0 &&
+        (request->end_epoch != request->last_fetched_epoch ||
+         request->end_offset < request->fetch_offset || request->fetch_offset > raft->log_end)) {
         answer->verdict = RAFT_FETCH_DIVERGING;
         answer->diverging_epoch = request->end_epoch;
         answer->diverging_end = request->end_offset;
