@@ -296,6 +296,13 @@ static void parse_message(struct parser *parser, struct schema *schema, const ch
     parse_fields(parser, message, &message->root, 1);
 }
 
+static int parse_flexible(struct parser *parser, const char *text)
+{
+    bool never = text != NULL && strcmp(text, "never") == 0;
+
+    return never ? VERSION_MAX : parse_int(parser, text);
+}
+
 /* api NAME key N serve R [broker R] [controller R] flexible N|never tier N
  * record NAME id N serve R flexible N|never
  * data NAME serve R flexible N|never */
@@ -327,10 +334,8 @@ static void parse_head(struct parser *parser, struct schema *schema)
             api->controller = parse_range(parser, *++word);
         else if (strcmp(*word, "tier") == 0)
             api->tier = parse_int(parser, *++word);
-        else if (strcmp(*word, "flexible") == 0 && word[1] != NULL && strcmp(word[1], "never") == 0)
-            api->flexible = VERSION_MAX, word++;
         else if (strcmp(*word, "flexible") == 0)
-            api->flexible = parse_int(parser, *++word);
+            api->flexible = parse_flexible(parser, *++word);
         else
             die(parser->path, parser->number, "unknown word: %s", *word);
     }
