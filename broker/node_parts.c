@@ -93,7 +93,7 @@ static int32_t node_leading(struct controller_quorum *quorum)
 
 static int64_t node_epoch_start(struct controller_quorum *quorum)
 {
-    return quorum_epoch_start(node_quorum(quorum));
+    return node_quorum(quorum)->raft.epoch_start;
 }
 
 static int64_t node_next_offset(struct controller_quorum *quorum)
