@@ -295,8 +295,6 @@ static enum err node_init_controller(struct node *node)
     controller.unclean_leader_election = config->unclean_leader_election_enable != 0;
     controller.calls_max = NODE_CALLS_MAX;
     controller.limits = node_image_limits;
-    controller.hash_seed = dice_seed(node->env.world, DICE_HASH);
-    controller.placement_seed = dice_seed(node->env.world, DICE_PLACEMENT);
     return controller_init(&node->controller, &node->env, &controller, &node->controller_quorum,
                            &node->loader);
 }
