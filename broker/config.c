@@ -557,6 +557,16 @@ static void config_kafka_defaults(struct config *config)
     }
 }
 
+/* A quorum of one that nobody configured listens on a free port of its own machine. */
+static void config_add_controller_listener(struct config *config)
+{
+    ASSERT(config->listener_count < CONFIG_LISTENERS_MAX);
+    config->listeners[config->listener_count++] =
+        (struct config_endpoint){"CONTROLLER", "127.0.0.1", 0};
+    (void)config_copy(config->controller_listener, sizeof config->controller_listener,
+                      STR("CONTROLLER"));
+}
+
 void config_default(struct config *config)
 {
     config_kafka_defaults(config);
@@ -564,6 +574,7 @@ void config_default(struct config *config)
     config->roles = CONFIG_ROLE_BROKER | CONFIG_ROLE_CONTROLLER;
     config->listeners[0] = (struct config_endpoint){"PLAINTEXT", "127.0.0.1", 9092};
     config->listener_count = 1;
+    config_add_controller_listener(config);
     (void)config_copy(config->log_dirs[0], sizeof config->log_dirs[0], STR("gregor-data"));
     config->log_dir_count = 1;
 }
@@ -662,7 +673,14 @@ static enum err config_finish_controller(struct config *config, struct errmsg *e
     bool controller = config_has_role(config, CONFIG_ROLE_CONTROLLER);
 
     if (config->voter_count == 0) {
-        if (config->roles == (CONFIG_ROLE_BROKER | CONFIG_ROLE_CONTROLLER)) return ERR_NONE;
+        if (config->roles == (CONFIG_ROLE_BROKER | CONFIG_ROLE_CONTROLLER)) {
+            if (config->controller_listener[0] != '\0') return ERR_NONE;
+            if (config->listener_count == CONFIG_LISTENERS_MAX) {
+                return config_fail(error, "controller.listener.names: missing");
+            }
+            config_add_controller_listener(config);
+            return ERR_NONE;
+        }
         return config_fail(error, "controller.quorum.voters: missing; id@host:port[,...] of every "
                                   "controller");
     }

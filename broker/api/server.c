@@ -212,7 +212,7 @@ static bool session_has_room(const struct session *session)
 {
     const struct server *server = session->server;
 
-    return session->connection.state == CONNECTION_OPEN && !server->stopping &&
+    return session->connection.state == CONNECTION_OPEN && server->serving && !server->stopping &&
            session->request_count < SESSION_REQUESTS_MAX &&
            pool_in_use(&server->requests) < server->config.requests_max;
 }
@@ -536,6 +536,12 @@ void server_start(struct server *server)
     ASSERT(server->stopped);
     server->stopped = false;
     op_start(&server->env->loop, &server->op, &server_kind, SERVER_START);
+}
+
+void server_serve(struct server *server)
+{
+    server->serving = true;
+    server_wake_sessions(server);
 }
 
 void server_stop(struct server *server)

@@ -59,6 +59,7 @@ struct server {
     bool stopped;
     uint64_t hostile; /* connections closed for what they sent */
     /* private */
+    bool serving;
     bool stopping;
     bool unlistening;
     struct op op;
@@ -112,8 +113,9 @@ struct request {
 
 void server_init(struct server *server, struct env *env, struct node *node,
                  const struct server_config *config);
-/* Begins to listen; `changed` tells how it went. */
+/* Begins to listen; `changed` tells how it went. Connections are taken, requests not yet read. */
 void server_start(struct server *server);
+void server_serve(struct server *server);
 /* Stops listening and closes every connection, after what is answered has left. */
 void server_stop(struct server *server);
 void server_deinit(struct server *server); /* stopped, or never started */
