@@ -34,10 +34,10 @@ struct quorum_request {
     enum raft_request kind;
     int16_t version;
     struct list link;
-    struct op op;          /* of a Fetch: parks, reads */
+    struct op op; /* of a Fetch: parks, reads */
     struct raft_event event;
     struct raft_fetch_answer answer;
-    bool stepped;          /* the machine has seen it */
+    bool stepped; /* the machine has seen it */
     bool reading;
     int64_t until_ns;
     uint32_t max_bytes;
