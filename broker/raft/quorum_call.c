@@ -322,7 +322,6 @@ void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect)
     ASSERT(link->used);
     quorum_call_drop(call);
     call_init(&call->call, apis[kind]);
-    call->call.reserved = true;
     call->call.timeout_ms = quorum->config.request_timeout_ms;
     call->round = effect->round;
     call->records = BYTES_NULL;

@@ -18,8 +18,9 @@ void quorum_driver_fail(struct quorum *quorum, enum err err, struct str why)
     quorum->leader = RAFT_NOBODY;
     quorum_log_unlead(quorum);
     while (!list_empty(&quorum->requests)) {
-        struct list *link = list_pop(&quorum->requests);
+        struct list *link = quorum->requests.next;
 
+        list_remove(link);
         quorum_request_refuse(LIST_ENTRY(link, struct quorum_request, link),
                               ERR_UNKNOWN_SERVER_ERROR);
     }
@@ -214,9 +215,10 @@ static void quorum_driver_worked(struct quorum *quorum)
 
 static void quorum_driver_reply(struct quorum *quorum)
 {
-    struct quorum_call *call = LIST_ENTRY(list_pop(&quorum->replies), struct quorum_call, ready);
+    struct quorum_call *call = LIST_ENTRY(quorum->replies.next, struct quorum_call, ready);
     struct raft_fetch_reply *fetched = &call->event.fetched;
 
+    list_remove(&call->ready);
     if (call->event.kind == RAFT_FETCH_REPLY && fetched->diverging) {
         struct log_epoch_end own = log_end_offset_for(quorum->log, fetched->diverging_epoch);
 
@@ -259,7 +261,8 @@ static void quorum_driver_do(struct quorum *quorum, enum quorum_driver_item item
     case ITEM_WORK: quorum_driver_worked(quorum); break;
     case ITEM_REPLY: quorum_driver_reply(quorum); break;
     case ITEM_REQUEST:
-        quorum->answering = LIST_ENTRY(list_pop(&quorum->requests), struct quorum_request, link);
+        quorum->answering = LIST_ENTRY(quorum->requests.next, struct quorum_request, link);
+        list_remove(&quorum->answering->link);
         quorum_driver_give(quorum, quorum_request_event(quorum->answering));
         break;
     case ITEM_RESIGN:
@@ -393,8 +396,9 @@ static void quorum_driver_say_goodbye(struct quorum *quorum)
 static void quorum_driver_ended(struct quorum *quorum)
 {
     while (!list_empty(&quorum->requests)) {
-        struct list *link = list_pop(&quorum->requests);
+        struct list *link = quorum->requests.next;
 
+        list_remove(link);
         quorum_request_refuse(LIST_ENTRY(link, struct quorum_request, link),
                               ERR_NOT_LEADER_OR_FOLLOWER);
     }

@@ -444,10 +444,11 @@ void quorum_request_cancel(struct quorum_request *request)
     if (request->done) return;
     list_remove(&request->link);
     if (request->quorum->answering == request) request->quorum->answering = NULL;
+    if (request->reading && !request->read.done) return;
+    if (op_live(&request->op)) op_cancel(&request->op);
     request->done = true;
 }
 
-/* A read under way keeps its op and its struct busy: the handler releases after source woke. */
 void quorum_request_release(struct quorum_request *request)
 {
     ASSERT(request->done && !op_live(&request->op));
