@@ -323,10 +323,19 @@ static enum err run_rule(struct sim_disk *disk, struct disk_req *req,
     return rule->error;
 }
 
+static bool path_too_long(const char *path)
+{
+    return path != NULL && strlen(path) > DISK_PATH_MAX;
+}
+
 static enum err disk_execute(struct sim_disk *disk, struct disk_req *req, uint64_t mark)
 {
     const char *path = op_has_file(req->op) ? handle_of(disk, req->file)->path : req->path;
 
+    if (!op_has_file(req->op) && req->op != DISK_SYNC_MANY && path_too_long(path)) {
+        return ERR_TOO_LARGE;
+    }
+    if (req->op == DISK_RENAME && path_too_long(req->path_to)) return ERR_TOO_LARGE;
     if (req->op != DISK_SYNC && req->op != DISK_SYNC_MANY && req->op != DISK_CLOSE) {
         const struct sim_disk_rule *rule = rule_fires(disk, req->op, path);
 
