@@ -76,8 +76,8 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, c
 {
     uint64_t wide;
 
-    crc = by_streams(crc, &at, &length, CRC32C_LONG, crc32c_zeros_long);
-    crc = by_streams(crc, &at, &length, CRC32C_SHORT, crc32c_zeros_short);
+    crc = by_streams(crc, &at, &length, CRC32C_LONG, crc32c_table_long);
+    crc = by_streams(crc, &at, &length, CRC32C_SHORT, crc32c_table_short);
     wide = crc;
     for (; length >= 8; at += 8, length -= 8)
         wide = __builtin_ia32_crc32di(wide, load_64(at));

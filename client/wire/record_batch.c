@@ -5,7 +5,8 @@
  *   12 partition_leader_epoch int32
  *   16 magic int8                 | 2; at this place in every magic
  *   17 crc uint32                 | CRC-32C of 21..end
- *   21 attributes int16           | 0-2 codec, 3 LogAppendTime, 4 transactional, 5 control, 6 horizon
+ *   21 attributes int16           | 0-2 codec, 3 LogAppendTime, 4 transactional, 5 control,
+ *                                 | 6 delete horizon
  *   23 last_offset_delta int32
  *   27 base_timestamp int64
  *   35 max_timestamp int64

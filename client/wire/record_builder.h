@@ -1,5 +1,5 @@
-/* Makes record batches: for producers, for a controller or raft leader, for transaction markers, for
- * compaction. One buffer with a stated capacity; the first record sets the base timestamp. */
+/* Makes record batches: for producers, for a controller or raft leader, for transaction markers,
+ * for compaction. One buffer with a stated capacity; the first record sets the base timestamp. */
 #ifndef CLIENT_WIRE_RECORD_BUILDER_H
 #define CLIENT_WIRE_RECORD_BUILDER_H
 

@@ -1,8 +1,6 @@
 /* Primitives of reading and writing: protocol.md 3 and 4. */
 #include "client/wire/wire.h"
 
-#include "client/base/byteorder.h"
-
 #include <string.h>
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -24,62 +22,6 @@ enum err wire_reader_end(const struct wire_reader *reader)
 void wire_reader_fail(struct wire_reader *reader, enum err error)
 {
     if (reader->error == ERR_NONE) reader->error = error;
-}
-
-const uint8_t *wire_take(struct wire_reader *reader, size_t length)
-{
-    const uint8_t *taken = reader->at;
-
-    if (reader->error != ERR_NONE) return NULL;
-    if (wire_left(reader) < length) {
-        reader->error = ERR_MALFORMED;
-        return NULL;
-    }
-    reader->at += length;
-    return taken;
-}
-
-bool wire_read_bool(struct wire_reader *reader)
-{
-    return wire_read_int8(reader) != 0;
-}
-
-int8_t wire_read_int8(struct wire_reader *reader)
-{
-    const uint8_t *at = wire_take(reader, 1);
-
-    return at != NULL ? (int8_t)*at : 0;
-}
-
-int16_t wire_read_int16(struct wire_reader *reader)
-{
-    return (int16_t)wire_read_uint16(reader);
-}
-
-uint16_t wire_read_uint16(struct wire_reader *reader)
-{
-    const uint8_t *at = wire_take(reader, 2);
-
-    return at != NULL ? be_get16(at) : 0;
-}
-
-int32_t wire_read_int32(struct wire_reader *reader)
-{
-    return (int32_t)wire_read_uint32(reader);
-}
-
-uint32_t wire_read_uint32(struct wire_reader *reader)
-{
-    const uint8_t *at = wire_take(reader, 4);
-
-    return at != NULL ? be_get32(at) : 0;
-}
-
-int64_t wire_read_int64(struct wire_reader *reader)
-{
-    const uint8_t *at = wire_take(reader, 8);
-
-    return at != NULL ? (int64_t)be_get64(at) : 0;
 }
 
 struct uuid wire_read_uuid(struct wire_reader *reader)
@@ -307,25 +249,6 @@ enum err wire_writer_finish(struct wire_writer *writer)
     return writer->error;
 }
 
-/* Room for `length` bytes; NULL when measuring or failed. */
-static uint8_t *make_room(struct wire_writer *writer, size_t length)
-{
-    uint8_t *at;
-
-    if (writer->buffer == NULL) {
-        writer->used += length;
-        return NULL;
-    }
-    if (writer->error != ERR_NONE) return NULL;
-    if (writer->capacity - writer->used < length) {
-        wire_writer_fail(writer, ERR_TOO_LARGE);
-        return NULL;
-    }
-    at = writer->buffer + writer->used;
-    writer->used += length;
-    return at;
-}
-
 struct wire_frame wire_frame_begin(struct wire_writer *writer)
 {
     struct wire_frame frame = {writer->used, writer->used + writer->referenced};
@@ -359,52 +282,9 @@ enum err wire_frame_size(const uint8_t first[4], uint32_t max, uint32_t *size)
 
 void wire_write_raw(struct wire_writer *writer, const void *data, size_t length)
 {
-    uint8_t *at = make_room(writer, length);
+    uint8_t *at = wire_room(writer, length);
 
     if (at != NULL && length > 0) memcpy(at, data, length);
-}
-
-void wire_write_bool(struct wire_writer *writer, bool value)
-{
-    wire_write_int8(writer, value ? 1 : 0);
-}
-
-void wire_write_int8(struct wire_writer *writer, int8_t value)
-{
-    uint8_t *at = make_room(writer, 1);
-
-    if (at != NULL) *at = (uint8_t)value;
-}
-
-void wire_write_int16(struct wire_writer *writer, int16_t value)
-{
-    wire_write_uint16(writer, (uint16_t)value);
-}
-
-void wire_write_uint16(struct wire_writer *writer, uint16_t value)
-{
-    uint8_t *at = make_room(writer, 2);
-
-    if (at != NULL) be_put16(at, value);
-}
-
-void wire_write_int32(struct wire_writer *writer, int32_t value)
-{
-    wire_write_uint32(writer, (uint32_t)value);
-}
-
-void wire_write_uint32(struct wire_writer *writer, uint32_t value)
-{
-    uint8_t *at = make_room(writer, 4);
-
-    if (at != NULL) be_put32(at, value);
-}
-
-void wire_write_int64(struct wire_writer *writer, int64_t value)
-{
-    uint8_t *at = make_room(writer, 8);
-
-    if (at != NULL) be_put64(at, (uint64_t)value);
 }
 
 void wire_write_uuid(struct wire_writer *writer, struct uuid value)
@@ -414,7 +294,7 @@ void wire_write_uuid(struct wire_writer *writer, struct uuid value)
 
 void wire_write_uvarint(struct wire_writer *writer, uint32_t value)
 {
-    uint8_t *at = make_room(writer, uvarint_size(value));
+    uint8_t *at = wire_room(writer, uvarint_size(value));
 
     if (at != NULL) uvarint_put(at, value);
 }
@@ -426,7 +306,7 @@ void wire_write_varint(struct wire_writer *writer, int32_t value)
 
 void wire_write_varlong(struct wire_writer *writer, int64_t value)
 {
-    uint8_t *at = make_room(writer, varlong_size(value));
+    uint8_t *at = wire_room(writer, varlong_size(value));
 
     if (at != NULL) varlong_put(at, value);
 }

@@ -15,6 +15,7 @@
 #define CLIENT_WIRE_WIRE_H
 
 #include "client/base/arena.h"
+#include "client/base/byteorder.h"
 #include "client/base/bytes.h"
 #include "client/base/err.h"
 
@@ -38,15 +39,62 @@ static inline size_t wire_left(const struct wire_reader *reader)
     return (size_t)(reader->end - reader->at);
 }
 /* `length` bytes, or NULL and the sticky error. */
-const uint8_t *wire_take(struct wire_reader *reader, size_t length);
+static inline const uint8_t *wire_take(struct wire_reader *reader, size_t length)
+{
+    const uint8_t *taken = reader->at;
 
-bool wire_read_bool(struct wire_reader *reader);
-int8_t wire_read_int8(struct wire_reader *reader);
-int16_t wire_read_int16(struct wire_reader *reader);
-uint16_t wire_read_uint16(struct wire_reader *reader);
-int32_t wire_read_int32(struct wire_reader *reader);
-uint32_t wire_read_uint32(struct wire_reader *reader);
-int64_t wire_read_int64(struct wire_reader *reader);
+    if (reader->error != ERR_NONE) return NULL;
+    if (wire_left(reader) < length) {
+        reader->error = ERR_MALFORMED;
+        return NULL;
+    }
+    reader->at += length;
+    return taken;
+}
+
+static inline int8_t wire_read_int8(struct wire_reader *reader)
+{
+    const uint8_t *at = wire_take(reader, 1);
+
+    return at != NULL ? (int8_t)*at : 0;
+}
+
+static inline bool wire_read_bool(struct wire_reader *reader)
+{
+    return wire_read_int8(reader) != 0;
+}
+
+static inline uint16_t wire_read_uint16(struct wire_reader *reader)
+{
+    const uint8_t *at = wire_take(reader, 2);
+
+    return at != NULL ? be_get16(at) : 0;
+}
+
+static inline int16_t wire_read_int16(struct wire_reader *reader)
+{
+    return (int16_t)wire_read_uint16(reader);
+}
+
+static inline uint32_t wire_read_uint32(struct wire_reader *reader)
+{
+    const uint8_t *at = wire_take(reader, 4);
+
+    return at != NULL ? be_get32(at) : 0;
+}
+
+static inline int32_t wire_read_int32(struct wire_reader *reader)
+{
+    return (int32_t)wire_read_uint32(reader);
+}
+
+static inline int64_t wire_read_int64(struct wire_reader *reader)
+{
+    const uint8_t *at = wire_take(reader, 8);
+
+    return at != NULL ? (int64_t)be_get64(at) : 0;
+}
+
 struct uuid wire_read_uuid(struct wire_reader *reader);
 /* Lengths, counts and tags: base 128 in as few bytes as it takes, anything longer is an error. */
 uint32_t wire_read_uvarint(struct wire_reader *reader);
@@ -139,13 +187,69 @@ void wire_frame_end(struct wire_writer *writer, struct wire_frame frame);
 MUST_USE enum err wire_frame_size(const uint8_t first[4], uint32_t max, uint32_t *size);
 
 void wire_write_raw(struct wire_writer *writer, const void *data, size_t length);
-void wire_write_bool(struct wire_writer *writer, bool value);
-void wire_write_int8(struct wire_writer *writer, int8_t value);
-void wire_write_int16(struct wire_writer *writer, int16_t value);
-void wire_write_uint16(struct wire_writer *writer, uint16_t value);
-void wire_write_int32(struct wire_writer *writer, int32_t value);
-void wire_write_uint32(struct wire_writer *writer, uint32_t value);
-void wire_write_int64(struct wire_writer *writer, int64_t value);
+
+/* Room for `length` bytes in the buffer; NULL when measuring or failed. */
+static inline uint8_t *wire_room(struct wire_writer *writer, size_t length)
+{
+    uint8_t *at;
+
+    if (writer->buffer == NULL) {
+        writer->used += length;
+        return NULL;
+    }
+    if (writer->error != ERR_NONE) return NULL;
+    if (writer->capacity - writer->used < length) {
+        wire_writer_fail(writer, ERR_TOO_LARGE);
+        return NULL;
+    }
+    at = writer->buffer + writer->used;
+    writer->used += length;
+    return at;
+}
+
+static inline void wire_write_int8(struct wire_writer *writer, int8_t value)
+{
+    uint8_t *at = wire_room(writer, 1);
+
+    if (at != NULL) *at = (uint8_t)value;
+}
+
+static inline void wire_write_bool(struct wire_writer *writer, bool value)
+{
+    wire_write_int8(writer, value ? 1 : 0);
+}
+
+static inline void wire_write_uint16(struct wire_writer *writer, uint16_t value)
+{
+    uint8_t *at = wire_room(writer, 2);
+
+    if (at != NULL) be_put16(at, value);
+}
+
+static inline void wire_write_int16(struct wire_writer *writer, int16_t value)
+{
+    wire_write_uint16(writer, (uint16_t)value);
+}
+
+static inline void wire_write_uint32(struct wire_writer *writer, uint32_t value)
+{
+    uint8_t *at = wire_room(writer, 4);
+
+    if (at != NULL) be_put32(at, value);
+}
+
+static inline void wire_write_int32(struct wire_writer *writer, int32_t value)
+{
+    wire_write_uint32(writer, (uint32_t)value);
+}
+
+static inline void wire_write_int64(struct wire_writer *writer, int64_t value)
+{
+    uint8_t *at = wire_room(writer, 8);
+
+    if (at != NULL) be_put64(at, (uint64_t)value);
+}
+
 void wire_write_uuid(struct wire_writer *writer, struct uuid value);
 void wire_write_uvarint(struct wire_writer *writer, uint32_t value);
 void wire_write_varint(struct wire_writer *writer, int32_t value);

@@ -1,6 +1,6 @@
 /* Any bytes as any message: refused, or decoded to something that encodes and decodes to itself.
- * Input: kind (0 request, 1 response, 2 metadata record, 3 other), int16 id (other: which), version,
- * then the message. */
+ * Input: kind (0 request, 1 response, 2 metadata record, 3 other), int16 id (other: which),
+ * version, then the message. */
 #include "tests/fuzz/fuzz.h"
 
 #include "tests/support/wire_random.h"

@@ -51,8 +51,8 @@ void emit_crc_header(FILE *out)
             "#define CRC32C_POLYNOMIAL 0x%08xu\n"
             "enum { CRC32C_LONG = %d, CRC32C_SHORT = %d };\n"
             "extern const uint32_t crc32c_table[8][256];\n"
-            "extern const uint32_t crc32c_zeros_long[4][256];\n"
-            "extern const uint32_t crc32c_zeros_short[4][256];\n\n#endif\n",
+            "extern const uint32_t crc32c_table_long[4][256];\n"
+            "extern const uint32_t crc32c_table_short[4][256];\n\n#endif\n",
             polynomial, CRC_LONG, CRC_SHORT);
 }
 
@@ -67,6 +67,6 @@ void emit_crc_code(FILE *out)
             table[row][i] = zero_byte(table[row - 1][i]);
     fprintf(out, "#include \"wire/crc32c_table.h\"\n\n");
     emit_rows(out, "crc32c_table", table, 8);
-    emit_zeros(out, "crc32c_zeros_long", CRC_LONG);
-    emit_zeros(out, "crc32c_zeros_short", CRC_SHORT);
+    emit_zeros(out, "crc32c_table_long", CRC_LONG);
+    emit_zeros(out, "crc32c_table_short", CRC_SHORT);
 }

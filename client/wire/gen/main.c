@@ -1,5 +1,6 @@
 /* wiregen OUTDIR SCHEMA...: writes OUTDIR/<stem>.[ch] for each schema, OUTDIR/api_table.[ch] and
- * OUTDIR/crc32c_table.[ch]. A file whose content would not change is left alone, so that make rebuilds only what must be. */
+ * OUTDIR/crc32c_table.[ch]. A file whose content would not change is left alone, so that make
+ * rebuilds only what must be. */
 #include "client/wire/gen/gen.h"
 
 #include <stdlib.h>

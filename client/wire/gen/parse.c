@@ -193,6 +193,25 @@ static void parse_type(struct parser *parser, struct field *field, const char **
     *word = text;
 }
 
+/* The text stands in C as it is: it must be a number, true or null, as the type has it. */
+static void check_default(struct parser *parser, const struct field *field)
+{
+    const char *text = field->fallback;
+    char *end;
+
+    if (text == NULL) return;
+    if (strcmp(text, "null") == 0) {
+        if (field->nullable.first <= field->nullable.last) return;
+    } else if (strcmp(text, "true") == 0) {
+        if (field->type == TYPE_BOOL && !field->array) return;
+    } else if (field->type > TYPE_BOOL && field->type <= TYPE_INT64 && !field->array) {
+        errno = 0;
+        (void)strtoll(text, &end, 10);
+        if (errno == 0 && end != text && *end == '\0') return;
+    }
+    die(parser->path, parser->number, "not a default of this type: %s", text);
+}
+
 static void parse_attributes(struct parser *parser, struct message *message, struct field *field,
                              char **words)
 {
@@ -214,6 +233,7 @@ static void parse_attributes(struct parser *parser, struct message *message, str
             die(path, parser->number, "unknown word: %s", *words);
         }
     }
+    check_default(parser, field);
     if (field->tag >= 0 && field->versions.first < message->flexible)
         die(path, parser->number, "a tagged field in versions that are not flexible");
     if (field->tag >= 0 && field->type == TYPE_RECORDS)
@@ -245,6 +265,9 @@ static void parse_field(struct parser *parser, struct message *message, struct s
     for (int i = 0; i < parent->count; i++)
         if (strcmp(parent->fields[i].name, field.name) == 0)
             die(parser->path, parser->number, "second field %s", field.name);
+    for (int i = 0; i < parent->count; i++)
+        if (field.tag >= 0 && parent->fields[i].tag == field.tag)
+            die(parser->path, parser->number, "tag %d is taken", field.tag);
     parser->held = false;
     if (field.type == TYPE_STRUCT) {
         struct line *next = peek(parser);

@@ -1,5 +1,5 @@
-/* Proves: batches frame, parse, patch and check as storage.md 2.1 and 5.2 say; the builder's batches
- * read back; the record iterator takes nothing that is not exact. */
+/* Proves: batches frame, parse, patch and check as storage.md 2.1 and 5.2 say; the builder's
+ * batches read back; the record iterator takes nothing that is not exact. */
 #include "tests/support/support.h"
 
 #include "client/base/assert.h"
