@@ -384,7 +384,9 @@ static void producer_admit(struct producer *producer)
         if (!producer_not_now(err)) {
             producer_refuse(producer, record, err);
         } else if (producer->env->now.mono.ns - record->started_ns >= patience_ns) {
-            producer_refuse(producer, record, ERR_TIMED_OUT);
+            enum err why = producer->metadata.last_error;
+
+            producer_refuse(producer, record, why != ERR_NONE ? why : ERR_TIMED_OUT);
         } else if (err == ERR_NO_MEMORY) {
             memory = false;
         } else {

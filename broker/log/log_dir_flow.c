@@ -602,6 +602,7 @@ static enum op_result keeper_run(struct op *op)
             keeper_ask_syncs(dir);
             dir->checkpoint_dirty = false;
             dir->checkpoint_now = false;
+            dir->checkpoint_busy = true;
             /* Log starts before recovery points: a start that is lost brings deleted records back,
              * a recovery point that is lost costs time only. */
             for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
@@ -611,6 +612,7 @@ static enum op_result keeper_run(struct op *op)
                 if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_HW) break;
                 o->kind = (enum log_checkpoint)(o->kind + 1);
             }
+            dir->checkpoint_busy = false;
             if (o->err != ERR_NONE) {
                 keeper_failed(dir, o->err);
                 continue;
@@ -644,11 +646,13 @@ static void keeper_start(struct log_dir *dir)
     op_start(&dir->env->loop, &dir->keeper->op, &keeper_kind, KEEPER_START);
 }
 
-void log_dir_checkpoint(struct log_dir *dir)
+uint64_t log_dir_checkpoint(struct log_dir *dir)
 {
     dir->checkpoint_now = true;
     dir->checkpoint_dirty = true;
     if (dir->keeper != NULL) op_wake(&dir->keeper->source);
+    /* The one being written was made before this request. */
+    return dir->checkpoints_written + (dir->checkpoint_busy ? 2 : 1);
 }
 
 /* ---- close ---------------------------------------------------------------------------------- */

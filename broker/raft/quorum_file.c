@@ -282,6 +282,7 @@ static void quorum_file_end(struct op *op)
 
     file->busy = false;
     op_wake(&file->done_source);
+    if (file->owner != NULL) op_wake(file->owner);
 }
 
 #define AWAIT_DISK(STEP) AWAIT(o, STEP, &o->req_source, !o->req.req.pending)

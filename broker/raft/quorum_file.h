@@ -46,6 +46,7 @@ struct quorum_file {
     struct env *env;
     struct op op;
     struct op_source done_source;
+    struct op_source *owner; /* woken at the end, too; NULL: none */
     bool busy;
     enum err err;
     uint8_t *bytes; /* QUORUM_FILE_MAX */

@@ -34,10 +34,10 @@ struct quorum_request {
     enum raft_request kind;
     int16_t version;
     struct list link;
-    struct op op;          /* of a Fetch: parks, reads */
+    struct op op; /* of a Fetch: parks, reads */
     struct raft_event event;
     struct raft_fetch_answer answer;
-    bool stepped;          /* the machine has seen it */
+    bool stepped; /* the machine has seen it */
     bool reading;
     int64_t until_ns;
     uint32_t max_bytes;
@@ -73,7 +73,8 @@ void quorum_request_end(struct quorum_request *request, struct quorum *quorum, i
                         const struct end_quorum_epoch_request *end);
 void quorum_request_fetch(struct quorum_request *request, struct quorum *quorum, int16_t version,
                           const struct fetch_request *fetch);
-/* The asker is gone: withdraws it. Harmless when done. */
+/* The asker is gone: withdraws it. Harmless when done. A read under way is not withdrawn: `done` may
+ * still be false, and comes as ever. */
 void quorum_request_cancel(struct quorum_request *request);
 /* Gives records back. After done, or cancel. */
 void quorum_request_release(struct quorum_request *request);

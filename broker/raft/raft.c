@@ -391,6 +391,7 @@ static void raft_dispatch(struct raft *raft, const struct raft_event *event)
         raft->assigned_end = event->end;
         break;
     case RAFT_APPENDED: raft_appended(raft, event); break;
+    case RAFT_APPEND_REFUSED: raft_append_refused(raft); break;
     case RAFT_FLUSHED: raft_flushed(raft, event); break;
     case RAFT_TRUNCATED: raft_truncated(raft, event); break;
     case RAFT_LOG_FAILED: raft_fail(raft, RAFT_FAULT_LOG); break;

@@ -168,15 +168,16 @@ enum raft_event_kind {
     RAFT_BEGIN_REPLY,   /* peer, reply */
     RAFT_END_REQUEST,   /* peer = leader, epoch, successors */
     RAFT_END_REPLY,     /* peer, reply */
-    RAFT_FETCH_REQUEST, /* fetch */
-    RAFT_FETCH_REPLY,   /* peer, round, fetched */
-    RAFT_SEND_FAILED,   /* peer, round, request: no reply will come */
-    RAFT_ASSIGNED,      /* end: the leader's own append was begun */
-    RAFT_APPENDED,      /* end, epoch (of the last batch): the log has grown up to here */
-    RAFT_FLUSHED,       /* end: durable up to here, and so is the hint */
-    RAFT_TRUNCATED,     /* end, epoch (of the last batch left) */
-    RAFT_LOG_FAILED,    /* err, end: an append, flush or cut failed; the log ends at `end` */
-    RAFT_RESIGN,        /* epoch: orderly stop or renunciation; ignored in another epoch */
+    RAFT_FETCH_REQUEST,  /* fetch */
+    RAFT_FETCH_REPLY,    /* peer, round, fetched */
+    RAFT_SEND_FAILED,    /* peer, round, request: no reply will come */
+    RAFT_ASSIGNED,       /* end: the leader's own append was begun */
+    RAFT_APPENDED,       /* end, epoch (of the last batch): the log has grown up to here */
+    RAFT_APPEND_REFUSED, /* what was fetched is damaged or does not fit: fetch again */
+    RAFT_FLUSHED,        /* end: durable up to here, and so is the hint */
+    RAFT_TRUNCATED,      /* end, epoch (of the last batch left) */
+    RAFT_LOG_FAILED,     /* err, end: an append, flush or cut failed; the log ends at `end` */
+    RAFT_RESIGN,         /* epoch: orderly stop or renunciation; ignored in another epoch */
 };
 
 enum raft_request { RAFT_REQUEST_VOTE, RAFT_REQUEST_BEGIN, RAFT_REQUEST_END, RAFT_REQUEST_FETCH };

@@ -183,6 +183,13 @@ void raft_fetch_failed(struct raft *raft, const struct raft_event *event)
     raft_fetch_later(raft);
 }
 
+void raft_append_refused(struct raft *raft)
+{
+    ASSERT(raft->work == RAFT_APPENDING);
+    raft->work = RAFT_IDLE;
+    raft_fetch_later(raft);
+}
+
 /* Follower's high watermark: what the leader says, as far as our log reaches (K9). */
 static void raft_follow_hw(struct raft *raft)
 {

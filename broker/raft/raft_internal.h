@@ -78,6 +78,7 @@ void raft_begin_request(struct raft *raft, const struct raft_event *event);
 void raft_end_request(struct raft *raft, const struct raft_event *event);
 void raft_fetch_reply(struct raft *raft, const struct raft_event *event);
 void raft_fetch_failed(struct raft *raft, const struct raft_event *event);
+void raft_append_refused(struct raft *raft);
 void raft_follower_appended(struct raft *raft);
 
 #endif
