@@ -68,6 +68,9 @@ static void apply_record(struct image *image, const struct rig_record *from)
     case RIG_PARTITION:
         records_default(&record, RECORD_PARTITION);
         record.partition.topic_id = replica_rig_topic_id(from->topic);
+        record.partition.partition_id = 0;
+        record.partition.leader_epoch = 0;
+        record.partition.partition_epoch = 0;
         record.partition.replicas = copy.replicas;
         record.partition.replicas_count = ids_count(copy.replicas);
         record.partition.isr = copy.isr;
@@ -77,6 +80,7 @@ static void apply_record(struct image *image, const struct rig_record *from)
     case RIG_CHANGE:
         records_default(&record, RECORD_PARTITION_CHANGE);
         record.partition_change.topic_id = replica_rig_topic_id(from->topic);
+        record.partition_change.partition_id = 0;
         if (ids_count(copy.replicas) > 0) {
             record.partition_change.replicas = copy.replicas;
             record.partition_change.replicas_count = ids_count(copy.replicas);
@@ -398,9 +402,8 @@ void replica_rig_start(struct replica_rig *rig, uint32_t machine)
     peer_config_default(&peer);
     assert_int_equal(ERR_NONE, peer_init(&m->controller, env, &peer, RIG_CONTROLLER + 1,
                                          STR("node-4"), 9092, 1));
-    assert_int_equal(ERR_NONE,
-                     manager_init(&m->node.replicas, env, &m->node.config, &m->links, m->dirs, 1,
-                                  &rig_manager_limits));
+    assert_int_equal(ERR_NONE, manager_init(&m->node.replicas, env, &m->node.config, &m->links,
+                                            m->dirs, 1, &rig_manager_limits));
     while (m->published < rig->count) {
         apply_record(&m->image, &rig->records[m->published++]);
     }
@@ -412,9 +415,14 @@ void replica_rig_start(struct replica_rig *rig, uint32_t machine)
         server.apis = rig_controller_apis;
         server.api_count = COUNT_OF(rig_controller_apis);
     }
+    server.host = str_of(m->world->name);
     server_init(&m->node.broker_server, env, &m->node, &server);
     server_start(&m->node.broker_server);
-    assert_true(replica_rig_until(rig, 60000, is_started, m));
+    if (!replica_rig_until(rig, 60000, is_started, m)) {
+        fail_msg("started %d opening %u listening %d failed %d", m->node.replicas.started,
+                 m->node.replicas.opening, m->node.broker_server.listening,
+                 (int)m->node.broker_server.failed);
+    }
 }
 
 void replica_rig_kill(struct replica_rig *rig, uint32_t machine, bool power)
@@ -500,11 +508,11 @@ enum err replica_rig_append(struct replica_rig *rig, uint32_t machine, uint8_t t
     record_builder_init(&builder, &config, buf->data, room);
     for (uint32_t i = 0; i < records; i++) {
         rig->serial++;
-        assert_int_equal(ERR_NONE,
-                         record_builder_append(
-                             &builder, 1000, BYTES_NULL,
-                             (struct bytes){(const uint8_t *)&rig->serial, sizeof rig->serial},
-                             NULL, 0));
+        assert_int_equal(
+            ERR_NONE,
+            record_builder_append(&builder, 1000, BYTES_NULL,
+                                  (struct bytes){(const uint8_t *)&rig->serial, sizeof rig->serial},
+                                  NULL, 0));
     }
     batch = record_builder_finish(&builder);
     err = partition_append(replica_rig_part(rig, machine, topic), buf, batch, acks, LOG_CLIENT,
