@@ -34,7 +34,7 @@ static void disturb(struct rng *rng, bool rot)
     struct cluster *c = &cluster;
     uint32_t node = (uint32_t)rng_below(rng, c->nodes);
     uint32_t other = (uint32_t)rng_below(rng, c->nodes);
-    uint32_t what = (uint32_t)rng_below(rng, 12);
+    uint32_t what = (uint32_t)rng_below(rng, 14);
 
     for (uint32_t i = 0; i < c->voters; i++)
         if (what < 3) {
@@ -50,6 +50,9 @@ static void disturb(struct rng *rng, bool rot)
             if (node != other) cluster_link(c, node, other, true);
         } else if (what < 10) {
             if (node != other) cluster_link(c, node, other, false);
+        } else if (what >= 12) { /* down and up again before anybody notices */
+            cluster_crash(c, node);
+            cluster_restart(c, node);
         } else if (what == 10) {
             c->cut[node][other] = node != other; /* one direction only */
         } else if (c->node[node].up && !c->node[node].raft.storing) {
