@@ -170,8 +170,12 @@ CONF       := $(patsubst tests/conformance/%_main.c,$(B)/conformance-%,$(CONF_MA
 $(B)/conformance-%: $(B)/obj/tests/conformance/%_main.o $(CONF_SUITE) $(SUPPORT) $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(CONF_SUITE) $(SUPPORT) $(LINK_ALL) -lcmocka
 
+# The floor of the production world (client/posix/README.md).
+$(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.a
+	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(B)/libposix.a $(B)/libcore.a -Wl,--end-group $(CODECS) -lpthread
+
 .PHONY: unit unit-programs conformance
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(CONF)
 unit: $(UNIT) $(CONF)
 	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
 conformance: $(CONF)
