@@ -1,13 +1,13 @@
 /* Truncation from the end, and the full reset.
  *
  *     walk to the cut: position, end, index, producers, epochs  (from the newest snapshot below it)
- *     lower the recovery point in the checkpoint, durably       else a crash in between reads as damage
+ *     lower the recovery point in the checkpoint, durably       else a crash reads as damage
  *     unlink later segments, newest first; sync the directory
- *     cut the file; sync it                                     before anything is written there (H13)
+ *     cut the file; sync it                                     before it is written again (H13)
  *     epochs to their file
  *
- * A crash between any two leaves a log that ends somewhere between the new end and the old one, which
- * is where a follower may be that was about to truncate: it does so again. */
+ * A crash between any two leaves a log that ends somewhere between the new end and the old one,
+ * which is where a follower may be that was about to truncate: it does so again. */
 #include "broker/log/log_private.h"
 
 #include <string.h>
@@ -61,7 +61,8 @@ static enum op_result cut_fail(struct log_flow *o)
     return OP_DONE;
 }
 
-/* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to await. */
+/* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to
+ * await. */
 static void cut_lower(struct log_flow *o, int64_t to)
 {
     struct log *log = o->log;

@@ -1,10 +1,10 @@
 /* Flows over the files of a log directory: format, open, close, and the keeper, which writes the
  * checkpoints when something changed and asks for a sync of what is unsynced for long.
  *
- * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each log
- * that was closed well with its end and the size of its active segment. At the next start the marker
- * is read, removed, and the root synced, before anything else happens; a marker that comes back after
- * a power cut vouches for sizes that no longer fit. */
+ * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each
+ * log that was closed well with its end and the size of its active segment. At the next start the
+ * marker is read, removed, and the root synced, before anything else happens; a marker that comes
+ * back after a power cut vouches for sizes that no longer fit. */
 #include "broker/log/log_dir_private.h"
 
 #include "client/base/text.h"

@@ -80,14 +80,13 @@ void quorum_request_cancel(struct quorum_request *request);
 void quorum_request_release(struct quorum_request *request);
 
 /* Answered at once; arrays in the arena. NO_MEMORY. */
-MUST_USE enum err quorum_request_describe(struct quorum *quorum,
-                                          const struct describe_quorum_request *request,
-                                          struct arena *arena,
-                                          struct describe_quorum_response *response);
+MUST_USE enum err quorum_describe(struct quorum *quorum,
+                                  const struct describe_quorum_request *request,
+                                  struct arena *arena, struct describe_quorum_response *response);
 /* There is no snapshot yet: SNAPSHOT_NOT_FOUND for each partition asked, or what is wrong before that. */
-MUST_USE enum err quorum_request_snapshot(struct quorum *quorum,
-                                          const struct fetch_snapshot_request *request,
-                                          struct arena *arena,
-                                          struct fetch_snapshot_response *response);
+MUST_USE enum err quorum_describe_snapshot(struct quorum *quorum,
+                                           const struct fetch_snapshot_request *request,
+                                           struct arena *arena,
+                                           struct fetch_snapshot_response *response);
 
 #endif

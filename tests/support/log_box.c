@@ -46,6 +46,7 @@ static void box_traced(struct sim_observer *observer, struct sim_world *node,
 
     if (node == NULL) return;
     box->traced[event->kind]++;
+    if (event->fields[1] != 0) return; /* the model is of partition 0 */
     if (event->kind == TRACE_LOG_APPENDED) {
         assert_true(box->count < LOG_BOX_BATCHES);
         batch = &box->batches[box->count];

@@ -1,5 +1,5 @@
-/* Proves the rules of the leader epoch cache (replication.md 8): assign, the end of an epoch, cuts at both
- * sides, and the text of its file. */
+/* Proves the rules of the leader epoch cache (replication.md 8): assign, the end of an epoch,
+ * cuts at both sides, and the text of its file. */
 #include "tests/support/support.h"
 
 #include "broker/log/log_epochs.h"

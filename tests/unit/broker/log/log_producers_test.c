@@ -1,5 +1,6 @@
-/* Proves the idempotence rules (storage.md 6): duplicates in the window of five, order, epochs, wrapping
- * sequences, staged batches that fail, and the files that carry all five over a restart. */
+/* Proves the idempotence rules (storage.md 6): duplicates in the window of five, order, epochs,
+ * wrapping sequences, staged batches that fail, and the files that carry all five over a
+ * restart. */
 #include "tests/support/support.h"
 
 #include "broker/log/log_producers.h"

@@ -1,5 +1,5 @@
-/* Proves that a walk over the bytes of a segment accepts exactly the sound chain, however the bytes are
- * cut into pieces, and that an index finds what a scan finds. */
+/* Proves that a walk over the bytes of a segment accepts exactly the sound chain, however the
+ * bytes are cut into pieces, and that an index finds what a scan finds. */
 #include "tests/support/support.h"
 
 #include "broker/log/log_index.h"
@@ -86,8 +86,8 @@ static void any_flipped_bit_ends_the_chain_at_its_batch_or_is_an_epoch_that_rose
         file[at] ^= 0x10;
         accepted = scan(4096, false, &bad, &walk);
         file[at] ^= 0x10;
-        /* The leader epoch is outside the crc: a lower one is seen at once, a higher one by the next
-         * batch; in the last batch it is not (H7). */
+        /* The leader epoch is outside the crc: a lower one is seen at once, a higher one by the
+         * next batch; in the last batch it is not (H7). */
         if (at - (batch == 0 ? 0 : ends[batch - 1]) - 12 < 4) {
             assert_true(accepted == batch || accepted == batch + 1);
             assert_true(bad || batch == 7);

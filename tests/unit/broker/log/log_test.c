@@ -1,5 +1,6 @@
-/* Proves that a log keeps what it was given: appends, rolls, reads from memory and disk, reopening after
- * a clean stop, a kill and a power loss, truncation, duplicates, and disks that fail. */
+/* Proves that a log keeps what it was given: appends, rolls, reads from memory and disk,
+ * reopening after a clean stop, a kill and a power loss, truncation, duplicates, and disks that
+ * fail. */
 #include "tests/support/log_box.h"
 
 static void box_append_some(struct log_box *box, int32_t epoch, uint32_t count)
