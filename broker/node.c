@@ -80,7 +80,7 @@ void node_fail_err(struct node *node, const char *what, enum err err)
     node_fail(node, err, text_view(&text));
 }
 
-/* ---- the life of a node -------------------------------------------------------------------------- */
+/* ---- the life of a node ---------------------------------------------------------------------- */
 
 static void node_open_dir(struct node *node)
 {
