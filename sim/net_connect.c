@@ -179,27 +179,26 @@ void sim_net_listen(struct world *world, struct net_listener *user)
     sim_node_complete(node, &user->req, SIM_KIND_LISTEN, result, user->address.port);
 }
 
-static void accept_complete(struct sim_world *node, struct net_accept *accept, struct sim_end *end)
-{
-    if (node->net.conn_count >= node->world.connections_max) {
-        if (end->state == END_OPEN) net_end_rst(end);
-        net_end_detach(end);
-        sim_node_complete(node, &accept->req, SIM_KIND_ACCEPT, ERR_TOO_MANY, 0);
-        return;
-    }
-    node->net.conn_count++;
-    sim_node_complete(node, &accept->req, SIM_KIND_ACCEPT, ERR_NONE, end->conn->id);
-    net_end_attach(end, accept->conn);
-}
-
+/* A node at its maximum of connections refuses the accept; the connection goes on waiting. */
 static void listener_match(struct sim_listener *listener)
 {
-    while (!list_empty(&listener->accepts) && !list_empty(&listener->backlog)) {
-        struct world_req *req = LIST_ENTRY(list_pop(&listener->accepts), struct world_req, link);
-        struct sim_end *end = LIST_ENTRY(list_pop(&listener->backlog), struct sim_end, backlog);
+    struct sim_world *node = listener->node;
 
+    while (!list_empty(&listener->accepts) && !list_empty(&listener->backlog)) {
+        struct world_req *req = LIST_ENTRY(listener->accepts.next, struct world_req, link);
+        struct net_accept *accept = CONTAINER_OF(req, struct net_accept, req);
+        struct sim_end *end = LIST_ENTRY(listener->backlog.next, struct sim_end, backlog);
+
+        list_remove(&req->link);
+        if (node->net.conn_count >= node->world.connections_max) {
+            sim_node_complete(node, req, SIM_KIND_ACCEPT, ERR_TOO_MANY, 0);
+            continue;
+        }
+        list_remove(&end->backlog);
         listener->backlog_count--;
-        accept_complete(listener->node, CONTAINER_OF(req, struct net_accept, req), end);
+        node->net.conn_count++;
+        sim_node_complete(node, req, SIM_KIND_ACCEPT, ERR_NONE, end->conn->id);
+        net_end_attach(end, accept->conn);
     }
 }
 
