@@ -28,7 +28,7 @@ struct controller_config controller_config_default(void)
                                       .limits = {1000, 20000, 100000}};
 }
 
-/* ---- states ---------------------------------------------------------------------------------- */
+/* ---- states ------------------------------------------------------------------------------------ */
 
 static const char *const state_names[] = {
     [CONTROLLER_STANDBY] = "STANDBY",
@@ -62,6 +62,7 @@ static void set_state(struct controller *c, enum controller_state state, bool fa
         return;
     }
     c->epoch = c->catching_epoch;
+    c->last_epoch = c->epoch;
     end = c->quorum->ops->next_offset(c->quorum);
     TRACE(c->env->world, CONTROLLER_ACTIVE, c->epoch, end);
 }
@@ -85,7 +86,7 @@ void controller_renounce(struct controller *c, bool failed)
     op_wake(&c->wake);
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------- */
 
 static void text_ids(struct text *text, const char *name, struct image_ids ids)
 {
@@ -215,7 +216,7 @@ enum err controller_write(struct controller *c, struct records *records,
     return ERR_NONE;
 }
 
-/* ---- active ---------------------------------------------------------------------------------- */
+/* ---- active ------------------------------------------------------------------------------------ */
 
 static int64_t in_ms(const struct controller *c, int64_t ms)
 {
@@ -306,7 +307,7 @@ static int64_t next_tick_ns(const struct controller *c)
     return next_ns;
 }
 
-/* ---- the life of a controller ---------------------------------------------------------------- */
+/* ---- the life of a controller -------------------------------------------------------------------- */
 
 enum life_step { LIFE_START, LIFE_LEADING, LIFE_APPLIED, LIFE_TICK };
 static const char *const life_steps[] = {"START", "LEADING", "APPLIED", "TICK"};
@@ -323,7 +324,7 @@ static enum op_result life_run(struct op *op)
     switch ((enum life_step)op->step) {
     case LIFE_START:
         while (!o->stopping) {
-            AWAIT(o, LIFE_LEADING, &o->wake, o->stopping || leading(o) >= 0);
+            AWAIT(o, LIFE_LEADING, &o->wake, o->stopping || leading(o) > o->last_epoch);
             if (o->stopping) break;
             o->catching_epoch = leading(o);
             set_state(o, CONTROLLER_CATCHING_UP, false);
@@ -365,6 +366,7 @@ enum err controller_init(struct controller *c, struct env *env,
     *c = (struct controller){.state = CONTROLLER_STANDBY,
                              .epoch = -1,
                              .written = -1,
+                             .last_epoch = -1,
                              .config = *config,
                              .env = env,
                              .quorum = quorum,
@@ -416,7 +418,7 @@ void controller_applied(struct controller *c)
     if (c->state == CONTROLLER_CATCHING_UP) op_wake(&c->wake);
 }
 
-/* ---- requests -------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------------ */
 
 enum call_step { CALL_START, CALL_COMMITTED };
 static const char *const call_steps[] = {"START", "COMMITTED"};

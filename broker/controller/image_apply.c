@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* ---- brokers and controllers ----------------------------------------------------------------- */
+/* ---- brokers and controllers ------------------------------------------------------------------- */
 
 /* Text and arrays of a registration in one block of memory. */
 struct block {
@@ -254,7 +254,7 @@ static enum err apply_register_controller(struct image *image,
     return ERR_NONE;
 }
 
-/* ---- topics and partitions ------------------------------------------------------------------- */
+/* ---- topics and partitions --------------------------------------------------------------------- */
 
 static enum err apply_topic(struct image *image, const struct topic_record *record)
 {
@@ -541,7 +541,7 @@ static enum err apply_partition_change(struct image *image, const struct partiti
     return ERR_NONE;
 }
 
-/* ---- the rest -------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------- */
 
 static enum err resource_find_or_add(struct image *image, int8_t type, struct str name,
                                      struct image_resource **resource)

@@ -129,7 +129,7 @@ struct mono_time raft_election_deadline(const struct raft *raft)
     return at;
 }
 
-/* ---- the other side -------------------------------------------------------------------------- */
+/* ---- the other side --------------------------------------------------------------------------- */
 
 static bool raft_up_to_date(const struct raft *raft, const struct raft_vote_request *vote)
 {
@@ -208,7 +208,7 @@ void raft_vote_request(struct raft *raft, const struct raft_event *event)
     raft_answer(raft, ERR_NONE, granted);
 }
 
-/* ---- answers to our ballots ------------------------------------------------------------------ */
+/* ---- answers to our ballots ------------------------------------------------------------------- */
 
 void raft_vote_reply(struct raft *raft, const struct raft_event *event)
 {

@@ -97,7 +97,7 @@ struct mono_time raft_follower_deadline(const struct raft *raft)
     return at;
 }
 
-/* ---- the leader speaks ----------------------------------------------------------------------- */
+/* ---- the leader speaks ------------------------------------------------------------------------ */
 
 void raft_begin_request(struct raft *raft, const struct raft_event *event)
 {
@@ -164,7 +164,7 @@ void raft_end_request(struct raft *raft, const struct raft_event *event)
     raft_answer(raft, ERR_NONE, false);
 }
 
-/* ---- replies --------------------------------------------------------------------------------- */
+/* ---- replies ---------------------------------------------------------------------------------- */
 
 static void raft_fetch_later(struct raft *raft)
 {

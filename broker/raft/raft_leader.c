@@ -117,7 +117,7 @@ void raft_begin_failed(struct raft *raft, const struct raft_event *event)
     if (raft->voters[place].begin_at.ns > retry.ns) raft->voters[place].begin_at = retry;
 }
 
-/* ---- high watermark -------------------------------------------------------------------------- */
+/* ---- high watermark --------------------------------------------------------------------------- */
 
 static int64_t raft_voter_end(const struct raft *raft, uint32_t place)
 {
@@ -148,7 +148,7 @@ void raft_leader_advance(struct raft *raft)
     raft_effect(raft, RAFT_HW_CHANGED)->high_watermark = candidate;
 }
 
-/* ---- fetch ----------------------------------------------------------------------------------- */
+/* ---- fetch ------------------------------------------------------------------------------------ */
 
 void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *request,
                       struct raft_fetch_answer *answer)
@@ -226,7 +226,7 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
     raft_effect(raft, RAFT_ANSWER_FETCH)->answer = answer;
 }
 
-/* ---- resigned -------------------------------------------------------------------------------- */
+/* ---- resigned --------------------------------------------------------------------------------- */
 
 static void raft_send_end(struct raft *raft)
 {
