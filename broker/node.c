@@ -103,7 +103,7 @@ static void node_format_dir(struct node *node)
 
 static bool node_dir_settled(const struct node *node)
 {
-    return node->dir.state != LOG_DIR_OPENING && node->dir.state != LOG_DIR_CLOSING;
+    return !log_dir_busy(&node->dir);
 }
 
 static bool node_dir_is_new(const struct node *node)

@@ -441,7 +441,7 @@ void node_parts_close_dir(struct node *node)
 
 bool node_parts_dir_closed(const struct node *node)
 {
-    return node->dir.state == LOG_DIR_CLOSED || node->dir.state == LOG_DIR_OFFLINE;
+    return !log_dir_busy(&node->dir) && !log_dir_online(&node->dir);
 }
 
 void node_parts_deinit(struct node *node)

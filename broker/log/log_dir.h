@@ -139,6 +139,9 @@ void log_dir_checkpoint(struct log_dir *dir);
 /* NULL when there is no partition of this name. */
 struct log_known *log_dir_find(const struct log_dir *dir, struct str name);
 
+/* A flow (format, open, close) is under way; state_source tells when it has ended. */
+static inline bool log_dir_busy(const struct log_dir *dir) { return dir->flow != NULL; }
+
 static inline bool log_dir_online(const struct log_dir *dir)
 {
     return dir->state == LOG_DIR_ONLINE;
