@@ -203,7 +203,7 @@ static int load_config(const struct options *options, struct config *config)
     return status;
 }
 
-/* ---- running ------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 struct process {
     struct posix_trace_taker taker;

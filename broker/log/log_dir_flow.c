@@ -243,7 +243,8 @@ static bool open_meta(struct log_dir_flow *o)
         return false;
     }
     text_init(&out, dir->message.text, sizeof dir->message.text);
-    if (!str_equal(str_of(found.cluster_id), str_of(o->meta.cluster_id))) {
+    if (o->meta.cluster_id[0] != '\0' &&
+        !str_equal(str_of(found.cluster_id), str_of(o->meta.cluster_id))) {
         dir->err = ERR_INCONSISTENT_CLUSTER_ID;
         text_format(&out, "%s: belongs to cluster %s, this node is of cluster %s", dir->path,
                     found.cluster_id, o->meta.cluster_id);
@@ -538,7 +539,7 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
         return;
     }
     text_init(&out, dir->flow->meta.cluster_id, sizeof dir->flow->meta.cluster_id);
-    text_str(&out, cluster_id);
+    if (cluster_id.data != NULL) text_str(&out, cluster_id);
     dir->flow->meta.node_id = node_id;
     op_start(&dir->env->loop, &dir->flow->op, &dir_open_kind, DIR_OPEN_START);
 }
