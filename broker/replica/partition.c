@@ -343,6 +343,7 @@ enum partition_step {
     PARTITION_STARTED,
     PARTITION_NAME_FREE,
     PARTITION_OPENED,
+    PARTITION_STRAY_CLOSED,
     PARTITION_STRAYED,
     PARTITION_WORK,
     PARTITION_APPENDED,
@@ -352,9 +353,9 @@ enum partition_step {
     PARTITION_UNPINNED,
 };
 
-static const char *const partition_steps[] = {"STARTED", "NAME_FREE", "OPENED", "STRAYED",
-                                              "WORK",    "APPENDED",  "CUT",    "WRITTEN",
-                                              "CLOSED",  "UNPINNED"};
+static const char *const partition_steps[] = {"STARTED", "NAME_FREE", "OPENED",   "STRAY_CLOSED",
+                                              "STRAYED", "WORK",      "APPENDED", "CUT",
+                                              "WRITTEN", "CLOSED",    "UNPINNED"};
 
 static bool try_open(struct partition *part)
 {
@@ -466,15 +467,15 @@ static void close_log(struct partition *part)
         break;
     case LOG_OPENING:
     case LOG_TRUNCATING: IMPOSSIBLE("waited for");
+    case LOG_FAILED: log_close(part->log); break;
     case LOG_CLOSING:
-    case LOG_CLOSED:
-    case LOG_FAILED: break;
+    case LOG_CLOSED: break;
     }
 }
 
 static bool closed(const struct partition *part)
 {
-    return part->log->state == LOG_CLOSED || part->log->state == LOG_FAILED;
+    return part->log->state == LOG_CLOSED;
 }
 
 static void name_freed(struct manager *manager)
@@ -533,6 +534,8 @@ static enum op_result partition_run(struct op *op)
             }
             AWAIT(o, PARTITION_OPENED, &o->log->state_source, o->log->state != LOG_OPENING);
             if (is_stray(o)) {
+                close_log(o);
+                AWAIT(o, PARTITION_STRAY_CLOSED, &o->log->state_source, closed(o));
                 stray_begin(o);
                 AWAIT(o, PARTITION_STRAYED, &o->stray->source, stray_over(o));
                 stray_end(o);

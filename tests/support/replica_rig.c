@@ -418,6 +418,7 @@ void replica_rig_start(struct replica_rig *rig, uint32_t machine)
     server.host = str_of(m->world->name);
     server_init(&m->node.broker_server, env, &m->node, &server);
     server_start(&m->node.broker_server);
+    server_serve(&m->node.broker_server);
     if (!replica_rig_until(rig, 60000, is_started, m)) {
         fail_msg("started %d opening %u listening %d failed %d", m->node.replicas.started,
                  m->node.replicas.opening, m->node.broker_server.listening,
