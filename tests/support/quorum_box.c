@@ -250,9 +250,16 @@ static void start_quorum(struct quorum_box_node *n)
     }
 }
 
-enum node_step { NODE_START, NODE_DIR_OPENED, NODE_FORMATTED, NODE_DIR_AGAIN, NODE_LOG_OPENED };
-static const char *const node_steps[] = {"START", "DIR_OPENED", "FORMATTED", "DIR_AGAIN",
-                                         "LOG_OPENED"};
+enum node_step {
+    NODE_START,
+    NODE_DIR_OPENED,
+    NODE_FORMATTED,
+    NODE_DIR_AGAIN,
+    NODE_LOG_OPENED,
+    NODE_LOG_RESET
+};
+static const char *const node_steps[] = {"START",     "DIR_OPENED", "FORMATTED",
+                                         "DIR_AGAIN", "LOG_OPENED", "LOG_RESET"};
 
 static enum op_result node_run(struct op *op)
 {
@@ -274,6 +281,11 @@ static enum op_result node_run(struct op *op)
         open_log(o);
         AWAIT(o, NODE_LOG_OPENED, &o->log->state_source,
               o->log->state != LOG_OPENING && o->log->flow == NULL);
+        /* Rot below what was synced: the log opens empty, and the quorum refetches it (F43). */
+        o->was_damaged = o->log->state == LOG_FAILED && o->log->err == ERR_DAMAGED;
+        if (o->was_damaged) log_reset(o->log, 0);
+        AWAIT(o, NODE_LOG_RESET, &o->log->state_source,
+              o->log->state != LOG_TRUNCATING && o->log->flow == NULL);
         assert_int_equal(o->log->state, LOG_OPEN);
         start_quorum(o);
         return OP_DONE;
@@ -281,7 +293,7 @@ static enum op_result node_run(struct op *op)
     IMPOSSIBLE("step");
 }
 
-static const struct op_kind node_kind = {"node", node_steps, 5, node_run, NULL};
+static const struct op_kind node_kind = {"node", node_steps, 6, node_run, NULL};
 
 static void node_started(struct env *env)
 {

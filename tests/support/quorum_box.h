@@ -45,6 +45,7 @@ struct quorum_box_node {
     struct net_listener listening;
     struct quorum_box_conn conns[QUORUM_BOX_CONNS];
     bool quorum_started;
+    bool was_damaged; /* at the last start */
     /* what the listener was told in this incarnation */
     uint64_t records;
     uint64_t digest;

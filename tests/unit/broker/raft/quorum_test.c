@@ -141,6 +141,37 @@ static void a_leader_that_stops_hands_over_within_a_second(void **state)
     quorum_box_deinit(&box);
 }
 
+/* F43: the rotten one must not make a majority with the one that is behind. */
+static void a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched(void **state)
+{
+    static const char path[] = "data/__cluster_metadata-0/00000000000000000000.log";
+    int leader;
+    uint32_t rotten, other;
+
+    (void)state;
+    begin(6, 3, 3);
+    append_some(8);
+    quorum_box_run_ms(&box, 1000);
+    leader = quorum_box_leader(&box);
+    rotten = (uint32_t)(leader + 1) % 3;
+    other = (uint32_t)(leader + 2) % 3;
+    for (uint32_t i = 0; i < 3; i++)
+        sim_node_down(box.node[i].world, SIM_DOWN_POWER);
+    assert_true(sim_image_rot(sim_disk_image(box.node[rotten].world->disk), path, 300, 3));
+    quorum_box_start(&box, rotten);
+    quorum_box_start(&box, other);
+    quorum_box_run_ms(&box, 30000);
+    assert_true(box.node[rotten].log->log_end < box.node[other].log->log_end);
+    assert_true(box.node[rotten].quorum.raft.distrusted);
+    assert_int_equal(quorum_box_leader(&box), -1);
+    quorum_box_start(&box, (uint32_t)leader);
+    quorum_box_run_ms(&box, 15000);
+    assert_true(quorum_box_leader(&box) >= 0);
+    assert_false(box.node[rotten].quorum.raft.distrusted);
+    all_are_equal(3);
+    quorum_box_deinit(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +180,7 @@ int main(void)
         cmocka_unit_test(a_leader_that_loses_power_is_replaced_and_follows),
         cmocka_unit_test(a_power_loss_of_all_loses_nothing_committed),
         cmocka_unit_test(a_leader_that_stops_hands_over_within_a_second),
+        cmocka_unit_test(a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
