@@ -28,7 +28,7 @@ struct controller_config controller_config_default(void)
                                       .limits = {1000, 20000, 100000}};
 }
 
-/* ---- states ------------------------------------------------------------------------------------ */
+/* ---- states ---------------------------------------------------------------------------------- */
 
 static const char *const state_names[] = {
     [CONTROLLER_STANDBY] = "STANDBY",
@@ -86,7 +86,7 @@ void controller_renounce(struct controller *c, bool failed)
     op_wake(&c->wake);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void text_ids(struct text *text, const char *name, struct image_ids ids)
 {
@@ -216,7 +216,7 @@ enum err controller_write(struct controller *c, struct records *records,
     return ERR_NONE;
 }
 
-/* ---- active ------------------------------------------------------------------------------------ */
+/* ---- active ---------------------------------------------------------------------------------- */
 
 static int64_t in_ms(const struct controller *c, int64_t ms)
 {
@@ -307,7 +307,7 @@ static int64_t next_tick_ns(const struct controller *c)
     return next_ns;
 }
 
-/* ---- the life of a controller -------------------------------------------------------------------- */
+/* ---- the life of a controller ---------------------------------------------------------------- */
 
 enum life_step { LIFE_START, LIFE_LEADING, LIFE_APPLIED, LIFE_TICK };
 static const char *const life_steps[] = {"START", "LEADING", "APPLIED", "TICK"};
@@ -418,7 +418,7 @@ void controller_applied(struct controller *c)
     if (c->state == CONTROLLER_CATCHING_UP) op_wake(&c->wake);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 enum call_step { CALL_START, CALL_COMMITTED };
 static const char *const call_steps[] = {"START", "COMMITTED"};

@@ -35,7 +35,7 @@
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
 
-/* ---- the quorum, as the controller sees it ---------------------------------------------------- */
+/* ---- the quorum, as the controller sees it --------------------------------------------------- */
 
 /* Implemented over broker/raft/quorum.h by the node; by a fake in tests. */
 struct controller_quorum;
@@ -64,7 +64,7 @@ struct controller_quorum {
     struct op_source *hw_source;
 };
 
-/* ---- configuration ----------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 struct controller_config {
     int32_t node_id;
@@ -138,7 +138,7 @@ void controller_deinit(struct controller *controller);
 void controller_quorum_changed(struct controller *controller);
 void controller_applied(struct controller *controller);
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 enum controller_api {
     CONTROLLER_BROKER_REGISTRATION,

@@ -55,7 +55,7 @@ struct fixture {
     struct allocate_producer_ids_response allocated;
 };
 
-/* ---- a world that only listens, and a quorum that does as it is told ----------------------------- */
+/* ---- a world that only listens, and a quorum that does as it is told ------------------------- */
 
 static uint64_t fake_seed(struct world *world, enum dice_concern concern)
 {
@@ -260,7 +260,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- requests -------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static struct controller_call *submit(struct fixture *f, struct controller_call call)
 {
@@ -376,7 +376,7 @@ static const struct image_partition *part(struct fixture *f, const char *name, i
     return image_partition(image_topic_by_name(&f->controller.image, str_of(name)), index);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void activation_waits_for_the_log_below_its_epoch(void **state)
 {
@@ -533,7 +533,7 @@ static void no_op_records_come_when_idle_only(void **state)
     assert_int_equal(f->end, end);
 }
 
-/* ---- brokers ---------------------------------------------------------------------------------------- */
+/* ---- brokers --------------------------------------------------------------------------------- */
 
 static void a_broker_is_unfenced_when_it_has_applied_its_registration(void **state)
 {
@@ -782,7 +782,7 @@ static void the_balancer_gives_leadership_back_to_the_preferred(void **state)
     assert_int_equal(part(f, "t", 0)->leader, preferred);
 }
 
-/* ---- topics ------------------------------------------------------------------------------------------ */
+/* ---- topics ---------------------------------------------------------------------------------- */
 
 static void create_topics_checks_names_numbers_and_limits(void **state)
 {
