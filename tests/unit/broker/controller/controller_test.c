@@ -31,6 +31,7 @@ struct fixture {
     int64_t end, hw, epoch_start;
     int32_t leading;
     enum err append_fails;
+    uint64_t fail_at; /* allocation of the next request */
     uint32_t resigned;
     struct loader loader;
     struct controller controller;
@@ -276,8 +277,10 @@ static struct controller_call *submit(struct fixture *f, struct controller_call 
     call.arena = &f->arena;
     call.deadline_ns = call.deadline_ns == 0 ? OP_NO_DEADLINE : call.deadline_ns;
     *place = call;
+    f->env.mem.fail_at = f->fail_at;
     controller_submit(&f->controller, place);
     run(f);
+    f->env.mem.fail_at = 0;
     return place;
 }
 
@@ -508,6 +511,37 @@ static void a_replay_that_fails_gives_the_leadership_up(void **state)
     assert_int_equal(f->resigned, 1);
     assert_int_equal(f->controller.state, CONTROLLER_STANDBY);
     lose(f);
+}
+
+/* The n-th allocation fails, for every n: an error that may be tried again, or the leadership is
+ * given up; never a half-made topic. */
+static void memory_that_runs_out_leaves_no_half_made_topic(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call *call;
+    uint32_t refused = 0;
+
+    cluster(f, 2);
+    for (uint64_t n = 1;; n++) {
+        f->fail_at = n;
+        call = send_create(f, "t", 3, 2);
+        f->fail_at = 0;
+        if (controller_active(&f->controller)) {
+            image_check(&f->controller.image);
+            commit(f);
+        }
+        assert_true(n < 500);
+        if (call->result == ERR_NONE && f->created.topics_count == 1) break;
+        refused++;
+        assert_int_equal(call->result, ERR_NOT_CONTROLLER);
+        if (controller_active(&f->controller)) continue;
+        lose(f);
+        lead(f, 100 + (int32_t)n);
+        commit(f);
+        assert_null(image_topic_by_name(&f->controller.image, STR("t")));
+    }
+    assert_true(refused > 5);
+    assert_int_equal(image_topic_by_name(&f->loader.image, STR("t"))->partitions_count, 3);
 }
 
 static void no_op_records_come_when_idle_only(void **state)
@@ -1007,6 +1041,7 @@ int main(void)
         TEST(renouncing_at_every_point_leaves_nothing_uncommitted_k23),
         TEST(an_append_that_is_refused_changes_nothing),
         TEST(a_replay_that_fails_gives_the_leadership_up),
+        TEST(memory_that_runs_out_leaves_no_half_made_topic),
         TEST(no_op_records_come_when_idle_only),
         TEST(a_broker_is_unfenced_when_it_has_applied_its_registration),
         TEST(registrations_that_cannot_be_are_refused),
