@@ -448,8 +448,8 @@ static enum err decide(struct controller *c, struct controller_call *o)
                                          o->response.alter_partition, o->arena);
     case CONTROLLER_ALLOCATE_PRODUCER_IDS:
         allocate_producer_ids_response_default(o->response.allocate_producer_ids);
-        return producer_ids_allocate(c, o->request.allocate_producer_ids,
-                                     o->response.allocate_producer_ids);
+        return producer_id_blocks_allocate(c, o->request.allocate_producer_ids,
+                                           o->response.allocate_producer_ids);
     }
     IMPOSSIBLE("api");
 }

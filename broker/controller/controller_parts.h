@@ -57,7 +57,7 @@ void replication_control_broker_joins(struct controller *c, int32_t id, struct r
 void replication_control_balance(struct controller *c, struct records *records);
 void replication_control_unclean(struct controller *c, struct records *records);
 
-/* ---- create_topics.c, topic_configs.c, producer_ids.c ---------------------------------------- */
+/* ---- create_topics.c, topic_configs.c, producer_id_blocks.c ---------------------------------------- */
 
 MUST_USE enum err create_topics_decide(struct controller *c,
                                        const struct create_topics_request *request,
@@ -65,9 +65,9 @@ MUST_USE enum err create_topics_decide(struct controller *c,
                                        struct arena *arena);
 /* NULL: fine. Else what is wrong with this setting of a topic. */
 const char *topic_configs_check(struct str name, struct str value);
-MUST_USE enum err producer_ids_allocate(struct controller *c,
-                                        const struct allocate_producer_ids_request *request,
-                                        struct allocate_producer_ids_response *response);
+MUST_USE enum err producer_id_blocks_allocate(struct controller *c,
+                                              const struct allocate_producer_ids_request *request,
+                                              struct allocate_producer_ids_response *response);
 
 /* ---- controller_answer.c --------------------------------------------------------------------- */
 
