@@ -117,6 +117,7 @@ struct controller {
     struct op op; /* the life of the controller */
     struct op_source wake;
     bool stopping;
+    int32_t told_epoch;     /* leading(), as of the last controller_quorum_changed() */
     int32_t catching_epoch; /* while CATCHING_UP */
     int32_t last_epoch;     /* in which it was active; never again in that one */
     int64_t next_lease_check_ns;
