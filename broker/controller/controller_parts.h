@@ -57,7 +57,7 @@ void replication_control_broker_joins(struct controller *c, int32_t id, struct r
 void replication_control_balance(struct controller *c, struct records *records);
 void replication_control_unclean(struct controller *c, struct records *records);
 
-/* ---- create_topics.c, topic_configs.c, producer_id_blocks.c ---------------------------------------- */
+/* ---- create_topics.c, topic_configs.c, producer_id_blocks.c -------------------------------- */
 
 MUST_USE enum err create_topics_decide(struct controller *c,
                                        const struct create_topics_request *request,
