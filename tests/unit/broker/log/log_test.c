@@ -148,7 +148,7 @@ static void a_crash_at_any_event_leaves_a_sound_log(void **state)
     uint32_t promised = 0;
 
     (void)state;
-    for (uint64_t at = 1; at < 400; at += at < 100 ? 9 : 2) {
+    for (uint64_t at = 1; at < 1500; at += at < 100 ? 9 : 2) {
         int64_t synced, end;
 
         log_box_init(&box, at);
