@@ -148,7 +148,7 @@ static void a_crash_at_any_event_leaves_a_sound_log(void **state)
     uint32_t promised = 0;
 
     (void)state;
-    for (uint64_t at = 1; at < 400; at += at < 100 ? 9 : 2) {
+    for (uint64_t at = 1; at < 1500; at += at < 100 ? 9 : 2) {
         int64_t synced, end;
 
         log_box_init(&box, at);
@@ -171,6 +171,23 @@ static void a_crash_at_any_event_leaves_a_sound_log(void **state)
         promised += synced > 0;
     }
     assert_true(promised > 20); /* the sweep reached what it is about */
+}
+
+static void a_whole_life_comes_to_its_end(void **state)
+{
+    static struct log_box box;
+
+    (void)state;
+    log_box_init(&box, 77);
+    box.config.segment_bytes = 2000;
+    box.config.index_interval_bytes = 200;
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    assert_true(box_life(&box));
+    log_box_check(&box, 300);
+    assert_true(box.sim->events < 1500); /* so that the sweep above covers it */
+    log_box_stop(&box);
+    log_box_deinit(&box);
 }
 
 static void a_batch_sent_twice_is_written_once_also_after_a_restart(void **state)
@@ -418,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_kill_loses_nothing_that_was_written),
         cmocka_unit_test(after_a_power_loss_the_log_is_a_prefix_with_all_that_was_synced),
         cmocka_unit_test(a_crash_at_any_event_leaves_a_sound_log),
+        cmocka_unit_test(a_whole_life_comes_to_its_end),
         cmocka_unit_test(a_batch_sent_twice_is_written_once_also_after_a_restart),
         cmocka_unit_test(a_full_disk_refuses_and_recovers),
         cmocka_unit_test(a_failing_device_takes_the_directory_offline),
