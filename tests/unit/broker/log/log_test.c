@@ -145,8 +145,10 @@ static void a_crash_at_any_event_leaves_a_sound_log(void **state)
 {
     static struct log_box box;
 
+    uint32_t promised = 0;
+
     (void)state;
-    for (uint64_t at = 1; at < 400; at++) {
+    for (uint64_t at = 1; at < 400; at += at < 100 ? 9 : 2) {
         int64_t synced, end;
 
         log_box_init(&box, at);
@@ -158,7 +160,7 @@ static void a_crash_at_any_event_leaves_a_sound_log(void **state)
         if (log_box_start(&box) == ERR_NONE && log_box_open(&box) == ERR_NONE) (void)box_life(&box);
         synced = box.synced_end;
         end = box.count > 0 ? box.batches[box.count - 1].last_offset + 1 : 0;
-        log_box_kill(&box, at % 2 == 0);
+        log_box_kill(&box, at % 8 != 1);
         assert_int_equal(ERR_NONE, log_box_start(&box));
         assert_int_equal(ERR_NONE, log_box_open(&box));
         assert_true(box.log->log_end >= synced);
@@ -166,7 +168,9 @@ static void a_crash_at_any_event_leaves_a_sound_log(void **state)
         if (box.log->log_end <= end) log_box_check(&box, 300);
         log_box_stop(&box);
         log_box_deinit(&box);
+        promised += synced > 0;
     }
+    assert_true(promised > 20); /* the sweep reached what it is about */
 }
 
 static void a_batch_sent_twice_is_written_once_also_after_a_restart(void **state)
