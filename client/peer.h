@@ -7,6 +7,7 @@
  *    |                        +--failed-----+---------------+--ended-----+
  *    |                        v
  *    +--backoff passed--- BACKOFF          any --peer_close()--> CLOSING --> CLOSED
+ * (BACKOFF also while an attempt to connect is overdue: it cannot be withdrawn, and may yet work.)
  *
  * - All addresses of a name are tried in turn; then the backoff: exponential with jitter (+-20 %),
  *   reset by a connection that became READY (clients.md 1.1).
@@ -76,10 +77,13 @@ static inline bool call_done(const struct call *call)
 {
     return call->finished;
 }
-/* Withdraws a call that is not done; its answer will be dropped. Wakes nobody. Harmless otherwise. */
+/* Withdraws a call that is not done (then it is, with CANCELED); its answer will be dropped. Wakes
+ * nobody. Harmless otherwise. */
 void call_cancel(struct call *call);
 /* Gives the answer back. Harmless without one. The struct may be used for a new call then. */
 void call_release(struct call *call);
+/* For peer.c: the one way a call ends. */
+void call_finish(struct call *call, enum err result);
 
 struct peer_config {
     struct str client_id;   /* borrowed for the life of the peer */
@@ -153,6 +157,7 @@ struct peer {
     int64_t throttled_until_ns;
     int64_t idle_since_ns;
     int64_t attempt_deadline_ns;
+    int64_t backoff_until_ns;
     char host[PEER_HOST_MAX + 1];
     char resolve_host[PEER_HOST_MAX + 1]; /* while the world reads it */
 };
