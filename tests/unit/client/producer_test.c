@@ -342,7 +342,7 @@ static void a_silent_network_ends_in_unknown_after_the_delivery_timeout(void **s
     rig_destroy(rig);
 }
 
-/* ---- many bad days ---------------------------------------------------------------------------- */
+/*- many bad days------------------------------------------------------------*/
 
 static struct sim_event outage;
 static struct rig *outage_rig;
