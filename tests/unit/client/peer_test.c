@@ -26,7 +26,7 @@ struct rig {
     bool again;             /* one more call after all are done */
     uint32_t flights_peak;
     uint32_t waits;
-    int64_t answered_ns; /* when the last of them was done */
+    int64_t answered_ns; /* how long until the last of them was done */
     struct op op;
     bool closed;
     struct sim_observer observer;
@@ -49,6 +49,7 @@ static enum op_result rig_run(struct op *op)
 
     switch ((enum rig_step)op->step) {
     case RIG_START:
+        o->answered_ns = -o->env->now.mono.ns;
         for (uint32_t i = 0; i < o->count; i++)
             rig_call(o, i);
         op_deadline(op, env_deadline(o->env, o->close_after_ms > 0 ? o->close_after_ms : 1));
@@ -59,7 +60,7 @@ static enum op_result rig_run(struct op *op)
             AWAIT(o, RIG_DONE, &o->calls[o->waits].done, call_done(&o->calls[o->waits]));
             o->waits++;
         }
-        o->answered_ns = o->env->now.mono.ns;
+        o->answered_ns += o->env->now.mono.ns;
         if (o->again) {
             call_release(&o->calls[0]);
             rig_call(o, 0);
