@@ -1,5 +1,5 @@
-/* The metadata quorum of one node: raft.[ch] in the world. Owns the state machine, quorum-state, the
- * hint of the highest acknowledged offset, the connections to the other voters, and what flows
+/* The metadata quorum of one node: raft.[ch] in the world. Owns the state machine, quorum-state,
+ * the hint of the highest acknowledged offset, the connections to the other voters, and what flows
  * through __cluster_metadata-0. The log itself is lent to it.
  *
  *   controller --quorum_append()--> accumulator --drain--> log --flush--> raft: high watermark
@@ -72,8 +72,8 @@ struct quorum_record {
     struct bytes value; /* borrowed for the call; framed as kraft.md 11 */
 };
 
-/* Embedded by the listener. Called from the quorum's own op, in offset order, with what is committed
- * and nothing else. It may append, resign or wake ops; it must not stop the quorum. */
+/* Embedded by the listener. Called from the quorum's own op, in offset order, with what is
+ * committed and nothing else. It may append, resign or wake ops; it must not stop the quorum. */
 struct quorum_listener {
     /* Every data record (control records are skipped). */
     void (*record)(struct quorum_listener *listener, const struct quorum_record *record);
@@ -247,8 +247,8 @@ MUST_USE enum err quorum_init(struct quorum *quorum, struct env *env,
                               struct quorum_listener *listener);
 /* Reads quorum-state and the hint, then runs. AWAIT state_source until state != QUORUM_STARTING. */
 void quorum_start(struct quorum *quorum);
-/* Orderly, in any state after the start: resigns when leading and lets the voters know (bounded by one
- * request timeout), closes the connections. AWAIT state_source until quorum_stopped(). */
+/* Orderly, in any state after the start: resigns when leading and lets the voters know (bounded by
+ * one request timeout), closes the connections. AWAIT state_source until quorum_stopped(). */
 void quorum_stop(struct quorum *quorum);
 bool quorum_stopped(const struct quorum *quorum);
 /* Never started, or stopped. */
@@ -271,7 +271,8 @@ bool quorum_leader_address(const struct quorum *quorum, int32_t *id, struct str 
 /* Appends `count` record values as one atomic batch. They are copied. The offsets are assigned at
  * once; committed when high_watermark > *last_offset (AWAIT_KEY on hw_source, or on applied_source
  * with applied_end), lost when quorum_leads(epoch) is false first. Errors: NOT_CONTROLLER (does not
- * lead this epoch), TOO_LARGE (above QUORUM_BATCH_MAX: split it), NO_MEMORY and TOO_MANY (later). */
+ * lead this epoch), TOO_LARGE (above QUORUM_BATCH_MAX: split it), NO_MEMORY and TOO_MANY
+ * (later). */
 MUST_USE enum err quorum_append(struct quorum *quorum, int32_t epoch, const struct bytes *values,
                                 uint32_t count, int64_t *first_offset, int64_t *last_offset);
 /* Ends the linger: what is accumulated goes to the log at once. */

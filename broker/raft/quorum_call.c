@@ -1,5 +1,5 @@
-/* Requests of raft to the other voters: at most one of a kind to each; a new one takes the place of an
- * old one, whose answer nobody wants any more. */
+/* Requests of raft to the other voters: at most one of a kind to each; a new one takes the place
+ * of an old one, whose answer nobody wants any more. */
 #include "broker/raft/quorum_internal.h"
 
 #include "client/base/assert.h"
@@ -16,7 +16,8 @@ struct uuid quorum_call_topic_id(void)
     return id;
 }
 
-/* ---- encode ----------------------------------------------------------------------------------- */
+/* ---- encode
+ * ----------------------------------------------------------------------------------- */
 
 static const struct quorum_voter *quorum_call_self(const struct quorum *quorum)
 {
@@ -137,7 +138,8 @@ static void quorum_call_fetch(struct quorum_call *call, const struct raft_effect
     call->call.version_min = 17; /* the first that names the replica and its directory */
 }
 
-/* ---- decode ----------------------------------------------------------------------------------- */
+/* ---- decode
+ * ----------------------------------------------------------------------------------- */
 
 static void quorum_call_reply(struct raft_reply *reply, int16_t top, int16_t part, int32_t leader,
                               int32_t epoch)
@@ -255,7 +257,8 @@ static void quorum_call_answered(struct quorum_call *call)
     }
 }
 
-/* ---- the op ----------------------------------------------------------------------------------- */
+/* ---- the op
+ * ----------------------------------------------------------------------------------- */
 
 enum quorum_call_step { CALL_SENT, CALL_ANSWERED };
 static const char *const quorum_call_steps[] = {"SENT", "ANSWERED"};
@@ -345,7 +348,8 @@ bool quorum_call_ends_out(const struct quorum *quorum)
     return false;
 }
 
-/* ---- links ------------------------------------------------------------------------------------ */
+/* ---- links
+ * ------------------------------------------------------------------------------------ */
 
 static enum err quorum_call_init_link(struct quorum *quorum, uint32_t place)
 {

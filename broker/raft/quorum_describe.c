@@ -1,5 +1,5 @@
-/* What is answered at once, without the machine: DescribeQuorum, and FetchSnapshot, of which there is
- * none yet. */
+/* What is answered at once, without the machine: DescribeQuorum, and FetchSnapshot, of which there
+ * is none yet. */
 #include "broker/raft/quorum_internal.h"
 
 #include "client/base/assert.h"

@@ -31,7 +31,8 @@ void quorum_driver_fail(struct quorum *quorum, enum err err, struct str why)
     op_wake(&quorum->driver_source);
 }
 
-/* ---- effects ---------------------------------------------------------------------------------- */
+/* ---- effects
+ * ---------------------------------------------------------------------------------- */
 
 static void quorum_driver_note(struct quorum *quorum, const struct raft_note *note)
 {
@@ -138,7 +139,8 @@ static void quorum_driver_give(struct quorum *quorum, struct raft_event *event)
     }
 }
 
-/* ---- what there is to do ---------------------------------------------------------------------- */
+/* ---- what there is to do
+ * ---------------------------------------------------------------------- */
 
 enum quorum_driver_item {
     ITEM_NONE,
@@ -279,7 +281,8 @@ static void quorum_driver_do(struct quorum *quorum, enum quorum_driver_item item
     }
 }
 
-/* ---- the op ----------------------------------------------------------------------------------- */
+/* ---- the op
+ * ----------------------------------------------------------------------------------- */
 
 enum quorum_driver_step {
     DRIVER_START,

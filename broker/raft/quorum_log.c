@@ -1,5 +1,5 @@
-/* The quorum and its log: flushes with their hint, cuts, what a leader appends (LeaderChange, and the
- * batches of the controller with their linger), and the way back of what is committed. */
+/* The quorum and its log: flushes with their hint, cuts, what a leader appends (LeaderChange, and
+ * the batches of the controller with their linger), and the way back of what is committed. */
 #include "broker/raft/quorum_internal.h"
 
 #include "client/base/assert.h"
@@ -15,7 +15,8 @@ int32_t quorum_log_last_epoch(const struct quorum *quorum)
     return epoch >= 0 ? epoch : 0;
 }
 
-/* ---- flush and cut ---------------------------------------------------------------------------- */
+/* ---- flush and cut
+ * ---------------------------------------------------------------------------- */
 
 enum quorum_work_step {
     WORK_FLUSH,
@@ -73,7 +74,8 @@ static enum op_result quorum_log_work_run(struct op *op)
         (void)quorum_log_hinted(q);
         return OP_DONE;
     case WORK_TRUNCATE:
-        /* Lowered first: a crash in between leaves a long log with a low hint, which is harmless. */
+        /* Lowered first: a crash in between leaves a long log with a low hint, which is
+         * harmless. */
         if (q->hint.end > o->end) quorum_log_put_hint(q, o->end);
         AWAIT(o, WORK_HINT_LOWERED, &q->hint_file.done_source, !q->hint_file.busy);
         if (!quorum_log_hinted(q)) return OP_DONE;
@@ -113,7 +115,8 @@ void quorum_log_work(struct quorum *quorum, enum quorum_work_kind kind, int64_t 
              kind == QUORUM_WORK_FLUSH ? WORK_FLUSH : WORK_TRUNCATE);
 }
 
-/* ---- appends ---------------------------------------------------------------------------------- */
+/* ---- appends
+ * ---------------------------------------------------------------------------------- */
 
 void quorum_log_append(struct quorum *quorum, struct quorum_call *call)
 {
@@ -169,7 +172,8 @@ static void quorum_log_give_up(struct quorum *quorum)
     quorum->resign_epoch = quorum->raft.durable.epoch;
 }
 
-/* The first entry of an epoch is the leader's own (K16): it lets the high watermark pass older ones. */
+/* The first entry of an epoch is the leader's own (K16): it lets the high watermark pass older
+ * ones. */
 void quorum_log_lead(struct quorum *quorum, int32_t epoch)
 {
     struct log_append append;
@@ -209,7 +213,8 @@ void quorum_log_unlead(struct quorum *quorum)
     op_wake(&quorum->applied_source);
 }
 
-/* ---- linger ----------------------------------------------------------------------------------- */
+/* ---- linger
+ * ----------------------------------------------------------------------------------- */
 
 static bool quorum_log_may_drain(const struct quorum *quorum)
 {
@@ -217,8 +222,8 @@ static bool quorum_log_may_drain(const struct quorum *quorum)
            quorum->raft.durable.epoch == quorum->append_epoch && quorum->log->state == LOG_OPEN;
 }
 
-/* At once when nothing is in flight; else what comes meanwhile is gathered, for as long as the linger
- * allows, so that it shares a flush. */
+/* At once when nothing is in flight; else what comes meanwhile is gathered, for as long as the
+ * linger allows, so that it shares a flush. */
 bool quorum_log_drain_ready(const struct quorum *quorum)
 {
     if (!quorum_log_may_drain(quorum)) return false;
@@ -258,7 +263,8 @@ void quorum_log_drain(struct quorum *quorum)
     }
 }
 
-/* ---- the log's end ---------------------------------------------------------------------------- */
+/* ---- the log's end
+ * ---------------------------------------------------------------------------- */
 
 enum quorum_watch_step { WATCH_START, WATCH_MOVED };
 static const char *const quorum_watch_steps[] = {"START", "MOVED"};
@@ -285,7 +291,8 @@ static enum op_result quorum_log_watch_run(struct op *op)
 static const struct op_kind quorum_watch_kind = {
     "quorum_watch", quorum_watch_steps, COUNT_OF(quorum_watch_steps), quorum_log_watch_run, NULL};
 
-/* ---- the way back ----------------------------------------------------------------------------- */
+/* ---- the way back
+ * ----------------------------------------------------------------------------- */
 
 /* Ourselves only when everything before our epoch has been told (kraft.md 6). */
 void quorum_log_tell_leader(struct quorum *quorum)

@@ -1,5 +1,5 @@
-/* Requests of other voters and of observers. All go through the machine in order of arrival; a Fetch may
- * then be parked, and reads what it is given. */
+/* Requests of other voters and of observers. All go through the machine in order of arrival; a
+ * Fetch may then be parked, and reads what it is given. */
 #include "broker/raft/quorum_request.h"
 
 #include "broker/raft/quorum_internal.h"
@@ -14,7 +14,8 @@ bool quorum_request_is_metadata(const struct fetch_request *fetch)
            uuid_equal(fetch->topics[0].topic_id, quorum_call_topic_id());
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers
+ * ---------------------------------------------------------------------------------- */
 
 /* `top`: an error of the whole request, told without partitions. */
 static void quorum_request_fill(struct quorum_request *request, enum err top,
@@ -144,7 +145,8 @@ void quorum_request_refuse(struct quorum_request *request, enum err err)
     }
 }
 
-/* ---- replicas as the leader sees them --------------------------------------------------------- */
+/* ---- replicas as the leader sees them
+ * --------------------------------------------------------- */
 
 static struct quorum_replica *quorum_request_replica(struct quorum_request *request)
 {
@@ -207,7 +209,8 @@ static void quorum_request_note_replica(struct quorum_request *request)
     if (replica->log_end >= quorum->raft.log_end) replica->caught_up = quorum->env->now.wall;
 }
 
-/* ---- fetch ------------------------------------------------------------------------------------ */
+/* ---- fetch
+ * ------------------------------------------------------------------------------------ */
 
 enum quorum_fetch_step { FETCH_PARK, FETCH_WOKEN, FETCH_READ, FETCH_READ_DONE };
 static const char *const quorum_fetch_steps[] = {"PARK", "WOKEN", "READ", "READ_DONE"};
@@ -294,7 +297,8 @@ void quorum_request_answer_fetch(struct quorum_request *request,
              answer->verdict == RAFT_FETCH_PARK ? FETCH_PARK : FETCH_READ);
 }
 
-/* ---- entry ------------------------------------------------------------------------------------ */
+/* ---- entry
+ * ------------------------------------------------------------------------------------ */
 
 static void quorum_request_init(struct quorum_request *request, struct quorum *quorum,
                                 enum raft_request kind, int16_t version)

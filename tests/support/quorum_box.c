@@ -10,7 +10,8 @@
 
 enum { PORT = 9093 };
 
-/* ---- the server ------------------------------------------------------------------------------- */
+/* ---- the server
+ * ------------------------------------------------------------------------------- */
 
 static void accept_done(struct world_req *req, struct instant now)
 {
@@ -172,7 +173,8 @@ static enum op_result conn_run(struct op *op)
 
 static const struct op_kind conn_kind = {"conn", conn_steps, 5, conn_run, NULL};
 
-/* ---- the node --------------------------------------------------------------------------------- */
+/* ---- the node
+ * --------------------------------------------------------------------------------- */
 
 static void told_record(struct quorum_listener *listener, const struct quorum_record *record)
 {

@@ -1,5 +1,5 @@
-/* Nodes with a metadata log and a quorum each, on simulated machines, behind the smallest server that can
- * answer the quorum's own requests. */
+/* Nodes with a metadata log and a quorum each, on simulated machines, behind the smallest server
+ * that can answer the quorum's own requests. */
 #ifndef TESTS_SUPPORT_QUORUM_BOX_H
 #define TESTS_SUPPORT_QUORUM_BOX_H
 

@@ -26,6 +26,7 @@ struct rig {
     bool again;             /* one more call after all are done */
     uint32_t flights_peak;
     uint32_t waits;
+    int64_t answered_ns; /* how long until the last of them was done */
     struct op op;
     bool closed;
     struct sim_observer observer;
@@ -48,6 +49,7 @@ static enum op_result rig_run(struct op *op)
 
     switch ((enum rig_step)op->step) {
     case RIG_START:
+        o->answered_ns = -o->env->now.mono.ns;
         for (uint32_t i = 0; i < o->count; i++)
             rig_call(o, i);
         op_deadline(op, env_deadline(o->env, o->close_after_ms > 0 ? o->close_after_ms : 1));
@@ -58,6 +60,7 @@ static enum op_result rig_run(struct op *op)
             AWAIT(o, RIG_DONE, &o->calls[o->waits].done, call_done(&o->calls[o->waits]));
             o->waits++;
         }
+        o->answered_ns += o->env->now.mono.ns;
         if (o->again) {
             call_release(&o->calls[0]);
             rig_call(o, 0);
@@ -252,6 +255,21 @@ static void a_refused_connect_fails_the_calls_unsent_and_is_tried_again(void **s
     rig_destroy(rig);
 }
 
+static void a_connect_that_hangs_does_not_hold_calls_beyond_their_time(void **state)
+{
+    struct rig *rig = rig_create(2);
+
+    (void)state;
+    sim_fail_connects(rig->broker->node, SIM_CONNECT_TIMED_OUT, 1);
+    rig_go(rig);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(rig->calls[i].result, ERR_TIMED_OUT);
+        assert_false(rig->calls[i].sent);
+    }
+    assert_in_range(rig->answered_ns, NS_PER_SEC, 1100 * NS_PER_MS);
+    rig_destroy(rig);
+}
+
 static void what_the_peer_does_not_speak_is_refused(void **state)
 {
     struct rig *rig = rig_create(1);
@@ -301,6 +319,7 @@ int main(void)
         cmocka_unit_test(a_withdrawn_call_does_not_confuse_the_others),
         cmocka_unit_test(closing_ends_every_call),
         cmocka_unit_test(a_refused_connect_fails_the_calls_unsent_and_is_tried_again),
+        cmocka_unit_test(a_connect_that_hangs_does_not_hold_calls_beyond_their_time),
         cmocka_unit_test(what_the_peer_does_not_speak_is_refused),
         cmocka_unit_test(garbage_instead_of_versions_is_not_taken),
         cmocka_unit_test(an_unused_connection_is_closed),

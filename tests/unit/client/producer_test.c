@@ -326,6 +326,21 @@ static void an_old_broker_is_spoken_to_in_its_versions(void **state)
     rig_destroy(rig);
 }
 
+static void a_cluster_without_producer_ids_fails_at_once(void **state)
+{
+    struct rig *rig = rig_create(5);
+
+    (void)state;
+    rig->broker->served[API_INIT_PRODUCER_ID] = (struct wire_range){0, -1};
+    rig_go(rig);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(rig->records[i].outcome, PRODUCER_FAILED);
+        assert_int_equal(rig->records[i].result, ERR_UNSUPPORTED_VERSION);
+    }
+    assert_true(rig->sim->now_ns < 5 * NS_PER_SEC);
+    rig_destroy(rig);
+}
+
 static void a_silent_network_ends_in_unknown_after_the_delivery_timeout(void **state)
 {
     struct rig *rig = rig_create(5);
@@ -342,7 +357,7 @@ static void a_silent_network_ends_in_unknown_after_the_delivery_timeout(void **s
     rig_destroy(rig);
 }
 
-/* ---- many bad days ---------------------------------------------------------------------------- */
+/*- many bad days------------------------------------------------------------*/
 
 static struct sim_event outage;
 static struct rig *outage_rig;
@@ -473,6 +488,7 @@ int main(void)
         cmocka_unit_test(an_unknown_topic_fails_after_max_block),
         cmocka_unit_test(acks_zero_is_done_when_it_is_written),
         cmocka_unit_test(an_old_broker_is_spoken_to_in_its_versions),
+        cmocka_unit_test(a_cluster_without_producer_ids_fails_at_once),
         cmocka_unit_test(a_silent_network_ends_in_unknown_after_the_delivery_timeout),
         cmocka_unit_test(random_faults_neither_lose_nor_repeat_nor_reorder),
     };

@@ -1,5 +1,5 @@
-/* Proves: quorum-state is written as Kafka reads it, Kafka's two versions are read, anything else is
- * refused; the hint survives a torn slot and tells rot. */
+/* Proves: quorum-state is written as Kafka reads it, Kafka's two versions are read, anything else
+ * is refused; the hint survives a torn slot and tells rot. */
 #include "tests/support/support.h"
 
 #include "broker/raft/quorum_file.h"

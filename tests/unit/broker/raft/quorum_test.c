@@ -1,5 +1,5 @@
-/* Proves: on simulated machines the driver elects, replicates, commits and tells; what was committed
- * survives power losses of all, of the leader and of a voter; observers follow. */
+/* Proves: on simulated machines the driver elects, replicates, commits and tells; what was
+ * committed survives power losses of all, of the leader and of a voter; observers follow. */
 #include "tests/support/support.h"
 
 #include "tests/support/quorum_box.h"

@@ -1,7 +1,8 @@
-/* Proves: whatever the network and the disks do (delay, loss, repetition, cuts, crashes that forget what
- * was not flushed, also between a step and its store, one voter whose disk rots), a quorum of 1, 3 or 5
- * keeps K1 to K6, K8 to K11, K13, K14, K16 and K27 at every step, and once the faults stop it
- * has one leader with a known high watermark, soon, that stays (K30, K31, K32, K34). */
+/* Proves: whatever the network and the disks do (delay, loss, repetition, cuts, crashes that
+ * forget what was not flushed, also between a step and its store, one voter whose disk rots), a
+ * quorum of 1, 3 or 5 keeps K1 to K6, K8 to K11, K13, K14, K16 and K27 at every step, and once the
+ * faults stop it has one leader with a known high watermark, soon, that stays (K30, K31, K32,
+ * K34). */
 #include "tests/support/support.h"
 
 #include "client/base/rng.h"

@@ -1,5 +1,5 @@
-/* Proves: single steps of one member of a quorum of three (itself is 1): what it answers, what it wants
- * stored first, what moves it, after each kind of restart (kraft.md 3 to 7). */
+/* Proves: single steps of one member of a quorum of three (itself is 1): what it answers, what it
+ * wants stored first, what moves it, after each kind of restart (kraft.md 3 to 7). */
 #include "tests/support/support.h"
 
 #include "broker/raft/raft.h"
