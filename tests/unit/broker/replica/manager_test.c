@@ -1,7 +1,8 @@
-/* Leaders and followers on simulated machines, real logs and real Fetch requests between them: what is
- * produced is replicated, the high watermark moves and never lies, leaderships change, logs diverge
- * and are made equal, replicas leave and come back (replication.md 2-9, 11). The controller is the
- * test. After every turn each partition is checked, and no wake-up may be lost. */
+/* Leaders and followers on simulated machines, real logs and real Fetch requests between them:
+ * what is produced is replicated, the high watermark moves and never lies, leaderships change,
+ * logs diverge and are made equal, replicas leave and come back (replication.md 2-9, 11). The
+ * controller is the test. After every turn each partition is checked, and no wake-up may be
+ * lost. */
 #include "tests/support/replica_rig.h"
 
 #include <string.h>
