@@ -142,7 +142,10 @@ uint64_t log_dir_checkpoint(struct log_dir *dir);
 struct log_known *log_dir_find(const struct log_dir *dir, struct str name);
 
 /* A flow (format, open, close) is under way; state_source tells when it has ended. */
-static inline bool log_dir_busy(const struct log_dir *dir) { return dir->flow != NULL; }
+static inline bool log_dir_busy(const struct log_dir *dir)
+{
+    return dir->flow != NULL;
+}
 
 static inline bool log_dir_online(const struct log_dir *dir)
 {
