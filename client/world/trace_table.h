@@ -114,8 +114,9 @@
     X(SIM_UP, 'I', "sim.up", "node incarnation")                                                                        \
     X(SIM_DOWN, 'W', "sim.down", "node how lost_bytes") /* how: 1 kill 2 power loss 3 clean */                          \
     X(SIM_FAULT, 'W', "sim.fault", "fault on step target strength") /* *text: the sentence */                           \
-    X(SIM_PHASE, 'I', "sim.phase", "phase") /* 1 safety 2 liveness 3 done */                                            \
-    X(SIM_STEP, 'I', "sim.step", "step")    /* *text: the step's sentence */                                            \
+    X(SIM_PHASE, 'I', "sim.phase",                                                                                      \
+      "phase") /* 1 safety 2 liveness 3 done; *text of 2: the core "1,2,101", empty: all */                             \
+    X(SIM_STEP, 'I', "sim.step", "step") /* *text: the step's sentence */                                               \
     X(SIM_VIOLATION, 'E', "sim.violation", "check node topic partition epoch offset") /* *text */                       \
     X(SIM_BLOCKED, 'D', "sim.blocked", "conn from to reason") /* bytes held back */
 

@@ -48,6 +48,7 @@ struct check *check_create(const struct check_config *config)
     check->config = *config;
     if (check->config.min_isr < 1) check->config.min_isr = 1;
     check->phase = 1;
+    check->core = UINT64_MAX;
     check->liveness_ns = -1;
     check->newest_epoch = -1;
     check->step = -1;
@@ -364,7 +365,10 @@ static void sim_event(struct check *check, const struct trace_event *event)
         node_down(check, check_node(check, id), (int32_t)check_field(event, 1));
         return;
     case TRACE_SIM_FAULT: fault(check, event); return;
-    case TRACE_SIM_PHASE: check_phase(check, check->now_ns, id); return;
+    case TRACE_SIM_PHASE:
+        if (id == 2 && event->text.length > 0) check->core = check_ids(check, event->text, "");
+        check_phase(check, check->now_ns, id);
+        return;
     case TRACE_SIM_STEP: {
         struct text text;
 
@@ -428,11 +432,22 @@ void check_turn_end(struct check *check, int64_t time_ns, int32_t node)
     check_controller_turn(check, check_node(check, node));
 }
 
+/* Once, while the nodes are still up: a cluster that was stopped has nothing left to judge. */
+static void judge_liveness(struct check *check)
+{
+    if (check->violated || check->lively || check->liveness_ns < 0) return;
+    if (check->now_ns - check->liveness_ns < check_liveness_ns(&check->config)) return;
+    check->lively = true;
+    check_liveness_finish(check);
+}
+
 void check_phase(struct check *check, int64_t time_ns, int32_t phase)
 {
+    if (check->violated || check->finished) return;
     check->now_ns = time_ns;
     if (phase >= 2 && check->phase < 2) check->liveness_ns = time_ns;
     check->phase = phase;
+    if (phase >= 3) judge_liveness(check);
 }
 
 int64_t check_liveness_ns(const struct check_config *config)
@@ -449,9 +464,7 @@ void check_finish(struct check *check, int64_t time_ns)
     check->now_ns = time_ns;
     check_controller_turn(check, 0);
     if (!check->violated) check_history_finish(check);
-    if (!check->violated && check->liveness_ns >= 0 &&
-        time_ns - check->liveness_ns >= check_liveness_ns(&check->config))
-        check_liveness_finish(check);
+    judge_liveness(check);
     check->finished = true;
 }
 

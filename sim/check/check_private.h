@@ -433,6 +433,8 @@ struct check {
     int64_t now_ns;
     int32_t phase;
     int64_t liveness_ns; /* begin of phase 2; -1 */
+    bool lively;         /* liveness was judged */
+    uint64_t core;       /* the nodes that liveness is asked of */
     bool finished;
     bool violated;
     struct check_violation violation;

@@ -196,6 +196,31 @@ static void the_ghost_is_compared_with_memory(void **state)
     check_destroy(check);
 }
 
+#define LIVELY "2 replica.hw 7 0 0 10 1 1\n101 meta.applied 9 1 5\n"
+static void liveness_is_judged_when_the_drain_is_over_and_asks_the_core_only(void **state)
+{
+    struct check *all = begin(STORY_CLUSTER STORY_DATA LIVELY "0 sim.phase 2\n+120000\n"
+                                                              "0 sim.phase 3\n");
+    struct check *core = begin(STORY_CLUSTER STORY_DATA LIVELY
+                               "0 sim.phase 2 | 1,2,101\n+120000\n0 sim.phase 3\n"
+                               "0 sim.down 1 3 0\n0 sim.down 2 3 0\n0 sim.down 101 3 0\nfinish\n");
+    struct check *brief = begin(STORY_CLUSTER STORY_DATA LIVELY "phase 2\n+20\nphase 3\nfinish\n");
+    struct check_stat stat;
+
+    (void)state;
+    assert_non_null(check_violation(all)); /* broker 3 is alive and not in the ISR */
+    assert_string_equal(check_violation(all)->id, "R52");
+    if (check_violation(core) != NULL) fail_msg("%s", check_violation(core)->text);
+    assert_true(check_stats(core, CHECK_R52, &stat));
+    assert_int_equal(stat.evaluations, 2);
+    assert_null(check_violation(brief));
+    assert_true(check_stats(brief, CHECK_R52, &stat));
+    assert_int_equal(stat.evaluations, 0);
+    check_destroy(all);
+    check_destroy(core);
+    check_destroy(brief);
+}
+
 static void emit(struct check *check, int64_t now, int32_t node, struct trace_event event)
 {
     check_event(check, now, node, &event);
@@ -239,6 +264,7 @@ int main(void)
         cmocka_unit_test(an_unclean_election_pays_for_what_it_loses),
         cmocka_unit_test(what_a_deposed_controller_wrote_in_vain_is_forgotten),
         cmocka_unit_test(the_ghost_is_compared_with_memory),
+        cmocka_unit_test(liveness_is_judged_when_the_drain_is_over_and_asks_the_core_only),
         cmocka_unit_test(a_long_run_is_judged_batch_by_batch),
     };
 
