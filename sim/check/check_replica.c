@@ -79,6 +79,22 @@ static uint32_t lost_replicas(const struct check_part *part, bool *alone)
     return lost;
 }
 
+/* Is a power loss of one replica behind this election? It may still lie there, unread. */
+static bool lone_power_loss(const struct check_part *part)
+{
+    uint32_t hit = 0;
+    bool alone = false;
+
+    for (uint32_t i = 0; i < CHECK_NODES_MAX; i++) {
+        const struct check_replica_ghost *replica = part->replicas[i];
+
+        if (replica == NULL || (!replica->lost && replica->down_how != 2)) continue;
+        hit++;
+        if (replica->alone) alone = true;
+    }
+    return hit == 1 && !alone;
+}
+
 /* What every in-sync replica was bound to keep. */
 static int64_t durable_end(const struct check_part *part)
 {
@@ -175,7 +191,7 @@ static void leading(struct check *check, struct check_replica_ghost *replica,
         uint32_t lost = lost_replicas(part, &alone);
 
         check_count(check, CHECK_R17);
-        if (lost == 1 && !alone) check_count(check, CHECK_R41);
+        if (lone_power_loss(part)) check_count(check, CHECK_R41);
         if (lost > 0) check_count(check, CHECK_R44);
         if (check_log_fits(&replica->log, &part->committed, part->committed.end) != CHECK_FITS)
             judge_loss(check, replica);
