@@ -261,19 +261,18 @@ bool check_fail_begin(struct check *check, enum check_id id, struct check_at at,
     return true;
 }
 
-void check_excuse(struct check *check, enum check_id id, struct check_at at, int64_t step,
-                  const char *why)
+bool check_excuse_begin(struct check *check, enum check_id id, struct check_at at,
+                        struct text *text)
 {
-    struct check_violation excused;
-    struct text text;
+    struct check_violation fresh;
+    struct check_violation *excused;
 
-    if (check->excused.count >= CHECK_EXCUSED_MAX) return;
-    violation_fill(check, &excused, id, at);
-    text_init(&text, excused.text, sizeof excused.text);
-    text_format(&text, "%s", why);
-    if (step >= 0) text_format(&text, "; paid for by step %D", step);
-    if (step >= 0 && step == check->step) text_format(&text, " (%s)", check->step_text);
-    CHECK_PUSH(&check->excused, excused);
+    if (check->excused.count >= CHECK_EXCUSED_MAX) return false;
+    violation_fill(check, &fresh, id, at);
+    CHECK_PUSH(&check->excused, fresh);
+    excused = &check->excused.items[check->excused.count - 1];
+    text_init(text, excused->text, sizeof excused->text);
+    return true;
 }
 
 const struct check_violation *check_violation(const struct check *check)
@@ -312,6 +311,12 @@ static void node_up(struct check *check, uint32_t index)
     node->incarnation++;
 }
 
+static void loses_disk(struct check *check, struct check_node *node)
+{
+    node->loss_step = check->step;
+    memcpy(node->loss_text, check->step_text, sizeof node->loss_text);
+}
+
 /* What an incarnation knew dies with it. */
 static void node_down(struct check *check, uint32_t index, int32_t how)
 {
@@ -321,7 +326,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     node->applied = -1;
     node->controller_epoch = -1;
     node->renounced = false;
-    if (how == 2) node->loss_step = check->step;
+    if (how == 2) loses_disk(check, node);
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
     check_raft_down(check, index);
@@ -332,18 +337,27 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     }
 }
 
+static void step_begins(struct check *check, int64_t step, struct str sentence)
+{
+    struct text text;
+
+    check->step = step;
+    text_init(&text, check->step_text, sizeof check->step_text);
+    text_str(&text, sentence);
+}
+
 static void fault(struct check *check, const struct trace_event *event)
 {
     int64_t what = check_field(event, 0);
     int64_t target = check_field(event, 3);
 
-    if (check_field(event, 2) >= 0) check->step = check_field(event, 2);
+    if (check_field(event, 2) >= 0) step_begins(check, check_field(event, 2), event->text);
     if (check_field(event, 1) == 0 || target < 0) return;
     if (what == SIM_FAULT_WIPE || what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_DISK_ROT) {
         struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
 
         node->disk_lied = true;
-        node->loss_step = check->step;
+        loses_disk(check, node);
     }
 }
 
@@ -369,14 +383,7 @@ static void sim_event(struct check *check, const struct trace_event *event)
         if (id == 2 && event->text.length > 0) check->core = check_ids(check, event->text, "");
         check_phase(check, check->now_ns, id);
         return;
-    case TRACE_SIM_STEP: {
-        struct text text;
-
-        check->step = check_field(event, 0);
-        text_init(&text, check->step_text, sizeof check->step_text);
-        text_str(&text, event->text);
-        return;
-    }
+    case TRACE_SIM_STEP: step_begins(check, check_field(event, 0), event->text); return;
     default: return;
     }
 }

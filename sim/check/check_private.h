@@ -185,6 +185,8 @@ enum check_id { CHECK_LIST(CHECK_ENUM) CHECK_ID_COUNT };
 
 /* ---- logs ------------------------------------------------------------------------------------ */
 
+enum { CHECK_STEP_TEXT = 96 };
+
 enum { CHECK_UNKNOWN = 0 }; /* a batch that recovery found and no event described: fits anything */
 
 struct check_batch {
@@ -334,7 +336,8 @@ struct check_node {
     bool renounced;
     int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */
     struct check_raft raft;
-    int64_t loss_step; /* step that took its disk */
+    int64_t loss_step; /* step that took its disk; -1 none */
+    char loss_text[CHECK_STEP_TEXT];
 };
 
 struct check_broker {
@@ -484,7 +487,7 @@ struct check {
     CHECK_VEC(struct check_produce) produces;
 
     int64_t step; /* last scripted step */
-    char step_text[160];
+    char step_text[CHECK_STEP_TEXT];
 };
 
 /* The array with room for one more; asserts that there is memory. */
@@ -522,9 +525,9 @@ bool check_fail_begin(struct check *check, enum check_id id, struct check_at at,
         if (check_fail_begin((check), CHECK_##id, (at), &fail_text)) \
             text_format(&fail_text, __VA_ARGS__);                    \
     } while (0)
-/* A loss that was paid for, by step `step` when that is above 0. */
-void check_excuse(struct check *check, enum check_id id, struct check_at at, int64_t step,
-                  const char *why);
+/* A loss that was paid for: the text says by what. False when there are too many. */
+bool check_excuse_begin(struct check *check, enum check_id id, struct check_at at,
+                        struct text *text);
 
 /* ---- who is who (check.c) -------------------------------------------------------------------- */
 

@@ -128,7 +128,7 @@ static void a_loss_beyond_the_budget_is_excused_and_names_the_step(void **state)
     assert_non_null(excused);
     assert_string_equal(excused->id, "R44");
     assert_int_equal(excused->offset, 0);
-    assert_non_null(strstr(excused->text, "step 4 (all lights go out)"));
+    assert_non_null(strstr(excused->text, "node 2 lost data by step 4 (all lights go out)"));
     assert_null(check_excused(check, 1));
     check_destroy(check);
 }
