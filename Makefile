@@ -110,9 +110,18 @@ SUPPORT := $(call obj,$(wildcard tests/support/*.c))
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(SUPPORT) $(LIBS_ALL)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(SUPPORT) $(LINK_ALL) -lcmocka
-.PHONY: unit
-unit: $(UNIT)
-	$(Q)sh tests/run_unit.sh $(UNIT)
+# One suite for every world: tests/conformance/*.c without the <world>_main.c, which bring a harness.
+CONF_MAINS := $(wildcard tests/conformance/*_main.c)
+CONF_SUITE := $(call obj,$(filter-out $(CONF_MAINS),$(wildcard tests/conformance/*.c)))
+CONF       := $(patsubst tests/conformance/%_main.c,$(B)/conformance-%,$(CONF_MAINS))
+$(B)/conformance-%: $(B)/obj/tests/conformance/%_main.o $(CONF_SUITE) $(SUPPORT) $(LIBS_ALL)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(CONF_SUITE) $(SUPPORT) $(LINK_ALL) -lcmocka
+
+.PHONY: unit conformance
+unit: $(UNIT) $(CONF)
+	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
+conformance: $(CONF)
+	$(Q)sh tests/run_unit.sh $(CONF)
 
 .PHONY: clean
 clean:

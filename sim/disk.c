@@ -1,0 +1,669 @@
+#include "sim/disk.h"
+
+#include "sim/node_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct handle {
+    struct sim_inode *inode; /* NULL: free */
+    uint32_t flags;
+    bool writing; /* W7: one write at a time */
+    char *path;   /* as opened */
+};
+
+struct job {
+    struct sim_event event;
+    struct list link; /* in flight, in order of submission */
+    struct sim_disk *disk;
+    struct disk_req *req;
+    uint64_t mark; /* what a sync covers */
+};
+
+struct sim_disk {
+    struct sim_world *node;
+    struct sim_disk_config config;
+    struct sim_image *image;
+    struct sim_disk_stats stats;
+    struct sim_losses losses;
+    struct rng rng;
+    struct list jobs;
+    struct sim_event writeback;
+    int64_t free_ns; /* when the device's queue is empty */
+    int64_t slow_permille;
+    int64_t stalled_until_ns;
+    int64_t submit_stall_ns;
+    bool lying;
+    uint64_t power_losses;
+    struct handle *handles; /* [handle], 0 unused */
+    uint32_t handle_count;
+    uint32_t handle_capacity;
+    uint32_t open_count;
+    struct sim_disk_rule rules[SIM_DISK_RULES_MAX];
+    uint32_t rule_count;
+};
+
+struct sim_disk_config sim_disk_config_default(enum sim_disk_profile profile)
+{
+    struct sim_disk_config config = {.op_ns = 5000,
+                                     .ps_per_byte = 500,
+                                     .latency_ns = 80000,
+                                     .jitter_ns = 20000,
+                                     .sync_ns = 500000,
+                                     .cache_ns = 2000,
+                                     .writeback_ns = 30 * NS_PER_SEC,
+                                     .capacity = UINT64_C(1) << 40,
+                                     .loss = {.policy = SIM_LOSS_RANDOM,
+                                              .keep_per_million = RNG_MILLION / 2,
+                                              .tear_per_million = 50000,
+                                              .garbage_per_million = 20000}};
+
+    switch (profile) {
+    case SIM_DISK_NVME: break;
+    case SIM_DISK_SSD:
+        config.op_ns = 20000;
+        config.ps_per_byte = 2000;
+        config.latency_ns = 150000;
+        config.sync_ns = 3 * NS_PER_MS;
+        break;
+    case SIM_DISK_HDD:
+        config.op_ns = 5 * NS_PER_MS;
+        config.ps_per_byte = 7000;
+        config.latency_ns = 4 * NS_PER_MS;
+        config.jitter_ns = 2 * NS_PER_MS;
+        config.sync_ns = 12 * NS_PER_MS;
+        break;
+    }
+    return config;
+}
+
+/* ---- handles --------------------------------------------------------------------------------- */
+
+static struct handle *handle_of(struct sim_disk *disk, struct disk_file file)
+{
+    ASSERT(file.handle != 0 && file.handle <= disk->handle_count);
+    ASSERT(disk->handles[file.handle].inode != NULL);
+    return &disk->handles[file.handle];
+}
+
+static uint32_t handle_take(struct sim_disk *disk)
+{
+    for (uint32_t i = 1; i <= disk->handle_count && disk->open_count < disk->handle_count; i++) {
+        if (disk->handles[i].inode == NULL) return i;
+    }
+    if (disk->handle_count + 1 >= disk->handle_capacity) {
+        disk->handle_capacity = disk->handle_capacity == 0 ? 64 : disk->handle_capacity * 2;
+        disk->handles = realloc(disk->handles, disk->handle_capacity * sizeof *disk->handles);
+        if (disk->handles == NULL) abort();
+    }
+    disk->handles[++disk->handle_count] = (struct handle){0};
+    return disk->handle_count;
+}
+
+static void handle_close(struct sim_disk *disk, struct handle *handle)
+{
+    sim_image_close(disk->image, handle->inode, (handle->flags & DISK_LOCK) != 0);
+    free(handle->path);
+    *handle = (struct handle){0};
+    disk->open_count--;
+}
+
+/* ---- rules ----------------------------------------------------------------------------------- */
+
+bool sim_glob(const char *pattern, const char *text)
+{
+    for (; *pattern != '\0'; pattern++, text++) {
+        if (*pattern == '*') {
+            for (;; text++) {
+                if (sim_glob(pattern + 1, text)) return true;
+                if (*text == '\0') return false;
+            }
+        }
+        if (*text == '\0' || (*pattern != '?' && *pattern != *text)) return false;
+    }
+    return *text == '\0';
+}
+
+static bool op_has_file(enum disk_op op)
+{
+    switch (op) {
+    case DISK_CLOSE:
+    case DISK_PREALLOCATE:
+    case DISK_WRITE:
+    case DISK_READ:
+    case DISK_SYNC:
+    case DISK_TRUNCATE: return true;
+    case DISK_OPEN:
+    case DISK_SYNC_MANY:
+    case DISK_RENAME:
+    case DISK_UNLINK:
+    case DISK_MKDIR:
+    case DISK_RMDIR:
+    case DISK_LIST:
+    case DISK_SYNC_DIR:
+    case DISK_FREE_SPACE: return false;
+    }
+    return false;
+}
+
+static struct sim_disk_rule *rule_fires(struct sim_disk *disk, enum disk_op op, const char *path)
+{
+    for (uint32_t i = 0; i < disk->rule_count; i++) {
+        struct sim_disk_rule *rule = &disk->rules[i];
+
+        if ((rule->ops >> op & 1) == 0) continue;
+        if (rule->times != 0 && rule->injected >= rule->times) continue;
+        if (rule->glob[0] != '\0' && !sim_glob(rule->glob, path)) continue;
+        if (rule->nth > 1) {
+            rule->nth--;
+            continue;
+        }
+        rule->injected++;
+        disk->stats.errors++;
+        return rule;
+    }
+    return NULL;
+}
+
+uint32_t sim_disk_add_rule(struct sim_disk *disk, const struct sim_disk_rule *rule)
+{
+    ASSERT(disk->rule_count < SIM_DISK_RULES_MAX);
+    disk->rules[disk->rule_count] = *rule;
+    disk->rules[disk->rule_count].injected = 0;
+    return disk->rule_count++;
+}
+
+const struct sim_disk_rule *sim_disk_rule(const struct sim_disk *disk, uint32_t index)
+{
+    ASSERT(index < disk->rule_count);
+    return &disk->rules[index];
+}
+
+void sim_disk_clear_rules(struct sim_disk *disk)
+{
+    disk->rule_count = 0;
+}
+
+/* ---- execution ------------------------------------------------------------------------------- */
+
+static uint64_t slices_length(const struct disk_req *req)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < req->slice_count; i++)
+        total += req->slices[i].length;
+    return total;
+}
+
+/* The first `most` bytes of a gathered write. */
+static void write_bytes(struct sim_disk *disk, struct disk_req *req, uint64_t most)
+{
+    struct sim_inode *inode = handle_of(disk, req->file)->inode;
+
+    req->done = 0;
+    for (uint32_t i = 0; i < req->slice_count && req->done < most; i++) {
+        uint64_t part = req->slices[i].length;
+
+        if (part > most - req->done) part = most - req->done;
+        if (part == 0) continue;
+        sim_image_write(disk->image, inode, req->offset + req->done, req->slices[i].data, part);
+        req->done += part;
+    }
+    disk->stats.bytes_written += req->done;
+}
+
+static uint64_t space_left(const struct sim_disk *disk)
+{
+    uint64_t used = sim_image_used(disk->image);
+
+    return used < disk->config.capacity ? disk->config.capacity - used : 0;
+}
+
+/* DF15: what fits is written, then the device is full. */
+static enum err run_write(struct sim_disk *disk, struct disk_req *req)
+{
+    const struct sim_inode *inode = handle_of(disk, req->file)->inode;
+    uint64_t total = slices_length(req);
+    uint64_t fits = total;
+
+    disk->stats.writes++;
+    while (fits > 0 && sim_image_growth(inode, req->offset, fits) > space_left(disk)) {
+        uint64_t over = sim_image_growth(inode, req->offset, fits) - space_left(disk);
+
+        fits = over < fits ? fits - over : 0;
+    }
+    write_bytes(disk, req, fits);
+    return fits == total ? ERR_NONE : ERR_NO_SPACE;
+}
+
+static enum err run_open(struct sim_disk *disk, struct disk_req *req)
+{
+    struct sim_inode *inode;
+    enum err error;
+    uint32_t handle;
+
+    if (disk->open_count >= disk->node->world.files_max) return ERR_TOO_MANY;
+    error = sim_image_open(disk->image, req->path, req->flags, &inode);
+    if (error != ERR_NONE) return error;
+    handle = handle_take(disk);
+    disk->handles[handle] = (struct handle){.inode = inode, .flags = req->flags};
+    disk->handles[handle].path = strdup(req->path);
+    disk->open_count++;
+    req->file.handle = handle;
+    req->size = sim_image_size(inode);
+    return ERR_NONE;
+}
+
+static enum err run_read(struct sim_disk *disk, struct disk_req *req)
+{
+    enum sim_view view = (req->flags & DISK_UNCACHED) != 0 ? SIM_VIEW_DEVICE : SIM_VIEW_VISIBLE;
+
+    req->done = sim_image_read(handle_of(disk, req->file)->inode, req->offset, req->into,
+                               req->length, view);
+    disk->stats.reads++;
+    disk->stats.bytes_read += req->done;
+    return ERR_NONE;
+}
+
+static enum err run_sync_one(struct sim_disk *disk, struct disk_file file, uint64_t mark)
+{
+    const struct handle *handle = handle_of(disk, file);
+    const struct sim_disk_rule *rule = rule_fires(disk, DISK_SYNC, handle->path);
+
+    disk->stats.syncs++;
+    if (rule != NULL) {
+        if (rule->error == ERR_IO) sim_image_sync_failed(disk->image, handle->inode);
+        return rule->error;
+    }
+    if (!disk->lying) (void)sim_image_sync(disk->image, handle->inode, mark);
+    return ERR_NONE;
+}
+
+static enum err run_sync_many(struct sim_disk *disk, const struct disk_req *req, uint64_t mark)
+{
+    enum err first = ERR_NONE;
+
+    for (uint32_t i = 0; i < req->file_count; i++) {
+        enum err error = run_sync_one(disk, req->files[i], mark);
+
+        if (first == ERR_NONE) first = error;
+    }
+    return first;
+}
+
+static enum err run_preallocate(struct sim_disk *disk, const struct disk_req *req)
+{
+    struct sim_inode *inode = handle_of(disk, req->file)->inode;
+    uint64_t end = req->offset + req->length;
+
+    if (sim_image_growth(inode, 0, end) > space_left(disk)) return ERR_NO_SPACE;
+    sim_image_reserve(disk->image, inode, end);
+    return ERR_NONE;
+}
+
+static enum err run_list(struct sim_disk *disk, struct disk_req *req)
+{
+    uint64_t needed;
+    enum err error = sim_image_list(disk->image, req->path, &disk->rng, req->into, req->length,
+                                    &req->done, &needed);
+
+    req->size = needed;
+    return error;
+}
+
+static enum err run_rule(struct sim_disk *disk, struct disk_req *req,
+                         const struct sim_disk_rule *rule)
+{
+    if (req->op == DISK_WRITE && rule->partial) {
+        uint64_t total = slices_length(req);
+
+        if (total > 0) write_bytes(disk, req, rng_below(&disk->rng, total));
+    }
+    return rule->error;
+}
+
+static bool path_too_long(const char *path)
+{
+    return path != NULL && strlen(path) > DISK_PATH_MAX;
+}
+
+static enum err disk_execute(struct sim_disk *disk, struct disk_req *req, uint64_t mark)
+{
+    const char *path = op_has_file(req->op) ? handle_of(disk, req->file)->path : req->path;
+
+    if (!op_has_file(req->op) && req->op != DISK_SYNC_MANY && path_too_long(path)) {
+        return ERR_TOO_LARGE;
+    }
+    if (req->op == DISK_RENAME && path_too_long(req->path_to)) return ERR_TOO_LARGE;
+    if (req->op != DISK_SYNC && req->op != DISK_SYNC_MANY && req->op != DISK_CLOSE) {
+        const struct sim_disk_rule *rule = rule_fires(disk, req->op, path);
+
+        if (rule != NULL) return run_rule(disk, req, rule);
+    }
+    switch (req->op) {
+    case DISK_OPEN: return run_open(disk, req);
+    case DISK_CLOSE: handle_close(disk, handle_of(disk, req->file)); return ERR_NONE;
+    case DISK_PREALLOCATE: return run_preallocate(disk, req);
+    case DISK_WRITE: return run_write(disk, req);
+    case DISK_READ: return run_read(disk, req);
+    case DISK_SYNC: return run_sync_one(disk, req->file, mark);
+    case DISK_SYNC_MANY: return run_sync_many(disk, req, mark);
+    case DISK_TRUNCATE:
+        sim_image_truncate(disk->image, handle_of(disk, req->file)->inode, req->length);
+        return ERR_NONE;
+    case DISK_RENAME: return sim_image_rename(disk->image, req->path, req->path_to);
+    case DISK_UNLINK: return sim_image_unlink(disk->image, req->path);
+    case DISK_MKDIR: return sim_image_mkdir(disk->image, req->path);
+    case DISK_RMDIR: return sim_image_rmdir(disk->image, req->path);
+    case DISK_LIST: return run_list(disk, req);
+    case DISK_SYNC_DIR: return sim_image_sync_dir(disk->image, req->path, disk->lying ? 0 : mark);
+    case DISK_FREE_SPACE: req->size = space_left(disk); return ERR_NONE;
+    }
+    IMPOSSIBLE("a disk operation");
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static int64_t slowed(const struct sim_disk *disk, int64_t ns)
+{
+    return ns * disk->slow_permille / 1000;
+}
+
+/* The device works on one operation after the other; latency overlaps. */
+static int64_t device_done(struct sim_disk *disk, int64_t start, uint64_t bytes)
+{
+    const struct sim_disk_config *config = &disk->config;
+    int64_t tail = rng_exponential(&disk->rng, config->jitter_ns);
+
+    if (disk->free_ns < start) disk->free_ns = start;
+    disk->free_ns += slowed(disk, config->op_ns + (int64_t)bytes * config->ps_per_byte / 1000);
+    return disk->free_ns + slowed(disk, config->latency_ns + tail);
+}
+
+static int64_t cache_done(struct sim_disk *disk, int64_t start, uint64_t bytes)
+{
+    int64_t jitter = rng_range(&disk->rng, 0, disk->config.cache_ns);
+
+    /* Copying runs at about 8 GB/s. */
+    return start + slowed(disk, disk->config.cache_ns + jitter + (int64_t)(bytes / 8));
+}
+
+static uint64_t sync_bytes(struct sim_disk *disk, const struct disk_req *req)
+{
+    uint64_t bytes = 0;
+
+    if (req->op == DISK_SYNC) return sim_image_pending_bytes(handle_of(disk, req->file)->inode);
+    for (uint32_t i = 0; i < req->file_count; i++) {
+        bytes += sim_image_pending_bytes(handle_of(disk, req->files[i])->inode);
+    }
+    return bytes;
+}
+
+static int64_t disk_done_at(struct sim_disk *disk, const struct disk_req *req)
+{
+    int64_t start = sim_node_issue_ns(disk->node);
+
+    switch (req->op) {
+    case DISK_OPEN:
+    case DISK_CLOSE:
+    case DISK_PREALLOCATE:
+    case DISK_TRUNCATE:
+    case DISK_RENAME:
+    case DISK_UNLINK:
+    case DISK_MKDIR:
+    case DISK_RMDIR:
+    case DISK_LIST:
+    case DISK_FREE_SPACE: return cache_done(disk, start, 0);
+    case DISK_WRITE: return cache_done(disk, start, slices_length(req));
+    case DISK_READ:
+        if ((req->flags & DISK_UNCACHED) != 0) return device_done(disk, start, req->length);
+        return cache_done(disk, start, req->length);
+    case DISK_SYNC:
+    case DISK_SYNC_MANY:
+    case DISK_SYNC_DIR:
+        return device_done(disk, start,
+                           req->op == DISK_SYNC_DIR ? SIM_PAGE : sync_bytes(disk, req)) +
+               slowed(disk, disk->config.sync_ns);
+    }
+    IMPOSSIBLE("a disk operation");
+}
+
+static void disk_writeback(struct sim_event *event)
+{
+    struct sim_disk *disk = CONTAINER_OF(event, struct sim_disk, writeback);
+    struct sim *sim = disk->node->sim;
+    int64_t oldest;
+
+    if (disk->config.writeback_ns == 0) return;
+    if (disk->lying) {
+        sim_schedule(sim, event, sim->now_ns + disk->config.writeback_ns);
+        return;
+    }
+    oldest = sim_image_writeback(disk->image, sim->now_ns - disk->config.writeback_ns + 1);
+    if (oldest != INT64_MAX) sim_schedule(sim, event, oldest + disk->config.writeback_ns);
+}
+
+static void disk_arm_writeback(struct sim_disk *disk)
+{
+    struct sim *sim = disk->node->sim;
+
+    if (disk->config.writeback_ns == 0 || sim_scheduled(&disk->writeback)) return;
+    sim_schedule(sim, &disk->writeback, sim->now_ns + disk->config.writeback_ns);
+}
+
+static void job_done(struct sim_event *event)
+{
+    struct job *job = CONTAINER_OF(event, struct job, event);
+    struct sim_disk *disk = job->disk;
+    struct disk_req *req = job->req;
+    uint64_t mark = sim_image_mark(disk->image);
+    enum err result;
+
+    if (disk->node->sim->now_ns < disk->stalled_until_ns) {
+        if (disk->stalled_until_ns != INT64_MAX) {
+            sim_schedule(disk->node->sim, event, disk->stalled_until_ns);
+        } /* else sim_disk_unstall() schedules it */
+        return;
+    }
+    sim_image_set_time(disk->image, disk->node->sim->now_ns);
+    if (req->op == DISK_WRITE) handle_of(disk, req->file)->writing = false;
+    result = disk_execute(disk, req, job->mark);
+    if (sim_image_mark(disk->image) != mark) disk_arm_writeback(disk);
+    list_remove(&job->link);
+    free(job);
+    sim_node_complete(disk->node, &req->req, SIM_KIND_DISK, result,
+                      sim_digest((uint64_t)req->op, &req->done, sizeof req->done));
+}
+
+void sim_disk_submit(struct world *world, struct disk_req *req)
+{
+    struct sim_world *node = sim_world_of(world);
+    struct sim_disk *disk = node->disk;
+    struct job *job;
+
+    if (!sim_node_admit(node, &req->req)) return;
+    ASSERT(req->slice_count <= DISK_SLICES_MAX && req->file_count <= DISK_SYNC_MAX);
+    sim_node_charge(node, node->config.costs.submit_ns + disk->submit_stall_ns);
+    req->done = 0;
+    if (req->op == DISK_WRITE) {
+        struct handle *handle = handle_of(disk, req->file);
+
+        ASSERT(!handle->writing);
+        handle->writing = true;
+    }
+    job = sim_alloc(sizeof *job);
+    job->disk = disk;
+    job->req = req;
+    job->mark = sim_image_mark(disk->image);
+    sim_event_init(&job->event, job_done);
+    list_init(&job->link);
+    list_push(&disk->jobs, &job->link);
+    sim_schedule(node->sim, &job->event, disk_done_at(disk, req));
+}
+
+/* ---- crash ----------------------------------------------------------------------------------- */
+
+/* The kernel was somewhere in the middle of each request. */
+static void job_interrupt(struct job *job)
+{
+    struct sim_disk *disk = job->disk;
+    struct disk_req *req = job->req;
+    uint64_t fate = rng_below(&disk->rng, 3);
+
+    if (fate == 0) return;
+    switch (req->op) {
+    case DISK_WRITE:
+        if (fate == 1 && slices_length(req) > 0) {
+            write_bytes(disk, req, rng_below(&disk->rng, slices_length(req)));
+        } else {
+            (void)run_write(disk, req);
+        }
+        return;
+    case DISK_TRUNCATE:
+    case DISK_RENAME:
+    case DISK_UNLINK:
+    case DISK_MKDIR:
+    case DISK_RMDIR:
+    case DISK_SYNC:
+    case DISK_SYNC_MANY:
+    case DISK_SYNC_DIR: (void)disk_execute(disk, req, job->mark); return;
+    case DISK_OPEN: /* a name may have been made; nobody holds it open */
+        if (disk_execute(disk, req, job->mark) == ERR_NONE) {
+            handle_close(disk, handle_of(disk, req->file));
+        }
+        return;
+    case DISK_CLOSE:
+    case DISK_PREALLOCATE:
+    case DISK_READ:
+    case DISK_LIST:
+    case DISK_FREE_SPACE: return;
+    }
+}
+
+uint64_t sim_disk_crash(struct sim_disk *disk, bool power)
+{
+    struct sim *sim = disk->node->sim;
+    struct rng rng;
+
+    sim_image_set_time(disk->image, sim->now_ns);
+    while (!list_empty(&disk->jobs)) {
+        struct job *job = LIST_ENTRY(list_pop(&disk->jobs), struct job, link);
+
+        job_interrupt(job);
+        sim_unschedule(sim, &job->event);
+        free(job);
+    }
+    for (uint32_t i = 1; i <= disk->handle_count; i++) {
+        if (disk->handles[i].inode != NULL) handle_close(disk, &disk->handles[i]);
+    }
+    disk->handle_count = 0;
+    disk->free_ns = sim->now_ns;
+    ASSERT(sim_image_open_count(disk->image) == 0);
+    if (!power) {
+        sim_image_evict_orphans(disk->image, &disk->rng);
+        disk_arm_writeback(disk);
+        return 0;
+    }
+    disk->power_losses++;
+    rng_init(&rng, rng_stream(rng_stream(sim->config.seed, SIM_DOMAIN_POWER,
+                                         (uint64_t)(uint32_t)disk->node->id),
+                              SIM_DOMAIN_POWER, disk->power_losses));
+    disk->losses = sim_image_power_loss(disk->image, &disk->config.loss, &rng);
+    sim_unschedule(sim, &disk->writeback);
+    return disk->losses.lost_bytes;
+}
+
+bool sim_disk_idle(const struct sim_disk *disk)
+{
+    return disk->open_count == 0 && list_empty(&disk->jobs);
+}
+
+uint32_t sim_disk_held(const struct sim_disk *disk)
+{
+    uint32_t held = disk->open_count;
+
+    LIST_FOR_EACH (link, &disk->jobs)
+        held++;
+    return held;
+}
+
+/* ---- life and faults ------------------------------------------------------------------------- */
+
+struct sim_disk *sim_disk_create(struct sim_world *node, const struct sim_disk_config *config)
+{
+    struct sim_disk *disk = sim_alloc(sizeof *disk);
+
+    disk->node = node;
+    disk->config = *config;
+    disk->image = sim_image_create();
+    disk->slow_permille = 1000;
+    list_init(&disk->jobs);
+    sim_event_init(&disk->writeback, disk_writeback);
+    sim_stream(node->sim, &disk->rng, SIM_DOMAIN_DISK, (uint64_t)(uint32_t)node->id);
+    return disk;
+}
+
+void sim_disk_destroy(struct sim_disk *disk)
+{
+    while (!list_empty(&disk->jobs))
+        free(LIST_ENTRY(list_pop(&disk->jobs), struct job, link));
+    for (uint32_t i = 1; i <= disk->handle_count; i++)
+        free(disk->handles[i].path);
+    sim_image_destroy(disk->image);
+    free(disk->handles);
+    free(disk);
+}
+
+struct sim_image *sim_disk_image(struct sim_disk *disk)
+{
+    return disk->image;
+}
+
+struct sim_disk_config *sim_disk_settings(struct sim_disk *disk)
+{
+    return &disk->config;
+}
+
+const struct sim_disk_stats *sim_disk_stats(const struct sim_disk *disk)
+{
+    return &disk->stats;
+}
+
+struct sim_losses sim_disk_losses(const struct sim_disk *disk)
+{
+    return disk->losses;
+}
+
+void sim_disk_slow(struct sim_disk *disk, int64_t permille)
+{
+    ASSERT(permille > 0);
+    disk->slow_permille = permille;
+}
+
+void sim_disk_stall(struct sim_disk *disk, int64_t until_ns)
+{
+    disk->stalled_until_ns = until_ns;
+}
+
+void sim_disk_unstall(struct sim_disk *disk)
+{
+    disk->stalled_until_ns = 0;
+    LIST_FOR_EACH (link, &disk->jobs) {
+        struct job *job = LIST_ENTRY(link, struct job, link);
+
+        if (!sim_scheduled(&job->event)) {
+            sim_schedule(disk->node->sim, &job->event, disk->node->sim->now_ns);
+        }
+    }
+}
+
+void sim_disk_stall_submit(struct sim_disk *disk, int64_t ns)
+{
+    disk->submit_stall_ns = ns;
+}
+
+void sim_disk_lie(struct sim_disk *disk, bool lying)
+{
+    disk->lying = lying;
+}

@@ -1,0 +1,659 @@
+/* Connections: two pipes, two ends, and every way they end. */
+#include "sim/net_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct sim_world *pipe_sender(struct sim_pipe *pipe)
+{
+    return pipe->conn->end[pipe->side].node;
+}
+
+static struct sim_end *pipe_receiver(struct sim_pipe *pipe)
+{
+    return &pipe->conn->end[1 - pipe->side];
+}
+
+static struct sim_pipe *end_incoming(struct sim_end *end)
+{
+    return &end->conn->pipe[1 - end->side];
+}
+
+static struct sim_pipe *end_outgoing(struct sim_end *end)
+{
+    return &end->conn->pipe[end->side];
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+static struct sim_segment *segment_create(enum segment_kind kind, uint32_t length)
+{
+    struct sim_segment *segment = malloc(sizeof *segment + length);
+
+    if (segment == NULL) abort();
+    segment->kind = kind;
+    segment->length = length;
+    segment->from = 0;
+    segment->ready_ns = 0;
+    list_init(&segment->link);
+    return segment;
+}
+
+static void segments_free(struct list *head)
+{
+    while (!list_empty(head))
+        free(LIST_ENTRY(list_pop(head), struct sim_segment, link));
+}
+
+/* Puts a piece on the wire: latency, jitter, rate; never before what was sent earlier. */
+static void pipe_put(struct sim_pipe *pipe, struct sim_segment *segment)
+{
+    struct sim_conn *conn = pipe->conn;
+    struct sim *sim = conn->sim;
+    const struct sim_link *link = net_link(sim, pipe_sender(pipe), pipe_receiver(pipe)->node);
+    int64_t leaves = sim_node_issue_ns(pipe_sender(pipe));
+    int64_t tail = rng_exponential(&conn->rng, sim->config.net.jitter_ns);
+
+    if (leaves < pipe->free_ns) leaves = pipe->free_ns;
+    if (sim->config.net.bytes_per_us > 0) {
+        leaves += (int64_t)segment->length * 1000 / sim->config.net.bytes_per_us;
+    }
+    if (link->bytes_per_ms > 0) {
+        leaves += (int64_t)segment->length * NS_PER_MS / link->bytes_per_ms;
+    }
+    pipe->free_ns = leaves;
+    segment->ready_ns = leaves + pipe->base_ns + link->extra_ns + tail;
+    if (segment->ready_ns < pipe->last_ready_ns) segment->ready_ns = pipe->last_ready_ns;
+    pipe->last_ready_ns = segment->ready_ns;
+    if (list_empty(&pipe->flight)) sim_schedule(sim, &pipe->arrive, segment->ready_ns);
+    list_push(&pipe->flight, &segment->link);
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+static uint32_t piece_length(struct sim_conn *conn, uint64_t sent, uint32_t room)
+{
+    uint32_t length = room < SEGMENT_MAX ? room : SEGMENT_MAX;
+
+    switch (conn->pieces) {
+    case SIM_PIECES_WHOLE:
+    case SIM_PIECES_STYLES: return length;
+    case SIM_PIECES_TINY: return sent < 8 ? 1 : length;
+    case SIM_PIECES_RANDOM: return 1 + (uint32_t)rng_below(&conn->rng, length);
+    case SIM_PIECES_HEADER:
+        if (sent >= 4 || length <= 4) return length;
+        return 1 + (uint32_t)rng_below(&conn->rng, sent == 0 ? 4 : 8);
+    }
+    return length;
+}
+
+static uint32_t send_left(const struct net_send *send, const struct sim_end *end, uint32_t most)
+{
+    uint64_t left = send->slices[end->send_slice].length - end->send_offset;
+
+    for (uint32_t i = end->send_slice + 1; i < send->slice_count && left < most; i++) {
+        left += send->slices[i].length;
+    }
+    return left < most ? (uint32_t)left : most;
+}
+
+static void send_copy(struct sim_end *end, uint8_t *to, uint32_t length)
+{
+    while (length > 0) {
+        const struct bytes *slice = &end->send->slices[end->send_slice];
+        uint32_t part = slice->length - end->send_offset;
+
+        if (part > length) part = length;
+        if (part > 0) memcpy(to, slice->data + end->send_offset, part);
+        to += part;
+        length -= part;
+        end->send_offset += part;
+        end->send_done += part;
+        if (end->send_offset == slice->length && end->send_slice + 1 < end->send->slice_count) {
+            end->send_slice++;
+            end->send_offset = 0;
+        }
+    }
+}
+
+/* Takes as many bytes as the buffer holds; completes the send when that was all. */
+static void end_push(struct sim_end *end)
+{
+    struct sim_pipe *pipe = end_outgoing(end);
+
+    while (end->send != NULL && end->state == END_OPEN) {
+        uint32_t left = send_left(end->send, end, SEGMENT_MAX);
+        uint32_t room = pipe->capacity - pipe->bytes;
+        struct sim_segment *segment;
+
+        if (left == 0) {
+            struct net_send *send = end->send;
+
+            end->send = NULL;
+            sim_node_complete(end->node, &send->req, SIM_KIND_SEND, ERR_NONE, end->send_done);
+            return;
+        }
+        if (room == 0) return;
+        segment = segment_create(
+            SEGMENT_DATA, piece_length(end->conn, end->send_done, left < room ? left : room));
+        send_copy(end, segment->data, segment->length);
+        pipe->bytes += segment->length;
+        pipe_put(pipe, segment);
+    }
+}
+
+static void pipe_space(struct sim_event *event)
+{
+    struct sim_pipe *pipe = CONTAINER_OF(event, struct sim_pipe, space);
+    struct sim_conn *conn = pipe->conn;
+    const struct sim_link *back = net_link(conn->sim, pipe_receiver(pipe)->node, pipe_sender(pipe));
+
+    if (conn->blackholed || net_link_cut(back)) return; /* again when it is mended */
+    if (conn->sim->now_ns < back->clog_until_ns) {
+        sim_schedule(conn->sim, event, back->clog_until_ns);
+        return;
+    }
+    end_push(&conn->end[pipe->side]);
+}
+
+static void pipe_consumed(struct sim_pipe *pipe, uint32_t length)
+{
+    ASSERT(pipe->bytes >= length);
+    pipe->bytes -= length;
+    if (length == 0 || pipe->conn->end[pipe->side].send == NULL) return;
+    if (sim_scheduled(&pipe->space)) return;
+    sim_schedule(pipe->conn->sim, &pipe->space,
+                 pipe->conn->sim->now_ns + pipe->conn->pipe[1 - pipe->side].base_ns);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+static void recv_complete(struct sim_end *end, enum err result, uint64_t digest)
+{
+    struct net_recv *recv = end->recv;
+
+    end->recv = NULL;
+    sim_node_complete(end->node, &recv->req, SIM_KIND_RECV, result, digest);
+}
+
+static void recv_charge(struct sim_end *end, uint32_t length)
+{
+    sim_node_charge(end->node, (int64_t)length * end->node->config.costs.ps_per_byte / 1000);
+}
+
+static void recv_into(struct sim_end *end)
+{
+    struct sim_pipe *pipe = end_incoming(end);
+    struct net_recv *recv = end->recv;
+
+    while (recv->done < recv->want && !list_empty(&pipe->arrived)) {
+        struct sim_segment *segment = LIST_ENTRY(pipe->arrived.next, struct sim_segment, link);
+        uint32_t part = segment->length - segment->from;
+
+        if (part > recv->want - recv->done) part = recv->want - recv->done;
+        memcpy(recv->into + recv->done, segment->data + segment->from, part);
+        recv->done += part;
+        segment->from += part;
+        if (segment->from == segment->length) {
+            list_remove(&segment->link);
+            free(segment);
+        }
+        recv_charge(end, part);
+        pipe_consumed(pipe, part);
+    }
+    if (recv->done == recv->want) {
+        recv_complete(end, ERR_NONE, sim_digest(end->conn->id, recv->into, recv->done));
+    } else if (end->eof) {
+        recv_complete(end, ERR_EOF, recv->done);
+    }
+}
+
+/* Several pieces that wait are sometimes read as one, as a socket would give them. */
+static struct sim_segment *recv_coalesce(struct sim_conn *conn, struct sim_pipe *pipe)
+{
+    struct sim_segment *first = LIST_ENTRY(pipe->arrived.next, struct sim_segment, link);
+    struct sim_segment *all;
+    uint32_t total = 0;
+
+    if (pipe->arrived.next == pipe->arrived.prev || !rng_chance(&conn->rng, RNG_MILLION / 2)) {
+        list_remove(&first->link);
+        return first;
+    }
+    LIST_FOR_EACH (link, &pipe->arrived) {
+        const struct sim_segment *segment = LIST_ENTRY(link, struct sim_segment, link);
+
+        if (total > 0 && total + segment->length - segment->from > COALESCE_MAX) break;
+        total += segment->length - segment->from;
+    }
+    all = segment_create(SEGMENT_DATA, total);
+    for (uint32_t at = 0; at < total;) {
+        struct sim_segment *segment = LIST_ENTRY(pipe->arrived.next, struct sim_segment, link);
+
+        memcpy(all->data + at, segment->data + segment->from, segment->length - segment->from);
+        at += segment->length - segment->from;
+        list_remove(&segment->link);
+        free(segment);
+    }
+    return all;
+}
+
+static void recv_loan(struct sim_end *end)
+{
+    struct sim_pipe *pipe = end_incoming(end);
+    struct net_recv *recv = end->recv;
+    struct sim_segment *segment;
+
+    if (list_empty(&pipe->arrived)) {
+        if (end->eof) recv_complete(end, ERR_EOF, 0);
+        return;
+    }
+    segment = recv_coalesce(end->conn, pipe);
+    recv->loan = (struct net_loan){.data = segment->data + segment->from,
+                                   .length = segment->length - segment->from,
+                                   .chunk = segment};
+    list_push(&end->node->net.loans, &segment->link);
+    recv_charge(end, recv->loan.length);
+    pipe_consumed(pipe, recv->loan.length);
+    recv_complete(end, ERR_NONE, sim_digest(end->conn->id, recv->loan.data, recv->loan.length));
+}
+
+static void end_progress(struct sim_end *end)
+{
+    if (end->recv == NULL) return;
+    if (end->state == END_BROKEN) {
+        recv_complete(end, end->broken, end->recv->done);
+    } else if (end->recv->into != NULL) {
+        recv_into(end);
+    } else {
+        recv_loan(end);
+    }
+}
+
+/* ---- arrival --------------------------------------------------------------------------------- */
+
+static void pipe_arrived(struct sim_pipe *pipe, struct sim_segment *segment)
+{
+    struct sim_end *to = pipe_receiver(pipe);
+
+    switch (segment->kind) {
+    case SEGMENT_DATA:
+        if (to->state == END_OPEN) {
+            list_push(&pipe->arrived, &segment->link);
+            return;
+        }
+        pipe_consumed(pipe, segment->length);
+        net_end_rst(to); /* nobody has this connection any more */
+        break;
+    case SEGMENT_FIN:
+        if (to->state == END_OPEN) to->eof = true;
+        break;
+    case SEGMENT_RST: net_end_break(to, ERR_CONNECTION_RESET); break;
+    }
+    free(segment);
+}
+
+/* The sender gives up when nothing is acknowledged for so long (N11). */
+static void end_arm_limit(struct sim_end *end)
+{
+    int64_t limit = end->conn->sim->config.net.retransmit_limit_ns;
+
+    if (limit == 0 || end->state != END_OPEN || sim_scheduled(&end->limit)) return;
+    sim_schedule(end->conn->sim, &end->limit, end->conn->sim->now_ns + limit);
+}
+
+static void end_limit(struct sim_event *event)
+{
+    struct sim_end *end = CONTAINER_OF(event, struct sim_end, limit);
+
+    net_end_break(end, ERR_TIMED_OUT);
+}
+
+static bool pipe_blocked(struct sim_pipe *pipe, const struct sim_link *link)
+{
+    return pipe->conn->blackholed || net_link_cut(link) ||
+           (pipe_receiver(pipe)->dead && !pipe_receiver(pipe)->node->powered);
+}
+
+void net_pipe_pump(struct sim_pipe *pipe)
+{
+    struct sim_conn *conn = pipe->conn;
+    struct sim *sim = conn->sim;
+    struct sim_end *to = pipe_receiver(pipe);
+    const struct sim_link *link = net_link(sim, pipe_sender(pipe), to->node);
+    bool moved = pipe->silent;
+
+    pipe->stalled = false;
+    pipe->silent = false;
+    while (!list_empty(&pipe->flight)) {
+        struct sim_segment *head = LIST_ENTRY(pipe->flight.next, struct sim_segment, link);
+        int64_t due = head->ready_ns;
+
+        if (due < link->clog_until_ns) due = link->clog_until_ns;
+        if (due > sim->now_ns) {
+            sim_schedule(sim, &pipe->arrive, due);
+            break;
+        }
+        if (pipe_blocked(pipe, link) && head->kind != SEGMENT_RST) {
+            pipe->stalled = true;
+            break;
+        }
+        list_remove(&head->link);
+        if (head->kind == SEGMENT_RST && pipe_blocked(pipe, link)) {
+            free(head); /* a reset is sent once; when it is lost, the peer learns by sending */
+            continue;
+        }
+        moved = moved || head->kind == SEGMENT_DATA;
+        pipe_arrived(pipe, head);
+    }
+    pipe->silent =
+        moved && (conn->blackholed || net_link_cut(net_link(sim, to->node, pipe_sender(pipe))));
+    if (pipe->stalled || pipe->silent) {
+        end_arm_limit(&conn->end[pipe->side]);
+    } else {
+        sim_unschedule(sim, &conn->end[pipe->side].limit);
+    }
+    end_progress(to);
+}
+
+static void pipe_arrive(struct sim_event *event)
+{
+    net_pipe_pump(CONTAINER_OF(event, struct sim_pipe, arrive));
+}
+
+/* ---- endings --------------------------------------------------------------------------------- */
+
+/* In half of the cases the reset overtakes bytes under way, which the receiver then never sees. */
+void net_end_rst(struct sim_end *end)
+{
+    struct sim_pipe *pipe = end_outgoing(end);
+    struct sim_segment *segment;
+    struct list *place;
+
+    if (pipe_receiver(pipe)->state != END_OPEN) return;
+    segment = segment_create(SEGMENT_RST, 0);
+    if (!rng_chance(&end->conn->rng, RNG_MILLION / 2)) {
+        pipe_put(pipe, segment);
+        return;
+    }
+    segment->ready_ns = sim_node_issue_ns(end->node) + pipe->base_ns;
+    place = pipe->flight.next;
+    while (place != &pipe->flight &&
+           LIST_ENTRY(place, struct sim_segment, link)->ready_ns <= segment->ready_ns) {
+        place = place->next;
+    }
+    list_push(place, &segment->link);
+    if (pipe->flight.next == &segment->link) {
+        sim_schedule(end->conn->sim, &pipe->arrive, segment->ready_ns);
+    }
+}
+
+/* Unread bytes are discarded; everything outstanding on this side is told. */
+void net_end_break(struct sim_end *end, enum err error)
+{
+    if (end->state != END_OPEN) return;
+    end->state = END_BROKEN;
+    end->broken = error;
+    sim_unschedule(end->conn->sim, &end->limit);
+    segments_free(&end_incoming(end)->arrived);
+    end_incoming(end)->bytes = 0;
+    LIST_FOR_EACH (link, &end_incoming(end)->flight) {
+        end_incoming(end)->bytes += LIST_ENTRY(link, struct sim_segment, link)->length;
+    }
+    if (end->recv != NULL) recv_complete(end, error, end->recv->done);
+    if (end->send != NULL) {
+        struct net_send *send = end->send;
+
+        end->send = NULL;
+        sim_node_complete(end->node, &send->req, SIM_KIND_SEND, error, end->send_done);
+    }
+    if (end->user != NULL) {
+        sim_node_complete(end->node, &end->user->gone, SIM_KIND_GONE, error, end->conn->id);
+    }
+}
+
+static uint32_t handle_take(struct sim_net *net, struct sim_end *end)
+{
+    uint32_t handle;
+
+    if (net->free_count > 0) {
+        handle = net->free_handles[--net->free_count];
+    } else {
+        if (net->handle_count + 1 >= net->handle_capacity) {
+            net->handle_capacity = net->handle_capacity == 0 ? 64 : net->handle_capacity * 2;
+            net->handles = realloc(net->handles, net->handle_capacity * sizeof *net->handles);
+            net->free_handles =
+                realloc(net->free_handles, net->handle_capacity * sizeof *net->free_handles);
+            if (net->handles == NULL || net->free_handles == NULL) abort();
+        }
+        handle = ++net->handle_count;
+    }
+    net->handles[handle] = end;
+    return handle;
+}
+
+/* Hands the end to the node: `gone` is outstanding from here on. */
+void net_end_attach(struct sim_end *end, struct net_conn *user)
+{
+    struct sim_net *net = end->conn->sim->net;
+
+    ASSERT(end->user == NULL && end->state != END_CLOSED);
+    ASSERT(!user->gone.pending && !user->closed.pending);
+    user->handle = handle_take(net, end);
+    user->id = end->conn->id;
+    user->peer = end->conn->address[1 - end->side];
+    user->gone.pending = true;
+    list_init(&user->gone.link);
+    end->user = user;
+    if (end->state == END_BROKEN) {
+        sim_node_complete(end->node, &user->gone, SIM_KIND_GONE, end->broken, end->conn->id);
+    }
+}
+
+/* The node has nothing to do with this end any more. Frees the connection with the second one. */
+void net_end_detach(struct sim_end *end)
+{
+    struct sim_conn *conn = end->conn;
+    struct sim_net *net = conn->sim->net;
+
+    ASSERT(end->recv == NULL && end->send == NULL);
+    if (end->user != NULL) {
+        net->handles[end->user->handle] = NULL;
+        net->free_handles[net->free_count++] = end->user->handle;
+        end->node->net.conn_count--;
+    }
+    end->user = NULL;
+    end->state = END_CLOSED;
+    list_remove(&end->node_link);
+    list_remove(&end->backlog);
+    segments_free(&end_incoming(end)->arrived);
+    end_incoming(end)->bytes = 0;
+    LIST_FOR_EACH (link, &end_incoming(end)->flight) {
+        end_incoming(end)->bytes += LIST_ENTRY(link, struct sim_segment, link)->length;
+    }
+    sim_unschedule(conn->sim, &end->limit);
+    if (conn->end[1 - end->side].state == END_CLOSED) net_conn_free(conn);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static uint32_t draw_capacity(struct rng *rng, uint32_t least, uint32_t most)
+{
+    uint64_t capacity = least;
+
+    /* Small and large ones alike: doubled a random number of times. */
+    while (capacity < most && rng_chance(rng, RNG_MILLION * 3 / 4))
+        capacity *= 2;
+    return capacity > most ? most : (uint32_t)capacity;
+}
+
+struct sim_conn *net_conn_create(struct sim *sim, struct sim_world *client,
+                                 struct sim_world *server)
+{
+    const struct sim_net_config *config = &sim->config.net;
+    struct sim_conn *conn = sim_alloc(sizeof *conn);
+
+    conn->sim = sim;
+    conn->id = sim->net->next_id++;
+    sim_stream(sim, &conn->rng, SIM_DOMAIN_NET, conn->id);
+    list_init(&conn->link);
+    list_push(&sim->net->conns, &conn->link);
+    if (rng_chance(&conn->rng, config->pieces_per_million)) {
+        conn->pieces = (enum sim_pieces)(1 + rng_below(&conn->rng, SIM_PIECES_STYLES - 1));
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        struct sim_pipe *pipe = &conn->pipe[i];
+        struct sim_end *end = &conn->end[i];
+
+        end->conn = conn;
+        end->side = i;
+        end->node = i == 0 ? client : server;
+        sim_event_init(&end->limit, end_limit);
+        list_init(&end->node_link);
+        list_init(&end->backlog);
+        list_push(&end->node->net.ends, &end->node_link);
+        pipe->conn = conn;
+        pipe->side = i;
+        pipe->base_ns = rng_range(&conn->rng, config->latency_min_ns, config->latency_max_ns);
+        pipe->capacity = draw_capacity(&conn->rng, config->buffer_min, config->buffer_max);
+        sim_event_init(&pipe->arrive, pipe_arrive);
+        sim_event_init(&pipe->space, pipe_space);
+        list_init(&pipe->flight);
+        list_init(&pipe->arrived);
+    }
+    return conn;
+}
+
+void net_conn_free(struct sim_conn *conn)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        list_remove(&conn->end[i].node_link);
+        list_remove(&conn->end[i].backlog);
+        sim_unschedule(conn->sim, &conn->end[i].limit);
+        sim_unschedule(conn->sim, &conn->pipe[i].arrive);
+        sim_unschedule(conn->sim, &conn->pipe[i].space);
+        segments_free(&conn->pipe[i].flight);
+        segments_free(&conn->pipe[i].arrived);
+    }
+    list_remove(&conn->link);
+    free(conn);
+}
+
+/* ---- the door -------------------------------------------------------------------------------- */
+
+static struct sim_end *end_of(struct sim_world *node, const struct net_conn *conn)
+{
+    const struct sim_net *net = node->sim->net;
+    struct sim_end *end;
+
+    ASSERT(conn->handle != 0 && conn->handle <= net->handle_count);
+    end = net->handles[conn->handle];
+    ASSERT(end != NULL && end->node == node && end->user == conn);
+    return end;
+}
+
+void sim_net_recv(struct world *world, struct net_recv *recv)
+{
+    struct sim_world *node = sim_world_of(world);
+    struct sim_end *end;
+
+    if (!sim_node_admit(node, &recv->req)) return;
+    end = end_of(node, recv->conn);
+    ASSERT(end->recv == NULL);
+    sim_node_charge(node, node->config.costs.submit_ns);
+    recv->done = 0;
+    recv->loan = (struct net_loan){0};
+    end->recv = recv;
+    end_progress(end);
+}
+
+void sim_net_release(struct world *world, struct net_loan *loan)
+{
+    struct sim_segment *segment = loan->chunk;
+
+    if (!sim_world_of(world)->up) return;
+    ASSERT(segment != NULL);
+    *loan = (struct net_loan){0};
+    list_remove(&segment->link);
+    free(segment);
+}
+
+void sim_net_send(struct world *world, struct net_send *send)
+{
+    struct sim_world *node = sim_world_of(world);
+    const struct sim_costs *costs = &node->config.costs;
+    struct sim_end *end;
+    uint64_t total = 0;
+
+    if (!sim_node_admit(node, &send->req)) return;
+    end = end_of(node, send->conn);
+    ASSERT(end->send == NULL);
+    ASSERT(send->slice_count <= NET_SLICES_MAX);
+    if (end->state == END_BROKEN) {
+        sim_node_complete(node, &send->req, SIM_KIND_SEND, end->broken, 0);
+        return;
+    }
+    for (uint32_t i = 0; i < send->slice_count; i++)
+        total += send->slices[i].length;
+    sim_node_charge(node, costs->send_ns + (int64_t)total * costs->ps_per_byte / 1000);
+    if (total == 0) {
+        sim_node_complete(node, &send->req, SIM_KIND_SEND, ERR_NONE, 0);
+        return;
+    }
+    end->send = send;
+    end->send_slice = 0;
+    end->send_offset = 0;
+    end->send_done = 0;
+    end_push(end);
+}
+
+/* A receive that completed in this turn but was not delivered yet is outstanding in the eyes of
+ * the node: it is withdrawn as well (W4). */
+static void close_withdraw(struct list *head, struct net_conn *conn)
+{
+    LIST_FOR_EACH (link, head) {
+        struct world_req *req = LIST_ENTRY(link, struct world_req, link);
+        struct net_recv *recv;
+
+        if (sim_req_kind(req) != SIM_KIND_RECV) continue;
+        recv = CONTAINER_OF(req, struct net_recv, req);
+        if (recv->conn != conn) continue;
+        if (recv->loan.chunk != NULL) {
+            struct sim_segment *segment = recv->loan.chunk;
+
+            list_remove(&segment->link);
+            free(segment);
+            recv->loan = (struct net_loan){0};
+        }
+        req->result = ERR_CANCELED;
+    }
+}
+
+void sim_net_close(struct world *world, struct net_conn *conn)
+{
+    struct sim_world *node = sim_world_of(world);
+    struct sim_end *end;
+
+    if (!sim_node_admit(node, &conn->closed)) return;
+    end = end_of(node, conn);
+    sim_node_charge(node, node->config.costs.submit_ns);
+    close_withdraw(&node->inbox, conn);
+    close_withdraw(&node->turn, conn);
+    if (end->recv != NULL) recv_complete(end, ERR_CANCELED, 0);
+    if (end->send != NULL) {
+        struct net_send *send = end->send;
+
+        end->send = NULL;
+        sim_node_complete(node, &send->req, SIM_KIND_SEND, ERR_CANCELED, 0);
+    }
+    if (end->state == END_OPEN) {
+        sim_node_complete(node, &conn->gone, SIM_KIND_GONE, ERR_CANCELED, conn->id);
+        /* As Linux does: bytes nobody read make the close a reset. */
+        if (!list_empty(&end_incoming(end)->arrived)) {
+            net_end_rst(end);
+        } else {
+            pipe_put(end_outgoing(end), segment_create(SEGMENT_FIN, 0));
+        }
+    }
+    sim_node_complete(node, &conn->closed, SIM_KIND_CLOSED, ERR_NONE, conn->id);
+    net_end_detach(end);
+}

@@ -1,0 +1,134 @@
+/* Shared by the net_*.c files only. */
+#ifndef SIM_NET_PRIVATE_H
+#define SIM_NET_PRIVATE_H
+
+#include "sim/node_world.h"
+
+enum { SEGMENT_MAX = 65536, COALESCE_MAX = 16384 };
+
+enum segment_kind { SEGMENT_DATA, SEGMENT_FIN, SEGMENT_RST };
+
+struct sim_segment {
+    struct list link; /* flight, arrived, or the loans of a node */
+    enum segment_kind kind;
+    int64_t ready_ns;
+    uint32_t length;
+    uint32_t from; /* bytes before it were read */
+    uint8_t data[];
+};
+
+struct sim_pipe {
+    struct sim_conn *conn;
+    uint32_t side;           /* of the sender */
+    struct sim_event arrive; /* of the head of `flight` */
+    struct sim_event space;  /* the news that the receiver has read travels back */
+    struct list flight;
+    struct list arrived;
+    uint32_t bytes; /* taken from the sender, not yet read; at most capacity */
+    uint32_t capacity;
+    int64_t base_ns;
+    int64_t last_ready_ns;
+    int64_t free_ns; /* the rate limit: when the next byte may leave */
+    bool stalled;    /* the head is due, but a link is cut or nobody answers */
+    bool silent;     /* data crossed, the acknowledgement could not */
+};
+
+enum end_state { END_OPEN, END_BROKEN, END_CLOSED };
+
+struct sim_end {
+    struct sim_conn *conn;
+    uint32_t side;
+    enum end_state state;
+    enum err broken; /* what the next receive is told */
+    bool dead;       /* its machine lost power: no answers until it runs again */
+    bool eof;
+    struct sim_world *node;
+    struct net_conn *user; /* NULL: not handed out yet (backlog, connecting), or given back */
+    struct net_recv *recv;
+    struct net_send *send;
+    uint32_t send_slice;
+    uint32_t send_offset; /* within that slice */
+    uint64_t send_done;
+    struct sim_event limit; /* retransmission limit of what this end has sent */
+    struct list node_link;  /* in node->net.ends, or nowhere */
+    struct list backlog;    /* in a listener, or nowhere */
+};
+
+struct sim_conn {
+    struct sim *sim;
+    uint64_t id;
+    struct list link;
+    struct rng rng;
+    enum sim_pieces pieces;
+    bool blackholed;
+    struct net_address address[2];
+    struct sim_end end[2];
+    struct sim_pipe pipe[2]; /* pipe[i]: from end i */
+};
+
+struct sim_listener {
+    struct sim_world *node;
+    struct net_listener *user;
+    uint16_t port;
+    uint32_t backlog_count;
+    struct list backlog;
+    struct list accepts; /* pending requests, through world_req.link */
+    struct list link;
+};
+
+/* One resolve or connect under way. */
+struct sim_connect {
+    struct sim_event event;
+    struct sim_world *node;
+    struct net_resolve *resolve;
+    struct net_connect *user;
+    struct sim_conn *conn; /* answered; the answer is on its way */
+    int64_t started_ns;
+    int64_t retry_ns;
+    uint16_t port;
+    enum err result;
+    struct list link;
+};
+
+struct sim_link {
+    uint16_t cuts[SIM_CUT_STYLES];
+    int64_t clog_until_ns;
+    int64_t extra_ns;
+    int64_t bytes_per_ms;
+};
+
+struct sim_alias {
+    char host[64];
+    uint16_t port;
+    int32_t node_id;
+};
+
+struct sim_net {
+    struct sim *sim;
+    uint64_t next_id;
+    struct list conns;        /* in order of id */
+    struct sim_link *links;   /* [from * nodes_max + to] */
+    struct sim_end **handles; /* [handle], NULL: free; handle 0 is never used */
+    uint32_t handle_count;
+    uint32_t *free_handles;
+    uint32_t free_count;
+    uint32_t handle_capacity;
+    struct sim_alias *aliases;
+    uint32_t alias_count;
+};
+
+/* net.c */
+struct sim_link *net_link(const struct sim *sim, const struct sim_world *from,
+                          const struct sim_world *to);
+bool net_link_cut(const struct sim_link *link);
+/* net_pipe.c */
+struct sim_conn *net_conn_create(struct sim *sim, struct sim_world *client,
+                                 struct sim_world *server);
+void net_conn_free(struct sim_conn *conn);
+void net_pipe_pump(struct sim_pipe *pipe);
+void net_end_break(struct sim_end *end, enum err error);
+void net_end_rst(struct sim_end *end); /* tells the other side */
+void net_end_attach(struct sim_end *end, struct net_conn *user);
+void net_end_detach(struct sim_end *end);
+
+#endif

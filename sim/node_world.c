@@ -1,0 +1,556 @@
+#include "sim/node_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct sim_job {
+    struct sim_event event;
+    struct sim_world *node;
+    struct compute_job *job;
+    struct list link;
+};
+
+struct sim_node_config sim_node_config_default(int32_t id)
+{
+    return (struct sim_node_config){
+        .id = id,
+        .region_size = (size_t)64 << 20,
+        .connections_max = 4096,
+        .files_max = 65536,
+        .timers_max = 65536,
+        .disk = sim_disk_config_default(SIM_DISK_NVME),
+    };
+}
+
+struct sim_costs sim_costs_default(void)
+{
+    /* A turn with one request costs a broker of today 10 to 30 us (performance.md). */
+    return (struct sim_costs){.turn_ns = 2000,
+                              .callback_ns = 1500,
+                              .timer_ns = 500,
+                              .submit_ns = 1000,
+                              .send_ns = 4000,
+                              .ps_per_byte = 300};
+}
+
+/* ---- clock ----------------------------------------------------------------------------------- */
+
+static int64_t clock_drift(int64_t elapsed_ns, int64_t drift_ppb)
+{
+    int64_t seconds = elapsed_ns / NS_PER_SEC;
+    int64_t rest = elapsed_ns % NS_PER_SEC;
+
+    return seconds * drift_ppb + rest * drift_ppb / NS_PER_SEC;
+}
+
+static int64_t clock_mono(const struct sim_clock *clock, int64_t time_ns)
+{
+    int64_t elapsed = time_ns - clock->since_ns;
+
+    return clock->base_ns + elapsed + clock_drift(elapsed, clock->drift_ppb);
+}
+
+/* The first virtual time at which the node's monotonic clock shows `mono_ns` or more. */
+static int64_t clock_when(const struct sim_clock *clock, int64_t mono_ns)
+{
+    int64_t ahead = mono_ns - clock->base_ns;
+    int64_t time;
+
+    if (ahead <= 0) return clock->since_ns;
+    if (ahead > INT64_MAX / 4) return INT64_MAX;
+    time = clock->since_ns + ahead - clock_drift(ahead, clock->drift_ppb);
+    while (clock_mono(clock, time) < mono_ns) {
+        int64_t missing = mono_ns - clock_mono(clock, time);
+
+        time += missing > 1 ? missing / 2 : 1;
+    }
+    while (time > clock->since_ns && clock_mono(clock, time - 1) >= mono_ns)
+        time--;
+    return time;
+}
+
+struct instant sim_node_now(const struct sim_world *node)
+{
+    int64_t mono = clock_mono(&node->clock, node->sim->now_ns);
+    int64_t wall = (mono + node->clock.wall_ns) / NS_PER_MS;
+
+    if (node->clock.coarse_ms > 1) wall -= wall % node->clock.coarse_ms;
+    return (struct instant){{mono}, {wall}};
+}
+
+static void node_rearm(struct sim_world *node);
+
+void sim_clock_set_drift(struct sim_world *node, int64_t drift_ppb)
+{
+    node->clock.base_ns = clock_mono(&node->clock, node->sim->now_ns);
+    node->clock.since_ns = node->sim->now_ns;
+    node->clock.drift_ppb = drift_ppb;
+    node_rearm(node);
+}
+
+void sim_clock_step_wall(struct sim_world *node, int64_t step_ms)
+{
+    node->clock.wall_ns += step_ms * NS_PER_MS;
+}
+
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+static void node_wake_at(struct sim_world *node, int64_t time_ns)
+{
+    if (node->paused || !node->up) return;
+    if (time_ns < node->busy_until_ns) time_ns = node->busy_until_ns;
+    if (time_ns < node->sim->now_ns) time_ns = node->sim->now_ns;
+    if (sim_scheduled(&node->wake) && node->wake.node.deadline <= time_ns) return;
+    sim_schedule(node->sim, &node->wake, time_ns);
+}
+
+static void node_wake_for_timers(struct sim_world *node)
+{
+    const struct heap_node *first = heap_peek(&node->timers);
+    int64_t time;
+
+    if (first == NULL) return;
+    time = clock_when(&node->clock, first->deadline);
+    if (time == INT64_MAX) return;
+    if (node->clock.late_ns > 0 && time > node->sim->now_ns) {
+        time += rng_exponential(&node->rng, node->clock.late_ns);
+    }
+    node_wake_at(node, time);
+}
+
+/* Looks again at everything that could be due. */
+static void node_rearm(struct sim_world *node)
+{
+    sim_unschedule(node->sim, &node->wake);
+    if (!list_empty(&node->inbox)) node_wake_at(node, node->sim->now_ns);
+    node_wake_for_timers(node);
+}
+
+bool sim_node_admit(struct sim_world *node, struct world_req *req)
+{
+    if (!node->up || node->doomed != SIM_DOWN_NOT) return false;
+    ASSERT(!req->pending);
+    ASSERT(req->complete != NULL);
+    req->pending = true;
+    list_init(&req->link);
+    return true;
+}
+
+enum { KIND_SHIFT = 56 };
+
+void sim_node_complete(struct sim_world *node, struct world_req *req, enum sim_kind kind,
+                       enum err result, uint64_t digest)
+{
+    ASSERT(req->pending);
+    ASSERT(!list_linked(&req->link));
+    req->result = result;
+    req->token = (uint64_t)kind << KIND_SHIFT | digest >> (64 - KIND_SHIFT);
+    list_push(&node->inbox, &req->link);
+    if (!sim_scheduled(&node->wake) || node->wake.node.deadline > node->sim->now_ns) {
+        node_wake_at(node, sim_node_issue_ns(node));
+    }
+}
+
+enum sim_kind sim_req_kind(const struct world_req *req)
+{
+    return (enum sim_kind)(req->token >> KIND_SHIFT);
+}
+
+void sim_node_charge(struct sim_world *node, int64_t ns)
+{
+    int64_t cost = ns * node->slow_permille / 1000;
+
+    if (node->sim->turning == node) {
+        node->cost_ns += cost;
+    } else {
+        node->owed_ns += cost; /* the work of the next turn: bytes that have arrived */
+    }
+}
+
+int64_t sim_node_issue_ns(const struct sim_world *node)
+{
+    return node->sim->now_ns + (node->sim->turning == node ? node->cost_ns : 0);
+}
+
+static void node_deliver(struct sim_world *node, struct world_req *req)
+{
+    const struct sim_costs *costs = &node->config.costs;
+    enum sim_kind kind = sim_req_kind(req);
+
+    req->pending = false;
+    sim_node_charge(node, kind == SIM_KIND_TIMER ? costs->timer_ns : costs->callback_ns);
+    sim_delivered(node->sim, node->index, kind, req->result, req->token);
+    req->complete(req, node->now);
+}
+
+static void node_take_due(struct sim_world *node)
+{
+    struct heap_node *first;
+
+    while ((first = heap_peek(&node->timers)) != NULL && first->deadline <= node->now.mono.ns) {
+        struct world_timer *timer = CONTAINER_OF(first, struct world_timer, node);
+
+        (void)heap_pop(&node->timers);
+        timer->req.result = ERR_NONE;
+        timer->req.token = (uint64_t)SIM_KIND_TIMER << KIND_SHIFT;
+        list_push(&node->turn, &timer->req.link);
+    }
+    list_splice(&node->turn, &node->inbox);
+}
+
+static void node_tear_down(struct sim_world *node, enum sim_down how);
+
+static void node_end_turn(struct sim_world *node)
+{
+    struct sim *sim = node->sim;
+
+    sim->turning = NULL;
+    node->busy_until_ns = sim->now_ns + node->cost_ns;
+    node->cost_ns = 0;
+    if (node->doomed != SIM_DOWN_NOT) {
+        node_tear_down(node, node->doomed);
+    } else {
+        node_rearm(node);
+    }
+    sim_turned(sim, node);
+}
+
+static void node_turn(struct sim_event *event)
+{
+    struct sim_world *node = CONTAINER_OF(event, struct sim_world, wake);
+    struct sim *sim = node->sim;
+
+    ASSERT(node->up && !node->paused && sim->turning == NULL);
+    node->now = sim_node_now(node);
+    node_take_due(node);
+    if (list_empty(&node->turn)) { /* its timer was moved or cancelled meanwhile */
+        node_rearm(node);
+        return;
+    }
+    sim->turning = node;
+    node->cost_ns = node->owed_ns;
+    node->owed_ns = 0;
+    sim_node_charge(node, node->config.costs.turn_ns);
+    while (!list_empty(&node->turn) && node->doomed == SIM_DOWN_NOT) {
+        node_deliver(node, LIST_ENTRY(list_pop(&node->turn), struct world_req, link));
+    }
+    if (node->doomed == SIM_DOWN_NOT && node->world.actor != NULL) {
+        node->world.actor->turn_end(node->world.actor, node->now);
+    }
+    node_end_turn(node);
+}
+
+/* ---- timers ---------------------------------------------------------------------------------- */
+
+static void timer_queue(struct sim_world *node, struct world_timer *timer)
+{
+    if (heap_push(&node->timers, &timer->node, timer->deadline.ns, node->timer_sequence++) !=
+        ERR_NONE) {
+        sim_fail(node->sim, "a node holds more timers than stated", __FILE__, __LINE__);
+    }
+    if (heap_peek(&node->timers) == &timer->node && node->sim->turning != node) {
+        node_wake_for_timers(node); /* in a turn: at its end */
+    }
+}
+
+static void world_timer_start(struct world *world, struct world_timer *timer)
+{
+    struct sim_world *node = sim_world_of(world);
+
+    if (!sim_node_admit(node, &timer->req)) return;
+    heap_node_init(&timer->node);
+    timer_queue(node, timer);
+}
+
+static void world_timer_move(struct world *world, struct world_timer *timer,
+                             struct mono_time deadline)
+{
+    struct sim_world *node = sim_world_of(world);
+
+    if (!node->up || node->doomed != SIM_DOWN_NOT) return;
+    ASSERT(timer->req.pending);
+    timer->deadline = deadline;
+    if (heap_queued(&timer->node)) {
+        heap_remove(&node->timers, &timer->node);
+    } else {
+        /* Due in this very turn, not delivered yet; a cancelled one must not be moved. */
+        ASSERT(timer->req.result == ERR_NONE);
+        list_remove(&timer->req.link);
+    }
+    timer_queue(node, timer);
+}
+
+static void world_timer_cancel(struct world *world, struct world_timer *timer)
+{
+    struct sim_world *node = sim_world_of(world);
+
+    if (!node->up || node->doomed != SIM_DOWN_NOT) return;
+    ASSERT(timer->req.pending);
+    if (heap_queued(&timer->node)) heap_remove(&node->timers, &timer->node);
+    list_remove(&timer->req.link);
+    sim_node_complete(node, &timer->req, SIM_KIND_TIMER, ERR_CANCELED, 0);
+}
+
+/* ---- compute, dice, trace, stop -------------------------------------------------------------- */
+
+static void job_done(struct sim_event *event)
+{
+    struct sim_job *job = CONTAINER_OF(event, struct sim_job, event);
+    struct sim_world *node = job->node;
+    struct compute_job *compute = job->job;
+
+    list_remove(&job->link);
+    free(job);
+    compute->run(compute);
+    sim_node_complete(node, &compute->req, SIM_KIND_COMPUTE, ERR_NONE, compute->bytes);
+}
+
+/* One worker per node: jobs run one after the other at a modelled gigabyte a second. */
+static void world_compute(struct world *world, struct compute_job *compute)
+{
+    struct sim_world *node = sim_world_of(world);
+    struct sim_job *job;
+    int64_t start;
+
+    if (!sim_node_admit(node, &compute->req)) return;
+    sim_node_charge(node, node->config.costs.submit_ns);
+    job = sim_alloc(sizeof *job);
+    job->node = node;
+    job->job = compute;
+    sim_event_init(&job->event, job_done);
+    list_init(&job->link);
+    list_push(&node->jobs, &job->link);
+    start = sim_node_issue_ns(node);
+    if (start < node->worker_free_ns) start = node->worker_free_ns;
+    node->worker_free_ns = start + 5000 + (int64_t)compute->bytes * node->slow_permille / 1000;
+    sim_schedule(node->sim, &job->event, node->worker_free_ns);
+}
+
+static uint64_t world_seed(struct world *world, enum dice_concern concern)
+{
+    struct sim_world *node = sim_world_of(world);
+    uint64_t own = rng_stream(node->sim->config.seed, (uint64_t)SIM_DOMAIN_DICE + concern,
+                              (uint64_t)(uint32_t)node->id);
+
+    return rng_stream(own, (uint64_t)concern, node->incarnation);
+}
+
+static void world_trace(struct world *world, const struct trace_event *event)
+{
+    struct sim_world *node = sim_world_of(world);
+
+    if (node->doomed != SIM_DOWN_NOT) return; /* it is dead already: nobody hears it */
+    node->traced++;
+    sim_traced(node->sim, node, event);
+}
+
+static void world_stop_node(struct world *world, int status)
+{
+    struct sim_world *node = sim_world_of(world);
+
+    if (!node->up || node->doomed != SIM_DOWN_NOT) return;
+    node->stopped = true;
+    node->stop_status = status;
+    sim_node_down(node, SIM_DOWN_CLEAN);
+}
+
+static const struct world_ops world_ops = {
+    .timer_start = world_timer_start,
+    .timer_move = world_timer_move,
+    .timer_cancel = world_timer_cancel,
+    .resolve = sim_net_resolve,
+    .listen = sim_net_listen,
+    .unlisten = sim_net_unlisten,
+    .accept = sim_net_accept,
+    .connect = sim_net_connect,
+    .recv = sim_net_recv,
+    .release = sim_net_release,
+    .send = sim_net_send,
+    .close = sim_net_close,
+    .disk = sim_disk_submit,
+    .compute = world_compute,
+    .seed = world_seed,
+    .trace = world_trace,
+    .stop = world_stop_node,
+};
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void node_booted(struct world_req *req, struct instant now)
+{
+    struct sim_world *node = CONTAINER_OF(req, struct sim_world, boot);
+    struct sim_program *program = node->config.program;
+
+    program->boot(program, &node->world, now);
+}
+
+struct sim_world *sim_node_add(struct sim *sim, const struct sim_node_config *config)
+{
+    struct sim_world *node = sim_alloc(sizeof *node);
+    void *base = mmap(NULL, config->region_size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    ASSERT(sim->node_count < sim->config.nodes_max);
+    ASSERT(sim_node_find(sim, config->id) == NULL);
+    if (base == MAP_FAILED) abort();
+    region_init(&node->region, base, config->region_size);
+    if (config->fill_size > 0) memset(base, config->fill, config->fill_size);
+    node->sim = sim;
+    node->config = *config;
+    node->id = config->id;
+    node->index = sim->node_count;
+    node->powered = true;
+    node->slow_permille = 1000;
+    (void)snprintf(node->name, sizeof node->name, "node-%d", (int)config->id);
+    sim_stream(sim, &node->rng, SIM_DOMAIN_NODE, (uint64_t)(uint32_t)config->id);
+    /* Machines were not switched on at the same moment: no two monotonic clocks agree. */
+    node->clock = (struct sim_clock){.since_ns = sim->now_ns, .drift_ppb = config->drift_ppb};
+    node->clock.base_ns = rng_range(&node->rng, NS_PER_SEC, 1000 * NS_PER_SEC);
+    node->clock.wall_ns = (sim->config.wall_start_ms + config->wall_offset_ms) * NS_PER_MS +
+                          sim->now_ns - node->clock.base_ns;
+    sim_event_init(&node->wake, node_turn);
+    list_init(&node->inbox);
+    list_init(&node->turn);
+    list_init(&node->jobs);
+    heap_init(&node->timers, &sim->mem, config->timers_max);
+    sim_net_node_init(node);
+    node->disk = sim_disk_create(node, &config->disk);
+    sim->nodes[sim->node_count++] = node;
+    return node;
+}
+
+void sim_node_destroy(struct sim_world *node)
+{
+    struct region *region = &node->region;
+
+    /* An abandoned run left everything where it was: free the simulator's side without a word. */
+    while (!list_empty(&node->jobs)) {
+        free(LIST_ENTRY(list_pop(&node->jobs), struct sim_job, link));
+    }
+    sim_net_node_free(node);
+    sim_disk_destroy(node->disk);
+    region_reset(region);
+    munmap(region->base, region->size);
+    free(node);
+}
+
+struct sim_world *sim_node_find(struct sim *sim, int32_t id)
+{
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (sim->nodes[i]->id == id) return sim->nodes[i];
+    }
+    return NULL;
+}
+
+void sim_node_start(struct sim_world *node)
+{
+    int64_t fields[2];
+
+    ASSERT(!node->up);
+    ASSERT(sim_node_at_baseline(node));
+    node->world = (struct world){.ops = &world_ops,
+                                 .region = &node->region,
+                                 .node_id = -1,
+                                 .connections_max = node->config.connections_max,
+                                 .files_max = node->config.files_max};
+    node->up = true;
+    node->powered = true;
+    node->paused = false;
+    node->stopped = false;
+    node->stop_status = 0;
+    node->doomed = SIM_DOWN_NOT;
+    node->traced = 0;
+    node->incarnation++;
+    node->busy_until_ns = node->sim->now_ns;
+    node->worker_free_ns = node->sim->now_ns;
+    sim_net_host_up(node);
+    fields[0] = node->id;
+    fields[1] = node->incarnation;
+    sim_tell(node->sim, TRACE_SIM_UP, STR_NULL, fields, 2);
+    if (node->config.program == NULL) return;
+    world_req_init(&node->boot, node_booted);
+    node->boot.pending = true;
+    sim_node_complete(node, &node->boot, SIM_KIND_BOOT, ERR_NONE, node->incarnation);
+}
+
+bool sim_node_at_baseline(const struct sim_world *node)
+{
+    return node->timers.count == 0 && list_empty(&node->inbox) && list_empty(&node->turn) &&
+           list_empty(&node->jobs) && !sim_scheduled(&node->wake) && sim_net_node_idle(node) &&
+           sim_disk_idle(node->disk);
+}
+
+void sim_node_down(struct sim_world *node, enum sim_down how)
+{
+    ASSERT(how != SIM_DOWN_NOT);
+    if (!node->up) return;
+    if (node->sim->turning == node) {
+        if (node->doomed == SIM_DOWN_NOT || how == SIM_DOWN_POWER) node->doomed = how;
+        return;
+    }
+    node_tear_down(node, how);
+}
+
+static void node_count_leftover(struct sim_world *node)
+{
+    node->stop_leftover = node->timers.count + sim_net_held(node) + sim_disk_held(node->disk);
+    if (!list_empty(&node->inbox) || !list_empty(&node->turn)) node->stop_leftover++;
+    if (!list_empty(&node->jobs)) node->stop_leftover++;
+}
+
+/* The order matters: the disk looks once more at buffers of writes in flight, then nothing touches
+ * the region again before it is reset. */
+static void node_tear_down(struct sim_world *node, enum sim_down how)
+{
+    struct sim_program *program = node->config.program;
+    uint64_t lost;
+    int64_t fields[3];
+
+    node_count_leftover(node);
+    node->up = false;
+    node->powered = how != SIM_DOWN_POWER;
+    lost = sim_disk_crash(node->disk, how == SIM_DOWN_POWER);
+    sim_net_crash(node, how == SIM_DOWN_POWER);
+    while (!list_empty(&node->jobs)) {
+        struct sim_job *job = LIST_ENTRY(list_pop(&node->jobs), struct sim_job, link);
+
+        sim_unschedule(node->sim, &job->event);
+        free(job);
+    }
+    while (heap_pop(&node->timers) != NULL) {
+    }
+    list_init(&node->inbox);
+    list_init(&node->turn);
+    sim_unschedule(node->sim, &node->wake);
+    node->cost_ns = 0;
+    node->owed_ns = 0;
+    node->paused = false;
+    node->doomed = SIM_DOWN_NOT;
+    node->world.actor = NULL;
+    region_reset(&node->region);
+    (void)madvise(node->region.base, node->region.size, MADV_DONTNEED);
+    if (node->config.fill_size > 0) {
+        memset(node->region.base, node->config.fill, node->config.fill_size);
+    }
+    ASSERT(sim_node_at_baseline(node));
+    fields[0] = node->id;
+    fields[1] = how;
+    fields[2] = (int64_t)lost;
+    sim_tell(node->sim, TRACE_SIM_DOWN, STR_NULL, fields, 3);
+    if (program != NULL && program->down != NULL) program->down(program, &node->world, how);
+}
+
+void sim_node_pause(struct sim_world *node)
+{
+    node->paused = true;
+    sim_unschedule(node->sim, &node->wake);
+}
+
+void sim_node_resume(struct sim_world *node)
+{
+    if (!node->paused) return;
+    node->paused = false;
+    node_rearm(node);
+}
