@@ -104,6 +104,59 @@ ifeq ($(VARIANT),release)
 	@mkdir -p build; for p in $(PROGRAMS); do ln -sf release/$$p build/$$p; done
 endif
 
+# ---- what people type ---------------------------------------------------------------------
+# To build and to run; what tests need besides.
+PACKAGES_BUILD := gcc libc6-dev make pkg-config libfyaml-dev zlib1g-dev liblz4-dev libzstd-dev \
+                  libsnappy-dev
+PACKAGES_RUN   := $(PACKAGES_BUILD) graphviz
+PACKAGES_TEST  := $(PACKAGES_RUN) libcmocka-dev clang clang-format python3
+
+.PHONY: need run test lint format asan tsan coverage clang help install
+need:
+	@sh tests/packages.sh check $(PACKAGES_BUILD)
+
+run:
+	@sh tests/packages.sh install $(PACKAGES_RUN)
+	$(Q)$(MAKE) --no-print-directory programs
+	build/gregor-sim run scenarios/*.yaml --out build/report
+	@echo "build/report/index.html"
+
+test:
+	@sh tests/packages.sh install $(PACKAGES_TEST)
+	$(Q)$(MAKE) --no-print-directory programs unit-programs
+	$(Q)$(MAKE) --no-print-directory lint
+	$(Q)sh tests/run_unit.sh $(UNIT)
+
+lint: programs
+	$(Q)sh tests/lint.sh $(B)
+
+format:
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+asan tsan:
+	$(Q)$(MAKE) --no-print-directory VARIANT=$@ unit
+clang:
+	$(Q)$(MAKE) --no-print-directory CC=clang VARIANT=clang unit
+coverage:
+	@sh tests/packages.sh install $(PACKAGES_TEST) gcovr
+	$(Q)$(MAKE) --no-print-directory VARIANT=cover unit
+	gcovr --root . --exclude tests/ --exclude build/ --print-summary build/cover
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(addprefix $(B)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+
+help:
+	@echo "make            builds build/gregor-broker, build/gregor-sim, build/gregor"
+	@echo "make run        installs what is missing, builds, runs the scenario library: build/report/index.html"
+	@echo "make test       installs what is missing, builds and passes all tests"
+	@echo "make asan tsan clang coverage   the unit tests in that variant"
+	@echo "make lint format                the structural checks; clang-format over everything"
+	@echo "make install DESTDIR= PREFIX=   the programs"
+	@echo "make clean"
+
 # ---- tests --------------------------------------------------------------------------------
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c tests/unit/*/*_test.c tests/unit/*/*/*_test.c))
 SUPPORT := $(call obj,$(wildcard tests/support/*.c))
@@ -117,7 +170,12 @@ CONF       := $(patsubst tests/conformance/%_main.c,$(B)/conformance-%,$(CONF_MA
 $(B)/conformance-%: $(B)/obj/tests/conformance/%_main.o $(CONF_SUITE) $(SUPPORT) $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(CONF_SUITE) $(SUPPORT) $(LINK_ALL) -lcmocka
 
-.PHONY: unit conformance
+# The floor of the production world (client/posix/README.md).
+$(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.a
+	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(B)/libposix.a $(B)/libcore.a -Wl,--end-group $(CODECS) -lpthread
+
+.PHONY: unit unit-programs conformance
+unit-programs: $(UNIT) $(CONF)
 unit: $(UNIT) $(CONF)
 	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
 conformance: $(CONF)

@@ -106,8 +106,8 @@ struct connection {
 /* Before net_accept or net_connect on &connection->net. */
 void connection_init(struct connection *connection, struct env *env,
                      const struct connection_limits *limits);
-/* After net_accept or net_connect has succeeded. `peer`: the node there, or -1. When it failed there
- * is nothing to undo: the connection is still FREE. */
+/* After net_accept or net_connect has succeeded. `peer`: the node there, or -1. When it failed
+ * there is nothing to undo: the connection is still FREE. */
 void connection_opened(struct connection *connection, int32_t peer, bool inbound);
 
 /* OPEN: the next whole frame, if any. With `keep` it comes in a counted buffer, which is the
@@ -131,8 +131,8 @@ struct connection_out *connection_out_create(struct connection *connection, size
 void connection_out_destroy(struct connection *connection, struct connection_out *out);
 /* The frame keeps `buf` until it is sent (takes a count of its own). */
 void connection_out_hold(struct connection_out *out, struct buf *buf);
-/* Queues; takes `out` over on success. `slices_count` is what the writer says. On an error (TOO_MANY
- * above the limits, BAD_STATE when not OPEN) the frame stays the caller's. */
+/* Queues; takes `out` over on success. `slices_count` is what the writer says. On an error
+ * (TOO_MANY above the limits, BAD_STATE when not OPEN) the frame stays the caller's. */
 MUST_USE enum err connection_send(struct connection *connection, struct connection_out *out,
                                   uint32_t slices_count);
 /* connection_send() of a frame of n more bytes would not be refused for its limits. */

@@ -9,8 +9,8 @@
  *                                              any --cannot go on--> FAILED --consumer_seek--> ...
  *
  * - The position moves when records are taken by consumer_next(), not when they are fetched.
- * - One fetch in flight per node, without a fetch session; a partition with records not yet taken is
- *   not fetched, and nothing is fetched while more than buffer_bytes are held: back-pressure.
+ * - One fetch in flight per node, without a fetch session; a partition with records not yet taken
+ *   is not fetched, and nothing is fetched while more than buffer_bytes are held: back-pressure.
  * - Every batch's crc is checked before its records are handed out. A bad one stops the partition,
  *   the position stays on it (clients.md 3.4).
  * - After a leader change a position is validated by the epoch of the record before it; a truncated

@@ -98,7 +98,8 @@ void metadata_deinit(struct metadata *metadata);
 void metadata_close(struct metadata *metadata);
 bool metadata_closed(const struct metadata *metadata);
 
-/* Interest in a topic; the first asks for it at once. TOO_MANY, NO_MEMORY, INVALID_TOPIC_EXCEPTION. */
+/* Interest in a topic; the first asks for it at once. TOO_MANY, NO_MEMORY,
+ * INVALID_TOPIC_EXCEPTION. */
 MUST_USE enum err metadata_use(struct metadata *metadata, struct str name,
                                struct metadata_topic **topic);
 void metadata_unuse(struct metadata *metadata, struct metadata_topic *topic);
@@ -111,8 +112,8 @@ struct metadata_topic *metadata_topic_by_id(const struct metadata *metadata, str
 
 /* Asks for a refresh: what is known did not work. */
 void metadata_refresh(struct metadata *metadata);
-/* KIP-951: an answer named a newer leader. Taken when the epoch is newer; refreshes when the node is
- * not known. */
+/* KIP-951: an answer named a newer leader. Taken when the epoch is newer; refreshes when the
+ * node is not known. */
 void metadata_hint(struct metadata *metadata, struct metadata_topic *topic, int32_t partition,
                    int32_t leader, int32_t leader_epoch);
 void metadata_hint_node(struct metadata *metadata, int32_t id, struct str host, int32_t port);

@@ -62,47 +62,6 @@ static void peer_set_state(struct peer *peer, enum peer_state state)
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
-void call_init(struct call *call, int16_t api)
-{
-    *call = (struct call){
-        .api = api, .version_min = 0, .version_max = INT16_MAX, .version = -1, .correlation = -1};
-    op_source_init(&call->done);
-    list_init(&call->link);
-}
-
-static void call_finish(struct call *call, enum err result)
-{
-    ASSERT(!call->finished && !list_linked(&call->link));
-    call->peer = NULL;
-    call->result = result;
-    call->finished = true;
-    op_wake(&call->done);
-}
-
-void call_cancel(struct call *call)
-{
-    struct peer *peer = call->peer;
-
-    if (peer == NULL) return;
-    if (list_linked(&call->link)) {
-        list_remove(&call->link);
-        peer->queued_count--;
-    }
-    for (uint32_t i = 0; i < peer->flight_count; i++) {
-        struct peer_flight *flight = &peer->flights[(peer->flight_first + i) % PEER_IN_FLIGHT_MAX];
-
-        if (flight->call == call) flight->call = NULL;
-    }
-    call->peer = NULL;
-    call->result = ERR_CANCELED;
-    call->finished = true;
-}
-
-void call_release(struct call *call)
-{
-    connection_frame_release(&call->frame);
-}
-
 static void peer_fail_queued(struct peer *peer, enum err result)
 {
     struct list *link;

@@ -76,10 +76,13 @@ static inline bool call_done(const struct call *call)
 {
     return call->finished;
 }
-/* Withdraws a call that is not done; its answer will be dropped. Wakes nobody. Harmless otherwise. */
+/* Withdraws a call that is not done (then it is, with CANCELED); its answer will be dropped. Wakes
+ * nobody. Harmless otherwise. */
 void call_cancel(struct call *call);
 /* Gives the answer back. Harmless without one. The struct may be used for a new call then. */
 void call_release(struct call *call);
+/* For peer.c: the one way a call ends. */
+void call_finish(struct call *call, enum err result);
 
 struct peer_config {
     struct str client_id;   /* borrowed for the life of the peer */

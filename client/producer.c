@@ -384,7 +384,9 @@ static void producer_admit(struct producer *producer)
         if (!producer_not_now(err)) {
             producer_refuse(producer, record, err);
         } else if (producer->env->now.mono.ns - record->started_ns >= patience_ns) {
-            producer_refuse(producer, record, ERR_TIMED_OUT);
+            enum err why = producer->metadata.last_error;
+
+            producer_refuse(producer, record, why != ERR_NONE ? why : ERR_TIMED_OUT);
         } else if (err == ERR_NO_MEMORY) {
             memory = false;
         } else {
@@ -753,6 +755,7 @@ enum err producer_init(struct producer *producer, struct env *env,
                        const struct producer_config *config)
 {
     uint32_t requests = config->in_flight_max * config->metadata.nodes_max;
+    uint64_t seed;
     enum err err;
 
     if (config->acks < -1 || config->acks > 1) return ERR_BAD_CONFIG;
@@ -768,7 +771,8 @@ enum err producer_init(struct producer *producer, struct env *env,
     producer->config.metadata.peer.request_timeout_ms = config->request_timeout_ms;
     err = metadata_init(&producer->metadata, env, &producer->config.metadata);
     if (err != ERR_NONE) return err;
-    rng_init(&producer->rng, rng_u64(&producer->metadata.rng));
+    seed = rng_u64(&producer->metadata.rng);
+    rng_init(&producer->rng, seed);
     op_source_init(&producer->changed);
     op_source_init(&producer->wake);
     pool_init(&producer->requests, &env->mem, sizeof(struct producer_request), requests);
@@ -776,7 +780,7 @@ enum err producer_init(struct producer *producer, struct env *env,
     list_init(&producer->active);
     list_init(&producer->by_age);
     list_init(&producer->waiting);
-    map_init(&producer->topics, &env->mem, rng_u64(&producer->rng), config->topics_max);
+    map_init(&producer->topics, &env->mem, dice_seed(env->world, DICE_HASH), config->topics_max);
     arena_init(&producer->arena, &env->mem, PRODUCER_ARENA_MAX);
     call_init(&producer->identify_call, API_INIT_PRODUCER_ID);
     op_start(&env->loop, &producer->op, &producer_kind, PRODUCER_START);

@@ -1,14 +1,15 @@
-/* The accumulator of one partition: batches that fill, wait, fly and come back, in order, with their
- * sequences. Decides what may be sent next; sends nothing, reads no clock, draws nothing.
+/* The accumulator of one partition: batches that fill, wait, fly and come back, in order, with
+ * their sequences. Decides what may be sent next; sends nothing, reads no clock, draws nothing.
  *
  *     queue      head: the oldest that is not in flight ... tail: the open one that still fills
  *     in_flight  sent, not answered
  *
  * Order (never given up, with or without idempotence):
  *   - a batch that came back goes where it was: the queue is sorted by `number`;
- *   - without idempotence a partition has one batch in flight (DIFFERS: Kafka lets a retry overtake);
- *   - with it up to five requests may hold batches of a partition, but a retried one flies alone and
- *     the lowest first (transactions.md 1.4).
+ *   - without idempotence a partition has one batch in flight (DIFFERS: Kafka lets a retry
+ *     overtake);
+ *   - with it up to five requests may hold batches of a partition, but a retried one flies alone
+ *     and the lowest first (transactions.md 1.4).
  * Sequences are given when a batch is first sent and stay over retries; only a bump renumbers:
  *   - OUT_OF_ORDER for a batch that is the next expected one says that the broker lost something;
  *   - a batch that failed for good leaves a gap: `unresolved` holds new batches back until what was
@@ -82,8 +83,8 @@ void producer_partition_return(struct producer_partition *partition, struct prod
 /* Out of flight or queue for good. `acked`: its sequences are in the log. */
 void producer_partition_settle(struct producer_partition *partition, struct producer_batch *batch,
                                bool acked);
-/* The batch got OUT_OF_ORDER_SEQUENCE_NUMBER: sets `bump` when that says the broker's state is gone;
- * otherwise something before it is still open and it is simply tried again. */
+/* The batch got OUT_OF_ORDER_SEQUENCE_NUMBER: sets `bump` when that says the broker's state is
+ * gone; otherwise something before it is still open and it is simply tried again. */
 void producer_partition_out_of_order(struct producer_partition *partition,
                                      const struct producer_batch *batch);
 /* With nothing in flight: clears `unresolved`, or turns it into `bump`. */

@@ -91,8 +91,8 @@ static void producer_request_send(struct producer_request *request, struct peer 
 
 /* ---- the answer for one batch --------------------------------------------------------------- */
 
-/* Whether an attempt that ended like this may have put the batch into a log (clients.md 2.4). What a
- * leader says before it appends is certain; what it says after, or does not say, is not. */
+/* Whether an attempt that ended like this may have put the batch into a log (clients.md 2.4). What
+ * a leader says before it appends is certain; what it says after, or does not say, is not. */
 static bool producer_request_may_have_appended(const struct call *call, enum err err)
 {
     if (!err_is_wire(err)) return call->sent;

@@ -9,8 +9,9 @@
 struct handle {
     struct sim_inode *inode; /* NULL: free */
     uint32_t flags;
-    bool writing; /* W7: one write at a time */
-    char *path;   /* as opened */
+    bool writing;  /* W7: one write at a time */
+    uint32_t next; /* of a free one: the next free handle, 0: none */
+    char *path;    /* as opened */
 };
 
 struct job {
@@ -39,6 +40,7 @@ struct sim_disk {
     struct handle *handles; /* [handle], 0 unused */
     uint32_t handle_count;
     uint32_t handle_capacity;
+    uint32_t free_handle; /* first of the free ones, 0: none */
     uint32_t open_count;
     struct sim_disk_rule rules[SIM_DISK_RULES_MAX];
     uint32_t rule_count;
@@ -89,8 +91,11 @@ static struct handle *handle_of(struct sim_disk *disk, struct disk_file file)
 
 static uint32_t handle_take(struct sim_disk *disk)
 {
-    for (uint32_t i = 1; i <= disk->handle_count && disk->open_count < disk->handle_count; i++) {
-        if (disk->handles[i].inode == NULL) return i;
+    uint32_t handle = disk->free_handle;
+
+    if (handle != 0) {
+        disk->free_handle = disk->handles[handle].next;
+        return handle;
     }
     if (disk->handle_count + 1 >= disk->handle_capacity) {
         disk->handle_capacity = disk->handle_capacity == 0 ? 64 : disk->handle_capacity * 2;
@@ -105,7 +110,8 @@ static void handle_close(struct sim_disk *disk, struct handle *handle)
 {
     sim_image_close(disk->image, handle->inode, (handle->flags & DISK_LOCK) != 0);
     free(handle->path);
-    *handle = (struct handle){0};
+    *handle = (struct handle){.next = disk->free_handle};
+    disk->free_handle = (uint32_t)(handle - disk->handles);
     disk->open_count--;
 }
 
@@ -558,6 +564,7 @@ uint64_t sim_disk_crash(struct sim_disk *disk, bool power)
         if (disk->handles[i].inode != NULL) handle_close(disk, &disk->handles[i]);
     }
     disk->handle_count = 0;
+    disk->free_handle = 0;
     disk->free_ns = sim->now_ns;
     ASSERT(sim_image_open_count(disk->image) == 0);
     if (!power) {

@@ -52,7 +52,7 @@ void sim_disk_submit(struct world *world, struct disk_req *req);
 
 struct sim_disk *sim_disk_create(struct sim_world *node, const struct sim_disk_config *config);
 void sim_disk_destroy(struct sim_disk *disk);
-/* The process is gone; with `power` also what was not synced, by config.loss. Returns lost bytes. */
+/* The process is gone; with `power` also what was not synced (config.loss). Returns lost bytes. */
 uint64_t sim_disk_crash(struct sim_disk *disk, bool power);
 bool sim_disk_idle(const struct sim_disk *disk);
 uint32_t sim_disk_held(const struct sim_disk *disk); /* open files and requests in flight */

@@ -1,4 +1,4 @@
-/* Shared by disk_image.c and disk_power.c only. */
+/* Shared by disk_image.c, disk_inode.c and disk_power.c only. */
 #ifndef SIM_DISK_IMAGE_PRIVATE_H
 #define SIM_DISK_IMAGE_PRIVATE_H
 
@@ -112,5 +112,22 @@ struct sim_inode *image_path_walk(struct sim_image *image, const char *path, enu
 void image_entry_tidy(struct sim_inode *dir, struct entry *entry); /* frees an empty one */
 void image_op_apply(struct sim_image *image, struct op *op, uint8_t mask);
 void image_op_free(struct sim_image *image, struct op *op);
+
+/* disk_inode.c */
+struct slot *image_slot_at(struct sim_inode *inode, uint64_t index);
+void image_page_zero_from(struct page **place, uint32_t from);
+struct sim_inode *image_inode_create(struct sim_image *image, bool directory);
+void image_inode_release_space(struct sim_image *image, struct sim_inode *inode);
+struct entry *image_entry_find(const struct sim_inode *dir, struct str name);
+struct entry *image_entry_make(struct sim_inode *dir, struct str name);
+void image_entry_show(struct sim_image *image, struct entry *entry, struct sim_inode *inode);
+struct op *image_op_create(struct sim_image *image, struct sim_inode *inode, enum op_kind kind,
+                           uint32_t bytes);
+uint64_t image_inode_settle(struct sim_image *image, struct sim_inode *inode, uint64_t mark);
+void image_name_change(struct sim_image *image, struct sim_inode *dir, struct entry *entry,
+                       struct sim_inode *target);
+struct sim_inode *image_entry_in(const struct entry *entry, enum sim_view view);
+struct sim_inode *image_path_parent(struct sim_image *image, const char *path, struct str *leaf);
+void image_inode_free(struct sim_image *image, struct sim_inode *inode);
 
 #endif

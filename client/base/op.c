@@ -201,7 +201,7 @@ void op_enter(struct op *op, uint32_t step)
     if (op->loop->stepped != NULL) op->loop->stepped(op->loop, op);
 }
 
-/* Ascending keys; a new waiter goes behind its equals. Offsets mostly grow, so look from the end. */
+/* Ascending keys; a new waiter goes behind its equals. Offsets mostly grow, so look from behind. */
 static struct list *op_place(struct op_source *source, int64_t key)
 {
     struct list *place = &source->waiters;

@@ -1,4 +1,4 @@
-/* Clocks and timers of one world: a 4-ary heap ordered by (deadline, sequence) (performance.md 4.4).
+/* Clocks and timers of one world: a 4-ary heap ordered by (deadline, sequence), performance.md 4.4.
  * Owns memory of its own, so that the node's region holds only what the node took. */
 #ifndef CLIENT_POSIX_POSIX_CLOCK_H
 #define CLIENT_POSIX_POSIX_CLOCK_H

@@ -266,6 +266,8 @@ void posix_disk_submit(struct posix_disk *disk, struct disk_req *req)
     case DISK_READ: disk_submit_read(disk, req); return;
     case DISK_SYNC_MANY:
         ASSERT(req->file_count <= DISK_SYNC_MAX);
+        for (uint32_t i = 0; i < req->file_count; i++)
+            (void)disk_file(disk, req->files[i]);
         req->file.handle = 0;
         break;
     case DISK_CLOSE:

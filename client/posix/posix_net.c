@@ -14,7 +14,7 @@
 
 enum { HANDLE_BITS = 20, HANDLE_MASK = (1 << HANDLE_BITS) - 1, GENERATION_MASK = 0xfff };
 
-static struct posix_conn *net_conn(struct posix_net *net, const struct net_conn *conn)
+struct posix_conn *posix_net_conn(struct posix_net *net, const struct net_conn *conn)
 {
     uint32_t index = (conn->handle & HANDLE_MASK) - 1;
     struct posix_conn *c;
@@ -65,7 +65,7 @@ static enum err net_add(struct posix_net *net, struct posix_conn *c, uint32_t ev
     return ERR_NONE;
 }
 
-static void net_interest(struct posix_net *net, struct posix_conn *c, uint32_t events)
+void posix_net_interest(struct posix_net *net, struct posix_conn *c, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data = {.u64 = net_subject(net, c)}};
     int result;
@@ -141,7 +141,7 @@ static void net_connected(struct posix_net *net, struct posix_conn *c)
     }
     c->connecting = NULL;
     net_born(net, c, connect->conn, &connect->address);
-    net_interest(net, c, EPOLLIN);
+    posix_net_interest(net, c, EPOLLIN);
     posix_ready(net->ready, &connect->req, ERR_NONE);
 }
 
@@ -338,202 +338,6 @@ void posix_net_accept(struct posix_net *net, struct net_accept *accept)
     net_listener_interest(net, l, true);
 }
 
-/* ---- receiving ---- */
-
-static void net_recv_done(struct posix_net *net, struct posix_conn *c, enum err err)
-{
-    struct net_recv *recv = c->recv;
-
-    c->recv = NULL;
-    posix_ready(net->ready, &recv->req, err);
-}
-
-/* One read. AGAIN is told by `false`: nothing there, or no chunk to put it. */
-static bool net_recv_some(struct posix_net *net, struct posix_conn *c, size_t *room, ssize_t *got)
-{
-    struct net_recv *recv = c->recv;
-    uint8_t *to;
-
-    if (recv->into != NULL) {
-        to = recv->into + recv->done;
-        *room = recv->want - recv->done;
-    } else {
-        to = posix_slab_room(&net->slab, room);
-        if (to == NULL) {
-            if (!list_linked(&c->starved)) list_push(&net->starved, &c->starved);
-            net_interest(net, c, c->interest & ~(uint32_t)EPOLLIN);
-            return false;
-        }
-    }
-    do {
-        *got = net->calls->recv(c->fd, to, *room, 0);
-    } while (*got < 0 && errno == EINTR);
-    if (*got < 0 && errno == EAGAIN && !c->dead) {
-        c->readable = false;
-        net_interest(net, c, c->interest | EPOLLIN);
-        return false;
-    }
-    if (*got > 0 && recv->into == NULL) {
-        recv->loan = (struct net_loan){
-            .data = to,
-            .length = (uint32_t)*got,
-            .chunk = posix_slab_lend(&net->slab, (uint32_t)*got),
-        };
-    }
-    return true;
-}
-
-static void net_recv_try(struct posix_net *net, struct posix_conn *c)
-{
-    struct net_recv *recv = c->recv;
-    uint32_t taken = 0;
-
-    while (recv->into == NULL || recv->done < recv->want) {
-        size_t room;
-        ssize_t got;
-
-        if (taken >= POSIX_RECV_TURN_MAX && !c->dead) {
-            net_interest(net, c, c->interest | EPOLLIN); /* the rest after the others */
-            return;
-        }
-        if (!net_recv_some(net, c, &room, &got)) return;
-        if (got <= 0) {
-            enum err err = got == 0 ? ERR_EOF : posix_calls_err(errno);
-
-            net_recv_done(net, c, c->error != ERR_NONE ? c->error : err);
-            return;
-        }
-        c->readable = (size_t)got == room || c->dead;
-        if (recv->into == NULL) break;
-        recv->done += (uint32_t)got;
-        taken += (uint32_t)got;
-    }
-    net_recv_done(net, c, ERR_NONE);
-}
-
-void posix_net_recv(struct posix_net *net, struct net_recv *recv)
-{
-    struct posix_conn *c = net_conn(net, recv->conn);
-
-    posix_take(&recv->req);
-    ASSERT(c->recv == NULL);
-    c->recv = recv;
-    recv->done = 0;
-    recv->loan = (struct net_loan){0};
-    if (c->readable || c->dead || (recv->into != NULL && recv->want == 0)) {
-        net_recv_try(net, c);
-    } else {
-        net_interest(net, c, c->interest | EPOLLIN);
-    }
-}
-
-void posix_net_release(struct posix_net *net, struct net_loan *loan)
-{
-    ASSERT(loan->chunk != NULL);
-    posix_slab_release(&net->slab, loan->chunk);
-    *loan = (struct net_loan){0};
-}
-
-bool posix_net_can_feed(struct posix_net *net)
-{
-    size_t room;
-
-    return !list_empty(&net->starved) && posix_slab_room(&net->slab, &room) != NULL;
-}
-
-void posix_net_feed(struct posix_net *net)
-{
-    while (posix_net_can_feed(net)) {
-        struct posix_conn *c = LIST_ENTRY(list_pop(&net->starved), struct posix_conn, starved);
-
-        net_recv_try(net, c);
-    }
-}
-
-/* ---- sending ---- */
-
-static void net_send_done(struct posix_net *net, struct posix_conn *c, enum err err)
-{
-    struct net_send *send = c->send;
-
-    c->send = NULL;
-    net_interest(net, c, c->interest & ~(uint32_t)EPOLLOUT);
-    posix_ready(net->ready, &send->req, err);
-}
-
-static int net_send_slices(const struct posix_conn *c, struct iovec *to)
-{
-    const struct net_send *send = c->send;
-    int count = 0;
-
-    for (uint32_t i = c->send_slice; i < send->slice_count && count < IOV_MAX; i++) {
-        uint32_t skip = i == c->send_slice ? c->send_offset : 0;
-
-        if (send->slices[i].length == skip) continue;
-        to[count].iov_base = (void *)(uintptr_t)(send->slices[i].data + skip);
-        to[count].iov_len = send->slices[i].length - skip;
-        count++;
-    }
-    return count;
-}
-
-static void net_send_advance(struct posix_conn *c, size_t taken)
-{
-    while (taken > 0) {
-        uint32_t room = c->send->slices[c->send_slice].length - c->send_offset;
-
-        if (taken < room) {
-            c->send_offset += (uint32_t)taken;
-            return;
-        }
-        taken -= room;
-        c->send_slice++;
-        c->send_offset = 0;
-    }
-}
-
-static void net_send_try(struct posix_net *net, struct posix_conn *c)
-{
-    struct iovec slices[IOV_MAX];
-
-    for (;;) {
-        struct msghdr message = {.msg_iov = slices};
-        int count = net_send_slices(c, slices);
-        ssize_t n;
-
-        if (count == 0) break;
-        message.msg_iovlen = (size_t)count;
-        n = net->calls->sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && errno == EAGAIN) {
-            net_interest(net, c, c->interest | EPOLLOUT);
-            return;
-        }
-        if (n < 0) {
-            net_send_done(net, c, c->error != ERR_NONE ? c->error : posix_calls_err(errno));
-            return;
-        }
-        net_send_advance(c, (size_t)n);
-    }
-    net_send_done(net, c, ERR_NONE);
-}
-
-void posix_net_send(struct posix_net *net, struct net_send *send)
-{
-    struct posix_conn *c = net_conn(net, send->conn);
-
-    posix_take(&send->req);
-    ASSERT(c->send == NULL && send->slice_count <= NET_SLICES_MAX);
-    c->send = send;
-    c->send_slice = 0;
-    c->send_offset = 0;
-    if (c->dead) {
-        net_send_done(net, c, c->error);
-        return;
-    }
-    net_send_try(net, c);
-}
-
 /* ---- death ---- */
 
 static void net_died(struct posix_net *net, struct posix_conn *c)
@@ -548,8 +352,8 @@ static void net_died(struct posix_net *net, struct posix_conn *c)
     c->dead = true;
     c->interest = 0;
     /* What arrived before is still to be had. */
-    if (c->recv != NULL && !list_linked(&c->starved)) net_recv_try(net, c);
-    if (c->send != NULL) net_send_done(net, c, c->error);
+    if (c->recv != NULL && !list_linked(&c->starved)) posix_stream_recv(net, c);
+    if (c->send != NULL) posix_stream_send_done(net, c, c->error);
     c->gone_told = true;
     posix_ready(net->ready, &c->conn->gone, c->error);
 }
@@ -566,14 +370,14 @@ static void net_drain(const struct posix_conn *c)
 
 void posix_net_close(struct posix_net *net, struct net_conn *conn)
 {
-    struct posix_conn *c = net_conn(net, conn);
+    struct posix_conn *c = posix_net_conn(net, conn);
     bool cut = c->send != NULL;
 
     if (c->recv != NULL) {
         list_remove(&c->starved);
-        net_recv_done(net, c, ERR_CANCELED);
+        posix_stream_recv_done(net, c, ERR_CANCELED);
     }
-    if (cut) net_send_done(net, c, ERR_CANCELED);
+    if (cut) posix_stream_send_done(net, c, ERR_CANCELED);
     if (!c->gone_told) posix_ready(net->ready, &conn->gone, ERR_CANCELED);
     if (!cut && !c->dead) net_drain(c);
     net_conn_give(net, c);
@@ -596,12 +400,12 @@ static void net_conn_event(struct posix_net *net, struct posix_conn *c, uint32_t
     if ((events & EPOLLIN) != 0) {
         c->readable = true;
         if (c->recv != NULL && !list_linked(&c->starved)) {
-            net_recv_try(net, c);
+            posix_stream_recv(net, c);
         } else {
-            net_interest(net, c, c->interest & ~(uint32_t)EPOLLIN);
+            posix_net_interest(net, c, c->interest & ~(uint32_t)EPOLLIN);
         }
     }
-    if ((events & EPOLLOUT) != 0 && c->send != NULL) net_send_try(net, c);
+    if ((events & EPOLLOUT) != 0 && c->send != NULL) posix_stream_send(net, c);
 }
 
 void posix_net_event(struct posix_net *net, uint64_t subject, uint32_t events)

@@ -99,4 +99,13 @@ void posix_net_release(struct posix_net *net, struct net_loan *loan);
 void posix_net_send(struct posix_net *net, struct net_send *send);
 void posix_net_close(struct posix_net *net, struct net_conn *conn);
 
+/* Between posix_net.c (who is connected) and posix_stream.c (bytes). */
+struct posix_conn *posix_net_conn(struct posix_net *net, const struct net_conn *conn);
+void posix_net_interest(struct posix_net *net, struct posix_conn *c, uint32_t events);
+/* Goes on with the posted one as far as it goes now; and ends it with a result. */
+void posix_stream_recv(struct posix_net *net, struct posix_conn *c);
+void posix_stream_recv_done(struct posix_net *net, struct posix_conn *c, enum err err);
+void posix_stream_send(struct posix_net *net, struct posix_conn *c);
+void posix_stream_send_done(struct posix_net *net, struct posix_conn *c, enum err err);
+
 #endif

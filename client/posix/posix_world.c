@@ -186,6 +186,31 @@ static bool world_has_news(struct posix_world *w)
     return !list_empty(&w->ready) || atomic_load(&w->inbox.count) > 0;
 }
 
+/* Whether to poll before this sleep. */
+static bool world_may_poll(struct posix_world *w)
+{
+    if (w->poll_us == 0) return false;
+    if (w->fruitless < POSIX_FRUITLESS_MAX) return true;
+    if (w->pause > 0) {
+        w->pause--;
+        return false;
+    }
+    return true;
+}
+
+static void world_polled(struct posix_world *w, bool found)
+{
+    if (found) {
+        w->fruitless = 0;
+        w->pause_next = POSIX_PAUSE_MIN;
+        return;
+    }
+    if (w->fruitless < POSIX_FRUITLESS_MAX) w->fruitless++;
+    if (w->fruitless < POSIX_FRUITLESS_MAX) return;
+    w->pause = w->pause_next;
+    if (w->pause_next < POSIX_PAUSE_MAX) w->pause_next *= 2;
+}
+
 /* Events, polled for until something happens, the poll time is over or `until_ns` has come. */
 static int world_poll(struct posix_world *w, struct epoll_event *events, int64_t until_ns)
 {
@@ -196,14 +221,14 @@ static int world_poll(struct posix_world *w, struct epoll_event *events, int64_t
         int64_t now_ns;
 
         if (n != 0 || world_has_news(w)) {
-            w->fruitless = 0;
+            world_polled(w, true);
             return n;
         }
         now_ns = posix_clock_mono_ns();
         if (now_ns >= until_ns) return 0;
         if (now_ns >= end_ns) break;
     }
-    w->fruitless++;
+    world_polled(w, false);
     return 0;
 }
 
@@ -219,7 +244,7 @@ static int world_wait(struct posix_world *w, struct epoll_event *events, int64_t
     now_ns = posix_clock_mono_ns();
     if (wait_ns < INT64_MAX - now_ns && now_ns + wait_ns < until_ns) until_ns = now_ns + wait_ns;
     if (until_ns <= now_ns) return world_epoll(w, events, 0);
-    if (w->poll_us > 0 && w->fruitless < POSIX_FRUITLESS_MAX) {
+    if (world_may_poll(w)) {
         n = world_poll(w, events, until_ns);
         if (n != 0 || world_has_news(w)) return n;
         now_ns = posix_clock_mono_ns();
@@ -229,7 +254,6 @@ static int world_wait(struct posix_world *w, struct epoll_event *events, int64_t
     w->sleeps++;
     n = world_epoll(w, events, until_ns == INT64_MAX ? INT64_MAX : until_ns - now_ns);
     posix_inbox_awake(&w->inbox);
-    if (n > 0) w->fruitless = 0; /* something goes on: poll again */
     return n;
 }
 
@@ -408,6 +432,7 @@ enum err posix_world_create(const struct posix_options *options, struct posix_wo
     w->epoll_fd = -1;
     w->signal_fd = -1;
     w->poll_us = options->poll_us;
+    w->pause_next = POSIX_PAUSE_MIN;
     w->trace = (struct posix_trace){.fd = options->log_fd, .taker = options->taker};
     w->now = posix_clock_now();
     list_init(&w->ready);

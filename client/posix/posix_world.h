@@ -7,8 +7,9 @@
  * next turn, also when it was executed at once.
  *
  * Waiting: `poll_us` of zero-timeout waits before a sleep, because a wake-up costs more than that;
- * after POSIX_FRUITLESS_MAX polls in a row that found nothing it sleeps at once, so that an idle
- * node uses no CPU (performance.md 4.1). On a machine with one CPU it never polls. */
+ * after POSIX_FRUITLESS_MAX polls in a row that found nothing it gives that up and sleeps at once,
+ * so that an idle node uses no CPU (performance.md 4.1), nor one whose peer waits for the same CPU.
+ * It then tries one poll after 16, 32, ... 1,024 sleeps. With one CPU it never polls. */
 #ifndef CLIENT_POSIX_POSIX_WORLD_H
 #define CLIENT_POSIX_POSIX_WORLD_H
 
@@ -19,7 +20,13 @@
 #include "client/posix/posix_work.h"
 #include "client/world/world.h"
 
-enum { POSIX_EVENTS_MAX = 512, POSIX_FRUITLESS_MAX = 10, POSIX_POLL_US = 20 };
+enum {
+    POSIX_EVENTS_MAX = 512,
+    POSIX_FRUITLESS_MAX = 10,
+    POSIX_POLL_US = 20,
+    POSIX_PAUSE_MIN = 16, /* sleeps without a poll, after giving up */
+    POSIX_PAUSE_MAX = 1024,
+};
 
 struct posix_options {
     const char *directory; /* of relative paths; NULL: the process's */
@@ -55,8 +62,10 @@ struct posix_world {
     uint64_t seed;
     uint32_t poll_us;
     uint32_t fruitless; /* polls in a row */
-    int signal_fd;      /* -1: none */
-    uint32_t signals;   /* come and not told */
+    uint32_t pause;     /* sleeps until a poll is tried again */
+    uint32_t pause_next;
+    int signal_fd;    /* -1: none */
+    uint32_t signals; /* come and not told */
     struct world_req *on_signal;
     uint64_t turns;
     uint64_t sleeps;

@@ -20,7 +20,7 @@
  *  W6  A connection is a byte stream in each direction: nothing lost, repeated or reordered while
  *      it lives; it may be cut into pieces anywhere. One receive and one send may be outstanding.
  *      No receive posted means the peer is held back. Received bytes come before EOF, and EOF or an
- *      error of the stream is told by the next receive; a connection whose peer reset it or vanished
+ *      error of the stream is told by the next receive; a connection whose peer reset or vanished
  *      is told once by `gone` also when no receive is posted.
  *  W7  Disk requests on different files run in any order. A read sees every write that completed
  *      before it was submitted. Two writes to one file may not be in flight at once. A transfer is
@@ -95,7 +95,7 @@ static inline void world_req_init(struct world_req *req,
 
 /* What the world calls besides completions. Embedded by the node. */
 struct actor {
-    /* After the last completion of a turn: run what became runnable, then submit what was staged. */
+    /* After the last completion of a turn: run what became runnable, submit what was staged. */
     void (*turn_end)(struct actor *actor, struct instant now);
 };
 

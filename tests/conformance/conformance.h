@@ -15,14 +15,14 @@
  *  - The suite submits between two calls of run(), as a node does at the end of a turn, always
  *    between enter() and leave() of that world (NULL when the world needs no such thing). It also
  *    submits from inside completions and turn_end().
- *  - run() lets all worlds of the set take turns until done(context) holds, which it asks before the
- *    first turn and after each; or until `limit_ns` of the worlds' time have passed. It says whether
- *    done held. When nothing is left that could ever happen it may return false at once, but the
- *    clock then stands at the limit.
- *  - crash(): the process is killed. The region is reset, what was in flight is forgotten, peers see
- *    their connections gone; files are as the completed writes left them (in-flight ones: any
- *    part). world() then gives the world of the next incarnation (perhaps the same pointer), which
- *    runs at once.
+ *  - run() lets all worlds of the set take turns until done(context) holds, which it asks before
+ *    the first turn and after each; or until `limit_ns` of the worlds' time have passed. It says
+ *    whether done held. When nothing is left that could ever happen it may return false at once,
+ *    but the clock then stands at the limit.
+ *  - crash(): the process is killed. The region is reset, what was in flight is forgotten, peers
+ *    see their connections gone or ended; files are as the completed writes left them
+ *    (in-flight ones: any part). world() then gives the world of the next incarnation
+ *    (perhaps the same pointer), which runs at once.
  *  - power_loss(): crash(), and everything that may be lost of this node's disk (W8) is lost: every
  *    byte, length and name not synced, with nothing torn or rotten.
  *  - connections_max and files_max of the options hold for each world.

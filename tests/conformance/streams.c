@@ -1,4 +1,4 @@
-/* W6: every byte once and in order, in both ways of receiving, under back-pressure, up to the end. */
+/* W6: every byte once and in order, both ways of receiving, under back-pressure, to the end. */
 #include "tests/conformance/pair.h"
 
 static uint8_t buffer[32 * 1024 * 1024];

@@ -301,7 +301,7 @@ static void fake_list_offsets(struct fake_broker *broker, struct fake_answer *an
         out->partition_index = asked->partition_index;
         out->error_code = fake_error(answer);
         out->offset = asked->timestamp == -2 ? log->start : log->end;
-        out->leader_epoch = log->leader_epoch;
+        if (answer->header.request_api_version >= 4) out->leader_epoch = log->leader_epoch;
     }
     response.topics = &topic;
     response.topics_count = 1;

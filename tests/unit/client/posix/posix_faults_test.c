@@ -52,6 +52,11 @@ static ssize_t fault_preadv2(int fd, const struct iovec *slices, int count, off_
     return preadv2(fd, &one, count, offset, flags);
 }
 
+static int fault_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    return fault_now() ? -1 : accept4(fd, address, length, flags);
+}
+
 static int fault_fdatasync(int fd)
 {
     return fault_now() ? -1 : fdatasync(fd);
@@ -127,7 +132,10 @@ static int test_setup(void **state)
     calls.fallocate = fault_fallocate;
     calls.sendmsg = fault_sendmsg;
     calls.recv = fault_recv;
-    strcpy(directory, "/tmp/posix_faults.XXXXXX");
+    calls.accept = fault_accept;
+    strcpy(directory, "/tmp/posix_faults.XX"
+                      "XX"
+                      "XX");
     if (mkdtemp(directory) == NULL) return -1;
     options.calls = &calls;
     options.directory = directory;
@@ -279,6 +287,31 @@ static void cold_read_is_finished_by_a_worker(void **state)
     assert_memory_equal(bytes, into, sizeof bytes);
 }
 
+static void writes_to_a_slow_device_are_done_by_a_worker_and_end_the_same(void **state)
+{
+    struct disk_file file = test_open();
+    struct posix_device *device = &world->disk.devices[0];
+    struct disk_req req = {.op = DISK_WRITE, .file = file, .slices = three, .slice_count = 3};
+    uint64_t done;
+
+    (void)state;
+    device->slow = true;
+    device->quick_since_ns = INT64_MAX; /* for good */
+    world_req_init(&req.req, test_complete);
+    disk_submit(&world->world, &req);
+    assert_int_equal(device->writes_on_worker, 1);
+    assert_int_equal(test_wait(&req.req), ERR_NONE);
+    assert_int_equal(req.done, sizeof bytes);
+    assert_int_equal(device->writes_on_worker, 0);
+    faults.fail_at = 1;
+    faults.error = ENOSPC;
+    assert_int_equal(test_write(file, &done), ERR_NO_SPACE);
+    assert_int_equal(done, 0);
+    assert_int_equal(test_write(file, &done), ERR_NONE);
+    assert_int_equal(test_read(file, 0, &done), ERR_NONE);
+    assert_memory_equal(bytes, into, sizeof bytes);
+}
+
 static void file_system_without_nowait_reads_inline(void **state)
 {
     struct disk_file file = test_open();
@@ -422,6 +455,32 @@ static void reset_under_a_send_is_an_error_of_the_connection(void **state)
     assert_int_equal(world->net.connections_open, 0);
 }
 
+static void accept_without_a_descriptor_is_too_many_and_a_lost_peer_is_skipped(void **state)
+{
+    struct net_accept accept = {.listener = &listener, .conn = &ends[1]};
+    struct net_connect connect = {.conn = &ends[0]};
+
+    (void)state;
+    test_pair();
+    net_close(&world->world, &ends[0]);
+    net_close(&world->world, &ends[1]);
+    assert_int_equal(test_wait(&ends[1].closed), ERR_NONE);
+    connect.address = listener.address;
+    world_req_init(&accept.req, test_complete);
+    world_req_init(&connect.req, test_complete);
+    faults.fail_at = 1;
+    faults.error = EMFILE;
+    net_accept(&world->world, &accept);
+    net_connect(&world->world, &connect);
+    assert_int_equal(test_wait(&accept.req), ERR_TOO_MANY);
+    faults.fail_at = 1;
+    faults.error = ECONNABORTED;
+    net_accept(&world->world, &accept); /* the one that waits in the backlog */
+    assert_int_equal(test_wait(&accept.req), ERR_NONE);
+    assert_int_equal(faults.fail_at, 0);
+    assert_int_equal(world->net.connections_open, 2);
+}
+
 /* ---- the rest of the machine ---- */
 
 static void signal_completes_the_request_that_waits_or_the_next(void **state)
@@ -449,13 +508,17 @@ static void idle_world_stops_polling(void **state)
     (void)state;
     world->poll_us = 20;
     world->fruitless = 0;
-    for (int i = 0; i < 2 * POSIX_FRUITLESS_MAX; i++)
+    for (int i = 0; i < POSIX_FRUITLESS_MAX; i++)
         (void)posix_world_turn(world, NS_PER_MS / 10);
     assert_int_equal(world->fruitless, POSIX_FRUITLESS_MAX);
+    assert_int_equal(world->pause, POSIX_PAUSE_MIN);
     before = world->sleeps;
+    for (int i = 0; i < POSIX_PAUSE_MIN; i++)
+        (void)posix_world_turn(world, NS_PER_MS / 10);
+    assert_int_equal(world->sleeps, before + POSIX_PAUSE_MIN);
+    assert_int_equal(world->pause, 0); /* the next wait tries one poll, and pauses longer */
     (void)posix_world_turn(world, NS_PER_MS / 10);
-    assert_int_equal(world->sleeps, before + 1);
-    assert_int_equal(world->fruitless, POSIX_FRUITLESS_MAX);
+    assert_int_equal(world->pause, 2 * POSIX_PAUSE_MIN);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_setup, test_teardown)
@@ -466,10 +529,12 @@ int main(void)
         TEST(failed_write_tells_the_error_and_the_count_done),
         TEST(failed_read_tells_the_error_and_the_count_done),
         TEST(cold_read_is_finished_by_a_worker),
+        TEST(writes_to_a_slow_device_are_done_by_a_worker_and_end_the_same),
         TEST(file_system_without_nowait_reads_inline),
         TEST(failed_syncs_and_opens_leave_the_table_as_it_was),
         TEST(interrupted_and_short_socket_transfers_are_continued),
         TEST(receives_wait_while_every_chunk_is_lent_and_go_on_in_order),
+        TEST(accept_without_a_descriptor_is_too_many_and_a_lost_peer_is_skipped),
         TEST(reset_under_a_send_is_an_error_of_the_connection),
         TEST(signal_completes_the_request_that_waits_or_the_next),
         TEST(idle_world_stops_polling),
