@@ -125,7 +125,7 @@ test:
 	@sh tests/packages.sh install $(PACKAGES_TEST)
 	$(Q)$(MAKE) --no-print-directory programs unit-programs
 	$(Q)$(MAKE) --no-print-directory lint
-	$(Q)sh tests/run_unit.sh $(UNIT)
+	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
 
 lint: programs
 	$(Q)sh tests/lint.sh $(B)

@@ -103,67 +103,32 @@ static const struct config_row config_rows[] = {
 };
 
 /* Kafka's own keys that this broker knows and does not act on. Said at start, each by name. */
-static const char *const config_known[] = {
-    "num.network.threads",
-    "num.io.threads",
-    "background.threads",
-    "num.recovery.threads.per.data.dir",
-    "num.replica.fetchers",
-    "socket.send.buffer.bytes",
-    "socket.receive.buffer.bytes",
-    "socket.listen.backlog.size",
-    "log.retention.hours",
-    "log.retention.minutes",
-    "log.retention.ms",
-    "log.retention.bytes",
-    "log.retention.check.interval.ms",
-    "log.cleanup.policy",
-    "log.cleaner.enable",
-    "log.cleaner.min.cleanable.ratio",
-    "log.cleaner.delete.retention.ms",
-    "log.flush.interval.messages",
-    "log.flush.interval.ms",
-    "log.flush.scheduler.interval.ms",
-    "log.flush.start.offset.checkpoint.interval.ms",
-    "log.segment.delete.delay.ms",
-    "log.message.timestamp.before.max.ms",
-    "log.message.timestamp.after.max.ms",
-    "compression.type",
-    "delete.topic.enable",
-    "auto.leader.rebalance.enable",
-    "leader.imbalance.check.interval.seconds",
-    "leader.imbalance.per.broker.percentage",
-    "replica.selector.class",
-    "group.initial.rebalance.delay.ms",
-    "group.min.session.timeout.ms",
-    "group.max.session.timeout.ms",
-    "group.max.size",
-    "offsets.topic.num.partitions",
-    "offsets.topic.replication.factor",
-    "offsets.topic.segment.bytes",
-    "offsets.retention.minutes",
-    "offset.metadata.max.bytes",
-    "transaction.state.log.num.partitions",
-    "transaction.state.log.replication.factor",
-    "transaction.state.log.min.isr",
-    "transaction.max.timeout.ms",
-    "transactional.id.expiration.ms",
-    "share.coordinator.state.topic.replication.factor",
-    "share.coordinator.state.topic.min.isr",
-    "max.incremental.fetch.session.cache.slots",
-    "controller.quorum.bootstrap.servers",
-    "sasl.enabled.mechanisms",
-    "super.users",
-    "authorizer.class.name",
-    "ssl.client.auth",
-    "metadata.log.segment.bytes",
-    "metadata.max.retention.bytes",
-    "metadata.max.retention.ms",
-    "metadata.log.max.record.bytes.between.snapshots",
-    "metadata.log.max.snapshot.interval.ms",
-    "controlled.shutdown.enable",
-    "eligible.leader.replicas.enable",
-};
+static const char config_known[] =
+    "num.network.threads num.io.threads background.threads "
+    "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
+    "socket.receive.buffer.bytes socket.listen.backlog.size log.retention.hours "
+    "log.retention.minutes log.retention.ms log.retention.bytes "
+    "log.retention.check.interval.ms log.cleanup.policy log.cleaner.enable "
+    "log.cleaner.min.cleanable.ratio log.cleaner.delete.retention.ms "
+    "log.flush.interval.messages log.flush.interval.ms log.flush.scheduler.interval.ms "
+    "log.flush.start.offset.checkpoint.interval.ms log.segment.delete.delay.ms "
+    "log.message.timestamp.before.max.ms log.message.timestamp.after.max.ms "
+    "compression.type delete.topic.enable auto.leader.rebalance.enable "
+    "leader.imbalance.check.interval.seconds leader.imbalance.per.broker.percentage "
+    "replica.selector.class group.initial.rebalance.delay.ms "
+    "group.min.session.timeout.ms group.max.session.timeout.ms group.max.size "
+    "offsets.topic.num.partitions offsets.topic.replication.factor "
+    "offsets.topic.segment.bytes offsets.retention.minutes offset.metadata.max.bytes "
+    "transaction.state.log.num.partitions transaction.state.log.replication.factor "
+    "transaction.state.log.min.isr transaction.max.timeout.ms "
+    "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "
+    "share.coordinator.state.topic.min.isr max.incremental.fetch.session.cache.slots "
+    "controller.quorum.bootstrap.servers sasl.enabled.mechanisms super.users "
+    "authorizer.class.name ssl.client.auth metadata.log.segment.bytes "
+    "metadata.max.retention.bytes metadata.max.retention.ms "
+    "metadata.log.max.record.bytes.between.snapshots "
+    "metadata.log.max.snapshot.interval.ms controlled.shutdown.enable "
+    "eligible.leader.replicas.enable";
 
 static int64_t *config_field(struct config *config, const struct config_row *row)
 {
@@ -503,12 +468,14 @@ static uint32_t config_distance(struct str a, struct str b)
 
 static void config_unknown(struct config_warnings *warnings, struct str key)
 {
+    struct str rest = str_of(config_known);
+    struct str known;
     const char *nearest = NULL;
     uint32_t distance = 4; /* farther is no help */
     struct text text = config_warn(warnings);
 
-    for (uint32_t i = 0; i < COUNT_OF(config_known); i++) {
-        if (str_equal(key, str_of(config_known[i]))) {
+    while (config_next(&rest, ' ', &known)) {
+        if (str_equal(key, known)) {
             text_format(&text, "%S: known, but not honoured by this version", key);
             return;
         }

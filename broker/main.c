@@ -203,7 +203,7 @@ static int load_config(const struct options *options, struct config *config)
     return status;
 }
 
-/* ---- running ------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 struct process {
     struct posix_trace_taker taker;
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
     struct process *process = calloc(1, sizeof *process);
     struct options options = {.config_file = NULL};
     struct posix_options world = posix_options_default();
-    struct codecs *codecs;
+    static struct codecs codecs;
     int status;
 
     if (process == NULL) return EXIT_FAILED;
@@ -292,22 +292,22 @@ int main(int argc, char **argv)
         free(process);
         return status < 0 ? EXIT_FINE : status;
     }
-    codecs = codecs_create();
     process->taker.take = process_take;
     world.region_size = MAIN_REGION_BASE + 2 * (size_t)process->config.queued_max_request_bytes;
     world.connections_max = (uint32_t)process->config.max_connections + 512;
     world.signals = true;
     world.log_fd = STDERR_FILENO;
     world.taker = &process->taker;
-    if (codecs == NULL || posix_world_create(&world, &process->world) != ERR_NONE) {
+    if (codecs_create(&codecs) != ERR_NONE ||
+        posix_world_create(&world, &process->world) != ERR_NONE) {
         fprintf(stderr, "gregor-broker: cannot make a world: %s\n", strerror(errno));
         free(process);
         return EXIT_FAILED;
     }
-    process->world->world.codecs = codecs;
+    process->world->world.codecs = &codecs;
     status = options.format ? run_format(process, options.cluster_id)
                             : run_node(process, options.config_file == NULL);
-    codecs_destroy(codecs);
+    codecs_destroy(&codecs);
     free(process);
     return status;
 }

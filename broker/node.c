@@ -80,7 +80,7 @@ void node_fail_err(struct node *node, const char *what, enum err err)
     node_fail(node, err, text_view(&text));
 }
 
-/* ---- the life of a node -------------------------------------------------------------------------- */
+/* ---- the life of a node ---------------------------------------------------------------------- */
 
 static void node_open_dir(struct node *node)
 {
@@ -103,7 +103,7 @@ static void node_format_dir(struct node *node)
 
 static bool node_dir_settled(const struct node *node)
 {
-    return node->dir.state != LOG_DIR_OPENING && node->dir.state != LOG_DIR_CLOSING;
+    return !log_dir_busy(&node->dir);
 }
 
 static bool node_dir_is_new(const struct node *node)

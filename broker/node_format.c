@@ -18,7 +18,7 @@ static enum op_result node_format_run(struct op *op)
     switch ((enum node_format_step)op->step) {
     case NODE_FORMAT_START:
         log_dir_format(&o->dir, &o->meta);
-        AWAIT(o, NODE_FORMAT_DONE, &o->dir.state_source, o->dir.state == LOG_DIR_CLOSED);
+        AWAIT(o, NODE_FORMAT_DONE, &o->dir.state_source, !log_dir_busy(&o->dir));
         return OP_DONE;
     }
     IMPOSSIBLE("step of a format");

@@ -14,7 +14,7 @@ enum {
     NODE_CACHE_BATCHES = 1 << 16,
 };
 
-/* ---- the committed metadata --------------------------------------------------------------------- */
+/* ---- the committed metadata ------------------------------------------------------------------ */
 
 /* The loader runs its publishers: replicas follow the image, and who waits for the node looks. */
 static void node_published(struct loader_publisher *publisher, const struct image *image)
@@ -26,7 +26,7 @@ static void node_published(struct loader_publisher *publisher, const struct imag
     op_wake(&node->changed);
 }
 
-/* ---- what the parts ask of the node -------------------------------------------------------------- */
+/* ---- what the parts ask of the node ---------------------------------------------------------- */
 
 static int64_t node_broker_epoch(struct manager_links *links)
 {
@@ -93,7 +93,7 @@ static int32_t node_leading(struct controller_quorum *quorum)
 
 static int64_t node_epoch_start(struct controller_quorum *quorum)
 {
-    return quorum_epoch_start(node_quorum(quorum));
+    return node_quorum(quorum)->raft.epoch_start;
 }
 
 static int64_t node_next_offset(struct controller_quorum *quorum)
@@ -131,7 +131,7 @@ static void node_relay(struct node *node, struct op_source *from)
     op_relay_start(&node->env.loop, &node->relays[node->relay_count++], from, &node->changed);
 }
 
-/* ---- parts come up ------------------------------------------------------------------------------ */
+/* ---- parts come up --------------------------------------------------------------------------- */
 
 static const struct image_limits node_image_limits = {.brokers_max = NODE_BROKERS_MAX,
                                                       .topics_max = NODE_TOPICS_MAX,
@@ -295,8 +295,6 @@ static enum err node_init_controller(struct node *node)
     controller.unclean_leader_election = config->unclean_leader_election_enable != 0;
     controller.calls_max = NODE_CALLS_MAX;
     controller.limits = node_image_limits;
-    controller.hash_seed = dice_seed(node->env.world, DICE_HASH);
-    controller.placement_seed = dice_seed(node->env.world, DICE_PLACEMENT);
     return controller_init(&node->controller, &node->env, &controller, &node->controller_quorum,
                            &node->loader);
 }
@@ -373,7 +371,7 @@ void node_parts_serve(struct node *node)
     if (node->has_controller) server_serve(&node->controller_server);
 }
 
-/* ---- parts go down ------------------------------------------------------------------------------ */
+/* ---- parts go down --------------------------------------------------------------------------- */
 
 /* The controller's calls end with its quorum's place, the broker's with its channel; only then can
  * the sessions that wait for them end. So all of these begin at once. */
@@ -443,7 +441,7 @@ void node_parts_close_dir(struct node *node)
 
 bool node_parts_dir_closed(const struct node *node)
 {
-    return node->dir.state == LOG_DIR_CLOSED || node->dir.state == LOG_DIR_OFFLINE;
+    return !log_dir_busy(&node->dir) && !log_dir_online(&node->dir);
 }
 
 void node_parts_deinit(struct node *node)

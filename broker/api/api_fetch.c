@@ -48,7 +48,7 @@ static int32_t fetch_replica(const struct fetch *o)
     return o->request->version >= 15 ? o->body.replica_state.replica_id : o->body.replica_id;
 }
 
-/* ---- what is asked ---------------------------------------------------------------------------- */
+/* ---- what is asked --------------------------------------------------------------------------- */
 
 static void fetch_fill_part(struct fetch *o, struct fetch_part *p,
                             const struct fetch_request_partition *in)
@@ -120,7 +120,7 @@ static enum err fetch_prepare(struct fetch *o)
     return ERR_NONE;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void fetch_begin_part(struct fetch *o)
 {
@@ -167,7 +167,7 @@ static bool fetch_enough(const struct fetch *o)
            op_expired(&o->op);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------ */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void fetch_release_parts(struct fetch *o)
 {
@@ -210,7 +210,7 @@ static bool fetch_news(const struct fetch *o)
     return false;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static enum err fetch_records(struct fetch *o, const struct partition_fetch *f,
                               struct fetch_response_partition *out)

@@ -4,7 +4,7 @@
 #include "wire/list_offsets.h"
 #include "wire/offset_for_leader_epoch.h"
 
-/* ---- ListOffsets ------------------------------------------------------------------------------ */
+/* ---- ListOffsets ----------------------------------------------------------------------------- */
 
 enum list_step { LIST_START, LIST_FOUND };
 static const char *const list_steps[] = {"START", "FOUND"};
@@ -161,7 +161,7 @@ void api_offsets_list_handle(struct request *request)
     op_start(&request->env->loop, &o->op, &list_kind, LIST_START);
 }
 
-/* ---- OffsetForLeaderEpoch --------------------------------------------------------------------- */
+/* ---- OffsetForLeaderEpoch -------------------------------------------------------------------- */
 
 static void epoch_part(struct request *request, struct str topic,
                        const struct offset_for_leader_epoch_request_partition *in,

@@ -178,7 +178,7 @@ void api_topics_handle(struct request *request)
     op_start(&request->env->loop, &o->op, &topics_kind, TOPICS_START);
 }
 
-/* ---- topics that come into being because they were named --------------------------------------- */
+/* ---- topics that come into being because they were named ------------------------------------- */
 
 enum auto_step { AUTO_START, AUTO_ANSWERED };
 static const char *const auto_steps[] = {"START", "ANSWERED"};

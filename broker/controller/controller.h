@@ -81,10 +81,8 @@ struct controller_config {
     int16_t metadata_version;     /* level written at bootstrap */
     uint32_t calls_max;           /* requests at once; more: NOT_CONTROLLER, retriable */
     struct image_limits limits;
-    uint64_t hash_seed;
-    uint64_t placement_seed;
 };
-/* Kafka's defaults; node and cluster id, seeds stay to be set. */
+/* Kafka's defaults; node and cluster id stay to be set. */
 struct controller_config controller_config_default(void);
 
 enum controller_state { CONTROLLER_STANDBY, CONTROLLER_CATCHING_UP, CONTROLLER_ACTIVE };
@@ -119,6 +117,8 @@ struct controller {
     struct op op; /* the life of the controller */
     struct op_source wake;
     bool stopping;
+    int32_t catching_epoch; /* while CATCHING_UP */
+    int32_t last_epoch;     /* in which it was active; never again in that one */
     int64_t next_lease_check_ns;
     int64_t next_no_op_ns;
     int64_t next_balance_ns;

@@ -288,29 +288,25 @@ void image_mark(struct image *image)
 void image_clear(struct image *image)
 {
     image_mark(image);
-    MAP_FOR_EACH_SAFE(node, after, &image->topics_by_id)
-    {
+    MAP_FOR_EACH_SAFE (node, after, &image->topics_by_id) {
         struct image_topic *topic = MAP_ENTRY(node, struct image_topic, by_id);
 
         map_remove(&image->topics_by_id, &topic->by_id);
         map_remove(&image->topics_by_name, &topic->by_name);
         image_topic_free(image, topic);
     }
-    MAP_FOR_EACH_SAFE(broker, after_broker, &image->brokers)
-    {
+    MAP_FOR_EACH_SAFE (broker, after_broker, &image->brokers) {
         map_remove(&image->brokers, broker);
         image_broker_free(image, MAP_ENTRY(broker, struct image_broker, node));
     }
-    MAP_FOR_EACH_SAFE(controller, after_controller, &image->controllers)
-    {
+    MAP_FOR_EACH_SAFE (controller, after_controller, &image->controllers) {
         struct image_controller *gone = MAP_ENTRY(controller, struct image_controller, node);
 
         map_remove(&image->controllers, controller);
         mem_free(image->mem, gone->block, gone->block_size);
         mem_free(image->mem, gone, sizeof(*gone));
     }
-    MAP_FOR_EACH_SAFE(node, after_node, &image->resources)
-    {
+    MAP_FOR_EACH_SAFE (node, after_node, &image->resources) {
         struct image_resource *resource = MAP_ENTRY(node, struct image_resource, node);
 
         LIST_FOR_EACH_SAFE (link, after_link, &resource->configs)

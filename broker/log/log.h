@@ -120,10 +120,14 @@ struct log {
     uint32_t readers;       /* reads and lookups under way */
     uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
     int32_t assigned_epoch; /* newest epoch staged or in the log */
+    int32_t begun_epoch;    /* begins when what is staged is written; -1 none */
     uint8_t wanted;         /* enum log_wanted, bits */
     bool epochs_dirty;      /* the file lacks an entry that the next append needs */
+    bool epochs_failed;     /* no space for it: tried again with the next append */
     bool create;
-    bool syncing; /* its files are in the round in flight */
+    bool closing_well; /* it was not FAILED when the close began */
+    bool removed;      /* its directory has another name now */
+    bool syncing;      /* its files are in the round in flight */
 };
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */
@@ -145,7 +149,7 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
 void log_close(struct log *log);
 /* Closes and removes: renamed to -delete (durable), then unlinked. CLOSED (or FAILED). */
 void log_delete(struct log *log);
-/* CLOSED or FAILED, no read under way. */
+/* After log_close() or log_delete() ended with CLOSED; a FAILED log is closed first too. */
 void log_free(struct log *log);
 
 /* ---- append --------------------------------------------------------------------------------- */

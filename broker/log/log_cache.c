@@ -58,7 +58,7 @@ struct log_cached *log_cache_find(const struct list *own, int64_t offset)
     struct log_cached *found = NULL;
     uint32_t looked = 0;
 
-    for (const struct list *link = own->prev; link != own; link = link->prev) {
+    for (struct list *link = own->prev; link != own; link = link->prev) {
         struct log_cached *cached = LIST_ENTRY(link, struct log_cached, own);
 
         if (cached->last_offset < offset || ++looked > LOG_CACHE_LOOK_MAX) break;

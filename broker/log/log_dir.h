@@ -126,7 +126,8 @@ void log_dir_deinit(struct log_dir *dir);
 void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta);
 /* Locks, checks the identity, reads and removes the clean marker, reads the checkpoints, lists the
  * partitions (dir->known, `listed`), removes "-delete" directories. Ends ONLINE, or CLOSED with err
- * and a message: not formatted, foreign cluster, foreign node, locked, unreadable.
+ * and a message: not formatted (NOT_FOUND), foreign cluster, foreign node, locked, unreadable. A null
+ * cluster id takes whichever the directory has.
  * `directory_id` is told in dir->meta. */
 void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id);
 /* All logs are closed before (log_close). Writes the checkpoints and the clean marker, which is left
@@ -138,6 +139,9 @@ void log_dir_close(struct log_dir *dir);
 void log_dir_checkpoint(struct log_dir *dir);
 /* NULL when there is no partition of this name. */
 struct log_known *log_dir_find(const struct log_dir *dir, struct str name);
+
+/* A flow (format, open, close) is under way; state_source tells when it has ended. */
+static inline bool log_dir_busy(const struct log_dir *dir) { return dir->flow != NULL; }
 
 static inline bool log_dir_online(const struct log_dir *dir)
 {

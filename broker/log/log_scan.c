@@ -32,8 +32,9 @@ static enum log_scan_result log_scan_header(struct log_scan *scan)
     batch->bytes.data = NULL;
     if (batch->last_offset_delta < 0 || batch->record_count < 0)
         return log_scan_bad(scan, LOG_SCAN_FRAMING);
-    if (batch->base_offset < scan->next_offset ||
-        (!scan->gaps && batch->base_offset != scan->next_offset))
+    if (batch->base_offset < scan->base || batch->base_offset < scan->next_offset)
+        return log_scan_bad(scan, LOG_SCAN_OFFSET);
+    if (!scan->gaps && scan->next_offset >= 0 && batch->base_offset != scan->next_offset)
         return log_scan_bad(scan, LOG_SCAN_OFFSET);
     last = batch->base_offset - scan->base;
     if (last > INT32_MAX - batch->last_offset_delta) return log_scan_bad(scan, LOG_SCAN_OFFSET);

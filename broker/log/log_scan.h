@@ -38,7 +38,8 @@ struct log_scan {
     uint8_t header[RECORD_BATCH_HEADER];
 };
 
-/* From `position`, where a batch with base offset `next_offset` (or above, with gaps) should begin. */
+/* From `position`, where a batch with base offset `next_offset` (or above, with gaps;
+ * -1: any) should begin. */
 void log_scan_init(struct log_scan *scan, int64_t base, uint64_t position, int64_t next_offset,
                    int32_t epoch, bool gaps);
 /* Takes bytes off `bytes`. */

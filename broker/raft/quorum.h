@@ -22,15 +22,19 @@
 #include "broker/raft/quorum_file.h"
 #include "broker/raft/raft.h"
 #include "client/peer.h"
+#include "wire/begin_quorum_epoch.h"
+#include "wire/end_quorum_epoch.h"
+#include "wire/fetch.h"
+#include "wire/vote.h"
 #include "client/world/env.h"
 
 enum {
-    QUORUM_BATCH_MAX = 8 << 20,       /* one atomic append (kraft.md 2) */
-    QUORUM_BATCHES_MAX = 16,          /* appends accumulated and not yet handed to the log */
+    QUORUM_BATCH_MAX = 8 << 20, /* one atomic append (kraft.md 2) */
+    QUORUM_BATCHES_MAX = 16,    /* appends accumulated and not yet handed to the log */
     QUORUM_FETCH_BYTES = 1 << 20,
     QUORUM_FETCH_WAIT_MS = 500,
     QUORUM_COMMIT_SLICE_BYTES = 256 << 10, /* read back and told per turn */
-    QUORUM_OBSERVERS_MAX = 256,       /* remembered by the leader for DescribeQuorum */
+    QUORUM_OBSERVERS_MAX = 256,            /* remembered by the leader for DescribeQuorum */
     QUORUM_OBSERVER_MS = 300000,
     QUORUM_HOST_MAX = 255,
 };
@@ -44,12 +48,12 @@ struct quorum_voter {
 struct quorum_config {
     int32_t node_id;
     struct uuid directory_id;
-    struct str cluster_id;            /* borrowed */
-    struct str dir;                   /* of the metadata log: ".../__cluster_metadata-0"; borrowed */
+    struct str cluster_id; /* borrowed */
+    struct str dir;        /* of the metadata log: ".../__cluster_metadata-0"; borrowed */
     struct quorum_voter voters[RAFT_VOTERS_MAX]; /* any order, distinct ids */
     uint32_t voter_count;
-    struct str listener_name;         /* for LeaderEndpoints: "CONTROLLER" */
-    int32_t election_timeout_ms;      /* controller.quorum.* */
+    struct str listener_name;    /* for LeaderEndpoints: "CONTROLLER" */
+    int32_t election_timeout_ms; /* controller.quorum.* */
     int32_t fetch_timeout_ms;
     int32_t election_backoff_max_ms;
     int32_t append_linger_ms;
@@ -100,25 +104,73 @@ struct quorum_batch {
     int32_t epoch;
 };
 
-/* A replica that fetches and is no voter, as the leader saw it. */
-struct quorum_observer {
+/* A replica that fetches, as the leader saw it. Voters have the first places. */
+struct quorum_replica {
     int32_t id;
     struct uuid directory;
-    int64_t log_end;
+    int64_t log_end;  /* -1: not known in this epoch */
+    int64_t told_hw;  /* Fetch below version 18 does not say what the asker knows */
     struct instant last_fetch;
     struct wall_time caught_up;
+    bool used;
 };
 
-/* A request of this node's raft to another voter. */
+/* The one request of a kind that may be under way to a voter; a new one takes its place. */
+struct quorum_call {
+    struct quorum_link *link;
+    enum raft_request kind;
+    struct op op;
+    struct call call;
+    uint64_t round;
+    bool started;       /* between sending and the driver's taking the answer */
+    bool answered;      /* `event` is for the driver */
+    struct list ready;  /* in quorum->replies */
+    struct raft_event event;
+    struct bytes records; /* of a Fetch answer, in call.frame */
+    union {
+        struct vote_request vote;
+        struct begin_quorum_epoch_request begin;
+        struct end_quorum_epoch_request end;
+        struct fetch_request fetch;
+    } request;
+    union {
+        struct vote_request_topic vote;
+        struct begin_quorum_epoch_request_topic begin;
+        struct end_quorum_epoch_request_topic end;
+        struct fetch_request_topic fetch;
+    } topic;
+    union {
+        struct vote_request_partition vote;
+        struct begin_quorum_epoch_request_partition begin;
+        struct end_quorum_epoch_request_partition end;
+        struct fetch_request_partition fetch;
+    } partition;
+    struct begin_quorum_epoch_request_leader_endpoint begin_endpoint;
+    struct end_quorum_epoch_request_leader_endpoint end_endpoint;
+    struct end_quorum_epoch_request_preferred_candidate candidates[RAFT_VOTERS_MAX];
+    int32_t successors[RAFT_VOTERS_MAX];
+};
+
+/* Another voter. */
 struct quorum_link {
     struct quorum *quorum;
     int32_t id;
-    bool usable; /* false: ourselves */
+    bool used; /* false: ourselves */
     struct peer peer;
-    struct list free_calls;
+    struct quorum_call calls[4]; /* by enum raft_request */
 };
 
-struct quorum_call;
+/* What the disk does for raft: one thing at a time. */
+enum quorum_work_kind { QUORUM_WORK_FLUSH, QUORUM_WORK_TRUNCATE };
+struct quorum_work {
+    struct op op;
+    enum quorum_work_kind kind;
+    bool busy;
+    bool done; /* the driver has not taken it yet */
+    enum err err;
+    int64_t end;
+};
+
 struct quorum_request;
 
 struct quorum {
@@ -127,53 +179,60 @@ struct quorum {
     struct log *log;
     struct quorum_listener *listener;
     enum quorum_state state;
-    enum err err;          /* why FAILED */
+    enum err err; /* why FAILED */
     struct raft raft;
     struct rng rng;
 
     /* published: what depends on nothing that could be forgotten */
-    int32_t leader;        /* RAFT_NOBODY */
+    int32_t leader; /* RAFT_NOBODY */
     int32_t epoch;
     int64_t high_watermark;
-    int64_t applied_end;   /* told to the listener up to here */
+    int64_t applied_end;             /* told to the listener up to here */
     struct op_source state_source;
-    struct op_source leader_source;
-    struct op_source hw_source;      /* keyed by offset */
-    struct op_source applied_source; /* keyed by offset */
+    struct op_source leader_source;  /* leader or epoch changed */
+    struct op_source hw_source;      /* keyed by offset; all on a change of leader */
+    struct op_source applied_source; /* likewise */
     struct op_source fetch_source;   /* log end, high watermark, epoch: parked fetches look again */
 
     /* private */
     struct op driver;
     struct op_source driver_source;
+    struct op watch; /* the log's end */
     struct op commit;
     struct op_source commit_source;
-    struct op drain;
-    struct op_source drain_source;
-    struct quorum_file file;
-    struct quorum_hint hint;
-    struct quorum_link links[RAFT_VOTERS_MAX];
-    struct pool calls;
-    struct list requests; /* of the api layer, waiting for the machine */
-    struct list replies;  /* calls that came back */
-    struct raft_effects effects;
-    uint32_t effect_at;
-    struct raft_event event;
+    struct quorum_work work;
+    struct quorum_file file; /* quorum-state */
+    struct quorum_file hint_file;
+    struct quorum_hint hint; /* durable */
+    struct quorum_hint hint_next;
+    bool storing;            /* the driver waits for `file` */
+    struct quorum_link *links; /* config.voter_count */
+    struct list requests;      /* of the api layer, in order of arrival */
+    struct list replies;       /* struct quorum_call */
+    struct quorum_request *answering; /* whose answer the present step (or its store) gives */
+    struct quorum_call *applying;     /* whose records the present step appends */
+    struct raft_effects *effects;
+    struct arena arena;        /* of one answer */
+    bool resign_wanted;
+    bool stop_wanted;
+    int32_t resign_epoch;
+    int64_t stop_deadline_ns;
 
     struct quorum_batch batches[QUORUM_BATCHES_MAX];
     uint32_t batch_first;
     uint32_t batch_count;
     uint64_t batch_bytes;
-    int64_t next_offset;   /* of the next quorum_append() */
-    int32_t append_epoch;  /* the epoch this node leads, its LeaderChange staged; -1 */
+    int64_t next_offset;  /* of the next quorum_append() */
+    int32_t append_epoch; /* the epoch this node leads, its LeaderChange staged; -1 */
+    int64_t drained_end;  /* handed to the log; in flight until flushed */
     int64_t linger_until_ns;
-    bool drain_in_flight;
+    bool drain_wanted;
+    uint32_t log_generation;
 
-    struct log_read commit_read;
-    bool commit_reading;
+    struct log_read read; /* of the commit op */
     int32_t told_leader;
     int32_t told_epoch;
-    struct quorum_observer observers[QUORUM_OBSERVERS_MAX];
-    uint32_t observer_count;
+    struct quorum_replica replicas[RAFT_VOTERS_MAX + QUORUM_OBSERVERS_MAX];
 };
 
 /* Nothing happens yet. The log is OPEN (config.verify_all) and outlives the quorum. */

@@ -70,7 +70,7 @@ struct raft_config {
     struct uuid directory_id;
     int32_t voters[RAFT_VOTERS_MAX]; /* ascending, distinct */
     uint32_t voter_count;
-    int32_t election_timeout_ms;     /* drawn from [T, 2T) */
+    int32_t election_timeout_ms; /* drawn from [T, 2T) */
     int32_t fetch_timeout_ms;
     int32_t election_backoff_max_ms; /* after EndQuorumEpoch only */
     int32_t retry_backoff_ms;
@@ -88,11 +88,11 @@ struct raft_log {
  * damaged or lost data of another node can cause them). */
 enum raft_fault {
     RAFT_SOUND,
-    RAFT_FAULT_TWO_LEADERS,    /* two leaders of one epoch were seen (K1 broken elsewhere) */
-    RAFT_FAULT_BELOW_HW,       /* a leader wants us to cut committed entries (K10) */
-    RAFT_FAULT_HW_BACK,        /* a leader's high watermark went back (K8) */
-    RAFT_FAULT_STORE,          /* quorum-state could not be written */
-    RAFT_FAULT_LOG,            /* the log could not be written, read or flushed (K29) */
+    RAFT_FAULT_TWO_LEADERS, /* two leaders of one epoch were seen (K1 broken elsewhere) */
+    RAFT_FAULT_BELOW_HW,    /* a leader wants us to cut committed entries (K10) */
+    RAFT_FAULT_HW_BACK,     /* a leader's high watermark went back (K8) */
+    RAFT_FAULT_STORE,       /* quorum-state could not be written */
+    RAFT_FAULT_LOG,         /* the log could not be written, read or flushed (K29) */
 };
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -159,24 +159,24 @@ struct raft_fetch_reply {
 };
 
 enum raft_event_kind {
-    RAFT_START,          /* the first event */
-    RAFT_TICK,           /* raft_deadline() has come */
-    RAFT_STORED,         /* err */
-    RAFT_VOTE_REQUEST,   /* vote */
-    RAFT_VOTE_REPLY,     /* peer, round, reply */
-    RAFT_BEGIN_REQUEST,  /* peer = leader, epoch, directory = the voter's as named (zero: not said) */
-    RAFT_BEGIN_REPLY,    /* peer, reply */
-    RAFT_END_REQUEST,    /* peer = leader, epoch, successors */
-    RAFT_END_REPLY,      /* peer, reply */
-    RAFT_FETCH_REQUEST,  /* fetch */
-    RAFT_FETCH_REPLY,    /* peer, round, fetched */
-    RAFT_SEND_FAILED,    /* peer, round, request: no reply will come */
-    RAFT_ASSIGNED,       /* end: the leader's own append was begun */
-    RAFT_APPENDED,       /* end, epoch (of the last batch): the log has grown up to here */
-    RAFT_FLUSHED,        /* end: durable up to here, and so is the hint */
-    RAFT_TRUNCATED,      /* end, epoch (of the last batch left) */
-    RAFT_LOG_FAILED,     /* err, end: an append, flush or cut failed; the log ends at `end` */
-    RAFT_RESIGN,         /* epoch: orderly stop or renunciation; ignored in another epoch */
+    RAFT_START,         /* the first event */
+    RAFT_TICK,          /* raft_deadline() has come */
+    RAFT_STORED,        /* err */
+    RAFT_VOTE_REQUEST,  /* vote */
+    RAFT_VOTE_REPLY,    /* peer, round, reply */
+    RAFT_BEGIN_REQUEST, /* peer = leader, epoch, directory = the voter's as named (zero: not said) */
+    RAFT_BEGIN_REPLY,   /* peer, reply */
+    RAFT_END_REQUEST,   /* peer = leader, epoch, successors */
+    RAFT_END_REPLY,     /* peer, reply */
+    RAFT_FETCH_REQUEST, /* fetch */
+    RAFT_FETCH_REPLY,   /* peer, round, fetched */
+    RAFT_SEND_FAILED,   /* peer, round, request: no reply will come */
+    RAFT_ASSIGNED,      /* end: the leader's own append was begun */
+    RAFT_APPENDED,      /* end, epoch (of the last batch): the log has grown up to here */
+    RAFT_FLUSHED,       /* end: durable up to here, and so is the hint */
+    RAFT_TRUNCATED,     /* end, epoch (of the last batch left) */
+    RAFT_LOG_FAILED,    /* err, end: an append, flush or cut failed; the log ends at `end` */
+    RAFT_RESIGN,        /* epoch: orderly stop or renunciation; ignored in another epoch */
 };
 
 enum raft_request { RAFT_REQUEST_VOTE, RAFT_REQUEST_BEGIN, RAFT_REQUEST_END, RAFT_REQUEST_FETCH };
@@ -202,17 +202,17 @@ struct raft_event {
 /* ---- effects --------------------------------------------------------------------------------- */
 
 enum raft_effect_kind {
-    RAFT_STORE,          /* durable -> RAFT_STORED */
-    RAFT_ANSWER,         /* reply: to the request of the step that began this */
-    RAFT_ANSWER_FETCH,   /* answer */
-    RAFT_SEND_VOTE,      /* peer, round, epoch, log_epoch, end, pre_vote */
-    RAFT_SEND_BEGIN,     /* peer, round, epoch */
-    RAFT_SEND_END,       /* peer, round, epoch; raft->successors */
-    RAFT_SEND_FETCH,     /* peer, round, epoch, end, log_epoch, high_watermark -> reply or failure */
-    RAFT_APPEND,         /* the records of the reply of this step -> RAFT_APPENDED */
-    RAFT_FLUSH,          /* -> RAFT_FLUSHED */
-    RAFT_TRUNCATE,       /* end; lower the hint first -> RAFT_TRUNCATED */
-    RAFT_LEAD,           /* epoch: append a LeaderChange batch (raft->granted) -> RAFT_APPENDED */
+    RAFT_STORE,        /* durable -> RAFT_STORED */
+    RAFT_ANSWER,       /* reply: to the request of the step that began this */
+    RAFT_ANSWER_FETCH, /* answer */
+    RAFT_SEND_VOTE,    /* peer, round, epoch, log_epoch, end, pre_vote */
+    RAFT_SEND_BEGIN,   /* peer, round, epoch */
+    RAFT_SEND_END,     /* peer, round, epoch; raft->successors */
+    RAFT_SEND_FETCH,   /* peer, round, epoch, end, log_epoch, high_watermark -> reply or failure */
+    RAFT_APPEND,       /* the records of the reply of this step -> RAFT_APPENDED */
+    RAFT_FLUSH,        /* -> RAFT_FLUSHED */
+    RAFT_TRUNCATE,     /* end; lower the hint first -> RAFT_TRUNCATED */
+    RAFT_LEAD,         /* epoch: append a LeaderChange batch (raft->granted) -> RAFT_APPENDED */
     RAFT_LEADER_CHANGED, /* peer (may be RAFT_NOBODY), epoch: tell the node */
     RAFT_HW_CHANGED,     /* high_watermark */
     RAFT_TRUST_CHANGED,  /* raft->distrusted */
@@ -268,8 +268,8 @@ struct raft_voter {
     enum raft_ballot ballot;
     struct mono_time retry_at; /* of an UNSENT ballot */
     /* leader */
-    int64_t end_offset;          /* acknowledged in this epoch; -1 before its first fetch */
-    struct uuid directory;       /* the one counted in this epoch; zero before the first fetch (K17) */
+    int64_t end_offset;    /* acknowledged in this epoch; -1 before its first fetch */
+    struct uuid directory; /* the one counted in this epoch; zero before the first fetch (K17) */
     struct mono_time last_fetch; /* or the election */
     struct mono_time begin_at;   /* next BeginQuorumEpoch */
     struct mono_time caught_up;  /* last time its fetch reached the log end (DescribeQuorum) */
@@ -313,8 +313,9 @@ struct raft {
     struct mono_time fetch_at; /* not before, after a failure */
     uint64_t fetch_round;      /* of the outstanding fetch; 0: none */
     uint32_t fetch_failures;
-    uint32_t bootstrap;  /* which voter to ask next while no leader is known */
-    bool fetched_once;   /* successfully from this leader: refuses pre-votes (KIP-996) */
+    uint32_t bootstrap; /* which voter to ask next while no leader is known */
+    bool fetched_once;  /* successfully from this leader: refuses pre-votes (KIP-996) */
+    int64_t leader_hw;  /* as this leader said last; RAFT_NO_HW */
 
     /* resigned */
     int32_t successors[RAFT_VOTERS_MAX];
@@ -322,7 +323,7 @@ struct raft {
 
     /* private */
     bool started;
-    bool dirty;   /* the durable part changed in this step */
+    bool dirty; /* the durable part changed in this step */
     bool storing;
     struct raft_effect held[RAFT_EFFECTS_MAX];
     uint32_t held_count;
@@ -337,7 +338,10 @@ void raft_init(struct raft *raft, const struct raft_config *config, struct rng *
 void raft_step(struct raft *raft, const struct raft_event *event, struct raft_effects *effects);
 
 /* While true only RAFT_STORED may be given. */
-static inline bool raft_storing(const struct raft *raft) { return raft->storing; }
+static inline bool raft_storing(const struct raft *raft)
+{
+    return raft->storing;
+}
 /* When RAFT_TICK is wanted; INT64_MAX: never. */
 struct mono_time raft_deadline(const struct raft *raft);
 /* What a fetch request gets now; no effect. The step notes the position of a voter and answers with

@@ -40,11 +40,21 @@ int32_t isr_index(const struct isr *isr, int32_t id)
     return -1;
 }
 
+void isr_commit(struct isr *isr, const int32_t *members, uint32_t members_count)
+{
+    isr->committed = 0;
+    for (uint32_t m = 0; m < members_count; m++) {
+        int32_t index = isr_index(isr, members[m]);
+
+        if (index >= 0) isr->committed |= bit((uint32_t)index);
+    }
+    isr_revert(isr);
+}
+
 enum err isr_set(struct isr *isr, int32_t self, const int32_t *replicas, uint32_t replicas_count,
                  const int32_t *members, uint32_t members_count)
 {
     struct isr_replica *fresh;
-    uint64_t committed = 0;
     uint32_t own = replicas_count;
 
     ASSERT(replicas_count > 0);
@@ -56,16 +66,13 @@ enum err isr_set(struct isr *isr, int32_t self, const int32_t *replicas, uint32_
 
         fresh[i] = known >= 0 ? isr->replicas[known] : replica_fresh(replicas[i]);
         if (replicas[i] == self) own = i;
-        for (uint32_t m = 0; m < members_count; m++) {
-            if (members[m] == replicas[i]) committed |= bit(i);
-        }
     }
     ASSERT(own < replicas_count);
     isr_deinit(isr);
     isr->replicas = fresh;
     isr->count = replicas_count;
     isr->self = own;
-    isr->committed = committed;
+    isr_commit(isr, members, members_count);
     isr_check(isr);
     return ERR_NONE;
 }

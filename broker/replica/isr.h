@@ -116,6 +116,8 @@ void isr_expand(struct isr *isr, uint32_t index);
 /* Members that lag for longer than lag_max_ms; 0 while a change is pending. */
 uint64_t isr_laggards(const struct isr *isr, const struct isr_facts *facts);
 void isr_shrink(struct isr *isr, uint64_t out);
+/* AlterPartition's answer: the set is now this one; a pending change is over. */
+void isr_commit(struct isr *isr, const int32_t *members, uint32_t members_count);
 /* The controller did not do it: back to the committed set. */
 void isr_revert(struct isr *isr);
 

@@ -13,6 +13,7 @@
 
 #include "broker/replica/partition.h"
 #include "client/base/pool.h"
+#include "client/base/rng.h"
 
 struct config;
 struct image;
@@ -52,8 +53,32 @@ struct manager_topic {
     struct str name; /* owned */
     bool named;      /* in by_name: a recreated topic takes the name over at once */
     uint32_t hosted; /* partitions here */
+    uint32_t dying;  /* partitions that left, not freed yet */
+    bool deleted;
     uint32_t room;
     struct partition **partitions; /* by index; NULL: not hosted */
+};
+
+/* A flow of the manager. */
+struct manager_op {
+    struct op op;
+    struct manager *manager;
+    struct log_dir *dir; /* of a guard */
+};
+
+/* A directory that is not ours (any more) gets another name: T-P.xxxxxxxx-stray. */
+struct manager_stray {
+    struct op_source source;
+    bool done;
+    enum err err;
+    /* private */
+    struct manager *manager;
+    struct log_dir *dir;
+    struct disk_req req;
+    bool renamed;
+    char name[LOG_NAME_MAX + 1];
+    char from[LOG_PATH_MAX];
+    char to[LOG_PATH_MAX];
 };
 
 struct manager {
@@ -78,9 +103,11 @@ struct manager {
     struct map topics_by_name;
     struct list leading; /* partitions in role LEADER */
     uint32_t leading_count;
-    uint32_t opening;               /* partitions of the start that are not open yet */
-    struct op_source closed_source; /* a log was closed or deleted: its name is free */
-    struct map fetchers;            /* struct fetcher by leader id */
+    uint32_t opening; /* partitions of the start that are not open yet */
+    uint64_t closes;  /* logs closed or deleted, ever: their names are free */
+    struct op_source closed_source;
+    struct map fetchers;   /* struct fetcher by leader id */
+    struct list unfetched; /* followers for whom there was no memory, or whose leader is unknown */
     uint64_t seed;
     bool starting;
     bool stopping;
@@ -88,12 +115,15 @@ struct manager {
     struct list altering; /* partitions whose change waits to be sent */
     struct op_source alter_source;
     struct manager_alter *alter;
-    struct op expiry;
-    struct op checkpoint;
-    struct op guard; /* watches for directories that fail */
-    struct op strays;
-    struct op_source timer_source; /* the four ops above, at a stop */
+    struct manager_op expiry; /* puts laggards out of in-sync sets */
+    uint32_t expiry_left;     /* of the present round */
+    struct manager_op checkpoint;
+    struct manager_op strays;
+    struct manager_op guards[MANAGER_DIRS_MAX]; /* watch for directories that fail */
+    struct op_source timer_source;              /* expiry and checkpoint, at a stop */
     struct manager_stray *stray;
+    uint32_t stray_dir;
+    struct rng rng;
 };
 
 MUST_USE enum err manager_init(struct manager *manager, struct env *env,

@@ -24,6 +24,8 @@
 #include "broker/replica/isr.h"
 
 struct manager;
+struct manager_topic;
+struct manager_stray;
 struct fetcher;
 
 enum partition_role {
@@ -78,22 +80,26 @@ struct partition {
     uint32_t divergences; /* rounds of truncation in this epoch (R24) */
 
     /* private */
-    struct op op; /* opens, settles, watches and removes the log: partition_run() */
+    struct manager_topic *owner;
+    struct manager_stray *stray; /* a directory of this name, but of another topic, moves away */
+    struct op op;                /* opens, settles, watches and removes the log: partition_run() */
     struct op_source work;
     struct list watchers; /* struct partition_watcher */
     struct list link;     /* in manager.partitions, in order of creation */
     struct list leading;  /* in manager.leading */
     struct list altering; /* in manager.altering */
     uint32_t pins;
-    uint32_t generation; /* of the log's failures, last seen */
-    int64_t seen_end;    /* log end last seen */
-    int64_t truncate_to; /* wanted; -1 none */
-    bool settled;        /* the role follows the metadata */
-    bool removing;       /* replica gone from here: the log is deleted */
-    bool stopping;       /* orderly stop: the log is closed */
-    bool gone;           /* removed or stopped: freed when no pin is left */
-    bool alter_sent;     /* part of the AlterPartition in flight */
-    uint32_t dir;        /* index of the log directory */
+    uint32_t generation;  /* of the log's failures, last seen */
+    int64_t seen_end;     /* log end last seen */
+    uint64_t seen_closes; /* manager.closes when its name was last found taken */
+    bool opened;          /* its log is open, or failed */
+    bool counted;         /* in manager.opening */
+    bool settled;         /* the role follows the metadata */
+    bool removing;        /* replica gone from here: the log is deleted */
+    bool stopping;        /* orderly stop: the log is closed */
+    bool gone;            /* removed or stopped: freed when no pin is left */
+    bool alter_sent;      /* part of the AlterPartition in flight */
+    uint32_t dir;         /* index of the log directory */
 };
 
 /* ---- lookup and life of a wait --------------------------------------------------------------- */
@@ -158,7 +164,7 @@ void partition_append_end(struct partition_append *append, enum err err);
  *     partition_fetch_end(&f);                         releases read and pin
  *
  * A delayed fetch reads again with `delayed` set: a follower's progress is then not taken. */
-struct partition_fetch {
+struct partition_fetch { /* zeroed, then the first part filled */
     /* in */
     int32_t replica_id;    /* -1: a consumer */
     int64_t replica_epoch; /* broker epoch of the follower; -1 */
@@ -193,6 +199,7 @@ static inline bool partition_fetch_read(const struct partition_fetch *fetch)
 }
 /* Looks again: what was read under a leader epoch that has passed is not served (F7). */
 void partition_fetch_finish(struct partition_fetch *fetch);
+/* Once partition_fetch_read(). Harmless on one that was never started. */
 void partition_fetch_end(struct partition_fetch *fetch);
 /* Condition of a delayed fetch: reading again would show something: data below the reader's limit, an
  * error, a divergence. Without effect. `fetch` need not have been started. */
