@@ -146,6 +146,9 @@ static void cluster_down(struct sim_program *program, struct world *world, enum 
         return;
     }
     if (how != SIM_DOWN_CLEAN) return;
+    if (machine->stop_status != 0 && !node->disk_faulted) {
+        cluster_problem(node, "the node gave up by itself", "see its node.error");
+    }
     if (machine->stop_leftover > 0) {
         char text[80];
 

@@ -37,6 +37,7 @@ struct cluster_node {
     enum cluster_role role;
     int32_t id;
     bool formatted;
+    bool disk_faulted; /* may give up by itself */
     struct node *node; /* in its region; NULL while it is down or formats */
     struct node_format *format;
     struct world_req stop; /* an injected callback: an orderly stop begins */
