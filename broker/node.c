@@ -167,8 +167,8 @@ static const char *const node_up_steps[] = {
     "START",     "DIR",        "FORMATTED", "DIR_AGAIN", "METADATA", "LISTENING", "QUORUM",
     "CAUGHT_UP", "REGISTERED", "REPLICAS",  "LISTED",    "SERVING",  "LEFT"};
 
-/* From nothing to READY, then until the controlled shutdown is over. Whatever ends it early, node_down
- * takes over from where it stands. */
+/* From nothing to READY, then until the controlled shutdown is over. Whatever ends it early,
+ * node_down takes over from where it stands. */
 static enum op_result node_up_run(struct op *op)
 {
     struct node *o = CONTAINER_OF(op, struct node, op);

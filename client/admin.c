@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-enum admin_step { ADMIN_START, ADMIN_ANSWERED, ADMIN_BACKED_OFF, ADMIN_STEP_COUNT };
+enum admin_step { ADMIN_START, ADMIN_KNOWN, ADMIN_ANSWERED, ADMIN_BACKED_OFF, ADMIN_STEP_COUNT };
 static const char *const admin_steps[ADMIN_STEP_COUNT] = {
     [ADMIN_START] = "START",
+    [ADMIN_KNOWN] = "KNOWN",
     [ADMIN_ANSWERED] = "ANSWERED",
     [ADMIN_BACKED_OFF] = "BACKED_OFF",
 };
@@ -145,6 +146,14 @@ static int64_t admin_retry_ns(struct admin_task *task)
     return at_ns < task->deadline_ns ? at_ns : task->deadline_ns;
 }
 
+/* The cluster was not found in time. */
+static void admin_unknown(struct admin_task *task)
+{
+    const struct metadata *metadata = &task->admin->metadata;
+
+    task->result = metadata->last_error != ERR_NONE ? metadata->last_error : ERR_TIMED_OUT;
+}
+
 static enum op_result admin_run(struct op *op)
 {
     struct admin_task *o = CONTAINER_OF(op, struct admin_task, op);
@@ -152,6 +161,14 @@ static enum op_result admin_run(struct op *op)
     switch ((enum admin_step)op->step) {
     case ADMIN_START:
         for (;;) {
+            /* Bootstrap connections go when the nodes are known, and calls with them. */
+            op_deadline(op, o->deadline_ns);
+            AWAIT(o, ADMIN_KNOWN, &o->admin->metadata.changed,
+                  o->admin->metadata.bootstrapped || o->admin->metadata.closing || op_expired(op));
+            if (!o->admin->metadata.bootstrapped) {
+                admin_unknown(o);
+                break;
+            }
             admin_ask(o);
             AWAIT(o, ADMIN_ANSWERED, &o->call.done, call_done(&o->call));
             if (!admin_answered(o)) break;

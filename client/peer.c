@@ -16,7 +16,6 @@ enum peer_step {
     PEER_WANTED,
     PEER_RESOLVED,
     PEER_CONNECTED,
-    PEER_CONNECTED_LATE,
     PEER_SERVED,
     PEER_GONE,
     PEER_BACKED_OFF,
@@ -24,13 +23,8 @@ enum peer_step {
 };
 
 static const char *const peer_steps[PEER_STEP_COUNT] = {
-    [PEER_START] = "START",
-    [PEER_WANTED] = "WANTED",
-    [PEER_RESOLVED] = "RESOLVED",
-    [PEER_CONNECTED] = "CONNECTED",
-    [PEER_CONNECTED_LATE] = "CONNECTED_LATE",
-    [PEER_SERVED] = "SERVED",
-    [PEER_GONE] = "GONE",
+    [PEER_START] = "START",           [PEER_WANTED] = "WANTED", [PEER_RESOLVED] = "RESOLVED",
+    [PEER_CONNECTED] = "CONNECTED",   [PEER_SERVED] = "SERVED", [PEER_GONE] = "GONE",
     [PEER_BACKED_OFF] = "BACKED_OFF",
 };
 
@@ -50,7 +44,7 @@ static void peer_set_state(struct peer *peer, enum peer_state state)
         [PEER_CONNECTING] = STATES3(CONNECTING, NEGOTIATING, BACKOFF),
         [PEER_NEGOTIATING] = STATES3(READY, CONNECTING, BACKOFF),
         [PEER_READY] = STATES2(BACKOFF, IDLE),
-        [PEER_BACKOFF] = STATES(IDLE),
+        [PEER_BACKOFF] = STATES3(IDLE, CONNECTING, NEGOTIATING),
         [PEER_CLOSING] = STATES(CLOSED),
         [PEER_CLOSED] = 0,
     };
@@ -566,6 +560,34 @@ static bool peer_more_addresses(const struct peer *peer)
            peer->env->now.mono.ns < peer->attempt_deadline_ns;
 }
 
+/* While there is no connection: queued calls end at their deadlines, also those that come yet. */
+static void peer_wait_until(struct peer *peer, int64_t until_ns)
+{
+    int64_t queued_ns;
+
+    peer_expire_queued(peer);
+    queued_ns = peer_next_deadline(peer);
+    op_deadline(&peer->op, queued_ns < until_ns ? queued_ns : until_ns);
+}
+
+static bool peer_wait_due(const struct peer *peer)
+{
+    return op_expired(&peer->op) || peer_next_deadline(peer) < peer->op.deadline_ns;
+}
+
+/* The present attempt's deadline. Once it has passed: a connect cannot be withdrawn, but who waits
+ * for it may ask another node, and who comes now knows that this one is slow. */
+static int64_t peer_overdue(struct peer *peer)
+{
+    if (peer->env->now.mono.ns < peer->attempt_deadline_ns) return peer->attempt_deadline_ns;
+    if (peer->state == PEER_CONNECTING) {
+        peer->last_error = ERR_TIMED_OUT;
+        peer_set_state(peer, PEER_BACKOFF);
+        peer_fail_queued(peer, ERR_TIMED_OUT);
+    }
+    return OP_NO_DEADLINE;
+}
+
 static bool peer_idle_over(const struct peer *peer)
 {
     return peer->close_wanted || peer->connect_wanted || !list_empty(&peer->queued);
@@ -582,18 +604,16 @@ static enum op_result peer_run(struct op *op)
             AWAIT(o, PEER_WANTED, &o->wake, peer_idle_over(o));
             if (o->close_wanted) break;
             peer_attempt_begin(o);
-            AWAIT(o, PEER_RESOLVED, &o->wake, !o->resolve.req.pending);
+            while (o->resolve.req.pending) {
+                peer_wait_until(o, OP_NO_DEADLINE);
+                AWAIT(o, PEER_RESOLVED, &o->wake, !o->resolve.req.pending || peer_wait_due(o));
+            }
             peer_resolved(o);
             while (peer_more_addresses(o)) {
                 peer_connect_next(o);
-                op_deadline(op, o->attempt_deadline_ns);
-                AWAIT(o, PEER_CONNECTED, &o->wake,
-                      !o->connect.req.pending || op_expired(op) || o->close_wanted);
-                if (o->connect.req.pending) {
-                    /* A connect cannot be withdrawn; who waits need not wait for it. */
-                    peer_fail_queued(o, o->close_wanted ? ERR_CANCELED : ERR_TIMED_OUT);
-                    op_deadline(op, OP_NO_DEADLINE);
-                    AWAIT(o, PEER_CONNECTED_LATE, &o->wake, !o->connect.req.pending);
+                while (o->connect.req.pending) {
+                    peer_wait_until(o, peer_overdue(o));
+                    AWAIT(o, PEER_CONNECTED, &o->wake, !o->connect.req.pending || peer_wait_due(o));
                 }
                 peer_connected(o);
                 while (o->connection.state == CONNECTION_OPEN && !o->close_wanted) {
@@ -610,9 +630,12 @@ static enum op_result peer_run(struct op *op)
             }
             if (o->close_wanted) break;
             if (o->attempt != ERR_NONE) peer_attempt_failed(o);
-            peer_set_state(o, PEER_BACKOFF);
-            op_deadline(op, env_deadline(o->env, peer_backoff_ms(o)));
-            AWAIT(o, PEER_BACKED_OFF, &o->wake, o->close_wanted || op_expired(op));
+            if (o->state != PEER_BACKOFF) peer_set_state(o, PEER_BACKOFF);
+            o->backoff_until_ns = env_deadline(o->env, peer_backoff_ms(o));
+            while (!o->close_wanted && o->env->now.mono.ns < o->backoff_until_ns) {
+                peer_wait_until(o, o->backoff_until_ns);
+                AWAIT(o, PEER_BACKED_OFF, &o->wake, o->close_wanted || peer_wait_due(o));
+            }
             if (o->close_wanted) break;
             peer_set_state(o, PEER_IDLE);
         }

@@ -342,8 +342,8 @@ void producer_send(struct producer *producer, struct producer_record *record)
     ASSERT(record->outcome == PRODUCER_PENDING && !record->appended);
     producer->pending++;
     record->started_ns = producer->env->now.mono.ns;
-    if (producer->closing) {
-        producer_refuse(producer, record, ERR_BAD_STATE);
+    if (producer->closing || producer->fatal != ERR_NONE) {
+        producer_refuse(producer, record, producer->closing ? ERR_BAD_STATE : producer->fatal);
         return;
     }
     /* Not past those that wait: records of a partition keep their order. */
@@ -440,7 +440,7 @@ static void producer_bump(struct producer *producer, struct producer_partition *
 static bool producer_identified(struct producer *producer)
 {
     if (!producer->config.idempotent || producer->identity.id >= 0) return true;
-    if (!op_live(&producer->identify))
+    if (!op_live(&producer->identify) && producer->fatal == ERR_NONE)
         op_start(&producer->env->loop, &producer->identify, &producer_identify_kind,
                  PRODUCER_IDENTIFY_START);
     return false;
@@ -532,6 +532,10 @@ static void producer_drain(struct producer *producer)
 static void producer_expire(struct producer *producer)
 {
     int64_t limit_ns = producer->config.delivery_timeout_ms * NS_PER_MS;
+    bool ended = producer->aborted || producer->fatal != ERR_NONE;
+    enum err why = producer->aborted             ? ERR_CANCELED
+                   : producer->fatal != ERR_NONE ? producer->fatal
+                                                 : ERR_TIMED_OUT;
 
     while (!list_empty(&producer->by_age)) {
         struct producer_batch *batch =
@@ -539,12 +543,12 @@ static void producer_expire(struct producer *producer)
         struct producer_partition *partition = batch->partition;
         bool flies = false;
 
-        if (!producer->aborted && producer->env->now.mono.ns - batch->created_ns < limit_ns) return;
+        if (!ended && producer->env->now.mono.ns - batch->created_ns < limit_ns) return;
         LIST_FOR_EACH (link, &partition->in_flight)
             if (link == &batch->link) flies = true;
         producer_finish_records(producer, batch,
-                                batch->maybe || flies ? PRODUCER_UNKNOWN : PRODUCER_FAILED,
-                                producer->aborted ? ERR_CANCELED : ERR_TIMED_OUT, -1, -1);
+                                batch->maybe || flies ? PRODUCER_UNKNOWN : PRODUCER_FAILED, why, -1,
+                                -1);
         batch->expired = true;
         if (flies) continue; /* the answer frees it */
         producer_partition_settle(partition, batch, false);
@@ -591,6 +595,10 @@ static bool producer_idle(const struct producer *producer)
 static void producer_turn(struct producer *producer)
 {
     producer->kicked = false;
+    if (producer->fatal != ERR_NONE) {
+        while (!list_empty(&producer->waiting))
+            producer_refuse(producer, RECORD(producer->waiting.next), producer->fatal);
+    }
     if (producer->aborted) {
         while (!list_empty(&producer->waiting))
             producer_refuse(producer, RECORD(producer->waiting.next), ERR_CANCELED);
@@ -690,6 +698,11 @@ static bool producer_identify_answered(struct producer *producer)
     producer->last_error = err;
     if (err != ERR_NONE) {
         producer->identify_failures++;
+        /* No id will ever come: nothing can be sent (clients.md 2.4). */
+        if (err == ERR_UNSUPPORTED_VERSION ||
+            (err_is_wire(err) && err_retry(err) == ERR_FINAL && err != ERR_UNKNOWN_SERVER_ERROR))
+            producer->fatal = err;
+        if (producer->fatal != ERR_NONE) producer_kick(producer);
         TRACE(producer->env->world, CLIENT_ERROR, API_INIT_PRODUCER_ID, err, 0, -1);
         return false;
     }
@@ -717,7 +730,7 @@ static enum op_result producer_identify_run(struct op *op)
         if (!call_done(&producer->identify_call))
             return op_park(op, &producer->identify_call.done, OP_NO_KEY);
         if (op_probing(op)) return OP_HOLDS;
-        if (producer_identify_answered(producer)) return OP_DONE;
+        if (producer_identify_answered(producer) || producer->fatal != ERR_NONE) return OP_DONE;
         op_deadline(op,
                     env_deadline(producer->env, metadata_backoff_ms(&producer->metadata,
                                                                     producer->identify_failures)));

@@ -88,6 +88,7 @@ struct producer {
     uint32_t pending; /* records not finished */
     struct producer_identity identity;
     enum err last_error; /* of the latest attempt of anything */
+    enum err fatal;      /* why nothing can be sent any more; NONE */
     struct metadata metadata;
     struct op_source changed; /* records finished, memory came back, closed */
     /* private */

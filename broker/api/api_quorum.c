@@ -116,8 +116,7 @@ void api_quorum_describe_handle(struct request *request)
     struct describe_quorum_response response;
 
     if (request_decode(request, &body) != ERR_NONE) return;
-    if (quorum_request_describe(&request->node->quorum, &body, &request->arena, &response) !=
-        ERR_NONE) {
+    if (quorum_describe(&request->node->quorum, &body, &request->arena, &response) != ERR_NONE) {
         request_abandon(request, ERR_NO_MEMORY);
         return;
     }
@@ -130,7 +129,7 @@ void api_quorum_snapshot_handle(struct request *request)
     struct fetch_snapshot_response response;
 
     if (request_decode(request, &body) != ERR_NONE) return;
-    if (quorum_request_snapshot(&request->node->quorum, &body, &request->arena, &response) !=
+    if (quorum_describe_snapshot(&request->node->quorum, &body, &request->arena, &response) !=
         ERR_NONE) {
         request_abandon(request, ERR_NO_MEMORY);
         return;

@@ -12,7 +12,7 @@
  */
 #include "broker/controller/controller_parts.h"
 
-/* ---- leases ------------------------------------------------------------------------------------ */
+/* ---- leases ---------------------------------------------------------------------------------- */
 
 static struct controller_lease *lease_of(const struct controller *c, int32_t id)
 {
@@ -129,7 +129,7 @@ enum err cluster_control_check_epoch(const struct controller *c, int32_t id, int
     return ERR_NONE;
 }
 
-/* ---- registration ------------------------------------------------------------------------------ */
+/* ---- registration ---------------------------------------------------------------------------- */
 
 static bool log_dir_taken(const struct controller *c, int32_t id, struct uuid dir)
 {
@@ -248,7 +248,7 @@ enum err cluster_control_register(struct controller *c,
     return ERR_NONE;
 }
 
-/* ---- heartbeats -------------------------------------------------------------------------------- */
+/* ---- heartbeats ------------------------------------------------------------------------------ */
 
 enum broker_state {
     BROKER_FENCED,

@@ -28,7 +28,7 @@ struct controller_config controller_config_default(void)
                                       .limits = {1000, 20000, 100000}};
 }
 
-/* ---- states ------------------------------------------------------------------------------------ */
+/* ---- states ---------------------------------------------------------------------------------- */
 
 static const char *const state_names[] = {
     [CONTROLLER_STANDBY] = "STANDBY",
@@ -86,7 +86,7 @@ void controller_renounce(struct controller *c, bool failed)
     op_wake(&c->wake);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void text_ids(struct text *text, const char *name, struct image_ids ids)
 {
@@ -216,7 +216,7 @@ enum err controller_write(struct controller *c, struct records *records,
     return ERR_NONE;
 }
 
-/* ---- active ------------------------------------------------------------------------------------ */
+/* ---- active ---------------------------------------------------------------------------------- */
 
 static int64_t in_ms(const struct controller *c, int64_t ms)
 {
@@ -307,7 +307,7 @@ static int64_t next_tick_ns(const struct controller *c)
     return next_ns;
 }
 
-/* ---- the life of a controller -------------------------------------------------------------------- */
+/* ---- the life of a controller ---------------------------------------------------------------- */
 
 enum life_step { LIFE_START, LIFE_LEADING, LIFE_APPLIED, LIFE_TICK };
 static const char *const life_steps[] = {"START", "LEADING", "APPLIED", "TICK"};
@@ -324,26 +324,22 @@ static enum op_result life_run(struct op *op)
     switch ((enum life_step)op->step) {
     case LIFE_START:
         while (!o->stopping) {
-            AWAIT(o, LIFE_LEADING, &o->wake, o->stopping || leading(o) > o->last_epoch);
+            AWAIT(o, LIFE_LEADING, &o->wake, o->stopping || o->told_epoch > o->last_epoch);
             if (o->stopping) break;
-            o->catching_epoch = leading(o);
+            o->catching_epoch = o->told_epoch;
             set_state(o, CONTROLLER_CATCHING_UP, false);
             AWAIT(o, LIFE_APPLIED, &o->wake,
-                  o->stopping || leading(o) != o->catching_epoch || applied_to_epoch_start(o));
-            if (o->stopping || leading(o) != o->catching_epoch) {
+                  o->stopping || o->told_epoch != o->catching_epoch || applied_to_epoch_start(o));
+            if (o->stopping || o->told_epoch != o->catching_epoch) {
                 set_state(o, CONTROLLER_STANDBY, false);
                 continue;
             }
             activate(o);
             while (o->state == CONTROLLER_ACTIVE) {
                 op_deadline(op, next_tick_ns(o));
-                AWAIT(o, LIFE_TICK, &o->wake,
-                      o->state != CONTROLLER_ACTIVE || leading(o) != o->epoch || op_expired(op));
+                AWAIT(o, LIFE_TICK, &o->wake, o->state != CONTROLLER_ACTIVE || op_expired(op));
                 if (o->state != CONTROLLER_ACTIVE) break;
-                if (leading(o) != o->epoch)
-                    controller_renounce(o, false);
-                else
-                    tick(o);
+                tick(o);
             }
             op_deadline(op, OP_NO_DEADLINE);
         }
@@ -384,6 +380,7 @@ enum err controller_init(struct controller *c, struct env *env,
               config->limits.brokers_max + 1);
     map_init(&c->lease_of, &env->mem, hash_seed, config->limits.brokers_max + 1);
     op_source_init(&c->wake);
+    c->told_epoch = leading(c);
     op_start(&env->loop, &c->op, &life_kind, LIFE_START);
     return ERR_NONE;
 }
@@ -408,8 +405,9 @@ void controller_deinit(struct controller *c)
 
 void controller_quorum_changed(struct controller *c)
 {
+    c->told_epoch = leading(c);
     /* At once, not at the op's next turn: nothing may be decided on a lost image in between. */
-    if (c->state == CONTROLLER_ACTIVE && leading(c) != c->epoch) controller_renounce(c, false);
+    if (c->state == CONTROLLER_ACTIVE && c->told_epoch != c->epoch) controller_renounce(c, false);
     op_wake(&c->wake);
 }
 
@@ -418,7 +416,7 @@ void controller_applied(struct controller *c)
     if (c->state == CONTROLLER_CATCHING_UP) op_wake(&c->wake);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 enum call_step { CALL_START, CALL_COMMITTED };
 static const char *const call_steps[] = {"START", "COMMITTED"};
@@ -448,8 +446,8 @@ static enum err decide(struct controller *c, struct controller_call *o)
                                          o->response.alter_partition, o->arena);
     case CONTROLLER_ALLOCATE_PRODUCER_IDS:
         allocate_producer_ids_response_default(o->response.allocate_producer_ids);
-        return producer_ids_allocate(c, o->request.allocate_producer_ids,
-                                     o->response.allocate_producer_ids);
+        return producer_id_blocks_allocate(c, o->request.allocate_producer_ids,
+                                           o->response.allocate_producer_ids);
     }
     IMPOSSIBLE("api");
 }
@@ -488,6 +486,7 @@ static enum err call_begin(struct controller_call *o)
     return ERR_NONE;
 }
 
+/* `leading` too: what passed the high watermark since may be another leader's. */
 static bool call_lost(const struct controller_call *o)
 {
     return o->controller->epoch != o->epoch || leading(o->controller) != o->epoch;
@@ -512,7 +511,7 @@ static enum op_result call_run(struct op *op)
             return OP_DONE;
         }
         AWAIT_KEY(o, CALL_COMMITTED, o->controller->quorum->hw_source, o->required,
-                  call_lost(o) || call_committed(o) || op_expired(op));
+                  o->controller->epoch != o->epoch || call_committed(o) || op_expired(op));
         if (call_lost(o))
             call_finish(o, ERR_NOT_CONTROLLER);
         else

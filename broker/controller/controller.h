@@ -35,7 +35,7 @@
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
 
-/* ---- the quorum, as the controller sees it ---------------------------------------------------- */
+/* ---- the quorum, as the controller sees it --------------------------------------------------- */
 
 /* Implemented over broker/raft/quorum.h by the node; by a fake in tests. */
 struct controller_quorum;
@@ -64,7 +64,7 @@ struct controller_quorum {
     struct op_source *hw_source;
 };
 
-/* ---- configuration ----------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 struct controller_config {
     int32_t node_id;
@@ -117,6 +117,7 @@ struct controller {
     struct op op; /* the life of the controller */
     struct op_source wake;
     bool stopping;
+    int32_t told_epoch;     /* leading(), as of the last controller_quorum_changed() */
     int32_t catching_epoch; /* while CATCHING_UP */
     int32_t last_epoch;     /* in which it was active; never again in that one */
     int64_t next_lease_check_ns;
@@ -138,7 +139,7 @@ void controller_deinit(struct controller *controller);
 void controller_quorum_changed(struct controller *controller);
 void controller_applied(struct controller *controller);
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 enum controller_api {
     CONTROLLER_BROKER_REGISTRATION,

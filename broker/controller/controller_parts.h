@@ -21,7 +21,7 @@ MUST_USE enum err controller_write(struct controller *c, struct records *records
 /* Drops everything of a leadership. `failed`: by our own fault, so the quorum is told as well. */
 void controller_renounce(struct controller *c, bool failed);
 
-/* ---- cluster_control.c: brokers, leases --------------------------------------------------------- */
+/* ---- cluster_control.c: brokers, leases ------------------------------------------------------ */
 
 /* Decisions about one request fill the response and return NONE, or say what came in the way. */
 MUST_USE enum err cluster_control_register(struct controller *c,
@@ -38,7 +38,7 @@ void cluster_control_renounce(struct controller *c);
 /* Fences one broker whose lease is over. */
 MUST_USE enum err cluster_control_check_leases(struct controller *c);
 
-/* ---- replication_control.c: topics, partitions, elections --------------------------------------- */
+/* ---- replication_control.c: topics, partitions, elections ------------------------------------ */
 
 MUST_USE enum err replication_control_alter(struct controller *c,
                                             const struct alter_partition_request *request,
@@ -57,7 +57,7 @@ void replication_control_broker_joins(struct controller *c, int32_t id, struct r
 void replication_control_balance(struct controller *c, struct records *records);
 void replication_control_unclean(struct controller *c, struct records *records);
 
-/* ---- create_topics.c, topic_configs.c, producer_ids.c ------------------------------------------- */
+/* ---- create_topics.c, topic_configs.c, producer_id_blocks.c -------------------------------- */
 
 MUST_USE enum err create_topics_decide(struct controller *c,
                                        const struct create_topics_request *request,
@@ -65,11 +65,11 @@ MUST_USE enum err create_topics_decide(struct controller *c,
                                        struct arena *arena);
 /* NULL: fine. Else what is wrong with this setting of a topic. */
 const char *topic_configs_check(struct str name, struct str value);
-MUST_USE enum err producer_ids_allocate(struct controller *c,
-                                        const struct allocate_producer_ids_request *request,
-                                        struct allocate_producer_ids_response *response);
+MUST_USE enum err producer_id_blocks_allocate(struct controller *c,
+                                              const struct allocate_producer_ids_request *request,
+                                              struct allocate_producer_ids_response *response);
 
-/* ---- controller_answer.c ------------------------------------------------------------------------ */
+/* ---- controller_answer.c --------------------------------------------------------------------- */
 
 /* Fills the response with one error in every place it belongs. */
 void controller_answer_error(struct controller_call *call, enum err err);

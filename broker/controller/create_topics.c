@@ -32,7 +32,7 @@ static enum err refuse(create_out *out, enum err err, const char *why)
     return err;
 }
 
-/* ---- names ------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static bool name_character(char c)
 {
@@ -87,7 +87,7 @@ static bool named_twice(const struct create_topics_request *request, uint32_t in
     return false;
 }
 
-/* ---- where the replicas go --------------------------------------------------------------------- */
+/* ---- where the replicas go ------------------------------------------------------------------- */
 
 static enum err manual_partition(const struct creation *creation, const create_in *in,
                                  create_out *out, uint32_t index, struct layout *layout)
@@ -193,7 +193,7 @@ static enum err striped_layout(const struct creation *creation, const create_in 
     return err;
 }
 
-/* ---- one topic --------------------------------------------------------------------------------- */
+/* ---- one topic ------------------------------------------------------------------------------- */
 
 static enum err check_configs(const create_in *in, create_out *out)
 {

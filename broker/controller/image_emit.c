@@ -160,7 +160,7 @@ enum err image_emit(const struct image *image, struct image_sink *sink)
     return ERR_NONE;
 }
 
-/* ---- clone ------------------------------------------------------------------------------------- */
+/* ---- clone ----------------------------------------------------------------------------------- */
 
 struct clone_sink {
     struct image_sink sink;

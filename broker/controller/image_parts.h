@@ -34,6 +34,17 @@ static inline void image_text_free(struct image *image, struct str text)
 
     if (text.data != NULL) mem_free(image->mem, data.owned, text.length + 1);
 }
+/* Parts of image_apply(), in image_brokers.c. */
+MUST_USE enum err image_apply_register_broker(struct image *image,
+                                              const struct register_broker_record *record);
+MUST_USE enum err image_apply_unregister_broker(struct image *image,
+                                                const struct unregister_broker_record *record);
+MUST_USE enum err
+image_apply_registration_change(struct image *image,
+                                const struct broker_registration_change_record *record);
+MUST_USE enum err image_apply_register_controller(struct image *image,
+                                                  const struct register_controller_record *record);
+
 struct image_config *image_config_find(const struct image_resource *resource, struct str key);
 
 #endif

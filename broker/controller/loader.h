@@ -1,9 +1,9 @@
 /* The loader: committed batches of the metadata log -> this node's image -> its publishers.
  *
  * The quorum tells every committed record once, in order of offsets, and the end of each batch
- * (control batches too). What was applied since the last publishing makes one delta. Publishers run in the order
- * in which they were added, which is part of the design: cache first, then replicas (delete, lead,
- * follow), then coordinators (kraft.md 12).
+ * (control batches too). What was applied since the last publishing makes one delta. Publishers run
+ * in the order in which they were added, which is part of the design: cache first, then replicas
+ * (delete, lead, follow), then coordinators (kraft.md 12).
  *
  * Publishers are first called when the log was applied up to the high watermark known at that time
  * (loader_caught_up()); what came before is one delta, "everything is new".

@@ -265,7 +265,7 @@ void partition_change_put(const struct partition_decision *d, struct uuid topic,
              &r->last_known_elr_null);
 }
 
-/* ---- AlterPartition ---------------------------------------------------------------------------- */
+/* ---- AlterPartition -------------------------------------------------------------------------- */
 
 static bool eligible(const struct image *image, int32_t id, int64_t epoch)
 {
@@ -303,7 +303,7 @@ enum err partition_change_check(const struct image *image, const struct image_pa
     return ERR_NONE;
 }
 
-/* ---- configs that decide ----------------------------------------------------------------------- */
+/* ---- configs that decide --------------------------------------------------------------------- */
 
 /* Topic, else the cluster's default for all brokers, else null. */
 static struct str topic_config(const struct image *image, struct str topic, struct str key)

@@ -1,4 +1,4 @@
-/* Metadata records: the frame inside a record's value, and the builder of what a controller appends.
+/* Metadata records: the frame inside a record's value, and the list of what a controller appends.
  *
  *   value   frame version (uvarint, 1) | record id (uvarint) | version (uvarint) | fields
  *

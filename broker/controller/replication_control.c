@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- elections --------------------------------------------------------------------------------- */
+/* ---- elections ------------------------------------------------------------------------------- */
 
 static enum election online_or_unclean(const struct controller *c, const struct image_topic *topic)
 {
@@ -108,7 +108,7 @@ void replication_control_unclean(struct controller *c, struct records *records)
     }
 }
 
-/* ---- AlterPartition ---------------------------------------------------------------------------- */
+/* ---- AlterPartition -------------------------------------------------------------------------- */
 
 typedef struct alter_partition_request_partition alter_in;
 typedef struct alter_partition_response_partition alter_out;
@@ -259,7 +259,7 @@ enum err replication_control_alter(struct controller *c,
     return controller_write(c, &records, CONTROLLER_SPLIT);
 }
 
-/* ---- DeleteTopics ------------------------------------------------------------------------------ */
+/* ---- DeleteTopics ---------------------------------------------------------------------------- */
 
 struct deletion {
     struct str name;

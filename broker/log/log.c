@@ -477,7 +477,7 @@ enum err log_append_as_follower(struct log *log, struct buf *buf, struct bytes b
 {
     struct record_batch_iter iter;
     struct record_batch batch;
-    uint32_t taken;
+    uint32_t taken = 0;
     uint32_t count = 0;
     int64_t base_offset = log->assigned_end;
     enum err err = log_may_append(log);

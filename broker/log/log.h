@@ -6,8 +6,9 @@
  *   append:  validate, producer check, offsets   -> assigned_end moves, the batch is staged
  *            turn end: one gathered write         -> in flight, one per log
  *            completion                           -> log_end, indexes, producers, epochs move
- *   failure: everything staged fails as a whole (generation + 1), the file is cut back to log_end and
- *            synced before the next append; EIO puts the directory offline (architecture.md 2)
+ *   failure: everything staged fails as a whole (generation + 1), the file is cut back
+ *            to log_end and synced before the next append;
+ *            EIO puts the directory offline (architecture.md 2)
  *
  *               open           roll, epochs, repair happen inside OPEN
  *     OPENING -------> OPEN -----------------+------------+------------+
@@ -17,7 +18,8 @@
  *        |           TRUNCATING           CLOSING ---> CLOSED        FAILED
  *        +--------------------------------------------------------------^
  *
- * Whatever takes time is started and then awaited on a source; nothing here blocks or calls back. */
+ * Whatever takes time is started and then awaited on a source; nothing here blocks or calls
+ * back. */
 #ifndef BROKER_LOG_LOG_H
 #define BROKER_LOG_LOG_H
 
@@ -154,24 +156,24 @@ void log_free(struct log *log);
 
 /* ---- append --------------------------------------------------------------------------------- */
 
-/* One batch that stands in `buf` (a reference is taken) and is changed in place: base offset, leader
- * epoch, with log_append_time the timestamp. Errors: CORRUPT_MESSAGE, INVALID_RECORD,
+/* One batch that stands in `buf` (a reference is taken) and is changed in place: base offset,
+ * leader epoch, with log_append_time the timestamp. Errors: CORRUPT_MESSAGE, INVALID_RECORD,
  * MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP, OUT_OF_ORDER_SEQUENCE_NUMBER,
  * INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR (offline, being repaired), NO_MEMORY. */
 MUST_USE enum err log_append_as_leader(struct log *log, struct buf *buf, struct bytes batch,
                                        int32_t leader_epoch, enum log_origin origin,
                                        struct log_append *append);
-/* Whole batches as a leader sent them, offsets kept; a partial one at the end is left out, and so is
- * everything from the first batch of an epoch above epoch_max (KAFKA-18723). All or nothing of the
- * rest: CORRUPT_MESSAGE, OFFSET_OUT_OF_RANGE (does not continue at assigned_end), BAD_STATE (an epoch
- * falls). Nothing whole in it: NONE with last_offset < base_offset. */
+/* Whole batches as a leader sent them, offsets kept; a partial one at the end is left out, and so
+ * is everything from the first batch of an epoch above epoch_max (KAFKA-18723). All or nothing of
+ * the rest: CORRUPT_MESSAGE, OFFSET_OUT_OF_RANGE (does not continue at assigned_end), BAD_STATE
+ * (an epoch falls). Nothing whole in it: NONE with last_offset < base_offset. */
 MUST_USE enum err log_append_as_follower(struct log *log, struct buf *buf, struct bytes batches,
                                          int32_t epoch_max, struct log_append *append);
 /* For AWAIT_KEY on end_source with key last_offset + 1. */
 enum log_append_state log_append_state(const struct log *log, const struct log_append *append);
 
-/* A leader begins `epoch` at the end of the log, even if it never appends (KAFKA-7415). In memory at
- * once; durable before the next append is written. */
+/* A leader begins `epoch` at the end of the log, even if it never appends (KAFKA-7415). In memory
+ * at once; durable before the next append is written. */
 void log_begin_epoch(struct log *log, int32_t epoch);
 
 /* ---- read ----------------------------------------------------------------------------------- */
@@ -200,7 +202,8 @@ struct log_read {
     struct log *log;
     struct log_reader *reader;
 };
-/* Done at once when the cache has it (or nothing is to read); else AWAIT(&read->source, read->done).
+/* Done at once when the cache has it (or nothing is to read); else AWAIT(&read->source,
+ * read->done).
  * Fills every out field; the in fields are the caller's. */
 void log_read(struct log *log, struct log_read *read);
 /* Gives the holds back; the read may be used again. */
@@ -228,11 +231,11 @@ void log_offset_for_time(struct log *log, struct log_time_lookup *lookup);
 
 /* ---- ends ----------------------------------------------------------------------------------- */
 
-/* Asks for a sync; requests of a turn and of all logs of the directory become one round. AWAIT_KEY on
- * synced_source, key and condition synced_end >= wanted, or state != LOG_OPEN. */
+/* Asks for a sync; requests of a turn and of all logs of the directory become one round.
+ * AWAIT_KEY on synced_source, key and condition synced_end >= wanted, or state != LOG_OPEN. */
 void log_sync(struct log *log);
-/* Cuts everything at and above `to` (a batch that straddles it goes whole, log_end is then lower than
- * asked), durably, with epochs and producers; waits for what is staged. No append until OPEN
+/* Cuts everything at and above `to` (a batch that straddles it goes whole, log_end is then lower
+ * than asked), durably, with epochs and producers; waits for what is staged. No append until OPEN
  * again. `to` above log_end only trims epochs (KAFKA-10706). AWAIT state_source until state !=
  * LOG_TRUNCATING. */
 void log_truncate(struct log *log, int64_t to);

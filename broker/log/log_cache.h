@@ -1,5 +1,5 @@
-/* The tail of all logs of a node in memory: one first-in first-out queue of the counted buffers that
- * batches arrived in, under one cap of bytes. Readers at the end of a log are served from here
+/* The tail of all logs of a node in memory: one first-in first-out queue of the counted buffers
+ * that batches arrived in, under one cap of bytes. Readers at the end of a log are served from here
  * (architecture.md 6); what fell out is read from disk. Holds completed appends only. */
 #ifndef BROKER_LOG_LOG_CACHE_H
 #define BROKER_LOG_LOG_CACHE_H

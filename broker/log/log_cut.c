@@ -1,13 +1,13 @@
 /* Truncation from the end, and the full reset.
  *
- *     lower the recovery point in the checkpoint, durably       else a crash in between reads as damage
  *     walk to the cut: position, end, index, producers, epochs  (from the newest snapshot below it)
+ *     lower the recovery point in the checkpoint, durably       else a crash reads as damage
  *     unlink later segments, newest first; sync the directory
- *     cut the file; sync it                                     before anything is written there (H13)
+ *     cut the file; sync it                                     before it is written again (H13)
  *     epochs to their file
  *
- * A crash between any two leaves a log that ends somewhere between the new end and the old one, which
- * is where a follower may be that was about to truncate: it does so again. */
+ * A crash between any two leaves a log that ends somewhere between the new end and the old one,
+ * which is where a follower may be that was about to truncate: it does so again. */
 #include "broker/log/log_private.h"
 
 #include <string.h>
@@ -15,10 +15,10 @@
 enum cut_step {
     CUT_START,
     CUT_QUIET,
-    CUT_LOWERED,
     CUT_SNAPSHOT,
     CUT_WINDOW,
     CUT_WALKED,
+    CUT_LOWERED,
     CUT_LATER_GONE,
     CUT_NAMES_SYNCED,
     CUT_OPENED,
@@ -27,9 +27,9 @@ enum cut_step {
     CUT_CLOSED,
     CUT_EPOCHS_SAVED,
 };
-static const char *const cut_steps[] = {
-    "START",        "QUIET",  "LOWERED", "SNAPSHOT", "WINDOW", "WALKED",      "LATER_GONE",
-    "NAMES_SYNCED", "OPENED", "DONE",    "SYNCED",   "CLOSED", "EPOCHS_SAVED"};
+static const char *const cut_steps[] = {"START",   "QUIET",      "SNAPSHOT",     "WINDOW", "WALKED",
+                                        "LOWERED", "LATER_GONE", "NAMES_SYNCED", "OPENED", "DONE",
+                                        "SYNCED",  "CLOSED",     "EPOCHS_SAVED"};
 
 /* Names of one segment. Not all of them exist. */
 static const char *const cut_suffixes[] = {".snapshot", ".producers", ".timeindex", ".index",
@@ -52,11 +52,17 @@ static void cut_forget(struct log *log, int64_t end)
 
 static enum op_result cut_fail(struct log_flow *o)
 {
-    log_dir_fail(o->log->dir, o->err);
+    /* Damage is this log's own; an I/O error, or a state half way, is the directory's. */
+    if (o->err == ERR_DAMAGED) {
+        log_fail(o->log, o->err);
+    } else {
+        log_dir_fail(o->log->dir, o->err);
+    }
     return OP_DONE;
 }
 
-/* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to await. */
+/* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to
+ * await. */
 static void cut_lower(struct log_flow *o, int64_t to)
 {
     struct log *log = o->log;
@@ -64,8 +70,7 @@ static void cut_lower(struct log_flow *o, int64_t to)
     o->checkpoints = log->dir->checkpoints_written;
     if (log->synced_end <= to && log->known->recovery_point <= to) return;
     if (log->synced_end > to) log->synced_end = to;
-    o->checkpoints += 2;
-    log_dir_checkpoint(log->dir);
+    o->checkpoints = log_dir_checkpoint(log->dir);
 }
 
 static bool cut_lowered(const struct log_flow *o)
@@ -191,9 +196,6 @@ static enum op_result cut_run(struct op *op)
             log_assigned_reset(log);
         } else {
             if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
-            cut_lower(o, o->offset);
-            AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
-            if (!log_dir_online(log->dir)) return OP_DONE;
             /* o->snapshot: base of the segment that becomes the active one. */
             o->segment = log_segment_find(log, o->offset);
             o->snapshot = log->segments[o->segment]->base;
@@ -205,7 +207,6 @@ static enum op_result cut_run(struct op *op)
                 if (cut_take_snapshot(o) || o->segment == 0) break;
                 o->segment--;
             }
-            cut_forget(log, o->offset);
             o->err = log_segment_index(log, log->segments[log_segment_find(log, o->snapshot)]);
             if (o->err != ERR_NONE) return cut_fail(o);
             for (;; o->segment++) {
@@ -217,6 +218,11 @@ static enum op_result cut_run(struct op *op)
                 }
                 if (log->segments[o->segment]->base == o->snapshot) break;
             }
+            /* A batch that straddles the cut goes whole: the end is where the walk stopped. */
+            cut_forget(log, o->walk.scan.next_offset);
+            cut_lower(o, o->walk.scan.next_offset);
+            AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
+            if (!log_dir_online(log->dir)) return OP_DONE;
             o->list_at = 0;
             while (cut_next_later(o)) {
                 AWAIT_IO(o, CUT_LATER_GONE, &o->io);

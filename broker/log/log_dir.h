@@ -111,6 +111,7 @@ struct log_dir {
     uint32_t requests; /* of this directory at the world, for the orderly close */
     bool checkpoint_dirty;
     bool checkpoint_now;
+    bool checkpoint_busy;
     uint64_t checkpoints_written;
     struct op_source checkpoint_source;
 };
@@ -130,18 +131,21 @@ void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta);
  * cluster id takes whichever the directory has.
  * `directory_id` is told in dir->meta. */
 void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id);
-/* All logs are closed before (log_close). Writes the checkpoints and the clean marker, which is left
- * out when a log did not close well; unlocks. Ends CLOSED. */
+/* All logs are closed before (log_close). Writes the checkpoints and the clean marker, which is
+ * left out when a log did not close well; unlocks. Ends CLOSED. */
 void log_dir_close(struct log_dir *dir);
 
-/* Writes the checkpoint files soon: AWAIT checkpoint_source until checkpoints_written has grown by
- * two or the state is not ONLINE. */
-void log_dir_checkpoint(struct log_dir *dir);
+/* Writes the checkpoint files soon: AWAIT checkpoint_source until checkpoints_written has reached
+ * the number returned, or the state is not ONLINE. */
+uint64_t log_dir_checkpoint(struct log_dir *dir);
 /* NULL when there is no partition of this name. */
 struct log_known *log_dir_find(const struct log_dir *dir, struct str name);
 
 /* A flow (format, open, close) is under way; state_source tells when it has ended. */
-static inline bool log_dir_busy(const struct log_dir *dir) { return dir->flow != NULL; }
+static inline bool log_dir_busy(const struct log_dir *dir)
+{
+    return dir->flow != NULL;
+}
 
 static inline bool log_dir_online(const struct log_dir *dir)
 {

@@ -1,10 +1,10 @@
 /* Flows over the files of a log directory: format, open, close, and the keeper, which writes the
  * checkpoints when something changed and asks for a sync of what is unsynced for long.
  *
- * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each log
- * that was closed well with its end and the size of its active segment. At the next start the marker
- * is read, removed, and the root synced, before anything else happens; a marker that comes back after
- * a power cut vouches for sizes that no longer fit. */
+ * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each
+ * log that was closed well with its end and the size of its active segment. At the next start the
+ * marker is read, removed, and the root synced, before anything else happens; a marker that comes
+ * back after a power cut vouches for sizes that no longer fit. */
 #include "broker/log/log_dir_private.h"
 
 #include "client/base/text.h"
@@ -603,6 +603,7 @@ static enum op_result keeper_run(struct op *op)
             keeper_ask_syncs(dir);
             dir->checkpoint_dirty = false;
             dir->checkpoint_now = false;
+            dir->checkpoint_busy = true;
             /* Log starts before recovery points: a start that is lost brings deleted records back,
              * a recovery point that is lost costs time only. */
             for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
@@ -612,6 +613,7 @@ static enum op_result keeper_run(struct op *op)
                 if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_HW) break;
                 o->kind = (enum log_checkpoint)(o->kind + 1);
             }
+            dir->checkpoint_busy = false;
             if (o->err != ERR_NONE) {
                 keeper_failed(dir, o->err);
                 continue;
@@ -645,11 +647,13 @@ static void keeper_start(struct log_dir *dir)
     op_start(&dir->env->loop, &dir->keeper->op, &keeper_kind, KEEPER_START);
 }
 
-void log_dir_checkpoint(struct log_dir *dir)
+uint64_t log_dir_checkpoint(struct log_dir *dir)
 {
     dir->checkpoint_now = true;
     dir->checkpoint_dirty = true;
     if (dir->keeper != NULL) op_wake(&dir->keeper->source);
+    /* The one being written was made before this request. */
+    return dir->checkpoints_written + (dir->checkpoint_busy ? 2 : 1);
 }
 
 /* ---- close ---------------------------------------------------------------------------------- */

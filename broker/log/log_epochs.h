@@ -1,6 +1,7 @@
 /* Leader epoch -> first offset of that epoch: what replicas compare to find where they part
  * (KIP-101, KIP-279; replication.md 8). Sorted, both columns strictly increasing. Pure: the file
- * leader-epoch-checkpoint is written by the flows of log.h, always before a batch of a new epoch. */
+ * leader-epoch-checkpoint is written by the flows of log.h, always before a
+ * batch of a new epoch. */
 #ifndef BROKER_LOG_LOG_EPOCHS_H
 #define BROKER_LOG_LOG_EPOCHS_H
 
@@ -32,8 +33,9 @@ void log_epochs_init(struct log_epochs *epochs, struct mem *mem);
 void log_epochs_deinit(struct log_epochs *epochs);
 /* Room for one more assign, so that it cannot fail later. */
 MUST_USE enum err log_epochs_reserve(struct log_epochs *epochs, uint32_t more);
-/* True when it changed: `epoch` begins at `start_offset`. Nothing when it is the newest and begins no
- * later. Otherwise entries with a higher epoch or start are dropped first. Room is reserved. */
+/* True when it changed: `epoch` begins at `start_offset`. Nothing when it is the newest and
+ * begins no later. Otherwise entries with a higher epoch or start are dropped first. Room is
+ * reserved. */
 bool log_epochs_assign(struct log_epochs *epochs, int32_t epoch, int64_t start_offset);
 struct log_epoch_end log_epochs_end_for(const struct log_epochs *epochs, int32_t epoch,
                                         int64_t log_end);

@@ -45,12 +45,13 @@ static void log_file_opened(struct world_req *req, struct instant now)
         CONTAINER_OF(CONTAINER_OF(req, struct disk_req, req), struct log_file, req);
     struct log_dir *dir = file->dir;
     struct log *log = file->log;
+    enum err err = req->result;
 
     dir->env->now = now;
-    if (req->result != ERR_NONE) {
+    if (err != ERR_NONE) {
         if (file->segment != NULL) file->segment->file = NULL;
         log_file_free(file);
-        if (log != NULL) log_dir_fail(dir, req->result);
+        if (log != NULL) log_dir_fail(dir, err);
         return;
     }
     file->file = file->req.file;

@@ -4,9 +4,10 @@
  *
  *     index and time index of the old segment   synced, renamed
  *     N.snapshot, N.producers                   synced, renamed     (N: base of the new segment)
- *     segment-manifest                          synced, renamed     (H14: end and bytes of the closed)
+ *     segment-manifest                          synced, renamed     (H14: end and bytes of the
+ * closed)
  *     N.log created, the directory synced: all these names last
- *     the old segment's bytes                   in the next sync round, then the recovery point moves
+ *     the old segment's bytes                   in the next sync round
  *
  * A crash between any two leaves the old segment as the last one, or an empty new one. */
 #include "broker/log/log_private.h"

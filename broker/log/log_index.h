@@ -1,6 +1,6 @@
 /* The sparse indexes of one segment as arrays in memory: offset -> position every
- * index.interval.bytes, and (timestamp, offset) beside it (storage.md 2.4, 2.5, 4). An active segment
- * has them in memory; a closed one on disk, read by log_read.c. Pure.
+ * index.interval.bytes, and (timestamp, offset) beside it (storage.md 2.4, 2.5, 4). An active
+ * segment has them in memory; a closed one on disk, read by log_read.c. Pure.
  *
  *   .index      8 bytes an entry:  int32 offset - base, int32 position of its batch
  *   .timeindex 12 bytes an entry:  int64 timestamp, int32 offset - base
@@ -64,8 +64,8 @@ void log_index_put_offsets(const struct log_index *index, uint8_t *at);
 void log_index_put_times(const struct log_index *index, uint8_t *at);
 struct log_index_entry log_index_get_offset(const uint8_t *at);
 struct log_time_entry log_index_get_time(const uint8_t *at);
-/* Replaces the arrays by what the files hold: DAMAGED when a length is odd, entries do not increase or
- * reach beyond `size` (then empty). */
+/* Replaces the arrays by what the files hold: DAMAGED when a length is odd, entries do not
+ * increase or reach beyond `size` (then empty). */
 MUST_USE enum err log_index_load(struct log_index *index, const uint8_t *offsets,
                                  uint32_t offsets_length, const uint8_t *times,
                                  uint32_t times_length, uint64_t size);

@@ -4,15 +4,16 @@
  *     -> newest usable producer snapshot -> walk from there (or from the recovery point) to the end
  *     -> verdict -> cut a torn tail -> OPEN
  *
- * Clean (the directory's marker vouches for end and size of this very log): only what follows the last
- * index entry, or the snapshot, is read. Otherwise every batch from the segment of the recovery point
- * on passes framing, crc, offsets that continue and epochs that do not fall (H13).
+ * Clean (the directory's marker vouches for end and size of this very log): only what follows the
+ * last index entry, or the snapshot, is read. Otherwise every batch from the segment of the
+ * recovery point on passes framing, crc, offsets that continue and epochs that do not fall (H13).
  *
  * Verdict on bytes that are no batch, at offset o:
- *     o >= recovery point   torn tail: never promised to anybody; cut, durably, later segments first
+ *     o >= recovery point   torn tail: never promised to anybody; cut, durably, later segments
+ *                           first
  *     o <  recovery point   damage below a promise: DAMAGED, nothing is touched (H6, S16)
- * The same for a log that ends below its recovery point without any bad byte. An I/O error says nothing
- * about the bytes: the open fails with it and nothing is touched (H1). */
+ * The same for a log that ends below its recovery point without any bad byte. An I/O error says
+ * nothing about the bytes: the open fails with it and nothing is touched (H1). */
 #include "broker/log/log_private.h"
 #include "broker/log/log_text.h"
 
@@ -125,7 +126,7 @@ static int64_t open_list_size(struct log_flow *o, int64_t base, const char *suff
     return -1;
 }
 
-/* Segments in the order of their bases, from a listing in any order: one pass finds the next one. */
+/* Segments by their bases, from a listing in any order: one pass finds the next one. */
 static enum err open_segments(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -209,9 +210,9 @@ static bool open_print_identity(struct log_flow *o)
 
 /* ---- closed segments and the manifest ------------------------------------------------------- */
 
-/* End and size of closed segments as they were written down when they were closed; a chain that does
- * not fit has a hole or was cut behind our back (H14). Segments without a line (a log from elsewhere)
- * end where the next one begins. */
+/* End and size of closed segments as they were written down when they were closed; a chain that
+ * does not fit has a hole or was cut behind our back (H14). Segments without a line (a log from
+ * elsewhere) end where the next one begins. */
 static enum err open_check_manifest(struct log_flow *o, int64_t *offset)
 {
     struct log *log = o->log;

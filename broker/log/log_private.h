@@ -3,7 +3,8 @@
  *   log.c         append, completion, failure, what comes next    log_flow.c   roll, epochs, repair
  *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
  *   log_read.c    reads and time lookups            log_sync.c          group commit
- *   log_file.c    open segment files                log_io.c            one disk request, save, load,
+ *   log_file.c    open segment files                log_io.c            one disk request, save,
+ * load,
  *   log_dir*.c    the directory                     log_walk.c          walk a segment */
 #ifndef BROKER_LOG_LOG_PRIVATE_H
 #define BROKER_LOG_LOG_PRIVATE_H

@@ -1,5 +1,5 @@
-/* Idempotent producers of one partition: the last five batches of each, so that a batch sent twice is
- * written once and a lost one is noticed (KIP-98; storage.md 6).
+/* Idempotent producers of one partition: the last five batches of each, so that a batch sent
+ * twice is written once and a lost one is noticed (KIP-98; storage.md 6).
  *
  * Two layers: what is in the log (`batches`), and what is staged on top of it (`staged`, newest
  * last), which a failed write takes away again. A check looks at both. Pure: no I/O, no clock.

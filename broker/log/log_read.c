@@ -4,8 +4,8 @@
  *     file open -> position: hint of the last read, index in memory, or a search in the index file
  *               -> bytes into a counted buffer -> skip what ends below the offset -> check -> slice
  *
- * An index that points somewhere no batch begins, or behind the one wanted, is not believed: the read
- * starts over at the beginning of the segment (derived data never decides; storage.md 4). */
+ * An index that points somewhere no batch begins, or behind the one wanted, is not believed: the
+ * read starts over at the beginning of the segment (derived data never decides; storage.md 4). */
 #include "broker/log/log_private.h"
 
 enum {
@@ -204,7 +204,8 @@ static enum read_verdict read_look(struct log_read *o)
     return READ_MORE;
 }
 
-/* True: go on reading (the same segment again, or its successor); else the read is over with o->err. */
+/* True: go on reading (the same segment again, or its successor); else the read is over with
+ * o->err. */
 static bool read_decide(struct log_read *o)
 {
     struct log_reader *r = o->reader;

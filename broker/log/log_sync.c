@@ -1,7 +1,7 @@
-/* Group commit: requests of a turn, of all logs of the directory, become one SYNC_MANY; what is asked
- * for meanwhile joins the next round. One round in flight per directory (performance.md 6).
+/* Group commit: requests of a turn, of all logs of the directory, become one SYNC_MANY; what is
+ * asked for meanwhile joins the next round. One round in flight per directory (performance.md 6).
  *
- *     log_sync() -> sync_wanted -> (end of the turn) -> round in flight -> synced_end of each log */
+ *     log_sync() -> sync_wanted -> (end of the turn) -> round in flight -> synced_end */
 #include "broker/log/log_private.h"
 
 struct log_sync_part {
@@ -76,8 +76,9 @@ static void log_sync_completed(struct world_req *req, struct instant now)
     log_dir_gone(dir);
 }
 
-/* The files of a log into the round: its dirty segments in order, as far as they are open and there is
- * room. Covers up to the end of the last one taken; true when that is the end of the log. */
+/* The files of a log into the round: its dirty segments in order, as far as they are open and
+ * there is room. Covers up to the end of the last one taken; true when that is the end of the
+ * log. */
 static bool log_sync_collect(struct log_sync_round *round, struct log *log)
 {
     int64_t end = -1;

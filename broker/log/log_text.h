@@ -5,8 +5,8 @@
  *     orders 0 117           words, single spaces
  *     orders 1 119
  *
- * Strict: another version, a count that does not match, an unfinished line are DAMAGED, and so is an
- * empty file (DIFFERS: Kafka reads it as no entries, H10; storage.md 21.10). */
+ * Strict: another version, a count that does not match, an unfinished line are DAMAGED, and so is
+ * an empty file (DIFFERS: Kafka reads it as no entries, H10; storage.md 21.10). */
 #ifndef BROKER_LOG_LOG_TEXT_H
 #define BROKER_LOG_LOG_TEXT_H
 

@@ -1,5 +1,6 @@
-/* ListOffsets by time (storage.md 9): segments whose greatest timestamp is below the one asked for are
- * passed over, the next one is read from the place its time index names, in log_read.c's way. */
+/* ListOffsets by time (storage.md 9): segments whose greatest timestamp is below the one asked
+ * for are passed over, the next one is read from the place its time index names, in log_read.c's
+ * way. */
 #include "broker/log/log_private.h"
 #include "client/wire/record.h"
 
@@ -78,8 +79,8 @@ static bool time_submit(struct log_time_lookup *o)
     return true;
 }
 
-/* The first record of the batch at or after the time, when the records can be seen; the first with the
- * greatest timestamp for -3. */
+/* The first record of the batch at or after the time, when the records can be seen; the first
+ * with the greatest timestamp for -3. */
 static void time_within(struct log_time_lookup *o, const struct record_batch *batch)
 {
     struct record_iter iter;

@@ -1,5 +1,5 @@
-/* The metadata quorum of one node: raft.[ch] in the world. Owns the state machine, quorum-state, the
- * hint of the highest acknowledged offset, the connections to the other voters, and what flows
+/* The metadata quorum of one node: raft.[ch] in the world. Owns the state machine, quorum-state,
+ * the hint of the highest acknowledged offset, the connections to the other voters, and what flows
  * through __cluster_metadata-0. The log itself is lent to it.
  *
  *   controller --quorum_append()--> accumulator --drain--> log --flush--> raft: high watermark
@@ -22,11 +22,11 @@
 #include "broker/raft/quorum_file.h"
 #include "broker/raft/raft.h"
 #include "client/peer.h"
+#include "client/world/env.h"
 #include "wire/begin_quorum_epoch.h"
 #include "wire/end_quorum_epoch.h"
 #include "wire/fetch.h"
 #include "wire/vote.h"
-#include "client/world/env.h"
 
 enum {
     QUORUM_BATCH_MAX = 8 << 20, /* one atomic append (kraft.md 2) */
@@ -72,8 +72,8 @@ struct quorum_record {
     struct bytes value; /* borrowed for the call; framed as kraft.md 11 */
 };
 
-/* Embedded by the listener. Called from the quorum's own op, in offset order, with what is committed
- * and nothing else. It may append, resign or wake ops; it must not stop the quorum. */
+/* Embedded by the listener. Called from the quorum's own op, in offset order, with what is
+ * committed and nothing else. It may append, resign or wake ops; it must not stop the quorum. */
 struct quorum_listener {
     /* Every data record (control records are skipped). */
     void (*record)(struct quorum_listener *listener, const struct quorum_record *record);
@@ -108,8 +108,8 @@ struct quorum_batch {
 struct quorum_replica {
     int32_t id;
     struct uuid directory;
-    int64_t log_end;  /* -1: not known in this epoch */
-    int64_t told_hw;  /* Fetch below version 18 does not say what the asker knows */
+    int64_t log_end; /* -1: not known in this epoch */
+    int64_t told_hw; /* Fetch below version 18 does not say what the asker knows */
     struct instant last_fetch;
     struct wall_time caught_up;
     bool used;
@@ -122,9 +122,9 @@ struct quorum_call {
     struct op op;
     struct call call;
     uint64_t round;
-    bool started;       /* between sending and the driver's taking the answer */
-    bool answered;      /* `event` is for the driver */
-    struct list ready;  /* in quorum->replies */
+    bool started;      /* between sending and the driver's taking the answer */
+    bool answered;     /* `event` is for the driver */
+    struct list ready; /* in quorum->replies */
     struct raft_event event;
     struct bytes records; /* of a Fetch answer, in call.frame */
     union {
@@ -171,6 +171,10 @@ struct quorum_work {
     int64_t end;
 };
 
+struct quorum_flow {
+    struct op op;
+};
+
 struct quorum_request;
 
 struct quorum {
@@ -187,7 +191,7 @@ struct quorum {
     int32_t leader; /* RAFT_NOBODY */
     int32_t epoch;
     int64_t high_watermark;
-    int64_t applied_end;             /* told to the listener up to here */
+    int64_t applied_end; /* told to the listener up to here */
     struct op_source state_source;
     struct op_source leader_source;  /* leader or epoch changed */
     struct op_source hw_source;      /* keyed by offset; all on a change of leader */
@@ -195,24 +199,25 @@ struct quorum {
     struct op_source fetch_source;   /* log end, high watermark, epoch: parked fetches look again */
 
     /* private */
-    struct op driver;
+    struct quorum_flow driver;
     struct op_source driver_source;
-    struct op watch; /* the log's end */
-    struct op commit;
+    struct quorum_flow watch; /* the log's end */
+    struct quorum_flow commit;
     struct op_source commit_source;
     struct quorum_work work;
     struct quorum_file file; /* quorum-state */
     struct quorum_file hint_file;
     struct quorum_hint hint; /* durable */
     struct quorum_hint hint_next;
-    bool storing;            /* the driver waits for `file` */
-    struct quorum_link *links; /* config.voter_count */
-    struct list requests;      /* of the api layer, in order of arrival */
-    struct list replies;       /* struct quorum_call */
+    bool storing;                     /* the driver waits for `file` */
+    struct quorum_link *links;        /* config.voter_count */
+    struct list requests;             /* of the api layer, in order of arrival */
+    struct list replies;              /* struct quorum_call */
     struct quorum_request *answering; /* whose answer the present step (or its store) gives */
     struct quorum_call *applying;     /* whose records the present step appends */
     struct raft_effects *effects;
-    struct arena arena;        /* of one answer */
+    struct arena arena;  /* of one answer */
+    bool append_refused; /* the log would not have what was fetched */
     bool resign_wanted;
     bool stop_wanted;
     int32_t resign_epoch;
@@ -228,6 +233,7 @@ struct quorum {
     int64_t linger_until_ns;
     bool drain_wanted;
     uint32_t log_generation;
+    int64_t watched_end;
 
     struct log_read read; /* of the commit op */
     int32_t told_leader;
@@ -241,10 +247,11 @@ MUST_USE enum err quorum_init(struct quorum *quorum, struct env *env,
                               struct quorum_listener *listener);
 /* Reads quorum-state and the hint, then runs. AWAIT state_source until state != QUORUM_STARTING. */
 void quorum_start(struct quorum *quorum);
-/* Orderly: resigns when leading, lets the voters know (bounded by one request timeout), closes the
- * connections. AWAIT state_source until STOPPED or FAILED. */
+/* Orderly, in any state after the start: resigns when leading and lets the voters know (bounded by
+ * one request timeout), closes the connections. AWAIT state_source until quorum_stopped(). */
 void quorum_stop(struct quorum *quorum);
-/* After STOPPED or FAILED. */
+bool quorum_stopped(const struct quorum *quorum);
+/* Never started, or stopped. */
 void quorum_deinit(struct quorum *quorum);
 
 static inline bool quorum_running(const struct quorum *quorum)
@@ -254,7 +261,8 @@ static inline bool quorum_running(const struct quorum *quorum)
 /* This node leads `epoch` and may append in it. */
 static inline bool quorum_leads(const struct quorum *quorum, int32_t epoch)
 {
-    return quorum->state == QUORUM_RUNNING && quorum->append_epoch == epoch && epoch >= 0;
+    return quorum->state == QUORUM_RUNNING && quorum->append_epoch == epoch && epoch >= 0 &&
+           quorum->raft.state == RAFT_LEADER && quorum->raft.durable.epoch == epoch;
 }
 /* Where the leader is found; false: not known. */
 bool quorum_leader_address(const struct quorum *quorum, int32_t *id, struct str *host,
@@ -263,7 +271,8 @@ bool quorum_leader_address(const struct quorum *quorum, int32_t *id, struct str 
 /* Appends `count` record values as one atomic batch. They are copied. The offsets are assigned at
  * once; committed when high_watermark > *last_offset (AWAIT_KEY on hw_source, or on applied_source
  * with applied_end), lost when quorum_leads(epoch) is false first. Errors: NOT_CONTROLLER (does not
- * lead this epoch), TOO_LARGE (above QUORUM_BATCH_MAX: split it), NO_MEMORY and TOO_MANY (later). */
+ * lead this epoch), TOO_LARGE (above QUORUM_BATCH_MAX: split it), NO_MEMORY and TOO_MANY
+ * (later). */
 MUST_USE enum err quorum_append(struct quorum *quorum, int32_t epoch, const struct bytes *values,
                                 uint32_t count, int64_t *first_offset, int64_t *last_offset);
 /* Ends the linger: what is accumulated goes to the log at once. */

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* ---- quorum-state ----------------------------------------------------------------------------- */
+/* ---- quorum-state
+ * ----------------------------------------------------------------------------- */
 
 uint32_t quorum_file_print(const struct raft_durable *durable, char *text)
 {
@@ -169,7 +170,8 @@ enum err quorum_file_parse(struct str text, struct raft_durable *durable)
     return ERR_NONE;
 }
 
-/* ---- acknowledged-end ------------------------------------------------------------------------- */
+/* ---- acknowledged-end
+ * ------------------------------------------------------------------------- */
 
 enum { HINT_VERSION = 1, HINT_CRC = 24 };
 static const uint8_t hint_magic[4] = {'G', 'A', 'C', 'K'};
@@ -212,7 +214,8 @@ uint32_t quorum_file_print_hint(uint8_t bytes[QUORUM_HINT_SIZE], struct cpu cpu,
     return at;
 }
 
-/* ---- flows ------------------------------------------------------------------------------------ */
+/* ---- flows
+ * ------------------------------------------------------------------------------------ */
 
 enum quorum_file_step {
     FILE_LOAD,
@@ -282,6 +285,7 @@ static void quorum_file_end(struct op *op)
 
     file->busy = false;
     op_wake(&file->done_source);
+    if (file->owner != NULL) op_wake(file->owner);
 }
 
 #define AWAIT_DISK(STEP) AWAIT(o, STEP, &o->req_source, !o->req.req.pending)

@@ -1,7 +1,9 @@
 /* The two small files beside the metadata log that must not lie:
  *
- *   quorum-state       {"leaderId":1,"leaderEpoch":4,"votedId":1,"votedDirectoryId":"...","data_version":1}
- *                      Kafka's file (kraft.md 3): versions 0 and 1 are read, 1 is written. Replaced as
+ *   quorum-state      
+ * {"leaderId":1,"leaderEpoch":4,"votedId":1,"votedDirectoryId":"...","data_version":1}
+ *                      Kafka's file (kraft.md 3): versions 0 and 1 are read, 1 is written.
+ * Replaced as
  *                      a whole: .tmp, sync, rename, sync of the directory (K28).
  *   acknowledged-end   ours (K27, F43): the highest log end ever acknowledged. Two slots, at 0 and
  *                      4096, written in turn and synced: a torn write leaves the other one.
@@ -9,7 +11,8 @@
  *                        24 crc32c of the 24 bytes before
  *                      Made once, as a whole, so that both slots torn means rot.
  *
- * struct quorum_file is either of them: bytes in memory, and a flow that loads, replaces or patches. */
+ * struct quorum_file is either of them: bytes in memory, and a flow that loads, replaces or
+ * patches. */
 #ifndef BROKER_RAFT_QUORUM_FILE_H
 #define BROKER_RAFT_QUORUM_FILE_H
 
@@ -46,6 +49,7 @@ struct quorum_file {
     struct env *env;
     struct op op;
     struct op_source done_source;
+    struct op_source *owner; /* woken at the end, too; NULL: none */
     bool busy;
     enum err err;
     uint8_t *bytes; /* QUORUM_FILE_MAX */

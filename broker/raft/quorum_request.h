@@ -5,9 +5,9 @@
  *     ... encode o->quorum_request.response.vote ...
  *     quorum_request_release(&o->quorum_request);
  *
- * The decoded request is borrowed for the call that starts; the response points into the request struct,
- * into the quorum and (records) into the log's buffers until the release. The handler's frame takes
- * counts of its own of read.holds[0 .. read.count). */
+ * The decoded request is borrowed for the call that starts; the response points into the request
+ * struct, into the quorum and (records) into the log's buffers until the release. The handler's
+ * frame takes counts of its own of read.holds[0 .. read.count). */
 #ifndef BROKER_RAFT_QUORUM_REQUEST_H
 #define BROKER_RAFT_QUORUM_REQUEST_H
 
@@ -34,10 +34,10 @@ struct quorum_request {
     enum raft_request kind;
     int16_t version;
     struct list link;
-    struct op op;          /* of a Fetch: parks, reads */
+    struct op op; /* of a Fetch: parks, reads */
     struct raft_event event;
     struct raft_fetch_answer answer;
-    bool stepped;          /* the machine has seen it */
+    bool stepped; /* the machine has seen it */
     bool reading;
     int64_t until_ns;
     uint32_t max_bytes;
@@ -73,20 +73,21 @@ void quorum_request_end(struct quorum_request *request, struct quorum *quorum, i
                         const struct end_quorum_epoch_request *end);
 void quorum_request_fetch(struct quorum_request *request, struct quorum *quorum, int16_t version,
                           const struct fetch_request *fetch);
-/* The asker is gone: withdraws it. Harmless when done. */
+/* The asker is gone: withdraws it. Harmless when done. A read under way is not withdrawn: `done`
+ * may still be false, and comes as ever. */
 void quorum_request_cancel(struct quorum_request *request);
 /* Gives records back. After done, or cancel. */
 void quorum_request_release(struct quorum_request *request);
 
 /* Answered at once; arrays in the arena. NO_MEMORY. */
-MUST_USE enum err quorum_request_describe(struct quorum *quorum,
-                                          const struct describe_quorum_request *request,
-                                          struct arena *arena,
-                                          struct describe_quorum_response *response);
-/* There is no snapshot yet: SNAPSHOT_NOT_FOUND for each partition asked, or what is wrong before that. */
-MUST_USE enum err quorum_request_snapshot(struct quorum *quorum,
-                                          const struct fetch_snapshot_request *request,
-                                          struct arena *arena,
-                                          struct fetch_snapshot_response *response);
+MUST_USE enum err quorum_describe(struct quorum *quorum,
+                                  const struct describe_quorum_request *request,
+                                  struct arena *arena, struct describe_quorum_response *response);
+/* There is no snapshot yet: SNAPSHOT_NOT_FOUND for each partition asked, or what is wrong before
+ * that. */
+MUST_USE enum err quorum_describe_snapshot(struct quorum *quorum,
+                                           const struct fetch_snapshot_request *request,
+                                           struct arena *arena,
+                                           struct fetch_snapshot_response *response);
 
 #endif

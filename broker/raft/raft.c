@@ -53,7 +53,8 @@ int32_t raft_known_leader(const struct raft *raft)
     return raft->state == RAFT_RESIGNED ? RAFT_NOBODY : raft->durable.leader;
 }
 
-/* ---- effects and notes ------------------------------------------------------------------------ */
+/* ---- effects and notes
+ * ------------------------------------------------------------------------ */
 
 struct raft_effect *raft_effect(struct raft *raft, enum raft_effect_kind kind)
 {
@@ -102,7 +103,8 @@ struct mono_time raft_draw_election(struct raft *raft)
     return (struct mono_time){raft->now.ns + (int64_t)(span + extra)};
 }
 
-/* ---- moves ------------------------------------------------------------------------------------ */
+/* ---- moves
+ * ------------------------------------------------------------------------------------ */
 
 /* The one place where the state changes. */
 static void raft_set_state(struct raft *raft, enum raft_state state,
@@ -214,7 +216,8 @@ bool raft_adopt(struct raft *raft, int32_t epoch, int32_t leader)
 
     if (raft_voter_place(raft, leader) == raft->config.voter_count) leader = RAFT_NOBODY;
     if (epoch > raft->durable.epoch) {
-        /* That we led a later epoch than we remember can only be told to a disk that was set back. */
+        /* That we led a later epoch than we remember can only be told to a disk that was set
+         * back. */
         if (leader == RAFT_NOBODY || leader == raft->config.node_id) {
             raft_become_unattached(raft, epoch);
         } else {
@@ -232,7 +235,8 @@ bool raft_adopt(struct raft *raft, int32_t epoch, int32_t leader)
     return true;
 }
 
-/* ---- init ------------------------------------------------------------------------------------- */
+/* ---- init
+ * ------------------------------------------------------------------------------------- */
 
 void raft_init(struct raft *raft, const struct raft_config *config, struct rng *rng,
                const struct raft_durable *durable, const struct raft_log *log)
@@ -314,7 +318,8 @@ static void raft_start(struct raft *raft)
     }
 }
 
-/* ---- the step --------------------------------------------------------------------------------- */
+/* ---- the step
+ * --------------------------------------------------------------------------------- */
 
 static void raft_tick(struct raft *raft)
 {
@@ -391,6 +396,7 @@ static void raft_dispatch(struct raft *raft, const struct raft_event *event)
         raft->assigned_end = event->end;
         break;
     case RAFT_APPENDED: raft_appended(raft, event); break;
+    case RAFT_APPEND_REFUSED: raft_append_refused(raft); break;
     case RAFT_FLUSHED: raft_flushed(raft, event); break;
     case RAFT_TRUNCATED: raft_truncated(raft, event); break;
     case RAFT_LOG_FAILED: raft_fail(raft, RAFT_FAULT_LOG); break;

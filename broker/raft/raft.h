@@ -8,7 +8,8 @@
  *                      election timeout           majority of pre-votes        majority
  *   +--> UNATTACHED -----------------> PROSPECTIVE -----------------> CANDIDATE -------> LEADER
  *   |     |     ^                       |  ^   ^ |                     |    |              |
- *   |     |     | lost, no leader known |  |   | +---------------------|----+ timeout      | resign,
+ *   |     |     | lost, no leader known |  |   | +---------------------|----+ timeout      |
+ * resign,
  *   |     |     +-----------------------+  |   |  (same epoch)         |                   | check
  *   |     | leader learned    lost, leader |   | fetch timeout         | leader learned    | quorum
  *   |     v                   known        v   |                       v                   v
@@ -19,7 +20,8 @@
  *
  * The order of things inside one step is the contract:
  *   notes    are told at once (they are traces)
- *   effects  are carried out in order. When the durable part (epoch, leader, vote) changed, the only
+ *   effects  are carried out in order. When the durable part (epoch, leader, vote) changed, the
+ * only
  *            effect is RAFT_STORE; the others are held back until RAFT_STORED comes, and until then
  *            no other event may be given (raft_storing). So nothing leaves a node that depends on
  *            an epoch or a vote that could be forgotten (K2, K3).
@@ -28,12 +30,13 @@
  * the last two move by RAFT_APPENDED and RAFT_FLUSHED. A follower never asks for more than it
  * has flushed (K11): its fetch offset is its acknowledgement.
  *
- * DIFFERS: a leader counts its own *flushed* end for the high watermark; Kafka counts the log end just
- * before its fsync, which exposes commits too early in a quorum of one, and always would with
+ * DIFFERS: a leader counts its own *flushed* end for the high watermark; Kafka counts the log end
+ * just before its fsync, which exposes commits too early in a quorum of one, and always would with
  * asynchronous disks (kraft.md 6, K6).
- * DIFFERS: K27, F43. With every acknowledgement (flush) the driver makes a hint durable: the highest
- * end ever acknowledged. A log that opens shorter than its hint has lost what others may count on:
- * such a member is `distrusted`. It neither votes nor stands nor leads until it has refetched. */
+ * DIFFERS: K27, F43. With every acknowledgement (flush) the driver makes a hint durable: the
+ * highest end ever acknowledged. A log that opens shorter than its hint has lost what others may
+ * count on: such a member is `distrusted`. It neither votes nor stands nor leads until it has
+ * refetched. */
 #ifndef BROKER_RAFT_RAFT_H
 #define BROKER_RAFT_RAFT_H
 
@@ -159,24 +162,25 @@ struct raft_fetch_reply {
 };
 
 enum raft_event_kind {
-    RAFT_START,         /* the first event */
-    RAFT_TICK,          /* raft_deadline() has come */
-    RAFT_STORED,        /* err */
-    RAFT_VOTE_REQUEST,  /* vote */
-    RAFT_VOTE_REPLY,    /* peer, round, reply */
-    RAFT_BEGIN_REQUEST, /* peer = leader, epoch, directory = the voter's as named (zero: not said) */
-    RAFT_BEGIN_REPLY,   /* peer, reply */
-    RAFT_END_REQUEST,   /* peer = leader, epoch, successors */
-    RAFT_END_REPLY,     /* peer, reply */
-    RAFT_FETCH_REQUEST, /* fetch */
-    RAFT_FETCH_REPLY,   /* peer, round, fetched */
-    RAFT_SEND_FAILED,   /* peer, round, request: no reply will come */
-    RAFT_ASSIGNED,      /* end: the leader's own append was begun */
-    RAFT_APPENDED,      /* end, epoch (of the last batch): the log has grown up to here */
-    RAFT_FLUSHED,       /* end: durable up to here, and so is the hint */
-    RAFT_TRUNCATED,     /* end, epoch (of the last batch left) */
-    RAFT_LOG_FAILED,    /* err, end: an append, flush or cut failed; the log ends at `end` */
-    RAFT_RESIGN,        /* epoch: orderly stop or renunciation; ignored in another epoch */
+    RAFT_START,          /* the first event */
+    RAFT_TICK,           /* raft_deadline() has come */
+    RAFT_STORED,         /* err */
+    RAFT_VOTE_REQUEST,   /* vote */
+    RAFT_VOTE_REPLY,     /* peer, round, reply */
+    RAFT_BEGIN_REQUEST,  /* peer = leader, epoch, directory = the voter's (or zero) */
+    RAFT_BEGIN_REPLY,    /* peer, reply */
+    RAFT_END_REQUEST,    /* peer = leader, epoch, successors */
+    RAFT_END_REPLY,      /* peer, reply */
+    RAFT_FETCH_REQUEST,  /* fetch */
+    RAFT_FETCH_REPLY,    /* peer, round, fetched */
+    RAFT_SEND_FAILED,    /* peer, round, request: no reply will come */
+    RAFT_ASSIGNED,       /* end: the leader's own append was begun */
+    RAFT_APPENDED,       /* end, epoch (of the last batch): the log has grown up to here */
+    RAFT_APPEND_REFUSED, /* what was fetched is damaged or does not fit: fetch again */
+    RAFT_FLUSHED,        /* end: durable up to here, and so is the hint */
+    RAFT_TRUNCATED,      /* end, epoch (of the last batch left) */
+    RAFT_LOG_FAILED,     /* err, end: an append, flush or cut failed; the log ends at `end` */
+    RAFT_RESIGN,         /* epoch: orderly stop or renunciation; ignored in another epoch */
 };
 
 enum raft_request { RAFT_REQUEST_VOTE, RAFT_REQUEST_BEGIN, RAFT_REQUEST_END, RAFT_REQUEST_FETCH };

@@ -1,9 +1,9 @@
 /* Elections: ballots for pre-votes (KIP-996) and votes, and the answers to those of others
  * (kraft.md 5).
  *
- * A pre-vote asks "would you vote for me?" and changes nothing durable. It keeps a voter that was cut off
- * from raising its epoch without limit and from deposing a healthy leader when it comes back; with
- * check quorum it ends the stall in which only a minority link works (KAFKA-15489). */
+ * A pre-vote asks "would you vote for me?" and changes nothing durable. It keeps a voter that was
+ * cut off from raising its epoch without limit and from deposing a healthy leader when it comes
+ * back; with check quorum it ends the stall in which only a minority link works (KAFKA-15489). */
 #include "broker/raft/raft_internal.h"
 
 #include "client/base/assert.h"
@@ -129,7 +129,8 @@ struct mono_time raft_election_deadline(const struct raft *raft)
     return at;
 }
 
-/* ---- the other side --------------------------------------------------------------------------- */
+/* ---- the other side
+ * --------------------------------------------------------------------------- */
 
 static bool raft_up_to_date(const struct raft *raft, const struct raft_vote_request *vote)
 {
@@ -208,7 +209,8 @@ void raft_vote_request(struct raft *raft, const struct raft_event *event)
     raft_answer(raft, ERR_NONE, granted);
 }
 
-/* ---- answers to our ballots ------------------------------------------------------------------- */
+/* ---- answers to our ballots
+ * ------------------------------------------------------------------- */
 
 void raft_vote_reply(struct raft *raft, const struct raft_event *event)
 {

@@ -1,6 +1,6 @@
-/* The follower, voter or observer: fetch, append, flush, fetch again; cut where the leader's log parts
- * from ours (kraft.md 7, replication.md 7). Also who knows no leader asks the voters in turn, and
- * learns it from their errors (KAFKA-17030).
+/* The follower, voter or observer: fetch, append, flush, fetch again; cut where the leader's log
+ * parts from ours (kraft.md 7, replication.md 7). Also who knows no leader asks the voters in
+ * turn, and learns it from their errors (KAFKA-17030).
  *
  * One thing at a time:  fetch -> reply -> append -> flush (voters) -> the next fetch, which is the
  * acknowledgement. Flushing is for voters; what observers hold counts for nothing. */
@@ -97,7 +97,8 @@ struct mono_time raft_follower_deadline(const struct raft *raft)
     return at;
 }
 
-/* ---- the leader speaks ------------------------------------------------------------------------ */
+/* ---- the leader speaks
+ * ------------------------------------------------------------------------ */
 
 void raft_begin_request(struct raft *raft, const struct raft_event *event)
 {
@@ -122,7 +123,8 @@ void raft_begin_request(struct raft *raft, const struct raft_event *event)
     raft_answer(raft, ERR_NONE, false);
 }
 
-/* How long the voter at `position` of `count` successors waits (kraft.md 5); not listed: the most. */
+/* How long the voter at `position` of `count` successors waits (kraft.md 5); not listed: the
+ * most. */
 static int64_t raft_successor_delay(const struct raft *raft, uint32_t position, uint32_t count)
 {
     int64_t most = raft->config.election_backoff_max_ms;
@@ -164,7 +166,8 @@ void raft_end_request(struct raft *raft, const struct raft_event *event)
     raft_answer(raft, ERR_NONE, false);
 }
 
-/* ---- replies ---------------------------------------------------------------------------------- */
+/* ---- replies
+ * ---------------------------------------------------------------------------------- */
 
 static void raft_fetch_later(struct raft *raft)
 {
@@ -180,6 +183,13 @@ void raft_fetch_failed(struct raft *raft, const struct raft_event *event)
 {
     if (event->round != raft->fetch_round || raft->fetch_round == 0) return;
     raft->fetch_round = 0;
+    raft_fetch_later(raft);
+}
+
+void raft_append_refused(struct raft *raft)
+{
+    ASSERT(raft->work == RAFT_APPENDING);
+    raft->work = RAFT_IDLE;
     raft_fetch_later(raft);
 }
 
@@ -200,8 +210,8 @@ void raft_follower_appended(struct raft *raft)
     raft_follow_hw(raft);
 }
 
-/* Where our log has to be cut (replication.md 7). Each round either finishes or lowers the epoch of our
- * last batch, so it ends. */
+/* Where our log has to be cut (replication.md 7). Each round either finishes or lowers the epoch
+ * of our last batch, so it ends. */
 static int64_t raft_truncation_target(const struct raft *raft,
                                       const struct raft_fetch_reply *fetched)
 {
@@ -241,8 +251,8 @@ void raft_fetch_reply(struct raft *raft, const struct raft_event *event)
 
     if (raft_adopt(raft, reply->epoch, reply->leader) || !awaited) return;
     raft->fetch_round = 0;
-    /* An answer without error is the leader's own, in our epoch; who just learned of it by this asks
-     * again as its follower. */
+    /* An answer without error is the leader's own, in our epoch; who just learned of it by this
+     * asks again as its follower. */
     if (reply->err != ERR_NONE || raft->state != RAFT_FOLLOWER ||
         event->peer != raft->durable.leader || reply->epoch != raft->durable.epoch) {
         raft_fetch_later(raft);

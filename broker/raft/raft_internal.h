@@ -55,8 +55,8 @@ void raft_vote_failed(struct raft *raft, const struct raft_event *event);
 
 /* ---- leader, resigned (raft_leader.c) ---- */
 void raft_leader_enter(struct raft *raft);
-/* The leadership is durable: only now it is one. Before, a crash leaves a candidate behind, which may
- * win the same epoch again. */
+/* The leadership is durable: only now it is one. Before, a crash leaves a candidate behind, which
+ * may win the same epoch again. */
 void raft_leader_elected(struct raft *raft);
 void raft_leader_tick(struct raft *raft);
 struct mono_time raft_leader_deadline(const struct raft *raft);
@@ -78,6 +78,7 @@ void raft_begin_request(struct raft *raft, const struct raft_event *event);
 void raft_end_request(struct raft *raft, const struct raft_event *event);
 void raft_fetch_reply(struct raft *raft, const struct raft_event *event);
 void raft_fetch_failed(struct raft *raft, const struct raft_event *event);
+void raft_append_refused(struct raft *raft);
 void raft_follower_appended(struct raft *raft);
 
 #endif

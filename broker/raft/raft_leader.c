@@ -1,10 +1,10 @@
 /* The leader: what followers acknowledge, the high watermark, check quorum; and the resigned leader
  * (kraft.md 6 and 7).
  *
- * High watermark: the acknowledged ends of the voters in descending order, own *flushed* end among them;
- * the one at index n/2 stands on a majority of disks. It moves the high watermark only when it passes
- * the start of this epoch (Raft's commit rule): entries of earlier epochs are committed by the first
- * entry of ours, never by count alone (K8). */
+ * High watermark: the acknowledged ends of the voters in descending order, own *flushed* end among
+ * them; the one at index n/2 stands on a majority of disks. It moves the high watermark only when
+ * it passes the start of this epoch (Raft's commit rule): entries of earlier epochs are committed
+ * by the first entry of ours, never by count alone (K8). */
 #include "broker/raft/raft_internal.h"
 
 #include "client/base/assert.h"
@@ -58,8 +58,8 @@ void raft_leader_elected(struct raft *raft)
               raft->config.voter_count);
 }
 
-/* The moment up to which a majority was heard, ourselves included: the (majority - 1)-th most recent
- * contact of the others. */
+/* The moment up to which a majority was heard, ourselves included: the (majority - 1)-th most
+ * recent contact of the others. */
 static struct mono_time raft_majority_contact(const struct raft *raft)
 {
     uint32_t needed = raft_majority(raft) - 1;
@@ -117,7 +117,8 @@ void raft_begin_failed(struct raft *raft, const struct raft_event *event)
     if (raft->voters[place].begin_at.ns > retry.ns) raft->voters[place].begin_at = retry;
 }
 
-/* ---- high watermark --------------------------------------------------------------------------- */
+/* ---- high watermark
+ * --------------------------------------------------------------------------- */
 
 static int64_t raft_voter_end(const struct raft *raft, uint32_t place)
 {
@@ -148,7 +149,8 @@ void raft_leader_advance(struct raft *raft)
     raft_effect(raft, RAFT_HW_CHANGED)->high_watermark = candidate;
 }
 
-/* ---- fetch ------------------------------------------------------------------------------------ */
+/* ---- fetch
+ * ------------------------------------------------------------------------------------ */
 
 void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *request,
                       struct raft_fetch_answer *answer)
@@ -184,8 +186,9 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
     }
 }
 
-/* The voter that this request speaks for; voter_count: none, an observer. A directory other than the
- * one already counted in this epoch is a second process with the same id: it never counts (K17). */
+/* The voter that this request speaks for; voter_count: none, an observer. A directory other than
+ * the one already counted in this epoch is a second process with the same id: it never counts
+ * (K17). */
 static uint32_t raft_fetch_voter(struct raft *raft, const struct raft_fetch_request *request)
 {
     uint32_t place = raft_voter_place(raft, request->replica);
@@ -226,7 +229,8 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
     raft_effect(raft, RAFT_ANSWER_FETCH)->answer = answer;
 }
 
-/* ---- resigned --------------------------------------------------------------------------------- */
+/* ---- resigned
+ * --------------------------------------------------------------------------------- */
 
 static void raft_send_end(struct raft *raft)
 {

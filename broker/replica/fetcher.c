@@ -227,7 +227,6 @@ static enum err build_fetch(struct fetcher *fetcher)
     request->topics = arena_alloc(&fetcher->arena, fetcher->ready_count * sizeof *request->topics);
     parts = arena_alloc(&fetcher->arena, fetcher->ready_count * sizeof *parts);
     if (request->topics == NULL || parts == NULL) return ERR_NO_MEMORY;
-    request->replica_id = manager->broker;
     request->replica_state.replica_id = manager->broker;
     request->replica_state.replica_epoch = manager->links->broker_epoch(manager->links);
     request->max_wait_ms = (int32_t)config->replica_fetch_wait_max_ms;

@@ -6,7 +6,14 @@
 #include "broker/controller/image.h"
 #include "broker/replica/manager.h"
 
-/* ---- partition.c, partition_read.c */
+/* ---- partition.c */
+bool partition_leaving(const struct partition *part); /* removed, or the broker stops */
+/* The metadata wants another role, and the log is open and quiet. */
+bool partition_may_settle(const struct partition *part);
+void partition_settle(struct partition *part);
+/* Back inside the log and not above `at_most`: after a cut. */
+void partition_clamp_high_watermark(struct partition *part, int64_t at_most);
+void partition_begin_high_watermark(struct partition *part); /* from the checkpoint */
 struct isr_facts partition_facts(const struct partition *part);
 void partition_wake_readers(struct partition *part);
 void partition_trace_isr(const struct partition *part);

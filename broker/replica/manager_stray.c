@@ -12,8 +12,8 @@ static void known_forget(struct log_dir *dir, struct str name)
     if (known == NULL) return;
     known->listed = false;
     known->recovery_point = -1;
-    known->log_start = -1;
-    known->high_watermark = -1; /* of another topic: never to be taken for the next one's */
+    known->log_start = 0;
+    known->high_watermark = 0; /* of another topic: never to be taken for the next one's */
     known->clean_end = -1;
 }
 

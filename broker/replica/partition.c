@@ -6,8 +6,6 @@
 #include "broker/replica/manager_internal.h"
 #include "client/base/text.h"
 
-enum { PARTITION_RETRY_MS = 100 };
-
 /* ---- role ------------------------------------------------------------------------------------ */
 
 #define ROLE(role) (1U << (role))
@@ -32,6 +30,11 @@ const char *partition_role_name(enum partition_role role)
     return roles[role].name;
 }
 
+bool partition_role_may(enum partition_role from, enum partition_role to)
+{
+    return (roles[from].next & ROLE(to)) != 0;
+}
+
 static struct world *world_of(const struct partition *part)
 {
     return part->manager->env->world;
@@ -49,7 +52,7 @@ static void partition_set_role(struct partition *part, enum partition_role role)
 {
     struct manager *manager = part->manager;
 
-    ASSERT((roles[part->role].next & ROLE(role)) != 0);
+    ASSERT(partition_role_may(part->role, role));
     if (part->role == PARTITION_LEADER) {
         list_remove(&part->leading);
         manager->leading_count--;
@@ -116,11 +119,18 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
 }
 
 /* Back inside [log start, log end] and not above `at_most`. */
-static void clamp_high_watermark(struct partition *part, int64_t at_most)
+void partition_clamp_high_watermark(struct partition *part, int64_t at_most)
 {
     int64_t hw = part->high_watermark < at_most ? part->high_watermark : at_most;
 
     partition_set_high_watermark(part, clamp(hw, part->log->log_start, part->log->log_end));
+}
+
+void partition_begin_high_watermark(struct partition *part)
+{
+    part->high_watermark = part->log->log_start;
+    partition_set_high_watermark(
+        part, clamp(part->log->high_watermark, part->log->log_start, part->log->log_end));
 }
 
 struct isr_facts partition_facts(const struct partition *part)
@@ -227,7 +237,12 @@ bool partition_quiet(const struct partition *part)
            part->seen_end == log->log_end;
 }
 
-static bool may_settle(const struct partition *part)
+bool partition_leaving(const struct partition *part)
+{
+    return part->removing || part->stopping;
+}
+
+bool partition_may_settle(const struct partition *part)
 {
     return !part->settled && !part->removing && !part->stopping && part->opened &&
            part->role != PARTITION_OFFLINE && partition_quiet(part);
@@ -253,12 +268,12 @@ static void become_leader(struct partition *part)
 }
 
 /* The log is open and nothing is under way: does what the metadata said last. */
-static void settle(struct partition *part)
+void partition_settle(struct partition *part)
 {
     struct log *log = part->log;
     int64_t start;
 
-    ASSERT(may_settle(part));
+    ASSERT(partition_may_settle(part));
     if (part->leader == part->manager->broker) {
         part->settled = true;
         become_leader(part);
@@ -297,8 +312,8 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     part->settled = false;
     part->divergences = 0;
     fetcher_remove(part);
-    if (may_settle(part)) {
-        settle(part);
+    if (partition_may_settle(part)) {
+        partition_settle(part);
         return ERR_NONE;
     }
     switch (part->role) {
@@ -316,7 +331,7 @@ void partition_truncate(struct partition *part, int64_t to)
     ASSERT(partition_quiet(part));
     ASSERT(part->role != PARTITION_LEADER);
     if (to < part->log->log_start) to = part->log->log_start;
-    clamp_high_watermark(part, to);
+    partition_clamp_high_watermark(part, to);
     log_truncate(part->log, to);
     op_wake(&part->work);
 }
@@ -337,252 +352,7 @@ void partition_go_offline(struct partition *part)
     op_wake(&part->work);
 }
 
-/* ---- the life of the log --------------------------------------------------------------------- */
-
-enum partition_step {
-    PARTITION_STARTED,
-    PARTITION_NAME_FREE,
-    PARTITION_OPENED,
-    PARTITION_STRAYED,
-    PARTITION_WORK,
-    PARTITION_APPENDED,
-    PARTITION_CUT,
-    PARTITION_WRITTEN,
-    PARTITION_CLOSED,
-    PARTITION_UNPINNED,
-};
-
-static const char *const partition_steps[] = {"STARTED", "NAME_FREE", "OPENED", "STRAYED",
-                                              "WORK",    "APPENDED",  "CUT",    "WRITTEN",
-                                              "CLOSED",  "UNPINNED"};
-
-static bool try_open(struct partition *part)
-{
-    struct manager *manager = part->manager;
-    struct log_open open = {.topic = part->topic_name,
-                            .partition = part->index,
-                            .topic_id = part->topic_id,
-                            .create = true};
-    struct log_config config = manager_log_config(manager, part);
-
-    if (!log_dir_online(manager_dir(manager, part))) {
-        partition_go_offline(part);
-        return false;
-    }
-    part->seen_closes = manager->closes;
-    /* A topic of the same name that is being deleted still has the directory. */
-    if (!manager_name_free(manager, part)) return false;
-    part->log = log_open(manager_dir(manager, part), &open, &config);
-    return part->log != NULL;
-}
-
-static void log_opened(struct partition *part)
-{
-    struct log *log = part->log;
-
-    part->opened = true;
-    if (log->state == LOG_FAILED) {
-        partition_go_offline(part);
-    } else {
-        part->generation = log->generation;
-        part->seen_end = log->log_end;
-        part->high_watermark = log->log_start;
-        partition_set_high_watermark(part,
-                                     clamp(log->high_watermark, log->log_start, log->log_end));
-    }
-}
-
-static bool log_moved(const struct partition *part)
-{
-    const struct log *log = part->log;
-
-    return log->log_end != part->seen_end || log->generation != part->generation ||
-           log->state != LOG_OPEN;
-}
-
-static bool appending(const struct partition *part)
-{
-    return part->log->state == LOG_OPEN && part->log->assigned_end != part->log->log_end;
-}
-
-static bool leaving(const struct partition *part)
-{
-    return part->removing || part->stopping;
-}
-
-static bool has_work(const struct partition *part)
-{
-    if (leaving(part)) return true;
-    if (part->role == PARTITION_OFFLINE) return false;
-    if (part->fetching == PARTITION_BUSY && partition_quiet(part)) return true;
-    return log_moved(part) || appending(part) || may_settle(part);
-}
-
-/* Appends completed or failed. */
-static void take_appends(struct partition *part)
-{
-    struct log *log = part->log;
-    bool failed = log->generation != part->generation;
-
-    part->generation = log->generation;
-    part->seen_end = log->log_end;
-    if (part->role == PARTITION_OFFLINE) return;
-    if (log->state == LOG_FAILED || !log_dir_online(log->dir)) {
-        partition_go_offline(part);
-        return;
-    }
-    if (failed) op_wake(&part->hw_source);
-    partition_wake_readers(part);
-    partition_advance(part);
-    if (part->fetching == PARTITION_BUSY && partition_quiet(part)) fetcher_applied(part, failed);
-}
-
-/* A truncation or reset ended. */
-static void take_cut(struct partition *part)
-{
-    struct log *log = part->log;
-
-    part->generation = log->generation;
-    part->seen_end = log->log_end;
-    if (part->role == PARTITION_OFFLINE) return;
-    if (log->state == LOG_FAILED) {
-        partition_go_offline(part);
-        return;
-    }
-    clamp_high_watermark(part, log->log_end); /* a batch that straddled went whole */
-    partition_wake_readers(part);
-    if (part->fetching == PARTITION_BUSY && partition_quiet(part)) fetcher_applied(part, false);
-}
-
-static void close_log(struct partition *part)
-{
-    switch (part->log->state) {
-    case LOG_OPEN:
-        if (part->removing) {
-            log_delete(part->log);
-        } else {
-            log_close(part->log);
-        }
-        break;
-    case LOG_OPENING:
-    case LOG_TRUNCATING: IMPOSSIBLE("waited for");
-    case LOG_CLOSING:
-    case LOG_CLOSED:
-    case LOG_FAILED: break;
-    }
-}
-
-static bool closed(const struct partition *part)
-{
-    return part->log->state == LOG_CLOSED || part->log->state == LOG_FAILED;
-}
-
-static void name_freed(struct manager *manager)
-{
-    manager->closes++;
-    op_wake(&manager->closed_source);
-}
-
-/* The directory holds another topic of this name, deleted while this broker was down. */
-static bool is_stray(const struct partition *part)
-{
-    return part->log->state == LOG_FAILED && part->log->err == ERR_INCONSISTENT_TOPIC_ID;
-}
-
-static bool stray_over(const struct partition *part)
-{
-    return part->stray == NULL || part->stray->done;
-}
-
-static void stray_begin(struct partition *part)
-{
-    log_free(part->log);
-    part->log = NULL;
-    part->stray = manager_stray_begin(part->manager, manager_dir(part->manager, part),
-                                      part->topic_name, part->index);
-    if (part->stray == NULL) partition_go_offline(part);
-}
-
-static void stray_end(struct partition *part)
-{
-    if (part->stray == NULL) return;
-    if (part->stray->err != ERR_NONE) partition_go_offline(part);
-    manager_stray_end(part->manager, part->stray);
-    part->stray = NULL;
-}
-
-static bool opening(const struct partition *part)
-{
-    return !part->opened && !leaving(part) && part->role != PARTITION_OFFLINE;
-}
-
-static enum op_result partition_run(struct op *op)
-{
-    struct partition *o = CONTAINER_OF(op, struct partition, op);
-
-    switch ((enum partition_step)op->step) {
-    case PARTITION_STARTED:
-        while (opening(o)) {
-            if (!try_open(o)) {
-                if (o->role == PARTITION_OFFLINE) break;
-                op_deadline(op, env_deadline(o->manager->env, PARTITION_RETRY_MS));
-                AWAIT(o, PARTITION_NAME_FREE, &o->manager->closed_source,
-                      op_expired(op) || leaving(o) || o->seen_closes != o->manager->closes);
-                op_deadline(op, OP_NO_DEADLINE);
-                continue;
-            }
-            AWAIT(o, PARTITION_OPENED, &o->log->state_source, o->log->state != LOG_OPENING);
-            if (is_stray(o)) {
-                stray_begin(o);
-                AWAIT(o, PARTITION_STRAYED, &o->stray->source, stray_over(o));
-                stray_end(o);
-            } else {
-                log_opened(o);
-            }
-        }
-        manager_opened(o->manager, o);
-        if (may_settle(o)) settle(o);
-        while (!leaving(o)) {
-            AWAIT(o, PARTITION_WORK, &o->work, has_work(o));
-            if (leaving(o)) break;
-            if (appending(o)) {
-                AWAIT_KEY(o, PARTITION_APPENDED, &o->log->end_source, o->seen_end + 1,
-                          log_moved(o));
-            }
-            if (o->log->state == LOG_TRUNCATING) {
-                AWAIT(o, PARTITION_CUT, &o->log->state_source, o->log->state != LOG_TRUNCATING);
-                take_cut(o);
-            } else {
-                take_appends(o);
-            }
-            if (may_settle(o)) settle(o);
-        }
-        while (o->log != NULL && o->log->state == LOG_TRUNCATING) {
-            AWAIT(o, PARTITION_WRITTEN, &o->log->state_source, o->log->state != LOG_TRUNCATING);
-        }
-        if (o->log != NULL) {
-            close_log(o);
-            AWAIT(o, PARTITION_CLOSED, &o->log->state_source, closed(o));
-            name_freed(o->manager);
-        }
-        AWAIT(o, PARTITION_UNPINNED, &o->work, o->pins == 0);
-        if (o->log != NULL) log_free(o->log);
-        o->log = NULL;
-        name_freed(o->manager);
-        return OP_DONE;
-    }
-    IMPOSSIBLE("step");
-}
-
-static void partition_finish(struct op *op)
-{
-    struct partition *part = CONTAINER_OF(op, struct partition, op);
-
-    manager_forget(part);
-}
-
-static const struct op_kind partition_kind = {
-    "partition", partition_steps, COUNT_OF(partition_steps), partition_run, partition_finish};
+/* ---- struct -------------------------------------------------------------------------------- */
 
 void partition_init(struct partition *part, struct manager *manager, struct str topic_name,
                     struct uuid topic_id, int32_t index, int32_t min_isr)
@@ -621,11 +391,6 @@ void partition_deinit(struct partition *part)
     isr_deinit(&part->isr);
 }
 
-void partition_start(struct partition *part)
-{
-    op_start(&part->manager->env->loop, &part->op, &partition_kind, PARTITION_STARTED);
-}
-
 static void leave(struct partition *part)
 {
     fetcher_remove(part);
@@ -647,7 +412,7 @@ void partition_remove(struct partition *part)
 
 void partition_stop(struct partition *part)
 {
-    if (leaving(part)) {
+    if (partition_leaving(part)) {
         part->stopping = true;
         op_wake(&part->manager->closed_source);
         return;

@@ -290,6 +290,7 @@ enum partition_after_alter partition_altered(struct partition *part,
                                              const struct partition_altered *altered);
 
 const char *partition_role_name(enum partition_role role);
+bool partition_role_may(enum partition_role from, enum partition_role to); /* the table */
 /* Asserts the invariants R1, R20 and those of the ISR. */
 void partition_check(const struct partition *part);
 

@@ -406,14 +406,14 @@ static void fake_request(struct fake_connection *from, const struct connection_f
     broker->requests[answer.header.request_api_key]++;
     answer.act = fake_find_act(broker, answer.header.request_api_key);
     if (answer.act != NULL && answer.act->trick == FAKE_CLOSE_BEFORE) {
-        connection_close(&from->connection, ERR_NONE);
+        connection_finish(&from->connection); /* what was answered before still leaves */
         return;
     }
     fake_dispatch(broker, &answer);
     if (answer.none) return;
     if (answer.act != NULL && answer.act->trick == FAKE_SILENT) return;
     if (answer.act != NULL && answer.act->trick == FAKE_CLOSE_AFTER) {
-        connection_close(&from->connection, ERR_NONE);
+        connection_finish(&from->connection); /* what was answered before still leaves */
         return;
     }
     correlation = answer.header.correlation_id;

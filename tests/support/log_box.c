@@ -46,6 +46,7 @@ static void box_traced(struct sim_observer *observer, struct sim_world *node,
 
     if (node == NULL) return;
     box->traced[event->kind]++;
+    if (event->fields[1] != 0) return; /* the model is of partition 0 */
     if (event->kind == TRACE_LOG_APPENDED) {
         assert_true(box->count < LOG_BOX_BATCHES);
         batch = &box->batches[box->count];
@@ -75,6 +76,7 @@ void log_box_init(struct log_box *box, uint64_t seed)
     box->observer.traced = box_traced;
     list_init(&box->observer.link);
     node.program = &box->program;
+    node.region_size = 48 << 20;
     box->sim = sim_create(&config);
     box->node = sim_node_add(box->sim, &node);
     sim_observe(box->sim, &box->observer);

@@ -1,6 +1,6 @@
-/* One simulated machine with a log directory on it, driven from a test: the test calls the log between
- * turns and lets the world run until something holds. A model of every batch ever appended tells what
- * a log may hold afterwards. */
+/* One simulated machine with a log directory on it, driven from a test: the test calls the log
+ * between turns and lets the world run until something holds. A model of every batch ever
+ * appended tells what a log may hold afterwards. */
 #ifndef TESTS_SUPPORT_LOG_BOX_H
 #define TESTS_SUPPORT_LOG_BOX_H
 

@@ -1,6 +1,6 @@
-/* Several members of a quorum over raft_step() alone: a network that delays, loses, repeats and cuts,
- * disks that are slow and forget what was not flushed, and ghosts that check K1 to K16 at each step.
- * Pure: no world, no op, no byte on any wire. */
+/* Several members of a quorum over raft_step() alone: a network that delays, loses, repeats and
+ * cuts, disks that are slow and forget what was not flushed, and ghosts that check K1 to K16 at
+ * each step. Pure: no world, no op, no byte on any wire. */
 #ifndef TESTS_SUPPORT_RAFT_CLUSTER_H
 #define TESTS_SUPPORT_RAFT_CLUSTER_H
 

@@ -63,7 +63,7 @@ static void woken(struct world_req *req, struct instant now)
     op_wake(&rig.client.wake);
 }
 
-/* ---- the server: echoes every frame, its bytes not copied when they came in a buffer ---------- */
+/*- the server: echoes every frame, its bytes not copied when they came in a buffer----- */
 
 static bool echo(struct side *side, const struct connection_frame *frame)
 {

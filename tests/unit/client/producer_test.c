@@ -326,6 +326,21 @@ static void an_old_broker_is_spoken_to_in_its_versions(void **state)
     rig_destroy(rig);
 }
 
+static void a_cluster_without_producer_ids_fails_at_once(void **state)
+{
+    struct rig *rig = rig_create(5);
+
+    (void)state;
+    rig->broker->served[API_INIT_PRODUCER_ID] = (struct wire_range){0, -1};
+    rig_go(rig);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(rig->records[i].outcome, PRODUCER_FAILED);
+        assert_int_equal(rig->records[i].result, ERR_UNSUPPORTED_VERSION);
+    }
+    assert_true(rig->sim->now_ns < 5 * NS_PER_SEC);
+    rig_destroy(rig);
+}
+
 static void a_silent_network_ends_in_unknown_after_the_delivery_timeout(void **state)
 {
     struct rig *rig = rig_create(5);
@@ -342,6 +357,124 @@ static void a_silent_network_ends_in_unknown_after_the_delivery_timeout(void **s
     rig_destroy(rig);
 }
 
+/*- many bad days------------------------------------------------------------*/
+
+static struct sim_event outage;
+static struct rig *outage_rig;
+
+static void outage_fire(struct sim_event *event)
+{
+    struct sim_world *node = outage_rig->broker->node;
+
+    if (node->up) {
+        sim_crash(node, SIM_DOWN_KILL);
+        sim_schedule(outage_rig->sim, event, outage_rig->sim->now_ns + 700 * NS_PER_MS);
+    } else {
+        sim_restart(node);
+    }
+}
+
+/* What the log holds, in order: indexes of records, by their text. */
+static uint32_t log_indexes(const struct rig *rig, uint32_t indexes[RECORDS_MAX * 2])
+{
+    const struct fake_partition *log = &rig->broker->partitions[0];
+    uint32_t count = 0;
+
+    for (uint32_t b = 0; b < log->batches_count; b++) {
+        struct bytes bytes = {log->batches[b].bytes, log->batches[b].length};
+        struct record_batch batch;
+        struct record_iter iter;
+        struct record record;
+
+        assert_int_equal(record_batch_parse(bytes, &batch), RECORD_BATCH_WHOLE);
+        record_iter_init(&iter, &batch, record_batch_payload(&batch));
+        while (record_iter_next(&iter, &record) == ERR_NONE) {
+            const uint8_t *v = record.value.data;
+
+            assert_int_equal(record.offset, count);
+            assert_true(count < RECORDS_MAX * 2);
+            indexes[count++] =
+                (uint32_t)(v[0] - '0') * 100 + (uint32_t)(v[1] - '0') * 10 + (uint32_t)(v[2] - '0');
+        }
+    }
+    return count;
+}
+
+/* Nothing twice, nothing out of order, acked where told, nothing that was called failed. */
+static void check_history(const struct rig *rig)
+{
+    uint32_t indexes[RECORDS_MAX * 2];
+    bool there[RECORDS_MAX] = {false};
+    uint32_t count = log_indexes(rig, indexes);
+
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(indexes[i] < rig->count);
+        assert_false(there[indexes[i]]);
+        there[indexes[i]] = true;
+        if (i > 0) assert_true(indexes[i] > indexes[i - 1]);
+    }
+    for (uint32_t i = 0; i < rig->count; i++) {
+        const struct producer_record *record = &rig->records[i];
+
+        if (record->outcome == PRODUCER_FAILED) assert_false(there[i]);
+        if (record->outcome != PRODUCER_ACKED) continue;
+        assert_true(there[i]);
+        assert_in_range(record->offset, 0, count - 1);
+        assert_int_equal(indexes[record->offset], i);
+    }
+}
+
+static void random_faults_neither_lose_nor_repeat_nor_reorder(void **state)
+{
+    static const enum err errors[] = {ERR_NOT_ENOUGH_REPLICAS, ERR_NOT_LEADER_OR_FOLLOWER,
+                                      ERR_REQUEST_TIMED_OUT, ERR_UNKNOWN_SERVER_ERROR,
+                                      ERR_KAFKA_STORAGE_ERROR};
+    uint32_t duplicates = 0, refused = 0, acked = 0, unknown = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct rig *rig = rig_create(300);
+        struct rng rng;
+
+        rng_init(&rng, seed);
+        rig->config.batch_size = 100;
+        rig->config.linger_ms = (int32_t)rng_below(&rng, 3);
+        rig->gap_ms = (uint32_t)rng_below(&rng, 20);
+        rig->config.delivery_timeout_ms = seed % 4 == 0 ? 2500 : 20000;
+        rig->config.request_timeout_ms = seed % 4 == 0 ? 900 : 2000;
+        for (uint32_t i = 0; i < FAKE_SCRIPT; i++) {
+            uint32_t nth = 1 + (uint32_t)rng_below(&rng, 60);
+            enum fake_trick trick = (enum fake_trick)rng_below(&rng, FAKE_GARBAGE_BODY + 1);
+            enum err err = errors[rng_below(&rng, COUNT_OF(errors))];
+
+            /* Before the append a leader says only what may be tried again. */
+            if (trick == FAKE_ERROR && err == ERR_UNKNOWN_SERVER_ERROR) trick = FAKE_SILENT;
+            if (trick == FAKE_ERROR_AFTER && err == ERR_NOT_ENOUGH_REPLICAS)
+                err = ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND; /* the other one is said before */
+            fake_broker_script(rig->broker, API_PRODUCE, nth, trick, err);
+        }
+        outage_rig = rig;
+        sim_event_init(&outage, outage_fire);
+        if (seed % 2 == 0)
+            sim_schedule(rig->sim, &outage, (int64_t)rng_below(&rng, 4000) * NS_PER_MS + NS_PER_MS);
+        rig_go(rig);
+        check_history(rig);
+        duplicates += rig->broker->duplicates;
+        refused += rig->broker->out_of_order;
+        for (uint32_t i = 0; i < rig->count; i++) {
+            if (rig->records[i].outcome == PRODUCER_ACKED) acked++;
+            if (rig->records[i].outcome == PRODUCER_UNKNOWN) unknown++;
+        }
+        sim_unschedule(rig->sim, &outage);
+        rig_destroy(rig);
+    }
+    /* All of it was exercised. */
+    assert_true(duplicates > 20);
+    assert_true(refused > 20);
+    assert_true(unknown > 20);
+    assert_true(acked > 8000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,7 +488,9 @@ int main(void)
         cmocka_unit_test(an_unknown_topic_fails_after_max_block),
         cmocka_unit_test(acks_zero_is_done_when_it_is_written),
         cmocka_unit_test(an_old_broker_is_spoken_to_in_its_versions),
+        cmocka_unit_test(a_cluster_without_producer_ids_fails_at_once),
         cmocka_unit_test(a_silent_network_ends_in_unknown_after_the_delivery_timeout),
+        cmocka_unit_test(random_faults_neither_lose_nor_repeat_nor_reorder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

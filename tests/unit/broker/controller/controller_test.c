@@ -31,6 +31,7 @@ struct fixture {
     int64_t end, hw, epoch_start;
     int32_t leading;
     enum err append_fails;
+    uint64_t fail_at; /* allocation of the next request */
     uint32_t resigned;
     struct loader loader;
     struct controller controller;
@@ -55,7 +56,7 @@ struct fixture {
     struct allocate_producer_ids_response allocated;
 };
 
-/* ---- a world that only listens, and a quorum that does as it is told ----------------------------- */
+/* ---- a world that only listens, and a quorum that does as it is told ------------------------- */
 
 static uint64_t fake_seed(struct world *world, enum dice_concern concern)
 {
@@ -260,7 +261,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- requests -------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static struct controller_call *submit(struct fixture *f, struct controller_call call)
 {
@@ -276,8 +277,10 @@ static struct controller_call *submit(struct fixture *f, struct controller_call 
     call.arena = &f->arena;
     call.deadline_ns = call.deadline_ns == 0 ? OP_NO_DEADLINE : call.deadline_ns;
     *place = call;
+    f->env.mem.fail_at = f->fail_at;
     controller_submit(&f->controller, place);
     run(f);
+    f->env.mem.fail_at = 0;
     return place;
 }
 
@@ -376,7 +379,7 @@ static const struct image_partition *part(struct fixture *f, const char *name, i
     return image_partition(image_topic_by_name(&f->controller.image, str_of(name)), index);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void activation_waits_for_the_log_below_its_epoch(void **state)
 {
@@ -510,6 +513,37 @@ static void a_replay_that_fails_gives_the_leadership_up(void **state)
     lose(f);
 }
 
+/* The n-th allocation fails, for every n: an error that may be tried again, or the leadership is
+ * given up; never a half-made topic. */
+static void memory_that_runs_out_leaves_no_half_made_topic(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call *call;
+    uint32_t refused = 0;
+
+    cluster(f, 2);
+    for (uint64_t n = 1;; n++) {
+        f->fail_at = n;
+        call = send_create(f, "t", 3, 2);
+        f->fail_at = 0;
+        if (controller_active(&f->controller)) {
+            image_check(&f->controller.image);
+            commit(f);
+        }
+        assert_true(n < 500);
+        if (call->result == ERR_NONE && f->created.topics_count == 1) break;
+        refused++;
+        assert_int_equal(call->result, ERR_NOT_CONTROLLER);
+        if (controller_active(&f->controller)) continue;
+        lose(f);
+        lead(f, 100 + (int32_t)n);
+        commit(f);
+        assert_null(image_topic_by_name(&f->controller.image, STR("t")));
+    }
+    assert_true(refused > 5);
+    assert_int_equal(image_topic_by_name(&f->loader.image, STR("t"))->partitions_count, 3);
+}
+
 static void no_op_records_come_when_idle_only(void **state)
 {
     struct fixture *f = *state;
@@ -533,7 +567,7 @@ static void no_op_records_come_when_idle_only(void **state)
     assert_int_equal(f->end, end);
 }
 
-/* ---- brokers ---------------------------------------------------------------------------------------- */
+/* ---- brokers --------------------------------------------------------------------------------- */
 
 static void a_broker_is_unfenced_when_it_has_applied_its_registration(void **state)
 {
@@ -782,7 +816,7 @@ static void the_balancer_gives_leadership_back_to_the_preferred(void **state)
     assert_int_equal(part(f, "t", 0)->leader, preferred);
 }
 
-/* ---- topics ------------------------------------------------------------------------------------------ */
+/* ---- topics ---------------------------------------------------------------------------------- */
 
 static void create_topics_checks_names_numbers_and_limits(void **state)
 {
@@ -1007,6 +1041,7 @@ int main(void)
         TEST(renouncing_at_every_point_leaves_nothing_uncommitted_k23),
         TEST(an_append_that_is_refused_changes_nothing),
         TEST(a_replay_that_fails_gives_the_leadership_up),
+        TEST(memory_that_runs_out_leaves_no_half_made_topic),
         TEST(no_op_records_come_when_idle_only),
         TEST(a_broker_is_unfenced_when_it_has_applied_its_registration),
         TEST(registrations_that_cannot_be_are_refused),

@@ -1,7 +1,8 @@
-/* Proves: whatever the network and the disks do (delay, loss, repetition, cuts, crashes that forget what
- * was not flushed, also between a step and its store, one voter whose disk rots), a quorum of 1, 3 or 5
- * keeps K1 to K6, K8 to K11, K13, K14, K16 and K27 at every step, and once the faults stop it
- * has one leader with a known high watermark, soon, that stays (K30, K31, K32, K34). */
+/* Proves: whatever the network and the disks do (delay, loss, repetition, cuts, crashes that
+ * forget what was not flushed, also between a step and its store, one voter whose disk rots), a
+ * quorum of 1, 3 or 5 keeps K1 to K6, K8 to K11, K13, K14, K16 and K27 at every step, and once the
+ * faults stop it has one leader with a known high watermark, soon, that stays (K30, K31, K32,
+ * K34). */
 #include "tests/support/support.h"
 
 #include "client/base/rng.h"
@@ -34,31 +35,32 @@ static void disturb(struct rng *rng, bool rot)
     struct cluster *c = &cluster;
     uint32_t node = (uint32_t)rng_below(rng, c->nodes);
     uint32_t other = (uint32_t)rng_below(rng, c->nodes);
-    uint32_t what = (uint32_t)rng_below(rng, 12);
-    uint32_t down = 0;
+    uint32_t what = (uint32_t)rng_below(rng, 14);
 
     for (uint32_t i = 0; i < c->voters; i++)
-        down += c->node[i].up ? 0 : 1;
-    if (what < 3) {
-        cluster_crash(c, node);
-        if (rot && c->rot_count == 0 && node < c->voters && c->node[node].hint > 0) {
-            uint64_t end = rng_below(rng, (uint64_t)c->node[node].hint);
+        if (what < 3) {
+            cluster_crash(c, node);
+            if (rot && c->rot_count == 0 && node < c->voters && c->node[node].hint > 0) {
+                uint64_t end = rng_below(rng, (uint64_t)c->node[node].hint);
 
-            cluster_rot(c, node, (int64_t)end);
+                cluster_rot(c, node, (int64_t)end);
+            }
+        } else if (what < 6) {
+            cluster_restart(c, node);
+        } else if (what < 8) {
+            if (node != other) cluster_link(c, node, other, true);
+        } else if (what < 10) {
+            if (node != other) cluster_link(c, node, other, false);
+        } else if (what >= 12) { /* down and up again before anybody notices */
+            cluster_crash(c, node);
+            cluster_restart(c, node);
+        } else if (what == 10) {
+            c->cut[node][other] = node != other; /* one direction only */
+        } else if (c->node[node].up && !c->node[node].raft.storing) {
+            cluster_give(c, node,
+                         &(struct raft_event){.kind = RAFT_RESIGN,
+                                              .epoch = c->node[node].raft.durable.epoch});
         }
-    } else if (what < 6) {
-        cluster_restart(c, node);
-    } else if (what < 8) {
-        if (node != other) cluster_link(c, node, other, true);
-    } else if (what < 10) {
-        if (node != other) cluster_link(c, node, other, false);
-    } else if (what == 10) {
-        c->cut[node][other] = node != other; /* one direction only */
-    } else if (c->node[node].up && !c->node[node].raft.storing) {
-        cluster_give(
-            c, node,
-            &(struct raft_event){.kind = RAFT_RESIGN, .epoch = c->node[node].raft.durable.epoch});
-    }
 }
 
 static void appends(struct rng *rng)

@@ -3,9 +3,9 @@
 
 enum { PRODUCER_IDS_BLOCK = 1000 };
 
-enum err producer_ids_allocate(struct controller *c,
-                               const struct allocate_producer_ids_request *request,
-                               struct allocate_producer_ids_response *response)
+enum err producer_id_blocks_allocate(struct controller *c,
+                                     const struct allocate_producer_ids_request *request,
+                                     struct allocate_producer_ids_response *response)
 {
     int64_t first = c->image.next_producer_id;
     struct metadata_record *record;
