@@ -242,7 +242,7 @@ struct listing {
 
 static void list_line(const struct listing *listing, const char *name, const char *about)
 {
-    char line[512];
+    char line[640];
 
     (void)snprintf(line, sizeof line, "  %-24s %s", name, about);
     listing->put(listing->context, line);
