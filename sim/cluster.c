@@ -149,11 +149,11 @@ static void cluster_down(struct sim_program *program, struct world *world, enum 
     if (machine->stop_status != 0 && !node->disk_faulted) {
         cluster_problem(node, "the node gave up by itself", "see its node.error");
     }
-    if (machine->stop_leftover > 0) {
+    if (machine->stop_leftover > CLUSTER_STOP_TIMER) {
         char text[80];
 
         (void)snprintf(text, sizeof text, "%u requests, connections or files were left",
-                       machine->stop_leftover);
+                       machine->stop_leftover - CLUSTER_STOP_TIMER);
         cluster_problem(node, "an orderly stop gave not everything back", text);
     }
 }
@@ -288,10 +288,10 @@ bool cluster_ready(const struct cluster *cluster)
     return true;
 }
 
-bool cluster_all_down(const struct cluster *cluster)
+bool cluster_down_set(const struct cluster *cluster, uint64_t nodes)
 {
     for (uint32_t i = 0; i < cluster->count; i++) {
-        if (cluster->nodes[i].world->up) return false;
+        if ((nodes >> i & 1) != 0 && cluster->nodes[i].world->up) return false;
     }
     return true;
 }
@@ -344,7 +344,8 @@ void cluster_turned(struct cluster *cluster, const struct sim_world *world)
     if (world->index >= cluster->count) return;
     node = &cluster->nodes[world->index];
     if (node->node == NULL || !world->up || ++node->turns % CLUSTER_PROBE_TURNS != 0) return;
-    if (cluster->lost_wakeup[0] != '\0') return;
+    /* A node that stops asks its ops to hurry by a flag that wakes nobody: bounded by deadlines. */
+    if (cluster->lost_wakeup[0] != '\0' || node_stopping(node->node)) return;
     if (cluster_probe(&node->node->env, cluster->lost_wakeup, sizeof cluster->lost_wakeup)) return;
     cluster->lost_wakeup_node = node->id;
 }

@@ -21,6 +21,7 @@ enum {
     CLUSTER_BROKER_PORT = 9092,
     CLUSTER_CONTROLLER_PORT = 9093,
     CLUSTER_PROBE_TURNS = 64, /* a node's parked ops are probed after so many of its turns */
+    CLUSTER_STOP_TIMER = 1, /* the one of the node's environment goes with its world */
     CLUSTER_PROPERTIES_MAX = 16384,
 };
 /* Address space of a node's memory; pages come at first touch. */
@@ -71,7 +72,7 @@ void cluster_start(struct cluster *cluster);
 bool cluster_ready(const struct cluster *cluster); /* every node is READY */
 /* An orderly stop of one node that is up; it resumes when it was paused. */
 void cluster_stop(struct cluster *cluster, uint32_t index);
-bool cluster_all_down(const struct cluster *cluster);
+bool cluster_down_set(const struct cluster *cluster, uint64_t nodes); /* all of them are down */
 
 /* Bit masks of indexes. */
 uint64_t cluster_brokers(const struct cluster *cluster);

@@ -210,11 +210,18 @@ static bool done_consumers(void *context)
     return run_broken(run) || workload_consumers_finished(run->workload);
 }
 
+static bool done_brokers_stopped(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || cluster_down_set(run->cluster, cluster_brokers(run->cluster));
+}
+
 static bool done_stopped(void *context)
 {
     struct run *run = context;
 
-    return run_broken(run) || cluster_all_down(run->cluster);
+    return run_broken(run) || cluster_down_set(run->cluster, UINT64_MAX);
 }
 
 /* False: the run is over. Reaching the time is not an error here. */
@@ -299,6 +306,13 @@ static bool run_drain(struct run *run)
     return !run->decided;
 }
 
+static void run_stop_set(struct run *run, uint64_t nodes)
+{
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        if ((nodes >> i & 1) != 0) cluster_stop(run->cluster, i);
+    }
+}
+
 static bool run_stop(struct run *run)
 {
     run_enter(run, RUN_STOPPING);
@@ -306,9 +320,14 @@ static bool run_stop(struct run *run)
     if (!run_wait(run, RUN_STOP_LIMIT_NS, done_consumers, "the consumers do not stop")) {
         return false;
     }
-    for (uint32_t i = 0; i < run->cluster->count; i++)
-        cluster_stop(run->cluster, i);
-    return run_wait(run, RUN_STOP_LIMIT_NS, done_stopped, "the nodes do not stop in order");
+    /* As people do it: brokers hand their partitions over while there is a controller. */
+    run_stop_set(run, cluster_brokers(run->cluster));
+    if (!run_wait(run, RUN_STOP_LIMIT_NS, done_brokers_stopped,
+                  "the brokers do not stop in order")) {
+        return false;
+    }
+    run_stop_set(run, UINT64_MAX);
+    return run_wait(run, RUN_STOP_LIMIT_NS, done_stopped, "the controllers do not stop in order");
 }
 
 /* ---- verdict --------------------------------------------------------------------------------------- */
