@@ -87,10 +87,11 @@ static void node(struct out *out, const struct scene *scene, const struct scene_
     if (anchored) {
         int32_t more = (box.x1 - box.x0) * 2 / 5 + 120;
 
+        /* Never beyond the page: the figure would grow with it. */
         if (item->align == SCENE_LEFT)
-            box.x1 += more;
+            box.x1 = box.x1 + more < scene->width ? box.x1 + more : scene->width;
         else
-            box.x0 -= more;
+            box.x0 = box.x0 > more ? box.x0 - more : 0;
         box.y0 -= item->font / 2;
         box.y1 += item->font / 2;
     }

@@ -25,6 +25,7 @@ enum {
     CHIP_FONT = 80,
     LABEL_FONT = 80,
     TIME_APART = 190,
+    SENTENCE = 125, /* a line of the story column, about */
 };
 
 struct drawing {
@@ -50,11 +51,35 @@ static enum story_node_kind lane_kind(const struct drawing *d, uint32_t lane)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
+/* How many sentences the story column has for each row: they need their room. */
+static void count_sentences(const struct digest *digest, uint32_t *sentences)
+{
+    const struct story *story = digest->story;
+    struct state *state = malloc(sizeof *state);
+    uint32_t next = digest->shown_count > 0 ? digest->shown[0] : 0;
+
+    ASSERT(state != NULL);
+    *state = digest->start;
+    for (uint32_t i = 0; i < digest->shown_count; i++) {
+        const struct story_event *event = &story->events[digest->shown[i]];
+        int32_t row = digest_row(digest, event->time_ns);
+
+        while (next < digest->shown[i])
+            state_apply(state, story, &story->events[next++]);
+        if (row >= 0 && words_turns(state, event))
+            sentences[row] += event->what == STORY_VIOLATION ? 4 : 1;
+    }
+    free(state);
+}
+
 static void place_rows(struct drawing *d)
 {
     const struct digest *digest = d->digest;
+    uint32_t sentences[DIGEST_ROWS_MAX] = {0};
     int32_t y = TOP;
+    int32_t told = TOP - 200;
 
+    count_sentences(digest, sentences);
     for (uint32_t i = 0; i < digest->row_count; i++) {
         const struct digest_row *row = &digest->rows[i];
         int64_t step = row->pause_ns * 150 / (digest->step_ns > 0 ? digest->step_ns : 1);
@@ -63,7 +88,12 @@ static void place_rows(struct drawing *d)
         if (step < ROW_MIN) step = ROW_MIN;
         if (step > ROW_MAX) step = ROW_MAX;
         if (i > 0) y += row->cut ? BAND + ROW_MIN : (int32_t)step;
+        /* The band of a cut lies below what was told, with room to spare. */
+        if (row->cut && y - (BAND + ROW_MIN) / 2 - 200 < told)
+            y = told + (BAND + ROW_MIN) / 2 + 200;
+        if (sentences[i] > 0 && y < told - 60) y = told - 60;
         d->y[i] = y;
+        if (sentences[i] > 0) told = (y > told ? y : told) + (int32_t)sentences[i] * SENTENCE;
     }
     d->bottom = y + 260;
 }
@@ -85,12 +115,14 @@ static void draw_times(struct drawing *d)
 {
     const struct digest *digest = d->digest;
     int32_t last = -TIME_APART;
+    int64_t last_ms = -1;
 
     for (uint32_t i = 0; i < digest->row_count; i++) {
         struct out text = {.data = NULL};
 
-        if (d->y[i] - last < TIME_APART) continue;
+        if (d->y[i] - last < TIME_APART || digest->rows[i].time_ns / 1000000 == last_ms) continue;
         last = d->y[i];
+        last_ms = digest->rows[i].time_ns / 1000000;
         out_seconds(&text, digest->rows[i].time_ns);
         scene_text(d->scene, TIME_X, d->y[i], SCENE_RIGHT, 85, THEME_MUTED, text.data);
         scene_line(d->scene, SCENE_BANDS,
@@ -103,7 +135,7 @@ static void draw_times(struct drawing *d)
 static void draw_cut(struct drawing *d, uint32_t row)
 {
     const struct digest_row *r = &d->digest->rows[row];
-    int32_t middle = (d->y[row - 1] + d->y[row]) / 2;
+    int32_t middle = d->y[row] - (BAND + ROW_MIN) / 2;
     struct out text = {.data = NULL};
     struct scene_item *item;
 

@@ -15,13 +15,13 @@ enum {
     FRAMES_MAX = 9,
     ROWS_MAX = 6,
     COLUMNS = 10,
-    FRAME_WIDTH = 3560,
+    FRAME_WIDTH = 3720,
     FRAME_GAP = 260,
     LEFT = 250,
     TOP = 560,
     CELL_W = 200,
     CELL_H = 200,
-    LABEL_W = 700,
+    LABEL_W = 660,
     FOLD_W = 260, /* the cell of all that is before the first column */
     HEAD_H = 620,
 };
@@ -30,7 +30,9 @@ struct frame {
     int64_t time_ns;
     const struct story_event *why; /* NULL: where the figure begins */
     struct state state;
-    int64_t base; /* first column */
+    struct state before; /* for the words */
+    int64_t base;        /* first column */
+    bool loses;          /* something committed went */
 };
 
 struct board {
@@ -53,17 +55,44 @@ static bool decisive(const struct story_event *event, uint32_t rank)
     return rank >= 4;
 }
 
-static void add_frame(struct board *board, const struct state *state, const struct story_event *why)
+static void add_frame(struct board *board, const struct state *state, const struct state *before,
+                      const struct story_event *why)
 {
     struct frame *frame = malloc(sizeof *frame);
     const struct digest *digest = board->digest;
 
     ASSERT(frame != NULL && board->count < FRAMES_MAX);
-    *frame = (struct frame){.why = why, .state = *state};
+    *frame = (struct frame){.why = why, .state = *state, .before = *before};
+    frame->loses = why != NULL && words_loses(before, why);
     frame->time_ns = why != NULL             ? why->time_ns
                      : digest->row_count > 0 ? digest->rows[0].time_ns
                                              : 0;
     board->frames[board->count++] = frame;
+}
+
+static bool anybody(const struct state *state)
+{
+    for (uint32_t i = 0; i < STORY_NODES_MAX; i++) {
+        if (state->replicas[i].known) return true;
+    }
+    return false;
+}
+
+/* Of moments at the same time only the weightiest: they would show the same logs. */
+static void one_of_each_time(const struct digest *digest, uint8_t *ranks)
+{
+    const struct story *story = digest->story;
+
+    for (uint32_t i = 0; i < digest->shown_count; i++) {
+        for (uint32_t k = i + 1; k < digest->shown_count && ranks[i] > 0; k++) {
+            if (story->events[digest->shown[k]].time_ns != story->events[digest->shown[i]].time_ns)
+                break;
+            if (ranks[k] >= ranks[i])
+                ranks[i] = 0;
+            else
+                ranks[k] = 0;
+        }
+    }
 }
 
 /* The nine of highest rank; of equal ones the earliest, but the last moment always. */
@@ -73,10 +102,11 @@ static void choose_frames(struct board *board)
     const struct story *story = digest->story;
     uint8_t *ranks = calloc(digest->shown_count + 1, 1);
     struct state *state = malloc(sizeof *state);
+    struct state *before = malloc(sizeof *before);
     uint32_t next = digest->shown_count > 0 ? digest->shown[0] : 0;
     uint32_t left = FRAMES_MAX - 2;
 
-    ASSERT(ranks != NULL && state != NULL);
+    ASSERT(ranks != NULL && state != NULL && before != NULL);
     *state = digest->start;
     for (uint32_t i = 0; i < digest->shown_count; i++) {
         const struct story_event *event = &story->events[digest->shown[i]];
@@ -88,6 +118,7 @@ static void choose_frames(struct board *board)
         ranks[i] = decisive(event, rank) ? (uint8_t)rank : 0;
         if (words_loses(state, event)) ranks[i] = 7;
     }
+    one_of_each_time(digest, ranks);
     for (uint32_t rank = 7; rank >= 4; rank--) {
         for (uint32_t i = 0; i < digest->shown_count; i++) {
             if (ranks[i] != rank) continue;
@@ -99,20 +130,25 @@ static void choose_frames(struct board *board)
     }
     *state = digest->start;
     next = digest->shown_count > 0 ? digest->shown[0] : 0;
-    add_frame(board, state, NULL);
+    if (anybody(state)) add_frame(board, state, state, NULL);
     for (uint32_t i = 0; i < digest->shown_count; i++) {
         const struct story_event *event = &story->events[digest->shown[i]];
 
-        while (next <= digest->shown[i])
+        while (next < digest->shown[i])
             state_apply(state, story, &story->events[next++]);
-        if (ranks[i] != 0) add_frame(board, state, event);
+        *before = *state;
+        state_apply(state, story, event);
+        next = digest->shown[i] + 1;
+        if (ranks[i] != 0) add_frame(board, state, before, event);
     }
     if (story->violation < 0 && digest->shown_count > 0) {
         const struct story_event *last = &story->events[digest->shown[digest->shown_count - 1]];
 
-        if (board->frames[board->count - 1]->why != last) add_frame(board, state, last);
+        if (board->count == 0 || board->frames[board->count - 1]->why != last)
+            add_frame(board, state, state, last);
     }
     free(ranks);
+    free(before);
     free(state);
 }
 
@@ -159,11 +195,12 @@ static void choose_cells(struct board *board)
 
         frame_range(board, frame, &a, &b);
         frame->base = b - COLUMNS + 1 > 0 ? b - COLUMNS + 1 : 0;
+        if (b == 0) continue; /* empty logs fit everywhere */
         if (a < low) low = a;
         if (b > high) high = b;
     }
     board->first = -1;
-    if (high - low > COLUMNS) return;
+    if (high == 0 || high - low > COLUMNS) return;
     board->first = high - COLUMNS + 1 > 0 ? high - COLUMNS + 1 : 0;
     if (board->first > low) board->first = low;
     for (uint32_t f = 0; f < board->count; f++)
@@ -202,10 +239,8 @@ static void draw_cell(struct board *board, const struct frame *frame, int32_t no
         item.ink = replica->up ? item.stroke : THEME_MUTED;
         if (epoch >= 0) snprintf(text, sizeof text, "e%d", (int)epoch);
     } else if (cut) {
-        bool red = offset < frame->state.replicas[node].high_watermark;
+        bool red = frame->loses;
 
-        for (uint32_t i = 0; i < STORY_NODES_MAX; i++)
-            red = red || offset < frame->state.replicas[i].high_watermark;
         item.stroke = red ? THEME_RED : THEME_DOWN;
         item.ink = red ? THEME_RED : THEME_MUTED;
         item.dash = SCENE_DASHED;
@@ -288,16 +323,13 @@ static void draw_heads(struct board *board, const struct frame *frame, uint32_t 
 {
     const struct story *story = board->digest->story;
     struct out text = {.data = NULL};
-    struct state *before = malloc(sizeof *before);
     int32_t cells = x + LABEL_W + FOLD_W;
 
-    ASSERT(before != NULL);
-    *before = frame->state;
     out_format(&text, "%u  ", number + 1);
     if (frame->why == NULL)
         out_cstr(&text, "Where the figure begins");
     else
-        words_event(&text, story, before, frame->why);
+        words_event(&text, story, &frame->before, frame->why);
     scene_paragraph(
         board->scene,
         (struct scene_item){
@@ -321,7 +353,6 @@ static void draw_heads(struct board *board, const struct frame *frame, uint32_t 
                    THEME_MUTED, offset);
     }
     out_free(&text);
-    free(before);
 }
 
 static void draw_frame(struct board *board, uint32_t number, int32_t height)

@@ -40,21 +40,22 @@ static void name(struct out *out, const struct story *story, int32_t node)
     if (out->length > at) out->data[at] = (char)toupper((unsigned char)out->data[at]);
 }
 
-static int64_t highest_committed(const struct state *state)
-{
-    int64_t highest = 0;
-
-    for (uint32_t i = 0; i < STORY_NODES_MAX; i++) {
-        if (state->replicas[i].known && state->replicas[i].high_watermark > highest)
-            highest = state->replicas[i].high_watermark;
-    }
-    return highest;
-}
-
+/* What is committed is a beginning of the log: if anything goes that was, the first does. It was
+ * if somebody's high watermark is above it and that log has there a record of the same epoch. */
 bool words_loses(const struct state *before, const struct story_event *event)
 {
-    return event->what == STORY_TRUNCATED && event->to < event->from &&
-           event->to < highest_committed(before);
+    int32_t epoch;
+
+    if (event->what != STORY_TRUNCATED || event->to >= event->from || event->node < 0) return false;
+    epoch = state_epoch_at(&before->replicas[event->node], event->to);
+    for (uint32_t i = 0; i < STORY_NODES_MAX; i++) {
+        const struct state_replica *replica = &before->replicas[i];
+
+        if (replica->known && replica->high_watermark > event->to &&
+            state_epoch_at(replica, event->to) == epoch)
+            return true;
+    }
+    return false;
 }
 
 bool words_red(const struct state *before, const struct story_event *event)
@@ -76,8 +77,8 @@ bool words_turns(const struct state *before, const struct story_event *event)
     case STORY_ACK: return false;
     case STORY_ROLE: return event->from != STORY_ROLE_FOLLOWER;
     case STORY_UP: return event->extra > 1;
+    case STORY_OPENED: return event->to > 0;
     case STORY_TRUNCATED:
-    case STORY_OPENED:
     case STORY_DECISION:
     case STORY_ACTIVE:
     case STORY_RENOUNCED:
