@@ -108,8 +108,9 @@ static void tell_json(FILE *file, const struct scenario *scenario, const struct 
 {
     const char *comma = "";
 
-    fprintf(file, "{\"verdict\":\"%s\",\"scenario\":\"%s\",\"seed\":%llu,\"virtual_ns\":%lld,"
-                  "\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
+    fprintf(file,
+            "{\"verdict\":\"%s\",\"scenario\":\"%s\",\"seed\":%llu,\"virtual_ns\":%lld,"
+            "\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
             run_verdict_name(result->verdict), scenario->name, (unsigned long long)result->seed,
             (long long)result->virtual_ns, (unsigned long long)result->events,
             (unsigned long long)result->hash);
@@ -285,11 +286,12 @@ static void job_compare(struct campaign_job *job)
 
     if (first->hash != again->hash || first->verdict != again->verdict) {
         again->verdict = RUN_NONDET;
-        (void)snprintf(again->text, sizeof again->text,
-                       "two runs of one seed differ: hash %016llx %s, then %016llx; the first said: "
-                       "%.300s",
-                       (unsigned long long)first->hash, run_verdict_name(first->verdict),
-                       (unsigned long long)again->hash, first->text);
+        (void)snprintf(
+            again->text, sizeof again->text,
+            "two runs of one seed differ: hash %016llx %s, then %016llx; the first said: "
+            "%.300s",
+            (unsigned long long)first->hash, run_verdict_name(first->verdict),
+            (unsigned long long)again->hash, first->text);
     }
     free(job->first);
     job->first = NULL;
@@ -397,9 +399,12 @@ int campaign_exit_of(const uint64_t verdicts[RUN_VERDICTS])
         enum run_verdict verdict;
         enum campaign_exit code;
     } order[] = {
-        {RUN_ERROR, CAMPAIGN_SIMULATOR},       {RUN_NONDET, CAMPAIGN_NONDETERMINISM},
-        {RUN_CRASH, CAMPAIGN_CRASH},           {RUN_FAIL, CAMPAIGN_SAFETY},
-        {RUN_STUCK, CAMPAIGN_LIVENESS},        {RUN_UNEXERCISED, CAMPAIGN_UNEXERCISED},
+        {RUN_ERROR, CAMPAIGN_SIMULATOR},
+        {RUN_NONDET, CAMPAIGN_NONDETERMINISM},
+        {RUN_CRASH, CAMPAIGN_CRASH},
+        {RUN_FAIL, CAMPAIGN_SAFETY},
+        {RUN_STUCK, CAMPAIGN_LIVENESS},
+        {RUN_UNEXERCISED, CAMPAIGN_UNEXERCISED},
         {RUN_INCONCLUSIVE, CAMPAIGN_INCONCLUSIVE},
     };
 

@@ -150,8 +150,7 @@ static struct yaml *yaml_build(struct yaml_reader *reader, struct fy_event *even
         return node;
     }
     if (event->type == FYET_MAPPING_START || event->type == FYET_SEQUENCE_START) {
-        node = yaml_node(reader, event,
-                         event->type == FYET_MAPPING_START ? YAML_MAP : YAML_LIST);
+        node = yaml_node(reader, event, event->type == FYET_MAPPING_START ? YAML_MAP : YAML_LIST);
         yaml_build_inside(reader, node, depth);
         return node;
     }
