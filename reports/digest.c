@@ -93,6 +93,7 @@ uint32_t digest_rank(const struct story *story, const struct state *before,
     case STORY_DECISION: {
         uint64_t isr = story_ids(story, story_text(story, event), "isr ");
 
+        if (before->leader_epoch < 0) return 1; /* the partition's creation */
         return event->epoch != before->leader_epoch || isr != before->isr ? 4 : 1;
     }
     case STORY_ACTIVE: return 3;

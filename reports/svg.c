@@ -8,8 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { SAID_MAX = 4096 };
 
 /* ---- running --------------------------------------------------------------------------------- */
