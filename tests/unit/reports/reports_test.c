@@ -177,7 +177,8 @@ static void the_figures_in_a_page_are_well_formed_and_their_ids_unique(void **co
         assert_null(strstr(at + 1, id));
     }
     assert_null(strstr(page.data, "<b>\""));
-    assert_non_null(strstr(page.data, "&lt;b&gt;&quot;&amp;\\l??-0"));
+    assert_non_null(strstr(page.data, "&lt;b&gt;&quot;&amp;\\l?"
+                                      "?-0"));
     out_free(&page);
     trace_builder_free(&builder);
 }
