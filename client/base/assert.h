@@ -7,6 +7,9 @@
 #ifndef CLIENT_BASE_ASSERT_H
 #define CLIENT_BASE_ASSERT_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 _Noreturn void assert_failed(const char *expression, const char *file, int line);
 
 #define ASSERT(condition) ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))
@@ -18,6 +21,6 @@ _Noreturn void assert_failed(const char *expression, const char *file, int line)
 
 /* The object that embeds `member` at `pointer`. */
 #define CONTAINER_OF(pointer, type, member) \
-    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+    ((type *)(void *)((uintptr_t)(pointer)-offsetof(type, member)))
 
 #endif

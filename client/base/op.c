@@ -161,6 +161,33 @@ void op_resume(struct op *op)
     op_make_runnable(op);
 }
 
+/* A relay has no condition of its own: being run again is being woken. */
+static enum op_result op_relay_run(struct op *op)
+{
+    struct op_relay *relay = CONTAINER_OF(op, struct op_relay, op);
+
+    if (op_probing(op)) return OP_PARKED;
+    if (op->step == 1) op_wake(relay->to);
+    op->step = 1;
+    return op_park(op, relay->from, OP_NO_KEY);
+}
+
+static const char *const op_relay_steps[] = {"START", "PARKED"};
+static const struct op_kind op_relay_kind = {"relay", op_relay_steps, 2, op_relay_run, NULL};
+
+void op_relay_start(struct op_loop *loop, struct op_relay *relay, struct op_source *from,
+                    struct op_source *to)
+{
+    relay->from = from;
+    relay->to = to;
+    op_start(loop, &relay->op, &op_relay_kind, 0);
+}
+
+void op_relay_stop(struct op_relay *relay)
+{
+    if (op_live(&relay->op)) op_cancel(&relay->op);
+}
+
 const char *op_step_name(const struct op *op)
 {
     return op->kind->step_names[op->step];

@@ -142,6 +142,17 @@ void op_wake_below(struct op_source *source, int64_t limit);
 /* One op, by its owner. Harmless when it is runnable already; it must be live. */
 void op_resume(struct op *op);
 
+/* Wakes `to` whenever `from` is woken: for an op that waits on many things at once. */
+struct op_relay {
+    struct op op;
+    struct op_source *from;
+    struct op_source *to;
+};
+void op_relay_start(struct op_loop *loop, struct op_relay *relay, struct op_source *from,
+                    struct op_source *to);
+/* Harmless when it was never started (zeroed). */
+void op_relay_stop(struct op_relay *relay);
+
 const char *op_step_name(const struct op *op);
 
 /* ---- for the macros ---- */

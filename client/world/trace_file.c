@@ -193,7 +193,7 @@ static bool read_event(struct trace_file_reader *reader, struct trace_event *eve
 {
     const uint8_t *at = uvarint_get(reader->at, reader->block_end, kind);
     uint64_t after_ns;
-    uint32_t length;
+    uint32_t length = 0;
 
     if (at == NULL || *kind >= reader->kind_count) return false;
     at = uvarlong_get(at, reader->block_end, &after_ns);

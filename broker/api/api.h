@@ -1,0 +1,44 @@
+/* The handlers of both listeners. Each file owns the requests of its name; a handler is reached
+ * through the tables at the end of api.c only. */
+#ifndef BROKER_API_API_H
+#define BROKER_API_API_H
+
+#include "broker/api/server.h"
+
+/* What each listener serves; each key is in the api table of client/wire for it. */
+extern const struct server_api api_broker[];
+extern const uint32_t api_broker_count;
+extern const struct server_api api_controller[];
+extern const uint32_t api_controller_count;
+
+/* api_versions.c */
+void api_versions_handle(struct request *request);
+/* api_metadata.c */
+void api_metadata_handle(struct request *request);
+void api_metadata_cluster_handle(struct request *request);
+void api_metadata_coordinator_handle(struct request *request);
+/* api_topics.c: what a broker passes on to the active controller */
+void api_topics_handle(struct request *request);
+enum { API_TOPICS_AUTO_MAX = 16 };
+void api_topics_init(struct node *node);
+/* Asks the controller for a topic that a client named, unless that is under way; at most
+ * API_TOPICS_AUTO_MAX at once. The client sees what came of it when it asks again. */
+void api_topics_auto_create(struct node *node, struct str name);
+/* api_decide.c: what the active controller decides */
+void api_decide_handle(struct request *request);
+/* api_quorum.c: what the members of the quorum ask each other */
+void api_quorum_vote_handle(struct request *request);
+void api_quorum_begin_handle(struct request *request);
+void api_quorum_end_handle(struct request *request);
+void api_quorum_fetch_handle(struct request *request);
+void api_quorum_describe_handle(struct request *request);
+void api_quorum_snapshot_handle(struct request *request);
+/* api_produce.c, api_fetch.c, api_offsets.c */
+void api_produce_handle(struct request *request);
+void api_fetch_handle(struct request *request);
+void api_offsets_list_handle(struct request *request);
+void api_offsets_epoch_handle(struct request *request);
+/* api_producer_id.c */
+void api_producer_id_handle(struct request *request);
+
+#endif

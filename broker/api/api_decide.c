@@ -1,0 +1,132 @@
+/* Requests that the active controller decides: registration, heartbeat, topics, AlterPartition,
+ * producer ids. One op for all: hand the decoded request to the controller, wait until what it
+ * decided is committed, answer. A controller that is not active answers NOT_CONTROLLER in the
+ * response of the api. */
+#include "broker/api/api.h"
+#include "broker/node.h"
+
+enum decide_step { DECIDE_START, DECIDE_FINISHED };
+static const char *const decide_steps[] = {"START", "FINISHED"};
+
+struct decide {
+    struct op op;
+    struct request *request;
+    struct controller_call call;
+    const void *response;
+    union {
+        struct broker_registration_request broker_registration;
+        struct broker_heartbeat_request broker_heartbeat;
+        struct create_topics_request create_topics;
+        struct delete_topics_request delete_topics;
+        struct alter_partition_request alter_partition;
+        struct allocate_producer_ids_request allocate_producer_ids;
+    } body;
+    union {
+        struct broker_registration_response broker_registration;
+        struct broker_heartbeat_response broker_heartbeat;
+        struct create_topics_response create_topics;
+        struct delete_topics_response delete_topics;
+        struct alter_partition_response alter_partition;
+        struct allocate_producer_ids_response allocate_producer_ids;
+    } answer;
+};
+
+static enum op_result decide_run(struct op *op)
+{
+    struct decide *o = CONTAINER_OF(op, struct decide, op);
+
+    switch ((enum decide_step)op->step) {
+    case DECIDE_START:
+        controller_submit(&o->request->node->controller, &o->call);
+        AWAIT(o, DECIDE_FINISHED, &o->call.done, o->call.finished);
+        request_reply(o->request, &o->answer);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step of a decision");
+}
+
+static void decide_finish(struct op *op)
+{
+    request_finish(CONTAINER_OF(op, struct decide, op)->request);
+}
+
+static const struct op_kind decide_kind = {"decide", decide_steps, COUNT_OF(decide_steps),
+                                           decide_run, decide_finish};
+
+/* The union's members all begin at its address, so one pointer serves every api. */
+static bool decide_fill(struct decide *o, int16_t key)
+{
+    struct controller_call *call = &o->call;
+
+    switch ((enum api_key)key) {
+    case API_BROKER_REGISTRATION:
+        call->api = CONTROLLER_BROKER_REGISTRATION;
+        call->request.broker_registration = &o->body.broker_registration;
+        call->response.broker_registration = &o->answer.broker_registration;
+        return true;
+    case API_BROKER_HEARTBEAT:
+        call->api = CONTROLLER_BROKER_HEARTBEAT;
+        call->request.broker_heartbeat = &o->body.broker_heartbeat;
+        call->response.broker_heartbeat = &o->answer.broker_heartbeat;
+        return true;
+    case API_CREATE_TOPICS:
+        call->api = CONTROLLER_CREATE_TOPICS;
+        call->request.create_topics = &o->body.create_topics;
+        call->response.create_topics = &o->answer.create_topics;
+        call->deadline_ns = env_deadline(o->request->env, o->body.create_topics.timeout_ms);
+        return true;
+    case API_DELETE_TOPICS:
+        call->api = CONTROLLER_DELETE_TOPICS;
+        call->request.delete_topics = &o->body.delete_topics;
+        call->response.delete_topics = &o->answer.delete_topics;
+        call->deadline_ns = env_deadline(o->request->env, o->body.delete_topics.timeout_ms);
+        return true;
+    case API_ALTER_PARTITION:
+        call->api = CONTROLLER_ALTER_PARTITION;
+        call->request.alter_partition = &o->body.alter_partition;
+        call->response.alter_partition = &o->answer.alter_partition;
+        return true;
+    case API_ALLOCATE_PRODUCER_IDS:
+        call->api = CONTROLLER_ALLOCATE_PRODUCER_IDS;
+        call->request.allocate_producer_ids = &o->body.allocate_producer_ids;
+        call->response.allocate_producer_ids = &o->answer.allocate_producer_ids;
+        return true;
+    case API_PRODUCE:
+    case API_FETCH:
+    case API_LIST_OFFSETS:
+    case API_METADATA:
+    case API_FIND_COORDINATOR:
+    case API_API_VERSIONS:
+    case API_INIT_PRODUCER_ID:
+    case API_OFFSET_FOR_LEADER_EPOCH:
+    case API_DESCRIBE_CONFIGS:
+    case API_VOTE:
+    case API_BEGIN_QUORUM_EPOCH:
+    case API_END_QUORUM_EPOCH:
+    case API_DESCRIBE_QUORUM:
+    case API_ENVELOPE:
+    case API_FETCH_SNAPSHOT:
+    case API_DESCRIBE_CLUSTER:
+    case API_CONTROLLER_REGISTRATION: return false;
+    }
+    return false;
+}
+
+void api_decide_handle(struct request *request)
+{
+    struct decide *o = request_alloc(request, sizeof *o);
+    bool known;
+
+    if (o == NULL) {
+        request_abandon(request, ERR_NO_MEMORY);
+        return;
+    }
+    if (request_decode(request, &o->body) != ERR_NONE) return;
+    o->request = request;
+    o->call.deadline_ns = OP_NO_DEADLINE;
+    known = decide_fill(o, request->header.request_api_key);
+    ASSERT(known); /* api.c names this handler for these apis only */
+    o->call.version = request->version;
+    o->call.arena = &request->arena;
+    op_start(&request->env->loop, &o->op, &decide_kind, DECIDE_START);
+}

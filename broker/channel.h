@@ -1,0 +1,32 @@
+/* The way from this node to the active controller: one peer per voter, and which of them leads as
+ * far as the quorum knows. What a caller asks there may be answered NOT_CONTROLLER; it then backs
+ * off and asks channel_peer() again. */
+#ifndef BROKER_CHANNEL_H
+#define BROKER_CHANNEL_H
+
+#include "broker/config.h"
+#include "client/peer.h"
+
+enum { CHANNEL_CALLS_MAX = 256, CHANNEL_BACKOFF_MS = 50 };
+
+struct channel {
+    struct env *env;
+    uint32_t count;
+    int32_t leader;           /* -1: unknown */
+    struct op_source changed; /* the leader */
+    int32_t ids[CONFIG_VOTERS_MAX];
+    struct peer peers[CONFIG_VOTERS_MAX];
+};
+
+MUST_USE enum err channel_init(struct channel *channel, struct env *env,
+                               const struct config *config, struct str client_id, uint64_t seed);
+void channel_deinit(struct channel *channel);
+/* The quorum's word on who leads. */
+void channel_set_leader(struct channel *channel, int32_t leader);
+/* The peer of the active controller; NULL while it is unknown. */
+struct peer *channel_peer(struct channel *channel);
+/* Closes all; true once every peer is closed (then `changed` is woken). */
+void channel_close(struct channel *channel);
+bool channel_closed(const struct channel *channel);
+
+#endif

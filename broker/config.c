@@ -1,0 +1,766 @@
+#include "broker/config.h"
+
+#include "client/base/assert.h"
+#include "client/base/text.h"
+
+#include <string.h>
+
+enum config_type { CONFIG_INT, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_SPECIAL };
+
+struct config_row {
+    const char *key;
+    enum config_type type;
+    size_t field;
+    int64_t fallback;
+    int64_t min;
+    int64_t max;
+    int64_t scale;       /* the field is in a smaller unit: hours to ms */
+    const char *choices; /* "CreateTime LogAppendTime" */
+};
+
+#define INT(key, field, fallback, min, max)                                          \
+    {                                                                                \
+        key, CONFIG_INT, offsetof(struct config, field), fallback, min, max, 1, NULL \
+    }
+#define SCALED(key, field, scale)                                                      \
+    {                                                                                  \
+        key, CONFIG_INT, offsetof(struct config, field), -1, 1, INT32_MAX, scale, NULL \
+    }
+#define BOOL(key, field, fallback)                                                        \
+    {                                                                                     \
+        key, CONFIG_BOOL, offsetof(struct config, field), fallback, 0, 1, 1, "false true" \
+    }
+#define CHOICE(key, field, choices)                                             \
+    {                                                                           \
+        key, CONFIG_CHOICE, offsetof(struct config, field), 0, 0, 0, 1, choices \
+    }
+#define SPECIAL(key)                             \
+    {                                            \
+        key, CONFIG_SPECIAL, 0, 0, 0, 0, 1, NULL \
+    }
+
+#define I32 INT32_MAX
+#define I64 INT64_MAX
+
+/* Defaults of Kafka 4.0; where two keys share a field the first sets the default. */
+static const struct config_row config_rows[] = {
+    INT("node.id", node_id, -1, 0, I32),
+    INT("broker.id", node_id, -1, 0, I32),
+    SPECIAL("process.roles"),
+    SPECIAL("broker.rack"),
+    SPECIAL("listeners"),
+    SPECIAL("advertised.listeners"),
+    SPECIAL("controller.listener.names"),
+    SPECIAL("inter.broker.listener.name"),
+    SPECIAL("listener.security.protocol.map"),
+    SPECIAL("controller.quorum.voters"),
+    SPECIAL("log.dirs"),
+    SPECIAL("log.dir"),
+    SPECIAL("metadata.log.dir"),
+    INT("controller.quorum.election.timeout.ms", quorum_election_timeout_ms, 1000, 10, I32),
+    INT("controller.quorum.fetch.timeout.ms", quorum_fetch_timeout_ms, 2000, 10, I32),
+    INT("controller.quorum.election.backoff.max.ms", quorum_election_backoff_max_ms, 1000, 0, I32),
+    INT("controller.quorum.append.linger.ms", quorum_append_linger_ms, 25, 0, I32),
+    INT("controller.quorum.request.timeout.ms", quorum_request_timeout_ms, 2000, 10, I32),
+    INT("controller.quorum.retry.backoff.ms", quorum_retry_backoff_ms, 20, 1, I32),
+    INT("metadata.max.idle.interval.ms", metadata_max_idle_interval_ms, 500, 0, I32),
+    INT("broker.heartbeat.interval.ms", broker_heartbeat_interval_ms, 2000, 10, I32),
+    INT("broker.session.timeout.ms", broker_session_timeout_ms, 9000, 100, I32),
+    INT("initial.broker.registration.timeout.ms", initial_broker_registration_timeout_ms, 60000, 1,
+        I32),
+    INT("controlled.shutdown.max.wait.ms", controlled_shutdown_max_wait_ms, 30000, 0, I32),
+    INT("replica.lag.time.max.ms", replica_lag_time_max_ms, 30000, 1, I64),
+    INT("replica.fetch.wait.max.ms", replica_fetch_wait_max_ms, 500, 0, I32),
+    INT("replica.fetch.min.bytes", replica_fetch_min_bytes, 1, 0, I32),
+    INT("replica.fetch.max.bytes", replica_fetch_max_bytes, 1048576, 1, I32),
+    INT("replica.fetch.response.max.bytes", replica_fetch_response_max_bytes, 10485760, 1, I32),
+    INT("replica.fetch.backoff.ms", replica_fetch_backoff_ms, 1000, 0, I32),
+    INT("replica.high.watermark.checkpoint.interval.ms",
+        replica_high_watermark_checkpoint_interval_ms, 5000, 1, I32),
+    INT("replica.socket.timeout.ms", replica_socket_timeout_ms, 30000, 10, I32),
+    INT("num.partitions", num_partitions, 1, 1, 10000),
+    INT("default.replication.factor", default_replication_factor, 1, 1, INT16_MAX),
+    INT("min.insync.replicas", min_insync_replicas, 1, 1, I32),
+    BOOL("unclean.leader.election.enable", unclean_leader_election_enable, 0),
+    BOOL("auto.create.topics.enable", auto_create_topics_enable, 1),
+    INT("log.segment.bytes", log_segment_bytes, 1073741824, 1024, I32),
+    INT("log.roll.ms", log_roll_ms, 604800000, 1, I64),
+    SCALED("log.roll.hours", log_roll_ms, 3600000),
+    INT("log.index.interval.bytes", log_index_interval_bytes, 4096, 0, I32),
+    INT("log.index.size.max.bytes", log_index_size_max_bytes, 10485760, 64, I32),
+    INT("log.flush.offset.checkpoint.interval.ms", log_flush_offset_checkpoint_interval_ms, 60000,
+        1, I32),
+    INT("message.max.bytes", message_max_bytes, 1048588, 61, I32),
+    INT("producer.id.expiration.ms", producer_id_expiration_ms, 86400000, 1, I32),
+    CHOICE("log.message.timestamp.type", log_message_timestamp_type, "CreateTime LogAppendTime"),
+    INT("socket.request.max.bytes", socket_request_max_bytes, 104857600, 1024, I32),
+    INT("fetch.max.bytes", fetch_max_bytes, 57671680, 1024, I32),
+    INT("max.connections", max_connections, 10000, 1, 1000000),
+    INT("queued.max.requests", queued_max_requests, 500, 1, 1000000),
+    INT("queued.max.request.bytes", queued_max_request_bytes, 268435456, 1048576, I64),
+    INT("connections.max.idle.ms", connections_max_idle_ms, 600000, -1, I64),
+    INT("request.timeout.ms", request_timeout_ms, 30000, 1, I32),
+};
+
+/* Kafka's own keys that this broker knows and does not act on. Said at start, each by name. */
+static const char config_known[] =
+    "num.network.threads num.io.threads background.threads "
+    "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
+    "socket.receive.buffer.bytes socket.listen.backlog.size log.retention.hours "
+    "log.retention.minutes log.retention.ms log.retention.bytes "
+    "log.retention.check.interval.ms log.cleanup.policy log.cleaner.enable "
+    "log.cleaner.min.cleanable.ratio log.cleaner.delete.retention.ms "
+    "log.flush.interval.messages log.flush.interval.ms log.flush.scheduler.interval.ms "
+    "log.flush.start.offset.checkpoint.interval.ms log.segment.delete.delay.ms "
+    "log.message.timestamp.before.max.ms log.message.timestamp.after.max.ms "
+    "compression.type delete.topic.enable auto.leader.rebalance.enable "
+    "leader.imbalance.check.interval.seconds leader.imbalance.per.broker.percentage "
+    "replica.selector.class group.initial.rebalance.delay.ms "
+    "group.min.session.timeout.ms group.max.session.timeout.ms group.max.size "
+    "offsets.topic.num.partitions offsets.topic.replication.factor "
+    "offsets.topic.segment.bytes offsets.retention.minutes offset.metadata.max.bytes "
+    "transaction.state.log.num.partitions transaction.state.log.replication.factor "
+    "transaction.state.log.min.isr transaction.max.timeout.ms "
+    "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "
+    "share.coordinator.state.topic.min.isr max.incremental.fetch.session.cache.slots "
+    "controller.quorum.bootstrap.servers sasl.enabled.mechanisms super.users "
+    "authorizer.class.name ssl.client.auth metadata.log.segment.bytes "
+    "metadata.max.retention.bytes metadata.max.retention.ms "
+    "metadata.log.max.record.bytes.between.snapshots "
+    "metadata.log.max.snapshot.interval.ms controlled.shutdown.enable "
+    "eligible.leader.replicas.enable";
+
+static int64_t *config_field(struct config *config, const struct config_row *row)
+{
+    return (int64_t *)(void *)((uint8_t *)config + row->field);
+}
+
+static const struct config_row *config_row(struct str key)
+{
+    for (uint32_t i = 0; i < COUNT_OF(config_rows); i++) {
+        if (str_equal(key, str_of(config_rows[i].key))) return &config_rows[i];
+    }
+    return NULL;
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static bool config_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\f';
+}
+
+static struct str config_trim(struct str s)
+{
+    while (s.length > 0 && config_space(s.data[0]))
+        s = (struct str){s.data + 1, s.length - 1};
+    while (s.length > 0 && config_space(s.data[s.length - 1]))
+        s.length--;
+    return s;
+}
+
+/* Cuts the part before `separator` off the front of `rest`. False when nothing is left. */
+static bool config_next(struct str *rest, char separator, struct str *part)
+{
+    uint32_t length = 0;
+
+    if (rest->data == NULL) return false;
+    while (length < rest->length && rest->data[length] != separator)
+        length++;
+    *part = config_trim((struct str){rest->data, length});
+    if (length == rest->length) {
+        *rest = STR_NULL;
+    } else {
+        *rest = (struct str){rest->data + length + 1, rest->length - length - 1};
+    }
+    return true;
+}
+
+static bool config_copy(char *to, size_t size, struct str value)
+{
+    if (value.length >= size) return false;
+    if (value.length > 0) memcpy(to, value.data, value.length);
+    to[value.length] = '\0';
+    return true;
+}
+
+static enum err config_wrong(struct errmsg *error, struct str key, struct str value,
+                             const char *right)
+{
+    struct text text;
+
+    text_init(&text, error->text, sizeof error->text);
+    text_format(&text, "%S: \"%S\" is wrong: %s", key, value, right);
+    return ERR_BAD_CONFIG;
+}
+
+static enum err config_fail(struct errmsg *error, const char *what)
+{
+    struct text text;
+
+    text_init(&text, error->text, sizeof error->text);
+    text_cstr(&text, what);
+    return ERR_BAD_CONFIG;
+}
+
+static struct text config_warn(struct config_warnings *warnings)
+{
+    struct text text;
+
+    warnings->count++;
+    if (warnings->count > CONFIG_WARNINGS_MAX) {
+        /* The last place tells that there were more. */
+        text_init(&text, warnings->text[CONFIG_WARNINGS_MAX - 1].text, sizeof(struct errmsg));
+        return text;
+    }
+    text_init(&text, warnings->text[warnings->count - 1].text, sizeof(struct errmsg));
+    return text;
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static enum err config_int(struct config *config, const struct config_row *row, struct str value,
+                           struct errmsg *error)
+{
+    int64_t number;
+
+    if (!text_parse_i64(value, &number) || number < row->min || number > row->max) {
+        char right[96];
+        struct text text;
+
+        text_init(&text, right, sizeof right);
+        text_format(&text, "a whole number from %D to %D", row->min, row->max);
+        return config_wrong(error, str_of(row->key), value, right);
+    }
+    *config_field(config, row) = number * row->scale;
+    return ERR_NONE;
+}
+
+static enum err config_choice(struct config *config, const struct config_row *row, struct str value,
+                              struct errmsg *error)
+{
+    struct str rest = str_of(row->choices);
+    struct str choice;
+
+    for (int64_t n = 0; config_next(&rest, ' ', &choice); n++) {
+        if (!str_equal(choice, value)) continue;
+        *config_field(config, row) = n;
+        return ERR_NONE;
+    }
+    return config_wrong(error, str_of(row->key), value, row->choices);
+}
+
+/* NAME://host:port; an IPv6 host stands in brackets. */
+static bool config_endpoint_parse(struct str item, struct config_endpoint *endpoint)
+{
+    uint32_t at = 0;
+    uint32_t colon;
+    struct str host;
+    int64_t port;
+
+    while (at + 2 < item.length && memcmp(item.data + at, "://", 3) != 0)
+        at++;
+    if (at == 0 || at + 2 >= item.length) return false;
+    if (!config_copy(endpoint->name, sizeof endpoint->name, (struct str){item.data, at})) {
+        return false;
+    }
+    item = (struct str){item.data + at + 3, item.length - at - 3};
+    colon = item.length;
+    while (colon > 0 && item.data[colon - 1] != ':')
+        colon--;
+    if (colon == 0) return false;
+    host = (struct str){item.data, colon - 1};
+    if (host.length >= 2 && host.data[0] == '[' && host.data[host.length - 1] == ']') {
+        host = (struct str){host.data + 1, host.length - 2};
+    }
+    if (!text_parse_i64((struct str){item.data + colon, item.length - colon}, &port)) return false;
+    if (port < 0 || port > UINT16_MAX) return false;
+    endpoint->port = (uint16_t)port;
+    return config_copy(endpoint->host, sizeof endpoint->host, host);
+}
+
+static enum err config_endpoints(struct str key, struct str value,
+                                 struct config_endpoint *endpoints, uint32_t *count,
+                                 struct errmsg *error)
+{
+    struct str rest = value;
+    struct str item;
+    uint32_t n = 0;
+
+    while (config_next(&rest, ',', &item)) {
+        if (n == CONFIG_LISTENERS_MAX || !config_endpoint_parse(item, &endpoints[n])) {
+            return config_wrong(error, key, value, "NAME://host:port[,...], at most 4");
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            if (strcmp(endpoints[i].name, endpoints[n].name) == 0) {
+                return config_wrong(error, key, value, "each listener name once");
+            }
+        }
+        n++;
+    }
+    *count = n;
+    return ERR_NONE;
+}
+
+static enum err config_voters(struct config *config, struct str key, struct str value,
+                              struct errmsg *error)
+{
+    struct str rest = value;
+    struct str item;
+    uint32_t n = 0;
+
+    while (config_next(&rest, ',', &item)) {
+        struct config_voter *voter = &config->voters[n];
+        struct config_endpoint endpoint = {.port = 0};
+        char form[CONFIG_HOST_MAX + 64];
+        struct str id;
+        struct text text;
+        int64_t number;
+        struct str tail = item;
+
+        if (n == CONFIG_VOTERS_MAX || !config_next(&tail, '@', &id) || tail.data == NULL ||
+            !text_parse_i64(id, &number) || number < 0 || number > INT32_MAX) {
+            return config_wrong(error, key, value, "id@host:port[,...], at most 9");
+        }
+        text_init(&text, form, sizeof form);
+        text_format(&text, "V://%S", tail);
+        if (text.truncated || !config_endpoint_parse(text_view(&text), &endpoint) ||
+            endpoint.host[0] == '\0' || endpoint.port == 0) {
+            return config_wrong(error, key, value, "id@host:port[,...] with a host and a port");
+        }
+        voter->id = (int32_t)number;
+        voter->port = endpoint.port;
+        (void)config_copy(voter->host, sizeof voter->host, str_of(endpoint.host));
+        for (uint32_t i = 0; i < n; i++) {
+            if (config->voters[i].id == voter->id) {
+                return config_wrong(error, key, value, "each voter id once");
+            }
+        }
+        n++;
+    }
+    config->voter_count = n;
+    return ERR_NONE;
+}
+
+static enum err config_dirs(struct config *config, struct str key, struct str value,
+                            struct errmsg *error)
+{
+    struct str rest = value;
+    struct str item;
+    uint32_t n = 0;
+
+    while (config_next(&rest, ',', &item)) {
+        if (n == CONFIG_LOG_DIRS_MAX || item.length == 0 ||
+            !config_copy(config->log_dirs[n], sizeof config->log_dirs[n], item)) {
+            return config_wrong(error, key, value, "PATH[,...], 1 to 8 of at most 512 bytes");
+        }
+        n++;
+    }
+    config->log_dir_count = n;
+    return ERR_NONE;
+}
+
+static enum err config_roles(struct config *config, struct str key, struct str value,
+                             struct errmsg *error)
+{
+    struct str rest = value;
+    struct str item;
+    uint32_t roles = 0;
+
+    while (config_next(&rest, ',', &item)) {
+        if (str_equal(item, STR("broker"))) {
+            roles |= CONFIG_ROLE_BROKER;
+        } else if (str_equal(item, STR("controller"))) {
+            roles |= CONFIG_ROLE_CONTROLLER;
+        } else {
+            return config_wrong(error, key, value, "broker, controller, or broker,controller");
+        }
+    }
+    config->roles = roles;
+    return ERR_NONE;
+}
+
+/* NAME:PLAINTEXT,... Another protocol cannot be served. */
+static enum err config_protocols(struct str key, struct str value, struct errmsg *error)
+{
+    struct str rest = value;
+    struct str item;
+
+    while (config_next(&rest, ',', &item)) {
+        struct str tail = item;
+        struct str name;
+
+        if (!config_next(&tail, ':', &name) || !str_equal(config_trim(tail), STR("PLAINTEXT"))) {
+            return config_wrong(error, key, value, "NAME:PLAINTEXT[,...]: no other protocol yet");
+        }
+    }
+    return ERR_NONE;
+}
+
+static enum err config_text(char *to, size_t size, struct str key, struct str value,
+                            struct errmsg *error)
+{
+    if (config_copy(to, size, value)) return ERR_NONE;
+    return config_wrong(error, key, value, "too long");
+}
+
+static enum err config_special(struct config *config, struct str key, struct str value,
+                               struct errmsg *error)
+{
+    if (str_equal(key, STR("process.roles"))) return config_roles(config, key, value, error);
+    if (str_equal(key, STR("listeners"))) {
+        return config_endpoints(key, value, config->listeners, &config->listener_count, error);
+    }
+    if (str_equal(key, STR("advertised.listeners"))) {
+        return config_endpoints(key, value, config->advertised, &config->advertised_count, error);
+    }
+    if (str_equal(key, STR("controller.quorum.voters"))) {
+        return config_voters(config, key, value, error);
+    }
+    if (str_equal(key, STR("log.dirs")) || str_equal(key, STR("log.dir"))) {
+        return config_dirs(config, key, value, error);
+    }
+    if (str_equal(key, STR("metadata.log.dir"))) {
+        return config_text(config->metadata_log_dir, sizeof config->metadata_log_dir, key, value,
+                           error);
+    }
+    if (str_equal(key, STR("broker.rack"))) {
+        return config_text(config->rack, sizeof config->rack, key, value, error);
+    }
+    if (str_equal(key, STR("controller.listener.names"))) {
+        return config_text(config->controller_listener, sizeof config->controller_listener, key,
+                           value, error);
+    }
+    if (str_equal(key, STR("inter.broker.listener.name"))) {
+        return config_text(config->inter_broker_listener, sizeof config->inter_broker_listener, key,
+                           value, error);
+    }
+    ASSERT(str_equal(key, STR("listener.security.protocol.map")));
+    return config_protocols(key, value, error);
+}
+
+/* ---- unknown keys ---------------------------------------------------------------------------- */
+
+/* Edit distance, bounded by the longest key of interest; small enough for a start-up warning. */
+static uint32_t config_distance(struct str a, struct str b)
+{
+    uint32_t row[96];
+
+    if (a.length >= COUNT_OF(row) || b.length >= COUNT_OF(row)) return UINT32_MAX;
+    for (uint32_t j = 0; j <= b.length; j++)
+        row[j] = j;
+    for (uint32_t i = 1; i <= a.length; i++) {
+        uint32_t diagonal = row[0];
+
+        row[0] = i;
+        for (uint32_t j = 1; j <= b.length; j++) {
+            uint32_t above = row[j];
+            uint32_t best = diagonal + (a.data[i - 1] == b.data[j - 1] ? 0 : 1);
+
+            if (above + 1 < best) best = above + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            row[j] = best;
+            diagonal = above;
+        }
+    }
+    return row[b.length];
+}
+
+static void config_unknown(struct config_warnings *warnings, struct str key)
+{
+    struct str rest = str_of(config_known);
+    struct str known;
+    const char *nearest = NULL;
+    uint32_t distance = 4; /* farther is no help */
+    struct text text = config_warn(warnings);
+
+    while (config_next(&rest, ' ', &known)) {
+        if (str_equal(key, known)) {
+            text_format(&text, "%S: known, but not honoured by this version", key);
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < COUNT_OF(config_rows); i++) {
+        uint32_t d = config_distance(key, str_of(config_rows[i].key));
+
+        if (d < distance) {
+            distance = d;
+            nearest = config_rows[i].key;
+        }
+    }
+    text_format(&text, "%S: unknown key, ignored", key);
+    if (nearest != NULL) text_format(&text, "; did you mean %s?", nearest);
+}
+
+/* ---- public ---------------------------------------------------------------------------------- */
+
+enum err config_set(struct config *config, struct str key, struct str value,
+                    struct config_warnings *warnings, struct errmsg *error)
+{
+    const struct config_row *row = config_row(key);
+
+    if (row == NULL) {
+        config_unknown(warnings, key);
+        return ERR_NONE;
+    }
+    switch (row->type) {
+    case CONFIG_INT: return config_int(config, row, value, error);
+    case CONFIG_BOOL:
+    case CONFIG_CHOICE: return config_choice(config, row, value, error);
+    case CONFIG_SPECIAL: return config_special(config, key, value, error);
+    }
+    IMPOSSIBLE("type of a row");
+}
+
+static void config_kafka_defaults(struct config *config)
+{
+    *config = (struct config){.node_id = -1};
+    for (uint32_t i = COUNT_OF(config_rows); i-- > 0;) {
+        const struct config_row *row = &config_rows[i];
+
+        if (row->type != CONFIG_SPECIAL && row->scale == 1) {
+            *config_field(config, row) = row->fallback;
+        }
+    }
+}
+
+/* A quorum of one that nobody configured listens on a free port of its own machine. */
+static void config_add_controller_listener(struct config *config)
+{
+    ASSERT(config->listener_count < CONFIG_LISTENERS_MAX);
+    config->listeners[config->listener_count++] =
+        (struct config_endpoint){"CONTROLLER", "127.0.0.1", 0};
+    (void)config_copy(config->controller_listener, sizeof config->controller_listener,
+                      STR("CONTROLLER"));
+}
+
+void config_default(struct config *config)
+{
+    config_kafka_defaults(config);
+    config->node_id = 1;
+    config->roles = CONFIG_ROLE_BROKER | CONFIG_ROLE_CONTROLLER;
+    config->listeners[0] = (struct config_endpoint){"PLAINTEXT", "127.0.0.1", 9092};
+    config->listener_count = 1;
+    config_add_controller_listener(config);
+    (void)config_copy(config->log_dirs[0], sizeof config->log_dirs[0], STR("gregor-data"));
+    config->log_dir_count = 1;
+}
+
+/* Key up to the first '=', ':' or space; a line that ends in a backslash goes on in the next.
+ * Escapes inside a value are those of file paths at most: a backslash keeps the next character. */
+static uint32_t config_line(struct str text, char *line, size_t size, bool *too_long,
+                            uint32_t *lines)
+{
+    uint32_t at = 0;
+    size_t length = 0;
+
+    *too_long = false;
+    *lines = 0;
+    while (at < text.length) {
+        char c = text.data[at++];
+
+        if (c == '\n') {
+            ++*lines;
+            break;
+        }
+        if (c == '\\' && at < text.length && line[0] != '#') {
+            char next = text.data[at++];
+
+            if (next == '\r' && at < text.length && text.data[at] == '\n') next = text.data[at++];
+            if (next == '\n') {
+                ++*lines;
+                while (at < text.length && config_space(text.data[at]))
+                    at++;
+                continue;
+            }
+            c = next;
+        }
+        if (length + 1 < size) {
+            line[length++] = c;
+            line[length] = '\0';
+        } else {
+            *too_long = true;
+        }
+    }
+    return at;
+}
+
+static void config_split(struct str line, struct str *key, struct str *value)
+{
+    uint32_t length = 0;
+
+    while (length < line.length && line.data[length] != '=' && line.data[length] != ':' &&
+           !config_space(line.data[length])) {
+        length++;
+    }
+    *key = (struct str){line.data, length};
+    *value = config_trim((struct str){line.data + length, line.length - length});
+    if (value->length > 0 && (value->data[0] == '=' || value->data[0] == ':')) {
+        *value = config_trim((struct str){value->data + 1, value->length - 1});
+    }
+}
+
+enum err config_parse(struct config *config, struct str text, struct config_warnings *warnings,
+                      struct errmsg *error)
+{
+    uint32_t number = 1;
+
+    config_kafka_defaults(config);
+    while (text.length > 0) {
+        char line[4096] = "";
+        bool too_long;
+        uint32_t lines;
+        uint32_t used = config_line(text, line, sizeof line, &too_long, &lines);
+        struct str trimmed = config_trim(str_of(line));
+        struct str key;
+        struct str value;
+        struct errmsg inner;
+        enum err err = ERR_NONE;
+
+        text = (struct str){text.data + used, text.length - used};
+        if (trimmed.length > 0 && trimmed.data[0] != '#' && trimmed.data[0] != '!') {
+            config_split(trimmed, &key, &value);
+            err = too_long ? config_fail(&inner, "a line longer than 4095 bytes")
+                           : config_set(config, key, value, warnings, &inner);
+        }
+        if (err != ERR_NONE) {
+            struct text message;
+
+            text_init(&message, error->text, sizeof error->text);
+            text_format(&message, "line %u: %s", number, inner.text);
+            return err;
+        }
+        number += lines;
+    }
+    return ERR_NONE;
+}
+
+static enum err config_finish_controller(struct config *config, struct errmsg *error)
+{
+    bool controller = config_has_role(config, CONFIG_ROLE_CONTROLLER);
+
+    if (config->voter_count == 0) {
+        if (config->roles == (CONFIG_ROLE_BROKER | CONFIG_ROLE_CONTROLLER)) {
+            if (config->controller_listener[0] != '\0') return ERR_NONE;
+            if (config->listener_count == CONFIG_LISTENERS_MAX) {
+                return config_fail(error, "controller.listener.names: missing");
+            }
+            config_add_controller_listener(config);
+            return ERR_NONE;
+        }
+        return config_fail(error, "controller.quorum.voters: missing; id@host:port[,...] of every "
+                                  "controller");
+    }
+    if (config->controller_listener[0] == '\0') {
+        return config_fail(error, "controller.listener.names: missing; the name of the listener "
+                                  "that controllers use, such as CONTROLLER");
+    }
+    if (controller && !config_is_voter(config, (int32_t)config->node_id)) {
+        return config_fail(error, "controller.quorum.voters: this node is a controller, but its "
+                                  "node.id is not among the voters");
+    }
+    if (!controller && config_is_voter(config, (int32_t)config->node_id)) {
+        return config_fail(error, "controller.quorum.voters: this node.id is a voter, but "
+                                  "process.roles has no controller");
+    }
+    if (controller && config_listener(config, config->controller_listener) == NULL) {
+        return config_fail(error, "listeners: the listener named by controller.listener.names is "
+                                  "missing");
+    }
+    return ERR_NONE;
+}
+
+enum err config_finish(struct config *config, struct errmsg *error)
+{
+    enum err err;
+
+    if (config->node_id < 0) return config_fail(error, "node.id: missing");
+    if (config->roles == 0) {
+        return config_fail(error, "process.roles: missing; broker, controller, or both");
+    }
+    if (config->log_dir_count == 0) {
+        (void)config_copy(config->log_dirs[0], sizeof config->log_dirs[0], STR("/tmp/kafka-logs"));
+        config->log_dir_count = 1;
+    }
+    if (config->log_dir_count > 1) {
+        return config_fail(error, "log.dirs: more than one directory is not served yet");
+    }
+    if (config->listener_count == 0 && config_has_role(config, CONFIG_ROLE_BROKER)) {
+        config->listeners[0] = (struct config_endpoint){"PLAINTEXT", "", 9092};
+        config->listener_count = 1;
+    }
+    err = config_finish_controller(config, error);
+    if (err != ERR_NONE) return err;
+    if (config->inter_broker_listener[0] == '\0') {
+        (void)config_copy(config->inter_broker_listener, sizeof config->inter_broker_listener,
+                          STR("PLAINTEXT"));
+    }
+    if (config_has_role(config, CONFIG_ROLE_BROKER) &&
+        config_listener(config, config->inter_broker_listener) == NULL) {
+        return config_fail(error, "inter.broker.listener.name: no listener of that name");
+    }
+    if (config->broker_session_timeout_ms <= config->broker_heartbeat_interval_ms) {
+        return config_fail(error, "broker.session.timeout.ms: must be above "
+                                  "broker.heartbeat.interval.ms");
+    }
+    return ERR_NONE;
+}
+
+bool config_key(const struct config *config, uint32_t n, struct str *key, struct errmsg *value)
+{
+    struct text text;
+    int64_t number;
+
+    for (uint32_t i = 0; i < COUNT_OF(config_rows); i++) {
+        const struct config_row *row = &config_rows[i];
+
+        if (row->type == CONFIG_SPECIAL || row->scale != 1) continue;
+        if (n-- > 0) continue;
+        memcpy(&number, (const uint8_t *)config + row->field, sizeof number);
+        *key = str_of(row->key);
+        text_init(&text, value->text, sizeof value->text);
+        if (row->choices == NULL) {
+            text_i64(&text, number);
+        } else {
+            struct str rest = str_of(row->choices);
+            struct str choice = STR_NULL;
+
+            for (int64_t at = 0; at <= number; at++)
+                (void)config_next(&rest, ' ', &choice);
+            text_str(&text, choice);
+        }
+        return true;
+    }
+    return false;
+}
+
+const struct config_endpoint *config_listener(const struct config *config, const char *name)
+{
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        if (strcmp(config->listeners[i].name, name) == 0) return &config->listeners[i];
+    }
+    return NULL;
+}
+
+const struct config_endpoint *config_broker_endpoint(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->advertised_count; i++) {
+        if (strcmp(config->advertised[i].name, config->inter_broker_listener) == 0) {
+            return &config->advertised[i];
+        }
+    }
+    return config_listener(config, config->inter_broker_listener);
+}
+
+bool config_has_role(const struct config *config, enum config_role role)
+{
+    return (config->roles & (uint32_t)role) != 0;
+}
+
+bool config_is_voter(const struct config *config, int32_t node_id)
+{
+    for (uint32_t i = 0; i < config->voter_count; i++) {
+        if (config->voters[i].id == node_id) return true;
+    }
+    return false;
+}

@@ -1,0 +1,136 @@
+/* Configuration of one node: Kafka's keys, Kafka's defaults.
+ *
+ * One table (config_keys in config.c) says for each key its type, default, range and field. A key
+ * in the table is honoured; a key of Kafka's that we know and do not honour is a warning; an
+ * unknown key is a warning that names the nearest known one; a wrong value is an error that says
+ * what would be right. Nothing is read but the text that is given. */
+#ifndef BROKER_CONFIG_H
+#define BROKER_CONFIG_H
+
+#include "client/base/arena.h"
+#include "client/base/bytes.h"
+#include "client/base/err.h"
+
+enum {
+    CONFIG_LISTENERS_MAX = 4,
+    CONFIG_VOTERS_MAX = 9,
+    CONFIG_LOG_DIRS_MAX = 8,
+    CONFIG_NAME_MAX = 32,
+    CONFIG_HOST_MAX = 255,
+    CONFIG_PATH_MAX = 512,
+    CONFIG_WARNINGS_MAX = 32,
+};
+
+enum config_role { CONFIG_ROLE_BROKER = 1, CONFIG_ROLE_CONTROLLER = 2 };
+
+struct config_endpoint {
+    char name[CONFIG_NAME_MAX + 1]; /* listener name: PLAINTEXT, CONTROLLER, ... */
+    char host[CONFIG_HOST_MAX + 1]; /* "" is every address */
+    uint16_t port;
+};
+
+struct config_voter {
+    int32_t id;
+    char host[CONFIG_HOST_MAX + 1];
+    uint16_t port;
+};
+
+struct config {
+    /* identity */
+    int64_t node_id;
+    uint32_t roles; /* config_role bits */
+    char rack[CONFIG_NAME_MAX + 1];
+    struct config_endpoint listeners[CONFIG_LISTENERS_MAX];
+    uint32_t listener_count;
+    struct config_endpoint advertised[CONFIG_LISTENERS_MAX];
+    uint32_t advertised_count;
+    char controller_listener[CONFIG_NAME_MAX + 1];
+    char inter_broker_listener[CONFIG_NAME_MAX + 1];
+    struct config_voter voters[CONFIG_VOTERS_MAX];
+    uint32_t voter_count;
+    char log_dirs[CONFIG_LOG_DIRS_MAX][CONFIG_PATH_MAX + 1];
+    uint32_t log_dir_count;
+    char metadata_log_dir[CONFIG_PATH_MAX + 1]; /* "": the first log dir */
+
+    /* quorum (kraft.md 2) */
+    int64_t quorum_election_timeout_ms;
+    int64_t quorum_fetch_timeout_ms;
+    int64_t quorum_election_backoff_max_ms;
+    int64_t quorum_append_linger_ms;
+    int64_t quorum_request_timeout_ms;
+    int64_t quorum_retry_backoff_ms;
+    int64_t metadata_max_idle_interval_ms;
+
+    /* broker life */
+    int64_t broker_heartbeat_interval_ms;
+    int64_t broker_session_timeout_ms;
+    int64_t initial_broker_registration_timeout_ms;
+    int64_t controlled_shutdown_max_wait_ms;
+
+    /* replication (replication.md 1) */
+    int64_t replica_lag_time_max_ms;
+    int64_t replica_fetch_wait_max_ms;
+    int64_t replica_fetch_min_bytes;
+    int64_t replica_fetch_max_bytes;
+    int64_t replica_fetch_response_max_bytes;
+    int64_t replica_fetch_backoff_ms;
+    int64_t replica_high_watermark_checkpoint_interval_ms;
+    int64_t replica_socket_timeout_ms;
+    int64_t num_partitions;
+    int64_t default_replication_factor;
+    int64_t min_insync_replicas;
+    int64_t unclean_leader_election_enable;
+    int64_t auto_create_topics_enable;
+
+    /* log */
+    int64_t log_segment_bytes;
+    int64_t log_roll_ms;
+    int64_t log_index_interval_bytes;
+    int64_t log_index_size_max_bytes;
+    int64_t log_flush_offset_checkpoint_interval_ms;
+    int64_t message_max_bytes;
+    int64_t producer_id_expiration_ms;
+    int64_t log_message_timestamp_type; /* 0 CreateTime, 1 LogAppendTime */
+
+    /* network */
+    int64_t socket_request_max_bytes;
+    int64_t fetch_max_bytes;
+    int64_t max_connections;
+    int64_t queued_max_requests;
+    int64_t queued_max_request_bytes;
+    int64_t connections_max_idle_ms;
+    int64_t request_timeout_ms;
+};
+
+struct config_warnings {
+    uint32_t count; /* of all; the first CONFIG_WARNINGS_MAX have text */
+    struct errmsg text[CONFIG_WARNINGS_MAX];
+};
+
+/* The single node that runs with no configuration at all: broker and controller on
+ * 127.0.0.1:9092, the quorum on a free port, data in ./gregor-data. */
+void config_default(struct config *config);
+
+/* Reads the text of a server.properties (Java properties syntax) on top of Kafka's defaults, or,
+ * with `base`, of what stands in `config`. BAD_CONFIG: `error` says line, key, what is wrong and
+ * what would be right; `config` is then undefined. */
+MUST_USE enum err config_parse(struct config *config, struct str text,
+                               struct config_warnings *warnings, struct errmsg *error);
+/* One key=value, as `--set` gives it. */
+MUST_USE enum err config_set(struct config *config, struct str key, struct str value,
+                             struct config_warnings *warnings, struct errmsg *error);
+/* Checks what needs more than one key, after the last set; fills derived defaults (advertised
+ * listeners, roles). */
+MUST_USE enum err config_finish(struct config *config, struct errmsg *error);
+
+/* The n-th honoured key and its present value as text; false past the last. For describe-configs
+ * and documentation. */
+bool config_key(const struct config *config, uint32_t n, struct str *key, struct errmsg *value);
+
+const struct config_endpoint *config_listener(const struct config *config, const char *name);
+/* The advertised form of the listener that brokers and clients use. */
+const struct config_endpoint *config_broker_endpoint(const struct config *config);
+bool config_has_role(const struct config *config, enum config_role role);
+bool config_is_voter(const struct config *config, int32_t node_id);
+
+#endif

@@ -1,0 +1,77 @@
+/* What the files of the controller share among themselves; nobody else includes this.
+ *
+ * A decision reads the working image and adds records; controller_write() appends them and replays
+ * them. Nothing else changes the working image. */
+#ifndef BROKER_CONTROLLER_CONTROLLER_PARTS_H
+#define BROKER_CONTROLLER_CONTROLLER_PARTS_H
+
+#include "broker/controller/controller.h"
+#include "broker/controller/partition_change.h"
+
+enum { CONTROLLER_ELECTIONS_MAX = 1000 }; /* of one pass of the balancer, as in Kafka */
+
+enum controller_atomicity {
+    CONTROLLER_ATOMIC, /* one batch, or ERR_TOO_LARGE */
+    CONTROLLER_SPLIT,  /* as many batches as it takes; each leaves a state that may stay */
+};
+/* Appends, replays, traces. NOT_CONTROLLER: the leadership is gone and the working image with it;
+ * TOO_LARGE, NO_MEMORY, TOO_MANY (later): what was not appended was not replayed either. */
+MUST_USE enum err controller_write(struct controller *c, struct records *records,
+                                   enum controller_atomicity atomicity);
+/* Drops everything of a leadership. `failed`: by our own fault, so the quorum is told as well. */
+void controller_renounce(struct controller *c, bool failed);
+
+/* ---- cluster_control.c: brokers, leases ------------------------------------------------------ */
+
+/* Decisions about one request fill the response and return NONE, or say what came in the way. */
+MUST_USE enum err cluster_control_register(struct controller *c,
+                                           const struct broker_registration_request *request,
+                                           struct broker_registration_response *response);
+MUST_USE enum err cluster_control_heartbeat(struct controller *c,
+                                            const struct broker_heartbeat_request *request,
+                                            struct broker_heartbeat_response *response);
+/* NONE, or STALE_BROKER_EPOCH: not the registered incarnation (R39). */
+enum err cluster_control_check_epoch(const struct controller *c, int32_t id, int64_t broker_epoch);
+/* Leases for every broker of the working image; NO_MEMORY. */
+MUST_USE enum err cluster_control_activate(struct controller *c);
+void cluster_control_renounce(struct controller *c);
+/* Fences one broker whose lease is over. */
+MUST_USE enum err cluster_control_check_leases(struct controller *c);
+
+/* ---- replication_control.c: topics, partitions, elections ------------------------------------ */
+
+MUST_USE enum err replication_control_alter(struct controller *c,
+                                            const struct alter_partition_request *request,
+                                            int16_t version,
+                                            struct alter_partition_response *response,
+                                            struct arena *arena);
+MUST_USE enum err replication_control_delete(struct controller *c,
+                                             const struct delete_topics_request *request,
+                                             int16_t version,
+                                             struct delete_topics_response *response,
+                                             struct arena *arena);
+/* `id` goes: out of every ISR, its partitions get other leaders. */
+void replication_control_broker_leaves(struct controller *c, int32_t id, struct records *records);
+/* `id` comes: partitions without a leader try again. */
+void replication_control_broker_joins(struct controller *c, int32_t id, struct records *records);
+void replication_control_balance(struct controller *c, struct records *records);
+void replication_control_unclean(struct controller *c, struct records *records);
+
+/* ---- create_topics.c, topic_configs.c, producer_id_blocks.c -------------------------------- */
+
+MUST_USE enum err create_topics_decide(struct controller *c,
+                                       const struct create_topics_request *request,
+                                       struct create_topics_response *response,
+                                       struct arena *arena);
+/* NULL: fine. Else what is wrong with this setting of a topic. */
+const char *topic_configs_check(struct str name, struct str value);
+MUST_USE enum err producer_id_blocks_allocate(struct controller *c,
+                                              const struct allocate_producer_ids_request *request,
+                                              struct allocate_producer_ids_response *response);
+
+/* ---- controller_answer.c --------------------------------------------------------------------- */
+
+/* Fills the response with one error in every place it belongs. */
+void controller_answer_error(struct controller_call *call, enum err err);
+
+#endif

@@ -1,0 +1,61 @@
+/* The loader: committed batches of the metadata log -> this node's image -> its publishers.
+ *
+ * The quorum tells every committed record once, in order of offsets, and the end of each batch
+ * (control batches too). What was applied since the last publishing makes one delta. Publishers run
+ * in the order in which they were added, which is part of the design: cache first, then replicas
+ * (delete, lead, follow), then coordinators (kraft.md 12).
+ *
+ * Publishers are first called when the log was applied up to the high watermark known at that time
+ * (loader_caught_up()); what came before is one delta, "everything is new".
+ *
+ * A record that cannot be applied stops the loader for good: `failed`. The node must stop: its
+ * image is no longer what the log says. */
+#ifndef BROKER_CONTROLLER_LOADER_H
+#define BROKER_CONTROLLER_LOADER_H
+
+#include "broker/controller/image.h"
+#include "client/base/op.h"
+#include "client/world/world.h"
+
+/* Embedded by whoever wants to know. The image carries its own delta (image.h); both are borrowed
+ * for the call. A publisher may not fail: it records its trouble itself. */
+struct loader_publisher {
+    void (*publish)(struct loader_publisher *publisher, const struct image *image);
+    struct list link; /* private */
+};
+
+struct loader {
+    struct image image;              /* the committed one, of this node */
+    struct op_source applied_source; /* keyed by offset: image.last_offset moved past it */
+    enum err failed;                 /* NONE, or why it stopped */
+    /* private */
+    struct world *world;
+    struct arena arena;
+    struct list publishers;
+    bool publishing; /* caught up once */
+};
+
+struct loader_config {
+    struct image_limits limits;
+    uint64_t hash_seed;
+};
+
+void loader_init(struct loader *loader, struct world *world, struct mem *mem,
+                 const struct loader_config *config);
+void loader_deinit(struct loader *loader);
+/* In the order of calls, before the first batch. */
+void loader_add(struct loader *loader, struct loader_publisher *publisher);
+
+/* One committed record; its offset is above image.last_offset. Errors as records_decode() and
+ * image_apply(); the loader has failed then, and refuses everything later with the same error. */
+MUST_USE enum err loader_record(struct loader *loader, int64_t offset, int32_t epoch,
+                                struct bytes value);
+/* Everything below `end` was told. `caught_up`: `end` is the high watermark as known now, so that
+ * this may be published (the first time only then; later every batch is). Traces META_APPLIED. */
+void loader_batch(struct loader *loader, int64_t end, int32_t epoch, bool caught_up);
+static inline bool loader_caught_up(const struct loader *loader)
+{
+    return loader->publishing;
+}
+
+#endif

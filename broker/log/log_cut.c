@@ -1,0 +1,403 @@
+/* Truncation from the end, and the full reset.
+ *
+ *     walk to the cut: position, end, index, producers, epochs  (from the newest snapshot below it)
+ *     lower the recovery point in the checkpoint, durably       else a crash reads as damage
+ *     unlink later segments, newest first; sync the directory
+ *     cut the file; sync it                                     before it is written again (H13)
+ *     epochs to their file
+ *
+ * A crash between any two leaves a log that ends somewhere between the new end and the old one,
+ * which is where a follower may be that was about to truncate: it does so again. */
+#include "broker/log/log_private.h"
+
+#include <string.h>
+
+enum cut_step {
+    CUT_START,
+    CUT_QUIET,
+    CUT_SNAPSHOT,
+    CUT_WINDOW,
+    CUT_WALKED,
+    CUT_LOWERED,
+    CUT_LATER_GONE,
+    CUT_NAMES_SYNCED,
+    CUT_OPENED,
+    CUT_DONE,
+    CUT_SYNCED,
+    CUT_CLOSED,
+    CUT_EPOCHS_SAVED,
+};
+static const char *const cut_steps[] = {"START",   "QUIET",      "SNAPSHOT",     "WINDOW", "WALKED",
+                                        "LOWERED", "LATER_GONE", "NAMES_SYNCED", "OPENED", "DONE",
+                                        "SYNCED",  "CLOSED",     "EPOCHS_SAVED"};
+
+/* Names of one segment. Not all of them exist. */
+static const char *const cut_suffixes[] = {".snapshot", ".producers", ".timeindex", ".index",
+                                           ".log"};
+
+static bool cut_quiet(const struct log *log)
+{
+    return log->readers == 0 && !log->syncing;
+}
+
+/* Appends that were still to be told are gone, whatever the outcome. */
+static void cut_forget(struct log *log, int64_t end)
+{
+    log->generation++;
+    log->failed_from = end;
+    log->append_err = ERR_NOT_LEADER_OR_FOLLOWER;
+    log->cuts++;
+    if (log->dir->cache != NULL) log_cache_cut(log->dir->cache, &log->cached, end);
+}
+
+static enum op_result cut_fail(struct log_flow *o)
+{
+    /* Damage is this log's own; an I/O error, or a state half way, is the directory's. */
+    if (o->err == ERR_DAMAGED) {
+        log_fail(o->log, o->err);
+    } else {
+        log_dir_fail(o->log->dir, o->err);
+    }
+    return OP_DONE;
+}
+
+/* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to
+ * await. */
+static void cut_lower(struct log_flow *o, int64_t to)
+{
+    struct log *log = o->log;
+
+    o->checkpoints = log->dir->checkpoints_written;
+    if (log->synced_end <= to && log->known->recovery_point <= to) return;
+    if (log->synced_end > to) log->synced_end = to;
+    o->checkpoints = log_dir_checkpoint(log->dir);
+}
+
+static bool cut_lowered(const struct log_flow *o)
+{
+    const struct log_dir *dir = o->log->dir;
+
+    return dir->checkpoints_written >= o->checkpoints || !log_dir_online(dir);
+}
+
+/* Where the walk begins: the newest snapshot at a segment base at or below the cut that loads. */
+static bool cut_take_snapshot(struct log_flow *o)
+{
+    struct log *log = o->log;
+
+    log_producers_clear(&log->producers);
+    if (o->load.err != ERR_NONE) return false;
+    return log_producers_load(&log->producers, log->dir->env->world->cpu, log_load_bytes(&o->load),
+                              log_load_bytes(&o->window)) == ERR_NONE;
+}
+
+static void cut_load(struct log_flow *o, struct log_load *load, const char *suffix)
+{
+    char name[LOG_FILE_NAME];
+
+    log_file_name(name, o->log->segments[o->segment]->base, suffix);
+    log_path_log(o->path, o->log);
+    log_load_start(load, log_flow_env(o), o->path, name, 16 << 20);
+}
+
+static void cut_walk(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct log_segment *segment = log->segments[o->segment];
+    bool target = segment->base == o->snapshot;
+
+    log_walk_start(&o->walk, log, segment, 0, segment->base, -1);
+    o->walk.stop_at = o->offset;
+    o->walk.producers_from = 0;
+    o->walk.index = target;
+}
+
+/* The n-th file to go: five names a segment, newest segment first; then none. */
+static bool cut_next_later(struct log_flow *o)
+{
+    struct log *log = o->log;
+
+    if (log_active(log)->base <= o->snapshot) return false;
+    log_path_of(o->path, log, log_active(log)->base, cut_suffixes[o->list_at]);
+    log_io_path(&o->io, log_flow_env(o)->world, DISK_UNLINK, o->path);
+    o->list_at++;
+    if (o->list_at == COUNT_OF(cut_suffixes)) {
+        o->list_at = 0;
+        log_segment_drop_last(log);
+    }
+    return true;
+}
+
+static void cut_apply(struct log_flow *o, int64_t end)
+{
+    struct log *log = o->log;
+
+    log_active(log)->size = o->walk.scan.position;
+    log_active(log)->end = end;
+    log_active(log)->dirty = false;
+    log->log_end = end;
+    if (log->synced_end > end) log->synced_end = end;
+    if (log->log_start > end) log->log_start = end;
+    if (log->high_watermark > end) log->high_watermark = end;
+    (void)log_epochs_cut_end(&log->epochs, end);
+    log_assigned_reset(log);
+    log_dir_changed(log->dir);
+    TRACE(log->dir->env->world, LOG_TRUNCATED, (int64_t)log->topic, log->partition, o->old_end, end,
+          log->high_watermark, 0);
+}
+
+static enum op_result cut_end(struct log_flow *o)
+{
+    struct log *log = o->log;
+
+    log->wanted &= (uint8_t)~LOG_WANT_TRUNCATE;
+    if (o->err == ERR_NONE && o->save.err != ERR_NONE) {
+        if (o->save.err != ERR_NO_SPACE && o->save.err != ERR_NO_MEMORY) {
+            o->err = o->save.err;
+            return cut_fail(o);
+        }
+        log->epochs_dirty = true; /* extra entries in the file are cut again at the next open */
+        log->epochs_failed = true;
+    }
+    if (log->state == LOG_TRUNCATING) log_set_state(log, LOG_OPEN, o->err);
+    return OP_DONE;
+}
+
+static void cut_save_epochs(struct log_flow *o)
+{
+    log_path_log(o->path, o->log);
+    o->err = log_flow_print_epochs(o) ? ERR_NONE : ERR_NO_MEMORY;
+    if (o->err != ERR_NONE) return;
+    o->log->epochs_dirty = false;
+    log_save_start(&o->save, log_flow_env(o), o->path, "leader-epoch-checkpoint", log_flow_bytes(o),
+                   true);
+}
+
+static void cut_begin(struct log_flow *o)
+{
+    o->err = ERR_NONE;
+    o->offset = o->log->wanted_to;
+    o->old_end = o->log->log_end;
+    ASSERT(list_empty(&o->log->staged));
+}
+
+static enum op_result cut_run(struct op *op)
+{
+    struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
+    struct log *log = o->log;
+    struct world *world = log_flow_env(o)->world;
+
+    switch ((enum cut_step)op->step) {
+    case CUT_START:
+        cut_begin(o);
+        AWAIT(o, CUT_QUIET, &log->state_source, cut_quiet(log));
+        if (o->offset >= log->log_end) {
+            (void)log_epochs_cut_end(&log->epochs, o->offset);
+            log_assigned_reset(log);
+        } else {
+            if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
+            /* o->snapshot: base of the segment that becomes the active one. */
+            o->segment = log_segment_find(log, o->offset);
+            o->snapshot = log->segments[o->segment]->base;
+            for (;;) {
+                cut_load(o, &o->load, ".snapshot");
+                AWAIT_LOAD(o, CUT_SNAPSHOT, &o->load);
+                cut_load(o, &o->window, ".producers");
+                AWAIT_LOAD(o, CUT_WINDOW, &o->window);
+                if (cut_take_snapshot(o) || o->segment == 0) break;
+                o->segment--;
+            }
+            o->err = log_segment_index(log, log->segments[log_segment_find(log, o->snapshot)]);
+            if (o->err != ERR_NONE) return cut_fail(o);
+            for (;; o->segment++) {
+                cut_walk(o);
+                AWAIT_WALK(o, CUT_WALKED, &o->walk);
+                if (o->walk.end == LOG_WALK_ERROR || o->walk.end == LOG_WALK_BAD) {
+                    o->err = o->walk.end == LOG_WALK_ERROR ? o->walk.err : ERR_DAMAGED;
+                    return cut_fail(o);
+                }
+                if (log->segments[o->segment]->base == o->snapshot) break;
+            }
+            /* A batch that straddles the cut goes whole: the end is where the walk stopped. */
+            cut_forget(log, o->walk.scan.next_offset);
+            cut_lower(o, o->walk.scan.next_offset);
+            AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
+            if (!log_dir_online(log->dir)) return OP_DONE;
+            o->list_at = 0;
+            while (cut_next_later(o)) {
+                AWAIT_IO(o, CUT_LATER_GONE, &o->io);
+                o->err = log_io_err(&o->io);
+                if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return cut_fail(o);
+            }
+            log_path_log(o->path_to, log);
+            log_io_path(&o->io, world, DISK_SYNC_DIR, o->path_to);
+            AWAIT_IO(o, CUT_NAMES_SYNCED, &o->io);
+            o->err = log_io_err(&o->io);
+            if (o->err != ERR_NONE) return cut_fail(o);
+            log_path_of(o->path, log, log_active(log)->base, ".log");
+            log_io_open(&o->io, world, o->path, 0);
+            AWAIT_IO(o, CUT_OPENED, &o->io);
+            o->err = log_io_err(&o->io);
+            if (o->err != ERR_NONE) return cut_fail(o);
+            o->file = o->io.req.file;
+            log_io_truncate(&o->io, world, o->file, o->walk.scan.position);
+            AWAIT_IO(o, CUT_DONE, &o->io);
+            o->err = log_io_err(&o->io);
+            if (o->err == ERR_NONE) log_io_sync(&o->io, world, o->file);
+            AWAIT_IO(o, CUT_SYNCED, &o->io);
+            if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
+            log_io_close(&o->io, world, o->file);
+            AWAIT_IO(o, CUT_CLOSED, &o->io);
+            if (o->err != ERR_NONE) return cut_fail(o);
+            cut_apply(o, o->walk.scan.next_offset);
+        }
+        cut_save_epochs(o);
+        AWAIT_SAVE(o, CUT_EPOCHS_SAVED, &o->save);
+        return cut_end(o);
+    }
+    IMPOSSIBLE("step");
+}
+
+const struct op_kind log_truncate_kind = {"log_truncate", cut_steps, COUNT_OF(cut_steps), cut_run,
+                                          log_flow_finish};
+
+void log_truncate(struct log *log, int64_t to)
+{
+    ASSERT(to >= 0);
+    if (log->state != LOG_OPEN) return;
+    log_set_state(log, LOG_TRUNCATING, ERR_NONE);
+    if (to < log->segments[0]->base) {
+        log->wanted |= LOG_WANT_RESET;
+    } else {
+        log->wanted |= LOG_WANT_TRUNCATE;
+    }
+    log->wanted_to = to;
+    log_advance(log);
+}
+
+/* ---- reset ---------------------------------------------------------------------------------- */
+
+enum reset_step {
+    RESET_START,
+    RESET_QUIET,
+    RESET_LOWERED,
+    RESET_GONE,
+    RESET_NAMES_SYNCED,
+    RESET_MADE,
+    RESET_EMPTIED,
+    RESET_CLOSED,
+    RESET_MADE_SYNCED,
+    RESET_EPOCHS_SAVED,
+};
+static const char *const reset_steps[] = {"START",        "QUIET",       "LOWERED", "GONE",
+                                          "NAMES_SYNCED", "MADE",        "EMPTIED", "CLOSED",
+                                          "MADE_SYNCED",  "EPOCHS_SAVED"};
+
+static bool reset_next(struct log_flow *o)
+{
+    struct log *log = o->log;
+
+    if (log->segment_count == 0) return false;
+    log_path_of(o->path, log, log_active(log)->base, cut_suffixes[o->list_at]);
+    log_io_path(&o->io, log_flow_env(o)->world, DISK_UNLINK, o->path);
+    o->list_at++;
+    if (o->list_at == COUNT_OF(cut_suffixes)) {
+        o->list_at = 0;
+        log_segment_drop_last(log);
+    }
+    return true;
+}
+
+static enum op_result reset_end(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct log_segment *segment = log_segment_add(log, o->offset);
+
+    log->wanted &= (uint8_t)~LOG_WANT_RESET;
+    if (o->err == ERR_NONE && segment == NULL) o->err = ERR_NO_MEMORY;
+    if (o->err == ERR_NONE) o->err = log_segment_index(log, segment);
+    if (o->err == ERR_NONE) o->err = o->save.err;
+    if (o->err != ERR_NONE) return cut_fail(o);
+    log->log_start = o->offset;
+    log->log_end = o->offset;
+    log->synced_end = o->offset;
+    log->high_watermark = o->offset;
+    log->failed_from = o->offset;
+    log->unsynced_bytes = 0;
+    log->unsynced_since_ns = 0;
+    log_assigned_reset(log);
+    log_dir_changed(log->dir);
+    TRACE(log->dir->env->world, LOG_TRUNCATED, (int64_t)log->topic, log->partition, o->old_end,
+          o->offset, o->offset, 1);
+    log_set_state(log, LOG_OPEN, ERR_NONE);
+    return OP_DONE;
+}
+
+static void reset_save_epochs(struct log_flow *o)
+{
+    log_producers_clear(&o->log->producers);
+    (void)log_epochs_cut_end(&o->log->epochs, 0);
+    cut_save_epochs(o);
+}
+
+static enum op_result reset_run(struct op *op)
+{
+    struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
+    struct log *log = o->log;
+    struct world *world = log_flow_env(o)->world;
+
+    switch ((enum reset_step)op->step) {
+    case RESET_START:
+        cut_begin(o);
+        AWAIT(o, RESET_QUIET, &log->state_source, cut_quiet(log));
+        if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
+        cut_forget(log, 0);
+        cut_lower(o, 0);
+        AWAIT(o, RESET_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
+        if (!log_dir_online(log->dir)) return OP_DONE;
+        o->list_at = 0;
+        while (reset_next(o)) {
+            AWAIT_IO(o, RESET_GONE, &o->io);
+            o->err = log_io_err(&o->io);
+            if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return cut_fail(o);
+        }
+        log_path_log(o->path_to, log);
+        log_io_path(&o->io, world, DISK_SYNC_DIR, o->path_to);
+        AWAIT_IO(o, RESET_NAMES_SYNCED, &o->io);
+        o->err = log_io_err(&o->io);
+        if (o->err != ERR_NONE) return cut_fail(o);
+        log_path_of(o->path, log, o->offset, ".log");
+        log_io_open(&o->io, world, o->path, DISK_CREATE);
+        AWAIT_IO(o, RESET_MADE, &o->io);
+        o->err = log_io_err(&o->io);
+        if (o->err != ERR_NONE) return cut_fail(o);
+        o->file = o->io.req.file;
+        log_io_truncate(&o->io, world, o->file, 0);
+        AWAIT_IO(o, RESET_EMPTIED, &o->io);
+        o->err = log_io_err(&o->io);
+        log_io_close(&o->io, world, o->file);
+        AWAIT_IO(o, RESET_CLOSED, &o->io);
+        if (o->err != ERR_NONE) return cut_fail(o);
+        log_io_path(&o->io, world, DISK_SYNC_DIR, o->path_to);
+        AWAIT_IO(o, RESET_MADE_SYNCED, &o->io);
+        o->err = log_io_err(&o->io);
+        if (o->err != ERR_NONE) return cut_fail(o);
+        reset_save_epochs(o);
+        AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
+        return reset_end(o);
+    }
+    IMPOSSIBLE("step");
+}
+
+const struct op_kind log_reset_kind = {"log_reset", reset_steps, COUNT_OF(reset_steps), reset_run,
+                                       log_flow_finish};
+
+void log_reset(struct log *log, int64_t at)
+{
+    ASSERT(at >= 0);
+    if (log->state != LOG_OPEN && !(log->state == LOG_FAILED && log->err == ERR_DAMAGED)) return;
+    log_set_state(log, LOG_TRUNCATING, ERR_NONE);
+    log->wanted |= LOG_WANT_RESET;
+    log->wanted_to = at;
+    log_advance(log);
+}

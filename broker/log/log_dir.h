@@ -1,0 +1,155 @@
+/* One entry of log.dirs: its lock, its identity, its checkpoints, its open files, its syncs.
+ *
+ *   .lock  meta.properties  .kafka_cleanshutdown  clean-state
+ *   recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint
+ *   T-P/ ...                                            (storage.md 1; clean-state is ours, H4)
+ *
+ *                  +--------------------------------------------------+
+ *                  v                                                  |
+ *     CLOSED --> OPENING --> ONLINE --> CLOSING -----------------> CLOSED
+ *                   |           |          |
+ *                   +-----------+----------+--> OFFLINE (an I/O error; until the process restarts)
+ *
+ * A flow (format, open, close, checkpoint) is started, then awaited on state_source. It never looks
+ * into batches: that is log.h. */
+#ifndef BROKER_LOG_LOG_DIR_H
+#define BROKER_LOG_LOG_DIR_H
+
+#include "broker/log/log_cache.h"
+#include "client/base/map.h"
+#include "client/base/pool.h"
+#include "client/world/env.h"
+
+struct log;
+struct log_segment;
+struct log_flow;
+
+enum log_dir_state {
+    LOG_DIR_CLOSED,
+    LOG_DIR_OPENING,
+    LOG_DIR_ONLINE,
+    LOG_DIR_CLOSING,
+    LOG_DIR_OFFLINE,
+};
+
+enum {
+    LOG_PATH_MAX = 1000,       /* of any path below a root, terminator included */
+    LOG_NAME_MAX = 255,        /* of a partition directory */
+    LOG_SYNC_FILES = 256,      /* files of one sync round */
+    LOG_WRITE_SLICES = 128,    /* of one gathered write */
+    LOG_WRITE_BYTES = 8 << 20, /* of one gathered write */
+    /* Unsynced bytes of one log that ask for a background sync: what a recovery after a power cut
+     * may have to read again per log, besides the segment the recovery point lies in. */
+    LOG_SYNC_BYTES = 16 << 20,
+    LOG_SYNC_AGE_MS = 10000,  /* or unsynced that long, with the checkpoint right after */
+    LOG_CHECKPOINT_MS = 5000, /* high watermarks, recovery points, log starts, when changed */
+};
+
+struct log_dir_limits {
+    uint32_t logs_max;      /* partitions known to the directory */
+    uint32_t files_max;     /* open segment files kept; flows open one or two more for a while */
+    uint32_t flows_max;     /* opens, rolls, truncations ... at once; others wait */
+    uint32_t writes_max;    /* gathered writes in flight */
+    uint32_t staged_max;    /* batches between append and completion */
+    uint32_t producers_max; /* producer ids remembered per log; the idlest is forgotten */
+};
+struct log_dir_limits log_dir_limits_default(void);
+
+/* What the directory remembers of a partition, open or not: the lines of the checkpoints. */
+struct log_known {
+    struct map_node node;   /* by name */
+    struct log *log;        /* NULL: not open */
+    int64_t recovery_point; /* -1: no line */
+    int64_t log_start;
+    int64_t high_watermark;
+    int64_t clean_end;   /* -1: no line in clean-state, or the marker does not vouch for it */
+    int64_t clean_bytes; /* size of the active segment at the clean stop */
+    bool listed;         /* its directory exists */
+    uint16_t name_length;
+    char name[]; /* "orders-0", terminated */
+};
+
+/* meta.properties, version 1. */
+struct log_dir_meta {
+    char cluster_id[64]; /* terminated; usually 22 characters of base64 */
+    int32_t node_id;
+    struct uuid directory_id;
+};
+
+struct log_dir {
+    struct env *env;
+    struct log_cache *cache; /* node-wide; NULL: none */
+    struct log_dir_limits limits;
+    enum log_dir_state state;
+    enum err err;          /* of the last flow, or why it is offline */
+    struct errmsg message; /* the same for people */
+    struct op_source state_source;
+    struct log_dir_meta meta;
+    bool was_clean;                /* the stop before this start was orderly */
+    int64_t previous_broker_epoch; /* from the clean marker; -1 unknown (KIP-966) */
+    int64_t broker_epoch;          /* set by the owner: goes into the next clean marker */
+    struct map known;              /* struct log_known in the order of first sight */
+    uint32_t logs_open;
+    char path[256];
+
+    /* private */
+    struct pool files;
+    struct pool flows;
+    struct pool writes;
+    struct pool staged;
+    struct list file_lru;         /* open files, coldest first */
+    struct op_source file_source; /* a file was opened, or could be now */
+    struct list file_starved;     /* logs that wait for a place among the open files */
+    struct list flow_starved;     /* logs that wait for a flow */
+    struct list write_starved;    /* logs that wait for a write */
+    struct list sync_wanted;      /* logs whose files the next round syncs */
+    struct log_sync_round *round; /* NULL: none was needed yet */
+    struct env_flush sync_flush;
+    struct log_dir_flow *flow;   /* format, open, close */
+    struct log_dir_flow *keeper; /* writes checkpoints now and then */
+    struct disk_file lock;
+    uint32_t requests; /* of this directory at the world, for the orderly close */
+    bool checkpoint_dirty;
+    bool checkpoint_now;
+    bool checkpoint_busy;
+    uint64_t checkpoints_written;
+    struct op_source checkpoint_source;
+};
+
+/* `path`: copied. Nothing is touched yet. */
+void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache, struct str path,
+                  const struct log_dir_limits *limits);
+/* After CLOSED or OFFLINE with all logs closed: everything went back to the pools (asserted). */
+void log_dir_deinit(struct log_dir *dir);
+
+/* Makes the directory (and its parent's entry) and writes meta.properties durably. Refuses one that
+ * has a meta.properties. Ends CLOSED with err. */
+void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta);
+/* Locks, checks the identity, reads and removes the clean marker, reads the checkpoints, lists the
+ * partitions (dir->known, `listed`), removes "-delete" directories. Ends ONLINE, or CLOSED with err
+ * and a message: not formatted (NOT_FOUND), foreign cluster, foreign node, locked, unreadable.
+ * A null cluster id takes whichever the directory has.
+ * `directory_id` is told in dir->meta. */
+void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id);
+/* All logs are closed before (log_close). Writes the checkpoints and the clean marker, which is
+ * left out when a log did not close well; unlocks. Ends CLOSED. */
+void log_dir_close(struct log_dir *dir);
+
+/* Writes the checkpoint files soon: AWAIT checkpoint_source until checkpoints_written has reached
+ * the number returned, or the state is not ONLINE. */
+uint64_t log_dir_checkpoint(struct log_dir *dir);
+/* NULL when there is no partition of this name. */
+struct log_known *log_dir_find(const struct log_dir *dir, struct str name);
+
+/* A flow (format, open, close) is under way; state_source tells when it has ended. */
+static inline bool log_dir_busy(const struct log_dir *dir)
+{
+    return dir->flow != NULL;
+}
+
+static inline bool log_dir_online(const struct log_dir *dir)
+{
+    return dir->state == LOG_DIR_ONLINE;
+}
+
+#endif

@@ -1,0 +1,756 @@
+/* Flows over the files of a log directory: format, open, close, and the keeper, which writes the
+ * checkpoints when something changed and asks for a sync of what is unsynced for long.
+ *
+ * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each
+ * log that was closed well with its end and the size of its active segment. At the next start the
+ * marker is read, removed, and the root synced, before anything else happens; a marker that comes
+ * back after a power cut vouches for sizes that no longer fit. */
+#include "broker/log/log_dir_private.h"
+
+#include "client/base/text.h"
+
+#include <string.h>
+
+enum {
+    DIR_FILE_MAX = 64 << 20, /* of a checkpoint */
+    DIR_LIST_MAX = 64 << 20,
+};
+
+static const char *const checkpoint_names[] = {
+    [LOG_CHECKPOINT_RECOVERY] = "recovery-point-offset-checkpoint",
+    [LOG_CHECKPOINT_START] = "log-start-offset-checkpoint",
+    [LOG_CHECKPOINT_HW] = "replication-offset-checkpoint",
+    [LOG_CHECKPOINT_CLEAN] = "clean-state",
+};
+
+static struct log_dir_flow *dir_flow_take(struct log_dir *dir)
+{
+    struct log_dir_flow *flow = mem_zalloc(&dir->env->mem, sizeof *flow);
+
+    if (flow == NULL) return NULL;
+    flow->dir = dir;
+    log_io_init(&flow->io);
+    op_source_init(&flow->source);
+    return flow;
+}
+
+static void dir_flow_free(struct log_dir_flow *flow)
+{
+    struct mem *mem = &flow->dir->env->mem;
+
+    mem_free(mem, flow->bytes, flow->bytes_size);
+    mem_free(mem, flow->list, flow->list_size);
+    mem_free(mem, flow->inner, flow->inner_size);
+    log_load_free(&flow->load);
+    mem_free(mem, flow, sizeof *flow);
+}
+
+static void dir_flow_finish(struct op *op)
+{
+    struct log_dir_flow *flow = CONTAINER_OF(op, struct log_dir_flow, op);
+
+    flow->dir->flow = NULL;
+    op_wake(&flow->dir->state_source);
+    dir_flow_free(flow);
+}
+
+static bool dir_room(struct log_dir_flow *o, size_t size)
+{
+    struct mem *mem = &o->dir->env->mem;
+
+    mem_free(mem, o->bytes, o->bytes_size);
+    o->bytes_size = 0;
+    o->bytes = mem_alloc(mem, size);
+    if (o->bytes == NULL) return false;
+    o->bytes_size = size;
+    return true;
+}
+
+static struct bytes dir_bytes(const struct log_dir_flow *o)
+{
+    return (struct bytes){o->bytes, (uint32_t)o->bytes_used};
+}
+
+/* Why, for people; the detail may be empty. */
+static void dir_message(struct log_dir *dir, enum err err, const char *what, const char *detail)
+{
+    struct text out;
+
+    dir->err = err;
+    text_init(&out, dir->message.text, sizeof dir->message.text);
+    text_format(&out, "%s: %s%s", dir->path, what, detail);
+}
+
+/* ---- format --------------------------------------------------------------------------------- */
+
+enum format_step {
+    FORMAT_START,
+    FORMAT_MADE,
+    FORMAT_LOOKED,
+    FORMAT_SAVED,
+    FORMAT_PARENT_SYNCED,
+};
+static const char *const format_steps[] = {"START", "MADE", "LOOKED", "SAVED", "PARENT_SYNCED"};
+
+static bool format_print(struct log_dir_flow *o)
+{
+    struct text out;
+
+    if (!dir_room(o, 512)) return false;
+    text_init(&out, (char *)o->bytes, o->bytes_size);
+    text_format(&out, "version=1\nnode.id=%d\ncluster.id=%s\ndirectory.id=", o->meta.node_id,
+                o->meta.cluster_id);
+    text_uuid(&out, o->meta.directory_id);
+    text_char(&out, '\n');
+    ASSERT(!out.truncated);
+    o->bytes_used = text_view(&out).length;
+    return true;
+}
+
+static void format_parent(struct log_dir_flow *o)
+{
+    struct text out;
+    size_t length = strlen(o->dir->path);
+
+    while (length > 0 && o->dir->path[length - 1] != '/')
+        length--;
+    text_init(&out, o->path, sizeof o->path);
+    if (length == 0) {
+        text_cstr(&out, ".");
+    } else {
+        text_str(&out, (struct str){o->dir->path, length == 1 ? 1 : (uint32_t)length - 1});
+    }
+}
+
+static enum op_result format_run(struct op *op)
+{
+    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
+    struct log_dir *dir = o->dir;
+    struct world *world = dir->env->world;
+
+    switch ((enum format_step)op->step) {
+    case FORMAT_START:
+        log_io_path(&o->io, world, DISK_MKDIR, dir->path);
+        AWAIT_IO(o, FORMAT_MADE, &o->io);
+        if (log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
+            dir_message(dir, log_io_err(&o->io), "cannot be made: ", err_name(log_io_err(&o->io)));
+            return OP_DONE;
+        }
+        log_load_start(&o->load, dir->env, dir->path, "meta.properties", 65536);
+        AWAIT_LOAD(o, FORMAT_LOOKED, &o->load);
+        if (o->load.err != ERR_NOT_FOUND) {
+            dir_message(dir, o->load.err == ERR_NONE ? ERR_EXISTS : o->load.err,
+                        "is formatted already (meta.properties)", "");
+            return OP_DONE;
+        }
+        if (!format_print(o)) {
+            dir_message(dir, ERR_NO_MEMORY, "no memory", "");
+            return OP_DONE;
+        }
+        log_save_start(&o->save, dir->env, dir->path, "meta.properties", dir_bytes(o), true);
+        AWAIT_SAVE(o, FORMAT_SAVED, &o->save);
+        if (o->save.err == ERR_NONE) {
+            format_parent(o);
+            log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
+        }
+        AWAIT_IO(o, FORMAT_PARENT_SYNCED, &o->io);
+        if (o->save.err == ERR_NONE) o->save.err = log_io_err(&o->io);
+        if (o->save.err != ERR_NONE)
+            dir_message(dir, o->save.err, "cannot be written: ", err_name(o->save.err));
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind format_kind = {"log_dir_format", format_steps, COUNT_OF(format_steps),
+                                           format_run, dir_flow_finish};
+
+void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta)
+{
+    ASSERT(dir->state == LOG_DIR_CLOSED && dir->flow == NULL);
+    dir->err = ERR_NONE;
+    dir->flow = dir_flow_take(dir);
+    if (dir->flow == NULL) {
+        dir_message(dir, ERR_NO_MEMORY, "no memory", "");
+        return;
+    }
+    dir->flow->meta = *meta;
+    op_start(&dir->env->loop, &dir->flow->op, &format_kind, FORMAT_START);
+}
+
+/* ---- open: reading -------------------------------------------------------------------------- */
+
+static bool meta_value(struct str line, struct str key, struct str *value)
+{
+    if (line.length <= key.length || line.data[key.length] != '=') return false;
+    if (memcmp(line.data, key.data, key.length) != 0) return false;
+    *value = (struct str){line.data + key.length + 1, line.length - key.length - 1};
+    if (value->length > 0 && value->data[value->length - 1] == '\r') value->length--;
+    return true;
+}
+
+/* Java properties, the few lines of them that there are. */
+static bool meta_parse(struct bytes file, struct log_dir_meta *meta)
+{
+    const char *at = (const char *)file.data;
+    const char *end = at + file.length;
+    bool version = false, cluster = false, node = false;
+
+    *meta = (struct log_dir_meta){.node_id = -1};
+    while (at != end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        struct str line = {at, (uint32_t)((newline == NULL ? end : newline) - at)};
+        struct str value;
+        int64_t number;
+        struct text out;
+
+        at = newline == NULL ? end : newline + 1;
+        if (meta_value(line, STR("version"), &value)) {
+            version = str_equal(value, STR("0")) || str_equal(value, STR("1"));
+        } else if (meta_value(line, STR("cluster.id"), &value)) {
+            text_init(&out, meta->cluster_id, sizeof meta->cluster_id);
+            text_str(&out, value);
+            cluster = !out.truncated && value.length > 0;
+        } else if (meta_value(line, STR("node.id"), &value) ||
+                   meta_value(line, STR("broker.id"), &value)) {
+            node = text_parse_i64(value, &number) && number >= 0 && number <= INT32_MAX;
+            if (node) meta->node_id = (int32_t)number;
+        } else if (meta_value(line, STR("directory.id"), &value)) {
+            if (!uuid_parse(value, &meta->directory_id)) return false;
+        }
+    }
+    return version && cluster && node;
+}
+
+/* False: dir->message says why this directory is not ours. */
+static bool open_meta(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+    struct log_dir_meta found;
+    struct text out;
+
+    if (o->load.err == ERR_NOT_FOUND) {
+        dir_message(dir, ERR_NOT_FOUND,
+                    "is not formatted (no meta.properties); run gregor-broker format", "");
+        return false;
+    }
+    if (o->load.err != ERR_NONE) {
+        dir_message(dir, o->load.err, "meta.properties is unreadable: ", err_name(o->load.err));
+        return false;
+    }
+    if (!meta_parse(log_load_bytes(&o->load), &found)) {
+        dir_message(dir, ERR_DAMAGED, "meta.properties is not understood", "");
+        return false;
+    }
+    text_init(&out, dir->message.text, sizeof dir->message.text);
+    if (o->meta.cluster_id[0] != '\0' &&
+        !str_equal(str_of(found.cluster_id), str_of(o->meta.cluster_id))) {
+        dir->err = ERR_INCONSISTENT_CLUSTER_ID;
+        text_format(&out, "%s: belongs to cluster %s, this node is of cluster %s", dir->path,
+                    found.cluster_id, o->meta.cluster_id);
+        return false;
+    }
+    if (found.node_id != o->meta.node_id) {
+        dir->err = ERR_BAD_CONFIG;
+        text_format(&out, "%s: belongs to node %d, this is node %d", dir->path, found.node_id,
+                    o->meta.node_id);
+        return false;
+    }
+    dir->meta = found;
+    return true;
+}
+
+/* The number or text behind "key": in the marker's one line of JSON. */
+static struct str marker_value(struct bytes file, const char *key)
+{
+    size_t length = strlen(key);
+
+    for (uint32_t i = 0; i + length < file.length; i++) {
+        const char *at = (const char *)file.data + i;
+        uint32_t used = 0;
+
+        if (memcmp(at, key, length) != 0) continue;
+        at += length;
+        while (i + length + used < file.length && at[used] != ',' && at[used] != '}' &&
+               at[used] != '"')
+            used++;
+        return (struct str){at, used};
+    }
+    return STR_NULL;
+}
+
+static void open_marker(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+    struct str value;
+    int64_t number;
+    uint64_t crc = 0;
+
+    dir->was_clean = false;
+    dir->previous_broker_epoch = -1;
+    o->marker = o->load.err == ERR_NONE;
+    if (!o->marker) return;
+    value = marker_value(log_load_bytes(&o->load), "\"brokerEpoch\":");
+    if (value.data != NULL && text_parse_i64(value, &number)) dir->previous_broker_epoch = number;
+    value = marker_value(log_load_bytes(&o->load), "\"cleanState\":");
+    if (value.data != NULL && text_parse_u64(value, &crc) && crc <= UINT32_MAX) {
+        o->state_crc = (uint32_t)crc;
+        dir->was_clean = true;
+    }
+}
+
+static bool open_checkpoint(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+    struct str text = {(const char *)o->load.data, (uint32_t)o->load.size};
+    enum err err;
+
+    if (o->load.err == ERR_NOT_FOUND) {
+        if (o->kind == LOG_CHECKPOINT_CLEAN) dir->was_clean = false;
+        return true;
+    }
+    if (o->load.err != ERR_NONE) {
+        dir_message(dir, o->load.err, checkpoint_names[o->kind], " is unreadable");
+        return false;
+    }
+    if (o->kind == LOG_CHECKPOINT_CLEAN) {
+        if (!dir->was_clean) return true;
+        if (crc32c(dir->env->world->cpu, 0, o->load.data, o->load.size) != o->state_crc) {
+            dir->was_clean = false;
+            return true;
+        }
+    }
+    err = log_dir_parse(dir, o->kind, text);
+    if (err == ERR_NO_MEMORY) {
+        dir_message(dir, err, "more partitions than there is memory for", "");
+        return false;
+    }
+    if (err != ERR_NONE) dir->was_clean = false; /* like missing (replication.md 12, H10) */
+    return true;
+}
+
+/* ---- open: the listing ---------------------------------------------------------------------- */
+
+static bool dir_list(struct log_dir_flow *o, uint8_t **list, uint64_t *size, const char *path)
+{
+    struct mem *mem = &o->dir->env->mem;
+    uint64_t room = *size == 0 ? 8192 : *size * 2;
+
+    if (room > DIR_LIST_MAX) return false;
+    mem_free(mem, *list, *size);
+    *size = 0;
+    *list = mem_alloc(mem, room);
+    if (*list == NULL) return false;
+    *size = room;
+    log_io_list(&o->io, o->dir->env->world, path, *list, room);
+    return true;
+}
+
+static bool str_ends(struct str s, struct str end)
+{
+    return s.length >= end.length &&
+           memcmp(s.data + s.length - end.length, end.data, end.length) == 0;
+}
+
+static const struct disk_entry *dir_next(const uint8_t *list, uint64_t used, uint64_t *at)
+{
+    const struct disk_entry *entry;
+
+    if (*at >= used) return NULL;
+    entry = (const struct disk_entry *)(const void *)(list + *at);
+    *at += entry->entry_length;
+    return entry;
+}
+
+/* Partitions become known; true with o->path set: a directory that is to go. */
+static bool open_next_dead(struct log_dir_flow *o)
+{
+    const struct disk_entry *entry;
+
+    while ((entry = dir_next(o->list, o->list_used, &o->list_at)) != NULL) {
+        struct str name = str_of(entry->name);
+        struct str topic;
+        struct log_known *known;
+        int32_t partition;
+
+        if (!entry->directory) continue;
+        if (str_ends(name, STR("-delete"))) {
+            log_path(o->path, o->dir->path, entry->name);
+            return true;
+        }
+        if (!log_name_parse(name, &topic, &partition)) continue;
+        known = log_dir_know(o->dir, name);
+        if (known == NULL) {
+            o->err = ERR_NO_MEMORY;
+            return false;
+        }
+        known->listed = true;
+    }
+    return false;
+}
+
+static bool open_next_inner(struct log_dir_flow *o)
+{
+    const struct disk_entry *entry = dir_next(o->inner, o->inner_used, &o->inner_at);
+
+    if (entry == NULL) return false;
+    log_path(o->path_to, o->path, entry->name);
+    log_io_path(&o->io, o->dir->env->world, DISK_UNLINK, o->path_to);
+    return true;
+}
+
+/* Checkpoint lines of partitions that are gone. */
+static void open_forget_gone(struct log_dir *dir)
+{
+    MAP_FOR_EACH_SAFE (node, after, &dir->known) {
+        struct log_known *known = MAP_ENTRY(node, struct log_known, node);
+
+        if (!known->listed) log_dir_forget(dir, known);
+    }
+}
+
+enum dir_open_step {
+    DIR_OPEN_START,
+    DIR_OPEN_LOCKED,
+    DIR_OPEN_META,
+    DIR_OPEN_MARKER,
+    DIR_OPEN_MARKER_GONE,
+    DIR_OPEN_MARKER_SYNCED,
+    DIR_OPEN_CHECKPOINT,
+    DIR_OPEN_LISTED,
+    DIR_OPEN_DEAD_LISTED,
+    DIR_OPEN_DEAD_FILE,
+    DIR_OPEN_DEAD_DIR,
+    DIR_OPEN_UNLOCKED,
+};
+static const char *const dir_open_steps[] = {
+    "START",      "LOCKED", "META",        "MARKER",    "MARKER_GONE", "MARKER_SYNCED",
+    "CHECKPOINT", "LISTED", "DEAD_LISTED", "DEAD_FILE", "DEAD_DIR",    "UNLOCKED"};
+
+static void keeper_start(struct log_dir *dir);
+
+static enum op_result dir_open_run(struct op *op)
+{
+    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
+    struct log_dir *dir = o->dir;
+    struct env *env = dir->env;
+
+    switch ((enum dir_open_step)op->step) {
+    case DIR_OPEN_START:
+        o->err = ERR_BAD_STATE; /* unless it comes to the end */
+        /* The identity first: a directory that is not ours is not even locked. */
+        log_load_start(&o->load, env, dir->path, "meta.properties", 65536);
+        AWAIT_LOAD(o, DIR_OPEN_META, &o->load);
+        if (!open_meta(o)) {
+            log_dir_set_state(dir, LOG_DIR_CLOSED);
+            return OP_DONE;
+        }
+        log_path(o->path, dir->path, ".lock");
+        log_io_open(&o->io, env->world, o->path, DISK_CREATE | DISK_LOCK);
+        AWAIT_IO(o, DIR_OPEN_LOCKED, &o->io);
+        if (log_io_err(&o->io) != ERR_NONE) {
+            dir_message(dir, log_io_err(&o->io),
+                        log_io_err(&o->io) == ERR_ACCESS ? "is in use by another process (.lock)"
+                                                         : "cannot be locked: ",
+                        log_io_err(&o->io) == ERR_ACCESS ? "" : err_name(log_io_err(&o->io)));
+            log_dir_set_state(dir, LOG_DIR_CLOSED);
+            return OP_DONE;
+        }
+        dir->lock = o->io.req.file;
+        log_load_start(&o->load, env, dir->path, ".kafka_cleanshutdown", 65536);
+        AWAIT_LOAD(o, DIR_OPEN_MARKER, &o->load);
+        open_marker(o);
+        log_path(o->path, dir->path, ".kafka_cleanshutdown");
+        if (o->marker) log_io_path(&o->io, env->world, DISK_UNLINK, o->path);
+        AWAIT_IO(o, DIR_OPEN_MARKER_GONE, &o->io);
+        if (o->marker && log_io_err(&o->io) == ERR_NONE)
+            log_io_path(&o->io, env->world, DISK_SYNC_DIR, dir->path);
+        AWAIT_IO(o, DIR_OPEN_MARKER_SYNCED, &o->io);
+        if (o->marker && log_io_err(&o->io) != ERR_NONE) {
+            dir_message(dir, log_io_err(&o->io),
+                        "the clean marker stays: ", err_name(log_io_err(&o->io)));
+            goto unlock;
+        }
+        for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
+            log_load_start(&o->load, env, dir->path, checkpoint_names[o->kind], DIR_FILE_MAX);
+            AWAIT_LOAD(o, DIR_OPEN_CHECKPOINT, &o->load);
+            if (!open_checkpoint(o)) goto unlock;
+            if (o->kind == LOG_CHECKPOINT_CLEAN) break;
+            o->kind = (enum log_checkpoint)(o->kind + 1);
+        }
+        do {
+            if (!dir_list(o, &o->list, &o->list_size, dir->path)) {
+                dir_message(dir, ERR_NO_MEMORY, "too many entries", "");
+                goto unlock;
+            }
+            AWAIT_IO(o, DIR_OPEN_LISTED, &o->io);
+        } while (log_io_err(&o->io) == ERR_TOO_LARGE);
+        if (log_io_err(&o->io) != ERR_NONE) {
+            dir_message(dir, log_io_err(&o->io), "unreadable: ", err_name(log_io_err(&o->io)));
+            goto unlock;
+        }
+        o->list_used = o->io.req.done;
+        o->err = ERR_NONE;
+        while (open_next_dead(o)) {
+            do {
+                if (!dir_list(o, &o->inner, &o->inner_size, o->path)) break;
+                AWAIT_IO(o, DIR_OPEN_DEAD_LISTED, &o->io);
+            } while (log_io_err(&o->io) == ERR_TOO_LARGE);
+            o->inner_used = log_io_err(&o->io) == ERR_NONE ? o->io.req.done : 0;
+            o->inner_at = 0;
+            while (open_next_inner(o)) {
+                AWAIT_IO(o, DIR_OPEN_DEAD_FILE, &o->io);
+            }
+            log_io_path(&o->io, env->world, DISK_RMDIR, o->path);
+            AWAIT_IO(o, DIR_OPEN_DEAD_DIR, &o->io); /* what fails is tried at the next start */
+        }
+        if (o->err != ERR_NONE) {
+            dir_message(dir, o->err, "more partitions than there is memory for", "");
+            goto unlock;
+        }
+        open_forget_gone(dir);
+        log_dir_set_state(dir, LOG_DIR_ONLINE);
+        keeper_start(dir);
+        return OP_DONE;
+    unlock:
+        log_io_close(&o->io, env->world, dir->lock);
+        AWAIT_IO(o, DIR_OPEN_UNLOCKED, &o->io);
+        dir->lock = (struct disk_file){0};
+        log_dir_set_state(dir, LOG_DIR_CLOSED);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind dir_open_kind = {
+    "log_dir_open", dir_open_steps, COUNT_OF(dir_open_steps), dir_open_run, dir_flow_finish};
+
+void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
+{
+    struct text out;
+
+    ASSERT(dir->state == LOG_DIR_CLOSED && dir->flow == NULL);
+    log_dir_set_state(dir, LOG_DIR_OPENING);
+    dir->err = ERR_NONE;
+    dir->flow = dir_flow_take(dir);
+    if (dir->flow == NULL) {
+        dir_message(dir, ERR_NO_MEMORY, "no memory", "");
+        log_dir_set_state(dir, LOG_DIR_CLOSED);
+        return;
+    }
+    text_init(&out, dir->flow->meta.cluster_id, sizeof dir->flow->meta.cluster_id);
+    if (cluster_id.data != NULL) text_str(&out, cluster_id);
+    dir->flow->meta.node_id = node_id;
+    op_start(&dir->env->loop, &dir->flow->op, &dir_open_kind, DIR_OPEN_START);
+}
+
+/* ---- keeper --------------------------------------------------------------------------------- */
+
+enum keeper_step {
+    KEEPER_START,
+    KEEPER_DUE,
+    KEEPER_SAVED,
+};
+static const char *const keeper_steps[] = {"START", "DUE", "SAVED"};
+
+static void keeper_ask_syncs(struct log_dir *dir)
+{
+    int64_t before = dir->env->now.mono.ns - LOG_SYNC_AGE_MS * NS_PER_MS;
+
+    MAP_FOR_EACH (node, &dir->known) {
+        struct log *log = MAP_ENTRY(node, struct log_known, node)->log;
+
+        if (log == NULL || log->unsynced_since_ns == 0 || log->unsynced_since_ns > before) continue;
+        if (log->state == LOG_OPEN) log_sync(log);
+    }
+}
+
+static void keeper_save(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+
+    o->err = log_dir_print(dir, o->kind, &o->bytes, &o->bytes_size, &o->bytes_used) ? ERR_NONE
+                                                                                    : ERR_NO_MEMORY;
+    if (o->err != ERR_NONE) return;
+    log_save_start(&o->save, dir->env, dir->path, checkpoint_names[o->kind], dir_bytes(o), true);
+}
+
+static void keeper_failed(struct log_dir *dir, enum err err)
+{
+    dir->checkpoint_dirty =
+        true; /* no space, no memory: tried again at the next turn of the clock */
+    if (err != ERR_NO_SPACE && err != ERR_NO_MEMORY) log_dir_fail(dir, err);
+}
+
+static bool keeper_due(const struct log_dir_flow *o)
+{
+    return op_expired(&o->op) || o->stop || o->dir->checkpoint_now || !log_dir_online(o->dir);
+}
+
+static enum op_result keeper_run(struct op *op)
+{
+    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
+    struct log_dir *dir = o->dir;
+
+    switch ((enum keeper_step)op->step) {
+    case KEEPER_START:
+        for (;;) {
+            op_deadline(op, env_deadline(dir->env, LOG_CHECKPOINT_MS));
+            AWAIT(o, KEEPER_DUE, &o->source, keeper_due(o));
+            op_deadline(op, OP_NO_DEADLINE);
+            if (!log_dir_online(dir) || (o->stop && !dir->checkpoint_now)) return OP_DONE;
+            if (!dir->checkpoint_dirty && !dir->checkpoint_now) continue;
+            keeper_ask_syncs(dir);
+            dir->checkpoint_dirty = false;
+            dir->checkpoint_now = false;
+            dir->checkpoint_busy = true;
+            /* Log starts before recovery points: a start that is lost brings deleted records back,
+             * a recovery point that is lost costs time only. */
+            for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
+                keeper_save(o);
+                AWAIT_SAVE(o, KEEPER_SAVED, &o->save);
+                if (o->err == ERR_NONE) o->err = o->save.err;
+                if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_HW) break;
+                o->kind = (enum log_checkpoint)(o->kind + 1);
+            }
+            dir->checkpoint_busy = false;
+            if (o->err != ERR_NONE) {
+                keeper_failed(dir, o->err);
+                continue;
+            }
+            dir->checkpoints_written++;
+            op_wake(&dir->checkpoint_source);
+        }
+    }
+    IMPOSSIBLE("step");
+}
+
+static void keeper_finish(struct op *op)
+{
+    struct log_dir_flow *flow = CONTAINER_OF(op, struct log_dir_flow, op);
+
+    flow->dir->keeper = NULL;
+    op_wake(&flow->dir->state_source);
+    dir_flow_free(flow);
+}
+
+static const struct op_kind keeper_kind = {"log_dir_keeper", keeper_steps, COUNT_OF(keeper_steps),
+                                           keeper_run, keeper_finish};
+
+static void keeper_start(struct log_dir *dir)
+{
+    dir->keeper = dir_flow_take(dir);
+    if (dir->keeper == NULL) {
+        log_dir_fail(dir, ERR_NO_MEMORY);
+        return;
+    }
+    op_start(&dir->env->loop, &dir->keeper->op, &keeper_kind, KEEPER_START);
+}
+
+uint64_t log_dir_checkpoint(struct log_dir *dir)
+{
+    dir->checkpoint_now = true;
+    dir->checkpoint_dirty = true;
+    if (dir->keeper != NULL) op_wake(&dir->keeper->source);
+    /* The one being written was made before this request. */
+    return dir->checkpoints_written + (dir->checkpoint_busy ? 2 : 1);
+}
+
+/* ---- close ---------------------------------------------------------------------------------- */
+
+enum dir_close_step {
+    DIR_CLOSE_START,
+    DIR_CLOSE_QUIET,
+    DIR_CLOSE_KEPT,
+    DIR_CLOSE_SAVED,
+    DIR_CLOSE_MARKED,
+    DIR_CLOSE_UNLOCKED,
+};
+static const char *const dir_close_steps[] = {"START", "QUIET",  "KEPT",
+                                              "SAVED", "MARKED", "UNLOCKED"};
+
+static void close_save(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+
+    o->err = log_dir_print(dir, o->kind, &o->bytes, &o->bytes_size, &o->bytes_used) ? ERR_NONE
+                                                                                    : ERR_NO_MEMORY;
+    if (o->err != ERR_NONE) return;
+    if (o->kind == LOG_CHECKPOINT_CLEAN)
+        o->state_crc = crc32c(dir->env->world->cpu, 0, o->bytes, o->bytes_used);
+    log_save_start(&o->save, dir->env, dir->path, checkpoint_names[o->kind], dir_bytes(o), true);
+}
+
+/* Kafka's line with one field more, which Kafka does not look at. */
+static void close_mark(struct log_dir_flow *o)
+{
+    struct text out;
+
+    if (!dir_room(o, 160)) {
+        o->err = ERR_NO_MEMORY;
+        return;
+    }
+    text_init(&out, (char *)o->bytes, o->bytes_size);
+    text_format(&out, "{\"version\":0,\"brokerEpoch\":%D,\"cleanState\":%u}", o->dir->broker_epoch,
+                o->state_crc);
+    ASSERT(!out.truncated);
+    o->bytes_used = text_view(&out).length;
+    log_save_start(&o->save, o->dir->env, o->dir->path, ".kafka_cleanshutdown", dir_bytes(o), true);
+}
+
+static bool close_dir_quiet(const struct log_dir *dir)
+{
+    return pool_in_use(&dir->files) == 0 && pool_in_use(&dir->flows) == 0 &&
+           pool_in_use(&dir->writes) == 0;
+}
+
+static enum op_result dir_close_run(struct op *op)
+{
+    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
+    struct log_dir *dir = o->dir;
+
+    switch ((enum dir_close_step)op->step) {
+    case DIR_CLOSE_START:
+        if (dir->keeper != NULL) {
+            dir->keeper->stop = true;
+            op_wake(&dir->keeper->source);
+        }
+        AWAIT(o, DIR_CLOSE_KEPT, &dir->state_source, dir->keeper == NULL);
+        AWAIT(o, DIR_CLOSE_QUIET, &dir->state_source, close_dir_quiet(dir));
+        for (o->kind = LOG_CHECKPOINT_RECOVERY; dir->state == LOG_DIR_CLOSING;) {
+            close_save(o);
+            AWAIT_SAVE(o, DIR_CLOSE_SAVED, &o->save);
+            if (o->err == ERR_NONE) o->err = o->save.err;
+            if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_CLEAN) break;
+            o->kind = (enum log_checkpoint)(o->kind + 1);
+        }
+        if (o->err == ERR_NONE && dir->state == LOG_DIR_CLOSING) close_mark(o);
+        AWAIT_SAVE(o, DIR_CLOSE_MARKED, &o->save);
+        if (o->err == ERR_NONE) o->err = o->save.err;
+        if (dir->lock.handle != 0) log_io_close(&o->io, dir->env->world, dir->lock);
+        AWAIT_IO(o, DIR_CLOSE_UNLOCKED, &o->io);
+        dir->lock = (struct disk_file){0};
+        if (dir->state == LOG_DIR_CLOSING) {
+            dir->err = o->err;
+            log_dir_set_state(dir, LOG_DIR_CLOSED);
+        }
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind dir_close_kind = {
+    "log_dir_close", dir_close_steps, COUNT_OF(dir_close_steps), dir_close_run, dir_flow_finish};
+
+void log_dir_close(struct log_dir *dir)
+{
+    ASSERT(dir->logs_open == 0 && dir->flow == NULL);
+    if (dir->state == LOG_DIR_CLOSED) return;
+    if (dir->state == LOG_DIR_ONLINE) log_dir_set_state(dir, LOG_DIR_CLOSING);
+    dir->flow = dir_flow_take(dir);
+    if (dir->flow == NULL) {
+        log_dir_fail(dir, ERR_NO_MEMORY);
+        return;
+    }
+    op_start(&dir->env->loop, &dir->flow->op, &dir_close_kind, DIR_CLOSE_START);
+}

@@ -1,0 +1,49 @@
+/* Shared by log_dir.c and log_dir_flow.c. */
+#ifndef BROKER_LOG_LOG_DIR_PRIVATE_H
+#define BROKER_LOG_LOG_DIR_PRIVATE_H
+
+#include "broker/log/log_private.h"
+#include "broker/log/log_text.h"
+
+enum log_checkpoint {
+    LOG_CHECKPOINT_RECOVERY,
+    LOG_CHECKPOINT_START,
+    LOG_CHECKPOINT_HW,
+    LOG_CHECKPOINT_CLEAN, /* ours: what the clean marker vouches for */
+};
+
+struct log_dir_flow {
+    struct op op;
+    struct log_dir *dir;
+    struct log_io io;
+    struct log_save save;
+    struct log_load load;
+    struct op_source source; /* of the keeper: told to stop or to hurry */
+    char path[LOG_PATH_MAX];
+    char path_to[LOG_PATH_MAX];
+    uint8_t *bytes;
+    size_t bytes_size;
+    size_t bytes_used;
+    uint8_t *list;
+    uint64_t list_size;
+    uint64_t list_used;
+    uint64_t list_at;
+    uint8_t *inner; /* listing of a directory that is being removed */
+    uint64_t inner_size;
+    uint64_t inner_used;
+    uint64_t inner_at;
+    enum log_checkpoint kind;
+    uint32_t state_crc;
+    bool marker;
+    bool stop;
+    struct log_dir_meta meta;
+    enum err err;
+};
+
+void log_dir_set_state(struct log_dir *dir, enum log_dir_state state);
+/* Replaces *bytes by the text; false without memory. */
+MUST_USE bool log_dir_print(struct log_dir *dir, enum log_checkpoint kind, uint8_t **bytes,
+                            size_t *room, size_t *used);
+MUST_USE enum err log_dir_parse(struct log_dir *dir, enum log_checkpoint kind, struct str text);
+
+#endif

@@ -1,0 +1,342 @@
+/* What the files of this folder share and nobody else sees.
+ *
+ *   log.c         append, completion, failure, what comes next    log_flow.c   roll, epochs, repair
+ *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
+ *   log_read.c    reads and time lookups            log_sync.c          group commit
+ *   log_file.c    open segment files                log_io.c            one disk request, save,
+ * load,
+ *   log_dir*.c    the directory                     log_walk.c          walk a segment */
+#ifndef BROKER_LOG_LOG_PRIVATE_H
+#define BROKER_LOG_LOG_PRIVATE_H
+
+#include "broker/log/log.h"
+#include "broker/log/log_index.h"
+#include "broker/log/log_scan.h"
+
+/* ---- one disk request of an op --------------------------------------------------------------- */
+
+struct log_io {
+    struct disk_req req;
+    struct op_source done;
+    struct bytes slice;
+};
+
+void log_io_init(struct log_io *io);
+/* Each submits; await log_io_done on io->done. Paths are borrowed. */
+void log_io_open(struct log_io *io, struct world *world, const char *path, uint32_t flags);
+void log_io_close(struct log_io *io, struct world *world, struct disk_file file);
+void log_io_read(struct log_io *io, struct world *world, struct disk_file file, uint8_t *into,
+                 uint64_t offset, uint64_t length, uint32_t flags);
+void log_io_write(struct log_io *io, struct world *world, struct disk_file file, struct bytes data,
+                  uint64_t offset);
+void log_io_sync(struct log_io *io, struct world *world, struct disk_file file);
+void log_io_truncate(struct log_io *io, struct world *world, struct disk_file file,
+                     uint64_t length);
+/* MKDIR, UNLINK, RMDIR, SYNC_DIR */
+void log_io_path(struct log_io *io, struct world *world, enum disk_op op, const char *path);
+void log_io_rename(struct log_io *io, struct world *world, const char *path, const char *path_to);
+void log_io_list(struct log_io *io, struct world *world, const char *path, uint8_t *into,
+                 uint64_t length);
+static inline bool log_io_done(const struct log_io *io)
+{
+    return !io->req.req.pending;
+}
+static inline enum err log_io_err(const struct log_io *io)
+{
+    return io->req.req.result;
+}
+#define AWAIT_IO(o, STEP, IO) AWAIT(o, STEP, &(IO)->done, log_io_done(IO))
+
+/* Writes a file as a whole: name.tmp, sync, rename, and the directory if asked. */
+struct log_save {
+    struct op op;
+    struct env *env;
+    struct op_source source;
+    bool busy;
+    bool sync_dir;
+    enum err err;
+    struct log_io io;
+    struct disk_file file;
+    struct bytes data; /* borrowed until done */
+    char dir[LOG_PATH_MAX];
+    char path[LOG_PATH_MAX];
+    char temporary[LOG_PATH_MAX];
+};
+void log_save_start(struct log_save *save, struct env *env, const char *dir, const char *name,
+                    struct bytes data, bool sync_dir);
+#define AWAIT_SAVE(o, STEP, SAVE) AWAIT(o, STEP, &(SAVE)->source, !(SAVE)->busy)
+
+/* Reads a small file as a whole into mem. */
+struct log_load {
+    struct op op;
+    struct env *env;
+    struct op_source source;
+    bool busy;
+    enum err err; /* NOT_FOUND, TOO_LARGE ... */
+    struct log_io io;
+    struct disk_file file;
+    uint8_t *data; /* owned: log_load_free(); NULL for an empty file */
+    uint64_t size;
+    uint64_t size_max;
+    char path[LOG_PATH_MAX];
+};
+void log_load_start(struct log_load *load, struct env *env, const char *dir, const char *name,
+                    uint64_t size_max);
+void log_load_free(struct log_load *load);
+static inline struct bytes log_load_bytes(const struct log_load *load)
+{
+    return (struct bytes){load->data, (uint32_t)load->size};
+}
+#define AWAIT_LOAD(o, STEP, LOAD) AWAIT(o, STEP, &(LOAD)->source, !(LOAD)->busy)
+
+/* dir/name, terminated; asserts that it fits. */
+void log_path(char path[LOG_PATH_MAX], const char *dir, const char *name);
+/* dir/00000000000000000042suffix */
+void log_path_of(char path[LOG_PATH_MAX], const struct log *log, int64_t base, const char *suffix);
+void log_path_log(char path[LOG_PATH_MAX], const struct log *log); /* the partition's directory */
+enum { LOG_FILE_NAME = 48 };
+void log_file_name(char name[LOG_FILE_NAME], int64_t base, const char *suffix);
+/* The number of a name like 00000000000000000042.log; the suffix behind it. */
+bool log_file_parse(struct str name, int64_t *base, struct str *suffix);
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+struct log_file;
+
+struct log_segment {
+    int64_t base;
+    int64_t end;             /* after its last batch */
+    uint64_t size;           /* bytes of completed appends */
+    int64_t max_timestamp;   /* -1 unknown */
+    int64_t first_timestamp; /* of the first batch appended here, -1 none or unknown */
+    int64_t created_ms;      /* wall, of this process's first sight */
+    struct log_index *index; /* in memory: the active one */
+    struct log_file *file;   /* in the directory's cache of open files */
+    uint32_t offset_count;   /* entries on disk of a closed one */
+    uint32_t time_count;
+    bool dirty;          /* has bytes that were not synced */
+    int64_t hint_offset; /* where the last read ended: the next one goes on there */
+    uint64_t hint_position;
+    bool index_bad; /* the files do not fit the log: read from the start */
+};
+
+struct log_segment *log_segment_add(struct log *log, int64_t base);
+/* Of the last segment; its file is closed. */
+void log_segment_drop_last(struct log *log);
+static inline struct log_segment *log_active(const struct log *log)
+{
+    return log->segments[log->segment_count - 1];
+}
+/* Index of the segment with the greatest base <= offset; 0 when there is none. */
+uint32_t log_segment_find(const struct log *log, int64_t offset);
+MUST_USE enum err log_segment_index(struct log *log, struct log_segment *segment);
+
+/* ---- open files ------------------------------------------------------------------------------ */
+
+enum log_file_state {
+    LOG_FILE_OPENING,
+    LOG_FILE_OPEN,
+    LOG_FILE_CLOSING,
+};
+
+struct log_file {
+    struct list lru;
+    struct disk_req req;
+    struct log_dir *dir;
+    struct log *log; /* NULL: nobody wants it any more */
+    struct log_segment *segment;
+    struct disk_file file;
+    enum log_file_state state;
+    uint32_t pins;
+    char path[LOG_PATH_MAX];
+};
+
+/* The open file, or NULL: it is being opened (or there is no place yet); then file_source is woken,
+ * and the flush of the log and the sync are staged again. */
+struct log_file *log_file_get(struct log *log, struct log_segment *segment);
+static inline void log_file_pin(struct log_file *file)
+{
+    file->pins++;
+}
+void log_file_unpin(struct log_file *file);
+/* Closes it when it is open; not pinned. */
+void log_file_drop(struct log_segment *segment);
+
+/* ---- append ---------------------------------------------------------------------------------- */
+
+/* A batch between append and completion. */
+struct log_staged {
+    struct list link;
+    struct buf *buf; /* counted */
+    struct bytes bytes;
+    struct log_producer_staged producer;
+    uint64_t position; /* in its segment */
+    int64_t base_offset;
+    int64_t last_offset;
+    int32_t epoch;
+    bool roll; /* begins a segment */
+};
+
+/* One gathered write. */
+struct log_write {
+    struct disk_req req;
+    struct log *log;
+    struct log_file *file; /* pinned */
+    uint32_t batches;
+    uint32_t slice_count;
+    uint64_t bytes;
+    struct bytes slices[LOG_WRITE_SLICES];
+};
+
+enum log_wanted {
+    LOG_WANT_REPAIR = 1,
+    LOG_WANT_TRUNCATE = 2,
+    LOG_WANT_RESET = 4,
+    LOG_WANT_CLOSE = 8,
+    LOG_WANT_DELETE = 16,
+    LOG_WANT_OPEN = 32,
+};
+
+/* Whatever the log needs next: starts a flow or stages the write. Any time but inside a flush. */
+void log_advance(struct log *log);
+/* Everything staged is taken back. */
+void log_append_failed(struct log *log, enum err err);
+/* One setter for the state: traces nothing, wakes state_source. */
+void log_set_state(struct log *log, enum log_state state, enum err err);
+void log_fail(struct log *log, enum err err);
+void log_readers_left(struct log *log); /* one reader less */
+/* A batch that stands in the log now: indexes, epochs, sizes. */
+void log_note_epoch(struct log *log, int32_t epoch, int64_t start_offset);
+void log_assigned_reset(struct log *log);
+void log_flush(struct env_flush *flush); /* end of the turn: the gathered write */
+void log_index_batch(struct log *log, struct log_segment *segment, struct log_index *index,
+                     uint64_t position, const struct record_batch *batch, uint32_t bytes);
+
+/* ---- read ------------------------------------------------------------------------------------ */
+
+/* What a read or a time lookup needs while it goes to the disk. */
+struct log_reader {
+    struct log_io io;
+    struct log_segment *segment;
+    struct log_file *pinned;
+    struct disk_file index_file;
+    struct buf *buf;
+    uint64_t position; /* of the next bytes to look at */
+    uint32_t size;     /* asked for */
+    uint32_t low;      /* binary search in an index file */
+    uint32_t high;
+    uint32_t want; /* bytes of a batch that did not fit */
+    bool opened;
+    bool retried;
+    uint8_t entries[64 * LOG_INDEX_ENTRY];
+    char path[LOG_PATH_MAX];
+};
+
+/* ---- walk ------------------------------------------------------------------------------------ */
+
+enum { LOG_WALK_BYTES = 256 * 1024 };
+
+enum log_walk_end {
+    LOG_WALK_WHOLE, /* to the end of the file, nothing left over */
+    LOG_WALK_STOP,  /* before the batch that reaches stop_at */
+    LOG_WALK_BAD,   /* scan.why; or a part of a batch at the end of the file */
+    LOG_WALK_ERROR, /* err: an I/O error, which says nothing about the bytes (H1) */
+};
+
+/* Walks one segment in slices: index, producers, epochs. */
+struct log_walk {
+    struct op op;
+    struct op_source source;
+    bool busy;
+    enum log_walk_end end;
+    enum err err;
+    struct log *log;
+    struct log_segment *segment;
+    struct log_scan scan;
+    int64_t stop_at;        /* INT64_MAX: none */
+    int64_t producers_from; /* batches at or above are replayed */
+    bool index;             /* add to segment->index */
+    uint64_t at;
+    struct log_io io;
+    struct disk_file file;
+    uint8_t *buffer;
+    char path[LOG_PATH_MAX];
+};
+void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *segment,
+                    uint64_t position, int64_t next_offset, int32_t epoch);
+#define AWAIT_WALK(o, STEP, WALK) AWAIT(o, STEP, &(WALK)->source, !(WALK)->busy)
+
+/* ---- flows of a log -------------------------------------------------------------------------- */
+
+struct log_flow {
+    struct op op;
+    struct log *log;
+    enum err err;
+    struct log_io io;
+    struct log_save save;
+    struct log_load load;
+    struct log_walk walk;
+    struct disk_file file;
+    char path[LOG_PATH_MAX];
+    char path_to[LOG_PATH_MAX];
+    uint8_t *bytes; /* owned scratch */
+    size_t bytes_size;
+    size_t bytes_used;
+    uint8_t *list; /* owned: the listing of the partition's directory */
+    uint64_t list_size;
+    uint64_t list_used;
+    uint64_t list_at;
+    uint32_t segment;
+    int64_t offset;
+    int64_t snapshot;
+    int64_t promised;
+    uint64_t checkpoints;
+    uint64_t cut_bytes;
+    struct log_load window;
+    int64_t old_end;
+    bool clean;
+    bool cut;
+    bool first;
+    bool epochs_bad;
+    enum log_state to_state;
+};
+
+extern const struct op_kind log_open_kind;
+extern const struct op_kind log_roll_kind;
+extern const struct op_kind log_epochs_kind;
+extern const struct op_kind log_repair_kind;
+extern const struct op_kind log_truncate_kind;
+extern const struct op_kind log_reset_kind;
+extern const struct op_kind log_close_kind;
+extern const struct op_kind log_delete_kind;
+
+/* False: no flow is free; the log waits in the directory's list. */
+bool log_flow_start(struct log *log, const struct op_kind *kind);
+void log_flow_finish(struct op *op);
+/* Scratch of at least `size`; what was there is given back. */
+MUST_USE bool log_flow_room(struct log_flow *flow, size_t size);
+struct env *log_flow_env(const struct log_flow *flow);
+/* The texts that flows save, into flow->bytes. */
+MUST_USE bool log_flow_print_epochs(struct log_flow *flow);
+MUST_USE bool log_flow_print_manifest(struct log_flow *flow);
+/* Four steps of a roll and of a close: each looks how the one before went, and starts a save. */
+void log_flow_save_index(struct log_flow *flow);
+void log_flow_save_times(struct log_flow *flow);
+void log_flow_save_snapshot(struct log_flow *flow, int64_t offset);
+void log_flow_save_window(struct log_flow *flow, int64_t offset);
+void log_flow_saved(struct log_flow *flow);
+struct bytes log_flow_bytes(const struct log_flow *flow);
+
+/* ---- directory ------------------------------------------------------------------------------- */
+
+void log_dir_fail(struct log_dir *dir, enum err err);
+void log_dir_changed(struct log_dir *dir); /* a checkpoint is due */
+void log_dir_unstarve(struct log_dir *dir, struct list *starved);
+void log_sync_stage(struct log_dir *dir);
+void log_sync_free(struct log_dir *dir);
+void log_sync_init(struct log_dir *dir);
+struct log_known *log_dir_know(struct log_dir *dir, struct str name);
+void log_dir_forget(struct log_dir *dir, struct log_known *known);
+void log_dir_gone(struct log_dir *dir); /* a file or a log went: an orderly close may go on */
+
+#endif

@@ -1,0 +1,397 @@
+#include "broker/log/log_producers.h"
+
+#include "client/base/byteorder.h"
+
+#include <string.h>
+
+enum {
+    SNAPSHOT_HEAD = 10,
+    SNAPSHOT_ENTRY = 46,
+    SNAPSHOT_VERSION = 1,
+    WINDOW_HEAD = 10, /* same head: version, crc of the rest, count */
+    WINDOW_ENTRY = 36,
+    WINDOW_VERSION = 1,
+};
+
+void log_producers_init(struct log_producers *producers, struct mem *mem, uint32_t max)
+{
+    *producers = (struct log_producers){.mem = mem, .max = max};
+    /* Ids are given out by our own controller: no seed is needed against chosen keys. */
+    map_init(&producers->map, mem, 0, max);
+    list_init(&producers->age);
+}
+
+static void log_producers_drop(struct log_producers *producers, struct log_producer *producer)
+{
+    ASSERT(list_empty(&producer->staged));
+    map_remove(&producers->map, &producer->node);
+    list_remove(&producer->age);
+    mem_free(producers->mem, producer, sizeof *producer);
+}
+
+void log_producers_clear(struct log_producers *producers)
+{
+    while (!list_empty(&producers->age))
+        log_producers_drop(producers, LIST_ENTRY(producers->age.next, struct log_producer, age));
+}
+
+void log_producers_deinit(struct log_producers *producers)
+{
+    log_producers_clear(producers);
+    map_deinit(&producers->map);
+}
+
+struct log_producer *log_producers_find(const struct log_producers *producers, int64_t id)
+{
+    struct map_node *node = map_find_u64(&producers->map, (uint64_t)id);
+
+    return node == NULL ? NULL : MAP_ENTRY(node, struct log_producer, node);
+}
+
+/* At the maximum the idlest one goes, so that nobody is refused; its next batch is then taken with
+ * any sequence, as from a producer that expired. */
+static bool log_producers_make_room(struct log_producers *producers)
+{
+    if (producers->map.count < producers->max) return true;
+    LIST_FOR_EACH (link, &producers->age) {
+        struct log_producer *producer = LIST_ENTRY(link, struct log_producer, age);
+
+        if (!list_empty(&producer->staged) || producer->txn_first_offset >= 0) continue;
+        log_producers_drop(producers, producer);
+        return true;
+    }
+    return false;
+}
+
+static struct log_producer *log_producers_enter(struct log_producers *producers, int64_t id,
+                                                int16_t epoch)
+{
+    struct log_producer *producer = log_producers_find(producers, id);
+
+    if (producer != NULL) return producer;
+    if (!log_producers_make_room(producers)) return NULL;
+    producer = mem_alloc(producers->mem, sizeof *producer);
+    if (producer == NULL) return NULL;
+    *producer = (struct log_producer){.id = id,
+                                      .epoch = epoch,
+                                      .last_timestamp = -1,
+                                      .txn_first_offset = -1,
+                                      .coordinator_epoch = -1};
+    list_init(&producer->staged);
+    list_init(&producer->age);
+    if (map_add_u64(&producers->map, &producer->node, (uint64_t)id) != ERR_NONE) {
+        mem_free(producers->mem, producer, sizeof *producer);
+        return NULL;
+    }
+    list_push(&producers->age, &producer->age);
+    return producer;
+}
+
+/* ---- check ---------------------------------------------------------------------------------- */
+
+static bool log_producers_same(const struct log_producer_batch *known,
+                               const struct record_batch *batch)
+{
+    return known->first_sequence == batch->base_sequence &&
+           known->offset_delta == batch->last_offset_delta;
+}
+
+static int32_t log_producers_last_sequence(const struct log_producer_batch *batch)
+{
+    return record_batch_sequence_add(batch->first_sequence, batch->offset_delta);
+}
+
+/* The batch among the last five of its epoch, staged ones first. */
+static bool log_producers_original(const struct log_producer *producer,
+                                   const struct record_batch *batch,
+                                   struct log_producer_batch *original)
+{
+    uint32_t left = LOG_PRODUCER_BATCHES;
+
+    for (struct list *link = producer->staged.prev; link != &producer->staged && left > 0;
+         link = link->prev, left--) {
+        const struct log_producer_staged *staged =
+            LIST_ENTRY(link, struct log_producer_staged, link);
+
+        if (staged->epoch != batch->producer_epoch) return false;
+        if (log_producers_same(&staged->batch, batch)) {
+            *original = staged->batch;
+            return true;
+        }
+    }
+    if (producer->epoch != batch->producer_epoch) return false;
+    for (uint32_t i = producer->count; i > 0 && left > 0; i--, left--) {
+        if (log_producers_same(&producer->batches[i - 1], batch)) {
+            *original = producer->batches[i - 1];
+            return true;
+        }
+    }
+    return false;
+}
+
+enum log_producer_verdict log_producers_check(const struct log_producers *producers,
+                                              const struct record_batch *batch,
+                                              struct log_producer_batch *original)
+{
+    const struct log_producer *producer = log_producers_find(producers, batch->producer_id);
+    const struct log_producer_batch *last = NULL;
+    int16_t epoch;
+
+    ASSERT(batch->producer_id >= 0);
+    if (producer == NULL) return LOG_PRODUCER_NEXT; /* unknown: any sequence */
+    epoch = producer->epoch;
+    if (producer->count > 0) last = &producer->batches[producer->count - 1];
+    if (!list_empty(&producer->staged)) {
+        const struct log_producer_staged *staged =
+            LIST_ENTRY(producer->staged.prev, struct log_producer_staged, link);
+
+        epoch = staged->epoch;
+        last = &staged->batch;
+    }
+    if (batch->producer_epoch < epoch) return LOG_PRODUCER_FENCED;
+    if (batch->producer_epoch > epoch) {
+        return batch->base_sequence == 0 ? LOG_PRODUCER_NEXT : LOG_PRODUCER_OUT_OF_ORDER;
+    }
+    if (log_producers_original(producer, batch, original)) return LOG_PRODUCER_DUPLICATE;
+    /* Known by a marker only: nothing to continue (KAFKA-5793 answers any sequence too). */
+    if (last == NULL) return LOG_PRODUCER_NEXT;
+    if (batch->base_sequence != record_batch_sequence_add(log_producers_last_sequence(last), 1))
+        return LOG_PRODUCER_OUT_OF_ORDER;
+    return LOG_PRODUCER_NEXT;
+}
+
+/* ---- stage and apply ------------------------------------------------------------------------ */
+
+static struct log_producer_batch log_producers_entry(const struct record_batch *batch)
+{
+    return (struct log_producer_batch){.last_offset = record_batch_last_offset(batch),
+                                       .timestamp = batch->max_timestamp,
+                                       .first_sequence = batch->base_sequence,
+                                       .offset_delta = batch->last_offset_delta};
+}
+
+enum err log_producers_stage(struct log_producers *producers, struct log_producer_staged *staged,
+                             const struct record_batch *batch)
+{
+    struct log_producer *producer =
+        log_producers_enter(producers, batch->producer_id, batch->producer_epoch);
+
+    list_init(&staged->link);
+    if (producer == NULL) return ERR_NO_MEMORY;
+    staged->batch = log_producers_entry(batch);
+    staged->epoch = batch->producer_epoch;
+    list_push(&producer->staged, &staged->link);
+    return ERR_NONE;
+}
+
+void log_producers_unstage(struct log_producers *producers, struct log_producer_staged *staged)
+{
+    struct list *head = staged->link.next; /* the newest: what follows is the producer's head */
+    struct log_producer *producer = LIST_ENTRY(head, struct log_producer, staged);
+
+    list_remove(&staged->link);
+    if (list_empty(&producer->staged) && producer->count == 0 && producer->last_timestamp < 0)
+        log_producers_drop(producers, producer);
+}
+
+static void log_producers_enter_batch(struct log_producers *producers,
+                                      struct log_producer *producer,
+                                      const struct record_batch *batch)
+{
+    if (batch->producer_epoch != producer->epoch) producer->count = 0;
+    producer->epoch = batch->producer_epoch;
+    producer->last_timestamp = batch->max_timestamp;
+    list_remove(&producer->age);
+    list_push(&producers->age, &producer->age);
+    if (record_batch_is_control(batch)) {
+        producer->txn_first_offset = -1;
+        return;
+    }
+    if (record_batch_is_transactional(batch) && producer->txn_first_offset < 0)
+        producer->txn_first_offset = batch->base_offset;
+    if (batch->base_sequence < 0) return;
+    if (producer->count == LOG_PRODUCER_BATCHES) {
+        memmove(producer->batches, producer->batches + 1,
+                (LOG_PRODUCER_BATCHES - 1) * sizeof producer->batches[0]);
+        producer->count--;
+    }
+    producer->batches[producer->count++] = log_producers_entry(batch);
+}
+
+enum err log_producers_apply(struct log_producers *producers, const struct record_batch *batch)
+{
+    struct log_producer *producer;
+
+    if (batch->producer_id < 0) return ERR_NONE;
+    producer = log_producers_enter(producers, batch->producer_id, batch->producer_epoch);
+    if (producer == NULL) return ERR_NO_MEMORY;
+    log_producers_enter_batch(producers, producer, batch);
+    return ERR_NONE;
+}
+
+void log_producers_complete(struct log_producers *producers, struct log_producer_staged *staged,
+                            const struct record_batch *batch)
+{
+    struct log_producer *producer;
+
+    if (!list_linked(&staged->link)) return;
+    ASSERT(staged->batch.last_offset == record_batch_last_offset(batch));
+    list_remove(&staged->link);
+    producer = log_producers_find(producers, batch->producer_id);
+    ASSERT(producer != NULL);
+    log_producers_enter_batch(producers, producer, batch);
+}
+
+void log_producers_expire(struct log_producers *producers, int64_t before_ms)
+{
+    LIST_FOR_EACH_SAFE (link, after, &producers->age) {
+        struct log_producer *producer = LIST_ENTRY(link, struct log_producer, age);
+
+        if (producer->last_timestamp >= before_ms || producer->txn_first_offset >= 0) continue;
+        if (list_empty(&producer->staged)) log_producers_drop(producers, producer);
+    }
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static void log_producers_head(struct cpu cpu, uint8_t *file, uint16_t version, uint32_t count,
+                               const uint8_t *end)
+{
+    be_put16(file, version);
+    be_put32(file + 6, count);
+    be_put32(file + 2, crc32c(cpu, 0, file + 6, (size_t)(end - file - 6)));
+}
+
+/* Version, crc and length of the whole; the entry count through *count. */
+static bool log_producers_head_fits(struct cpu cpu, struct bytes file, uint16_t version,
+                                    uint32_t entry_size, uint32_t *count)
+{
+    if (file.length < SNAPSHOT_HEAD || be_get16(file.data) != version) return false;
+    *count = be_get32(file.data + 6);
+    if ((uint64_t)*count * entry_size + SNAPSHOT_HEAD != file.length) return false;
+    return crc32c(cpu, 0, file.data + 6, file.length - 6) == be_get32(file.data + 2);
+}
+
+size_t log_producers_snapshot_size(const struct log_producers *producers)
+{
+    return SNAPSHOT_HEAD + (size_t)producers->map.count * SNAPSHOT_ENTRY;
+}
+
+/* Only what is in the log counts: a producer known by a staged batch alone has no entry. */
+static bool log_producers_saved(const struct log_producer *producer)
+{
+    return producer->count > 0 || producer->last_timestamp >= 0;
+}
+
+size_t log_producers_snapshot(const struct log_producers *producers, struct cpu cpu, uint8_t *at)
+{
+    uint8_t *file = at;
+    uint32_t count = 0;
+
+    at += SNAPSHOT_HEAD;
+    LIST_FOR_EACH (link, &producers->age) {
+        const struct log_producer *p = LIST_ENTRY(link, struct log_producer, age);
+        const struct log_producer_batch *last = p->count > 0 ? &p->batches[p->count - 1] : NULL;
+
+        if (!log_producers_saved(p)) continue;
+        be_put64(at, (uint64_t)p->id);
+        be_put16(at + 8, (uint16_t)p->epoch);
+        be_put32(at + 10, last ? (uint32_t)log_producers_last_sequence(last) : UINT32_MAX);
+        be_put64(at + 14, last ? (uint64_t)last->last_offset : UINT64_MAX);
+        be_put32(at + 22, last ? (uint32_t)last->offset_delta : 0);
+        be_put64(at + 26, (uint64_t)p->last_timestamp);
+        be_put32(at + 34, (uint32_t)p->coordinator_epoch);
+        be_put64(at + 38, (uint64_t)p->txn_first_offset);
+        at += SNAPSHOT_ENTRY;
+        count++;
+    }
+    log_producers_head(cpu, file, SNAPSHOT_VERSION, count, at);
+    return (size_t)(at - file);
+}
+
+/* Window: the batches before the newest, oldest first. Entry: int64 producer id, int64 last offset,
+ * int64 timestamp, int32 first sequence, int32 offset delta, int32 zero. */
+size_t log_producers_window_size(const struct log_producers *producers)
+{
+    return WINDOW_HEAD + (size_t)producers->map.count * (LOG_PRODUCER_BATCHES - 1) * WINDOW_ENTRY;
+}
+
+size_t log_producers_window(const struct log_producers *producers, struct cpu cpu, uint8_t *at)
+{
+    uint8_t *file = at;
+    uint32_t count = 0;
+
+    at += WINDOW_HEAD;
+    LIST_FOR_EACH (link, &producers->age) {
+        const struct log_producer *p = LIST_ENTRY(link, struct log_producer, age);
+
+        for (uint32_t i = 0; i + 1 < p->count; i++, at += WINDOW_ENTRY, count++) {
+            be_put64(at, (uint64_t)p->id);
+            be_put64(at + 8, (uint64_t)p->batches[i].last_offset);
+            be_put64(at + 16, (uint64_t)p->batches[i].timestamp);
+            be_put32(at + 24, (uint32_t)p->batches[i].first_sequence);
+            be_put32(at + 28, (uint32_t)p->batches[i].offset_delta);
+            be_put32(at + 32, 0);
+        }
+    }
+    log_producers_head(cpu, file, WINDOW_VERSION, count, at);
+    return (size_t)(at - file);
+}
+
+/* One entry of the snapshot. */
+static enum err log_producers_load_one(struct log_producers *producers, const uint8_t *at)
+{
+    int64_t id = (int64_t)be_get64(at);
+    int32_t last_sequence = (int32_t)be_get32(at + 10);
+    int32_t delta = (int32_t)be_get32(at + 22);
+    struct log_producer *p;
+
+    if (id < 0 || log_producers_find(producers, id) != NULL || delta < 0) return ERR_DAMAGED;
+    p = log_producers_enter(producers, id, (int16_t)be_get16(at + 8));
+    if (p == NULL) return ERR_NO_MEMORY;
+    p->last_timestamp = (int64_t)be_get64(at + 26);
+    p->coordinator_epoch = (int32_t)be_get32(at + 34);
+    p->txn_first_offset = (int64_t)be_get64(at + 38);
+    if (last_sequence < 0) return ERR_NONE;
+    p->batches[p->count++] = (struct log_producer_batch){
+        .last_offset = (int64_t)be_get64(at + 14),
+        .timestamp = p->last_timestamp,
+        .first_sequence =
+            (int32_t)(((uint32_t)last_sequence - (uint32_t)delta) & (uint32_t)INT32_MAX),
+        .offset_delta = delta};
+    return ERR_NONE;
+}
+
+enum err log_producers_load(struct log_producers *producers, struct cpu cpu, struct bytes snapshot,
+                            struct bytes window)
+{
+    uint32_t count;
+    enum err err;
+
+    ASSERT(producers->map.count == 0);
+    if (!log_producers_head_fits(cpu, snapshot, SNAPSHOT_VERSION, SNAPSHOT_ENTRY, &count))
+        return ERR_DAMAGED;
+    for (uint32_t i = 0; i < count; i++) {
+        err = log_producers_load_one(producers,
+                                     snapshot.data + SNAPSHOT_HEAD + (size_t)i * SNAPSHOT_ENTRY);
+        if (err == ERR_NONE) continue;
+        log_producers_clear(producers);
+        return err;
+    }
+    if (!log_producers_head_fits(cpu, window, WINDOW_VERSION, WINDOW_ENTRY, &count))
+        return ERR_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *at = window.data + WINDOW_HEAD + (size_t)i * WINDOW_ENTRY;
+        struct log_producer *p = log_producers_find(producers, (int64_t)be_get64(at));
+        struct log_producer_batch batch = {.last_offset = (int64_t)be_get64(at + 8),
+                                           .timestamp = (int64_t)be_get64(at + 16),
+                                           .first_sequence = (int32_t)be_get32(at + 24),
+                                           .offset_delta = (int32_t)be_get32(at + 28)};
+
+        if (p == NULL || p->count == 0 || p->count == LOG_PRODUCER_BATCHES) continue;
+        p->batches[p->count] = p->batches[p->count - 1]; /* the newest stays last */
+        p->batches[p->count - 1] = batch;
+        p->count++;
+    }
+    return ERR_NONE;
+}

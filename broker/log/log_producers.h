@@ -1,0 +1,90 @@
+/* Idempotent producers of one partition: the last five batches of each, so that a batch sent
+ * twice is written once and a lost one is noticed (KIP-98; storage.md 6).
+ *
+ * Two layers: what is in the log (`batches`), and what is staged on top of it (`staged`, newest
+ * last), which a failed write takes away again. A check looks at both. Pure: no I/O, no clock.
+ *
+ * Snapshot file N.snapshot: Kafka's layout, version 1, one batch per producer. The other four stand
+ * in N.producers beside it (ours), so that a restart does not narrow the window (H9). */
+#ifndef BROKER_LOG_LOG_PRODUCERS_H
+#define BROKER_LOG_LOG_PRODUCERS_H
+
+#include "client/base/map.h"
+#include "client/wire/record_batch.h"
+
+enum { LOG_PRODUCER_BATCHES = 5 };
+
+struct log_producer_batch {
+    int64_t last_offset;
+    int64_t timestamp; /* max_timestamp */
+    int32_t first_sequence;
+    int32_t offset_delta; /* last_offset - base_offset, also last - first sequence */
+};
+
+/* Embedded in a staged batch. */
+struct log_producer_staged {
+    struct list link; /* of its producer, in order; unlinked: no producer id */
+    struct log_producer_batch batch;
+    int16_t epoch;
+};
+
+struct log_producer {
+    struct map_node node; /* by id */
+    struct list staged;   /* struct log_producer_staged */
+    struct list age;      /* least recently appended first */
+    int64_t id;
+    int64_t last_timestamp;
+    int64_t txn_first_offset;  /* -1 none open */
+    int32_t coordinator_epoch; /* -1 none */
+    int16_t epoch;
+    uint8_t count;
+    struct log_producer_batch batches[LOG_PRODUCER_BATCHES]; /* oldest first */
+};
+
+struct log_producers {
+    struct mem *mem;
+    struct map map;
+    struct list age;
+    uint32_t max;
+};
+
+void log_producers_init(struct log_producers *producers, struct mem *mem, uint32_t max);
+void log_producers_deinit(struct log_producers *producers);
+void log_producers_clear(struct log_producers *producers); /* nothing is staged (asserted) */
+struct log_producer *log_producers_find(const struct log_producers *producers, int64_t id);
+
+/* What a client's batch with a producer id is. */
+enum log_producer_verdict {
+    LOG_PRODUCER_NEXT,      /* append it */
+    LOG_PRODUCER_DUPLICATE, /* *batch is the first time */
+    LOG_PRODUCER_OUT_OF_ORDER,
+    LOG_PRODUCER_FENCED, /* an older epoch */
+};
+enum log_producer_verdict log_producers_check(const struct log_producers *producers,
+                                              const struct record_batch *batch,
+                                              struct log_producer_batch *original);
+/* Enters a batch that is staged; its offsets are assigned. NO_MEMORY: nothing changed. */
+MUST_USE enum err log_producers_stage(struct log_producers *producers,
+                                      struct log_producer_staged *staged,
+                                      const struct record_batch *batch);
+/* The write failed: takes it out again. Newest first. */
+void log_producers_unstage(struct log_producers *producers, struct log_producer_staged *staged);
+/* The batch is in the log (its `staged` is unlinked by the caller before, if there was one). */
+MUST_USE enum err log_producers_apply(struct log_producers *producers,
+                                      const struct record_batch *batch);
+/* The same for a batch that was staged: cannot fail. */
+void log_producers_complete(struct log_producers *producers, struct log_producer_staged *staged,
+                            const struct record_batch *batch);
+/* Forgets who was idle since before `before_ms` (record time) with no open transaction. */
+void log_producers_expire(struct log_producers *producers, int64_t before_ms);
+
+/* ---- files ---- */
+size_t log_producers_snapshot_size(const struct log_producers *producers);
+size_t log_producers_snapshot(const struct log_producers *producers, struct cpu cpu, uint8_t *at);
+size_t log_producers_window_size(const struct log_producers *producers);
+size_t log_producers_window(const struct log_producers *producers, struct cpu cpu, uint8_t *at);
+/* Into an empty set. `window` may be empty, or not fit: then one batch each. DAMAGED. */
+MUST_USE enum err log_producers_load(struct log_producers *producers, struct cpu cpu,
+                                     struct bytes snapshot, struct bytes window);
+
+#endif

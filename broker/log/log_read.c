@@ -1,0 +1,391 @@
+/* Reads. The tail comes from the cache of received buffers at once; the rest from disk, every batch
+ * checked before it is served (nothing else would notice a rotten sector; storage.md 17.1).
+ *
+ *     file open -> position: hint of the last read, index in memory, or a search in the index file
+ *               -> bytes into a counted buffer -> skip what ends below the offset -> check -> slice
+ *
+ * An index that points somewhere no batch begins, or behind the one wanted, is not believed: the
+ * read starts over at the beginning of the segment (derived data never decides; storage.md 4). */
+#include "broker/log/log_private.h"
+
+enum {
+    READ_BYTES_MAX = 16 << 20, /* of one read, the first batch aside */
+    READ_SEARCH_LEFT = 64,     /* index entries that are read as one */
+    READ_OVERLAP = 8192,       /* bytes before the offset that a sparse index leaves */
+};
+
+enum read_step {
+    READ_START,
+    READ_FILE,
+    READ_INDEX_OPENED,
+    READ_PROBED,
+    READ_WINDOW,
+    READ_INDEX_CLOSED,
+    READ_BYTES,
+};
+static const char *const read_steps[] = {"START",  "FILE",         "INDEX_OPENED", "PROBED",
+                                         "WINDOW", "INDEX_CLOSED", "BYTES"};
+
+static bool read_file_there(const struct log *log, const struct log_segment *segment)
+{
+    if (!log_dir_online(log->dir)) return true;
+    if (segment->file == NULL) return !list_linked(&log->starved);
+    return segment->file->state == LOG_FILE_OPEN;
+}
+
+static enum op_result read_end(struct log_read *o, enum err err)
+{
+    struct log_reader *r = o->reader;
+    struct log *log = o->log;
+
+    if (r->pinned != NULL) log_file_unpin(r->pinned);
+    buf_unref(r->buf);
+    mem_free(&log->dir->env->mem, r, sizeof *r);
+    o->reader = NULL;
+    o->err = err;
+    o->done = true;
+    op_wake(&o->source);
+    log_readers_left(log);
+    return OP_DONE;
+}
+
+/* Begins with the segment at `r->segment`: the position without the index file, if it is known. */
+static bool read_locate(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    struct log_segment *segment = r->segment;
+
+    r->want = 0;
+    r->position = 0;
+    if (o->offset <= segment->base || segment->index_bad) return true;
+    if (segment->hint_offset == o->offset) {
+        r->position = segment->hint_position;
+        return true;
+    }
+    if (segment->index != NULL) {
+        r->position = log_index_find(segment->index, (uint32_t)(o->offset - segment->base));
+        return true;
+    }
+    r->low = 0;
+    r->high = segment->offset_count;
+    return r->high == 0;
+}
+
+static void read_probe(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    uint32_t middle = r->low + (r->high - r->low) / 2;
+
+    log_io_read(&r->io, o->log->dir->env->world, r->index_file, r->entries,
+                (uint64_t)middle * LOG_INDEX_ENTRY, LOG_INDEX_ENTRY, 0);
+}
+
+/* low: everything before it is at or below the offset; high: everything from it on is above. */
+static void read_narrow(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    uint32_t middle = r->low + (r->high - r->low) / 2;
+    struct log_index_entry entry = log_index_get_offset(r->entries);
+
+    if (log_io_err(&r->io) != ERR_NONE || r->io.req.done < LOG_INDEX_ENTRY) {
+        r->low = r->high = 0; /* no help from this file */
+        r->segment->index_bad = true;
+    } else if (entry.offset <= o->offset - r->segment->base) {
+        r->low = middle;
+    } else {
+        r->high = middle;
+    }
+}
+
+static void read_window(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+
+    if (r->high == r->low) return;
+    log_io_read(&r->io, o->log->dir->env->world, r->index_file, r->entries,
+                (uint64_t)r->low * LOG_INDEX_ENTRY, (uint64_t)(r->high - r->low) * LOG_INDEX_ENTRY,
+                0);
+}
+
+static void read_take_window(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    uint32_t count = (uint32_t)(r->io.req.done / LOG_INDEX_ENTRY);
+
+    r->position = 0;
+    if (r->high == r->low) return;
+    if (log_io_err(&r->io) != ERR_NONE) {
+        r->segment->index_bad = true;
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct log_index_entry entry =
+            log_index_get_offset(r->entries + (size_t)i * LOG_INDEX_ENTRY);
+
+        if (entry.offset <= o->offset - r->segment->base) r->position = entry.position;
+    }
+    if (r->position >= r->segment->size) r->position = 0;
+}
+
+/* Asks for bytes from the position on; false: done with an error, or nothing left in the log. */
+static bool read_submit(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    uint64_t left = r->segment->size - r->position;
+    uint64_t size = o->max_bytes < READ_BYTES_MAX ? o->max_bytes : READ_BYTES_MAX;
+
+    size += READ_OVERLAP;
+    if (size < r->want) size = r->want;
+    if (size > left) size = left;
+    buf_unref(r->buf);
+    r->size = (uint32_t)size;
+    r->buf = buf_take(&o->log->dir->env->payload, size, true);
+    if (r->buf == NULL) return false;
+    log_io_read(&r->io, o->log->dir->env->world, r->pinned->file, r->buf->data, r->position, size,
+                0);
+    return true;
+}
+
+enum read_verdict {
+    READ_SERVED,
+    READ_MORE,     /* at r->position, r->want bytes at least */
+    READ_EMPTY,    /* up to the end of the segment, or the limit, there is nothing */
+    READ_DISTRUST, /* the index led astray */
+    READ_DAMAGED,
+};
+
+static enum read_verdict read_look(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    struct log *log = o->log;
+    struct bytes rest = {r->buf->data, (uint32_t)r->io.req.done};
+    struct record_batch batch;
+    enum record_batch_framing framing;
+    int64_t next = -1;
+
+    while ((framing = record_batch_parse(rest, &batch)) == RECORD_BATCH_WHOLE) {
+        int64_t last = record_batch_last_offset(&batch);
+
+        if (batch.base_offset < r->segment->base || last < batch.base_offset ||
+            batch.base_offset < next || last >= r->segment->end)
+            return r->position > 0 && o->count == 0 ? READ_DISTRUST : READ_DAMAGED;
+        if (next < 0 && r->position > 0 && o->count == 0 && batch.base_offset > o->offset &&
+            !log->config.gaps)
+            return READ_DISTRUST;
+        next = last + 1;
+        if (last >= o->offset) {
+            if (last >= o->limit) return o->count > 0 ? READ_SERVED : READ_EMPTY;
+            if (o->bytes + batch.bytes.length > o->max_bytes && !(o->first_whole && o->bytes == 0))
+                return o->count > 0 ? READ_SERVED : READ_EMPTY;
+            if (record_batch_check_crc(log->dir->env->world->cpu, &batch) != ERR_NONE)
+                return o->count > 0 ? READ_SERVED : READ_DAMAGED; /* what is good goes out */
+            if (o->count == 0) {
+                o->slices[0] = (struct bytes){batch.bytes.data, 0};
+                o->count = 1;
+            }
+            o->slices[0].length += batch.bytes.length;
+            o->bytes += batch.bytes.length;
+            o->next_offset = next;
+            r->segment->hint_offset = next;
+            r->segment->hint_position = r->position + batch.bytes.length;
+        }
+        r->position += batch.bytes.length;
+        rest.data += batch.bytes.length;
+        rest.length -= batch.bytes.length;
+    }
+    if (o->count > 0) return READ_SERVED;
+    if (framing == RECORD_BATCH_CORRUPT) return r->position > 0 ? READ_DISTRUST : READ_DAMAGED;
+    if (r->position == r->segment->size) return READ_EMPTY;
+    r->want = rest.length >= RECORD_BATCH_PREFIX ? record_batch_total(rest.data) : 0;
+    if (r->position + r->size >= r->segment->size && r->want > r->segment->size - r->position)
+        return READ_DAMAGED;
+    if (r->want <= rest.length) r->want = rest.length + RECORD_BATCH_HEADER;
+    if (r->position + rest.length >= r->segment->size) return READ_DAMAGED;
+    return READ_MORE;
+}
+
+/* True: go on reading (the same segment again, or its successor); else the read is over with
+ * o->err. */
+static bool read_decide(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    struct log *log = o->log;
+    uint32_t at;
+
+    o->err = log_io_err(&r->io);
+    if (o->err != ERR_NONE) {
+        log_dir_fail(log->dir, o->err);
+        o->err = ERR_KAFKA_STORAGE_ERROR;
+        return false;
+    }
+    switch (read_look(o)) {
+    case READ_MORE: return true;
+    case READ_SERVED:
+        o->holds[0] = r->buf;
+        r->buf = NULL;
+        return false;
+    case READ_DISTRUST:
+        TRACE(log->dir->env->world, LOG_DAMAGED, (int64_t)log->topic, log->partition, o->offset,
+              (int64_t)r->position, ERR_MALFORMED);
+        r->segment->index_bad = true;
+        r->segment->hint_offset = -1;
+        r->position = 0;
+        r->want = 0;
+        return true;
+    case READ_DAMAGED:
+        if (!r->retried) {
+            /* A read may be wrong once (DF11). */
+            r->retried = true;
+            r->position = 0;
+            r->want = 0;
+            r->segment->hint_offset = -1;
+            return true;
+        }
+        TRACE(log->dir->env->world, LOG_DAMAGED, (int64_t)log->topic, log->partition, o->offset,
+              (int64_t)r->position, ERR_DAMAGED);
+        o->err = ERR_CORRUPT_MESSAGE;
+        return false;
+    case READ_EMPTY:
+        at = log_segment_find(log, r->segment->base);
+        if (r->position < r->segment->size || at + 1 == log->segment_count) return false;
+        log_file_unpin(r->pinned);
+        r->pinned = NULL;
+        r->segment = log->segments[at + 1];
+        r->position = 0;
+        r->want = 0;
+        return true;
+    }
+    IMPOSSIBLE("verdict");
+}
+
+static enum op_result read_run(struct op *op)
+{
+    struct log_read *o = CONTAINER_OF(op, struct log_read, op);
+    struct log_reader *r = o->reader;
+    struct log *log = o->log;
+    struct world *world = log->dir->env->world;
+
+    switch ((enum read_step)op->step) {
+    case READ_START:
+        if (!read_locate(o)) {
+            log_path_of(r->path, log, r->segment->base, ".index");
+            log_io_open(&r->io, world, r->path, DISK_READ_ONLY);
+            AWAIT_IO(o, READ_INDEX_OPENED, &r->io);
+            if (log_io_err(&r->io) == ERR_NONE) {
+                r->index_file = r->io.req.file;
+                while (r->high - r->low > READ_SEARCH_LEFT) {
+                    read_probe(o);
+                    AWAIT_IO(o, READ_PROBED, &r->io);
+                    read_narrow(o);
+                }
+                read_window(o);
+                AWAIT_IO(o, READ_WINDOW, &r->io);
+                read_take_window(o);
+                log_io_close(&r->io, world, r->index_file);
+            } else {
+                r->segment->index_bad = true;
+            }
+            AWAIT_IO(o, READ_INDEX_CLOSED, &r->io);
+        }
+        do {
+            while (r->pinned == NULL) {
+                if (!log_dir_online(log->dir)) return read_end(o, ERR_KAFKA_STORAGE_ERROR);
+                r->pinned = log_file_get(log, r->segment);
+                if (r->pinned != NULL) {
+                    log_file_pin(r->pinned);
+                    break;
+                }
+                AWAIT(o, READ_FILE, &log->dir->file_source, read_file_there(log, r->segment));
+            }
+            if (r->segment->size == r->position) return read_end(o, ERR_NONE);
+            if (!read_submit(o)) return read_end(o, ERR_NO_MEMORY);
+            AWAIT_IO(o, READ_BYTES, &r->io);
+        } while (read_decide(o));
+        return read_end(o, o->err);
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind read_kind = {"log_read", read_steps, COUNT_OF(read_steps), read_run,
+                                         NULL};
+
+/* Slices of the tail cache; false when the offset is not there. */
+static bool read_cached(struct log *log, struct log_read *read)
+{
+    struct log_cached *cached = log_cache_find(&log->cached, read->offset);
+
+    if (cached == NULL) return false;
+    for (struct list *link = &cached->own; link != &log->cached; link = link->next) {
+        cached = LIST_ENTRY(link, struct log_cached, own);
+        if (cached->last_offset >= read->limit) break;
+        if (read->bytes + cached->bytes.length > read->max_bytes &&
+            !(read->first_whole && read->bytes == 0))
+            break;
+        if (read->count > 0 && read->holds[read->count - 1] == cached->buf &&
+            read->slices[read->count - 1].data + read->slices[read->count - 1].length ==
+                cached->bytes.data) {
+            read->slices[read->count - 1].length += cached->bytes.length;
+        } else {
+            if (read->count == LOG_READ_SLICES) break;
+            read->slices[read->count] = cached->bytes;
+            read->holds[read->count++] = buf_ref(cached->buf);
+        }
+        read->bytes += cached->bytes.length;
+        read->next_offset = cached->last_offset + 1;
+    }
+    return true;
+}
+
+/* The outcome that needs no disk, through *err; false when it does. */
+static bool read_at_once(struct log *log, struct log_read *read, enum err *err)
+{
+    int64_t limit = read->limit < log->log_end ? read->limit : log->log_end;
+
+    *err = ERR_NONE;
+    read->limit = limit;
+    if (log->state == LOG_TRUNCATING) {
+        *err = ERR_NOT_LEADER_OR_FOLLOWER;
+    } else if (log->state != LOG_OPEN || !log_dir_online(log->dir)) {
+        *err = ERR_KAFKA_STORAGE_ERROR;
+    } else if (read->offset < log->log_start || read->offset > log->log_end) {
+        *err = ERR_OFFSET_OUT_OF_RANGE;
+    } else if (read->offset < limit) {
+        return read_cached(log, read);
+    }
+    return true;
+}
+
+void log_read(struct log *log, struct log_read *read)
+{
+    read->done = false;
+    read->err = ERR_NONE;
+    read->count = 0;
+    read->bytes = 0;
+    read->next_offset = read->offset;
+    read->log = log;
+    read->reader = NULL;
+    op_source_init(&read->source);
+    if (read_at_once(log, read, &read->err)) {
+        read->done = true;
+        return;
+    }
+    read->reader = mem_zalloc(&log->dir->env->mem, sizeof *read->reader);
+    if (read->reader == NULL) {
+        read->err = ERR_NO_MEMORY;
+        read->done = true;
+        return;
+    }
+    log_io_init(&read->reader->io);
+    read->reader->segment = log->segments[log_segment_find(log, read->offset)];
+    log->readers++;
+    op_start(&log->dir->env->loop, &read->op, &read_kind, READ_START);
+}
+
+void log_read_release(struct log_read *read)
+{
+    ASSERT(read->done);
+    for (uint32_t i = 0; i < read->count; i++)
+        buf_unref(read->holds[i]);
+    read->count = 0;
+    read->bytes = 0;
+}

@@ -1,0 +1,75 @@
+#include "broker/log/log_scan.h"
+
+#include <string.h>
+
+void log_scan_init(struct log_scan *scan, int64_t base, uint64_t position, int64_t next_offset,
+                   int32_t epoch, bool gaps)
+{
+    *scan = (struct log_scan){.position = position,
+                              .next_offset = next_offset,
+                              .base = base,
+                              .epoch = epoch,
+                              .gaps = gaps};
+}
+
+static enum log_scan_result log_scan_bad(struct log_scan *scan, enum log_scan_why why)
+{
+    scan->why = why;
+    return LOG_SCAN_BAD;
+}
+
+/* The header is whole: is it a neighbour of the batch before? */
+static enum log_scan_result log_scan_header(struct log_scan *scan)
+{
+    struct record_batch *batch = &scan->batch;
+    int64_t last;
+
+    scan->total = record_batch_total(scan->header);
+    if (scan->total < RECORD_BATCH_HEADER) return log_scan_bad(scan, LOG_SCAN_FRAMING);
+    /* The parser wants to see all bytes: it reads only the header of them. */
+    if (record_batch_parse((struct bytes){scan->header, scan->total}, batch) != RECORD_BATCH_WHOLE)
+        return log_scan_bad(scan, LOG_SCAN_FRAMING);
+    batch->bytes.data = NULL;
+    if (batch->last_offset_delta < 0 || batch->record_count < 0)
+        return log_scan_bad(scan, LOG_SCAN_FRAMING);
+    if (batch->base_offset < scan->base || batch->base_offset < scan->next_offset)
+        return log_scan_bad(scan, LOG_SCAN_OFFSET);
+    if (!scan->gaps && scan->next_offset >= 0 && batch->base_offset != scan->next_offset)
+        return log_scan_bad(scan, LOG_SCAN_OFFSET);
+    last = batch->base_offset - scan->base;
+    if (last > INT32_MAX - batch->last_offset_delta) return log_scan_bad(scan, LOG_SCAN_OFFSET);
+    if (batch->partition_leader_epoch < scan->epoch) return log_scan_bad(scan, LOG_SCAN_EPOCH);
+    return LOG_SCAN_MORE;
+}
+
+enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct bytes *bytes)
+{
+    while (bytes->length > 0) {
+        uint32_t want = scan->have < RECORD_BATCH_HEADER ? RECORD_BATCH_HEADER : scan->total;
+        uint32_t take = want - scan->have;
+
+        if (take > bytes->length) take = bytes->length;
+        if (scan->have < RECORD_BATCH_HEADER) {
+            memcpy(scan->header + scan->have, bytes->data, take);
+        } else {
+            scan->crc = crc32c(cpu, scan->crc, bytes->data, take);
+        }
+        scan->have += take;
+        bytes->data += take;
+        bytes->length -= take;
+        if (scan->have == RECORD_BATCH_HEADER && want == RECORD_BATCH_HEADER) {
+            if (log_scan_header(scan) == LOG_SCAN_BAD) return LOG_SCAN_BAD;
+            scan->crc = crc32c(cpu, 0, scan->header + RECORD_BATCH_CRC_FROM,
+                               RECORD_BATCH_HEADER - RECORD_BATCH_CRC_FROM);
+        }
+        if (scan->have < RECORD_BATCH_HEADER || scan->have < scan->total) continue;
+        if (scan->crc != scan->batch.crc) return log_scan_bad(scan, LOG_SCAN_CRC);
+        scan->batch_position = scan->position;
+        scan->position += scan->total;
+        scan->next_offset = record_batch_end_offset(&scan->batch);
+        scan->epoch = scan->batch.partition_leader_epoch;
+        scan->have = 0;
+        return LOG_SCAN_BATCH;
+    }
+    return LOG_SCAN_MORE;
+}

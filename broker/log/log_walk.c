@@ -1,0 +1,130 @@
+#include "broker/log/log_private.h"
+
+enum walk_step {
+    WALK_START,
+    WALK_OPENED,
+    WALK_READ,
+    WALK_CLOSED,
+};
+static const char *const walk_steps[] = {"START", "OPENED", "READ", "CLOSED"};
+
+static enum op_result walk_end(struct log_walk *o)
+{
+    mem_free(&o->log->dir->env->mem, o->buffer, LOG_WALK_BYTES);
+    o->buffer = NULL;
+    o->busy = false;
+    op_wake(&o->source);
+    return OP_DONE;
+}
+
+/* A batch that the scan accepted. False: it is to be left out, the walk ends before it. */
+static bool walk_batch(struct log_walk *o)
+{
+    struct log *log = o->log;
+    const struct record_batch *batch = &o->scan.batch;
+
+    if (record_batch_last_offset(batch) >= o->stop_at) {
+        o->scan.position = o->scan.batch_position;
+        o->scan.next_offset = batch->base_offset;
+        o->end = LOG_WALK_STOP;
+        return false;
+    }
+    if (batch->partition_leader_epoch > log_epochs_latest(&log->epochs)) {
+        o->err = log_epochs_reserve(&log->epochs, 1);
+        if (o->err != ERR_NONE) {
+            o->end = LOG_WALK_ERROR;
+            return false;
+        }
+        log_note_epoch(log, batch->partition_leader_epoch, batch->base_offset);
+    }
+    if (batch->base_offset >= o->producers_from) {
+        o->err = log_producers_apply(&log->producers, batch);
+        if (o->err != ERR_NONE) {
+            o->end = LOG_WALK_ERROR;
+            return false;
+        }
+    }
+    if (o->index) {
+        log_index_batch(log, o->segment, o->segment->index, o->scan.batch_position, batch,
+                        batch->bytes.length);
+    }
+    return true;
+}
+
+/* What was read passes the scan. True: the walk goes on. */
+static bool walk_feed(struct log_walk *o)
+{
+    struct bytes bytes = {o->buffer, (uint32_t)o->io.req.done};
+
+    o->err = log_io_err(&o->io);
+    if (o->err != ERR_NONE) {
+        o->end = LOG_WALK_ERROR;
+        return false;
+    }
+    if (bytes.length == 0) {
+        o->end = log_scan_partial(&o->scan) == 0 ? LOG_WALK_WHOLE : LOG_WALK_BAD;
+        return false;
+    }
+    o->at += bytes.length;
+    for (;;) {
+        switch (log_scan_feed(&o->scan, o->log->dir->env->world->cpu, &bytes)) {
+        case LOG_SCAN_MORE: return true;
+        case LOG_SCAN_BATCH:
+            if (!walk_batch(o)) return false;
+            break;
+        case LOG_SCAN_BAD: o->end = LOG_WALK_BAD; return false;
+        }
+    }
+}
+
+static enum op_result walk_run(struct op *op)
+{
+    struct log_walk *o = CONTAINER_OF(op, struct log_walk, op);
+    struct world *world = o->log->dir->env->world;
+
+    switch ((enum walk_step)op->step) {
+    case WALK_START:
+        o->end = LOG_WALK_ERROR;
+        o->buffer = mem_alloc(&o->log->dir->env->mem, LOG_WALK_BYTES);
+        o->err = ERR_NO_MEMORY;
+        if (o->buffer == NULL) {
+            o->busy = false;
+            op_wake(&o->source);
+            return OP_DONE;
+        }
+        log_path_of(o->path, o->log, o->segment->base, ".log");
+        log_io_open(&o->io, world, o->path, DISK_READ_ONLY);
+        AWAIT_IO(o, WALK_OPENED, &o->io);
+        o->err = log_io_err(&o->io);
+        if (o->err != ERR_NONE) return walk_end(o);
+        o->file = o->io.req.file;
+        do {
+            log_io_read(&o->io, world, o->file, o->buffer, o->at, LOG_WALK_BYTES, 0);
+            AWAIT_IO(o, WALK_READ, &o->io);
+        } while (walk_feed(o));
+        log_io_close(&o->io, world, o->file);
+        AWAIT_IO(o, WALK_CLOSED, &o->io);
+        return walk_end(o);
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind walk_kind = {"log_walk", walk_steps, COUNT_OF(walk_steps), walk_run,
+                                         NULL};
+
+void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *segment,
+                    uint64_t position, int64_t next_offset, int32_t epoch)
+{
+    ASSERT(!walk->busy);
+    walk->busy = true;
+    walk->log = log;
+    walk->segment = segment;
+    walk->at = position;
+    walk->stop_at = INT64_MAX;
+    walk->producers_from = INT64_MAX;
+    walk->index = false;
+    op_source_init(&walk->source);
+    log_io_init(&walk->io);
+    log_scan_init(&walk->scan, segment->base, position, next_offset, epoch, log->config.gaps);
+    op_start(&log->dir->env->loop, &walk->op, &walk_kind, WALK_START);
+}

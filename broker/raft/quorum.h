@@ -1,0 +1,283 @@
+/* The metadata quorum of one node: raft.[ch] in the world. Owns the state machine, quorum-state,
+ * the hint of the highest acknowledged offset, the connections to the other voters, and what flows
+ * through __cluster_metadata-0. The log itself is lent to it.
+ *
+ *   controller --quorum_append()--> accumulator --drain--> log --flush--> raft: high watermark
+ *   followers and observers: fetch --> log --flush--> the next fetch acknowledges
+ *   committed batches, in order --> listener (the metadata image of this node)
+ *
+ * A voter serves Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch and DescribeQuorum for the api layer
+ * (quorum_request.h). A broker without controller role has a quorum too: as an observer.
+ *
+ *   IDLE --quorum_start--> STARTING --files read--> RUNNING --quorum_stop--> STOPPING --> STOPPED
+ *                             |                        |                        |
+ *                             +------------------------+---- fault -------------+--> FAILED
+ *
+ * FAILED: quorum-state unreadable, an I/O error, or a raft fault (raft.h). It answers nothing but
+ * errors then; the node stops. */
+#ifndef BROKER_RAFT_QUORUM_H
+#define BROKER_RAFT_QUORUM_H
+
+#include "broker/log/log.h"
+#include "broker/raft/quorum_file.h"
+#include "broker/raft/raft.h"
+#include "client/peer.h"
+#include "client/world/env.h"
+#include "wire/begin_quorum_epoch.h"
+#include "wire/end_quorum_epoch.h"
+#include "wire/fetch.h"
+#include "wire/vote.h"
+
+enum {
+    QUORUM_BATCH_MAX = 8 << 20, /* one atomic append (kraft.md 2) */
+    QUORUM_BATCHES_MAX = 16,    /* appends accumulated and not yet handed to the log */
+    QUORUM_FETCH_BYTES = 1 << 20,
+    QUORUM_FETCH_WAIT_MS = 500,
+    QUORUM_COMMIT_SLICE_BYTES = 256 << 10, /* read back and told per turn */
+    QUORUM_OBSERVERS_MAX = 256,            /* remembered by the leader for DescribeQuorum */
+    QUORUM_OBSERVER_MS = 300000,
+    QUORUM_HOST_MAX = 255,
+};
+
+struct quorum_voter {
+    int32_t id;
+    uint16_t port;
+    struct str host; /* borrowed for the life of the quorum */
+};
+
+struct quorum_config {
+    int32_t node_id;
+    struct uuid directory_id;
+    struct str cluster_id; /* borrowed */
+    struct str dir;        /* of the metadata log: ".../__cluster_metadata-0"; borrowed */
+    struct quorum_voter voters[RAFT_VOTERS_MAX]; /* any order, distinct ids */
+    uint32_t voter_count;
+    struct str listener_name;    /* for LeaderEndpoints: "CONTROLLER" */
+    int32_t election_timeout_ms; /* controller.quorum.* */
+    int32_t fetch_timeout_ms;
+    int32_t election_backoff_max_ms;
+    int32_t append_linger_ms;
+    int32_t request_timeout_ms;
+    int32_t retry_backoff_ms;
+};
+/* Kafka's defaults (kraft.md 2); the rest is zero. */
+void quorum_config_default(struct quorum_config *config);
+
+/* ---- committed records ----------------------------------------------------------------------- */
+
+struct quorum_record {
+    int64_t offset;
+    int32_t epoch;
+    int64_t timestamp;
+    struct bytes value; /* borrowed for the call; framed as kraft.md 11 */
+};
+
+/* Embedded by the listener. Called from the quorum's own op, in offset order, with what is
+ * committed and nothing else. It may append, resign or wake ops; it must not stop the quorum. */
+struct quorum_listener {
+    /* Every data record (control records are skipped). */
+    void (*record)(struct quorum_listener *listener, const struct quorum_record *record);
+    /* A batch was told, control batches too: everything below `end` is applied. */
+    void (*batch)(struct quorum_listener *listener, int64_t end, int32_t epoch, int64_t timestamp);
+    /* The leader or the epoch changed. leader == own node: this node leads `epoch`, and has been
+     * told everything below the start of the epoch. A node that loses its place is told at once. */
+    void (*leader)(struct quorum_listener *listener, int32_t leader, int32_t epoch);
+};
+
+/* ---- the quorum ------------------------------------------------------------------------------ */
+
+enum quorum_state {
+    QUORUM_IDLE,
+    QUORUM_STARTING,
+    QUORUM_RUNNING,
+    QUORUM_STOPPING,
+    QUORUM_STOPPED,
+    QUORUM_FAILED,
+};
+
+/* One append of the controller, waiting for its drain. */
+struct quorum_batch {
+    struct buf *buf; /* counted; NULL: free place */
+    struct bytes bytes;
+    int64_t base_offset;
+    int64_t last_offset;
+    int32_t epoch;
+};
+
+/* A replica that fetches, as the leader saw it. Voters have the first places. */
+struct quorum_replica {
+    int32_t id;
+    struct uuid directory;
+    int64_t log_end; /* -1: not known in this epoch */
+    int64_t told_hw; /* Fetch below version 18 does not say what the asker knows */
+    struct instant last_fetch;
+    struct wall_time caught_up;
+    bool used;
+};
+
+/* The one request of a kind that may be under way to a voter; a new one takes its place. */
+struct quorum_call {
+    struct quorum_link *link;
+    enum raft_request kind;
+    struct op op;
+    struct call call;
+    uint64_t round;
+    bool started;      /* between sending and the driver's taking the answer */
+    bool answered;     /* `event` is for the driver */
+    struct list ready; /* in quorum->replies */
+    struct raft_event event;
+    struct bytes records; /* of a Fetch answer, in call.frame */
+    union {
+        struct vote_request vote;
+        struct begin_quorum_epoch_request begin;
+        struct end_quorum_epoch_request end;
+        struct fetch_request fetch;
+    } request;
+    union {
+        struct vote_request_topic vote;
+        struct begin_quorum_epoch_request_topic begin;
+        struct end_quorum_epoch_request_topic end;
+        struct fetch_request_topic fetch;
+    } topic;
+    union {
+        struct vote_request_partition vote;
+        struct begin_quorum_epoch_request_partition begin;
+        struct end_quorum_epoch_request_partition end;
+        struct fetch_request_partition fetch;
+    } partition;
+    struct begin_quorum_epoch_request_leader_endpoint begin_endpoint;
+    struct end_quorum_epoch_request_leader_endpoint end_endpoint;
+    struct end_quorum_epoch_request_preferred_candidate candidates[RAFT_VOTERS_MAX];
+    int32_t successors[RAFT_VOTERS_MAX];
+};
+
+/* Another voter. */
+struct quorum_link {
+    struct quorum *quorum;
+    int32_t id;
+    bool used; /* false: ourselves */
+    struct peer peer;
+    struct quorum_call calls[4]; /* by enum raft_request */
+};
+
+/* What the disk does for raft: one thing at a time. */
+enum quorum_work_kind { QUORUM_WORK_FLUSH, QUORUM_WORK_TRUNCATE };
+struct quorum_work {
+    struct op op;
+    enum quorum_work_kind kind;
+    bool busy;
+    bool done; /* the driver has not taken it yet */
+    enum err err;
+    int64_t end;
+};
+
+struct quorum_flow {
+    struct op op;
+};
+
+struct quorum_request;
+
+struct quorum {
+    struct env *env;
+    struct quorum_config config;
+    struct log *log;
+    struct quorum_listener *listener;
+    enum quorum_state state;
+    enum err err; /* why FAILED */
+    struct raft raft;
+    struct rng rng;
+
+    /* published: what depends on nothing that could be forgotten */
+    int32_t leader; /* RAFT_NOBODY */
+    int32_t epoch;
+    int64_t high_watermark;
+    int64_t applied_end; /* told to the listener up to here */
+    struct op_source state_source;
+    struct op_source leader_source;  /* leader or epoch changed */
+    struct op_source hw_source;      /* keyed by offset; all on a change of leader */
+    struct op_source applied_source; /* likewise */
+    struct op_source fetch_source;   /* log end, high watermark, epoch: parked fetches look again */
+
+    /* private */
+    struct quorum_flow driver;
+    struct op_source driver_source;
+    struct quorum_flow watch; /* the log's end */
+    struct quorum_flow commit;
+    struct op_source commit_source;
+    struct quorum_work work;
+    struct quorum_file file; /* quorum-state */
+    struct quorum_file hint_file;
+    struct quorum_hint hint; /* durable */
+    struct quorum_hint hint_next;
+    bool storing;                     /* the driver waits for `file` */
+    struct quorum_link *links;        /* config.voter_count */
+    struct list requests;             /* of the api layer, in order of arrival */
+    struct list replies;              /* struct quorum_call */
+    struct quorum_request *answering; /* whose answer the present step (or its store) gives */
+    struct quorum_call *applying;     /* whose records the present step appends */
+    struct raft_effects *effects;
+    struct arena arena;  /* of one answer */
+    bool append_refused; /* the log would not have what was fetched */
+    bool resign_wanted;
+    bool stop_wanted;
+    int32_t resign_epoch;
+    int64_t stop_deadline_ns;
+
+    struct quorum_batch batches[QUORUM_BATCHES_MAX];
+    uint32_t batch_first;
+    uint32_t batch_count;
+    uint64_t batch_bytes;
+    int64_t next_offset;  /* of the next quorum_append() */
+    int32_t append_epoch; /* the epoch this node leads, its LeaderChange staged; -1 */
+    int64_t drained_end;  /* handed to the log; in flight until flushed */
+    int64_t linger_until_ns;
+    bool drain_wanted;
+    uint32_t log_generation;
+    int64_t watched_end;
+
+    struct log_read read; /* of the commit op */
+    int32_t told_leader;
+    int32_t told_epoch;
+    struct quorum_replica replicas[RAFT_VOTERS_MAX + QUORUM_OBSERVERS_MAX];
+};
+
+/* Nothing happens yet. The log is OPEN (config.verify_all) and outlives the quorum. */
+MUST_USE enum err quorum_init(struct quorum *quorum, struct env *env,
+                              const struct quorum_config *config, struct log *log,
+                              struct quorum_listener *listener);
+/* Reads quorum-state and the hint, then runs. AWAIT state_source until state != QUORUM_STARTING. */
+void quorum_start(struct quorum *quorum);
+/* Orderly, in any state after the start: resigns when leading and lets the voters know (bounded by
+ * one request timeout), closes the connections. AWAIT state_source until quorum_stopped(). */
+void quorum_stop(struct quorum *quorum);
+bool quorum_stopped(const struct quorum *quorum);
+/* Never started, or stopped. */
+void quorum_deinit(struct quorum *quorum);
+
+static inline bool quorum_running(const struct quorum *quorum)
+{
+    return quorum->state == QUORUM_RUNNING;
+}
+/* This node leads `epoch` and may append in it. */
+static inline bool quorum_leads(const struct quorum *quorum, int32_t epoch)
+{
+    return quorum->state == QUORUM_RUNNING && quorum->append_epoch == epoch && epoch >= 0 &&
+           quorum->raft.state == RAFT_LEADER && quorum->raft.durable.epoch == epoch;
+}
+/* Where the leader is found; false: not known. */
+bool quorum_leader_address(const struct quorum *quorum, int32_t *id, struct str *host,
+                           uint16_t *port);
+
+/* Appends `count` record values as one atomic batch. They are copied. The offsets are assigned at
+ * once; committed when high_watermark > *last_offset (AWAIT_KEY on hw_source, or on applied_source
+ * with applied_end), lost when quorum_leads(epoch) is false first. Errors: NOT_CONTROLLER (does not
+ * lead this epoch), TOO_LARGE (above QUORUM_BATCH_MAX: split it), NO_MEMORY and TOO_MANY
+ * (later). */
+MUST_USE enum err quorum_append(struct quorum *quorum, int32_t epoch, const struct bytes *values,
+                                uint32_t count, int64_t *first_offset, int64_t *last_offset);
+/* Ends the linger: what is accumulated goes to the log at once. */
+void quorum_drain(struct quorum *quorum);
+/* The controller cannot go on in this epoch (a failed replay): gives the leadership up. */
+void quorum_resign(struct quorum *quorum, int32_t epoch);
+
+#endif

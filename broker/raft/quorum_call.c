@@ -1,0 +1,428 @@
+/* Requests of raft to the other voters: at most one of a kind to each; a new one takes the place
+ * of an old one, whose answer nobody wants any more. */
+#include "broker/raft/quorum_internal.h"
+
+#include "client/base/assert.h"
+
+#include <string.h>
+
+enum { QUORUM_KINDS = RAFT_REQUEST_FETCH + 1, QUORUM_FRAME_MAX = 16 << 20 };
+
+struct uuid quorum_call_topic_id(void)
+{
+    struct uuid id = {{0}};
+
+    id.bytes[15] = 1;
+    return id;
+}
+
+/* ---- encode
+ * ----------------------------------------------------------------------------------- */
+
+static const struct quorum_voter *quorum_call_self(const struct quorum *quorum)
+{
+    return &quorum->config.voters[quorum->raft.self];
+}
+
+static void quorum_call_vote(struct quorum_call *call, const struct raft_effect *effect)
+{
+    struct quorum *quorum = call->link->quorum;
+    struct vote_request_partition *part = &call->partition.vote;
+
+    vote_request_default(&call->request.vote);
+    vote_request_topic_default(&call->topic.vote);
+    vote_request_partition_default(part);
+    part->replica_epoch = effect->epoch;
+    part->replica_id = quorum->config.node_id;
+    part->replica_directory_id = quorum->config.directory_id;
+    part->last_offset_epoch = effect->log_epoch;
+    part->last_offset = effect->end;
+    part->pre_vote = effect->pre_vote;
+    call->topic.vote.topic_name = QUORUM_TOPIC;
+    call->topic.vote.partitions = part;
+    call->topic.vote.partitions_count = 1;
+    call->request.vote.cluster_id = quorum->config.cluster_id;
+    call->request.vote.voter_id = call->link->id;
+    call->request.vote.topics = &call->topic.vote;
+    call->request.vote.topics_count = 1;
+    call->call.body = &call->request.vote;
+    if (effect->pre_vote) call->call.version_min = 2; /* else: skip the pre-vote (KIP-996) */
+}
+
+static void quorum_call_begin(struct quorum_call *call, const struct raft_effect *effect)
+{
+    struct quorum *quorum = call->link->quorum;
+    struct begin_quorum_epoch_request_partition *part = &call->partition.begin;
+
+    begin_quorum_epoch_request_default(&call->request.begin);
+    begin_quorum_epoch_request_topic_default(&call->topic.begin);
+    begin_quorum_epoch_request_partition_default(part);
+    part->leader_id = quorum->config.node_id;
+    part->leader_epoch = effect->epoch;
+    call->topic.begin.topic_name = QUORUM_TOPIC;
+    call->topic.begin.partitions = part;
+    call->topic.begin.partitions_count = 1;
+    call->begin_endpoint =
+        (struct begin_quorum_epoch_request_leader_endpoint){.name = quorum->config.listener_name,
+                                                            .host = quorum_call_self(quorum)->host,
+                                                            .port = quorum_call_self(quorum)->port};
+    call->request.begin.cluster_id = quorum->config.cluster_id;
+    call->request.begin.voter_id = call->link->id;
+    call->request.begin.topics = &call->topic.begin;
+    call->request.begin.topics_count = 1;
+    call->request.begin.leader_endpoints = &call->begin_endpoint;
+    call->request.begin.leader_endpoints_count = 1;
+    call->call.body = &call->request.begin;
+}
+
+static void quorum_call_end(struct quorum_call *call, const struct raft_effect *effect)
+{
+    struct quorum *quorum = call->link->quorum;
+    const struct raft *raft = &quorum->raft;
+    struct end_quorum_epoch_request_partition *part = &call->partition.end;
+
+    end_quorum_epoch_request_default(&call->request.end);
+    end_quorum_epoch_request_topic_default(&call->topic.end);
+    end_quorum_epoch_request_partition_default(part);
+    part->leader_id = quorum->config.node_id;
+    part->leader_epoch = effect->epoch;
+    for (uint32_t i = 0; i < raft->successor_count; i++) {
+        call->successors[i] = raft->successors[i];
+        call->candidates[i] = (struct end_quorum_epoch_request_preferred_candidate){
+            .candidate_id = raft->successors[i]};
+    }
+    part->preferred_successors = call->successors;
+    part->preferred_successors_count = raft->successor_count;
+    part->preferred_candidates = call->candidates;
+    part->preferred_candidates_count = raft->successor_count;
+    call->topic.end.topic_name = QUORUM_TOPIC;
+    call->topic.end.partitions = part;
+    call->topic.end.partitions_count = 1;
+    call->end_endpoint =
+        (struct end_quorum_epoch_request_leader_endpoint){.name = quorum->config.listener_name,
+                                                          .host = quorum_call_self(quorum)->host,
+                                                          .port = quorum_call_self(quorum)->port};
+    call->request.end.cluster_id = quorum->config.cluster_id;
+    call->request.end.topics = &call->topic.end;
+    call->request.end.topics_count = 1;
+    call->request.end.leader_endpoints = &call->end_endpoint;
+    call->request.end.leader_endpoints_count = 1;
+    call->call.body = &call->request.end;
+}
+
+static void quorum_call_fetch(struct quorum_call *call, const struct raft_effect *effect)
+{
+    struct quorum *quorum = call->link->quorum;
+    struct fetch_request *request = &call->request.fetch;
+    struct fetch_request_partition *part = &call->partition.fetch;
+
+    fetch_request_default(request);
+    fetch_request_topic_default(&call->topic.fetch);
+    fetch_request_partition_default(part);
+    part->current_leader_epoch = effect->epoch;
+    part->fetch_offset = effect->end;
+    part->last_fetched_epoch = effect->log_epoch;
+    part->partition_max_bytes = QUORUM_FETCH_BYTES;
+    part->replica_directory_id = quorum->config.directory_id;
+    call->topic.fetch.topic = QUORUM_TOPIC;
+    call->topic.fetch.topic_id = quorum_call_topic_id();
+    call->topic.fetch.partitions = part;
+    call->topic.fetch.partitions_count = 1;
+    request->cluster_id = quorum->config.cluster_id;
+    request->replica_state.replica_id = quorum->config.node_id;
+    request->max_wait_ms = QUORUM_FETCH_WAIT_MS;
+    request->max_bytes = QUORUM_FETCH_BYTES;
+    request->topics = &call->topic.fetch;
+    request->topics_count = 1;
+    call->call.body = request;
+    call->call.version_min = 17; /* the first that names the replica and its directory */
+}
+
+/* ---- decode
+ * ----------------------------------------------------------------------------------- */
+
+static void quorum_call_reply(struct raft_reply *reply, int16_t top, int16_t part, int32_t leader,
+                              int32_t epoch)
+{
+    *reply = (struct raft_reply){.err = err_from_wire(top != 0 ? top : part),
+                                 .leader = top != 0 ? RAFT_NOBODY : leader,
+                                 .epoch = top != 0 ? 0 : epoch};
+}
+
+/* The one partition of an answer; an answer without it is an error of the whole. */
+#define QUORUM_PART(message, topics, part)                                                  \
+    do {                                                                                    \
+        if ((message).error_code == 0 &&                                                    \
+            ((message).topics##_count != 1 || (message).topics[0].partitions_count != 1)) { \
+            return ERR_MALFORMED;                                                           \
+        }                                                                                   \
+        if ((message).error_code == 0) (part) = (message).topics[0].partitions[0];          \
+    } while (0)
+
+static enum err quorum_call_decode_vote(struct quorum_call *call, struct arena *arena)
+{
+    struct vote_response response;
+    struct vote_response_partition part = {0};
+    enum err err = vote_response_decode(&call->call.reader, call->call.version, arena, &response);
+
+    if (err != ERR_NONE) return err;
+    QUORUM_PART(response, topics, part);
+    quorum_call_reply(&call->event.reply, response.error_code, part.error_code, part.leader_id,
+                      part.leader_epoch);
+    call->event.reply.granted = part.vote_granted;
+    call->event.kind = RAFT_VOTE_REPLY;
+    return ERR_NONE;
+}
+
+static enum err quorum_call_decode_begin(struct quorum_call *call, struct arena *arena)
+{
+    struct begin_quorum_epoch_response response;
+    struct begin_quorum_epoch_response_partition part = {0};
+    enum err err = begin_quorum_epoch_response_decode(&call->call.reader, call->call.version, arena,
+                                                      &response);
+
+    if (err != ERR_NONE) return err;
+    QUORUM_PART(response, topics, part);
+    quorum_call_reply(&call->event.reply, response.error_code, part.error_code, part.leader_id,
+                      part.leader_epoch);
+    call->event.kind = RAFT_BEGIN_REPLY;
+    return ERR_NONE;
+}
+
+static enum err quorum_call_decode_end(struct quorum_call *call, struct arena *arena)
+{
+    struct end_quorum_epoch_response response;
+    struct end_quorum_epoch_response_partition part = {0};
+    enum err err =
+        end_quorum_epoch_response_decode(&call->call.reader, call->call.version, arena, &response);
+
+    if (err != ERR_NONE) return err;
+    QUORUM_PART(response, topics, part);
+    quorum_call_reply(&call->event.reply, response.error_code, part.error_code, part.leader_id,
+                      part.leader_epoch);
+    call->event.kind = RAFT_END_REPLY;
+    return ERR_NONE;
+}
+
+static enum err quorum_call_decode_fetch(struct quorum_call *call, struct arena *arena)
+{
+    struct fetch_response response;
+    struct fetch_response_partition part;
+    struct raft_fetch_reply *fetched = &call->event.fetched;
+    struct record_batch_iter iter;
+    struct record_batch first;
+    enum err err = fetch_response_decode(&call->call.reader, call->call.version, arena, &response);
+
+    if (err != ERR_NONE) return err;
+    fetch_response_partition_default(&part);
+    QUORUM_PART(response, responses, part);
+    quorum_call_reply(&fetched->reply, response.error_code, part.error_code,
+                      part.current_leader.leader_id, part.current_leader.leader_epoch);
+    fetched->high_watermark = part.high_watermark;
+    fetched->diverging = part.diverging_epoch.epoch >= 0;
+    fetched->diverging_epoch = part.diverging_epoch.epoch;
+    fetched->diverging_end = part.diverging_epoch.end_offset;
+    record_batch_iter_init(&iter, part.records);
+    fetched->has_records = part.records.length > 0 && record_batch_iter_next(&iter, &first);
+    if (part.records.length > 0 && !fetched->has_records) return ERR_MALFORMED;
+    if (part.snapshot_id.end_offset >= 0) return ERR_UNSUPPORTED; /* asked again later */
+    call->records = part.records;
+    call->event.kind = RAFT_FETCH_REPLY;
+    return ERR_NONE;
+}
+
+static void quorum_call_answered(struct quorum_call *call)
+{
+    struct quorum *quorum = call->link->quorum;
+    enum err err = call->call.result;
+
+    call->event = (struct raft_event){.peer = call->link->id, .round = call->round};
+    if (err == ERR_NONE) {
+        switch (call->kind) {
+        case RAFT_REQUEST_VOTE: err = quorum_call_decode_vote(call, &quorum->arena); break;
+        case RAFT_REQUEST_BEGIN: err = quorum_call_decode_begin(call, &quorum->arena); break;
+        case RAFT_REQUEST_END: err = quorum_call_decode_end(call, &quorum->arena); break;
+        case RAFT_REQUEST_FETCH: err = quorum_call_decode_fetch(call, &quorum->arena); break;
+        }
+        arena_reset(&quorum->arena);
+    } else if (err == ERR_UNSUPPORTED_VERSION && call->kind == RAFT_REQUEST_VOTE) {
+        call->event.kind = RAFT_VOTE_REPLY;
+        call->event.reply = (struct raft_reply){.err = err, .leader = RAFT_NOBODY};
+        err = ERR_NONE;
+    }
+    if (err != ERR_NONE) {
+        call->event.kind = RAFT_SEND_FAILED;
+        call->event.request = call->kind;
+        call->event.err = err;
+    }
+}
+
+/* ---- the op
+ * ----------------------------------------------------------------------------------- */
+
+enum quorum_call_step { CALL_SENT, CALL_ANSWERED };
+static const char *const quorum_call_steps[] = {"SENT", "ANSWERED"};
+
+static enum op_result quorum_call_run(struct op *op)
+{
+    struct quorum_call *o = CONTAINER_OF(op, struct quorum_call, op);
+
+    switch ((enum quorum_call_step)op->step) {
+    case CALL_SENT:
+        peer_call(&o->link->peer, &o->call);
+        AWAIT(o, CALL_ANSWERED, &o->call.done, call_done(&o->call));
+        quorum_call_answered(o);
+        o->answered = true;
+        list_push(&o->link->quorum->replies, &o->ready);
+        quorum_driver_wake(o->link->quorum);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind quorum_call_kind = {"quorum_call", quorum_call_steps,
+                                                COUNT_OF(quorum_call_steps), quorum_call_run, NULL};
+
+void quorum_call_finish(struct quorum_call *call)
+{
+    call_release(&call->call);
+    call->started = false;
+    call->answered = false;
+}
+
+static void quorum_call_drop(struct quorum_call *call)
+{
+    if (!call->started) return;
+    if (op_live(&call->op)) op_cancel(&call->op);
+    list_remove(&call->ready);
+    call_cancel(&call->call);
+    quorum_call_finish(call);
+}
+
+static struct quorum_link *quorum_call_link(struct quorum *quorum, int32_t id)
+{
+    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
+        if (quorum->links[i].id == id) return &quorum->links[i];
+    }
+    IMPOSSIBLE("raft speaks to voters only");
+}
+
+void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect)
+{
+    static const int16_t apis[] = {[RAFT_REQUEST_VOTE] = API_VOTE,
+                                   [RAFT_REQUEST_BEGIN] = API_BEGIN_QUORUM_EPOCH,
+                                   [RAFT_REQUEST_END] = API_END_QUORUM_EPOCH,
+                                   [RAFT_REQUEST_FETCH] = API_FETCH};
+    struct quorum_link *link = quorum_call_link(quorum, effect->peer);
+    enum raft_request kind =
+        effect->kind == RAFT_SEND_VOTE
+            ? RAFT_REQUEST_VOTE
+            : (effect->kind == RAFT_SEND_BEGIN
+                   ? RAFT_REQUEST_BEGIN
+                   : (effect->kind == RAFT_SEND_END ? RAFT_REQUEST_END : RAFT_REQUEST_FETCH));
+    struct quorum_call *call = &link->calls[kind];
+
+    ASSERT(link->used);
+    quorum_call_drop(call);
+    call_init(&call->call, apis[kind]);
+    call->call.timeout_ms = quorum->config.request_timeout_ms;
+    call->round = effect->round;
+    call->records = BYTES_NULL;
+    switch (kind) {
+    case RAFT_REQUEST_VOTE: quorum_call_vote(call, effect); break;
+    case RAFT_REQUEST_BEGIN: quorum_call_begin(call, effect); break;
+    case RAFT_REQUEST_END: quorum_call_end(call, effect); break;
+    case RAFT_REQUEST_FETCH: quorum_call_fetch(call, effect); break;
+    }
+    call->started = true;
+    op_start(&quorum->env->loop, &call->op, &quorum_call_kind, CALL_SENT);
+}
+
+bool quorum_call_ends_out(const struct quorum *quorum)
+{
+    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
+        const struct quorum_call *call = &quorum->links[i].calls[RAFT_REQUEST_END];
+
+        if (call->started && !call->answered) return true;
+    }
+    return false;
+}
+
+/* ---- links
+ * ------------------------------------------------------------------------------------ */
+
+static enum err quorum_call_init_link(struct quorum *quorum, uint32_t place)
+{
+    const struct quorum_voter *voter = &quorum->config.voters[place];
+    struct quorum_link *link = &quorum->links[place];
+    struct peer_config config;
+    uint64_t seed = rng_u64(&quorum->rng);
+    enum err err;
+
+    link->quorum = quorum;
+    link->id = voter->id;
+    for (uint32_t i = 0; i < QUORUM_KINDS; i++) {
+        link->calls[i].link = link;
+        link->calls[i].kind = (enum raft_request)i;
+        list_init(&link->calls[i].ready);
+    }
+    if (voter->id == quorum->config.node_id) return ERR_NONE;
+    peer_config_default(&config);
+    config.client_id = STR("gregor-quorum");
+    config.request_timeout_ms = quorum->config.request_timeout_ms;
+    config.setup_timeout_ms = quorum->config.request_timeout_ms;
+    config.setup_timeout_max_ms = quorum->config.request_timeout_ms;
+    config.reconnect_backoff_ms = quorum->config.retry_backoff_ms;
+    config.reconnect_backoff_max_ms = quorum->config.election_timeout_ms;
+    config.idle_max_ms = 0;
+    config.limits.frame_max = QUORUM_FRAME_MAX;
+    config.limits.reserved = true;
+    err = peer_init(&link->peer, quorum->env, &config, voter->id, voter->host, voter->port, seed);
+    link->used = err == ERR_NONE;
+    return err;
+}
+
+enum err quorum_call_init(struct quorum *quorum)
+{
+    size_t size = quorum->config.voter_count * sizeof *quorum->links;
+    enum err err = ERR_NONE;
+
+    quorum->links = mem_zalloc(&quorum->env->mem, size);
+    if (quorum->links == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < quorum->config.voter_count && err == ERR_NONE; i++) {
+        err = quorum_call_init_link(quorum, i);
+    }
+    return err;
+}
+
+void quorum_call_deinit(struct quorum *quorum)
+{
+    if (quorum->links == NULL) return;
+    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
+        if (quorum->links[i].used) peer_deinit(&quorum->links[i].peer);
+    }
+    mem_free(&quorum->env->mem, quorum->links, quorum->config.voter_count * sizeof *quorum->links);
+    quorum->links = NULL;
+}
+
+void quorum_call_close(struct quorum *quorum)
+{
+    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
+        struct quorum_link *link = &quorum->links[i];
+
+        if (!link->used) continue;
+        for (uint32_t k = 0; k < QUORUM_KINDS; k++)
+            quorum_call_drop(&link->calls[k]);
+        peer_close(&link->peer);
+    }
+}
+
+struct peer *quorum_call_open_peer(struct quorum *quorum)
+{
+    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
+        struct quorum_link *link = &quorum->links[i];
+
+        if (link->used && link->peer.state != PEER_CLOSED) return &link->peer;
+    }
+    return NULL;
+}

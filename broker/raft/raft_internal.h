@@ -1,0 +1,84 @@
+/* What the files of the step share. Nobody else includes this. */
+#ifndef BROKER_RAFT_RAFT_INTERNAL_H
+#define BROKER_RAFT_RAFT_INTERNAL_H
+
+#include "broker/raft/raft.h"
+
+static inline uint32_t raft_majority(const struct raft *raft)
+{
+    return raft->config.voter_count / 2 + 1;
+}
+
+/* Votes, stands, leads: a voter that has lost nothing it acknowledged. */
+static inline bool raft_may_stand(const struct raft *raft)
+{
+    return raft_is_voter(raft) && !raft->distrusted;
+}
+
+static inline bool raft_due(const struct raft *raft, struct mono_time at)
+{
+    return at.ns <= raft->now.ns;
+}
+
+/* Place of a voter; voter_count when it is none. */
+uint32_t raft_voter_place(const struct raft *raft, int32_t id);
+/* Whom to name as leader in answers: not a leader that resigned. */
+int32_t raft_known_leader(const struct raft *raft);
+
+/* ---- effects, notes (raft.c) ---- */
+struct raft_effect *raft_effect(struct raft *raft, enum raft_effect_kind kind);
+void raft_note(struct raft *raft, enum raft_note_kind kind, const int64_t *fields, uint32_t count);
+#define RAFT_NOTE(raft, kind, ...)                            \
+    raft_note((raft), (kind), (const int64_t[]){__VA_ARGS__}, \
+              (uint32_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
+void raft_fail(struct raft *raft, enum raft_fault fault);
+void raft_answer(struct raft *raft, enum err err, bool granted);
+struct mono_time raft_draw_election(struct raft *raft);
+
+/* ---- the moves (raft.c); the epoch never goes back ---- */
+void raft_become_unattached(struct raft *raft, int32_t epoch);
+void raft_become_follower(struct raft *raft, int32_t epoch, int32_t leader);
+void raft_become_prospective(struct raft *raft);
+void raft_become_candidate(struct raft *raft);
+void raft_become_leader(struct raft *raft);
+void raft_become_resigned(struct raft *raft);
+/* What a peer knows of epoch and leader. True when it made us move. */
+bool raft_adopt(struct raft *raft, int32_t epoch, int32_t leader);
+
+/* ---- elections (raft_election.c) ---- */
+void raft_start_ballot(struct raft *raft);
+void raft_election_tick(struct raft *raft);
+struct mono_time raft_election_deadline(const struct raft *raft);
+void raft_vote_request(struct raft *raft, const struct raft_event *event);
+void raft_vote_reply(struct raft *raft, const struct raft_event *event);
+void raft_vote_failed(struct raft *raft, const struct raft_event *event);
+
+/* ---- leader, resigned (raft_leader.c) ---- */
+void raft_leader_enter(struct raft *raft);
+/* The leadership is durable: only now it is one. Before, a crash leaves a candidate behind, which
+ * may win the same epoch again. */
+void raft_leader_elected(struct raft *raft);
+void raft_leader_tick(struct raft *raft);
+struct mono_time raft_leader_deadline(const struct raft *raft);
+void raft_leader_fetch(struct raft *raft, const struct raft_event *event);
+void raft_leader_advance(struct raft *raft);
+void raft_begin_failed(struct raft *raft, const struct raft_event *event);
+void raft_resigned_enter(struct raft *raft);
+void raft_resigned_tick(struct raft *raft);
+struct mono_time raft_resigned_deadline(const struct raft *raft);
+void raft_end_reply(struct raft *raft, const struct raft_event *event);
+
+/* ---- follower, and who looks for a leader (raft_follower.c) ---- */
+void raft_follower_enter(struct raft *raft);
+void raft_follower_tick(struct raft *raft);
+/* Flushes, then fetches, when it is time. */
+void raft_follower_settle(struct raft *raft);
+struct mono_time raft_follower_deadline(const struct raft *raft);
+void raft_begin_request(struct raft *raft, const struct raft_event *event);
+void raft_end_request(struct raft *raft, const struct raft_event *event);
+void raft_fetch_reply(struct raft *raft, const struct raft_event *event);
+void raft_fetch_failed(struct raft *raft, const struct raft_event *event);
+void raft_append_refused(struct raft *raft);
+void raft_follower_appended(struct raft *raft);
+
+#endif

@@ -1,0 +1,584 @@
+#include "broker/replica/fetcher.h"
+
+#include "broker/replica/follower.h"
+#include "broker/replica/manager_internal.h"
+
+enum {
+    FETCHER_REQUEST_BYTES = 256, /* scratch for one partition of a request and its answer */
+    FETCHER_SCRATCH = 1024 * 1024,
+    FETCHER_FRAME_MAX = 48 * 1024 * 1024,
+    LIST_LATEST = -1,
+    LIST_EARLIEST = -2,
+};
+
+enum fetcher_step {
+    FETCHER_STARTED,
+    FETCHER_WANTED,
+    FETCHER_ANSWERED,
+    FETCHER_LISTED_END,
+    FETCHER_LISTED_START,
+    FETCHER_WRITTEN,
+    FETCHER_CLOSED,
+};
+
+static const char *const fetcher_steps[] = {"STARTED",      "WANTED",  "ANSWERED", "LISTED_END",
+                                            "LISTED_START", "WRITTEN", "CLOSED"};
+
+static enum op_result fetcher_run(struct op *op);
+static void fetcher_finish(struct op *op);
+
+static const struct op_kind fetcher_kind = {"fetcher", fetcher_steps, COUNT_OF(fetcher_steps),
+                                            fetcher_run, fetcher_finish};
+
+static struct world *world_of(const struct fetcher *fetcher)
+{
+    return fetcher->manager->env->world;
+}
+
+/* ---- where a partition stands ---------------------------------------------------------------- */
+
+static void set_fetching(struct partition *part, enum partition_fetching fetching)
+{
+    struct fetcher *fetcher = part->fetcher;
+
+    ASSERT(fetcher != NULL);
+    list_remove(&part->fetch_link);
+    if (part->fetching == PARTITION_READY) fetcher->ready_count--;
+    if (part->fetching == PARTITION_BUSY) fetcher->busy_count--;
+    part->fetching = fetching;
+    switch (fetching) {
+    case PARTITION_IDLE: break;
+    case PARTITION_READY:
+        fetcher->ready_count++;
+        list_push(&fetcher->ready, &part->fetch_link);
+        break;
+    case PARTITION_BUSY:
+        fetcher->busy_count++;
+        list_push(&fetcher->still, &part->fetch_link);
+        break;
+    case PARTITION_DELAYED:
+        part->delayed_until_ns =
+            env_deadline(fetcher->manager->env, fetcher->manager->config->replica_fetch_backoff_ms);
+        list_push(&fetcher->delayed, &part->fetch_link);
+        break;
+    case PARTITION_OUT_OF_RANGE: list_push(&fetcher->out_of_range, &part->fetch_link); break;
+    case PARTITION_PARKED: list_push(&fetcher->still, &part->fetch_link); break;
+    }
+    op_wake(&fetcher->source);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static const struct image_endpoint *endpoint_of(const struct manager *manager, int32_t leader)
+{
+    const struct image_broker *broker = image_broker(manager->image, leader);
+    struct str listener = str_of(manager->config->inter_broker_listener);
+
+    if (broker == NULL) return NULL;
+    for (uint32_t i = 0; i < broker->endpoints_count; i++) {
+        if (str_equal(broker->endpoints[i].name, listener)) return &broker->endpoints[i];
+    }
+    return NULL;
+}
+
+static struct fetcher *fetcher_create(struct manager *manager, int32_t leader)
+{
+    const struct image_endpoint *endpoint = endpoint_of(manager, leader);
+    const struct config *config = manager->config;
+    struct peer_config peer_config;
+    struct fetcher *fetcher;
+    enum err err;
+
+    if (endpoint == NULL) return NULL;
+    fetcher = mem_zalloc(&manager->env->mem, sizeof *fetcher);
+    if (fetcher == NULL) return NULL;
+    if (map_add_u64(&manager->fetchers, &fetcher->node, (uint64_t)leader) != ERR_NONE) {
+        mem_free(&manager->env->mem, fetcher, sizeof *fetcher);
+        return NULL;
+    }
+    peer_config_default(&peer_config);
+    peer_config.client_id = STR("gregor-replica");
+    peer_config.in_flight_max = 1;
+    peer_config.request_timeout_ms = (int32_t)config->replica_socket_timeout_ms;
+    peer_config.limits.frame_max = FETCHER_FRAME_MAX;
+    peer_config.limits.reserved = true; /* what waits for followers is released by this alone */
+    err = peer_init(&fetcher->peer, manager->env, &peer_config, leader, endpoint->host,
+                    endpoint->port, rng_stream(manager->seed, 1, (uint64_t)leader));
+    if (err != ERR_NONE) {
+        map_remove(&manager->fetchers, &fetcher->node);
+        mem_free(&manager->env->mem, fetcher, sizeof *fetcher);
+        return NULL;
+    }
+    fetcher->manager = manager;
+    fetcher->leader = leader;
+    list_init(&fetcher->ready);
+    list_init(&fetcher->delayed);
+    list_init(&fetcher->out_of_range);
+    list_init(&fetcher->still);
+    op_source_init(&fetcher->source);
+    call_init(&fetcher->call, API_FETCH);
+    arena_init(&fetcher->arena, &manager->env->mem,
+               FETCHER_SCRATCH + (size_t)manager->limits.partitions_max * FETCHER_REQUEST_BYTES);
+    op_start(&manager->env->loop, &fetcher->op, &fetcher_kind, FETCHER_STARTED);
+    return fetcher;
+}
+
+static void fetcher_finish(struct op *op)
+{
+    struct fetcher *fetcher = CONTAINER_OF(op, struct fetcher, op);
+    struct manager *manager = fetcher->manager;
+
+    ASSERT(fetcher->partitions_count == 0);
+    call_release(&fetcher->call);
+    arena_deinit(&fetcher->arena);
+    peer_deinit(&fetcher->peer);
+    map_remove(&manager->fetchers, &fetcher->node);
+    mem_free(&manager->env->mem, fetcher, sizeof *fetcher);
+    manager_fetcher_ended(manager);
+}
+
+void fetcher_add(struct manager *manager, struct partition *part)
+{
+    struct map_node *node = map_find_u64(&manager->fetchers, (uint64_t)part->leader);
+    struct fetcher *fetcher = node != NULL ? MAP_ENTRY(node, struct fetcher, node) : NULL;
+
+    ASSERT(part->fetcher == NULL);
+    ASSERT(part->role == PARTITION_FOLLOWER);
+    /* One that is closing its connection is not taken up again: its end makes room. */
+    if (fetcher != NULL && fetcher->ending) fetcher = NULL;
+    if (fetcher == NULL && node == NULL) fetcher = fetcher_create(manager, part->leader);
+    if (fetcher == NULL) {
+        list_remove(&part->fetch_link);
+        list_push(&manager->unfetched, &part->fetch_link);
+        return;
+    }
+    list_remove(&part->fetch_link);
+    part->fetcher = fetcher;
+    part->request = 0;
+    part->leader_hw = -1;
+    fetcher->partitions_count++;
+    set_fetching(part, PARTITION_READY);
+}
+
+void fetcher_remove(struct partition *part)
+{
+    struct fetcher *fetcher = part->fetcher;
+
+    list_remove(&part->fetch_link);
+    if (fetcher == NULL) return;
+    set_fetching(part, PARTITION_IDLE);
+    fetcher->partitions_count--;
+    part->fetcher = NULL;
+    part->request = 0;
+    part->leader_hw = -1;
+}
+
+void fetcher_leader_moved(struct manager *manager, int32_t leader)
+{
+    struct map_node *node = map_find_u64(&manager->fetchers, (uint64_t)leader);
+    const struct image_endpoint *endpoint = endpoint_of(manager, leader);
+
+    if (node == NULL || endpoint == NULL) return;
+    if (peer_move(&MAP_ENTRY(node, struct fetcher, node)->peer, endpoint->host, endpoint->port) !=
+        ERR_NONE) {
+        TRACE_TEXT(manager->env->world, NODE_WARNING, STR("address of a leader is too long"),
+                   ERR_TOO_LARGE);
+    }
+}
+
+bool fetcher_all_ended(const struct manager *manager)
+{
+    return manager->fetchers.count == 0;
+}
+
+/* ---- request --------------------------------------------------------------------------------- */
+
+static void fill_partition(const struct fetcher *fetcher, struct partition *part,
+                           struct fetch_request_partition *to)
+{
+    const struct log *log = part->log;
+
+    fetch_request_partition_default(to);
+    part->request = fetcher->requests;
+    part->request_epoch = part->leader_epoch;
+    part->request_offset = log->log_end;
+    to->partition = part->index;
+    to->current_leader_epoch = part->leader_epoch;
+    to->fetch_offset = log->log_end;
+    /* From the log itself, so that an empty answer cannot lose it (KAFKA-15510, F11). */
+    to->last_fetched_epoch = log_latest_epoch(log);
+    to->log_start_offset = log->log_start;
+    to->partition_max_bytes = (int32_t)fetcher->manager->config->replica_fetch_max_bytes;
+    to->replica_directory_id = log->dir->meta.directory_id;
+}
+
+/* All READY partitions, those of one topic that stand together as one entry. */
+static enum err build_fetch(struct fetcher *fetcher)
+{
+    struct manager *manager = fetcher->manager;
+    const struct config *config = manager->config;
+    struct fetch_request *request = &fetcher->request;
+    struct fetch_request_partition *parts;
+    struct fetch_request_topic *topic = NULL;
+    uint32_t next = 0;
+
+    arena_reset(&fetcher->arena);
+    fetch_request_default(request);
+    request->topics = arena_alloc(&fetcher->arena, fetcher->ready_count * sizeof *request->topics);
+    parts = arena_alloc(&fetcher->arena, fetcher->ready_count * sizeof *parts);
+    if (request->topics == NULL || parts == NULL) return ERR_NO_MEMORY;
+    request->replica_state.replica_id = manager->broker;
+    request->replica_state.replica_epoch = manager->links->broker_epoch(manager->links);
+    request->max_wait_ms = (int32_t)config->replica_fetch_wait_max_ms;
+    request->min_bytes = (int32_t)config->replica_fetch_min_bytes;
+    request->max_bytes = (int32_t)config->replica_fetch_response_max_bytes;
+    fetcher->requests++;
+    LIST_FOR_EACH (link, &fetcher->ready) {
+        struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
+
+        if (topic == NULL || !uuid_equal(topic->topic_id, part->topic_id)) {
+            topic = &request->topics[request->topics_count++];
+            fetch_request_topic_default(topic);
+            topic->topic_id = part->topic_id;
+            topic->topic = part->topic_name;
+            topic->partitions = &parts[next];
+        }
+        fill_partition(fetcher, part, &parts[next++]);
+        topic->partitions_count++;
+    }
+    return ERR_NONE;
+}
+
+static void send_fetch(struct fetcher *fetcher)
+{
+    call_init(&fetcher->call, API_FETCH);
+    fetcher->call.version_min = 15; /* names the broker epoch (KIP-903) and topics by id */
+    fetcher->call.version_max = 17;
+    fetcher->call.body = &fetcher->request;
+    peer_call(&fetcher->peer, &fetcher->call);
+}
+
+/* ---- answer ---------------------------------------------------------------------------------- */
+
+static void advance(struct partition *part)
+{
+    int64_t log_start = part->leader_log_start;
+
+    if (part->leader_hw < 0) return;
+    partition_follow_high_watermark(part, part->leader_hw);
+    part->leader_hw = -1;
+    if (log_start > part->high_watermark) log_start = part->high_watermark; /* R25 */
+    if (log_start > part->log->log_start) log_raise_start(part->log, log_start);
+}
+
+void fetcher_applied(struct partition *part, bool failed)
+{
+    ASSERT(part->fetching == PARTITION_BUSY);
+    ASSERT(part->role == PARTITION_FOLLOWER);
+    if (failed) {
+        part->leader_hw = -1;
+        set_fetching(part, PARTITION_DELAYED);
+        return;
+    }
+    advance(part);
+    set_fetching(part, PARTITION_READY);
+}
+
+static void append(struct fetcher *fetcher, struct partition *part, struct bytes records)
+{
+    struct log_append ticket = {.last_offset = -1};
+    enum err err = log_append_as_follower(part->log, fetcher->call.frame.buf, records,
+                                          part->request_epoch, &ticket);
+
+    if (err == ERR_NONE && ticket.last_offset >= ticket.base_offset) {
+        set_fetching(part, PARTITION_BUSY);
+        op_wake(&part->work);
+        return;
+    }
+    /* Nothing that may be appended: corrupt, not at our end, all of a newer epoch (KAFKA-18723), or
+     * the disk is full. Later, the same. */
+    part->leader_hw = -1;
+    set_fetching(part, PARTITION_DELAYED);
+}
+
+static void cut(struct partition *part, struct log_epoch_end leader)
+{
+    struct follower_cut facts = {.leader = leader,
+                                 .own = log_end_offset_for(part->log, leader.epoch),
+                                 .log_end = part->log->log_end,
+                                 .high_watermark = part->high_watermark};
+
+    part->divergences++;
+    TRACE(part->manager->env->world, REPLICA_DIVERGED, (int64_t)part->topic, part->index,
+          leader.epoch, leader.end_offset, part->log->log_end, part->divergences);
+    set_fetching(part, PARTITION_BUSY);
+    partition_truncate(part, follower_truncation(&facts));
+}
+
+static void take_partition(struct fetcher *fetcher, struct partition *part,
+                           const struct fetch_response_partition *from)
+{
+    struct log_epoch_end leader = {from->diverging_epoch.epoch, from->diverging_epoch.end_offset};
+    struct follower follower = {.leader_epoch = part->leader_epoch,
+                                .log_end = part->log->log_end,
+                                .ready =
+                                    part->fetching == PARTITION_READY && partition_quiet(part)};
+    struct follower_answer answer = {.request_epoch = part->request_epoch,
+                                     .request_offset = part->request_offset,
+                                     .err = err_from_wire(from->error_code),
+                                     .diverged = leader.epoch >= 0,
+                                     .data = from->records.length > 0};
+
+    TRACE(world_of(fetcher), REPLICA_FETCH_REPLY, (int64_t)part->topic, part->index,
+          part->request_epoch, part->leader_epoch, part->request_offset, part->log->log_end);
+    part->request = 0;
+    part->leader_hw = from->high_watermark;
+    part->leader_log_start = from->log_start_offset;
+    switch (follower_judge(&follower, &answer)) {
+    case FOLLOWER_APPEND: append(fetcher, part, from->records); return;
+    case FOLLOWER_ADVANCE: advance(part); return;
+    case FOLLOWER_IGNORE: break;
+    case FOLLOWER_TRUNCATE:
+        part->leader_hw = -1; /* F9 */
+        cut(part, leader);
+        return;
+    case FOLLOWER_OUT_OF_RANGE: set_fetching(part, PARTITION_OUT_OF_RANGE); break;
+    case FOLLOWER_BACK_OFF: set_fetching(part, PARTITION_DELAYED); break;
+    case FOLLOWER_PARK: set_fetching(part, PARTITION_PARKED); break;
+    }
+    part->leader_hw = -1;
+}
+
+/* The leader was not reached, or made no sense: everything that was asked for waits. */
+static void delay_request(struct fetcher *fetcher)
+{
+    LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
+        struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
+
+        if (part->request == fetcher->requests) set_fetching(part, PARTITION_DELAYED);
+    }
+}
+
+/* No memory for a request. */
+static void delay_all(struct fetcher *fetcher)
+{
+    LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
+        set_fetching(LIST_ENTRY(link, struct partition, fetch_link), PARTITION_DELAYED);
+    }
+}
+
+static void take_fetch(struct fetcher *fetcher)
+{
+    struct call *call = &fetcher->call;
+    struct fetch_response *response = &fetcher->response;
+    enum err err = call->result;
+
+    arena_reset(&fetcher->arena);
+    if (err == ERR_NONE) {
+        err = fetch_response_decode(&call->reader, call->version, &fetcher->arena, response);
+    }
+    if (err == ERR_NONE) err = err_from_wire(response->error_code);
+    if (err != ERR_NONE) {
+        delay_request(fetcher);
+        return;
+    }
+    for (uint32_t t = 0; t < response->responses_count; t++) {
+        const struct fetch_response_topic *topic = &response->responses[t];
+
+        for (uint32_t p = 0; p < topic->partitions_count; p++) {
+            struct partition *part;
+
+            err = manager_find(fetcher->manager, topic->topic_id,
+                               topic->partitions[p].partition_index, &part);
+            if (err != ERR_NONE || part->fetcher != fetcher || part->request != fetcher->requests) {
+                continue; /* left meanwhile, or not asked for */
+            }
+            take_partition(fetcher, part, &topic->partitions[p]);
+        }
+    }
+    delay_request(fetcher); /* asked for, and not answered */
+}
+
+/* ---- out of range ---------------------------------------------------------------------------- */
+
+static bool listed_valid(const struct fetcher *fetcher)
+{
+    const struct partition *part = fetcher->listed;
+
+    return part->fetcher == fetcher && part->fetching == PARTITION_OUT_OF_RANGE &&
+           part->leader_epoch == fetcher->listed_epoch && partition_quiet(part);
+}
+
+static bool list_offsets(struct fetcher *fetcher, int64_t timestamp)
+{
+    struct list_offsets_request *request = &fetcher->list_request;
+    struct list_offsets_request_topic *topic;
+    struct list_offsets_request_partition *to;
+
+    arena_reset(&fetcher->arena);
+    topic = arena_alloc(&fetcher->arena, sizeof *topic);
+    to = arena_alloc(&fetcher->arena, sizeof *to);
+    if (topic == NULL || to == NULL) return false;
+    list_offsets_request_default(request);
+    list_offsets_request_topic_default(topic);
+    list_offsets_request_partition_default(to);
+    request->replica_id = fetcher->manager->broker;
+    request->topics = topic;
+    request->topics_count = 1;
+    topic->name = fetcher->listed->topic_name;
+    topic->partitions = to;
+    topic->partitions_count = 1;
+    to->partition_index = fetcher->listed->index;
+    to->current_leader_epoch = fetcher->listed_epoch;
+    to->timestamp = timestamp;
+    call_init(&fetcher->call, API_LIST_OFFSETS);
+    fetcher->call.body = request;
+    peer_call(&fetcher->peer, &fetcher->call);
+    return true;
+}
+
+/* The offset in the answer; -1 when there is none. */
+static int64_t listed_offset(struct fetcher *fetcher)
+{
+    struct call *call = &fetcher->call;
+    const struct list_offsets_response *response = &fetcher->list_response;
+    const struct list_offsets_response_partition *from;
+
+    if (call->result != ERR_NONE) return -1;
+    arena_reset(&fetcher->arena);
+    if (list_offsets_response_decode(&call->reader, call->version, &fetcher->arena,
+                                     &fetcher->list_response) != ERR_NONE ||
+        response->topics_count != 1 || response->topics[0].partitions_count != 1) {
+        return -1;
+    }
+    from = &response->topics[0].partitions[0];
+    return from->error_code == 0 && from->partition_index == fetcher->listed->index ? from->offset
+                                                                                    : -1;
+}
+
+static void list_begin(struct fetcher *fetcher)
+{
+    fetcher->listed = LIST_ENTRY(fetcher->out_of_range.next, struct partition, fetch_link);
+    fetcher->listed_epoch = fetcher->listed->leader_epoch;
+    fetcher->listed_end = -1;
+    partition_pin(fetcher->listed);
+}
+
+/* The leader's start is asked for only when its end does not say everything. */
+static bool list_needs_start(const struct fetcher *fetcher)
+{
+    return fetcher->listed_end >= 0 && listed_valid(fetcher) &&
+           fetcher->listed_end >= fetcher->listed->log->log_end;
+}
+
+static void list_decide(struct fetcher *fetcher, int64_t leader_start)
+{
+    struct partition *part = fetcher->listed;
+
+    if (!listed_valid(fetcher)) return;
+    if (fetcher->listed_end < 0 ||
+        (fetcher->listed_end >= part->log->log_end && leader_start < 0)) {
+        set_fetching(part, PARTITION_DELAYED);
+        return;
+    }
+    switch (follower_out_of_range(part->log->log_end, fetcher->listed_end, leader_start)) {
+    case FOLLOWER_RANGE_TRUNCATE:
+        set_fetching(part, PARTITION_BUSY);
+        partition_truncate(part, fetcher->listed_end);
+        return;
+    case FOLLOWER_RANGE_RESET:
+        set_fetching(part, PARTITION_BUSY);
+        partition_reset(part, leader_start);
+        return;
+    case FOLLOWER_RANGE_RESUME: set_fetching(part, PARTITION_READY); return;
+    }
+}
+
+/* Whatever happened, it does not stay in the list at its place. */
+static void list_end(struct fetcher *fetcher)
+{
+    struct partition *part = fetcher->listed;
+
+    if (part->fetcher == fetcher && part->fetching == PARTITION_OUT_OF_RANGE) {
+        set_fetching(part, PARTITION_DELAYED);
+    }
+    fetcher->listed = NULL;
+    partition_unpin(part);
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static const struct partition *first_delayed(const struct fetcher *fetcher)
+{
+    return list_empty(&fetcher->delayed)
+               ? NULL
+               : LIST_ENTRY(fetcher->delayed.next, struct partition, fetch_link);
+}
+
+static bool wanted(const struct fetcher *fetcher)
+{
+    return fetcher->partitions_count == 0 || fetcher->ready_count > 0 ||
+           !list_empty(&fetcher->out_of_range) || op_expired(&fetcher->op);
+}
+
+static void arm(struct fetcher *fetcher)
+{
+    const struct partition *first = first_delayed(fetcher);
+
+    op_deadline(&fetcher->op, first != NULL ? first->delayed_until_ns : OP_NO_DEADLINE);
+}
+
+static void take_due(struct fetcher *fetcher)
+{
+    int64_t now_ns = fetcher->op.loop->now_ns;
+
+    op_deadline(&fetcher->op, OP_NO_DEADLINE);
+    for (const struct partition *first = first_delayed(fetcher);
+         first != NULL && first->delayed_until_ns <= now_ns; first = first_delayed(fetcher)) {
+        set_fetching(LIST_ENTRY(fetcher->delayed.next, struct partition, fetch_link),
+                     PARTITION_READY);
+    }
+}
+
+static enum op_result fetcher_run(struct op *op)
+{
+    struct fetcher *o = CONTAINER_OF(op, struct fetcher, op);
+
+    switch ((enum fetcher_step)op->step) {
+    case FETCHER_STARTED:
+        while (o->partitions_count > 0) {
+            if (o->ready_count == 0) arm(o);
+            AWAIT(o, FETCHER_WANTED, &o->source, wanted(o));
+            take_due(o);
+            if (!list_empty(&o->out_of_range)) {
+                list_begin(o);
+                if (list_offsets(o, LIST_LATEST)) {
+                    AWAIT(o, FETCHER_LISTED_END, &o->call.done, call_done(&o->call));
+                    o->listed_end = listed_offset(o);
+                    call_release(&o->call);
+                }
+                o->listed_start = -1;
+                if (list_needs_start(o) && list_offsets(o, LIST_EARLIEST)) {
+                    AWAIT(o, FETCHER_LISTED_START, &o->call.done, call_done(&o->call));
+                    o->listed_start = listed_offset(o);
+                    call_release(&o->call);
+                }
+                list_decide(o, o->listed_start);
+                list_end(o);
+            } else if (o->ready_count > 0 && build_fetch(o) == ERR_NONE) {
+                send_fetch(o);
+                AWAIT(o, FETCHER_ANSWERED, &o->call.done, call_done(&o->call));
+                take_fetch(o);
+                call_release(&o->call);
+            } else {
+                delay_all(o);
+            }
+            AWAIT(o, FETCHER_WRITTEN, &o->source, o->busy_count == 0);
+        }
+        o->ending = true;
+        peer_close(&o->peer);
+        AWAIT(o, FETCHER_CLOSED, &o->peer.changed, o->peer.state == PEER_CLOSED);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}

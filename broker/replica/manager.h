@@ -1,0 +1,170 @@
+/* All partitions of this broker: created, led, followed and removed as the committed metadata says
+ * (manager_apply.c), and the flows that serve all of them: AlterPartition (manager_alter.c), the
+ * ISR expiry, the checkpoint of high watermarks.
+ *
+ *   start:  manager_init .. manager_start(image up to the own registration record) .. started
+ *   then:   manager_apply(image) after each image_apply() round, before image_mark()
+ *   stop:   manager_stop .. stopped .. manager_deinit
+ *
+ * Nothing here is O(partitions) but start, stop, a directory that fails, and the ISR expiry, which
+ * goes in slices. */
+#ifndef BROKER_REPLICA_MANAGER_H
+#define BROKER_REPLICA_MANAGER_H
+
+#include "broker/replica/partition.h"
+#include "client/base/pool.h"
+#include "client/base/rng.h"
+
+struct config;
+struct image;
+struct image_topic;
+struct peer;
+struct call;
+
+enum {
+    MANAGER_DIRS_MAX = 8,
+    MANAGER_FETCHERS_MAX = 256,  /* leaders followed at once */
+    MANAGER_ALTER_MAX = 1000,    /* partitions of one AlterPartition request */
+    MANAGER_EXPIRY_SLICE = 1000, /* leading partitions looked at per turn */
+    MANAGER_ALTER_BACKOFF_MS = 50,
+};
+
+/* What the manager asks of the broker's life, given by the node. */
+struct manager_links {
+    /* Epoch of our registration; -1 before. Goes into fetches and AlterPartition (KIP-903). */
+    int64_t (*broker_epoch)(struct manager_links *links);
+    /* The active controller, or NULL while it is not known. Asked again for each attempt. */
+    struct peer *(*controller)(struct manager_links *links);
+    /* The metadata directory or the last log directory failed: the process ends. May be NULL. */
+    void (*dirs_failed)(struct manager_links *links);
+};
+
+struct manager_limits {
+    uint32_t partitions_max;
+    uint32_t topics_max;
+};
+/* Ops alive at most, for env_limits.ops_max. */
+uint32_t manager_ops_max(const struct manager_limits *limits);
+
+struct manager_topic {
+    struct map_node by_id;
+    struct map_node by_name;
+    struct uuid id;
+    struct str name; /* owned */
+    bool named;      /* in by_name: a recreated topic takes the name over at once */
+    uint32_t hosted; /* partitions here */
+    uint32_t dying;  /* partitions that left, not freed yet */
+    bool deleted;
+    uint32_t room;
+    struct partition **partitions; /* by index; NULL: not hosted */
+};
+
+/* A flow of the manager. */
+struct manager_op {
+    struct op op;
+    struct manager *manager;
+    struct log_dir *dir; /* of a guard */
+};
+
+/* A directory that is not ours (any more) gets another name: T-P.xxxxxxxx-stray. */
+struct manager_stray {
+    struct op_source source;
+    bool done;
+    enum err err;
+    /* private */
+    struct manager *manager;
+    struct log_dir *dir;
+    struct disk_req req;
+    bool renamed;
+    char name[LOG_NAME_MAX + 1];
+    char from[LOG_PATH_MAX];
+    char to[LOG_PATH_MAX];
+};
+
+struct manager {
+    struct env *env;
+    const struct config *config;
+    struct manager_links *links;
+    int32_t broker;
+    struct log_dir **dirs;
+    uint32_t dirs_count;
+    const struct image *image; /* committed; borrowed for life */
+    struct list partitions;    /* struct partition, in order of creation; also dying ones */
+    uint32_t partitions_count;
+    bool started; /* every log assigned at start is open, or failed */
+    bool stopped;
+    struct op_source state_source; /* started, stopped */
+    uint64_t alters_sent;
+    /* private */
+    struct manager_limits limits;
+    struct isr_brokers brokers; /* over `image` */
+    struct pool partition_pool;
+    struct map topics;
+    struct map topics_by_name;
+    struct list leading; /* partitions in role LEADER */
+    uint32_t leading_count;
+    uint32_t opening; /* partitions of the start that are not open yet */
+    uint64_t closes;  /* logs closed or deleted, ever: their names are free */
+    struct op_source closed_source;
+    struct map fetchers;   /* struct fetcher by leader id */
+    struct list unfetched; /* followers for whom there was no memory, or whose leader is unknown */
+    uint64_t seed;
+    bool starting;
+    bool stopping;
+    /* manager_alter.c */
+    struct list altering; /* partitions whose change waits to be sent */
+    struct op_source alter_source;
+    struct manager_alter *alter;
+    struct manager_op expiry; /* puts laggards out of in-sync sets */
+    uint32_t expiry_left;     /* of the present round */
+    struct manager_op checkpoint;
+    struct manager_op strays;
+    struct manager_op guards[MANAGER_DIRS_MAX]; /* watch for directories that fail */
+    struct op_source timer_source;              /* expiry and checkpoint, at a stop */
+    struct manager_stray *stray;
+    uint32_t stray_dir;
+    struct rng rng;
+};
+
+MUST_USE enum err manager_init(struct manager *manager, struct env *env,
+                               const struct config *config, struct manager_links *links,
+                               struct log_dir **dirs, uint32_t dirs_count,
+                               const struct manager_limits *limits);
+void manager_deinit(struct manager *manager);
+/* Directories are ONLINE. Opens the logs of all replicas assigned here, renames strays. AWAIT
+ * state_source until started. */
+MUST_USE enum err manager_start(struct manager *manager, const struct image *image);
+/* What changed in the image since its last mark. NO_MEMORY or TOO_MANY: some replicas could not be
+ * created or changed; they stay NONE, and the error is traced. */
+void manager_apply(struct manager *manager);
+/* Orderly: waits answered, fetchers ended, logs closed (and so synced). AWAIT until stopped. */
+void manager_stop(struct manager *manager);
+
+/* ---- lookup, for handlers ---- */
+
+/* UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION; NOT_LEADER_OR_FOLLOWER when it exists, but not
+ * here. A replica that is not ready is found: its calls answer. */
+MUST_USE enum err manager_find(const struct manager *manager, struct uuid topic_id, int32_t index,
+                               struct partition **part);
+MUST_USE enum err manager_find_by_name(const struct manager *manager, struct str topic,
+                                       int32_t index, struct partition **part);
+/* Leader by metadata (KIP-951), also of partitions that are elsewhere; -1, -1 unknown. */
+void manager_leader(const struct manager *manager, struct uuid topic_id, int32_t index,
+                    int32_t *leader, int32_t *leader_epoch);
+
+/* For oracles and tests, in order of creation. */
+static inline struct partition *manager_first(const struct manager *manager)
+{
+    return list_empty(&manager->partitions)
+               ? NULL
+               : LIST_ENTRY(manager->partitions.next, struct partition, link);
+}
+static inline struct partition *manager_next(const struct manager *manager,
+                                             const struct partition *part)
+{
+    return part->link.next == &manager->partitions
+               ? NULL
+               : LIST_ENTRY(part->link.next, struct partition, link);
+}
+
+#endif

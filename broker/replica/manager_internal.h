@@ -1,0 +1,64 @@
+/* Between the files of this folder; nobody else includes it. */
+#ifndef BROKER_REPLICA_MANAGER_INTERNAL_H
+#define BROKER_REPLICA_MANAGER_INTERNAL_H
+
+#include "broker/config.h"
+#include "broker/controller/image.h"
+#include "broker/replica/manager.h"
+
+/* ---- partition.c */
+bool partition_leaving(const struct partition *part); /* removed, or the broker stops */
+/* The metadata wants another role, and the log is open and quiet. */
+bool partition_may_settle(const struct partition *part);
+void partition_settle(struct partition *part);
+/* Back inside the log and not above `at_most`: after a cut. */
+void partition_clamp_high_watermark(struct partition *part, int64_t at_most);
+void partition_begin_high_watermark(struct partition *part); /* from the checkpoint */
+struct isr_facts partition_facts(const struct partition *part);
+void partition_wake_readers(struct partition *part);
+void partition_trace_isr(const struct partition *part);
+/* The pending change of part->isr goes to the controller. */
+void partition_alter(struct partition *part);
+
+/* ---- manager.c */
+/* The log of this partition is open, or will not be. */
+void manager_opened(struct manager *manager, struct partition *part);
+/* It has ended: the struct goes back. */
+void manager_forget(struct partition *part);
+/* No other partition has a log of this name in the directory. */
+bool manager_name_free(const struct manager *manager, const struct partition *part);
+struct log_dir *manager_dir(const struct manager *manager, const struct partition *part);
+struct log_config manager_log_config(const struct manager *manager, const struct partition *part);
+int32_t manager_min_isr(const struct manager *manager, struct str topic);
+/* Creates the topic and the partition as far as they are not there. */
+MUST_USE enum err manager_host(struct manager *manager, struct uuid topic_id, struct str name,
+                               int32_t index, struct partition **part);
+/* The replica leaves: out of the lookup at once, its log deleted. */
+void manager_unhost(struct manager *manager, struct partition *part);
+struct manager_topic *manager_topic(const struct manager *manager, struct uuid topic_id);
+/* It is deleted: its name is free for another. */
+void manager_topic_deleted(struct manager *manager, struct manager_topic *topic);
+/* One leader less is followed: who waited for its place begins. */
+void manager_fetcher_ended(struct manager *manager);
+void manager_check_stopped(struct manager *manager);
+void manager_timers_start(struct manager *manager);
+
+/* ---- manager_alter.c */
+MUST_USE enum err manager_alter_init(struct manager *manager);
+void manager_alter_start(struct manager *manager);
+void manager_alter_stop(struct manager *manager);
+bool manager_alter_ended(const struct manager *manager);
+void manager_alter_deinit(struct manager *manager);
+
+/* ---- manager_stray.c */
+/* Starts to rename; NULL: no memory, or a name that is too long. */
+struct manager_stray *manager_stray_begin(struct manager *manager, struct log_dir *dir,
+                                          struct str topic, int32_t index);
+void manager_stray_end(struct manager *manager, struct manager_stray *stray);
+/* At the start: every directory that no replica claims. */
+void manager_stray_start(struct manager *manager);
+
+/* ---- manager_apply.c */
+void manager_retry_fetchers(struct manager *manager);
+
+#endif

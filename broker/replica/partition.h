@@ -1,0 +1,298 @@
+/* One replica of one partition on this broker: what it is, what it knows, and what it answers.
+ *
+ *                        log open, appends done          metadata: other leader
+ *      (created) --> NONE ------------------> LEADER ----------------------------> FOLLOWER
+ *                    ^ |  \                    | ^                                  |   |
+ *                    | |   +--- log open ------|-|--------------------------------->+   |
+ *                    | +--- I/O error --> OFFLINE <------------------------------------ +
+ *                    +----- new leader epoch while appends are under way, deletion ----+
+ *
+ * NONE: known, but not acting: its log is being opened, appends of the previous epoch are under
+ * way, or it is going away. The legal moves are one table, partition_set_role() the only setter.
+ *
+ * The high watermark has one setter (partition_set_high_watermark) with two callers: on a leader
+ * partition_advance(), which asks isr_high_watermark(); on a follower
+ * partition_follow_high_watermark(), the smaller of the leader's and the own log end.
+ *
+ * Handlers run to completion inside a turn and then wait on a source; what crosses a wait is a
+ * pinned partition plus the leader epoch of the promise: a changed epoch or role ends every wait
+ * (replication.md 3). */
+#ifndef BROKER_REPLICA_PARTITION_H
+#define BROKER_REPLICA_PARTITION_H
+
+#include "broker/log/log.h"
+#include "broker/replica/isr.h"
+
+struct manager;
+struct manager_topic;
+struct manager_stray;
+struct fetcher;
+
+enum partition_role {
+    PARTITION_NONE = TRACE_ROLE_NONE,
+    PARTITION_FOLLOWER = TRACE_ROLE_FOLLOWER,
+    PARTITION_LEADER = TRACE_ROLE_LEADER,
+    PARTITION_OFFLINE = TRACE_ROLE_OFFLINE,
+};
+
+/* Where a follower stands with its leader (fetcher.h). */
+enum partition_fetching {
+    PARTITION_IDLE,         /* no fetcher: not a follower, or no leader */
+    PARTITION_READY,        /* in the next fetch */
+    PARTITION_BUSY,         /* appending or truncating what an answer asked for */
+    PARTITION_DELAYED,      /* backs off after an error */
+    PARTITION_OUT_OF_RANGE, /* the leader is asked for its offsets */
+    PARTITION_PARKED,       /* fenced: until the metadata tells a new epoch */
+};
+
+struct partition {
+    struct manager *manager;
+    struct str topic_name; /* borrowed from the manager's topic */
+    struct uuid topic_id;
+    uint64_t topic; /* uuid_high(topic_id), for traces */
+    int32_t index;  /* partition number */
+
+    enum partition_role role;
+    int32_t leader;             /* by metadata; -1 none */
+    int32_t leader_epoch;       /* by metadata: the role may still be NONE for it */
+    int32_t partition_epoch;    /* version for AlterPartition */
+    int64_t leader_epoch_start; /* LEADER: log end when it began to lead this epoch */
+    int64_t high_watermark;     /* exclusive; log_start <= high_watermark <= log_end */
+    int32_t min_isr;            /* min.insync.replicas of the topic, not capped */
+    struct isr isr;
+    struct log *log; /* NULL until opened; stays until the partition is freed */
+
+    struct op_source
+        hw_source; /* keyed by the high watermark; all when the role or epoch changes */
+    struct op_source fetch_source; /* new data, high watermark, log start, role or epoch */
+    struct op_source role_source;  /* role or leader epoch */
+
+    /* of a follower */
+    struct fetcher *fetcher;
+    enum partition_fetching fetching;
+    struct list fetch_link; /* in the fetcher's list of that state */
+    int64_t delayed_until_ns;
+    uint64_t request;       /* number of the fetch it is part of; 0 none */
+    int32_t request_epoch;  /* leader epoch of that fetch */
+    int64_t request_offset; /* and its offset */
+    int64_t leader_hw;      /* of the answer being applied */
+    int64_t leader_log_start;
+    uint32_t divergences; /* rounds of truncation in this epoch (R24) */
+
+    /* private */
+    struct manager_topic *owner;
+    struct manager_stray *stray; /* a directory of this name, but of another topic, moves away */
+    struct op op;                /* opens, settles, watches and removes the log: partition_run() */
+    struct op_source work;
+    struct list watchers; /* struct partition_watcher */
+    struct list link;     /* in manager.partitions, in order of creation */
+    struct list leading;  /* in manager.leading */
+    struct list altering; /* in manager.altering */
+    uint32_t pins;
+    uint32_t generation;  /* of the log's failures, last seen */
+    int64_t seen_end;     /* log end last seen */
+    uint64_t seen_closes; /* manager.closes when its name was last found taken */
+    bool opened;          /* its log is open, or failed */
+    bool counted;         /* in manager.opening */
+    bool settled;         /* the role follows the metadata */
+    bool removing;        /* replica gone from here: the log is deleted */
+    bool stopping;        /* orderly stop: the log is closed */
+    bool gone;            /* removed or stopped: freed when no pin is left */
+    bool alter_sent;      /* part of the AlterPartition in flight */
+    uint32_t dir;         /* index of the log directory */
+};
+
+/* ---- lookup and life of a wait --------------------------------------------------------------- */
+
+/* Keeps the struct (and part->log) alive across a wait. */
+void partition_pin(struct partition *part);
+void partition_unpin(struct partition *part);
+/* Wakes `source` with the partition's fetch_source: for an op that waits on many partitions at
+ * once. The partition is pinned by the caller as long as the watcher is linked. */
+struct partition_watcher {
+    struct list link;
+    struct op_source *source;
+};
+void partition_watch(struct partition *part, struct partition_watcher *watcher,
+                     struct op_source *source);
+void partition_unwatch(struct partition_watcher *watcher);
+
+/* Requests name the epoch of the leader they talk to; -1 names none. FENCED_LEADER_EPOCH,
+ * UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER. */
+MUST_USE enum err partition_check_leader(const struct partition *part, int32_t current_epoch);
+
+/* ---- produce --------------------------------------------------------------------------------- */
+
+/* One partition of a Produce request, embedded by the handler's op:
+ *
+ *     err = partition_append(part, buf, batch, acks, LOG_CLIENT, &p);
+ *     acks=1:   AWAIT_KEY(o, APPENDED, &p->part->log->end_source, p->append.last_offset + 1,
+ *                         partition_appended(&p) != ERR_REQUEST_TIMED_OUT || op_expired(op));
+ *     acks=all: AWAIT_KEY(o, REPLICATED, &p->part->hw_source, p->append.last_offset + 1,
+ *                         partition_replicated(&p) != ERR_REQUEST_TIMED_OUT || op_expired(op));
+ *     err = partition_replicated(&p);  partition_append_end(&p);  */
+struct partition_append {
+    struct partition
+        *part; /* pinned from a successful partition_append() to partition_append_end() */
+    struct log_append append;
+    int32_t leader_epoch;
+    int64_t log_start;
+    int16_t acks;
+};
+/* Staged, not yet written. NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS (acks -1 only),
+ * KAFKA_STORAGE_ERROR, INVALID_REQUIRED_ACKS, and what log_append_as_leader() says. `batch` stands
+ * in `buf` and is changed in place. */
+MUST_USE enum err partition_append(struct partition *part, struct buf *buf, struct bytes batch,
+                                   int16_t acks, enum log_origin origin,
+                                   struct partition_append *append);
+/* Without effect. ERR_REQUEST_TIMED_OUT as long as it is undecided; NONE; NOT_LEADER_OR_FOLLOWER
+ * when the replica stopped leading that epoch; KAFKA_STORAGE_ERROR when the write failed;
+ * NOT_ENOUGH_REPLICAS_AFTER_APPEND (partition_replicated: the record stays). */
+enum err partition_appended(const struct partition_append *append);
+enum err partition_replicated(const struct partition_append *append);
+/* Unpins. Emits PRODUCE_ANSWERED with `err`: what the client is told. */
+void partition_append_end(struct partition_append *append, enum err err);
+
+/* ---- fetch ----------------------------------------------------------------------------------- */
+
+/* One partition of a Fetch request, embedded in the handler's array:
+ *
+ *     partition_fetch(part, &f);                       checks, a follower's progress
+ *     AWAIT(o, READ, &f->read.source, partition_fetch_read(&f));
+ *     partition_fetch_finish(&f);                      f->err, f->read.slices / holds / bytes
+ *     ... answer, holds go to the response ...
+ *     partition_fetch_end(&f);                         releases read and pin
+ *
+ * A delayed fetch reads again with `delayed` set: a follower's progress is then not taken. */
+struct partition_fetch { /* zeroed, then the first part filled */
+    /* in */
+    int32_t replica_id;    /* -1: a consumer */
+    int64_t replica_epoch; /* broker epoch of the follower; -1 */
+    int32_t current_epoch; /* of the leader, as the reader knows it; -1 */
+    int64_t offset;
+    int32_t last_fetched_epoch; /* -1 */
+    int64_t log_start;          /* follower's; -1 */
+    uint32_t max_bytes;
+    bool first_whole; /* KIP-74: at least one batch, whatever its size */
+    bool stable_only; /* read_committed */
+    bool delayed;
+    /* out, after partition_fetch() */
+    enum err err;
+    int64_t high_watermark;
+    int64_t last_stable;
+    int64_t own_log_start;
+    int64_t limit;                  /* exclusive: what this reader may read up to */
+    struct log_epoch_end diverging; /* epoch >= 0 or end_offset >= 0: the follower diverged */
+    bool diverged;
+    int32_t leader; /* hint for NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH (KIP-951) */
+    int32_t leader_epoch;
+    /* out, after partition_fetch_finish() */
+    struct log_read read;
+    /* private */
+    struct partition *part; /* pinned while set */
+    bool reading;
+};
+void partition_fetch(struct partition *part, struct partition_fetch *fetch);
+static inline bool partition_fetch_read(const struct partition_fetch *fetch)
+{
+    return !fetch->reading || fetch->read.done;
+}
+/* Looks again: what was read under a leader epoch that has passed is not served (F7). */
+void partition_fetch_finish(struct partition_fetch *fetch);
+/* Once partition_fetch_read(). Harmless on one that was never started. */
+void partition_fetch_end(struct partition_fetch *fetch);
+/* Condition of a delayed fetch: reading again would show something: data below the reader's limit,
+ * an error, a divergence. Without effect. `fetch` need not have been started. */
+bool partition_fetch_ready(const struct partition *part, const struct partition_fetch *fetch);
+
+/* ---- offsets --------------------------------------------------------------------------------- */
+
+/* One partition of ListOffsets. */
+struct partition_list {
+    /* in */
+    int64_t timestamp;     /* -1 latest, -2 earliest, -3 greatest timestamp, else a time */
+    int32_t current_epoch; /* -1 */
+    int32_t replica_id;    /* -1: a client */
+    bool stable_only;
+    /* out, when partition_list_done() */
+    enum err err; /* also OFFSET_NOT_AVAILABLE (KIP-207) */
+    int64_t offset;
+    int64_t found_timestamp;
+    int32_t leader_epoch; /* of the record at offset; -1 */
+    /* AWAIT(o, LISTED, &list->lookup.source, partition_list_done(list)) */
+    struct log_time_lookup lookup;
+    /* private */
+    struct partition *part; /* pinned while set */
+    bool looking;
+};
+void partition_list(struct partition *part, struct partition_list *list);
+static inline bool partition_list_done(const struct partition_list *list)
+{
+    return !list->looking || list->lookup.done;
+}
+void partition_list_finish(struct partition_list *list); /* decides; unpins */
+
+/* OffsetForLeaderEpoch, of replicas and consumers; NONE with -1, -1 when the epoch is unknown. */
+MUST_USE enum err partition_end_offset_for(const struct partition *part, int32_t current_epoch,
+                                           int32_t epoch, struct log_epoch_end *end);
+
+/* First offset that a read_committed reader does not get. Without transactions: the high
+ * watermark. */
+int64_t partition_last_stable(const struct partition *part);
+
+/* ---- for the manager and the fetcher --------------------------------------------------------- */
+
+/* What one metadata record (or several, coalesced) says of this replica. */
+struct partition_state {
+    int32_t leader;
+    int32_t leader_epoch;
+    int32_t partition_epoch;
+    const int32_t *replicas;
+    uint32_t replicas_count;
+    const int32_t *isr;
+    uint32_t isr_count;
+};
+void partition_init(struct partition *part, struct manager *manager, struct str topic_name,
+                    struct uuid topic_id, int32_t index, int32_t min_isr);
+void partition_deinit(struct partition *part);
+/* Starts the life of the log. */
+void partition_start(struct partition *part);
+/* An older partition epoch is ignored; an equal one is taken (it may overtake AlterPartition's
+ * answer). NO_MEMORY: nothing changed. */
+MUST_USE enum err partition_apply(struct partition *part, const struct partition_state *state);
+void partition_remove(struct partition *part); /* and delete the log */
+void partition_stop(struct partition *part);   /* and close the log */
+void partition_go_offline(struct partition *part);
+
+/* A leader's high watermark may be able to move: after an append, a follower's progress, a change
+ * of the ISR or of who is eligible. Nothing on others. */
+void partition_advance(struct partition *part);
+/* A follower applied an answer of its leader. */
+void partition_follow_high_watermark(struct partition *part, int64_t leader_hw);
+/* Cuts the log and the high watermark; `work` is done when the log is open again. */
+void partition_truncate(struct partition *part, int64_t to);
+/* truncateFullyAndStartAt (KAFKA-9491). */
+void partition_reset(struct partition *part, int64_t at);
+/* No append or truncation is under way. */
+bool partition_quiet(const struct partition *part);
+/* Puts members out that lag (manager's timer); starts the AlterPartition. */
+void partition_expire_isr(struct partition *part);
+
+/* AlterPartition's answer for this partition. */
+struct partition_altered {
+    enum err err;
+    int32_t leader_epoch;
+    int32_t partition_epoch;
+    const int32_t *isr;
+    uint32_t isr_count;
+};
+enum partition_after_alter { PARTITION_ALTER_OVER, PARTITION_ALTER_AGAIN };
+enum partition_after_alter partition_altered(struct partition *part,
+                                             const struct partition_altered *altered);
+
+const char *partition_role_name(enum partition_role role);
+bool partition_role_may(enum partition_role from, enum partition_role to); /* the table */
+/* Asserts the invariants R1, R20 and those of the ISR. */
+void partition_check(const struct partition *part);
+
+#endif

@@ -1,0 +1,256 @@
+/* The life of one partition's log, as an op: opened (another topic's directory of that name moves
+ * away first), watched while it is appended to and cut, closed or deleted, and given back when no
+ * pin is left. Whenever the log is quiet, the role that the metadata wants is taken on
+ * (partition_settle). */
+#include "broker/replica/fetcher.h"
+#include "broker/replica/manager_internal.h"
+#include "broker/replica/partition.h"
+
+enum { PARTITION_RETRY_MS = 100 };
+
+enum partition_step {
+    PARTITION_STARTED,
+    PARTITION_NAME_FREE,
+    PARTITION_OPENED,
+    PARTITION_STRAY_CLOSED,
+    PARTITION_STRAYED,
+    PARTITION_WORK,
+    PARTITION_APPENDED,
+    PARTITION_CUT,
+    PARTITION_WRITTEN,
+    PARTITION_CLOSED,
+    PARTITION_UNPINNED,
+};
+
+static const char *const partition_steps[] = {"STARTED", "NAME_FREE", "OPENED",   "STRAY_CLOSED",
+                                              "STRAYED", "WORK",      "APPENDED", "CUT",
+                                              "WRITTEN", "CLOSED",    "UNPINNED"};
+
+static bool try_open(struct partition *part)
+{
+    struct manager *manager = part->manager;
+    struct log_open open = {.topic = part->topic_name,
+                            .partition = part->index,
+                            .topic_id = part->topic_id,
+                            .create = true};
+    struct log_config config = manager_log_config(manager, part);
+
+    if (!log_dir_online(manager_dir(manager, part))) {
+        partition_go_offline(part);
+        return false;
+    }
+    part->seen_closes = manager->closes;
+    /* A topic of the same name that is being deleted still has the directory. */
+    if (!manager_name_free(manager, part)) return false;
+    part->log = log_open(manager_dir(manager, part), &open, &config);
+    return part->log != NULL;
+}
+
+static void log_opened(struct partition *part)
+{
+    struct log *log = part->log;
+
+    part->opened = true;
+    if (log->state == LOG_FAILED) {
+        partition_go_offline(part);
+    } else {
+        part->generation = log->generation;
+        part->seen_end = log->log_end;
+        partition_begin_high_watermark(part);
+    }
+}
+
+static bool log_moved(const struct partition *part)
+{
+    const struct log *log = part->log;
+
+    return log->log_end != part->seen_end || log->generation != part->generation ||
+           log->state != LOG_OPEN;
+}
+
+static bool appending(const struct partition *part)
+{
+    return part->log->state == LOG_OPEN && part->log->assigned_end != part->log->log_end;
+}
+
+static bool has_work(const struct partition *part)
+{
+    if (partition_leaving(part)) return true;
+    if (part->role == PARTITION_OFFLINE) return false;
+    if (part->fetching == PARTITION_BUSY && partition_quiet(part)) return true;
+    return log_moved(part) || appending(part) || partition_may_settle(part);
+}
+
+/* Appends completed or failed. */
+static void take_appends(struct partition *part)
+{
+    struct log *log = part->log;
+    bool failed = log->generation != part->generation;
+
+    part->generation = log->generation;
+    part->seen_end = log->log_end;
+    if (part->role == PARTITION_OFFLINE) return;
+    if (log->state == LOG_FAILED || !log_dir_online(log->dir)) {
+        partition_go_offline(part);
+        return;
+    }
+    if (failed) op_wake(&part->hw_source);
+    partition_wake_readers(part);
+    partition_advance(part);
+    if (part->fetching == PARTITION_BUSY && partition_quiet(part)) fetcher_applied(part, failed);
+}
+
+/* A truncation or reset ended. */
+static void take_cut(struct partition *part)
+{
+    struct log *log = part->log;
+
+    part->generation = log->generation;
+    part->seen_end = log->log_end;
+    if (part->role == PARTITION_OFFLINE) return;
+    if (log->state == LOG_FAILED) {
+        partition_go_offline(part);
+        return;
+    }
+    partition_clamp_high_watermark(part, log->log_end); /* a batch that straddled went whole */
+    partition_wake_readers(part);
+    if (part->fetching == PARTITION_BUSY && partition_quiet(part)) fetcher_applied(part, false);
+}
+
+static void close_log(struct partition *part)
+{
+    switch (part->log->state) {
+    case LOG_OPEN:
+        if (part->removing) {
+            log_delete(part->log);
+        } else {
+            log_close(part->log);
+        }
+        break;
+    case LOG_OPENING:
+    case LOG_TRUNCATING: IMPOSSIBLE("waited for");
+    case LOG_FAILED: log_close(part->log); break;
+    case LOG_CLOSING:
+    case LOG_CLOSED: break;
+    }
+}
+
+static bool closed(const struct partition *part)
+{
+    return part->log->state == LOG_CLOSED;
+}
+
+static void name_freed(struct manager *manager)
+{
+    manager->closes++;
+    op_wake(&manager->closed_source);
+}
+
+/* The directory holds another topic of this name, deleted while this broker was down. */
+static bool is_stray(const struct partition *part)
+{
+    return part->log->state == LOG_FAILED && part->log->err == ERR_INCONSISTENT_TOPIC_ID;
+}
+
+static bool stray_over(const struct partition *part)
+{
+    return part->stray == NULL || part->stray->done;
+}
+
+static void stray_begin(struct partition *part)
+{
+    log_free(part->log);
+    part->log = NULL;
+    part->stray = manager_stray_begin(part->manager, manager_dir(part->manager, part),
+                                      part->topic_name, part->index);
+    if (part->stray == NULL) partition_go_offline(part);
+}
+
+static void stray_end(struct partition *part)
+{
+    if (part->stray == NULL) return;
+    if (part->stray->err != ERR_NONE) partition_go_offline(part);
+    manager_stray_end(part->manager, part->stray);
+    part->stray = NULL;
+}
+
+static bool opening(const struct partition *part)
+{
+    return !part->opened && !partition_leaving(part) && part->role != PARTITION_OFFLINE;
+}
+
+static enum op_result partition_run(struct op *op)
+{
+    struct partition *o = CONTAINER_OF(op, struct partition, op);
+
+    switch ((enum partition_step)op->step) {
+    case PARTITION_STARTED:
+        while (opening(o)) {
+            if (!try_open(o)) {
+                if (o->role == PARTITION_OFFLINE) break;
+                op_deadline(op, env_deadline(o->manager->env, PARTITION_RETRY_MS));
+                AWAIT(o, PARTITION_NAME_FREE, &o->manager->closed_source,
+                      op_expired(op) || partition_leaving(o) ||
+                          o->seen_closes != o->manager->closes);
+                op_deadline(op, OP_NO_DEADLINE);
+                continue;
+            }
+            AWAIT(o, PARTITION_OPENED, &o->log->state_source, o->log->state != LOG_OPENING);
+            if (is_stray(o)) {
+                close_log(o);
+                AWAIT(o, PARTITION_STRAY_CLOSED, &o->log->state_source, closed(o));
+                stray_begin(o);
+                AWAIT(o, PARTITION_STRAYED, &o->stray->source, stray_over(o));
+                stray_end(o);
+            } else {
+                log_opened(o);
+            }
+        }
+        manager_opened(o->manager, o);
+        if (partition_may_settle(o)) partition_settle(o);
+        while (!partition_leaving(o)) {
+            AWAIT(o, PARTITION_WORK, &o->work, has_work(o));
+            if (partition_leaving(o)) break;
+            if (appending(o)) {
+                AWAIT_KEY(o, PARTITION_APPENDED, &o->log->end_source, o->seen_end + 1,
+                          log_moved(o));
+            }
+            if (o->log->state == LOG_TRUNCATING) {
+                AWAIT(o, PARTITION_CUT, &o->log->state_source, o->log->state != LOG_TRUNCATING);
+                take_cut(o);
+            } else {
+                take_appends(o);
+            }
+            if (partition_may_settle(o)) partition_settle(o);
+        }
+        while (o->log != NULL && o->log->state == LOG_TRUNCATING) {
+            AWAIT(o, PARTITION_WRITTEN, &o->log->state_source, o->log->state != LOG_TRUNCATING);
+        }
+        if (o->log != NULL) {
+            close_log(o);
+            AWAIT(o, PARTITION_CLOSED, &o->log->state_source, closed(o));
+            name_freed(o->manager);
+        }
+        AWAIT(o, PARTITION_UNPINNED, &o->work, o->pins == 0);
+        if (o->log != NULL) log_free(o->log);
+        o->log = NULL;
+        name_freed(o->manager);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}
+
+static void partition_finish(struct op *op)
+{
+    struct partition *part = CONTAINER_OF(op, struct partition, op);
+
+    manager_forget(part);
+}
+
+static const struct op_kind partition_kind = {
+    "partition", partition_steps, COUNT_OF(partition_steps), partition_run, partition_finish};
+
+void partition_start(struct partition *part)
+{
+    op_start(&part->manager->env->loop, &part->op, &partition_kind, PARTITION_STARTED);
+}

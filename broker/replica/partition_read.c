@@ -1,0 +1,355 @@
+/* What a partition answers: appends of producers, fetches of followers and consumers, offsets.
+ * replication.md 2, 3, 5, 6, 8. */
+#include "broker/replica/manager_internal.h"
+#include "broker/replica/partition.h"
+
+enum { LIST_LATEST = -1, LIST_EARLIEST = -2, LIST_GREATEST = -3, LIST_EARLIEST_LOCAL = -4 };
+
+static struct world *world_of(const struct partition *part)
+{
+    return part->manager->env->world;
+}
+
+static enum err check_epoch(const struct partition *part, int32_t current_epoch)
+{
+    if (part->role == PARTITION_OFFLINE) return ERR_KAFKA_STORAGE_ERROR;
+    if (current_epoch >= 0 && current_epoch < part->leader_epoch) return ERR_FENCED_LEADER_EPOCH;
+    if (current_epoch > part->leader_epoch) return ERR_UNKNOWN_LEADER_EPOCH;
+    return ERR_NONE;
+}
+
+enum err partition_check_leader(const struct partition *part, int32_t current_epoch)
+{
+    enum err err = check_epoch(part, current_epoch);
+
+    if (err != ERR_NONE) return err;
+    return part->role == PARTITION_LEADER ? ERR_NONE : ERR_NOT_LEADER_OR_FOLLOWER;
+}
+
+/* ---- produce --------------------------------------------------------------------------------- */
+
+enum err partition_append(struct partition *part, struct buf *buf, struct bytes batch, int16_t acks,
+                          enum log_origin origin, struct partition_append *append)
+{
+    uint32_t size = isr_size(part->isr.committed);
+    enum err err = partition_check_leader(part, -1);
+
+    if (acks < -1 || acks > 1) return ERR_INVALID_REQUIRED_ACKS;
+    if (err != ERR_NONE) return err;
+    if (acks == -1 && !isr_enough(&part->isr, part->min_isr)) {
+        TRACE(world_of(part), REPLICA_MIN_ISR, (int64_t)part->topic, part->index, size,
+              isr_effective_min(&part->isr, part->min_isr));
+        return ERR_NOT_ENOUGH_REPLICAS;
+    }
+    *append = (struct partition_append){
+        .leader_epoch = part->leader_epoch, .log_start = part->log->log_start, .acks = acks};
+    err = log_append_as_leader(part->log, buf, batch, part->leader_epoch, origin, &append->append);
+    if (err != ERR_NONE) return err;
+    append->part = part;
+    partition_pin(part);
+    TRACE(world_of(part), PRODUCE_APPENDED, (int64_t)part->topic, part->index,
+          append->append.base_offset, append->append.last_offset, part->leader_epoch, acks, size,
+          isr_effective_min(&part->isr, part->min_isr));
+    op_wake(&part->work);
+    return ERR_NONE;
+}
+
+enum err partition_appended(const struct partition_append *append)
+{
+    const struct partition *part = append->part;
+
+    /* Leader, follower, leader again on one broker: other records may stand at these offsets now.
+     * The epoch tells (replication.md 3). */
+    if (part->role != PARTITION_LEADER || part->leader_epoch != append->leader_epoch) {
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    }
+    switch (log_append_state(part->log, &append->append)) {
+    case LOG_APPEND_PENDING: return ERR_REQUEST_TIMED_OUT;
+    case LOG_APPEND_DONE: return ERR_NONE;
+    case LOG_APPEND_FAILED: return ERR_KAFKA_STORAGE_ERROR;
+    }
+    IMPOSSIBLE("append state");
+}
+
+enum err partition_replicated(const struct partition_append *append)
+{
+    const struct partition *part = append->part;
+    enum err err = partition_appended(append);
+
+    if (err != ERR_NONE) return err;
+    if (part->high_watermark <= append->append.last_offset) return ERR_REQUEST_TIMED_OUT;
+    return isr_enough_after(&part->isr, part->min_isr) ? ERR_NONE
+                                                       : ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+}
+
+void partition_append_end(struct partition_append *append, enum err err)
+{
+    struct partition *part = append->part;
+
+    if (part == NULL) return;
+    append->part = NULL;
+    TRACE(world_of(part), PRODUCE_ANSWERED, (int64_t)part->topic, part->index,
+          append->append.base_offset, append->append.last_offset, (int64_t)err, append->acks,
+          part->high_watermark, isr_size(isr_maximal(&part->isr)));
+    partition_unpin(part);
+}
+
+/* ---- fetch ----------------------------------------------------------------------------------- */
+
+int64_t partition_last_stable(const struct partition *part)
+{
+    return part->high_watermark;
+}
+
+static bool of_follower(const struct partition_fetch *fetch)
+{
+    return fetch->replica_id >= 0;
+}
+
+static int64_t limit_of(const struct partition *part, const struct partition_fetch *fetch)
+{
+    if (of_follower(fetch)) return part->log->log_end;
+    return fetch->stable_only ? partition_last_stable(part) : part->high_watermark;
+}
+
+/* Everything that can be said without reading (replication.md 6, in its order). */
+static enum err check_fetch(const struct partition *part, const struct partition_fetch *fetch,
+                            struct log_epoch_end *diverging)
+{
+    const struct log *log = part->log;
+    enum err err = partition_check_leader(part, fetch->current_epoch);
+
+    if (err != ERR_NONE) return err;
+    if (of_follower(fetch)) {
+        int32_t index = isr_index(&part->isr, fetch->replica_id);
+
+        /* Its metadata is ahead of ours, or ours of its (KAFKA-14078). */
+        if (index < 0 || (uint32_t)index == part->isr.self) {
+            return fetch->current_epoch >= 0 ? ERR_UNKNOWN_LEADER_EPOCH
+                                             : ERR_NOT_LEADER_OR_FOLLOWER;
+        }
+    }
+    if (fetch->last_fetched_epoch >= 0) {
+        struct log_epoch_end end = log_end_offset_for(log, fetch->last_fetched_epoch);
+
+        if (end.end_offset < 0) return ERR_OFFSET_OUT_OF_RANGE;
+        if (fetch->offset < log->log_start) return ERR_OFFSET_OUT_OF_RANGE;
+        if (end.epoch < fetch->last_fetched_epoch || end.end_offset < fetch->offset) {
+            *diverging = end;
+            return ERR_NONE;
+        }
+    }
+    if (fetch->offset < log->log_start || fetch->offset > log->log_end) {
+        return ERR_OFFSET_OUT_OF_RANGE;
+    }
+    return ERR_NONE;
+}
+
+/* What the fetch proves about the follower. Not for one that diverged (F8), nor for a delayed
+ * one. */
+static enum err take_progress(struct partition *part, const struct partition_fetch *fetch)
+{
+    struct manager *manager = part->manager;
+    struct isr_broker broker = manager->brokers.find(&manager->brokers, fetch->replica_id);
+    uint32_t index = (uint32_t)isr_index(&part->isr, fetch->replica_id);
+    int64_t old = part->isr.replicas[index].log_end;
+    struct isr_facts facts = partition_facts(part);
+    struct isr_fetch fetched = {.offset = fetch->offset,
+                                .log_start = fetch->log_start,
+                                .broker_epoch = fetch->replica_epoch,
+                                .leader_end = facts.log_end,
+                                .now = facts.now};
+
+    /* Sent before that broker was started anew: it may have lost what it had (F22). */
+    if (fetch->replica_epoch >= 0 && fetch->replica_epoch < broker.epoch) {
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    }
+    isr_fetched(&part->isr, index, &fetched);
+    TRACE(world_of(part), REPLICA_REMOTE, (int64_t)part->topic, part->index, fetch->replica_id,
+          fetch->offset, old, fetch->replica_epoch, part->leader_epoch);
+    if (isr_may_expand(&part->isr, index, &facts)) {
+        isr_expand(&part->isr, index);
+        partition_alter(part);
+    }
+    partition_advance(part);
+    return ERR_NONE;
+}
+
+void partition_fetch(struct partition *part, struct partition_fetch *fetch)
+{
+    fetch->diverging = (struct log_epoch_end){-1, -1};
+    fetch->diverged = false;
+    fetch->high_watermark = -1;
+    fetch->last_stable = -1;
+    fetch->own_log_start = -1;
+    fetch->leader = part->leader;
+    fetch->leader_epoch = part->leader_epoch;
+    fetch->part = NULL;
+    fetch->reading = false;
+    fetch->err = check_fetch(part, fetch, &fetch->diverging);
+    if (fetch->err != ERR_NONE) return;
+    fetch->diverged = fetch->diverging.end_offset >= 0;
+    if (of_follower(fetch) && !fetch->delayed && !fetch->diverged) {
+        fetch->err = take_progress(part, fetch);
+        if (fetch->err != ERR_NONE) return;
+    }
+    /* DIFFERS: Kafka samples the high watermark before it takes the follower's progress; the
+     * newer one is as true, and the follower learns it a round trip earlier. */
+    fetch->high_watermark = part->high_watermark;
+    fetch->last_stable = partition_last_stable(part);
+    fetch->own_log_start = part->log->log_start;
+    fetch->limit = limit_of(part, fetch);
+    if (fetch->diverged || fetch->offset >= fetch->limit || fetch->max_bytes == 0) return;
+    fetch->part = part;
+    partition_pin(part);
+    fetch->reading = true;
+    fetch->read.offset = fetch->offset;
+    fetch->read.limit = fetch->limit;
+    fetch->read.max_bytes = fetch->max_bytes;
+    fetch->read.first_whole = fetch->first_whole;
+    log_read(part->log, &fetch->read);
+}
+
+static void release_read(struct partition_fetch *fetch)
+{
+    if (!fetch->reading) return;
+    ASSERT(fetch->read.done);
+    log_read_release(&fetch->read);
+    fetch->reading = false;
+    fetch->read.count = 0;
+    fetch->read.bytes = 0;
+}
+
+void partition_fetch_finish(struct partition_fetch *fetch)
+{
+    struct partition *part = fetch->part;
+
+    if (!fetch->reading) {
+        fetch->read.count = 0;
+        fetch->read.bytes = 0;
+        return;
+    }
+    ASSERT(fetch->read.done);
+    if (part->role != PARTITION_LEADER || part->leader_epoch != fetch->leader_epoch) {
+        fetch->err =
+            part->role == PARTITION_OFFLINE ? ERR_KAFKA_STORAGE_ERROR : ERR_NOT_LEADER_OR_FOLLOWER;
+        fetch->leader = part->leader;
+        fetch->leader_epoch = part->leader_epoch;
+    } else {
+        fetch->err = err_is_wire(fetch->read.err) ? fetch->read.err : ERR_KAFKA_STORAGE_ERROR;
+    }
+    if (fetch->err != ERR_NONE) {
+        release_read(fetch);
+        return;
+    }
+    TRACE(world_of(part), READ_SERVED, (int64_t)part->topic, part->index, fetch->offset,
+          fetch->read.next_offset, fetch->limit, part->high_watermark, of_follower(fetch) ? 0 : 1);
+}
+
+void partition_fetch_end(struct partition_fetch *fetch)
+{
+    release_read(fetch);
+    if (fetch->part != NULL) partition_unpin(fetch->part);
+    fetch->part = NULL;
+}
+
+bool partition_fetch_ready(const struct partition *part, const struct partition_fetch *fetch)
+{
+    struct log_epoch_end diverging = {-1, -1};
+
+    if (check_fetch(part, fetch, &diverging) != ERR_NONE) return true;
+    return diverging.end_offset >= 0 || fetch->offset < limit_of(part, fetch);
+}
+
+/* ---- offsets --------------------------------------------------------------------------------- */
+
+static int64_t list_limit(const struct partition *part, const struct partition_list *list)
+{
+    if (list->replica_id >= 0) return part->log->log_end;
+    return list->stable_only ? partition_last_stable(part) : part->high_watermark;
+}
+
+/* KIP-207: until the high watermark has reached this epoch's start, the end that a client would be
+ * told may be below what the leader before told (F29). */
+static bool end_unknown(const struct partition *part, const struct partition_list *list)
+{
+    return list->replica_id < 0 && part->high_watermark < part->leader_epoch_start;
+}
+
+static void list_say(struct partition_list *list, int64_t offset, int64_t timestamp, int32_t epoch)
+{
+    list->offset = offset;
+    list->found_timestamp = timestamp;
+    list->leader_epoch = epoch;
+}
+
+void partition_list(struct partition *part, struct partition_list *list)
+{
+    const struct log *log = part->log;
+
+    list->part = NULL;
+    list->looking = false;
+    list_say(list, -1, -1, -1);
+    list->err = partition_check_leader(part, list->current_epoch);
+    if (list->err != ERR_NONE) return;
+    list->part = part;
+    partition_pin(part);
+    switch (list->timestamp) {
+    case LIST_LATEST:
+        if (end_unknown(part, list)) {
+            list->err = ERR_OFFSET_NOT_AVAILABLE;
+        } else {
+            list_say(list, list_limit(part, list), -1, part->leader_epoch);
+        }
+        return;
+    case LIST_EARLIEST:
+    case LIST_EARLIEST_LOCAL:
+        list_say(list, log->log_start, -1, log_epochs_at(&log->epochs, log->log_start));
+        return;
+    default: break;
+    }
+    if (list->timestamp < LIST_GREATEST) {
+        list->err = ERR_INVALID_REQUEST;
+        return;
+    }
+    list->looking = true;
+    list->lookup.timestamp = list->timestamp;
+    list->lookup.limit = list_limit(part, list);
+    log_offset_for_time(part->log, &list->lookup);
+}
+
+void partition_list_finish(struct partition_list *list)
+{
+    struct partition *part = list->part;
+
+    if (part == NULL) return;
+    if (list->looking) {
+        const struct log_time_lookup *found = &list->lookup;
+
+        ASSERT(found->done);
+        list->looking = false;
+        if (part->role != PARTITION_LEADER) {
+            list->err = ERR_NOT_LEADER_OR_FOLLOWER;
+        } else if (found->err != ERR_NONE) {
+            list->err = err_is_wire(found->err) ? found->err : ERR_KAFKA_STORAGE_ERROR;
+        } else if (found->offset >= 0) {
+            list_say(list, found->offset, found->found_timestamp, found->leader_epoch);
+        } else if (end_unknown(part, list)) {
+            list->err = ERR_OFFSET_NOT_AVAILABLE;
+        }
+    }
+    TRACE(world_of(part), OFFSETS_LISTED, (int64_t)part->topic, part->index, list->timestamp,
+          list->offset, list->leader_epoch, (int64_t)list->err);
+    list->part = NULL;
+    partition_unpin(part);
+}
+
+enum err partition_end_offset_for(const struct partition *part, int32_t current_epoch,
+                                  int32_t epoch, struct log_epoch_end *end)
+{
+    enum err err = partition_check_leader(part, current_epoch);
+
+    if (err != ERR_NONE) return err;
+    *end = log_end_offset_for(part->log, epoch);
+    return ERR_NONE;
+}

@@ -1,0 +1,239 @@
+#include "client/admin.h"
+
+#include <string.h>
+
+enum admin_step { ADMIN_START, ADMIN_KNOWN, ADMIN_ANSWERED, ADMIN_BACKED_OFF, ADMIN_STEP_COUNT };
+static const char *const admin_steps[ADMIN_STEP_COUNT] = {
+    [ADMIN_START] = "START",
+    [ADMIN_KNOWN] = "KNOWN",
+    [ADMIN_ANSWERED] = "ANSWERED",
+    [ADMIN_BACKED_OFF] = "BACKED_OFF",
+};
+static enum op_result admin_run(struct op *op);
+static const struct op_kind admin_kind = {"admin", admin_steps, ADMIN_STEP_COUNT, admin_run, NULL};
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+static struct peer *admin_target(struct admin_task *task)
+{
+    struct metadata *metadata = &task->admin->metadata;
+    struct peer *peer = NULL;
+
+    if (task->api != API_METADATA) peer = metadata_peer(metadata, metadata->controller_id);
+    if (peer == NULL || !peer_usable(peer)) peer = metadata_any(metadata);
+    return peer;
+}
+
+/* From version 6 on a topic to delete is an entry, before it is a name. */
+static enum err admin_encode_delete(struct call *call, int16_t version, struct wire_writer *writer)
+{
+    enum { BY_ENTRY_FROM = 6 };
+    struct admin_task *task = CONTAINER_OF(call, struct admin_task, call);
+    struct delete_topics_request request = task->request.delete_topics;
+
+    if (version >= BY_ENTRY_FROM) {
+        arena_reset(&task->arena);
+        request.topics =
+            arena_zalloc(&task->arena, request.topic_names_count * sizeof *request.topics);
+        if (request.topics == NULL) return ERR_NO_MEMORY;
+        for (uint32_t i = 0; i < request.topic_names_count; i++)
+            request.topics[i].name = request.topic_names[i];
+        request.topics_count = request.topic_names_count;
+    }
+    return delete_topics_request_encode(writer, version, &request);
+}
+
+static void admin_ask(struct admin_task *task)
+{
+    struct peer *peer = admin_target(task);
+    int64_t left_ms = (task->deadline_ns - task->admin->metadata.env->now.mono.ns) / NS_PER_MS;
+    int32_t usual_ms = task->admin->metadata.config.peer.request_timeout_ms;
+
+    task->attempts++;
+    call_init(&task->call, task->api);
+    task->call.body = &task->request;
+    task->call.timeout_ms = left_ms > 0 && left_ms < usual_ms ? (int32_t)left_ms : usual_ms;
+    if (task->api == API_METADATA) task->call.version_min = 1;
+    if (task->api == API_DELETE_TOPICS) task->call.encode = admin_encode_delete;
+    if (peer != NULL) {
+        peer_call(peer, &task->call);
+    } else {
+        task->call.finished = true;
+        task->call.result = ERR_BROKER_NOT_AVAILABLE;
+    }
+}
+
+/* ---- the answer ----------------------------------------------------------------------------- */
+
+static void admin_note(struct admin_task *task, enum err *first, int16_t code, struct str message)
+{
+    enum err err = err_from_wire(code);
+    uint32_t length = message.length < ADMIN_MESSAGE_MAX ? message.length : ADMIN_MESSAGE_MAX;
+
+    if (err == ERR_NONE || *first != ERR_NONE) return;
+    *first = err;
+    if (message.data == NULL) length = 0;
+    if (length > 0) memcpy(task->message, message.data, length);
+    task->message[length] = 0;
+}
+
+/* The first error of any topic. */
+static enum err admin_decode(struct admin_task *task)
+{
+    struct call *call = &task->call;
+    enum err first = ERR_NONE;
+    enum err err;
+
+    if (task->api == API_CREATE_TOPICS) {
+        struct create_topics_response *response = &task->response.create_topics;
+
+        err = create_topics_response_decode(&call->reader, call->version, &task->arena, response);
+        for (uint32_t i = 0; err == ERR_NONE && i < response->topics_count; i++)
+            admin_note(task, &first, response->topics[i].error_code,
+                       response->topics[i].error_message);
+    } else if (task->api == API_DELETE_TOPICS) {
+        struct delete_topics_response *response = &task->response.delete_topics;
+
+        err = delete_topics_response_decode(&call->reader, call->version, &task->arena, response);
+        for (uint32_t i = 0; err == ERR_NONE && i < response->responses_count; i++)
+            admin_note(task, &first, response->responses[i].error_code,
+                       response->responses[i].error_message);
+    } else {
+        struct metadata_response *response = &task->response.metadata;
+
+        err = metadata_response_decode(&call->reader, call->version, &task->arena, response);
+        for (uint32_t i = 0; err == ERR_NONE && i < response->topics_count; i++)
+            admin_note(task, &first, response->topics[i].error_code, STR_NULL);
+    }
+    if (err != ERR_NONE) return err;
+    task->answered = true;
+    return first;
+}
+
+/* True: try again after a while. */
+static bool admin_answered(struct admin_task *task)
+{
+    struct metadata *metadata = &task->admin->metadata;
+    bool again;
+
+    arena_reset(&task->arena);
+    task->answered = false;
+    task->result = task->call.result == ERR_NONE ? admin_decode(task) : task->call.result;
+    if (task->result == ERR_NONE) return false;
+    if (!err_is_wire(task->result) && task->call.sent) task->unclear = true;
+    TRACE(metadata->env->world, CLIENT_ERROR, task->api, task->result, 0, -1);
+    if (err_is_wire(task->result)) {
+        again = err_retry(task->result) != ERR_FINAL;
+        /* A topic that is not there is an answer, not something to wait for. */
+        if (task->result == ERR_UNKNOWN_TOPIC_OR_PARTITION) again = false;
+        if (task->result == ERR_BROKER_NOT_AVAILABLE && !task->answered) again = true;
+    } else {
+        again = task->result != ERR_UNSUPPORTED_VERSION && task->result != ERR_MALFORMED &&
+                !metadata->closing;
+    }
+    if (again) metadata_refresh(metadata);
+    return again && metadata->env->now.mono.ns < task->deadline_ns;
+}
+
+/* ---- the op --------------------------------------------------------------------------------- */
+
+static int64_t admin_retry_ns(struct admin_task *task)
+{
+    struct metadata *metadata = &task->admin->metadata;
+    int64_t backoff_ms = metadata_backoff_ms(metadata, task->attempts);
+    int64_t at_ns = env_deadline(metadata->env, backoff_ms);
+
+    return at_ns < task->deadline_ns ? at_ns : task->deadline_ns;
+}
+
+/* The cluster was not found in time. */
+static void admin_unknown(struct admin_task *task)
+{
+    const struct metadata *metadata = &task->admin->metadata;
+
+    task->result = metadata->last_error != ERR_NONE ? metadata->last_error : ERR_TIMED_OUT;
+}
+
+static enum op_result admin_run(struct op *op)
+{
+    struct admin_task *o = CONTAINER_OF(op, struct admin_task, op);
+
+    switch ((enum admin_step)op->step) {
+    case ADMIN_START:
+        for (;;) {
+            /* Bootstrap connections go when the nodes are known, and calls with them. */
+            op_deadline(op, o->deadline_ns);
+            AWAIT(o, ADMIN_KNOWN, &o->admin->metadata.changed,
+                  o->admin->metadata.bootstrapped || o->admin->metadata.closing || op_expired(op));
+            if (!o->admin->metadata.bootstrapped) {
+                admin_unknown(o);
+                break;
+            }
+            admin_ask(o);
+            AWAIT(o, ADMIN_ANSWERED, &o->call.done, call_done(&o->call));
+            if (!admin_answered(o)) break;
+            call_release(&o->call);
+            op_deadline(op, admin_retry_ns(o));
+            AWAIT(o, ADMIN_BACKED_OFF, NULL, op_expired(op));
+        }
+        TRACE_TEXT(o->admin->metadata.env->world, CLIENT_ADMIN, str_of(o->message), o->api,
+                   o->result);
+        o->finished = true;
+        o->admin->tasks--;
+        op_wake(&o->done);
+        return OP_DONE;
+    case ADMIN_STEP_COUNT: break;
+    }
+    IMPOSSIBLE("step");
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+enum err admin_init(struct admin *admin, struct env *env, const struct metadata_config *config)
+{
+    *admin = (struct admin){0};
+    return metadata_init(&admin->metadata, env, config);
+}
+
+void admin_deinit(struct admin *admin)
+{
+    ASSERT(admin->tasks == 0);
+    metadata_deinit(&admin->metadata);
+}
+
+void admin_task_init(struct admin_task *task, int16_t api)
+{
+    ASSERT(api == API_METADATA || api == API_CREATE_TOPICS || api == API_DELETE_TOPICS);
+    memset(task, 0, sizeof *task);
+    task->api = api;
+    task->timeout_ms = 60000;
+    op_source_init(&task->done);
+    call_init(&task->call, api);
+    if (api == API_METADATA) {
+        metadata_request_default(&task->request.metadata);
+        task->request.metadata.topics_null = true; /* all */
+        task->request.metadata.allow_auto_topic_creation = false;
+    } else if (api == API_CREATE_TOPICS) {
+        create_topics_request_default(&task->request.create_topics);
+    } else {
+        delete_topics_request_default(&task->request.delete_topics);
+    }
+}
+
+void admin_start(struct admin *admin, struct admin_task *task)
+{
+    struct env *env = admin->metadata.env;
+
+    task->admin = admin;
+    admin->tasks++;
+    arena_init(&task->arena, &env->mem, ADMIN_ARENA_MAX);
+    task->deadline_ns = env_deadline(env, task->timeout_ms);
+    op_start(&env->loop, &task->op, &admin_kind, ADMIN_START);
+}
+
+void admin_task_release(struct admin_task *task)
+{
+    ASSERT(task->finished);
+    call_release(&task->call);
+    arena_deinit(&task->arena);
+}

@@ -1,0 +1,231 @@
+#include "client/cli/cli.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GREGOR_VERSION "0.1"
+
+/* A bug: the line says which, the code says so. */
+_Noreturn void assert_failed(const char *expression, const char *file, int line)
+{
+    fprintf(stderr, "gregor: internal error: %s (%s:%d)\n", expression, file, line);
+    exit(CLI_INTERNAL);
+}
+
+enum cli_exit cli_complain(enum cli_exit code, const char *format, ...)
+{
+    va_list arguments;
+
+    fflush(stdout);
+    fputs("gregor: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return code;
+}
+
+enum cli_exit cli_complain_err(const char *what, enum err err, const char *message)
+{
+    const char *more = message != NULL && message[0] != 0 ? message : err_text(err);
+
+    return cli_complain(CLI_FAILED, "%s: %s%s%s", what, err_name(err), more[0] != 0 ? ": " : "",
+                        more);
+}
+
+bool cli_number(const char *option, const char *text, int64_t low, int64_t high, int64_t *value)
+{
+    char *end = NULL;
+    long long number = strtoll(text, &end, 10);
+
+    if (end == text || *end != 0 || number < low || number > high) {
+        cli_complain(CLI_USAGE, "%s: '%s' is not a number from %lld to %lld", option, text,
+                     (long long)low, (long long)high);
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
+void cli_metadata_config(const struct cli *cli, struct metadata_config *config)
+{
+    metadata_config_default(config);
+    config->bootstrap = str_of(cli->bootstrap);
+    config->auto_create = false;
+}
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+static void cli_started(struct env *env)
+{
+    struct cli *cli = CONTAINER_OF(env, struct cli, env);
+
+    cli->begin(cli);
+}
+
+int cli_run(struct cli *cli, void (*begin)(struct cli *cli))
+{
+    struct posix_options options = posix_options_default();
+    struct env_limits limits = {.ops_max = 100000, .payload_bytes = (size_t)512 << 20};
+    int status = CLI_FAILED;
+
+    options.region_size = (size_t)2 << 30;
+    options.connections_max = 1000;
+    options.disk_workers = 1;
+    options.compute_workers = 1;
+    options.log_fd = -1;
+    cli->begin = begin;
+    if (codecs_create(&cli->codecs) != ERR_NONE)
+        return (int)cli_complain(CLI_FAILED, "not enough memory for the compression libraries");
+    if (posix_world_create(&options, &cli->posix) != ERR_NONE) {
+        codecs_destroy(&cli->codecs);
+        return (int)cli_complain(CLI_FAILED, "the operating system refused an event loop");
+    }
+    cli->posix->world.codecs = &cli->codecs;
+    cli->posix->world.cpu = codecs_cpu();
+    if (env_init(&cli->env, &cli->posix->world, &limits, cli_started) == ERR_NONE) {
+        status = posix_world_run(cli->posix);
+    } else {
+        cli_complain(CLI_FAILED, "not enough memory");
+    }
+    posix_world_destroy(cli->posix);
+    codecs_destroy(&cli->codecs);
+    if (fflush(stdout) != 0 && status == CLI_FINE)
+        status = (int)cli_complain(CLI_FAILED, "writing to stdout failed");
+    return status;
+}
+
+void cli_end(struct cli *cli, enum cli_exit code)
+{
+    world_stop(cli->env.world, (int)code);
+}
+
+/* ---- admin commands ------------------------------------------------------------------------- */
+
+enum cli_admin_step { CLI_ADMIN_START, CLI_ADMIN_DONE, CLI_ADMIN_CLOSED, CLI_ADMIN_STEPS };
+static const char *const cli_admin_steps[CLI_ADMIN_STEPS] = {"START", "DONE", "CLOSED"};
+
+static enum op_result cli_admin_step(struct op *op)
+{
+    struct cli_admin *o = CONTAINER_OF(op, struct cli_admin, op);
+
+    switch ((enum cli_admin_step)op->step) {
+    case CLI_ADMIN_START:
+        o->task.timeout_ms = o->cli.timeout_ms;
+        admin_start(&o->admin, &o->task);
+        AWAIT(o, CLI_ADMIN_DONE, &o->task.done, o->task.finished);
+        o->code = o->show(o);
+        admin_task_release(&o->task);
+        metadata_close(&o->admin.metadata);
+        AWAIT(o, CLI_ADMIN_CLOSED, &o->admin.metadata.changed, metadata_closed(&o->admin.metadata));
+        admin_deinit(&o->admin);
+        cli_end(&o->cli, o->code);
+        return OP_DONE;
+    case CLI_ADMIN_STEPS: break;
+    }
+    IMPOSSIBLE("step");
+}
+
+static void cli_admin_begin(struct cli *cli)
+{
+    static const struct op_kind kind = {"cli.admin", cli_admin_steps, CLI_ADMIN_STEPS,
+                                        cli_admin_step, NULL};
+    struct cli_admin *command = CONTAINER_OF(cli, struct cli_admin, cli);
+    struct metadata_config config;
+    enum err err;
+
+    cli_metadata_config(cli, &config);
+    err = admin_init(&command->admin, &cli->env, &config);
+    if (err != ERR_NONE) {
+        cli_end(cli, cli_complain(CLI_USAGE, "-b '%s': not a list of HOST:PORT", cli->bootstrap));
+        return;
+    }
+    op_start(&cli->env.loop, &command->op, &kind, CLI_ADMIN_START);
+}
+
+int cli_admin_run(struct cli_admin *command)
+{
+    return cli_run(&command->cli, cli_admin_begin);
+}
+
+/* ---- arguments ------------------------------------------------------------------------------ */
+
+static void usage(FILE *out)
+{
+    fputs("usage: gregor [-b HOST:PORT,...] [--timeout SECONDS] COMMAND ...\n"
+          "\n"
+          "  topics list                      names of all topics\n"
+          "  topics create NAME [--partitions N] [--replicas N] [--config k=v]...\n"
+          "  topics describe [NAME...]        partitions, leaders, replicas\n"
+          "  topics delete NAME...\n"
+          "  produce TOPIC [-k SEP] [--acks all|1|0] [--partition N] [--file F]\n"
+          "                                   one record per line of stdin\n"
+          "  consume TOPIC [--from beginning|end|OFFSET|TIME] [--partition N] [--count N]\n"
+          "                [--exit-at-end] [--format FMT]\n"
+          "  cluster describe                 nodes of the cluster\n"
+          "\n"
+          "  -b, --bootstrap LIST   where to find the cluster (127.0.0.1:9092)\n"
+          "      --timeout SECONDS  how long to try (30)\n"
+          "      --help, --version\n"
+          "\n"
+          "Exit codes: 0 fine, 1 it could not be done, 2 wrong use, 3 internal error.\n",
+          out);
+}
+
+static int dispatch(struct cli *cli, int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(struct cli *cli, int argc, char **argv);
+    } commands[] = {{"topics", topics_main},
+                    {"cluster", cluster_main},
+                    {"produce", produce_main},
+                    {"consume", consume_main}};
+
+    if (argc == 0) return (int)cli_complain(CLI_USAGE, "no command; see gregor --help");
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (strcmp(argv[0], commands[i].name) == 0) return commands[i].run(cli, argc, argv);
+    return (int)cli_complain(CLI_USAGE, "no command '%s'; see gregor --help", argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"bootstrap", required_argument, NULL, 'b'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
+    struct cli cli = {.bootstrap = "127.0.0.1:9092", .timeout_ms = 30000};
+    int64_t seconds = 0;
+    int option;
+
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "+b:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'b': cli.bootstrap = optarg; break;
+        case 't':
+            if (!cli_number("--timeout", optarg, 1, 86400, &seconds)) return CLI_USAGE;
+            cli.timeout_ms = (int32_t)seconds * 1000;
+            break;
+        case 'h': usage(stdout); return CLI_FINE;
+        case 'v': puts("gregor " GREGOR_VERSION); return CLI_FINE;
+        default:
+            return (int)cli_complain(CLI_USAGE,
+                                     "'%s': no such option, or its value is missing; "
+                                     "see gregor --help",
+                                     argv[optind - 1]);
+        }
+    }
+    for (int i = optind; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            usage(stdout);
+            return CLI_FINE;
+        }
+    argc -= optind;
+    argv += optind;
+    optind = 0; /* glibc: begin anew */
+    return dispatch(&cli, argc, argv);
+}

@@ -1,0 +1,531 @@
+#include "client/consumer.h"
+
+#define PARTITION(link_) LIST_ENTRY(link_, struct consumer_partition, link)
+
+enum consumer_step {
+    CONSUMER_START,
+    CONSUMER_EVENT,
+    CONSUMER_METADATA_CLOSED,
+    CONSUMER_STEP_COUNT
+};
+static const char *const consumer_steps[CONSUMER_STEP_COUNT] = {
+    [CONSUMER_START] = "START",
+    [CONSUMER_EVENT] = "EVENT",
+    [CONSUMER_METADATA_CLOSED] = "METADATA_CLOSED",
+};
+static enum op_result consumer_run(struct op *op);
+static const struct op_kind consumer_kind = {"consumer", consumer_steps, CONSUMER_STEP_COUNT,
+                                             consumer_run, NULL};
+
+enum consumer_watch_step { CONSUMER_WATCH_START, CONSUMER_WATCH_CHANGED, CONSUMER_WATCH_COUNT };
+static const char *const consumer_watch_steps[CONSUMER_WATCH_COUNT] = {
+    [CONSUMER_WATCH_START] = "START",
+    [CONSUMER_WATCH_CHANGED] = "CHANGED",
+};
+static enum op_result consumer_watch_run(struct op *op);
+static const struct op_kind consumer_watch_kind = {"consumer.watch", consumer_watch_steps,
+                                                   CONSUMER_WATCH_COUNT, consumer_watch_run, NULL};
+
+void consumer_kick(struct consumer *consumer)
+{
+    consumer->kicked = true;
+    op_wake(&consumer->wake);
+}
+
+/* ---- state of a partition ------------------------------------------------------------------- */
+
+void consumer_set_state(struct consumer_partition *partition, enum consumer_state state)
+{
+    static const uint32_t legal[CONSUMER_STATE_COUNT] = {
+        [CONSUMER_LOCATING] =
+            1U << CONSUMER_LOCATING | 1U << CONSUMER_FETCHING | 1U << CONSUMER_FAILED,
+        [CONSUMER_VALIDATING] =
+            1U << CONSUMER_LOCATING | 1U << CONSUMER_FETCHING | 1U << CONSUMER_FAILED,
+        [CONSUMER_FETCHING] = 1U << CONSUMER_LOCATING | 1U << CONSUMER_VALIDATING |
+                              1U << CONSUMER_FETCHING | 1U << CONSUMER_FAILED,
+        [CONSUMER_FAILED] = 1U << CONSUMER_LOCATING | 1U << CONSUMER_FETCHING,
+    };
+
+    ASSERT((legal[partition->state] & 1U << state) != 0);
+    partition->state = state;
+    consumer_kick(partition->consumer);
+    op_wake(&partition->consumer->ready);
+}
+
+static void consumer_end_batch(struct consumer_partition *partition)
+{
+    mem_free(&partition->consumer->env->mem, partition->inflated, partition->inflated_size);
+    partition->inflated = NULL;
+    partition->inflated_size = 0;
+    partition->in_batch = false;
+}
+
+static void consumer_drop_held(struct consumer_partition *partition)
+{
+    struct consumer *consumer = partition->consumer;
+
+    consumer_end_batch(partition);
+    if (partition->held == NULL) return;
+    ASSERT(consumer->buffered >= partition->held_bytes);
+    consumer->buffered -= partition->held_bytes;
+    buf_unref(partition->held);
+    partition->held = NULL;
+    partition->held_bytes = 0;
+    consumer_kick(consumer);
+}
+
+void consumer_fail(struct consumer_partition *partition, enum err err)
+{
+    consumer_drop_held(partition);
+    partition->moves++;
+    partition->error = err;
+    if (partition->state != CONSUMER_FAILED) consumer_set_state(partition, CONSUMER_FAILED);
+}
+
+void consumer_move(struct consumer_partition *partition, int64_t position, int32_t epoch,
+                   enum consumer_moved reason)
+{
+    consumer_drop_held(partition);
+    partition->moves++;
+    partition->position = position;
+    partition->position_epoch = epoch;
+    partition->validated_epoch = -1;
+    partition->error = ERR_NONE;
+    partition->failures = 0;
+    partition->retry_at_ns = 0;
+    TRACE(partition->consumer->env->world, CLIENT_POSITION,
+          (int64_t)uuid_high(partition->topic->id), partition->index, position, reason);
+    consumer_set_state(partition, CONSUMER_FETCHING);
+}
+
+static void consumer_look_for(struct consumer_partition *partition, int64_t timestamp,
+                              enum consumer_moved reason)
+{
+    consumer_drop_held(partition);
+    partition->moves++;
+    partition->start = (struct consumer_start){.timestamp = timestamp};
+    partition->reason = reason;
+    partition->error = ERR_NONE;
+    partition->retry_at_ns = 0;
+    consumer_set_state(partition, CONSUMER_LOCATING);
+}
+
+void consumer_reset(struct consumer_partition *partition, enum err err)
+{
+    switch (partition->consumer->config.reset) {
+    case CONSUMER_RESET_EARLIEST:
+        consumer_look_for(partition, CONSUMER_EARLIEST, CONSUMER_MOVED_RESET);
+        return;
+    case CONSUMER_RESET_LATEST:
+        consumer_look_for(partition, CONSUMER_LATEST, CONSUMER_MOVED_RESET);
+        return;
+    case CONSUMER_RESET_NONE: consumer_fail(partition, err); return;
+    }
+    IMPOSSIBLE("reset policy");
+}
+
+void consumer_retry(struct consumer_partition *partition, int16_t api, enum err err)
+{
+    struct consumer *consumer = partition->consumer;
+
+    partition->failures++;
+    partition->retry_at_ns =
+        env_deadline(consumer->env, metadata_backoff_ms(&consumer->metadata, partition->failures));
+    consumer->last_error = err;
+    TRACE(consumer->env->world, CLIENT_ERROR, api, err, (int64_t)uuid_high(partition->topic->id),
+          partition->index);
+    if (!err_is_wire(err) || err_retry(err) == ERR_RETRIABLE_META)
+        metadata_refresh(&consumer->metadata);
+    consumer_kick(consumer);
+}
+
+void consumer_seek(struct consumer_partition *partition, struct consumer_start start)
+{
+    if (start.by_offset) {
+        consumer_move(partition, start.offset, -1, CONSUMER_MOVED_SEEK);
+    } else {
+        consumer_look_for(partition, start.timestamp, CONSUMER_MOVED_SEEK);
+    }
+}
+
+enum err consumer_assign(struct consumer *consumer, struct str topic, int32_t partition,
+                         struct consumer_start start, struct consumer_partition **assigned)
+{
+    struct consumer_partition *made;
+    enum err err;
+
+    ASSERT(!consumer->closing && partition >= 0);
+    if (consumer->partitions_count >= consumer->config.partitions_max) return ERR_TOO_MANY;
+    made = mem_zalloc(&consumer->env->mem, sizeof *made);
+    if (made == NULL) return ERR_NO_MEMORY;
+    err = metadata_use(&consumer->metadata, topic, &made->topic);
+    if (err != ERR_NONE) {
+        mem_free(&consumer->env->mem, made, sizeof *made);
+        return err;
+    }
+    made->consumer = consumer;
+    made->index = partition;
+    made->position = -1;
+    made->position_epoch = -1;
+    made->high_watermark = -1;
+    made->log_start = -1;
+    made->validated_epoch = -1;
+    made->generation = made->topic->generation;
+    made->state = CONSUMER_LOCATING;
+    made->start = start;
+    made->reason = CONSUMER_MOVED_START;
+    call_init(&made->locate_call, API_LIST_OFFSETS);
+    list_init(&made->link);
+    list_push(&consumer->partitions, &made->link);
+    consumer->partitions_count++;
+    if (start.by_offset) consumer_move(made, start.offset, -1, CONSUMER_MOVED_START);
+    consumer_kick(consumer);
+    *assigned = made;
+    return ERR_NONE;
+}
+
+struct consumer_partition *consumer_failed(const struct consumer *consumer)
+{
+    LIST_FOR_EACH (link, &consumer->partitions)
+        if (PARTITION(link)->state == CONSUMER_FAILED) return PARTITION(link);
+    return NULL;
+}
+
+bool consumer_at_end(const struct consumer_partition *partition)
+{
+    return partition->state == CONSUMER_FETCHING && partition->high_watermark >= 0 &&
+           partition->position >= partition->high_watermark && partition->held == NULL;
+}
+
+/* ---- taking records ------------------------------------------------------------------------- */
+
+bool consumer_has_records(const struct consumer *consumer)
+{
+    LIST_FOR_EACH (link, &consumer->partitions)
+        if (PARTITION(link)->held != NULL) return true;
+    return false;
+}
+
+/* Inflates into memory of its own; nothing on the wire says how much it will be. */
+static enum err consumer_inflate(struct consumer_partition *partition, struct bytes *records)
+{
+    struct env *env = partition->consumer->env;
+    size_t size = (size_t)partition->batch.bytes.length * 4;
+    enum err err = ERR_TOO_LARGE;
+
+    if (env->world->codecs == NULL) return ERR_UNSUPPORTED_COMPRESSION_TYPE;
+    while (err == ERR_TOO_LARGE && size <= CONSUMER_INFLATE_MAX) {
+        consumer_end_batch(partition);
+        partition->inflated = mem_alloc(&env->mem, size);
+        if (partition->inflated == NULL) return ERR_NO_MEMORY;
+        partition->inflated_size = size;
+        err = compress_open(env->world->codecs, &partition->batch, partition->inflated, size,
+                            records);
+        size *= 2;
+    }
+    return err;
+}
+
+/* Opens the next batch that has something for us. EOF: the response is used up. */
+static enum err consumer_open_batch(struct consumer_partition *partition)
+{
+    struct record_batch *batch = &partition->batch;
+    struct bytes records;
+    enum err err;
+
+    for (;;) {
+        if (!record_batch_iter_next(&partition->batches, batch))
+            return partition->batches.ended == RECORD_BATCH_CORRUPT ? ERR_CORRUPT_MESSAGE : ERR_EOF;
+        if (record_batch_end_offset(batch) <= partition->position) continue;
+        err = record_batch_check_crc(partition->consumer->env->world->cpu, batch);
+        if (err != ERR_NONE) return ERR_CORRUPT_MESSAGE;
+        if (!record_batch_is_control(batch) && batch->record_count > 0) break;
+        partition->position = record_batch_end_offset(batch);
+        partition->position_epoch = batch->partition_leader_epoch;
+    }
+    records = record_batch_payload(batch);
+    if (record_batch_is_compressed(batch)) {
+        err = consumer_inflate(partition, &records);
+        if (err != ERR_NONE) return err;
+    }
+    partition->in_batch = true;
+    record_iter_init(&partition->records, batch, records);
+    return ERR_NONE;
+}
+
+/* ERR_EOF: nothing left of what was fetched. */
+static enum err consumer_take(struct consumer_partition *partition, struct record *record)
+{
+    enum err err;
+
+    for (;;) {
+        if (!partition->in_batch) {
+            err = consumer_open_batch(partition);
+            if (err != ERR_NONE) return err;
+        }
+        err = record_iter_next(&partition->records, record);
+        if (err == ERR_NONE && record->offset < partition->position) continue;
+        if (err != ERR_EOF) break;
+        /* Offsets may end above the last record (compaction). */
+        partition->position = record_batch_end_offset(&partition->batch);
+        partition->position_epoch = partition->batch.partition_leader_epoch;
+        consumer_end_batch(partition);
+    }
+    if (err != ERR_NONE) return err;
+    partition->position = record->offset + 1;
+    partition->position_epoch = partition->batch.partition_leader_epoch;
+    return ERR_NONE;
+}
+
+static void consumer_told(struct consumer *consumer, const struct consumer_record *record)
+{
+    int64_t value = consumer->config.trace_value != NULL
+                        ? consumer->config.trace_value(record->record.value)
+                        : -1;
+
+    TRACE(consumer->env->world, CLIENT_READ, (int64_t)uuid_high(record->partition->topic->id),
+          record->partition->index, record->record.offset, value, record->leader_epoch);
+}
+
+bool consumer_next(struct consumer *consumer, struct consumer_record *record)
+{
+    LIST_FOR_EACH_SAFE (link, after, &consumer->partitions) {
+        struct consumer_partition *partition = PARTITION(link);
+        enum err err;
+
+        if (partition->held == NULL) continue;
+        err = consumer_take(partition, &record->record);
+        if (err == ERR_NONE) {
+            record->partition = partition;
+            record->leader_epoch = partition->batch.partition_leader_epoch;
+            consumer_told(consumer, record);
+            return true;
+        }
+        if (err == ERR_EOF || err == ERR_NO_MEMORY) {
+            consumer_drop_held(partition); /* NO_MEMORY: fetched again later */
+            list_remove(&partition->link); /* the others first, next time */
+            list_push(&consumer->partitions, &partition->link);
+            op_wake(&consumer->ready);
+        } else {
+            consumer_fail(partition, err);
+        }
+    }
+    return false;
+}
+
+/* ---- the op --------------------------------------------------------------------------------- */
+
+static const struct metadata_partition *consumer_known(const struct consumer_partition *partition)
+{
+    if ((uint32_t)partition->index >= partition->topic->partitions_count) return NULL;
+    return &partition->topic->partitions[partition->index];
+}
+
+bool consumer_fetchable(const struct consumer_partition *partition)
+{
+    return partition->state == CONSUMER_FETCHING && partition->held == NULL &&
+           !partition->fetching && partition->retry_at_ns <= partition->consumer->env->now.mono.ns;
+}
+
+/* What the metadata says may change what a partition has to do. */
+static void consumer_review(struct consumer_partition *partition)
+{
+    const struct metadata_partition *known = consumer_known(partition);
+
+    if (partition->generation != partition->topic->generation) {
+        partition->generation = partition->topic->generation; /* another topic of that name */
+        if (partition->state != CONSUMER_LOCATING) consumer_reset(partition, ERR_UNKNOWN_TOPIC_ID);
+        return;
+    }
+    if (known == NULL || known->leader < 0 || partition->state != CONSUMER_FETCHING) return;
+    if (partition->validated_epoch == known->leader_epoch || partition->fetching) return;
+    if (partition->position_epoch < 0 || partition->position_epoch == known->leader_epoch ||
+        known->leader_epoch < 0) {
+        partition->validated_epoch = known->leader_epoch;
+        return;
+    }
+    consumer_set_state(partition, CONSUMER_VALIDATING);
+}
+
+static bool consumer_node_busy(const struct consumer *consumer, int32_t node)
+{
+    LIST_FOR_EACH (link, &consumer->in_flight)
+        if (LIST_ENTRY(link, struct consumer_fetch, link)->node == node) return true;
+    return false;
+}
+
+static void consumer_turn(struct consumer *consumer)
+{
+    int64_t now_ns = consumer->env->now.mono.ns;
+
+    consumer->kicked = false;
+    LIST_FOR_EACH (link, &consumer->partitions) {
+        struct consumer_partition *partition = PARTITION(link);
+
+        consumer_review(partition);
+        if ((partition->state == CONSUMER_LOCATING || partition->state == CONSUMER_VALIDATING) &&
+            !op_live(&partition->locate) && partition->retry_at_ns <= now_ns)
+            consumer_locate_start(partition);
+    }
+    LIST_FOR_EACH (link, &consumer->partitions) {
+        struct consumer_partition *partition = PARTITION(link);
+        struct peer *peer;
+
+        if (consumer->buffered >= consumer->config.buffer_bytes) break;
+        if (!consumer_fetchable(partition)) continue;
+        peer = metadata_leader(&consumer->metadata, partition->topic, partition->index);
+        if (peer == NULL || !peer_usable(peer) || consumer_node_busy(consumer, peer->node_id))
+            continue;
+        consumer_fetch_start(consumer, peer);
+    }
+    consumer->kicked = false; /* by the reviews above */
+}
+
+static int64_t consumer_next_deadline(const struct consumer *consumer)
+{
+    int64_t now_ns = consumer->env->now.mono.ns;
+    int64_t poll_ns = mono_add_ms((struct mono_time){now_ns}, 50).ns;
+    int64_t next = OP_NO_DEADLINE;
+
+    LIST_FOR_EACH (link, &consumer->partitions) {
+        const struct consumer_partition *partition = PARTITION(link);
+        bool waits = partition->state == CONSUMER_FETCHING
+                         ? !partition->fetching && partition->held == NULL
+                         : partition->state != CONSUMER_FAILED && !op_live(&partition->locate);
+        int64_t at = partition->retry_at_ns > now_ns ? partition->retry_at_ns : poll_ns;
+
+        /* Without a leader, or with its peer in backoff: look again in a while. */
+        if (waits && at < next) next = at;
+    }
+    return next;
+}
+
+static void consumer_stop(struct consumer *consumer)
+{
+    LIST_FOR_EACH (link, &consumer->in_flight) {
+        struct consumer_fetch *fetch = LIST_ENTRY(link, struct consumer_fetch, link);
+
+        call_cancel(&fetch->call);
+        op_resume(&fetch->op);
+    }
+    LIST_FOR_EACH (link, &consumer->partitions) {
+        struct consumer_partition *partition = PARTITION(link);
+
+        consumer_drop_held(partition);
+        if (!op_live(&partition->locate)) continue;
+        call_cancel(&partition->locate_call);
+        op_resume(&partition->locate);
+    }
+}
+
+static enum op_result consumer_run(struct op *op)
+{
+    struct consumer *o = CONTAINER_OF(op, struct consumer, op);
+
+    switch ((enum consumer_step)op->step) {
+    case CONSUMER_START:
+        for (;;) {
+            if (!o->closing) consumer_turn(o);
+            if (o->closing) consumer_stop(o);
+            o->kicked = false;
+            if (o->closing && list_empty(&o->in_flight) && o->locates == 0) break;
+            op_deadline(op, o->closing ? OP_NO_DEADLINE : consumer_next_deadline(o));
+            AWAIT(o, CONSUMER_EVENT, &o->wake, o->kicked || op_expired(op));
+        }
+        op_cancel(&o->watch);
+        op_deadline(op, OP_NO_DEADLINE);
+        metadata_close(&o->metadata);
+        AWAIT(o, CONSUMER_METADATA_CLOSED, &o->metadata.changed, metadata_closed(&o->metadata));
+        op_wake(&o->ready);
+        return OP_DONE;
+    case CONSUMER_STEP_COUNT: break;
+    }
+    IMPOSSIBLE("step");
+}
+
+static enum op_result consumer_watch_run(struct op *op)
+{
+    struct consumer *consumer = CONTAINER_OF(op, struct consumer, watch);
+
+    switch ((enum consumer_watch_step)op->step) {
+    case CONSUMER_WATCH_START: op_enter(op, CONSUMER_WATCH_CHANGED); __attribute__((fallthrough));
+    case CONSUMER_WATCH_CHANGED:
+        if (consumer->watched != consumer->metadata.version) {
+            if (op_probing(op)) return OP_HOLDS;
+            consumer->watched = consumer->metadata.version;
+            consumer_kick(consumer);
+            op_wake(&consumer->ready);
+        }
+        return op_park(op, &consumer->metadata.changed, OP_NO_KEY);
+    case CONSUMER_WATCH_COUNT: break;
+    }
+    IMPOSSIBLE("step");
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+void consumer_config_default(struct consumer_config *config)
+{
+    *config = (struct consumer_config){
+        .reset = CONSUMER_RESET_LATEST,
+        .min_bytes = 1,
+        .max_wait_ms = 500,
+        .max_bytes = 50 * 1024 * 1024,
+        .partition_max_bytes = 1024 * 1024,
+        .buffer_bytes = 64 * 1024 * 1024,
+        .request_timeout_ms = 30000,
+        .partitions_max = 100000,
+    };
+    metadata_config_default(&config->metadata);
+}
+
+enum err consumer_init(struct consumer *consumer, struct env *env,
+                       const struct consumer_config *config)
+{
+    enum err err;
+
+    *consumer = (struct consumer){.env = env, .config = *config};
+    consumer->config.metadata.peer.request_timeout_ms = config->request_timeout_ms;
+    err = metadata_init(&consumer->metadata, env, &consumer->config.metadata);
+    if (err != ERR_NONE) return err;
+    op_source_init(&consumer->ready);
+    op_source_init(&consumer->wake);
+    list_init(&consumer->partitions);
+    list_init(&consumer->in_flight);
+    pool_init(&consumer->fetches, &env->mem, sizeof(struct consumer_fetch),
+              config->metadata.nodes_max);
+    arena_init(&consumer->arena, &env->mem, CONSUMER_ARENA_MAX);
+    op_start(&env->loop, &consumer->op, &consumer_kind, CONSUMER_START);
+    op_start(&env->loop, &consumer->watch, &consumer_watch_kind, CONSUMER_WATCH_START);
+    return ERR_NONE;
+}
+
+void consumer_close(struct consumer *consumer)
+{
+    if (consumer->closing) return;
+    consumer->closing = true;
+    consumer_kick(consumer);
+}
+
+bool consumer_closed(const struct consumer *consumer)
+{
+    return consumer->closing && !op_live(&consumer->op);
+}
+
+void consumer_deinit(struct consumer *consumer)
+{
+    struct list *link;
+
+    ASSERT(consumer_closed(consumer));
+    while ((link = list_pop(&consumer->partitions)) != NULL) {
+        struct consumer_partition *partition = PARTITION(link);
+
+        ASSERT(partition->held == NULL && !op_live(&partition->locate));
+        metadata_unuse(&consumer->metadata, partition->topic);
+        mem_free(&consumer->env->mem, partition, sizeof *partition);
+    }
+    ASSERT(consumer->buffered == 0);
+    pool_deinit(&consumer->fetches);
+    arena_deinit(&consumer->arena);
+    metadata_deinit(&consumer->metadata);
+}

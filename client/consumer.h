@@ -1,0 +1,205 @@
+/* The consumer with manual assignment: fetches the partitions it was given, from their leaders, and
+ * hands out records in order. Group membership is not here (group_member.h, later).
+ *
+ *              consumer_assign                position known
+ *     (none) -----------------> LOCATING --------------------------> FETCHING
+ *                                 ^  ^                                |    |  new leader epoch
+ *                out of range,    |  |                                |    v
+ *                topic recreated  +--+--------------------------------+  VALIDATING (KIP-320)
+ *                                              any --cannot go on--> FAILED --consumer_seek--> ...
+ *
+ * - The position moves when records are taken by consumer_next(), not when they are fetched.
+ * - One fetch in flight per node, without a fetch session; a partition with records not yet taken
+ *   is not fetched, and nothing is fetched while more than buffer_bytes are held: back-pressure.
+ * - Every batch's crc is checked before its records are handed out. A bad one stops the partition,
+ *   the position stays on it (clients.md 3.4).
+ * - After a leader change a position is validated by the epoch of the record before it; a truncated
+ *   log moves the position back to where the logs part, or fails with policy NONE. */
+#ifndef CLIENT_CONSUMER_H
+#define CLIENT_CONSUMER_H
+
+#include "client/base/pool.h"
+#include "client/metadata.h"
+#include "client/wire/compress.h"
+#include "wire/fetch.h"
+#include "wire/list_offsets.h"
+#include "wire/offset_for_leader_epoch.h"
+
+enum {
+    CONSUMER_FETCH_PARTITIONS = 64, /* in one request */
+    CONSUMER_ARENA_MAX = 1024 * 1024,
+    CONSUMER_INFLATE_MAX = 64 * 1024 * 1024, /* what one compressed batch may become */
+};
+
+/* Special timestamps of ListOffsets. */
+#define CONSUMER_LATEST   INT64_C(-1)
+#define CONSUMER_EARLIEST INT64_C(-2)
+
+enum consumer_reset { CONSUMER_RESET_EARLIEST, CONSUMER_RESET_LATEST, CONSUMER_RESET_NONE };
+
+/* Where to begin. */
+struct consumer_start {
+    bool by_offset;
+    int64_t offset;    /* by_offset */
+    int64_t timestamp; /* else: CONSUMER_LATEST, CONSUMER_EARLIEST, or milliseconds */
+};
+
+struct consumer_config {
+    struct metadata_config metadata;
+    enum consumer_reset reset;
+    int32_t min_bytes;
+    int32_t max_wait_ms;
+    int32_t max_bytes;
+    int32_t partition_max_bytes;
+    size_t buffer_bytes; /* of fetched responses held; one response may go beyond */
+    int32_t request_timeout_ms;
+    uint32_t partitions_max;
+    int64_t (*trace_value)(struct bytes value); /* names a record in traces; NULL: -1 */
+};
+void consumer_config_default(struct consumer_config *config);
+
+enum consumer_state {
+    CONSUMER_LOCATING,
+    CONSUMER_VALIDATING,
+    CONSUMER_FETCHING,
+    CONSUMER_FAILED,
+    CONSUMER_STATE_COUNT
+};
+
+/* `reason` of the trace event client.position */
+enum consumer_moved {
+    CONSUMER_MOVED_START = 1,
+    CONSUMER_MOVED_SEEK,
+    CONSUMER_MOVED_RESET,
+    CONSUMER_MOVED_TRUNCATED,
+};
+
+struct consumer;
+
+struct consumer_partition {
+    struct list link; /* in consumer.partitions */
+    struct consumer *consumer;
+    struct metadata_topic *topic; /* used */
+    int32_t index;
+    enum consumer_state state;
+    enum err error;         /* of FAILED */
+    int64_t position;       /* next offset to be taken; -1: not located */
+    int32_t position_epoch; /* leader epoch of the record before it; -1: not known */
+    int64_t high_watermark; /* of the latest answer; -1 */
+    int64_t log_start;
+    /* private */
+    struct consumer_start start;
+    enum consumer_moved reason;
+    uint64_t generation;     /* of the topic */
+    int32_t validated_epoch; /* leader epoch for which the position is good */
+    int64_t retry_at_ns;
+    uint32_t failures;
+    bool fetching;  /* in a fetch in flight */
+    uint64_t moves; /* a fetch or a locate of before a move is ignored */
+    struct op locate;
+    struct call locate_call;
+    uint64_t locate_moves;
+    union {
+        struct list_offsets_request offsets;
+        struct offset_for_leader_epoch_request epochs;
+    } ask;
+    union {
+        struct list_offsets_request_topic offsets;
+        struct offset_for_leader_epoch_request_topic epochs;
+    } ask_topic;
+    union {
+        struct list_offsets_request_partition offsets;
+        struct offset_for_leader_epoch_request_partition epochs;
+    } ask_partition;
+    /* fetched and not taken */
+    struct buf *held; /* counted: the response */
+    uint32_t held_bytes;
+    struct record_batch_iter batches;
+    bool in_batch;
+    struct record_batch batch;
+    struct record_iter records;
+    uint8_t *inflated; /* from mem, inflated_size bytes; of the present batch */
+    size_t inflated_size;
+};
+
+/* Views, valid until the next consumer_* call or the end of the turn. */
+struct consumer_record {
+    struct consumer_partition *partition;
+    struct record record;
+    int32_t leader_epoch;
+};
+
+struct consumer {
+    struct metadata metadata;
+    struct op_source ready; /* records, an error, a position, closed */
+    struct list partitions;
+    uint32_t partitions_count;
+    size_t buffered;     /* bytes of responses held */
+    enum err last_error; /* of the latest attempt of anything */
+    /* private */
+    struct env *env;
+    struct consumer_config config;
+    struct op op;
+    struct op_source wake;
+    struct op watch;
+    uint64_t watched;
+    bool kicked;
+    bool closing;
+    uint32_t locates; /* locate ops alive */
+    struct pool fetches;
+    struct list in_flight; /* consumer_fetch */
+    struct arena arena;
+};
+
+/* One Fetch request. */
+struct consumer_fetch {
+    struct op op;
+    struct list link;
+    struct consumer *consumer;
+    int32_t node;
+    struct call call;
+    uint32_t count;
+    struct consumer_partition *asked[CONSUMER_FETCH_PARTITIONS];
+    uint64_t moves[CONSUMER_FETCH_PARTITIONS];
+    struct fetch_request body;
+    struct fetch_request_topic topics[CONSUMER_FETCH_PARTITIONS];
+    struct fetch_request_partition partitions[CONSUMER_FETCH_PARTITIONS];
+};
+
+MUST_USE enum err consumer_init(struct consumer *consumer, struct env *env,
+                                const struct consumer_config *config);
+void consumer_close(struct consumer *consumer); /* drops what is not taken; `ready` tells */
+bool consumer_closed(const struct consumer *consumer);
+void consumer_deinit(struct consumer *consumer);
+
+/* Each partition once. TOO_MANY, NO_MEMORY, INVALID_TOPIC_EXCEPTION. */
+MUST_USE enum err consumer_assign(struct consumer *consumer, struct str topic, int32_t partition,
+                                  struct consumer_start start,
+                                  struct consumer_partition **assigned);
+/* Moves the position; what was fetched is dropped. Ends FAILED. */
+void consumer_seek(struct consumer_partition *partition, struct consumer_start start);
+
+/* The next record of any partition; those of one partition in order. */
+bool consumer_next(struct consumer *consumer, struct consumer_record *record);
+/* Condition of a waiting op: consumer_next() is worth a call. Without effect. */
+bool consumer_has_records(const struct consumer *consumer);
+/* A partition that cannot go on, or NULL. */
+struct consumer_partition *consumer_failed(const struct consumer *consumer);
+/* Everything below the high watermark that is known has been taken. */
+bool consumer_at_end(const struct consumer_partition *partition);
+
+/* ---- for consumer_fetch.c, consumer_locate.c ---- */
+void consumer_kick(struct consumer *consumer);
+void consumer_set_state(struct consumer_partition *partition, enum consumer_state state);
+void consumer_fail(struct consumer_partition *partition, enum err err);
+/* Looks for a position anew, by the reset policy; fails with `err` when there is none. */
+void consumer_reset(struct consumer_partition *partition, enum err err);
+void consumer_move(struct consumer_partition *partition, int64_t position, int32_t epoch,
+                   enum consumer_moved reason);
+/* An attempt failed: waits, and refreshes metadata when that may help. */
+void consumer_retry(struct consumer_partition *partition, int16_t api, enum err err);
+void consumer_fetch_start(struct consumer *consumer, struct peer *peer);
+bool consumer_fetchable(const struct consumer_partition *partition);
+void consumer_locate_start(struct consumer_partition *partition);
+
+#endif

@@ -1,0 +1,1063 @@
+/* The active controller over a quorum whose commits the test decides: registration, leases,
+ * elections, controlled shutdown, topics, AlterPartition, producer ids; and that a leadership lost
+ * at any point leaves nothing uncommitted, in memory or in a reply (K23). After every test the
+ * working image equals the committed one once everything is committed (K22), and every traced
+ * partition record moved its epochs by the rules (R36). */
+#include "broker/controller/controller.h"
+#include "tests/support/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOG_MAX = 3000, CALLS = 16, PARTS_MAX = 256, HEARTBEAT_MS = 2000, SESSION_MS = 9000 };
+
+struct entry {
+    uint8_t *data; /* NULL: control record */
+    uint32_t length;
+    int32_t epoch;
+};
+
+struct ghost_part {
+    int64_t topic, partition, leader_epoch, partition_epoch;
+};
+
+struct fixture {
+    struct region region;
+    struct env env;
+    struct world world;
+    struct controller_quorum quorum;
+    struct op_source hw_source;
+    struct entry log[LOG_MAX];
+    int64_t end, hw, epoch_start;
+    int32_t leading;
+    enum err append_fails;
+    uint64_t fail_at; /* allocation of the next request */
+    uint32_t resigned;
+    struct loader loader;
+    struct controller controller;
+    struct arena arena;
+    struct controller_call calls[CALLS];
+    uint32_t calls_used;
+    struct ghost_part parts[PARTS_MAX];
+    uint32_t parts_count;
+    uint32_t renounced, published;
+    struct loader_publisher publisher;
+    union {
+        struct broker_registration_request registration;
+        struct broker_heartbeat_request heartbeat;
+        struct delete_topics_request delete_topics;
+        struct allocate_producer_ids_request producer_ids;
+    } request;
+    struct broker_registration_response registered;
+    struct broker_heartbeat_response beat;
+    struct create_topics_response created;
+    struct delete_topics_response deleted;
+    struct alter_partition_response altered;
+    struct allocate_producer_ids_response allocated;
+};
+
+/* ---- a world that only listens, and a quorum that does as it is told ------------------------- */
+
+static uint64_t fake_seed(struct world *world, enum dice_concern concern)
+{
+    (void)world;
+    return 99 + (uint64_t)concern;
+}
+
+/* R36 over every record that the controllers wrote; a lost tail takes its epochs with it. */
+static void fake_trace(struct world *world, const struct trace_event *event)
+{
+    struct fixture *f = CONTAINER_OF(world, struct fixture, world);
+    struct ghost_part *part = f->parts;
+
+    if (event->kind == TRACE_CONTROLLER_RENOUNCED) {
+        f->renounced++;
+        f->parts_count = 0;
+    }
+    if (event->kind != TRACE_CONTROLLER_PARTITION) return;
+    while (part < f->parts + f->parts_count &&
+           (part->topic != event->fields[0] || part->partition != event->fields[1]))
+        part++;
+    if (part == f->parts + f->parts_count) {
+        assert_true(f->parts_count < PARTS_MAX);
+        f->parts_count++;
+    } else {
+        assert_true(event->fields[4] == part->partition_epoch + 1);
+        assert_true(event->fields[3] == part->leader_epoch ||
+                    event->fields[3] == part->leader_epoch + 1);
+    }
+    *part =
+        (struct ghost_part){event->fields[0], event->fields[1], event->fields[3], event->fields[4]};
+}
+
+static const struct world_ops world_ops = {.seed = fake_seed, .trace = fake_trace};
+
+static struct fixture *of(struct controller_quorum *quorum)
+{
+    return CONTAINER_OF(quorum, struct fixture, quorum);
+}
+
+static int32_t fake_leading(struct controller_quorum *quorum)
+{
+    return of(quorum)->leading;
+}
+
+static int64_t fake_epoch_start(struct controller_quorum *quorum)
+{
+    return of(quorum)->epoch_start;
+}
+
+static int64_t fake_next_offset(struct controller_quorum *quorum)
+{
+    return of(quorum)->end;
+}
+
+static int64_t fake_hw(struct controller_quorum *quorum)
+{
+    return of(quorum)->hw;
+}
+
+static enum err fake_append(struct controller_quorum *quorum, int32_t epoch,
+                            const struct bytes *values, uint32_t count, int64_t *first,
+                            int64_t *last)
+{
+    struct fixture *f = of(quorum);
+
+    if (f->leading != epoch) return ERR_NOT_CONTROLLER;
+    if (f->append_fails != ERR_NONE) return f->append_fails;
+    assert_true(count > 0 && f->end + count < LOG_MAX);
+    *first = f->end;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *copy = malloc(values[i].length);
+
+        memcpy(copy, values[i].data, values[i].length);
+        f->log[f->end++] = (struct entry){copy, values[i].length, epoch};
+    }
+    *last = f->end - 1;
+    return ERR_NONE;
+}
+
+static void fake_resign(struct controller_quorum *quorum, int32_t epoch)
+{
+    assert_int_equal(of(quorum)->leading, epoch);
+    of(quorum)->resigned++; /* the node learns of it later */
+}
+
+static const struct controller_quorum_ops quorum_ops = {
+    fake_leading, fake_epoch_start, fake_next_offset, fake_append, fake_hw, fake_resign};
+
+static void run(struct fixture *f)
+{
+    op_loop_run(&f->env.loop, f->env.loop.now_ns, 10000);
+    assert_true(op_loop_idle(&f->env.loop));
+    assert_null(op_loop_probe(&f->env.loop)); /* no lost wake-up */
+}
+
+static void pass_ms(struct fixture *f, int64_t ms)
+{
+    op_loop_run(&f->env.loop, f->env.loop.now_ns + ms * NS_PER_MS, 10000);
+    assert_null(op_loop_probe(&f->env.loop));
+}
+
+static void commit_to(struct fixture *f, int64_t hw)
+{
+    for (; f->hw < hw; f->hw++) {
+        const struct entry *entry = &f->log[f->hw];
+
+        if (entry->data != NULL)
+            assert_int_equal(loader_record(&f->loader, f->hw, entry->epoch,
+                                           (struct bytes){entry->data, entry->length}),
+                             ERR_NONE);
+        loader_batch(&f->loader, f->hw + 1, entry->epoch, f->hw + 1 == hw);
+    }
+    op_wake_below(&f->hw_source, f->hw - 1);
+    controller_applied(&f->controller);
+    run(f);
+}
+
+static void commit(struct fixture *f)
+{
+    commit_to(f, f->end);
+}
+
+static void lead(struct fixture *f, int32_t epoch)
+{
+    f->epoch_start = f->end;
+    f->log[f->end++] = (struct entry){NULL, 0, epoch};
+    f->leading = epoch;
+    controller_quorum_changed(&f->controller);
+    run(f);
+}
+
+/* Another leader: what was not committed is gone. */
+static void lose(struct fixture *f)
+{
+    f->leading = -1;
+    while (f->end > f->hw) {
+        f->end--;
+        if (f->log[f->end].data != NULL) free(f->log[f->end].data);
+    }
+    controller_quorum_changed(&f->controller);
+    run(f);
+}
+
+static void publish(struct loader_publisher *publisher, const struct image *image)
+{
+    struct fixture *f = CONTAINER_OF(publisher, struct fixture, publisher);
+
+    assert_ptr_equal(image, &f->loader.image);
+    f->published++;
+}
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    struct controller_config config = controller_config_default();
+    struct loader_config loader_config = {{8, 100, 200}, 3};
+
+    f = (struct fixture){.leading = -1, .publisher = {.publish = publish}};
+    support_region_init(&f.region, 64 << 20);
+    f.world = (struct world){.ops = &world_ops, .region = &f.region};
+    f.env.world = &f.world;
+    mem_init(&f.env.mem, &f.region);
+    assert_int_equal(op_loop_init(&f.env.loop, &f.env.mem, 64, NULL), ERR_NONE);
+    op_source_init(&f.hw_source);
+    f.quorum = (struct controller_quorum){&quorum_ops, &f.hw_source};
+    loader_init(&f.loader, &f.world, &f.env.mem, &loader_config);
+    loader_add(&f.loader, &f.publisher);
+    arena_init(&f.arena, &f.env.mem, 4 << 20);
+    config.node_id = 1;
+    config.cluster_id = STR("cluster");
+    config.limits = loader_config.limits;
+    config.max_idle_interval_ms = 0; /* the test of NoOp turns it on */
+    assert_int_equal(controller_init(&f.controller, &f.env, &config, &f.quorum, &f.loader),
+                     ERR_NONE);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    if (controller_active(&f->controller)) {
+        image_check(&f->controller.image);
+        commit(f);
+        assert_true(f->controller.image.digest == f->loader.image.digest); /* K22 */
+    }
+    image_check(&f->loader.image);
+    controller_stop(&f->controller);
+    run(f);
+    for (uint32_t i = 0; i < f->calls_used; i++)
+        assert_true(f->calls[i].finished);
+    controller_deinit(&f->controller);
+    while (f->end > 0)
+        if (f->log[--f->end].data != NULL) free(f->log[f->end].data);
+    loader_deinit(&f->loader);
+    arena_deinit(&f->arena);
+    op_loop_deinit(&f->env.loop);
+    assert_int_equal(mem_in_use(&f->env.mem), 0);
+    support_region_deinit(&f->region);
+    return 0;
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+static struct controller_call *submit(struct fixture *f, struct controller_call call)
+{
+    struct controller_call *place = &f->calls[f->calls_used++ % CALLS];
+
+    if (f->calls_used > CALLS) {
+        assert_true(place->finished);
+        f->calls_used = CALLS; /* all places were used */
+        place = &f->calls[0];
+        for (uint32_t i = 0; i < CALLS; i++)
+            if (f->calls[i].finished) place = &f->calls[i];
+    }
+    call.arena = &f->arena;
+    call.deadline_ns = call.deadline_ns == 0 ? OP_NO_DEADLINE : call.deadline_ns;
+    *place = call;
+    f->env.mem.fail_at = f->fail_at;
+    controller_submit(&f->controller, place);
+    run(f);
+    f->env.mem.fail_at = 0;
+    return place;
+}
+
+static struct controller_call *send_register(struct fixture *f, int32_t id, uint8_t incarnation)
+{
+    static struct broker_registration_request_listener listener;
+
+    listener = (struct broker_registration_request_listener){STR("PLAINTEXT"), STR("h"), 9092, 0};
+    broker_registration_request_default(&f->request.registration);
+    f->request.registration.broker_id = id;
+    f->request.registration.cluster_id = STR("cluster");
+    f->request.registration.incarnation_id.bytes[0] = incarnation;
+    f->request.registration.listeners = &listener;
+    f->request.registration.listeners_count = 1;
+    return submit(f,
+                  (struct controller_call){.api = CONTROLLER_BROKER_REGISTRATION,
+                                           .request.broker_registration = &f->request.registration,
+                                           .response.broker_registration = &f->registered,
+                                           .version = 4});
+}
+
+static int64_t join(struct fixture *f, int32_t id, uint8_t incarnation)
+{
+    send_register(f, id, incarnation);
+    commit(f);
+    assert_int_equal(f->registered.error_code, ERR_NONE);
+    return f->registered.broker_epoch;
+}
+
+static int64_t epoch_of(struct fixture *f, int32_t id)
+{
+    return image_broker(&f->controller.image, id)->epoch;
+}
+
+static struct controller_call *send_beat(struct fixture *f, int32_t id, int64_t epoch,
+                                         int64_t offset, bool shut_down)
+{
+    broker_heartbeat_request_default(&f->request.heartbeat);
+    f->request.heartbeat.broker_id = id;
+    f->request.heartbeat.broker_epoch = epoch;
+    f->request.heartbeat.current_metadata_offset = offset;
+    f->request.heartbeat.want_shut_down = shut_down;
+    return submit(f, (struct controller_call){.api = CONTROLLER_BROKER_HEARTBEAT,
+                                              .request.broker_heartbeat = &f->request.heartbeat,
+                                              .response.broker_heartbeat = &f->beat,
+                                              .version = 1});
+}
+
+static void beat(struct fixture *f, int32_t id)
+{
+    send_beat(f, id, epoch_of(f, id), f->loader.image.last_offset, false);
+    commit(f);
+    assert_int_equal(f->beat.error_code, ERR_NONE);
+}
+
+/* A cluster of `count` unfenced brokers. */
+static void cluster(struct fixture *f, int32_t count)
+{
+    lead(f, 1);
+    commit(f);
+    commit(f); /* what activation wrote */
+    for (int32_t id = 1; id <= count; id++) {
+        join(f, id, (uint8_t)id);
+        beat(f, id);
+        assert_false(f->beat.is_fenced);
+    }
+}
+
+static struct controller_call *send_create(struct fixture *f, const char *name, int32_t partitions,
+                                           int16_t factor)
+{
+    struct create_topics_request *request = arena_zalloc(&f->arena, sizeof(*request));
+    struct create_topics_request_topic *topic = arena_zalloc(&f->arena, sizeof(*topic));
+
+    create_topics_request_default(request);
+    topic->name = str_of(name);
+    topic->num_partitions = partitions;
+    topic->replication_factor = factor;
+    request->topics = topic;
+    request->topics_count = 1;
+    return submit(f, (struct controller_call){.api = CONTROLLER_CREATE_TOPICS,
+                                              .request.create_topics = request,
+                                              .response.create_topics = &f->created,
+                                              .version = 7});
+}
+
+static enum err create(struct fixture *f, const char *name, int32_t partitions, int16_t factor)
+{
+    send_create(f, name, partitions, factor);
+    commit(f);
+    return (enum err)f->created.topics[0].error_code;
+}
+
+static const struct image_partition *part(struct fixture *f, const char *name, int32_t index)
+{
+    return image_partition(image_topic_by_name(&f->controller.image, str_of(name)), index);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void activation_waits_for_the_log_below_its_epoch(void **state)
+{
+    struct fixture *f = *state;
+
+    f->log[f->end++] = (struct entry){NULL, 0, 1}; /* of an earlier leader, not applied here */
+    lead(f, 2);
+    assert_int_equal(f->controller.state, CONTROLLER_CATCHING_UP);
+    commit_to(f, 1);
+    assert_int_equal(f->controller.state, CONTROLLER_ACTIVE);
+    assert_int_equal(image_feature_level(&f->controller.image, STR("metadata.version")), 21);
+    assert_int_equal(image_feature_level(&f->loader.image, STR("metadata.version")), 0);
+    commit(f);
+    assert_int_equal(image_feature_level(&f->loader.image, STR("metadata.version")), 21);
+    assert_true(f->published > 0);
+    lose(f);
+    lead(f, 3);
+    assert_int_equal(f->controller.state, CONTROLLER_ACTIVE);
+    assert_int_equal(f->end, f->epoch_start + 1); /* bootstrap once */
+}
+
+static void a_standby_answers_not_controller(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call *call = send_register(f, 1, 1);
+
+    assert_true(call->finished);
+    assert_int_equal(call->result, ERR_NOT_CONTROLLER);
+    assert_int_equal(f->registered.error_code, ERR_NOT_CONTROLLER);
+}
+
+static void an_answer_waits_for_its_commit_also_when_it_wrote_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call *first, *second;
+
+    cluster(f, 1);
+    first = send_create(f, "t", 1, 1);
+    assert_false(first->finished);
+    second = send_create(f, "t", 1, 1); /* sees the uncommitted topic, and must wait for it */
+    assert_false(second->finished);
+    commit(f);
+    assert_true(first->finished && second->finished);
+    assert_int_equal(first->result, ERR_NONE);
+    assert_int_equal(f->created.topics[0].error_code, ERR_TOPIC_ALREADY_EXISTS);
+}
+
+static void a_deadline_answers_request_timed_out(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call *call;
+
+    cluster(f, 1);
+    call = send_create(f, "t", 1, 1);
+    op_deadline(&call->op, f->env.loop.now_ns + 10 * NS_PER_MS);
+    pass_ms(f, 10);
+    assert_true(call->finished);
+    assert_int_equal(call->result, ERR_REQUEST_TIMED_OUT);
+    assert_int_equal(f->created.topics[0].error_code, ERR_REQUEST_TIMED_OUT);
+}
+
+static void renouncing_at_every_point_leaves_nothing_uncommitted_k23(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t digest;
+
+    cluster(f, 3);
+    for (int32_t committed = 0; committed < 6; committed++) {
+        struct controller_call *a =
+            send_create(f, (const char[]){(char)('a' + committed), 0}, 1, 3);
+        struct controller_call *b =
+            send_create(f, (const char[]){(char)('m' + committed), 0}, 1, 3);
+
+        commit_to(f, f->hw + committed < f->end ? f->hw + committed : f->end);
+        assert_int_equal(a->finished, committed >= 2);
+        lose(f);
+        assert_true(a->finished && b->finished);
+        assert_int_equal(a->result, committed >= 2 ? ERR_NONE : ERR_NOT_CONTROLLER);
+        assert_int_equal(b->result, committed >= 4 ? ERR_NONE : ERR_NOT_CONTROLLER);
+        assert_int_equal(f->controller.state, CONTROLLER_STANDBY);
+        digest = f->loader.image.digest;
+        lead(f, 10 + committed);
+        assert_true(controller_active(&f->controller));
+        assert_true(f->controller.image.digest == digest);
+        commit(f);
+    }
+    assert_int_equal(f->renounced, 6);
+}
+
+static void an_append_that_is_refused_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call *call;
+    uint64_t digest;
+
+    cluster(f, 1);
+    digest = f->controller.image.digest;
+    f->append_fails = ERR_NO_MEMORY;
+    call = send_create(f, "t", 1, 1);
+    assert_true(call->finished);
+    assert_int_equal(call->result, ERR_NOT_CONTROLLER); /* retriable */
+    assert_true(controller_active(&f->controller));
+    assert_true(f->controller.image.digest == digest);
+    f->append_fails = ERR_NONE;
+    assert_int_equal(create(f, "t", 1, 1), ERR_NONE);
+    /* The quorum knows first that it no longer leads; and the same epoch is never led again,
+     * even while it is still told as led. */
+    f->append_fails = ERR_NOT_CONTROLLER;
+    call = send_create(f, "u", 1, 1);
+    assert_int_equal(call->result, ERR_NOT_CONTROLLER);
+    assert_int_equal(f->controller.state, CONTROLLER_STANDBY);
+    f->append_fails = ERR_NONE;
+    lose(f);
+    lead(f, 2);
+    assert_true(controller_active(&f->controller));
+}
+
+static void a_replay_that_fails_gives_the_leadership_up(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call *call;
+
+    cluster(f, 1);
+    /* The image's own cap is lower than the controller thinks: replay must fail. */
+    f->controller.image.limits.partitions_max = 1;
+    call = send_create(f, "t", 2, 1);
+    assert_true(call->finished);
+    assert_int_equal(call->result, ERR_NOT_CONTROLLER);
+    assert_int_equal(f->resigned, 1);
+    assert_int_equal(f->controller.state, CONTROLLER_STANDBY);
+    lose(f);
+}
+
+/* The n-th allocation fails, for every n: an error that may be tried again, or the leadership is
+ * given up; never a half-made topic. */
+static void memory_that_runs_out_leaves_no_half_made_topic(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call *call;
+    uint32_t refused = 0;
+
+    cluster(f, 2);
+    for (uint64_t n = 1;; n++) {
+        f->fail_at = n;
+        call = send_create(f, "t", 3, 2);
+        f->fail_at = 0;
+        if (controller_active(&f->controller)) {
+            image_check(&f->controller.image);
+            commit(f);
+        }
+        assert_true(n < 500);
+        if (call->result == ERR_NONE && f->created.topics_count == 1) break;
+        refused++;
+        assert_int_equal(call->result, ERR_NOT_CONTROLLER);
+        if (controller_active(&f->controller)) continue;
+        lose(f);
+        lead(f, 100 + (int32_t)n);
+        commit(f);
+        assert_null(image_topic_by_name(&f->controller.image, STR("t")));
+    }
+    assert_true(refused > 5);
+    assert_int_equal(image_topic_by_name(&f->loader.image, STR("t"))->partitions_count, 3);
+}
+
+static void no_op_records_come_when_idle_only(void **state)
+{
+    struct fixture *f = *state;
+    int64_t end;
+
+    f->controller.config.max_idle_interval_ms = 500;
+    lead(f, 1);
+    commit(f);
+    commit(f);
+    end = f->end;
+    pass_ms(f, 499);
+    assert_int_equal(f->end, end);
+    pass_ms(f, 1);
+    assert_int_equal(f->end, end + 1);
+    pass_ms(f, 500);
+    assert_int_equal(f->end, end + 2);
+    commit(f);
+    join(f, 1, 1);
+    end = f->end;
+    pass_ms(f, 499);
+    assert_int_equal(f->end, end);
+}
+
+/* ---- brokers --------------------------------------------------------------------------------- */
+
+static void a_broker_is_unfenced_when_it_has_applied_its_registration(void **state)
+{
+    struct fixture *f = *state;
+    int64_t epoch;
+
+    lead(f, 1);
+    commit(f);
+    commit(f);
+    epoch = join(f, 5, 1);
+    assert_int_equal(epoch, f->end - 1); /* the offset of the record */
+    assert_true(image_broker(&f->controller.image, 5)->fenced);
+    send_beat(f, 5, epoch, epoch - 1, false);
+    commit(f);
+    assert_true(f->beat.is_fenced);
+    assert_false(f->beat.is_caught_up);
+    send_beat(f, 5, epoch, epoch, false);
+    commit(f);
+    assert_false(f->beat.is_fenced);
+    assert_true(f->beat.is_caught_up);
+    assert_false(image_broker(&f->loader.image, 5)->fenced);
+}
+
+static void registrations_that_cannot_be_are_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    cluster(f, 1);
+    send_register(f, 1, 99); /* the first incarnation's lease is valid */
+    commit(f);
+    assert_int_equal(f->registered.error_code, ERR_DUPLICATE_BROKER_REGISTRATION);
+    assert_int_equal(join(f, 1, 1), epoch_of(f, 1)); /* the same incarnation amends */
+    assert_false(image_broker(&f->controller.image, 1)->fenced);
+    send_beat(f, 1, epoch_of(f, 1) + 1, 0, false);
+    commit(f);
+    assert_int_equal(f->beat.error_code, ERR_STALE_BROKER_EPOCH); /* R39 */
+    send_beat(f, 4, 0, 0, false);
+    commit(f);
+    assert_int_equal(f->beat.error_code, ERR_STALE_BROKER_EPOCH);
+    f->controller.config.cluster_id = STR("another");
+    send_register(f, 2, 1);
+    commit(f);
+    assert_int_equal(f->registered.error_code, ERR_INCONSISTENT_CLUSTER_ID);
+}
+
+static void a_lease_that_ends_fences_one_broker_per_check(void **state)
+{
+    struct fixture *f = *state;
+    const struct image_partition *p;
+
+    cluster(f, 3);
+    assert_int_equal(create(f, "t", 3, 3), ERR_NONE);
+    for (int32_t t = 0; t < 5; t++) { /* 1 goes on, 2 and 3 are silent */
+        pass_ms(f, HEARTBEAT_MS);
+        commit(f);
+        beat(f, 1);
+    }
+    /* 10 s: both are stale; checks come every session/8. */
+    assert_true(image_broker(&f->controller.image, 2)->fenced);
+    assert_false(image_broker(&f->controller.image, 3)->fenced &&
+                 f->env.loop.now_ns < (SESSION_MS + SESSION_MS / 8) * NS_PER_MS);
+    pass_ms(f, SESSION_MS / 4);
+    commit(f);
+    assert_true(image_broker(&f->controller.image, 3)->fenced);
+    for (int32_t i = 0; i < 3; i++) {
+        p = part(f, "t", i);
+        assert_int_equal(p->leader, 1);
+        assert_int_equal(p->isr_count, 1); /* R15 */
+    }
+    /* The last one stays in its ISRs, without leading (ELR off). */
+    pass_ms(f, SESSION_MS + SESSION_MS / 4);
+    commit(f);
+    p = part(f, "t", 0);
+    assert_int_equal(p->leader, IMAGE_NO_LEADER);
+    assert_int_equal(image_isr(p).ids[0], 1);
+    /* It comes back and leads again; another one cannot. */
+    beat(f, 2);
+    assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER);
+    beat(f, 1);
+    assert_int_equal(part(f, "t", 0)->leader, 1);
+}
+
+static void two_stale_brokers_are_fenced_in_two_checks(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t fenced = 0;
+
+    cluster(f, 2);
+    for (int32_t step = 0; step < 40 && fenced == 0; step++) {
+        pass_ms(f, SESSION_MS / 8);
+        for (int32_t id = 1; id <= 2; id++)
+            fenced += image_broker(&f->controller.image, id)->fenced;
+    }
+    assert_int_equal(fenced, 1);
+    pass_ms(f, SESSION_MS / 8);
+    assert_true(image_broker(&f->controller.image, 1)->fenced);
+    assert_true(image_broker(&f->controller.image, 2)->fenced);
+}
+
+static void a_new_controller_gives_three_heartbeats_to_those_it_has_not_heard(void **state)
+{
+    struct fixture *f = *state;
+
+    cluster(f, 2);
+    lose(f);
+    lead(f, 2);
+    commit(f);
+    pass_ms(f, HEARTBEAT_MS);
+    commit(f);
+    beat(f, 1);
+    pass_ms(f, 2 * HEARTBEAT_MS + SESSION_MS / 8);
+    commit(f);
+    assert_true(image_broker(&f->controller.image, 2)->fenced);
+    assert_false(image_broker(&f->controller.image, 1)->fenced); /* a whole session */
+}
+
+static void a_registration_without_fencing_leaves_the_isrs_kafka_18106(void **state)
+{
+    struct fixture *f = *state;
+    const struct image_partition *p;
+    int64_t first;
+    int32_t leader, other;
+
+    cluster(f, 2);
+    assert_int_equal(create(f, "t", 1, 2), ERR_NONE);
+    leader = part(f, "t", 0)->leader;
+    other = 3 - leader;
+    first = epoch_of(f, leader);
+    /* Its lease ends between two checks: gone for registration, not yet fenced. */
+    send_beat(f, leader, first, f->end - 1, false);
+    commit(f);
+    f->controller.next_lease_check_ns = f->env.loop.now_ns + 2 * SESSION_MS * NS_PER_MS;
+    pass_ms(f, SESSION_MS - 1000);
+    commit(f);
+    beat(f, other);
+    pass_ms(f, 1000);
+    assert_false(image_broker(&f->controller.image, leader)->fenced);
+    send_register(f, leader, 77);
+    commit(f);
+    assert_int_equal(f->registered.error_code, ERR_NONE);
+    assert_true(f->registered.broker_epoch > first);
+    p = part(f, "t", 0);
+    assert_int_equal(p->leader, other);
+    assert_int_equal(p->isr_count, 1);
+    assert_true(image_broker(&f->controller.image, leader)->fenced);
+    /* the record of the registration is the last one, and its offset the epoch */
+    assert_int_equal(f->registered.broker_epoch, f->end - 1);
+    send_beat(f, leader, first, f->end, false);
+    commit(f);
+    assert_int_equal(f->beat.error_code, ERR_STALE_BROKER_EPOCH);
+}
+
+static void controlled_shutdown_waits_until_all_active_brokers_know(void **state)
+{
+    struct fixture *f = *state;
+    int64_t epoch;
+    int32_t leader, other;
+
+    cluster(f, 2);
+    assert_int_equal(create(f, "t", 1, 2), ERR_NONE);
+    leader = part(f, "t", 0)->leader;
+    other = 3 - leader;
+    epoch = epoch_of(f, leader);
+    send_beat(f, leader, epoch, f->end - 1, true);
+    commit(f);
+    assert_false(f->beat.should_shut_down);
+    assert_true(image_broker(&f->controller.image, leader)->in_controlled_shutdown);
+    assert_int_equal(part(f, "t", 0)->leader, other);
+    assert_int_equal(part(f, "t", 0)->isr_count, 1);
+    send_beat(f, leader, epoch, f->end - 1, true); /* the other has not told yet */
+    commit(f);
+    assert_false(f->beat.should_shut_down);
+    beat(f, other);
+    send_beat(f, leader, epoch, f->end - 1, true);
+    commit(f);
+    assert_true(f->beat.should_shut_down);
+    assert_true(image_broker(&f->controller.image, leader)->fenced);
+    send_register(f, leader, 55); /* and need not wait for its old lease */
+    commit(f);
+    assert_int_equal(f->registered.error_code, ERR_NONE);
+    assert_false(image_broker(&f->controller.image, leader)->in_controlled_shutdown);
+}
+
+static void fence(struct fixture *f, int32_t id)
+{
+    broker_heartbeat_request_default(&f->request.heartbeat);
+    f->request.heartbeat.broker_id = id;
+    f->request.heartbeat.broker_epoch = epoch_of(f, id);
+    f->request.heartbeat.want_fence = true;
+    submit(f, (struct controller_call){.api = CONTROLLER_BROKER_HEARTBEAT,
+                                       .request.broker_heartbeat = &f->request.heartbeat,
+                                       .response.broker_heartbeat = &f->beat,
+                                       .version = 1});
+    commit(f);
+    assert_true(f->beat.is_fenced);
+}
+
+/* The leader of "t" takes `id` into the ISR. */
+static void expand(struct fixture *f, int32_t leader, int32_t id)
+{
+    const struct image_topic *topic = image_topic_by_name(&f->controller.image, STR("t"));
+    struct alter_partition_request_broker_state isr[] = {{leader, epoch_of(f, leader)},
+                                                         {id, epoch_of(f, id)}};
+    struct alter_partition_request_partition in = {
+        .leader_epoch = topic->partitions[0].leader_epoch,
+        .partition_epoch = topic->partitions[0].partition_epoch,
+        .new_isr_with_epochs = isr,
+        .new_isr_with_epochs_count = 2};
+    struct alter_partition_request_topic in_topic = {
+        .topic_id = topic->id, .partitions = &in, .partitions_count = 1};
+    struct alter_partition_request request = {.broker_id = leader,
+                                              .broker_epoch = epoch_of(f, leader),
+                                              .topics = &in_topic,
+                                              .topics_count = 1};
+
+    submit(f, (struct controller_call){.api = CONTROLLER_ALTER_PARTITION,
+                                       .request.alter_partition = &request,
+                                       .response.alter_partition = &f->altered,
+                                       .version = 3});
+    commit(f);
+    assert_int_equal(f->altered.topics[0].partitions[0].error_code, ERR_NONE);
+}
+
+static void the_balancer_gives_leadership_back_to_the_preferred(void **state)
+{
+    struct fixture *f = *state;
+    int32_t preferred, other;
+
+    f->controller.config.balance_interval_ms = 3000;
+    cluster(f, 2);
+    assert_int_equal(create(f, "t", 1, 2), ERR_NONE);
+    preferred = part(f, "t", 0)->ids[0];
+    other = 3 - preferred;
+    assert_int_equal(part(f, "t", 0)->leader, preferred);
+    pass_ms(f, 3000);
+    assert_int_equal(part(f, "t", 0)->partition_epoch, 0); /* nothing to do, nothing written */
+    fence(f, preferred);
+    assert_int_equal(part(f, "t", 0)->leader, other);
+    beat(f, preferred);
+    pass_ms(f, 3000);
+    assert_int_equal(part(f, "t", 0)->leader, other); /* not in sync yet */
+    expand(f, other, preferred);
+    beat(f, preferred);
+    beat(f, other);
+    pass_ms(f, 3000);
+    assert_int_equal(part(f, "t", 0)->leader, preferred);
+}
+
+/* ---- topics ---------------------------------------------------------------------------------- */
+
+static void create_topics_checks_names_numbers_and_limits(void **state)
+{
+    struct fixture *f = *state;
+    char name[251];
+
+    memset(name, 'x', 250);
+    name[250] = '\0';
+    cluster(f, 2);
+    assert_int_equal(create(f, "", 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    assert_int_equal(create(f, "..", 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    assert_int_equal(create(f, "a b", 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    assert_int_equal(create(f, name, 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    assert_int_equal(create(f, "t", 0, 1), ERR_INVALID_PARTITIONS);
+    assert_int_equal(create(f, "t", 1, 0), ERR_INVALID_REPLICATION_FACTOR);
+    assert_int_equal(create(f, "t", 1, 3), ERR_INVALID_REPLICATION_FACTOR);
+    assert_int_equal(create(f, "t", 201, 1), ERR_POLICY_VIOLATION);
+    assert_int_equal(create(f, "t", 10001, 1), ERR_POLICY_VIOLATION);
+    assert_int_equal(create(f, "a.b", -1, -1), ERR_NONE);
+    assert_int_equal(f->created.topics[0].num_partitions, 1);
+    assert_int_equal(f->created.topics[0].replication_factor, 1);
+    assert_false(uuid_is_zero(f->created.topics[0].topic_id));
+    assert_int_equal(create(f, "a_b", 1, 1), ERR_INVALID_TOPIC_EXCEPTION);
+    assert_int_equal(create(f, "a.b", 1, 1), ERR_TOPIC_ALREADY_EXISTS);
+}
+
+static void validate_only_writes_nothing_and_configs_are_checked(void **state)
+{
+    struct fixture *f = *state;
+    struct create_topics_request_config config = {STR("retention.ms"), STR("abc")};
+    struct create_topics_request_topic topic = {.name = STR("t"),
+                                                .num_partitions = 2,
+                                                .replication_factor = 1,
+                                                .configs = &config,
+                                                .configs_count = 1};
+    struct create_topics_request request = {
+        .topics = &topic, .topics_count = 1, .validate_only = true};
+    struct controller_call call = {.api = CONTROLLER_CREATE_TOPICS,
+                                   .request.create_topics = &request,
+                                   .response.create_topics = &f->created,
+                                   .version = 7};
+
+    cluster(f, 1);
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->created.topics[0].error_code, ERR_INVALID_CONFIG);
+    config.name = STR("no.such.config");
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->created.topics[0].error_code, ERR_INVALID_CONFIG);
+    config = (struct create_topics_request_config){STR("retention.ms"), STR("1000")};
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->created.topics[0].error_code, ERR_NONE);
+    assert_null(image_topic_by_name(&f->controller.image, STR("t")));
+    request.validate_only = false;
+    submit(f, call);
+    commit(f);
+    assert_true(str_equal(
+        image_config_value(&f->loader.image, IMAGE_RESOURCE_TOPIC, STR("t"), STR("retention.ms")),
+        STR("1000")));
+    assert_int_equal(f->created.topics[0].configs_count, 1);
+}
+
+static void manual_assignments_are_taken_or_refused(void **state)
+{
+    struct fixture *f = *state;
+    int32_t first[] = {2, 1}, second[] = {1, 2};
+    struct create_topics_request_assignment assignments[] = {{0, first, 2}, {1, second, 2}};
+    struct create_topics_request_topic topic = {.name = STR("t"),
+                                                .num_partitions = -1,
+                                                .replication_factor = -1,
+                                                .assignments = assignments,
+                                                .assignments_count = 2};
+    struct create_topics_request request = {.topics = &topic, .topics_count = 1};
+    struct controller_call call = {.api = CONTROLLER_CREATE_TOPICS,
+                                   .request.create_topics = &request,
+                                   .response.create_topics = &f->created,
+                                   .version = 5};
+
+    cluster(f, 2);
+    second[0] = 2; /* twice in one partition */
+    submit(f, call);
+    assert_int_equal(f->created.topics[0].error_code, ERR_INVALID_REPLICA_ASSIGNMENT);
+    second[0] = 7; /* not registered */
+    submit(f, call);
+    assert_int_equal(f->created.topics[0].error_code, ERR_INVALID_REPLICA_ASSIGNMENT);
+    second[0] = 1;
+    assignments[1].partition_index = 2; /* not consecutive */
+    submit(f, call);
+    assert_int_equal(f->created.topics[0].error_code, ERR_INVALID_REPLICA_ASSIGNMENT);
+    assignments[1].partition_index = 1;
+    assignments[1].broker_ids_count = 1; /* not equally long */
+    submit(f, call);
+    assert_int_equal(f->created.topics[0].error_code, ERR_INVALID_REPLICA_ASSIGNMENT);
+    assignments[1].broker_ids_count = 2;
+    topic.num_partitions = 2;
+    submit(f, call);
+    assert_int_equal(f->created.topics[0].error_code, ERR_INVALID_REQUEST);
+    topic.num_partitions = -1;
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->created.topics[0].error_code, ERR_NONE);
+    assert_int_equal(part(f, "t", 0)->leader, 2);
+    assert_int_equal(part(f, "t", 1)->leader, 1);
+    assert_int_equal(part(f, "t", 1)->leader_epoch, 0);
+}
+
+static void delete_topics_by_name_and_by_id(void **state)
+{
+    struct fixture *f = *state;
+    struct delete_topics_request_topic topics[3] = {
+        {.name = STR("a")}, {.name = STR("a")}, {.name = STR_NULL}};
+    struct controller_call call = {.api = CONTROLLER_DELETE_TOPICS,
+                                   .request.delete_topics = &f->request.delete_topics,
+                                   .response.delete_topics = &f->deleted,
+                                   .version = 6};
+
+    cluster(f, 1);
+    assert_int_equal(create(f, "a", 1, 1), ERR_NONE);
+    assert_int_equal(create(f, "b", 2, 1), ERR_NONE);
+    topics[2].topic_id = f->created.topics[0].topic_id;
+    delete_topics_request_default(&f->request.delete_topics);
+    f->request.delete_topics.topics = topics;
+    f->request.delete_topics.topics_count = 3;
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->deleted.responses[0].error_code, ERR_NONE);
+    assert_int_equal(f->deleted.responses[1].error_code, ERR_INVALID_REQUEST);
+    assert_int_equal(f->deleted.responses[2].error_code, ERR_NONE);
+    assert_true(str_equal(f->deleted.responses[2].name, STR("b")));
+    assert_int_equal(f->loader.image.topics_by_id.count, 0);
+    assert_int_equal(f->loader.image.partitions_count, 0);
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->deleted.responses[0].error_code, ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(f->deleted.responses[2].error_code, ERR_UNKNOWN_TOPIC_ID);
+}
+
+static void alter_partition_changes_the_isr_once_per_request(void **state)
+{
+    struct fixture *f = *state;
+    struct alter_partition_request_broker_state isr[1];
+    struct alter_partition_request_partition parts[2];
+    struct alter_partition_request_topic topic = {.partitions = parts, .partitions_count = 2};
+    struct alter_partition_request request = {.topics = &topic, .topics_count = 1};
+    struct controller_call call = {.api = CONTROLLER_ALTER_PARTITION,
+                                   .request.alter_partition = &request,
+                                   .response.alter_partition = &f->altered,
+                                   .version = 3};
+    int32_t leader;
+
+    cluster(f, 2);
+    assert_int_equal(create(f, "t", 1, 2), ERR_NONE);
+    leader = part(f, "t", 0)->leader;
+    isr[0].broker_id = leader;
+    isr[0].broker_epoch = epoch_of(f, leader);
+    memset(parts, 0, sizeof(parts));
+    parts[0].new_isr_with_epochs = parts[1].new_isr_with_epochs = isr;
+    parts[0].new_isr_with_epochs_count = parts[1].new_isr_with_epochs_count = 1;
+    topic.topic_id = image_topic_by_name(&f->controller.image, STR("t"))->id;
+    request.broker_id = leader;
+    request.broker_epoch = epoch_of(f, leader) + 1;
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->altered.error_code, ERR_STALE_BROKER_EPOCH);
+    request.broker_epoch--;
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->altered.error_code, ERR_NONE);
+    assert_int_equal(f->altered.topics[0].partitions[0].error_code, ERR_NONE);
+    assert_int_equal(f->altered.topics[0].partitions[0].partition_epoch, 1);
+    assert_int_equal(f->altered.topics[0].partitions[0].isr_count, 1);
+    assert_int_equal(f->altered.topics[0].partitions[1].error_code, ERR_INVALID_REQUEST);
+    assert_int_equal(part(f, "t", 0)->isr_count, 1);
+    assert_int_equal(part(f, "t", 0)->leader_epoch, 0);
+    submit(f, call); /* the same again: its partition epoch is old now */
+    commit(f);
+    assert_int_equal(f->altered.topics[0].partitions[0].error_code, ERR_INVALID_UPDATE_VERSION);
+    topic.topic_id.bytes[0] ^= 1;
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->altered.topics[0].partitions[0].error_code, ERR_UNKNOWN_TOPIC_ID);
+}
+
+static void producer_id_blocks_never_overlap_k26(void **state)
+{
+    struct fixture *f = *state;
+    struct controller_call call = {.api = CONTROLLER_ALLOCATE_PRODUCER_IDS,
+                                   .request.allocate_producer_ids = &f->request.producer_ids,
+                                   .response.allocate_producer_ids = &f->allocated};
+
+    cluster(f, 1);
+    f->request.producer_ids.broker_id = 1;
+    f->request.producer_ids.broker_epoch = epoch_of(f, 1);
+    submit(f, call);
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->allocated.producer_id_start, 1000);
+    assert_int_equal(f->allocated.producer_id_len, 1000);
+    lose(f);
+    lead(f, 2);
+    commit(f);
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->allocated.producer_id_start, 2000);
+    f->request.producer_ids.broker_epoch++;
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->allocated.error_code, ERR_STALE_BROKER_EPOCH);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(activation_waits_for_the_log_below_its_epoch),
+        TEST(a_standby_answers_not_controller),
+        TEST(an_answer_waits_for_its_commit_also_when_it_wrote_nothing),
+        TEST(a_deadline_answers_request_timed_out),
+        TEST(renouncing_at_every_point_leaves_nothing_uncommitted_k23),
+        TEST(an_append_that_is_refused_changes_nothing),
+        TEST(a_replay_that_fails_gives_the_leadership_up),
+        TEST(memory_that_runs_out_leaves_no_half_made_topic),
+        TEST(no_op_records_come_when_idle_only),
+        TEST(a_broker_is_unfenced_when_it_has_applied_its_registration),
+        TEST(registrations_that_cannot_be_are_refused),
+        TEST(a_lease_that_ends_fences_one_broker_per_check),
+        TEST(two_stale_brokers_are_fenced_in_two_checks),
+        TEST(a_new_controller_gives_three_heartbeats_to_those_it_has_not_heard),
+        TEST(a_registration_without_fencing_leaves_the_isrs_kafka_18106),
+        TEST(controlled_shutdown_waits_until_all_active_brokers_know),
+        TEST(the_balancer_gives_leadership_back_to_the_preferred),
+        TEST(create_topics_checks_names_numbers_and_limits),
+        TEST(validate_only_writes_nothing_and_configs_are_checked),
+        TEST(manual_assignments_are_taken_or_refused),
+        TEST(delete_topics_by_name_and_by_id),
+        TEST(alter_partition_changes_the_isr_once_per_request),
+        TEST(producer_id_blocks_never_overlap_k26),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

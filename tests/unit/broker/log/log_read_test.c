@@ -1,0 +1,305 @@
+/* Proves the ways into a log besides a leader's append and a plain read: copying from a leader,
+ * lookups by time, limits of a read, an index that lies, damage, two logs in one sync. */
+#include "tests/support/log_box.h"
+
+#include <string.h>
+
+static void box_begin(struct log_box *box, uint64_t seed)
+{
+    log_box_init(box, seed);
+    box->config.segment_bytes = 4096;
+    box->config.index_interval_bytes = 200;
+    assert_int_equal(ERR_NONE, log_box_start(box));
+    assert_int_equal(ERR_NONE, log_box_open(box));
+}
+
+static void box_end(struct log_box *box)
+{
+    assert_null(op_loop_probe(&box->env.loop)); /* no wake-up was lost */
+    log_box_stop(box);
+    log_box_deinit(box);
+}
+
+/* Batch i has 2 records of time 1000 + 2i. */
+static void box_fill(struct log_box *box, uint32_t count)
+{
+    struct log_append append;
+
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(ERR_NONE, log_box_append(box, 1, 2, 60, &append));
+        assert_true(log_box_await(box, &append));
+    }
+}
+
+static void a_follower_takes_whole_batches_of_no_later_epoch(void **state)
+{
+    static struct log_box box;
+    struct bytes batches[3];
+    struct buf *bufs[3];
+    struct buf *all;
+    struct log_append append;
+    uint32_t size = 0, third;
+
+    (void)state;
+    box_begin(&box, 1);
+    all = buf_take(&box.env.payload, 4096, true);
+    assert_non_null(all);
+    for (int i = 0; i < 3; i++) {
+        bufs[i] = log_box_batch(&box, 2, 50, 1000, &batches[i]);
+        memcpy(all->data + size, batches[i].data, batches[i].length);
+        record_batch_set_offset(all->data + size, i * 2, i < 2 ? 4 : 6);
+        size += batches[i].length;
+        buf_unref(bufs[i]);
+    }
+    third = size - batches[2].length;
+    /* A part of the third, and its epoch would be too new anyway. */
+    assert_int_equal(ERR_NONE, log_append_as_follower(
+                                   box.log, all, (struct bytes){all->data, size - 5}, 4, &append));
+    assert_true(append.base_offset == 0 && append.last_offset == 3);
+    assert_true(log_box_await(&box, &append));
+    assert_true(box.log->log_end == 4);
+    assert_int_equal(4, log_latest_epoch(box.log));
+    assert_int_equal(
+        ERR_NONE, log_append_as_follower(
+                      box.log, all, (struct bytes){all->data + third, size - third}, 5, &append));
+    assert_true(append.last_offset < append.base_offset);
+    /* Not at the end; a damaged one. */
+    assert_int_equal(
+        ERR_OFFSET_OUT_OF_RANGE,
+        log_append_as_follower(box.log, all, (struct bytes){all->data, third}, 9, &append));
+    all->data[third + 70] ^= 1;
+    assert_int_equal(ERR_CORRUPT_MESSAGE,
+                     log_append_as_follower(box.log, all,
+                                            (struct bytes){all->data + third, size - third}, 9,
+                                            &append));
+    all->data[third + 70] ^= 1;
+    assert_int_equal(
+        ERR_NONE, log_append_as_follower(
+                      box.log, all, (struct bytes){all->data + third, size - third}, 9, &append));
+    buf_unref(all);
+    assert_true(log_box_await(&box, &append));
+    assert_true(box.log->log_end == 6);
+    assert_true(log_end_offset_for(box.log, 4).end_offset == 4);
+    assert_true(log_end_offset_for(box.log, 5).end_offset == 4);
+    assert_int_equal(4, log_end_offset_for(box.log, 5).epoch);
+    log_box_check(&box, 1000);
+    box_end(&box);
+}
+
+static struct log_time_lookup *looking(struct log_time_lookup *set)
+{
+    static struct log_time_lookup *lookup;
+
+    if (set != NULL) lookup = set;
+    return lookup;
+}
+
+static bool looked(struct log_box *box)
+{
+    (void)box;
+    return looking(NULL)->done;
+}
+
+static int64_t offset_for(struct log_box *box, int64_t timestamp)
+{
+    static struct log_time_lookup lookup;
+
+    lookup = (struct log_time_lookup){.timestamp = timestamp, .limit = INT64_MAX};
+    (void)looking(&lookup);
+    log_offset_for_time(box->log, &lookup);
+    if (!lookup.done) assert_true(log_box_wait(box, looked));
+    assert_int_equal(ERR_NONE, lookup.err);
+    return lookup.offset;
+}
+
+static void times_are_found_in_every_segment_before_and_after_a_restart(void **state)
+{
+    static struct log_box box;
+
+    (void)state;
+    box_begin(&box, 2);
+    box_fill(&box, 120);
+    assert_true(box.log->segment_count > 3);
+    for (int round = 0; round < 2; round++) {
+        for (int64_t i = 0; i < 120; i += 7) {
+            assert_true(offset_for(&box, 1000 + 2 * i) == 2 * i);
+            assert_true(offset_for(&box, 999 + 2 * i) == 2 * i);
+        }
+        assert_true(offset_for(&box, 5000) == -1);
+        assert_true(offset_for(&box, -3) == 238);
+        log_box_stop(&box);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+    }
+    box_end(&box);
+}
+
+static struct log_read *reading(void)
+{
+    static struct log_read read;
+
+    return &read;
+}
+
+static bool read_done(struct log_box *box)
+{
+    (void)box;
+    return reading()->done;
+}
+
+static enum err read_at(struct log_box *box, int64_t offset, int64_t limit, uint32_t max_bytes,
+                        bool whole)
+{
+    struct log_read *read = reading();
+
+    read->offset = offset;
+    read->limit = limit;
+    read->max_bytes = max_bytes;
+    read->first_whole = whole;
+    log_read(box->log, read);
+    if (!read->done) assert_true(log_box_wait(box, read_done));
+    return read->err;
+}
+
+static void a_read_keeps_to_its_limits(void **state)
+{
+    static struct log_box box;
+
+    (void)state;
+    box_begin(&box, 3);
+    box_fill(&box, 80);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(ERR_OFFSET_OUT_OF_RANGE, read_at(&box, 161, 500, 1000, true));
+        assert_int_equal(ERR_NONE, read_at(&box, 160, 500, 1000, true));
+        assert_int_equal(0, reading()->bytes);
+        assert_int_equal(ERR_NONE, read_at(&box, 11, 11, 1000, true));
+        assert_int_equal(0, reading()->bytes);
+        /* From inside a batch: the batch; up to the limit: whole batches below it. */
+        assert_int_equal(ERR_NONE, read_at(&box, 11, 15, 100000, true));
+        assert_true(reading()->next_offset == 14);
+        log_read_release(reading());
+        assert_int_equal(ERR_NONE, read_at(&box, 11, 100, 1, false));
+        assert_int_equal(0, reading()->bytes);
+        assert_int_equal(ERR_NONE, read_at(&box, 11, 100, 1, true));
+        assert_true(reading()->next_offset == 12);
+        log_read_release(reading());
+        log_cache_cut(&box.cache, &box.log->cached, 0);
+    }
+    log_raise_start(box.log, 20);
+    assert_int_equal(ERR_OFFSET_OUT_OF_RANGE, read_at(&box, 19, 100, 1, true));
+    box_end(&box);
+}
+
+static void an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served(void **state)
+{
+    static struct log_box box;
+    struct sim_image *image;
+
+    (void)state;
+    box_begin(&box, 4);
+    box_fill(&box, 80);
+    log_cache_cut(&box.cache, &box.log->cached, 0);
+    image = sim_disk_image(box.node->disk);
+    /* Positions of the first segment's index: the high byte of the low half. */
+    for (uint64_t at = 6; at < 40; at += 8)
+        assert_true(sim_image_rot(image, "data/orders-0/00000000000000000000.index", at, 1));
+    for (int64_t i = 0; i < 80; i++) {
+        assert_int_equal(ERR_NONE, read_at(&box, i * 2, 160, 1, true));
+        assert_true(reading()->next_offset == i * 2 + 2);
+        log_read_release(reading());
+    }
+    assert_true(sim_image_rot(image, "data/orders-0/00000000000000000000.log", 100, 1));
+    assert_int_equal(ERR_CORRUPT_MESSAGE, read_at(&box, 0, 160, 1000, true));
+    assert_int_equal(0, reading()->count);
+    assert_int_equal(ERR_NONE, read_at(&box, 2, 160, 1000, true));
+    log_read_release(reading());
+    assert_true(box.traced[TRACE_LOG_DAMAGED] >= 1);
+    box_end(&box);
+}
+
+static void an_epoch_that_began_without_a_batch_is_remembered(void **state)
+{
+    static struct log_box box;
+
+    (void)state;
+    box_begin(&box, 5);
+    box_fill(&box, 5);
+    log_begin_epoch(box.log, 7);
+    assert_int_equal(7, log_latest_epoch(box.log));
+    assert_true(log_end_offset_for(box.log, 1).end_offset == 10);
+    log_box_run_ms(&box, 100);
+    assert_false(box.log->epochs_dirty);
+    box_fill(&box, 0);
+    box_end(&box);
+}
+
+static bool both_synced(struct log_box *box)
+{
+    struct log_known *known = log_dir_find(&box->dir, STR("orders-1"));
+
+    return box->log->synced_end == 10 && known->log->synced_end == 2;
+}
+
+static bool other_open(struct log_box *box)
+{
+    return log_dir_find(&box->dir, STR("orders-1"))->log->state == LOG_OPEN;
+}
+
+static bool other_closed(struct log_box *box)
+{
+    return log_dir_find(&box->dir, STR("orders-1"))->log->state == LOG_CLOSED;
+}
+
+static bool other_written(struct log_box *box)
+{
+    return log_dir_find(&box->dir, STR("orders-1"))->log->log_end == 2;
+}
+
+static void two_logs_share_a_sync(void **state)
+{
+    static struct log_box box;
+    struct log_open open = {.topic = STR("orders"), .partition = 1, .create = true};
+    struct log_append append;
+    struct log *other;
+    struct bytes bytes;
+    struct buf *buf;
+    uint64_t syncs;
+
+    (void)state;
+    box_begin(&box, 6);
+    open.topic_id.bytes[3] = 7;
+    other = log_open(&box.dir, &open, &box.config);
+    assert_non_null(other);
+    assert_null(log_open(&box.dir, &open, &box.config)); /* twice is once too often */
+    assert_true(log_box_wait(&box, other_open));
+    box_fill(&box, 5);
+    buf = log_box_batch(&box, 2, 50, 1000, &bytes);
+    assert_int_equal(ERR_NONE, log_append_as_leader(other, buf, bytes, 0, LOG_CLIENT, &append));
+    buf_unref(buf);
+    assert_true(log_box_wait(&box, other_written));
+    syncs = sim_disk_stats(box.node->disk)->syncs;
+    log_sync(box.log);
+    log_sync(other);
+    assert_true(log_box_wait(&box, both_synced));
+    assert_true(sim_disk_stats(box.node->disk)->syncs - syncs <= 2);
+    assert_true(sizeof *other + sizeof(void *) * 8 < 1400); /* an idle partition is small */
+    log_close(other);
+    assert_true(log_box_wait(&box, other_closed));
+    log_box_run_ms(&box, 1);
+    log_free(other);
+    box_end(&box);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_follower_takes_whole_batches_of_no_later_epoch),
+        cmocka_unit_test(times_are_found_in_every_segment_before_and_after_a_restart),
+        cmocka_unit_test(a_read_keeps_to_its_limits),
+        cmocka_unit_test(an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served),
+        cmocka_unit_test(an_epoch_that_began_without_a_batch_is_remembered),
+        cmocka_unit_test(two_logs_share_a_sync),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,187 @@
+/* Proves: on simulated machines the driver elects, replicates, commits and tells; what was
+ * committed survives power losses of all, of the leader and of a voter; observers follow. */
+#include "tests/support/support.h"
+
+#include "tests/support/quorum_box.h"
+
+#include <string.h>
+
+static struct quorum_box box;
+static uint32_t appended;
+
+static int64_t append_some(uint32_t count)
+{
+    int leader = quorum_box_leader(&box);
+    int64_t first, last = -1;
+
+    assert_true(leader >= 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct quorum *quorum = &box.node[leader].quorum;
+        uint8_t value[8] = {1, 2, 3, (uint8_t)appended};
+        struct bytes values[2] = {{value, sizeof value}, {value, 4}};
+        enum err err = quorum_append(quorum, quorum->epoch, values, 2, &first, &last);
+
+        if (err != ERR_NONE) fail_msg("append: %s", err_name(err));
+        assert_int_equal(last, first + 1);
+        appended += 2;
+        quorum_box_poke(&box, (uint32_t)leader);
+    }
+    return last;
+}
+
+static void all_are_equal(uint32_t nodes)
+{
+    for (uint32_t i = 0; i < nodes; i++) {
+        const struct quorum_box_node *n = &box.node[i];
+
+        assert_int_equal(n->quorum.state, QUORUM_RUNNING);
+        assert_int_equal(n->records, appended);
+        assert_int_equal(n->digest, box.node[0].digest);
+        assert_int_equal(n->end, box.node[0].end);
+        assert_int_equal(n->quorum.applied_end, n->log->log_end);
+        assert_int_equal(n->quorum.leader, box.node[0].quorum.leader);
+    }
+}
+
+static void begin(uint64_t seed, uint32_t nodes, uint32_t voters)
+{
+    appended = 0;
+    quorum_box_init(&box, seed, nodes, voters);
+    quorum_box_run_ms(&box, 8000);
+}
+
+static void a_single_voter_leads_at_once_and_remembers(void **state)
+{
+    int64_t last;
+
+    (void)state;
+    appended = 0;
+    quorum_box_init(&box, 1, 1, 1);
+    quorum_box_run_ms(&box, 1000);
+    assert_int_equal(quorum_box_leader(&box), 0);
+    last = append_some(10);
+    quorum_box_run_ms(&box, 1000);
+    assert_int_equal(box.node[0].quorum.high_watermark, last + 1);
+    all_are_equal(1);
+    sim_node_down(box.node[0].world, SIM_DOWN_POWER);
+    quorum_box_start(&box, 0);
+    quorum_box_run_ms(&box, 1000);
+    all_are_equal(1);
+    assert_int_equal(box.node[0].quorum.epoch, 2);
+    assert_int_equal(quorum_box_leader(&box), 0);
+    quorum_box_deinit(&box);
+}
+
+static void three_voters_and_an_observer_follow_one_leader(void **state)
+{
+    (void)state;
+    begin(2, 4, 3);
+    append_some(12);
+    quorum_box_run_ms(&box, 2000);
+    all_are_equal(4);
+    quorum_box_deinit(&box);
+}
+
+static void a_leader_that_loses_power_is_replaced_and_follows(void **state)
+{
+    int leader, next;
+
+    (void)state;
+    begin(3, 4, 3);
+    append_some(8);
+    quorum_box_run_ms(&box, 1000);
+    leader = quorum_box_leader(&box);
+    sim_node_down(box.node[leader].world, SIM_DOWN_POWER);
+    quorum_box_run_ms(&box, 12000);
+    next = quorum_box_leader(&box);
+    assert_true(next >= 0 && next != leader);
+    append_some(8);
+    quorum_box_run_ms(&box, 1000);
+    quorum_box_start(&box, (uint32_t)leader);
+    quorum_box_run_ms(&box, 6000);
+    assert_int_equal(quorum_box_leader(&box), next); /* K31 */
+    all_are_equal(4);
+    quorum_box_deinit(&box);
+}
+
+static void a_power_loss_of_all_loses_nothing_committed(void **state)
+{
+    (void)state;
+    begin(4, 3, 3);
+    append_some(8);
+    quorum_box_run_ms(&box, 1000);
+    for (uint32_t i = 0; i < 3; i++)
+        sim_node_down(box.node[i].world, SIM_DOWN_POWER);
+    for (uint32_t i = 0; i < 3; i++)
+        quorum_box_start(&box, i);
+    quorum_box_run_ms(&box, 12000);
+    assert_true(quorum_box_leader(&box) >= 0);
+    all_are_equal(3);
+    append_some(3);
+    quorum_box_run_ms(&box, 1000);
+    all_are_equal(3);
+    quorum_box_deinit(&box);
+}
+
+static void a_leader_that_stops_hands_over_within_a_second(void **state)
+{
+    int leader;
+
+    (void)state;
+    begin(5, 3, 3);
+    append_some(2);
+    quorum_box_run_ms(&box, 1000);
+    leader = quorum_box_leader(&box);
+    quorum_stop(&box.node[leader].quorum);
+    quorum_box_poke(&box, (uint32_t)leader);
+    quorum_box_run_ms(&box, 1000);
+    assert_true(quorum_stopped(&box.node[leader].quorum));
+    assert_int_equal(box.node[leader].quorum.state, QUORUM_STOPPED);
+    assert_true(quorum_box_leader(&box) >= 0 && quorum_box_leader(&box) != leader);
+    quorum_box_deinit(&box);
+}
+
+/* F43: the rotten one must not make a majority with the one that is behind. */
+static void a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched(void **state)
+{
+    static const char path[] = "data/__cluster_metadata-0/00000000000000000000.log";
+    int leader;
+    uint32_t rotten, other;
+
+    (void)state;
+    begin(6, 3, 3);
+    append_some(8);
+    quorum_box_run_ms(&box, 1000);
+    leader = quorum_box_leader(&box);
+    rotten = (uint32_t)(leader + 1) % 3;
+    other = (uint32_t)(leader + 2) % 3;
+    for (uint32_t i = 0; i < 3; i++)
+        sim_node_down(box.node[i].world, SIM_DOWN_POWER);
+    assert_true(sim_image_rot(sim_disk_image(box.node[rotten].world->disk), path, 300, 3));
+    quorum_box_start(&box, rotten);
+    quorum_box_start(&box, other);
+    quorum_box_run_ms(&box, 30000);
+    assert_true(box.node[rotten].log->log_end < box.node[other].log->log_end);
+    assert_true(box.node[rotten].quorum.raft.distrusted);
+    assert_int_equal(quorum_box_leader(&box), -1);
+    quorum_box_start(&box, (uint32_t)leader);
+    quorum_box_run_ms(&box, 15000);
+    assert_true(quorum_box_leader(&box) >= 0);
+    assert_false(box.node[rotten].quorum.raft.distrusted);
+    all_are_equal(3);
+    quorum_box_deinit(&box);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_single_voter_leads_at_once_and_remembers),
+        cmocka_unit_test(three_voters_and_an_observer_follow_one_leader),
+        cmocka_unit_test(a_leader_that_loses_power_is_replaced_and_follows),
+        cmocka_unit_test(a_power_loss_of_all_loses_nothing_committed),
+        cmocka_unit_test(a_leader_that_stops_hands_over_within_a_second),
+        cmocka_unit_test(a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,673 @@
+/* Leaders and followers on simulated machines, real logs and real Fetch requests between them:
+ * what is produced is replicated, the high watermark moves and never lies, leaderships change,
+ * logs diverge and are made equal, replicas leave and come back (replication.md 2-9, 11). The
+ * controller is the test. After every turn each partition is checked, and no wake-up may be
+ * lost. */
+#include "tests/support/replica_rig.h"
+
+#include <string.h>
+
+enum { A, B, C };
+
+static int setup(void **state)
+{
+    static struct replica_rig rig;
+
+    replica_rig_init(&rig, 7);
+    *state = &rig;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    replica_rig_deinit(*state);
+    return 0;
+}
+
+static void add_topic(struct replica_rig *rig, uint8_t topic, int32_t leader, bool all_in_sync)
+{
+    struct rig_record part = {.kind = RIG_PARTITION, .id = leader, .topic = topic};
+
+    replica_rig_add(rig, &(struct rig_record){.kind = RIG_TOPIC, .topic = topic});
+    memcpy(part.replicas, (int32_t[]){1, 2, 3}, 3 * sizeof(int32_t));
+    if (all_in_sync) {
+        memcpy(part.isr, part.replicas, sizeof part.isr);
+    } else {
+        part.isr[0] = leader;
+    }
+    replica_rig_add(rig, &part);
+}
+
+static void start_all(struct replica_rig *rig)
+{
+    for (uint32_t i = 0; i < RIG_MACHINES; i++) {
+        replica_rig_start(rig, i);
+    }
+}
+
+static void change(struct replica_rig *rig, uint8_t topic, int32_t leader, const int32_t *isr)
+{
+    struct rig_record record = {.kind = RIG_CHANGE, .id = leader, .topic = topic};
+
+    for (uint32_t i = 0; isr != NULL && isr[i] != 0; i++) {
+        record.isr[i] = isr[i];
+    }
+    replica_rig_add(rig, &record);
+}
+
+struct wait {
+    struct replica_rig *rig;
+    uint32_t machine;
+    uint8_t topic;
+    int64_t offset;
+    enum partition_role role;
+};
+
+static bool hw_reached(void *context)
+{
+    const struct wait *w = context;
+    const struct partition *part = replica_rig_part(w->rig, w->machine, w->topic);
+
+    return part != NULL && part->opened && part->high_watermark >= w->offset;
+}
+
+static bool end_is(void *context)
+{
+    const struct wait *w = context;
+    const struct partition *part = replica_rig_part(w->rig, w->machine, w->topic);
+
+    return part != NULL && part->log != NULL && part->opened && part->log->log_end == w->offset &&
+           partition_quiet(part);
+}
+
+static bool has_role(void *context)
+{
+    const struct wait *w = context;
+    const struct partition *part = replica_rig_part(w->rig, w->machine, w->topic);
+
+    return part != NULL && part->role == w->role;
+}
+
+static void await_hw(struct replica_rig *rig, uint32_t machine, int64_t offset)
+{
+    struct wait w = {rig, machine, 1, offset, PARTITION_NONE};
+
+    if (!replica_rig_until(rig, 20000, hw_reached, &w)) {
+        const struct partition *part = replica_rig_part(rig, machine, 1);
+
+        fail_msg("hw %lld of %u, wanted %lld", (long long)part->high_watermark, machine,
+                 (long long)offset);
+    }
+}
+
+static void await_end(struct replica_rig *rig, uint32_t machine, int64_t offset)
+{
+    struct wait w = {rig, machine, 1, offset, PARTITION_NONE};
+
+    if (!replica_rig_until(rig, 20000, end_is, &w)) {
+        const struct partition *part = replica_rig_part(rig, machine, 1);
+
+        fail_msg("end %lld of %u, wanted %lld", (long long)part->log->log_end, machine,
+                 (long long)offset);
+    }
+}
+
+static void await_role(struct replica_rig *rig, uint32_t machine, enum partition_role role)
+{
+    struct wait w = {rig, machine, 1, 0, role};
+
+    assert_true(replica_rig_until(rig, 20000, has_role, &w));
+}
+
+static void append_and_forget(struct replica_rig *rig, uint32_t machine, uint32_t records)
+{
+    struct partition_append append;
+
+    assert_int_equal(replica_rig_append(rig, machine, 1, 1, records, &append), ERR_NONE);
+    partition_append_end(&append, ERR_NONE);
+}
+
+/* ---- replication ----------------------------------------------------------------------------- */
+
+static void what_is_produced_reaches_every_replica_and_then_counts(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition_append append;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    await_role(rig, B, PARTITION_FOLLOWER);
+    assert_int_equal(replica_rig_append(rig, A, 1, -1, 5, &append), ERR_NONE);
+    assert_int_equal(append.append.last_offset, 4);
+    assert_int_equal(partition_replicated(&append), ERR_REQUEST_TIMED_OUT);
+    await_hw(rig, A, 5);
+    assert_int_equal(partition_replicated(&append), ERR_NONE);
+    partition_append_end(&append, ERR_NONE);
+    await_hw(rig, B, 5);
+    await_hw(rig, C, 5);
+    assert_int_equal(replica_rig_part(rig, B, 1)->log->log_end, 5);
+    assert_true(rig->traced[TRACE_REPLICA_HW] > 0);
+    assert_int_equal(rig->alters, 0);
+}
+
+static void followers_that_catch_up_enter_the_set_by_alter_partition(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, false);
+    start_all(rig);
+    append_and_forget(rig, A, 3);
+    await_end(rig, C, 3);
+    replica_rig_run_ms(rig, 2000);
+    assert_int_equal(isr_size(replica_rig_part(rig, A, 1)->isr.committed), 3);
+    assert_int_equal(rig->alters, 2); /* one after the other */
+    replica_rig_publish_all(rig);     /* the records come after the answers */
+    assert_int_equal(isr_size(replica_rig_part(rig, A, 1)->isr.committed), 3);
+    assert_int_equal(replica_rig_part(rig, A, 1)->partition_epoch,
+                     replica_rig_part(rig, B, 1)->partition_epoch);
+}
+
+static void a_follower_that_stops_is_put_out_and_the_rest_goes_on(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 1);
+    await_hw(rig, A, 1);
+    replica_rig_kill(rig, C, false);
+    append_and_forget(rig, A, 1);
+    replica_rig_run_ms(rig, 5000);
+    assert_int_equal(replica_rig_part(rig, A, 1)->high_watermark, 1);
+    replica_rig_run_ms(rig, 60000); /* 1.5 times replica.lag.time.max.ms and a bit */
+    assert_int_equal(replica_rig_part(rig, A, 1)->high_watermark, 2);
+    assert_int_equal(isr_size(replica_rig_part(rig, A, 1)->isr.committed), 2);
+    /* It comes back, catches up, and is let in again. */
+    replica_rig_start(rig, C);
+    await_end(rig, C, 2);
+    replica_rig_run_ms(rig, 3000);
+    assert_int_equal(isr_size(replica_rig_part(rig, A, 1)->isr.committed), 3);
+}
+
+static void a_refused_change_is_taken_back_and_asked_for_again_later(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, false);
+    rig->alter_refusal = ERR_INELIGIBLE_REPLICA;
+    start_all(rig);
+    replica_rig_run_ms(rig, 5000);
+    assert_int_equal(isr_size(replica_rig_part(rig, A, 1)->isr.committed), 3);
+    assert_true(rig->alters >= 3);
+}
+
+static void acks_all_is_refused_with_too_few_in_sync_and_acks_1_is_not(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition_append append;
+    struct partition *part;
+
+    add_topic(rig, 1, 1, false);
+    replica_rig_start(rig, A); /* alone */
+    await_role(rig, A, PARTITION_LEADER);
+    part = replica_rig_part(rig, A, 1);
+    part->min_isr = 2;
+    assert_int_equal(replica_rig_append(rig, A, 1, -1, 1, &append), ERR_NOT_ENOUGH_REPLICAS);
+    assert_int_equal(rig->traced[TRACE_REPLICA_MIN_ISR], 1);
+    assert_int_equal(replica_rig_append(rig, A, 1, 2, 1, &append), ERR_INVALID_REQUIRED_ACKS);
+    append_and_forget(rig, A, 1);
+    await_end(rig, A, 1);
+    assert_int_equal(part->high_watermark, 0); /* R20 */
+}
+
+/* ---- leaderships ----------------------------------------------------------------------------- */
+
+static void a_new_leader_ends_the_waits_of_the_old_one(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition_append append;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    replica_rig_kill(rig, C, false); /* so that nothing can be acknowledged */
+    assert_int_equal(replica_rig_append(rig, A, 1, -1, 1, &append), ERR_NONE);
+    await_end(rig, B, 1);
+    assert_int_equal(partition_replicated(&append), ERR_REQUEST_TIMED_OUT);
+    change(rig, 1, 2, (int32_t[]){1, 2, 0});
+    replica_rig_publish_all(rig);
+    assert_int_equal(partition_replicated(&append), ERR_NOT_LEADER_OR_FOLLOWER);
+    await_role(rig, A, PARTITION_FOLLOWER);
+    await_role(rig, B, PARTITION_LEADER);
+    await_hw(rig, B, 1);
+    /* Back again: the offset is committed, but by another leader's doing. */
+    change(rig, 1, 1, NULL);
+    replica_rig_publish_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    await_hw(rig, A, 1);
+    assert_int_equal(partition_replicated(&append), ERR_NOT_LEADER_OR_FOLLOWER);
+    partition_append_end(&append, ERR_NOT_LEADER_OR_FOLLOWER);
+}
+
+static void a_log_that_diverged_is_cut_to_where_it_parted(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 3);
+    await_hw(rig, B, 3);
+    await_hw(rig, C, 3);
+    replica_rig_kill(rig, B, false);
+    replica_rig_kill(rig, C, false);
+    append_and_forget(rig, A, 4); /* [3, 7) of epoch 0 on A alone */
+    await_end(rig, A, 7);
+    assert_int_equal(replica_rig_part(rig, A, 1)->high_watermark, 3);
+    change(rig, 1, 2, (int32_t[]){2, 3, 0});
+    replica_rig_start(rig, B); /* leads epoch 1 */
+    replica_rig_start(rig, C);
+    append_and_forget(rig, B, 2); /* [3, 5) of epoch 1 */
+    await_hw(rig, B, 5);
+    assert_int_equal(replica_rig_part(rig, A, 1)->log->log_end, 7);
+    replica_rig_publish_all(rig); /* A learns of it */
+    await_end(rig, A, 5);
+    assert_int_equal(log_latest_epoch(replica_rig_part(rig, A, 1)->log), 1);
+    assert_int_equal(replica_rig_part(rig, A, 1)->divergences, 1);
+    await_hw(rig, A, 5);
+    assert_true(rig->traced[TRACE_REPLICA_DIVERGED] == 1);
+}
+
+static void a_restarted_follower_keeps_what_lies_above_its_high_watermark(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 2);
+    await_end(rig, B, 2);
+    replica_rig_kill(rig, B, false); /* its high watermark was never checkpointed: F1, F15 */
+    replica_rig_kill(rig, A, false);
+    change(rig, 1, 2, (int32_t[]){2, 3, 0});
+    replica_rig_start(rig, B);
+    await_role(rig, B, PARTITION_LEADER);
+    assert_int_equal(replica_rig_part(rig, B, 1)->log->log_end, 2);
+}
+
+static void the_end_is_not_told_before_the_new_leader_knows_it(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition_list list = {.timestamp = -1, .current_epoch = -1, .replica_id = -1};
+    struct partition_list own = {.timestamp = -1, .current_epoch = -1, .replica_id = 3};
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 3);
+    await_end(rig, B, 3);
+    replica_rig_kill(rig, A, false);
+    replica_rig_kill(rig, C, false);
+    replica_rig_part(rig, B, 1)->leader_hw = -1;
+    change(rig, 1, 2, (int32_t[]){2, 3, 0});
+    replica_rig_publish(rig, B);
+    await_role(rig, B, PARTITION_LEADER);
+    if (replica_rig_part(rig, B, 1)->high_watermark < 3) {
+        partition_list(replica_rig_part(rig, B, 1), &list);
+        assert_int_equal(list.err, ERR_OFFSET_NOT_AVAILABLE); /* KIP-207 */
+        partition_list_finish(&list);
+    }
+    partition_list(replica_rig_part(rig, B, 1), &own);
+    assert_int_equal(own.err, ERR_NONE);
+    assert_int_equal(own.offset, 3);
+    partition_list_finish(&own);
+    replica_rig_start(rig, C);
+    await_hw(rig, B, 3);
+    partition_list(replica_rig_part(rig, B, 1), &list);
+    assert_int_equal(list.err, ERR_NONE);
+    assert_int_equal(list.offset, 3);
+    assert_int_equal(list.leader_epoch, 1);
+    partition_list_finish(&list);
+}
+
+/* ---- a leader's answers, without a network --------------------------------------------------- */
+
+static struct partition_fetch fetch_of(int32_t replica, int64_t epoch, int64_t offset,
+                                       int32_t last_epoch)
+{
+    struct partition_fetch fetch = {.replica_id = replica,
+                                    .replica_epoch = epoch,
+                                    .current_epoch = 0,
+                                    .offset = offset,
+                                    .last_fetched_epoch = last_epoch,
+                                    .log_start = 0,
+                                    .max_bytes = 1000,
+                                    .first_whole = true};
+
+    op_source_init(&fetch.read.source);
+    return fetch;
+}
+
+static bool fetch_done(void *context)
+{
+    return partition_fetch_read(context);
+}
+
+static enum err fetch_now(struct replica_rig *rig, struct partition_fetch *fetch)
+{
+    partition_fetch(replica_rig_part(rig, A, 1), fetch);
+    assert_true(replica_rig_until(rig, 1000, fetch_done, fetch));
+    partition_fetch_finish(fetch);
+    partition_fetch_end(fetch);
+    return fetch->err;
+}
+
+static void what_a_leader_answers_to_fetches_by_table(void **state)
+{
+    struct replica_rig *rig = *state;
+    const struct isr *isr;
+    struct partition_fetch f;
+
+    add_topic(rig, 1, 1, true);
+    replica_rig_start(rig, A);
+    await_role(rig, A, PARTITION_LEADER);
+    append_and_forget(rig, A, 4);
+    await_end(rig, A, 4);
+    isr = &replica_rig_part(rig, A, 1)->isr;
+
+    f = fetch_of(2, 1, 0, -1);
+    f.current_epoch = 1;
+    assert_int_equal(fetch_now(rig, &f), ERR_UNKNOWN_LEADER_EPOCH);
+    f = fetch_of(9, 1, 0, -1); /* not a replica, as far as we know */
+    assert_int_equal(fetch_now(rig, &f), ERR_UNKNOWN_LEADER_EPOCH);
+    f = fetch_of(2, 1, 5, -1);
+    assert_int_equal(fetch_now(rig, &f), ERR_OFFSET_OUT_OF_RANGE);
+    f = fetch_of(2, 1, 0, 7); /* an epoch that never was */
+    assert_int_equal(fetch_now(rig, &f), ERR_OFFSET_OUT_OF_RANGE);
+    f = fetch_of(2, 0, 4, 0); /* broker 2 is registered with epoch 1: sent before its restart */
+    assert_int_equal(fetch_now(rig, &f), ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(isr->replicas[1].log_end, ISR_UNKNOWN); /* F22 */
+
+    f = fetch_of(2, 1, 0, -1);
+    f.delayed = true; /* its progress was taken before */
+    assert_int_equal(fetch_now(rig, &f), ERR_NONE);
+    assert_int_equal(isr->replicas[1].log_end, ISR_UNKNOWN);
+    f.delayed = false;
+    assert_int_equal(fetch_now(rig, &f), ERR_NONE);
+    assert_int_equal(isr->replicas[1].log_end, 0);
+    assert_int_equal(f.high_watermark, 0);
+
+    f = fetch_of(-1, -1, 2, -1); /* a consumer, above the high watermark: nothing, no error */
+    assert_int_equal(fetch_now(rig, &f), ERR_NONE);
+    assert_int_equal(f.limit, 0);
+    f = fetch_of(2, 1, 4, 0);
+    assert_int_equal(fetch_now(rig, &f), ERR_NONE);
+    assert_int_equal(isr->replicas[1].log_end, 4);
+    assert_int_equal(replica_rig_part(rig, A, 1)->high_watermark, 0); /* 3 has not fetched */
+    f = fetch_of(3, 2, 4, 0);
+    assert_int_equal(fetch_now(rig, &f), ERR_NONE);
+    assert_int_equal(replica_rig_part(rig, A, 1)->high_watermark, 4);
+    assert_int_equal(f.high_watermark, 4);
+}
+
+static void a_fetch_that_diverges_is_no_progress(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition_fetch f;
+
+    add_topic(rig, 1, 1, true);
+    replica_rig_start(rig, A);
+    append_and_forget(rig, A, 4);
+    await_end(rig, A, 4);
+    change(rig, 1, 1, NULL); /* epoch 1 begins at 4 */
+    change(rig, 1, 1, NULL); /* epoch 2 too */
+    replica_rig_publish(rig, A);
+    await_role(rig, A, PARTITION_LEADER);
+    append_and_forget(rig, A, 2);
+    await_end(rig, A, 6);
+    f = fetch_of(2, 1, 5, 1); /* it has [4, 5) of epoch 1, which we never wrote */
+    f.current_epoch = 2;
+    assert_int_equal(fetch_now(rig, &f), ERR_NONE);
+    assert_true(f.diverged);
+    assert_int_equal(f.diverging.end_offset, 4);
+    assert_int_equal(f.read.count, 0);
+    assert_int_equal(replica_rig_part(rig, A, 1)->isr.replicas[1].log_end, ISR_UNKNOWN); /* F8 */
+}
+
+/* ---- come and go ----------------------------------------------------------------------------- */
+
+static bool is_gone(void *context)
+{
+    const struct manager *manager = context;
+
+    return manager->partitions_count == 0;
+}
+
+static void a_topic_deleted_and_made_again_in_one_delta_begins_empty(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition *part;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 3);
+    await_hw(rig, B, 3);
+    replica_rig_add(rig, &(struct rig_record){.kind = RIG_REMOVE, .topic = 1});
+    add_topic(rig, 2, 2, true); /* the same name */
+    replica_rig_publish_all(rig);
+    assert_null(replica_rig_part(rig, A, 1));
+    replica_rig_run_ms(rig, 5000);
+    part = replica_rig_part(rig, B, 2);
+    assert_non_null(part);
+    assert_int_equal(part->role, PARTITION_LEADER);
+    assert_int_equal(part->log->log_end, 0);
+    assert_int_equal(replica_rig_part(rig, A, 2)->role, PARTITION_FOLLOWER);
+    assert_int_equal(rig->machines[A].node.replicas.partitions_count, 1);
+}
+
+static void a_topic_that_was_deleted_while_the_broker_was_down_stands_in_nobodys_way(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 3);
+    await_hw(rig, B, 3);
+    replica_rig_stop(rig, A);
+    replica_rig_add(rig, &(struct rig_record){.kind = RIG_REMOVE, .topic = 1});
+    add_topic(rig, 2, 1, true);
+    replica_rig_start(rig, A);
+    assert_int_equal(replica_rig_part(rig, A, 2)->role, PARTITION_LEADER);
+    assert_int_equal(replica_rig_part(rig, A, 2)->log->log_end, 0);
+    assert_int_equal(replica_rig_part(rig, A, 2)->high_watermark, 0);
+}
+
+static void a_removed_topic_takes_its_log_along(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 3);
+    await_hw(rig, A, 3);
+    replica_rig_add(rig, &(struct rig_record){.kind = RIG_REMOVE, .topic = 1});
+    replica_rig_publish_all(rig);
+    assert_true(replica_rig_until(rig, 10000, is_gone, &rig->machines[A].node.replicas));
+    assert_int_equal(rig->machines[A].node.dir.logs_open, 0);
+}
+
+static void after_a_power_loss_the_replicas_agree_again(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 5);
+    await_hw(rig, B, 5);
+    replica_rig_kill(rig, B, true);
+    append_and_forget(rig, A, 2);
+    replica_rig_run_ms(rig, 1000);
+    replica_rig_start(rig, B);
+    await_end(rig, B, 7);
+    await_hw(rig, A, 7);
+    await_hw(rig, B, 7);
+}
+
+/* ---- trouble --------------------------------------------------------------------------------- */
+
+static void a_follower_below_the_leaders_start_begins_anew_there(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, false);
+    replica_rig_start(rig, A);
+    replica_rig_start(rig, RIG_CONTROLLER);
+    for (uint32_t i = 0; i < 4; i++) {
+        append_and_forget(rig, A, 5);
+    }
+    await_hw(rig, A, 20);
+    log_raise_start(replica_rig_part(rig, A, 1)->log, 10); /* retention, while B was away */
+    replica_rig_start(rig, B);
+    await_end(rig, B, 20);
+    await_hw(rig, B, 20);
+    assert_int_equal(replica_rig_part(rig, B, 1)->log->log_start, 10); /* F16, F28 */
+    replica_rig_run_ms(rig, 3000);
+    assert_int_equal(isr_size(replica_rig_part(rig, A, 1)->isr.committed), 2);
+}
+
+static void an_answer_that_the_metadata_overtook_changes_nothing(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition *part;
+    int32_t old[] = {1};
+    struct partition_altered altered = {.isr = old, .isr_count = 1};
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    part = replica_rig_part(rig, A, 1);
+    part->isr.proposed = 3; /* a shrink to 1, 2 was sent ... */
+    part->isr.state = ISR_SHRINKING;
+    part->alter_sent = true;
+    change(rig, 1, -2, (int32_t[]){1, 3, 0}); /* ... and something else was decided */
+    replica_rig_publish(rig, A);
+    assert_int_equal(part->isr.state, ISR_COMMITTED);
+    assert_int_equal(part->isr.committed, 5);
+    assert_int_equal(partition_altered(part, &altered), PARTITION_ALTER_OVER); /* F19 */
+    assert_int_equal(part->isr.committed, 5);
+    assert_int_equal(part->partition_epoch, 1);
+}
+
+static void answers_of_the_controller_by_table(void **state)
+{
+    struct replica_rig *rig = *state;
+    static const struct {
+        enum err err;
+        enum partition_after_alter after;
+        enum isr_state state; /* of a shrink from 1, 2, 3 to 1, 2 */
+        uint64_t committed;
+    } rows[] = {
+        {ERR_OPERATION_NOT_ATTEMPTED, PARTITION_ALTER_OVER, ISR_COMMITTED, 7},
+        {ERR_INELIGIBLE_REPLICA, PARTITION_ALTER_OVER, ISR_COMMITTED, 7},
+        {ERR_UNKNOWN_TOPIC_OR_PARTITION, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_UNKNOWN_TOPIC_ID, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_FENCED_LEADER_EPOCH, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_INVALID_UPDATE_VERSION, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_INVALID_REQUEST, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_NEW_LEADER_ELECTED, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_NOT_CONTROLLER, PARTITION_ALTER_AGAIN, ISR_SHRINKING, 7},
+        {ERR_UNKNOWN_SERVER_ERROR, PARTITION_ALTER_AGAIN, ISR_SHRINKING, 7},
+        {ERR_NONE, PARTITION_ALTER_OVER, ISR_COMMITTED, 3},
+    };
+    int32_t agreed[] = {1, 2};
+    struct partition *part;
+
+    add_topic(rig, 1, 1, true);
+    replica_rig_start(rig, A);
+    await_role(rig, A, PARTITION_LEADER);
+    part = replica_rig_part(rig, A, 1);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct partition_altered altered = {.err = rows[i].err,
+                                            .leader_epoch = 0,
+                                            .partition_epoch = 1,
+                                            .isr = agreed,
+                                            .isr_count = 2};
+
+        part->isr.proposed = 3;
+        part->isr.state = ISR_SHRINKING;
+        part->alter_sent = true;
+        if (partition_altered(part, &altered) != rows[i].after ||
+            part->isr.state != rows[i].state || part->isr.committed != rows[i].committed) {
+            fail_msg("%s", err_name(rows[i].err));
+        }
+        list_remove(&part->altering);
+    }
+    assert_int_equal(part->partition_epoch, 1);
+    /* Of another leader epoch, or older than what we know: not taken. */
+    part->isr.proposed = 1;
+    part->isr.state = ISR_SHRINKING;
+    part->alter_sent = true;
+    assert_int_equal(partition_altered(part, &(struct partition_altered){.leader_epoch = 1,
+                                                                         .partition_epoch = 2,
+                                                                         .isr = agreed,
+                                                                         .isr_count = 1}),
+                     PARTITION_ALTER_OVER);
+    assert_int_equal(part->isr.committed, 3);
+    part->alter_sent = true;
+    assert_int_equal(partition_altered(part, &(struct partition_altered){.leader_epoch = 0,
+                                                                         .partition_epoch = 0,
+                                                                         .isr = agreed,
+                                                                         .isr_count = 1}),
+                     PARTITION_ALTER_OVER);
+    assert_int_equal(part->isr.committed, 3);
+    isr_revert(&part->isr);
+}
+
+static void a_disk_that_fails_takes_the_replica_offline_and_fails_who_waits(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct sim_disk_rule rule = {.ops = 1U << DISK_WRITE, .error = ERR_IO};
+    struct partition_append append;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 1);
+    await_hw(rig, A, 1);
+    (void)sim_break_disk(rig->machines[A].world, &rule);
+    assert_int_equal(replica_rig_append(rig, A, 1, -1, 1, &append), ERR_NONE);
+    await_role(rig, A, PARTITION_OFFLINE);
+    assert_int_equal(partition_replicated(&append), ERR_NOT_LEADER_OR_FOLLOWER);
+    partition_append_end(&append, ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(partition_check_leader(replica_rig_part(rig, A, 1), 0),
+                     ERR_KAFKA_STORAGE_ERROR);
+    change(rig, 1, 2, (int32_t[]){2, 3, 0});
+    replica_rig_publish_all(rig);
+    append_and_forget(rig, B, 1);
+    await_hw(rig, B, 2);
+    replica_rig_kill(rig, A, false); /* its process would end now */
+}
+
+int main(void)
+{
+#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_RIG(what_is_produced_reaches_every_replica_and_then_counts),
+        WITH_RIG(followers_that_catch_up_enter_the_set_by_alter_partition),
+        WITH_RIG(a_follower_that_stops_is_put_out_and_the_rest_goes_on),
+        WITH_RIG(a_refused_change_is_taken_back_and_asked_for_again_later),
+        WITH_RIG(acks_all_is_refused_with_too_few_in_sync_and_acks_1_is_not),
+        WITH_RIG(a_new_leader_ends_the_waits_of_the_old_one),
+        WITH_RIG(a_log_that_diverged_is_cut_to_where_it_parted),
+        WITH_RIG(a_restarted_follower_keeps_what_lies_above_its_high_watermark),
+        WITH_RIG(the_end_is_not_told_before_the_new_leader_knows_it),
+        WITH_RIG(what_a_leader_answers_to_fetches_by_table),
+        WITH_RIG(a_fetch_that_diverges_is_no_progress),
+        WITH_RIG(a_topic_deleted_and_made_again_in_one_delta_begins_empty),
+        WITH_RIG(a_topic_that_was_deleted_while_the_broker_was_down_stands_in_nobodys_way),
+        WITH_RIG(a_removed_topic_takes_its_log_along),
+        WITH_RIG(after_a_power_loss_the_replicas_agree_again),
+        WITH_RIG(a_follower_below_the_leaders_start_begins_anew_there),
+        WITH_RIG(an_answer_that_the_metadata_overtook_changes_nothing),
+        WITH_RIG(answers_of_the_controller_by_table),
+        WITH_RIG(a_disk_that_fails_takes_the_replica_offline_and_fails_who_waits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
