@@ -149,8 +149,7 @@ static struct yaml *yaml_build(struct yaml_reader *reader, struct fy_event *even
         return node;
     }
     if (event->type == FYET_MAPPING_START || event->type == FYET_SEQUENCE_START) {
-        node = yaml_node(reader, event,
-                         event->type == FYET_MAPPING_START ? YAML_MAP : YAML_LIST);
+        node = yaml_node(reader, event, event->type == FYET_MAPPING_START ? YAML_MAP : YAML_LIST);
         yaml_build_inside(reader, node, depth);
         return node;
     }
@@ -182,8 +181,9 @@ struct yaml *yaml_parse(struct store *store, const char *file, const char *text,
                         struct yaml_error *error)
 {
     struct fy_diag_cfg diag_config;
-    struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
-                                           FYPCF_ALLOW_DUPLICATE_KEYS};
+    /* A number, because clang wants no sum of flags for an enum. */
+    unsigned flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS;
+    struct fy_parse_cfg config = {.flags = (enum fy_parse_cfg_flags)flags};
     struct yaml_reader reader = {.store = store, .file = file, .error = error};
     struct yaml *root;
 
