@@ -93,6 +93,7 @@ uint32_t digest_rank(const struct story *story, const struct state *before,
     case STORY_DECISION: {
         uint64_t isr = story_ids(story, story_text(story, event), "isr ");
 
+        if (before->leader_epoch < 0) return 1; /* the partition's creation */
         return event->epoch != before->leader_epoch || isr != before->isr ? 4 : 1;
     }
     case STORY_ACTIVE: return 3;
@@ -301,6 +302,8 @@ static void select_events(struct maker *maker)
 {
     bool any = false;
 
+    /* How it ends belongs to every story. */
+    if (maker->count > 0 && maker->rank[maker->count - 1] < 6) maker->rank[maker->count - 1] = 6;
     for (uint32_t rank = 7; rank > 2; rank--) {
         for (uint32_t i = 0; i < maker->count; i++) {
             if (maker->rank[i] != rank) continue;
@@ -367,7 +370,10 @@ static void make_rows(struct maker *maker)
         if (maker->taken[i]) {
             digest->shown[digest->shown_count++] = maker->index[i];
         } else {
-            digest->rows[row].hidden_events++;
+            if (event->time_ns > digest->rows[row].time_ns)
+                digest->hidden_after++;
+            else
+                digest->rows[row].hidden_events++;
             digest->hidden_events++;
         }
     }

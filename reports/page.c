@@ -20,7 +20,7 @@ static const char style[] =
     ".verdict{border-left:5px solid var(--bad);background:var(--badbg);padding:14px 18px;"
     "margin:18px 0;font-size:16px;max-width:100ch}.verdict.good{border-color:var(--good);"
     "background:var(--soft);color:var(--ink)}\n"
-    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px 24px;"
+    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:12px 24px;"
     "margin:20px 0}dt{font-size:12px;color:var(--mute)}dd{margin:0;font-size:17px;"
     "font-variant-numeric:tabular-nums;overflow-wrap:anywhere}\n"
     "pre{background:var(--soft);padding:10px 14px;overflow-x:auto;border-radius:6px;"

@@ -36,7 +36,7 @@ static bool draw_spacetime(struct scene *scene, const struct digest *digest)
     return false;
 }
 
-/* Each figure in the order of the page; a new one is one more line here. */
+/* A new figure is one more line here, and its place in the two orders below. */
 static const struct {
     const char *name;
     const char *heading;
@@ -44,6 +44,10 @@ static const struct {
 } kinds[FIGURES] = {{"gantt", "The whole run", gantt_draw},
                     {"spacetime", "Moment by moment", draw_spacetime},
                     {"storyboard", "The logs", storyboard_draw}};
+
+/* What failed is read moment by moment; what held, at one glance first. */
+static const uint8_t order_of_failure[FIGURES] = {1, 2, 0};
+static const uint8_t order_of_success[FIGURES] = {0, 1, 2};
 
 static enum err get_trace(const struct reports_run *run, struct out *file, struct bytes *trace)
 {
@@ -132,7 +136,7 @@ enum err reports_render_run(const struct reports_run *run, struct reports_result
     if (err == ERR_NONE) {
         digest_make(&r->digest, &r->story, DIGEST_ROWS);
         for (uint32_t i = 0; i < FIGURES && err == ERR_NONE; i++)
-            err = paint(r, i);
+            err = paint(r, r->story.violation >= 0 ? order_of_failure[i] : order_of_success[i]);
         if (err == ERR_NONE) err = write_page(r);
         r->result.figures = !r->missing;
         r->result.cut = r->story.cut || r->story.err != ERR_NONE;

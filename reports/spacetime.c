@@ -244,7 +244,7 @@ static bool same_ribbon(const struct state *a, const struct state *b, int32_t no
     const struct state_replica *y = &b->replicas[node];
 
     return x->up == y->up && x->known == y->known && x->role == y->role && x->epoch == y->epoch &&
-           (a->active == node) == (b->active == node);
+           (y->known || (a->active == node) == (b->active == node));
 }
 
 static void draw_lanes(struct drawing *d)
@@ -587,11 +587,15 @@ static void draw_fault(struct drawing *d, const struct story_event *event)
 static void draw_violation(struct drawing *d, const struct story_event *event)
 {
     int32_t y = height(d, event->time_ns);
+    const char *text = story_text(d->digest->story, event);
+    int32_t lines = scene_text_width(text, 90, true) / (STORY_WIDTH - 100) + 1;
+    int32_t told = y > d->told_to + 60 ? y : d->told_to + 60; /* where its sentence begins */
+    int32_t bottom = told + (lines < 5 ? lines : 5) * SENTENCE;
 
     scene_add(d->scene,
               (struct scene_item){.shape = SCENE_RECT,
                                   .layer = SCENE_BANDS,
-                                  .box = {TIME_X + 60, y - 110, d->scene->width - 200, y + 110},
+                                  .box = {TIME_X + 60, y - 110, d->scene->width - 200, bottom},
                                   .fill = THEME_RED_PALE,
                                   .stroke = THEME_NONE,
                                   .ink = THEME_INK,
@@ -782,6 +786,7 @@ static void draw_title(struct drawing *d)
     out_cstr(&text, " s to ");
     out_seconds(&text, digest->row_count > 0 ? digest->rows[digest->row_count - 1].time_ns : 0);
     out_cstr(&text, " s; time runs downwards");
+    if (digest->hidden_after > 0) out_format(&text, "; %u later ones", digest->hidden_after);
     if (digest->lanes_hidden > 0)
         out_format(&text, "; %u node%s without a lane", digest->lanes_hidden,
                    digest->lanes_hidden == 1 ? "" : "s");

@@ -217,6 +217,19 @@ static int32_t cause_of_role(struct reading *reading, int64_t role, int64_t lead
     return blame_sort(reading, CALL_OTHER, STORY_FLOW_CONTROL, label);
 }
 
+/* What told the follower that it diverges, if something did. */
+static int32_t cause_of_cut(const struct reading *reading)
+{
+    const struct story *story = reading->story;
+
+    for (uint32_t i = story->event_count; i > 0 && story->event_count - i < 16; i--) {
+        const struct story_event *event = &story->events[i - 1];
+
+        if (event->node == reading->node && event->what == STORY_DIVERGED) return event->cause;
+    }
+    return -1;
+}
+
 /* ---- one event of the trace ------------------------------------------------------------------ */
 
 static bool about_focus(const struct reading *reading)
@@ -291,7 +304,7 @@ static void take_replica(struct reading *reading)
         event = tell_numbers(reading, STORY_APPENDED, f[2], f[3] + 1, f[4], f[5]);
         break;
     case TRACE_LOG_TRUNCATED:
-        cause = blame(reading, from_leader(reading), STORY_FLOW_RECORDS, "cut");
+        cause = cause_of_cut(reading);
         event = tell_numbers(reading, STORY_TRUNCATED, f[2], f[3], -1, f[4]);
         break;
     case TRACE_REPLICA_DIVERGED:

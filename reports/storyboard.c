@@ -70,10 +70,11 @@ static void add_frame(struct board *board, const struct state *state, const stru
     board->frames[board->count++] = frame;
 }
 
+/* Has somebody a log with something in it? */
 static bool anybody(const struct state *state)
 {
     for (uint32_t i = 0; i < STORY_NODES_MAX; i++) {
-        if (state->replicas[i].known) return true;
+        if (state->replicas[i].known && state->replicas[i].log_end > 0) return true;
     }
     return false;
 }
@@ -115,7 +116,7 @@ static void choose_frames(struct board *board)
         while (next < digest->shown[i])
             state_apply(state, story, &story->events[next++]);
         rank = digest_rank(story, state, event);
-        ranks[i] = decisive(event, rank) ? (uint8_t)rank : 0;
+        ranks[i] = decisive(event, rank) && anybody(state) ? (uint8_t)rank : 0;
         if (words_loses(state, event)) ranks[i] = 7;
     }
     one_of_each_time(digest, ranks);
@@ -396,7 +397,6 @@ bool storyboard_draw(struct scene *scene, const struct digest *digest)
     struct board board = {.scene = scene, .digest = digest};
     struct scene_item *item;
     int32_t height;
-    uint32_t wide;
 
     scene_init(scene, "storyboard");
     choose_frames(&board);
@@ -404,8 +404,7 @@ bool storyboard_draw(struct scene *scene, const struct digest *digest)
     if (board.row_count > 0) {
         choose_cells(&board);
         height = HEAD_H + (int32_t)board.row_count * (CELL_H + 40) + 80;
-        wide = board.count < 3 ? board.count : 3;
-        scene->width = 2 * LEFT + (int32_t)wide * (FRAME_WIDTH + FRAME_GAP) - FRAME_GAP;
+        scene->width = 2 * LEFT + 3 * (FRAME_WIDTH + FRAME_GAP) - FRAME_GAP;
         scene->height = TOP + (int32_t)((board.count + 2) / 3) * (height + FRAME_GAP);
         out_copy(scene->title, sizeof scene->title, STR("The logs at the moments that decide"));
         snprintf(scene->about, sizeof scene->about,

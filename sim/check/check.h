@@ -6,8 +6,8 @@
  *   check_create -> check_event ... check_turn_end ... check_phase(2) ... check_finish
  *
  * The first violation is kept and later events are ignored: a ghost that has left the real state
- * would only repeat itself. Memory: about 50 bytes per distinct batch, 4 to 16 per batch and
- * replica, 70 per value of the workload. */
+ * would only repeat itself. Memory is bounded by the run: measured 20 MB for 50,000 batches of one
+ * record on two replicas, each sent, acknowledged and read. */
 #ifndef SIM_CHECK_CHECK_H
 #define SIM_CHECK_CHECK_H
 

@@ -188,7 +188,8 @@ struct yaml *yaml_parse(struct store *store, const char *file, const char *text,
                         struct yaml_error *error)
 {
     struct fy_diag_cfg diag_config;
-    const unsigned flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS;
+    /* A number, because clang wants no sum of flags for an enum. */
+    unsigned flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS;
     struct fy_parse_cfg config = {.flags = (enum fy_parse_cfg_flags)flags};
     struct yaml_reader reader = {.store = store, .file = file, .error = error};
     struct yaml *root;

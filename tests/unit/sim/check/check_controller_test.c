@@ -9,7 +9,7 @@ static const char setup[] = STORY_CLUSTER STORY_DATA;
 
 #define RECORD(leader, le, pe, isr)                                                              \
     "101 controller.partition 7 0 " leader " " le " " pe " 11 | isr " isr " replicas 1,2,3 elr " \
-                                                                          "-\n"
+    "-\n"
 #define TURN "turn 101\n"
 
 static const struct check_case cases[] = {

@@ -23,7 +23,7 @@ static const char setup[] =
 #define HW_2      "101 raft.hw 1 2 1 1\n"
 #define VOTES_FOR(n, other)                                                                       \
     n " raft.stored 2 -1 " n "\n" other " raft.stored 2 -1 " n "\n" other " raft.vote " n " 2 1 " \
-                                                                                          "0\n"
+      "0\n"
 #define ELECTED(n, start) n " raft.elected 2 " start " 2 3\n" n " raft.state 2 3 2 " n " " n "\n"
 #define SUCCESSOR         VOTES_FOR("102", "103") ELECTED("102", "1")
 #define WAIT              "+400\n101 op.step 0 0\n"
