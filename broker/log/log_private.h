@@ -1,6 +1,7 @@
 /* What the files of this folder share and nobody else sees.
  *
  *   log.c         append, completion, failure, what comes next    log_flow.c   roll, epochs, repair
+ *   log_validate.c  what a leader checks
  *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
  *   log_read.c    reads and time lookups            log_sync.c          group commit
  *   log_file.c    open segment files                log_io.c            one disk request, save,
@@ -197,6 +198,12 @@ enum log_wanted {
     LOG_WANT_OPEN = 32,
 };
 
+/* A batch that a leader may append; the greatest timestamp of its records is told. */
+MUST_USE enum err log_validate_batch(struct log *log, const struct record_batch *batch,
+                                     enum log_origin origin, int64_t *max_timestamp);
+/* Its sequence numbers. NONE with append->duplicate: the ticket of the first time. */
+MUST_USE enum err log_validate_producer(struct log *log, const struct record_batch *batch,
+                                        struct log_append *append);
 /* Whatever the log needs next: starts a flow or stages the write. Any time but inside a flush. */
 void log_advance(struct log *log);
 /* Everything staged is taken back. */
