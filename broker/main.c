@@ -1,5 +1,6 @@
 /* gregor-broker: one node on real sockets and files. Reads the command line and the configuration,
  * makes the world, runs the node in it until SIGTERM. */
+#include "broker/dump_command.h"
 #include "broker/node.h"
 
 #include "client/posix/codecs.h"
@@ -36,6 +37,8 @@ static const char usage_text[] =
     "usage: gregor-broker [server.properties] [--data-dir DIR] [--listen HOST:PORT]\n"
     "                     [--set key=value]...\n"
     "       gregor-broker format --cluster-id ID server.properties\n"
+    "       gregor-broker dump-log [--digest] [--to HW|OFFSET] FILE|DIR...\n"
+    "       gregor-broker dump-log --compare [--to HW|OFFSET] DIR DIR...\n"
     "\n"
     "Without a configuration: one node, broker and controller, on 127.0.0.1:9092, with its data "
     "in\n"
@@ -277,7 +280,7 @@ static int run_format(struct process *process, const char *cluster_id)
     return run_world(process);
 }
 
-int main(int argc, char **argv)
+static int run_broker(int argc, char **argv)
 {
     struct process *process = calloc(1, sizeof *process);
     struct options options = {.config_file = NULL};
@@ -310,4 +313,64 @@ int main(int argc, char **argv)
     codecs_destroy(&codecs);
     free(process);
     return status;
+}
+
+/* ---- dump-log -------------------------------------------------------------------------------- */
+
+static void dump_out_line(struct dump_sink *sink, struct str line)
+{
+    (void)sink;
+    fwrite(line.data, 1, line.length, stdout);
+    putchar('\n');
+}
+
+static void dump_out_error(struct dump_sink *sink, struct str line)
+{
+    (void)sink;
+    fflush(stdout);
+    fprintf(stderr, "gregor-broker: %.*s\n", (int)line.length, line.data);
+}
+
+static int run_dump(int argc, char **argv)
+{
+    struct posix_options options = posix_options_default();
+    struct dump_sink sink = {.line = dump_out_line, .error = dump_out_error};
+    struct dump_request request;
+    struct dump_command *command;
+    struct posix_world *world;
+    struct errmsg error;
+    int status;
+
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(usage_text, stdout);
+            return EXIT_FINE;
+        }
+    }
+    if (dump_parse(&request, argc, argv, &error) != ERR_NONE) return usage_error(error.text, NULL);
+    options.region_size = MAIN_REGION_BASE;
+    options.log_fd = -1;
+    if (posix_world_create(&options, &world) != ERR_NONE) {
+        fprintf(stderr, "gregor-broker: cannot make a world: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    command = region_take(world->world.region, sizeof *command, 64);
+    if (command == NULL ||
+        dump_command_start(command, &world->world, &request, &sink) != ERR_NONE) {
+        fprintf(stderr, "gregor-broker: no memory\n");
+        return EXIT_FAILED;
+    }
+    status = posix_world_run(world);
+    posix_world_destroy(world);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "gregor-broker: cannot write: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "dump-log") == 0) return run_dump(argc - 2, argv + 2);
+    return run_broker(argc, argv);
 }

@@ -306,6 +306,9 @@ static void open_walk(struct log_flow *o)
     log_walk_start(&o->walk, log, segment, position, next, o->first ? -1 : o->walk.scan.epoch);
     o->walk.producers_from = o->snapshot;
     o->walk.index = true;
+    /* After an unclean stop a failed sync may have left pages in the cache that the device never
+     * saw, and that no later sync writes: what counts is what the device says (H5). */
+    if (!log->dir->was_clean) o->walk.read_flags = DISK_UNCACHED;
     o->first = false;
 }
 

@@ -250,7 +250,8 @@ enum log_walk_end {
     LOG_WALK_ERROR, /* err: an I/O error, which says nothing about the bytes (H1) */
 };
 
-/* Walks one segment in slices: index, producers, epochs. */
+/* Walks one segment in slices: index, producers, epochs. Bytes that are no batch are read once more,
+ * from the device, before they count as such (DF11: a read may be wrong where the disk is not). */
 struct log_walk {
     struct op op;
     struct op_source source;
@@ -263,6 +264,9 @@ struct log_walk {
     int64_t stop_at;        /* INT64_MAX: none */
     int64_t producers_from; /* batches at or above are replayed */
     bool index;             /* add to segment->index */
+    uint32_t read_flags;    /* DISK_UNCACHED: what the page cache believes does not count (H5) */
+    bool read_again;        /* at least once; the last time from again_at */
+    uint64_t again_at;
     uint64_t at;
     struct log_io io;
     struct disk_file file;
