@@ -525,6 +525,21 @@ static enum op_result dir_open_run(struct op *op)
 static const struct op_kind dir_open_kind = {
     "log_dir_open", dir_open_steps, COUNT_OF(dir_open_steps), dir_open_run, dir_flow_finish};
 
+/* A pool keeps its first chunk: from here on a log that finds a pool used up waits for another one
+ * that gives back, never for memory that nobody gives. */
+static bool open_prime(struct log_dir *dir)
+{
+    struct pool *const pools[] = {&dir->flows, &dir->writes, &dir->files};
+
+    for (uint32_t i = 0; i < COUNT_OF(pools); i++) {
+        void *object = pool_take(pools[i]);
+
+        if (object == NULL) return false;
+        pool_give(pools[i], object);
+    }
+    return true;
+}
+
 void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
 {
     struct text out;
@@ -532,7 +547,7 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
     ASSERT(dir->state == LOG_DIR_CLOSED && dir->flow == NULL);
     log_dir_set_state(dir, LOG_DIR_OPENING);
     dir->err = ERR_NONE;
-    dir->flow = dir_flow_take(dir);
+    dir->flow = open_prime(dir) ? dir_flow_take(dir) : NULL;
     if (dir->flow == NULL) {
         dir_message(dir, ERR_NO_MEMORY, "no memory", "");
         log_dir_set_state(dir, LOG_DIR_CLOSED);
