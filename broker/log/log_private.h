@@ -2,6 +2,7 @@
  *
  *   log.c         append, completion, failure, what comes next    log_flow.c   roll, epochs, repair
  *   log_validate.c  what a leader checks
+ *   log_segment.c the segments in memory       log_open_files.c  what an open reads besides
  *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
  *   log_read.c    reads and time lookups            log_sync.c          group commit
  *   log_file.c    open segment files                log_io.c            one disk request, save,
@@ -337,6 +338,19 @@ void log_flow_save_snapshot(struct log_flow *flow, int64_t offset);
 void log_flow_save_window(struct log_flow *flow, int64_t offset);
 void log_flow_saved(struct log_flow *flow);
 struct bytes log_flow_bytes(const struct log_flow *flow);
+
+/* Open: the listing of the partition's directory (log_open_files.c). */
+bool log_open_list_room(struct log_flow *o);
+const struct disk_entry *log_open_list_next(struct log_flow *o);
+int64_t log_open_list_size(struct log_flow *o, int64_t base, const char *suffix);
+MUST_USE enum err log_open_segments(struct log_flow *o);
+int64_t log_open_snapshot_below(struct log_flow *o, int64_t below);
+MUST_USE enum err log_open_check_identity(struct log_flow *o);
+MUST_USE bool log_open_print_identity(struct log_flow *o);
+/* Submits to flow->io the removal of the next file that a cut takes with it; false: none left. */
+bool log_open_next_later(struct log_flow *o);
+/* DAMAGED with the base of the segment that does not fit. */
+MUST_USE enum err log_open_check_manifest(struct log_flow *o, int64_t *offset);
 
 /* ---- directory ------------------------------------------------------------------------------- */
 
