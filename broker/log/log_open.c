@@ -66,6 +66,22 @@ enum {
     OPEN_INDEX_MAX = 64 << 20,
 };
 
+/* One line for people: which partition stays offline, and why. */
+static void open_say(const struct log_flow *o)
+{
+    char buffer[LOG_PATH_MAX + 120];
+    struct text text;
+
+    text_init(&text, buffer, sizeof buffer);
+    text_format(&text, "%s/%s ", o->log->dir->path, o->log->known->name);
+    if (o->err == ERR_DAMAGED) {
+        text_cstr(&text, "is damaged below what was promised; it was not changed");
+    } else {
+        text_format(&text, "cannot be opened: %s", err_name(o->err));
+    }
+    TRACE_TEXT(log_flow_env(o)->world, NODE_WARNING, text_view(&text), (int64_t)o->err);
+}
+
 static enum op_result open_end(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -73,6 +89,7 @@ static enum op_result open_end(struct log_flow *o)
     log->wanted &= (uint8_t)~LOG_WANT_OPEN;
     log->known->clean_end = -1; /* vouched for once */
     if (o->err != ERR_NONE) {
+        open_say(o);
         log_set_state(log, LOG_FAILED, o->err);
         return OP_DONE;
     }
