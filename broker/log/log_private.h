@@ -251,8 +251,9 @@ enum log_walk_end {
     LOG_WALK_ERROR, /* err: an I/O error, which says nothing about the bytes (H1) */
 };
 
-/* Walks one segment in slices: index, producers, epochs. Bytes that are no batch are read once more,
- * from the device, before they count as such (DF11: a read may be wrong where the disk is not). */
+/* Walks one segment in slices: index, producers, epochs. Bytes that are no batch are read once
+ * more, from the device, before they count as such (DF11: a read may be wrong where the disk is
+ * not). */
 struct log_walk {
     struct op op;
     struct op_source source;
