@@ -4,6 +4,7 @@
 #include "broker/node.h"
 
 #include "client/posix/codecs.h"
+#include "client/posix/posix_recorder.h"
 #include "client/posix/posix_world.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct options {
     const char *config_file;
     const char *data_dir;
     const char *listen;
+    const char *trace_file;
     const char *cluster_id; /* format */
     const char *settings[SETTINGS_MAX];
     int settings_count;
@@ -35,7 +37,7 @@ struct options {
 
 static const char usage_text[] =
     "usage: gregor-broker [server.properties] [--data-dir DIR] [--listen HOST:PORT]\n"
-    "                     [--set key=value]...\n"
+    "                     [--set key=value]... [--trace FILE]\n"
     "       gregor-broker format --cluster-id ID server.properties\n"
     "       gregor-broker dump-log [--digest] [--to HW|OFFSET] FILE|DIR...\n"
     "       gregor-broker dump-log --compare [--to HW|OFFSET] DIR DIR...\n"
@@ -43,6 +45,7 @@ static const char usage_text[] =
     "Without a configuration: one node, broker and controller, on 127.0.0.1:9092, with its data "
     "in\n"
     "./gregor-data, formatted at the first start. With one, keys are Kafka's.\n"
+    "--trace records every event into a trace file, as the simulator writes them.\n"
     "SIGTERM stops it in order. Prints \"ready HOST:PORT node=N\" when it serves.\n"
     "Exit: 0 stopped in order, 1 it could not be done, 2 wrong use, 3 internal error.\n";
 
@@ -76,6 +79,8 @@ static int parse_options(int argc, char **argv, struct options *options)
             value = &options->data_dir;
         } else if (strcmp(arg, "--listen") == 0) {
             value = &options->listen;
+        } else if (strcmp(arg, "--trace") == 0) {
+            value = &options->trace_file;
         } else if (strcmp(arg, "--cluster-id") == 0 && options->format) {
             value = &options->cluster_id;
         } else if (strcmp(arg, "--set") == 0 || strcmp(arg, "--override") == 0) {
@@ -286,6 +291,7 @@ static int run_broker(int argc, char **argv)
     struct options options = {.config_file = NULL};
     struct posix_options world = posix_options_default();
     static struct codecs codecs;
+    struct posix_recorder *recorder = NULL;
     int status;
 
     if (process == NULL) return EXIT_FAILED;
@@ -301,6 +307,15 @@ static int run_broker(int argc, char **argv)
     world.signals = true;
     world.log_fd = STDERR_FILENO;
     world.taker = &process->taker;
+    if (options.trace_file != NULL) {
+        recorder = posix_recorder_create(options.trace_file, &process->taker);
+        if (recorder == NULL) {
+            fprintf(stderr, "gregor-broker: --trace %s: %s\n", options.trace_file, strerror(errno));
+            free(process);
+            return EXIT_FAILED;
+        }
+        world.taker = &recorder->taker;
+    }
     if (codecs_create(&codecs) != ERR_NONE ||
         posix_world_create(&world, &process->world) != ERR_NONE) {
         fprintf(stderr, "gregor-broker: cannot make a world: %s\n", strerror(errno));
@@ -310,6 +325,7 @@ static int run_broker(int argc, char **argv)
     process->world->world.codecs = &codecs;
     status = options.format ? run_format(process, options.cluster_id)
                             : run_node(process, options.config_file == NULL);
+    posix_recorder_destroy(recorder);
     codecs_destroy(&codecs);
     free(process);
     return status;
