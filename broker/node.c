@@ -139,7 +139,8 @@ static bool node_ended(struct node *node)
     if (!node_ending(node)) return false;
     if (node->stop_wanted) return true;
     if (node->has_quorum && node->quorum.state == QUORUM_FAILED) {
-        node_fail_err(node, "the metadata quorum of this node failed", node->quorum.err);
+        node->status = 1; /* the quorum has said why */
+        node_stop(node);
     } else if (node->dir.state == LOG_DIR_OFFLINE) {
         node_fail(node, node->dir.err, str_of(node->dir.message.text));
     } else {
@@ -290,7 +291,7 @@ static void node_down_finish(struct op *op)
     node_parts_deinit(node);
     node_set(node, NODE_STOPPED);
     TRACE(node->env.world, NODE_STOPPED, node->status);
-    world_stop(node->env.world, node->status);
+    env_stop(&node->env, node->status);
 }
 
 static const struct op_kind node_down_kind = {

@@ -77,6 +77,7 @@ struct node {
     bool has_loader;
     bool has_quorum;
     bool controls;
+    bool has_channel;
     bool has_replicas;
     uint32_t relay_count;
     struct op_relay relays[NODE_RELAYS_MAX];

@@ -230,7 +230,14 @@ static void quorum_driver_reply(struct quorum *quorum)
     quorum->applying = call;
     quorum_driver_give(quorum, &call->event);
     quorum->applying = NULL;
-    quorum_call_finish(call);
+    /* What raft wanted next may be the same kind to the same voter: then the call is a new one, on
+     * its way already. */
+    if (call->answered) quorum_call_finish(call);
+    if (quorum_call_foreign(quorum)) {
+        quorum_driver_fail(quorum, ERR_INCONSISTENT_CLUSTER_ID,
+                           STR("the controllers are of another cluster than this directory "
+                               "(cluster.id in meta.properties, controller.quorum.voters)"));
+    }
 }
 
 static void quorum_driver_do(struct quorum *quorum, enum quorum_driver_item item)

@@ -38,6 +38,9 @@ void quorum_call_deinit(struct quorum *quorum);
 void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect);
 /* The driver is done with an answer. */
 void quorum_call_finish(struct quorum_call *call);
+/* Most of the other voters say that we are of another cluster. One that is wrong among many is
+ * its own trouble; against most of them no election can be won and nothing be fetched. */
+bool quorum_call_foreign(const struct quorum *quorum);
 bool quorum_call_ends_out(const struct quorum *quorum); /* EndQuorumEpoch unanswered */
 void quorum_call_close(struct quorum *quorum);
 /* A peer that is not closed yet; NULL: all are. */
