@@ -46,6 +46,11 @@ bool node_stopping(const struct node *node)
     return node->stop_wanted;
 }
 
+bool node_closing(const struct node *node)
+{
+    return node->state >= NODE_CLOSING;
+}
+
 struct str node_cluster_id(const struct node *node)
 {
     return str_of(node->dir.meta.cluster_id);

@@ -323,6 +323,9 @@ static enum err node_init_broker(struct node *node)
     err = channel_init(&node->channel, &node->env, config, str_of(node->client_id),
                        dice_seed(node->env.world, DICE_TIMEOUTS));
     node->has_channel = true;
+    for (uint32_t i = 0; i < node->channel.count; i++) {
+        node_relay(node, &node->channel.peers[i].changed);
+    }
     if (err != ERR_NONE) return err;
     rng_init(&rng, identity);
     lifecycle_init(&node->lifecycle, &node->env, config, &node->channel, &node->loader,
@@ -344,9 +347,6 @@ static enum err node_init_broker(struct node *node)
     node->has_replicas = true;
     node_relay(node, &node->lifecycle.changed);
     node_relay(node, &node->replicas.state_source);
-    for (uint32_t i = 0; i < node->channel.count; i++) {
-        node_relay(node, &node->channel.peers[i].changed);
-    }
     return ERR_NONE;
 }
 

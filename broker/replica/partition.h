@@ -201,6 +201,9 @@ static inline bool partition_fetch_read(const struct partition_fetch *fetch)
 void partition_fetch_finish(struct partition_fetch *fetch);
 /* Once partition_fetch_read(). Harmless on one that was never started. */
 void partition_fetch_end(struct partition_fetch *fetch);
+/* What a reader like this one may see: a follower the log end, a consumer the high watermark or the
+ * last stable offset. */
+int64_t partition_fetch_limit(const struct partition *part, const struct partition_fetch *fetch);
 /* Condition of a delayed fetch: reading again would show something: data below the reader's limit,
  * an error, a divergence. Without effect. `fetch` need not have been started. */
 bool partition_fetch_ready(const struct partition *part, const struct partition_fetch *fetch);

@@ -225,8 +225,10 @@ void raw_create_topic(struct raw_client *raw, const char *name, int32_t partitio
     assert_int_equal(response.topics_count, 1);
     assert_int_equal(response.topics[0].error_code, ERR_NONE);
     for (uint32_t i = 0; i < 100; i++) {
-        if (raw_topic_led(raw, topic.name, (uint32_t)partitions)) return;
-        node_box_run_ms(raw->box, 50);
+        bool led = raw_topic_led(raw, topic.name, (uint32_t)partitions);
+
+        node_box_run_ms(raw->box, led ? 300 : 50); /* then its log is open too */
+        if (led) return;
     }
     fail_msg("topic %s has no leader", name);
 }
