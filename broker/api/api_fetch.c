@@ -154,6 +154,9 @@ static void fetch_end_part(struct fetch *o)
     if (!p->started) return;
     partition_fetch_finish(&p->fetch);
     p->seen = p->fetch.limit;
+    /* Behind what was read already a lack of memory is a limit like max_bytes: the rest comes with
+     * the next fetch. */
+    if (p->fetch.starved && o->bytes > 0) p->fetch.err = ERR_NONE;
     if (p->fetch.err != ERR_NONE || p->fetch.diverged) {
         o->speak = true;
     } else {

@@ -286,11 +286,11 @@ void api_metadata_coordinator_handle(struct request *request)
 
     if (request_decode(request, &body) != ERR_NONE) return;
     find_coordinator_response_default(&response);
-    response.error_code = ERR_COORDINATOR_NOT_AVAILABLE;
-    response.node_id = -1;
-    response.port = -1;
-    if (request->version >= 4) {
-        response.error_code = ERR_NONE;
+    if (request->version < 4) {
+        response.error_code = ERR_COORDINATOR_NOT_AVAILABLE;
+        response.node_id = -1;
+        response.port = -1;
+    } else {
         response.coordinators = request_alloc(request, (body.coordinator_keys_count + 1) *
                                                            sizeof *response.coordinators);
         if (response.coordinators == NULL) {

@@ -190,6 +190,7 @@ struct partition_fetch { /* zeroed, then the first part filled */
     struct log_read read;
     /* private */
     struct partition *part; /* pinned while set */
+    bool starved;           /* its error is that no memory was free for the read */
     bool reading;
 };
 void partition_fetch(struct partition *part, struct partition_fetch *fetch);

@@ -186,6 +186,7 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->leader_epoch = part->leader_epoch;
     fetch->part = NULL;
     fetch->reading = false;
+    fetch->starved = false;
     fetch->err = check_fetch(part, fetch, &fetch->diverging);
     if (fetch->err != ERR_NONE) return;
     fetch->diverged = fetch->diverging.end_offset >= 0;
@@ -236,6 +237,7 @@ void partition_fetch_finish(struct partition_fetch *fetch)
         fetch->leader = part->leader;
         fetch->leader_epoch = part->leader_epoch;
     } else {
+        fetch->starved = fetch->read.err == ERR_NO_MEMORY;
         fetch->err = err_is_wire(fetch->read.err) ? fetch->read.err : ERR_KAFKA_STORAGE_ERROR;
     }
     if (fetch->err != ERR_NONE) {
