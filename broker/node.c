@@ -117,6 +117,16 @@ static bool node_dir_is_new(const struct node *node)
            node->dir.err == ERR_NOT_FOUND;
 }
 
+/* Rot below what was synced, and others who have it all: the log begins empty and is fetched again;
+ * until then this voter is not believed (F43, quorum.h). Alone there is nobody to ask. */
+static bool node_refetches(const struct node *node)
+{
+    bool alone = node->has_controller && node->config.voter_count <= 1;
+
+    return !alone && node->metadata_log->state == LOG_FAILED &&
+           node->metadata_log->err == ERR_DAMAGED;
+}
+
 /* The registration is in our image, and so is all that was committed when we joined. */
 static bool node_registered(const struct node *node)
 {
@@ -160,6 +170,7 @@ enum node_up_step {
     NODE_UP_FORMATTED,
     NODE_UP_DIR_AGAIN,
     NODE_UP_METADATA,
+    NODE_UP_METADATA_RESET,
     NODE_UP_LISTENING,
     NODE_UP_QUORUM,
     NODE_UP_CAUGHT_UP,
@@ -170,8 +181,8 @@ enum node_up_step {
     NODE_UP_LEFT,
 };
 static const char *const node_up_steps[] = {
-    "START",     "DIR",        "FORMATTED", "DIR_AGAIN", "METADATA", "LISTENING", "QUORUM",
-    "CAUGHT_UP", "REGISTERED", "REPLICAS",  "LISTED",    "SERVING",  "LEFT"};
+    "START",  "DIR",       "FORMATTED",  "DIR_AGAIN", "METADATA", "METADATA_RESET", "LISTENING",
+    "QUORUM", "CAUGHT_UP", "REGISTERED", "REPLICAS",  "LISTED",   "SERVING",        "LEFT"};
 
 /* From nothing to READY, then until the controlled shutdown is over. Whatever ends it early,
  * node_down takes over from where it stands. */
@@ -202,6 +213,14 @@ static enum op_result node_up_run(struct op *op)
             return OP_DONE;
         }
         AWAIT(o, NODE_UP_METADATA, &o->changed, o->metadata_log->state != LOG_OPENING);
+        if (node_refetches(o)) {
+            TRACE_TEXT(o->env.world, NODE_WARNING,
+                       STR("the metadata log is damaged: fetched again from the controllers"),
+                       ERR_DAMAGED);
+            log_reset(o->metadata_log, 0);
+        }
+        AWAIT(o, NODE_UP_METADATA_RESET, &o->changed,
+              o->metadata_log->state != LOG_TRUNCATING && !node_refetches(o));
         if (o->metadata_log->state != LOG_OPEN) {
             node_fail_err(o, "the metadata log cannot be opened", o->metadata_log->err);
             return OP_DONE;

@@ -83,7 +83,7 @@ static bool produce_stray_transaction(const struct produce *o)
 static void produce_part(struct produce *o, struct produce_part *p, struct str topic,
                          const struct produce_request_partition *in)
 {
-    struct partition *part;
+    struct partition *part = NULL;
 
     produce_response_partition_default(p->answer);
     p->answer->index = in->index;

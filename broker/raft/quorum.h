@@ -233,7 +233,7 @@ struct quorum {
     int64_t drained_end;  /* handed to the log; in flight until flushed */
     int64_t linger_until_ns;
     bool drain_wanted;
-    uint32_t log_generation;
+    uint32_t log_failures; /* at the start; see quorum_log_failures() */
     int64_t watched_end;
 
     struct log_read read; /* of the commit op */

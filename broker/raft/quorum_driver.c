@@ -159,7 +159,7 @@ enum quorum_driver_item {
 
 static bool quorum_driver_log_failed(const struct quorum *quorum)
 {
-    return quorum->log->state == LOG_FAILED || quorum->log->generation != quorum->log_generation ||
+    return quorum->log->state == LOG_FAILED || quorum_log_failures(quorum) != quorum->log_failures ||
            (quorum->work.done && quorum->work.err != ERR_NONE);
 }
 
@@ -366,7 +366,7 @@ static void quorum_driver_begin(struct quorum *quorum)
         config.voters[i] = quorum->config.voters[i].id;
     }
     raft_init(&quorum->raft, &config, &quorum->rng, &durable, &log);
-    quorum->log_generation = quorum->log->generation;
+    quorum->log_failures = quorum_log_failures(quorum);
     quorum->state = QUORUM_RUNNING;
     quorum_log_start(quorum);
     quorum_driver_give(quorum, &event);

@@ -19,6 +19,7 @@ static inline bool quorum_over(const struct quorum *quorum)
 }
 
 /* ---- the log's side (quorum_log.c) ---- */
+uint32_t quorum_log_failures(const struct quorum *quorum);
 void quorum_log_start(struct quorum *quorum);
 /* Raft's disk work: a flush with its hint, or a cut. */
 void quorum_log_work(struct quorum *quorum, enum quorum_work_kind kind, int64_t end);
