@@ -117,16 +117,6 @@ static bool node_dir_is_new(const struct node *node)
            node->dir.err == ERR_NOT_FOUND;
 }
 
-/* Rot below what was synced, and others who have it all: the log begins empty and is fetched again;
- * until then this voter is not believed (F43, quorum.h). Alone there is nobody to ask. */
-static bool node_refetches(const struct node *node)
-{
-    bool alone = node->has_controller && node->config.voter_count <= 1;
-
-    return !alone && node->metadata_log->state == LOG_FAILED &&
-           node->metadata_log->err == ERR_DAMAGED;
-}
-
 /* The registration is in our image, and so is all that was committed when we joined. */
 static bool node_registered(const struct node *node)
 {
@@ -162,6 +152,35 @@ static bool node_ended(struct node *node)
         node_fail_err(node, "the cluster does not take this broker", node->lifecycle.failed);
     }
     return true;
+}
+
+/* The metadata log opened damaged below what was promised, and there are others who have it: it is
+ * fetched again from its beginning. `acknowledged-end` still says what this node had promised, so
+ * until it has that much again it neither votes nor leads (K27, S30). */
+static bool node_refetches(const struct node *node)
+{
+    return node->metadata_log->state == LOG_FAILED && node->metadata_log->err == ERR_DAMAGED &&
+           config_other_voters(&node->config);
+}
+
+static void node_refetch(struct node *node)
+{
+    TRACE_TEXT(node->env.world, NODE_WARNING,
+               STR("the metadata log is damaged below what was acknowledged: it is emptied and "
+                   "fetched again from the other voters"),
+               ERR_DAMAGED);
+    log_reset(node->metadata_log, 0);
+}
+
+static void node_fail_metadata(struct node *node)
+{
+    if (node->metadata_log->err == ERR_DAMAGED) {
+        node_fail(node, ERR_DAMAGED,
+                  STR("the metadata log (__cluster_metadata-0) is damaged below what was "
+                      "acknowledged, and no other voter has it; see gregor-broker dump-log"));
+    } else {
+        node_fail_err(node, "the metadata log cannot be opened", node->metadata_log->err);
+    }
 }
 
 enum node_up_step {
@@ -213,16 +232,11 @@ static enum op_result node_up_run(struct op *op)
             return OP_DONE;
         }
         AWAIT(o, NODE_UP_METADATA, &o->changed, o->metadata_log->state != LOG_OPENING);
-        if (node_refetches(o)) {
-            TRACE_TEXT(o->env.world, NODE_WARNING,
-                       STR("the metadata log is damaged: fetched again from the controllers"),
-                       ERR_DAMAGED);
-            log_reset(o->metadata_log, 0);
-        }
+        if (node_refetches(o)) node_refetch(o);
         AWAIT(o, NODE_UP_METADATA_RESET, &o->changed,
               o->metadata_log->state != LOG_TRUNCATING && !node_refetches(o));
         if (o->metadata_log->state != LOG_OPEN) {
-            node_fail_err(o, "the metadata log cannot be opened", o->metadata_log->err);
+            node_fail_metadata(o);
             return OP_DONE;
         }
         node_set(o, NODE_JOINING);

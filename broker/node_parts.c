@@ -426,7 +426,7 @@ bool node_parts_quorum_closed(const struct node *node)
 
 void node_parts_close_metadata(struct node *node)
 {
-    if (node->metadata_log != NULL) log_close(node->metadata_log); /* also one that failed */
+    if (node->metadata_log != NULL) log_close(node->metadata_log); /* a failed one, too */
 }
 
 bool node_parts_metadata_closed(const struct node *node)
