@@ -80,6 +80,18 @@ void node_fail_err(struct node *node, const char *what, enum err err)
     node_fail(node, err, text_view(&text));
 }
 
+static void node_fail_foreign(struct node *node)
+{
+    char buffer[200];
+    struct text text;
+
+    text_init(&text, buffer, sizeof buffer);
+    text_format(&text,
+                "INCONSISTENT_CLUSTER_ID: %s belongs to cluster %s, the controllers to another",
+                node->dir.path, node->dir.meta.cluster_id);
+    node_fail(node, ERR_INCONSISTENT_CLUSTER_ID, text_view(&text));
+}
+
 /* ---- the life of a node ---------------------------------------------------------------------- */
 
 static void node_open_dir(struct node *node)
@@ -138,7 +150,9 @@ static bool node_ended(struct node *node)
 {
     if (!node_ending(node)) return false;
     if (node->stop_wanted) return true;
-    if (node->has_quorum && node->quorum.state == QUORUM_FAILED) {
+    if (node->has_quorum && node->quorum.err == ERR_INCONSISTENT_CLUSTER_ID) {
+        node_fail_foreign(node);
+    } else if (node->has_quorum && node->quorum.state == QUORUM_FAILED) {
         node_fail_err(node, "the metadata quorum of this node failed", node->quorum.err);
     } else if (node->dir.state == LOG_DIR_OFFLINE) {
         node_fail(node, node->dir.err, str_of(node->dir.message.text));

@@ -410,13 +410,13 @@ bool node_parts_channel_closed(const struct node *node)
 
 void node_parts_close_quorum(struct node *node)
 {
-    if (node->has_quorum && node->quorum.state != QUORUM_FAILED) quorum_stop(&node->quorum);
+    if (node->has_quorum && node->quorum.state != QUORUM_IDLE) quorum_stop(&node->quorum);
 }
 
 bool node_parts_quorum_closed(const struct node *node)
 {
-    return !node->has_quorum || node->quorum.state == QUORUM_STOPPED ||
-           node->quorum.state == QUORUM_FAILED;
+    /* A failed one has connections and files to close, too. */
+    return !node->has_quorum || node->quorum.state == QUORUM_IDLE || quorum_stopped(&node->quorum);
 }
 
 void node_parts_close_metadata(struct node *node)

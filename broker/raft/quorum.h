@@ -155,7 +155,8 @@ struct quorum_call {
 struct quorum_link {
     struct quorum *quorum;
     int32_t id;
-    bool used; /* false: ourselves */
+    bool used;    /* false: ourselves */
+    bool foreign; /* its last answer was INCONSISTENT_CLUSTER_ID */
     struct peer peer;
     struct quorum_call calls[4]; /* by enum raft_request */
 };

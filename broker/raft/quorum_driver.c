@@ -215,12 +215,31 @@ static void quorum_driver_worked(struct quorum *quorum)
     quorum_driver_give(quorum, &event);
 }
 
+static enum err quorum_driver_reply_err(const struct raft_event *event)
+{
+    return event->kind == RAFT_FETCH_REPLY ? event->fetched.reply.err : event->reply.err;
+}
+
+/* A majority of the voters belongs to another cluster: there is none that this node could join. One
+ * of them alone may be the stranger itself. */
+static bool quorum_driver_is_stranger(const struct quorum *quorum)
+{
+    uint32_t foreign = 0;
+
+    for (uint32_t i = 0; i < quorum->config.voter_count; i++)
+        foreign += quorum->links[i].foreign;
+    return 2 * foreign > quorum->config.voter_count;
+}
+
 static void quorum_driver_reply(struct quorum *quorum)
 {
     struct quorum_call *call = LIST_ENTRY(quorum->replies.next, struct quorum_call, ready);
     struct raft_fetch_reply *fetched = &call->event.fetched;
 
     list_remove(&call->ready);
+    if (call->event.kind != RAFT_SEND_FAILED) {
+        call->link->foreign = quorum_driver_reply_err(&call->event) == ERR_INCONSISTENT_CLUSTER_ID;
+    }
     if (call->event.kind == RAFT_FETCH_REPLY && fetched->diverging) {
         struct log_epoch_end own = log_end_offset_for(quorum->log, fetched->diverging_epoch);
 
@@ -231,6 +250,10 @@ static void quorum_driver_reply(struct quorum *quorum)
     quorum_driver_give(quorum, &call->event);
     quorum->applying = NULL;
     quorum_call_finish(call);
+    if (quorum_driver_is_stranger(quorum)) {
+        quorum_driver_fail(quorum, ERR_INCONSISTENT_CLUSTER_ID,
+                           STR("the voters belong to another cluster"));
+    }
 }
 
 static void quorum_driver_do(struct quorum *quorum, enum quorum_driver_item item)
