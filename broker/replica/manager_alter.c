@@ -82,72 +82,59 @@ static enum err fill_partition(struct manager_alter *alter, const struct partiti
     return ERR_NONE;
 }
 
-/* Moves up to MANAGER_ALTER_MAX partitions to `sent`; how many. */
-static uint32_t take(struct manager_alter *alter)
+/* Moves what waits of one topic to `sent`, under one entry: the controller refuses a request that
+ * names a topic twice. False: no memory for more. */
+static bool build_topic(struct manager_alter *alter, struct alter_partition_request_topic *topic,
+                        struct alter_partition_request_partition *parts, uint32_t room)
 {
     struct manager *manager = alter->manager;
-    uint32_t count = 0;
 
-    for (; count < MANAGER_ALTER_MAX && !list_empty(&manager->altering); count++) {
-        struct partition *part = LIST_ENTRY(manager->altering.next, struct partition, altering);
+    LIST_FOR_EACH_SAFE (link, after, &manager->altering) {
+        struct partition *part = LIST_ENTRY(link, struct partition, altering);
 
+        if (topic->partitions_count == room) return true;
+        if (topic->partitions_count > 0 && !uuid_equal(part->topic_id, topic->topic_id)) continue;
         ASSERT(part->isr.state != ISR_COMMITTED);
+        if (fill_partition(alter, part, &parts[topic->partitions_count]) != ERR_NONE) return false;
+        if (topic->partitions_count == 0) {
+            alter_partition_request_topic_default(topic);
+            topic->topic_id = part->topic_id;
+            topic->partitions = parts;
+        }
+        topic->partitions_count++;
         list_remove(&part->altering);
         list_push(&alter->sent, &part->altering);
         part->alter_sent = true;
     }
-    return count;
+    return true;
 }
 
-/* The entry of a topic: a topic stands in a request once, or the controller refuses all of it. */
-static struct alter_partition_request_topic *topic_entry(struct alter_partition_request *request,
-                                                         struct uuid id)
-{
-    for (uint32_t i = 0; i < request->topics_count; i++) {
-        if (uuid_equal(request->topics[i].topic_id, id)) return &request->topics[i];
-    }
-    alter_partition_request_topic_default(&request->topics[request->topics_count]);
-    request->topics[request->topics_count].topic_id = id;
-    return &request->topics[request->topics_count++];
-}
-
-/* A request with everything that was proposed until now. False: nothing could be taken. */
+/* Moves what it takes to `sent`. False: nothing could be taken. */
 static bool build(struct manager_alter *alter)
 {
     struct manager *manager = alter->manager;
     struct alter_partition_request *request = &alter->request;
+    struct alter_partition_request_topic *topics;
     struct alter_partition_request_partition *parts;
-    uint32_t count;
+    uint32_t placed = 0;
+    bool more = true;
 
     arena_reset(&alter->arena);
     alter_partition_request_default(request);
-    request->topics = arena_alloc(&alter->arena,
-                                  MANAGER_ALTER_MAX * sizeof(struct alter_partition_request_topic));
+    topics = arena_zalloc(&alter->arena, MANAGER_ALTER_MAX * sizeof *topics);
     parts = arena_alloc(&alter->arena, MANAGER_ALTER_MAX * sizeof *parts);
-    if (request->topics == NULL || parts == NULL) return false;
+    if (topics == NULL || parts == NULL) return false;
     request->broker_id = manager->broker;
     request->broker_epoch = manager->links->broker_epoch(manager->links);
-    count = take(alter);
-    /* The partitions of a topic lie side by side: first how many, then where, then what. */
-    LIST_FOR_EACH (link, &alter->sent) {
-        const struct partition *part = LIST_ENTRY(link, struct partition, altering);
+    request->topics = topics;
+    while (more && placed < MANAGER_ALTER_MAX && !list_empty(&manager->altering)) {
+        struct alter_partition_request_topic *topic = &topics[request->topics_count];
 
-        topic_entry(request, part->topic_id)->partitions_count++;
+        more = build_topic(alter, topic, &parts[placed], MANAGER_ALTER_MAX - placed);
+        if (topic->partitions_count > 0) request->topics_count++;
+        placed += topic->partitions_count;
     }
-    for (uint32_t i = 0; i < request->topics_count; i++) {
-        request->topics[i].partitions = parts;
-        parts += request->topics[i].partitions_count;
-        request->topics[i].partitions_count = 0;
-    }
-    LIST_FOR_EACH (link, &alter->sent) {
-        const struct partition *part = LIST_ENTRY(link, struct partition, altering);
-        struct alter_partition_request_topic *topic = topic_entry(request, part->topic_id);
-
-        if (fill_partition(alter, part, &topic->partitions[topic->partitions_count]) == ERR_NONE) {
-            topic->partitions_count++; /* else: not in the answer, sent again */
-        }
-    }
-    return count > 0;
+    return request->topics_count > 0;
 }
 
 /* ---- answer ---------------------------------------------------------------------------------- */
