@@ -457,7 +457,7 @@ static enum op_result dir_open_run(struct op *op)
             dir_message(dir, log_io_err(&o->io),
                         log_io_err(&o->io) == ERR_ACCESS ? "is in use by another process (.lock)"
                                                          : "cannot be locked: ",
-                        log_io_err(&o->io) == ERR_ACCESS ? "" : dir_why(log_io_err(&o->io)));
+                        log_io_err(&o->io) == ERR_ACCESS ? "" : err_name(log_io_err(&o->io)));
             log_dir_set_state(dir, LOG_DIR_CLOSED);
             return OP_DONE;
         }
