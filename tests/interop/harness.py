@@ -339,14 +339,14 @@ def batches(directory):
 
 
 def need_equal_logs(cluster, topic, partitions):
-    """All replicas hold the same batches up to the shortest high watermark that is on disk."""
+    """All replicas hold the same batches: by our own reading of the files, and by dump-log's."""
+    dump_log = "dump-log" in run([BROKER, "--help"]).text
     for partition in range(partitions):
-        logs = {}
-        for node in cluster.brokers:
-            directory = os.path.join(cluster.data[node], "%s-%d" % (topic, partition))
-            if os.path.isdir(directory):
-                logs[node] = batches(directory)
-        need(len(logs) > 1, "%s-%d has %d replicas on disk" % (topic, partition, len(logs)))
+        places = {node: os.path.join(cluster.data[node], "%s-%d" % (topic, partition))
+                  for node in cluster.brokers}
+        places = {node: place for node, place in places.items() if os.path.isdir(place)}
+        need(len(places) > 1, "%s-%d has %d replicas on disk" % (topic, partition, len(places)))
+        logs = {node: batches(place) for node, place in places.items()}
         first = min(logs)
         for node in sorted(logs):
             need_equal(len(logs[node]), len(logs[first]),
@@ -354,6 +354,10 @@ def need_equal_logs(cluster, topic, partitions):
             for mine, other in zip(logs[node], logs[first]):
                 need(mine == other, "%s-%d differs on nodes %d and %d at offset %d" %
                      (topic, partition, node, first, mine[0]))
+        if dump_log:
+            done = run([BROKER, "dump-log", "--compare"] + sorted(places.values()))
+            need(done.code == 0 and "\nsame " in done.text,
+                 "dump-log --compare: code %d, %s%s" % (done.code, done.text, done.errors))
 
 
 # ---- checks --------------------------------------------------------------------------------------
