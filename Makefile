@@ -201,6 +201,14 @@ $(B)/conformance-%: $(B)/obj/tests/conformance/%_main.o $(CONF_SUITE) $(SUPPORT)
 $(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.a
 	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(B)/libposix.a $(B)/libcore.a -Wl,--end-group $(CODECS) -lpthread
 
+# Real processes and the clients that Debian ships; INTEROP_LONG=1: minutes of failovers.
+PACKAGES_INTEROP := kcat python3 python3-kafka python3-snappy python3-lz4
+.PHONY: interop
+interop:
+	@sh tests/packages.sh install $(PACKAGES_BUILD) $(PACKAGES_INTEROP)
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)/usr/bin/python3 tests/interop/run.py
+
 .PHONY: unit unit-programs conformance
 unit-programs: $(UNIT) $(CONF)
 unit: $(UNIT) $(CONF)
