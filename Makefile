@@ -111,7 +111,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkg-config libfyaml-dev zlib1g-dev liblz4-d
 PACKAGES_RUN   := $(PACKAGES_BUILD) graphviz
 PACKAGES_TEST  := $(PACKAGES_RUN) libcmocka-dev clang clang-format python3
 
-.PHONY: need run test lint format asan tsan coverage clang help install
+.PHONY: need run test bench lint format asan tsan coverage clang help install
 need:
 	@sh tests/packages.sh check $(PACKAGES_BUILD)
 
@@ -153,6 +153,7 @@ help:
 	@echo "make run        installs what is missing, builds, runs the scenario library: build/report/index.html"
 	@echo "make test       installs what is missing, builds and passes all tests"
 	@echo "make asan tsan clang coverage   the unit tests in that variant"
+	@echo "make bench      CPU, memory and time to start, against their bars"
 	@echo "make lint format                the structural checks; clang-format over everything"
 	@echo "make install DESTDIR= PREFIX=   the programs"
 	@echo "make clean"
@@ -173,6 +174,13 @@ $(B)/conformance-%: $(B)/obj/tests/conformance/%_main.o $(CONF_SUITE) $(SUPPORT)
 # The floor of the production world (client/posix/README.md).
 $(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.a
 	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(B)/libposix.a $(B)/libcore.a -Wl,--end-group $(CODECS) -lpthread
+
+# Figures, never failures: tests/bench/run.sh says what is measured, and how.
+$(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o
+	$(Q)$(CC) $(ALLLD) -o $@ $^
+
+bench: programs $(B)/bench-load $(B)/bench-floor
+	$(Q)sh tests/bench/run.sh $(B)
 
 .PHONY: unit unit-programs conformance
 unit-programs: $(UNIT) $(CONF)
