@@ -111,7 +111,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkg-config libfyaml-dev zlib1g-dev liblz4-d
 PACKAGES_RUN   := $(PACKAGES_BUILD) graphviz
 PACKAGES_TEST  := $(PACKAGES_RUN) libcmocka-dev clang clang-format python3
 
-.PHONY: need run test bench lint format asan tsan coverage clang help install
+.PHONY: need run test bench check-wire determinism fuzz lint format asan tsan coverage clang help install
 need:
 	@sh tests/packages.sh check $(PACKAGES_BUILD)
 
@@ -125,7 +125,33 @@ test:
 	@sh tests/packages.sh install $(PACKAGES_TEST)
 	$(Q)$(MAKE) --no-print-directory programs unit-programs
 	$(Q)$(MAKE) --no-print-directory lint
+	$(Q)$(MAKE) --no-print-directory check-wire fuzz-replay
+	$(Q)$(MAKE) --no-print-directory determinism DETERMINISM_SEEDS=1..3
 	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
+
+# Our schemas against Kafka's, where those are at hand; what the generator refuses.
+check-wire: programs
+	$(Q)python3 tests/check_schemas.py
+	$(Q)sh tests/check_generator.sh $(B)/gen/wiregen
+
+# The same runs from every build: compilers, optimisation, sanitizers (tests/determinism.sh).
+DETERMINISM_SEEDS     ?= 1..200
+DETERMINISM_SCENARIOS ?= scenarios/leader-power-loss.yaml
+determinism:
+	$(Q)$(MAKE) --no-print-directory -s VARIANT=debug build/debug/gregor-sim
+	$(Q)$(MAKE) --no-print-directory -s VARIANT=asan build/asan/gregor-sim
+	$(Q)$(MAKE) --no-print-directory -s CC=clang VARIANT=clang build/clang/gregor-sim
+	$(Q)$(MAKE) --no-print-directory -s CC=clang VARIANT=clang0 build/clang0/gregor-sim
+	$(Q)for s in $(DETERMINISM_SCENARIOS); do sh tests/determinism.sh $(DETERMINISM_SEEDS) $$s \
+	  build/gregor-sim build/debug/gregor-sim build/asan/gregor-sim build/clang/gregor-sim \
+	  build/clang0/gregor-sim || exit 1; done
+
+# Fresh seeds over the library, wide determinism, damaged bytes.
+FUZZ_SEEDS ?= 1000..1199
+fuzz: programs
+	build/gregor-sim run scenarios/*.yaml --seeds $(FUZZ_SEEDS) --trace none --out build/fuzz
+	$(Q)$(MAKE) --no-print-directory determinism
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan fuzz-replay
 
 lint: programs
 	$(Q)sh tests/lint.sh $(B)
@@ -154,6 +180,7 @@ help:
 	@echo "make test       installs what is missing, builds and passes all tests"
 	@echo "make asan tsan clang coverage   the unit tests in that variant"
 	@echo "make bench      CPU, memory and time to start, against their bars"
+	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
 	@echo "make lint format                the structural checks; clang-format over everything"
 	@echo "make install DESTDIR= PREFIX=   the programs"
 	@echo "make clean"
@@ -192,6 +219,8 @@ conformance: $(CONF)
 .PHONY: clean
 clean:
 	rm -rf build
+
+-include tests/fuzz/fuzz.mk
 
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

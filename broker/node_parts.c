@@ -22,7 +22,8 @@ static void node_published(struct loader_publisher *publisher, const struct imag
     struct node *node = CONTAINER_OF(publisher, struct node, publisher);
 
     (void)image;
-    if (node->has_replicas && node->replicas.started) manager_apply(&node->replicas);
+    /* Also while the first logs are still being opened: a delta comes once. */
+    if (node->has_replicas) manager_apply(&node->replicas);
     op_wake(&node->changed);
 }
 

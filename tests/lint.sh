@@ -52,7 +52,7 @@ core_sources=$(printf '%s\n' "$sources" | grep -E '^(client|broker)/' | grep -vE
 out=$(printf '%s\n' "$core_sources" | xargs -r grep -nE '(^|[^a-z_])(float|double|assert\(|alloca\()' |
     grep -vE '^[^:]+:[0-9]+: *(\*|/\*|//)')
 [ -z "$out" ] || fail 'words that the core does not use:' "$out"
-out=$(printf '%s\n' "$sources" | xargs -r grep -nE '(TODO|FIXME|XXX|HACK)')
+out=$(printf '%s\n' "$sources" | xargs -r grep -nE '\b(TODO|FIXME|XXX|HACK)\b')
 [ -z "$out" ] || fail 'left-over marks:' "$out"
 out=$(printf '%s\n' "$sources" | xargs -r grep -nP '\t| +$')
 [ -z "$out" ] || fail 'tabs or trailing blanks:' "$out"

@@ -5,7 +5,7 @@
 
 #include "broker/api/server.h"
 
-/* What each listener serves; every key of it is in the api table of client/wire for that listener. */
+/* What each listener serves; each key is in the api table of client/wire for it. */
 extern const struct server_api api_broker[];
 extern const uint32_t api_broker_count;
 extern const struct server_api api_controller[];

@@ -3,7 +3,7 @@
  *   START    partitions in the order of the request, each checked and read within what is left of
  *            the limits; the first one with data gives at least one whole batch (KIP-74)
  *   READ     the bytes of one partition are there
- *   DELAYED  too little to say and time left: until a partition has news, then read again, this time
+ *   DELAYED  too little to say and time left: until a partition has news, then read again, now
  *            without taking a follower's progress (it was taken)
  *
  * Records leave as slices of the log's own buffers, held until they are sent. No fetch sessions:

@@ -127,8 +127,8 @@ void log_dir_deinit(struct log_dir *dir);
 void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta);
 /* Locks, checks the identity, reads and removes the clean marker, reads the checkpoints, lists the
  * partitions (dir->known, `listed`), removes "-delete" directories. Ends ONLINE, or CLOSED with err
- * and a message: not formatted (NOT_FOUND), foreign cluster, foreign node, locked, unreadable. A null
- * cluster id takes whichever the directory has.
+ * and a message: not formatted (NOT_FOUND), foreign cluster, foreign node, locked, unreadable.
+ * A null cluster id takes whichever the directory has.
  * `directory_id` is told in dir->meta. */
 void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id);
 /* All logs are closed before (log_close). Writes the checkpoints and the clean marker, which is

@@ -1,6 +1,6 @@
 /* The two small files beside the metadata log that must not lie:
  *
- *   quorum-state      
+ *   quorum-state
  * {"leaderId":1,"leaderEpoch":4,"votedId":1,"votedDirectoryId":"...","data_version":1}
  *                      Kafka's file (kraft.md 3): versions 0 and 1 are read, 1 is written.
  * Replaced as

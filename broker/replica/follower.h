@@ -45,8 +45,8 @@ struct follower_cut {
 };
 int64_t follower_truncation(const struct follower_cut *cut);
 
-/* A new leader: where fetching begins. Without any epoch the log is cut to the high watermark first,
- * as there is nothing to find a divergence by; with epochs it never is (F1, F15, R47). */
+/* A new leader: where fetching begins. Without any epoch the log is cut to the high watermark
+ * first, as there is nothing to find a divergence by; with epochs it never is (F1, F15, R47). */
 int64_t follower_start(uint32_t epochs_count, int64_t log_end, int64_t high_watermark);
 
 /* The leader answered OFFSET_OUT_OF_RANGE. `leader_start` counts only when the leader's end is not

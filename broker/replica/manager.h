@@ -1,6 +1,6 @@
 /* All partitions of this broker: created, led, followed and removed as the committed metadata says
- * (manager_apply.c), and the flows that serve all of them: AlterPartition (manager_alter.c), the ISR
- * expiry, the checkpoint of high watermarks.
+ * (manager_apply.c), and the flows that serve all of them: AlterPartition (manager_alter.c), the
+ * ISR expiry, the checkpoint of high watermarks.
  *
  *   start:  manager_init .. manager_start(image up to the own registration record) .. started
  *   then:   manager_apply(image) after each image_apply() round, before image_mark()
@@ -35,7 +35,7 @@ struct manager_links {
     int64_t (*broker_epoch)(struct manager_links *links);
     /* The active controller, or NULL while it is not known. Asked again for each attempt. */
     struct peer *(*controller)(struct manager_links *links);
-    /* The metadata directory or the last log directory failed: the process must end. May be NULL. */
+    /* The metadata directory or the last log directory failed: the process ends. May be NULL. */
     void (*dirs_failed)(struct manager_links *links);
 };
 

@@ -1,6 +1,6 @@
-/* AlterPartition: proposed in-sync sets on their way to the active controller (KIP-497, replication.md
- * 9). One request at a time with everything that was proposed until then; so at most one is in
- * flight per partition.
+/* AlterPartition: proposed in-sync sets on their way to the active controller (KIP-497,
+ * replication.md 9). One request at a time with everything that was proposed until then; so at
+ * most one is in flight per partition.
  *
  *   partition_alter()  -> manager.altering -> request (sent) -> answer -> partition_altered()
  *                            ^                                              |

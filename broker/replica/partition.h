@@ -7,15 +7,15 @@
  *                    | +--- I/O error --> OFFLINE <------------------------------------ +
  *                    +----- new leader epoch while appends are under way, deletion ----+
  *
- * NONE: known, but not acting: its log is being opened, appends of the previous epoch are under way,
- * or it is going away. The legal moves are one table, partition_set_role() the only setter.
+ * NONE: known, but not acting: its log is being opened, appends of the previous epoch are under
+ * way, or it is going away. The legal moves are one table, partition_set_role() the only setter.
  *
  * The high watermark has one setter (partition_set_high_watermark) with two callers: on a leader
- * partition_advance(), which asks isr_high_watermark(); on a follower partition_follow_high_watermark(),
- * the smaller of the leader's and the own log end.
+ * partition_advance(), which asks isr_high_watermark(); on a follower
+ * partition_follow_high_watermark(), the smaller of the leader's and the own log end.
  *
- * Handlers run to completion inside a turn and then wait on a source; what crosses a wait is a pinned
- * partition plus the leader epoch of the promise: a changed epoch or role ends every wait
+ * Handlers run to completion inside a turn and then wait on a source; what crosses a wait is a
+ * pinned partition plus the leader epoch of the promise: a changed epoch or role ends every wait
  * (replication.md 3). */
 #ifndef BROKER_REPLICA_PARTITION_H
 #define BROKER_REPLICA_PARTITION_H
@@ -107,8 +107,8 @@ struct partition {
 /* Keeps the struct (and part->log) alive across a wait. */
 void partition_pin(struct partition *part);
 void partition_unpin(struct partition *part);
-/* Wakes `source` with the partition's fetch_source: for an op that waits on many partitions at once.
- * The partition is pinned by the caller as long as the watcher is linked. */
+/* Wakes `source` with the partition's fetch_source: for an op that waits on many partitions at
+ * once. The partition is pinned by the caller as long as the watcher is linked. */
 struct partition_watcher {
     struct list link;
     struct op_source *source;
@@ -145,8 +145,8 @@ struct partition_append {
 MUST_USE enum err partition_append(struct partition *part, struct buf *buf, struct bytes batch,
                                    int16_t acks, enum log_origin origin,
                                    struct partition_append *append);
-/* Without effect. ERR_REQUEST_TIMED_OUT as long as it is undecided; NONE; NOT_LEADER_OR_FOLLOWER when
- * the replica stopped leading that epoch; KAFKA_STORAGE_ERROR when the write failed;
+/* Without effect. ERR_REQUEST_TIMED_OUT as long as it is undecided; NONE; NOT_LEADER_OR_FOLLOWER
+ * when the replica stopped leading that epoch; KAFKA_STORAGE_ERROR when the write failed;
  * NOT_ENOUGH_REPLICAS_AFTER_APPEND (partition_replicated: the record stays). */
 enum err partition_appended(const struct partition_append *append);
 enum err partition_replicated(const struct partition_append *append);
@@ -157,7 +157,7 @@ void partition_append_end(struct partition_append *append, enum err err);
 
 /* One partition of a Fetch request, embedded in the handler's array:
  *
- *     partition_fetch(part, &f);                       synchronous part: checks, follower's progress
+ *     partition_fetch(part, &f);                       checks, a follower's progress
  *     AWAIT(o, READ, &f->read.source, partition_fetch_read(&f));
  *     partition_fetch_finish(&f);                      f->err, f->read.slices / holds / bytes
  *     ... answer, holds go to the response ...
@@ -201,8 +201,8 @@ static inline bool partition_fetch_read(const struct partition_fetch *fetch)
 void partition_fetch_finish(struct partition_fetch *fetch);
 /* Once partition_fetch_read(). Harmless on one that was never started. */
 void partition_fetch_end(struct partition_fetch *fetch);
-/* Condition of a delayed fetch: reading again would show something: data below the reader's limit, an
- * error, a divergence. Without effect. `fetch` need not have been started. */
+/* Condition of a delayed fetch: reading again would show something: data below the reader's limit,
+ * an error, a divergence. Without effect. `fetch` need not have been started. */
 bool partition_fetch_ready(const struct partition *part, const struct partition_fetch *fetch);
 
 /* ---- offsets --------------------------------------------------------------------------------- */
@@ -236,7 +236,8 @@ void partition_list_finish(struct partition_list *list); /* decides; unpins */
 MUST_USE enum err partition_end_offset_for(const struct partition *part, int32_t current_epoch,
                                            int32_t epoch, struct log_epoch_end *end);
 
-/* First offset that a read_committed reader does not get. No transactions yet: the high watermark. */
+/* First offset that a read_committed reader does not get. Without transactions: the high
+ * watermark. */
 int64_t partition_last_stable(const struct partition *part);
 
 /* ---- for the manager and the fetcher --------------------------------------------------------- */

@@ -1,6 +1,7 @@
-/* The life of one partition's log, as an op: opened (another topic's directory of that name moves away
- * first), watched while it is appended to and cut, closed or deleted, and given back when no pin is
- * left. Whenever the log is quiet, the role that the metadata wants is taken on (partition_settle). */
+/* The life of one partition's log, as an op: opened (another topic's directory of that name moves
+ * away first), watched while it is appended to and cut, closed or deleted, and given back when no
+ * pin is left. Whenever the log is quiet, the role that the metadata wants is taken on
+ * (partition_settle). */
 #include "broker/replica/fetcher.h"
 #include "broker/replica/manager_internal.h"
 #include "broker/replica/partition.h"

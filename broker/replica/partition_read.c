@@ -145,7 +145,8 @@ static enum err check_fetch(const struct partition *part, const struct partition
     return ERR_NONE;
 }
 
-/* What the fetch proves about the follower. Not for one that diverged (F8), not for a delayed one. */
+/* What the fetch proves about the follower. Not for one that diverged (F8), nor for a delayed
+ * one. */
 static enum err take_progress(struct partition *part, const struct partition_fetch *fetch)
 {
     struct manager *manager = part->manager;

@@ -1,7 +1,7 @@
-/* Brokers reduced to what replication needs: log directory, image, manager, and a listener that serves
- * Fetch and ListOffsets through the real handlers. The controller is the test: a list of metadata
- * records, and on machine RIG_CONTROLLER a handler of AlterPartition that checks and adds to it.
- * Records reach a machine when the test publishes them there. */
+/* Brokers reduced to what replication needs: log directory, image, manager, and a listener that
+ * serves Fetch and ListOffsets through the real handlers. The controller is the test: a list of
+ * metadata records, and on machine RIG_CONTROLLER a handler of AlterPartition that checks and adds
+ * to it. Records reach a machine when the test publishes them there. */
 #ifndef TESTS_SUPPORT_REPLICA_RIG_H
 #define TESTS_SUPPORT_REPLICA_RIG_H
 

@@ -1,6 +1,6 @@
 /* A follower's decisions: which answers count, where to cut, where to begin (replication.md 7), and
- * the histories F1, F3, F4, F6, F8 to F11, F14 to F16 replayed on the pure parts: real epoch lists on
- * both sides, logs reduced to their ends. */
+ * the histories F1, F3, F4, F6, F8 to F11, F14 to F16 replayed on the pure parts: real epoch lists
+ * on both sides, logs reduced to their ends. */
 #include "broker/replica/follower.h"
 #include "tests/support/support.h"
 

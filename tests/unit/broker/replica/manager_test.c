@@ -1,7 +1,8 @@
-/* Leaders and followers on simulated machines, real logs and real Fetch requests between them: what is
- * produced is replicated, the high watermark moves and never lies, leaderships change, logs diverge
- * and are made equal, replicas leave and come back (replication.md 2-9, 11). The controller is the
- * test. After every turn each partition is checked, and no wake-up may be lost. */
+/* Leaders and followers on simulated machines, real logs and real Fetch requests between them:
+ * what is produced is replicated, the high watermark moves and never lies, leaderships change,
+ * logs diverge and are made equal, replicas leave and come back (replication.md 2-9, 11). The
+ * controller is the test. After every turn each partition is checked, and no wake-up may be
+ * lost. */
 #include "tests/support/replica_rig.h"
 
 #include <string.h>
@@ -509,6 +510,140 @@ static void after_a_power_loss_the_replicas_agree_again(void **state)
     await_hw(rig, B, 7);
 }
 
+/* ---- trouble --------------------------------------------------------------------------------- */
+
+static void a_follower_below_the_leaders_start_begins_anew_there(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, false);
+    replica_rig_start(rig, A);
+    replica_rig_start(rig, RIG_CONTROLLER);
+    for (uint32_t i = 0; i < 4; i++) {
+        append_and_forget(rig, A, 5);
+    }
+    await_hw(rig, A, 20);
+    log_raise_start(replica_rig_part(rig, A, 1)->log, 10); /* retention, while B was away */
+    replica_rig_start(rig, B);
+    await_end(rig, B, 20);
+    await_hw(rig, B, 20);
+    assert_int_equal(replica_rig_part(rig, B, 1)->log->log_start, 10); /* F16, F28 */
+    replica_rig_run_ms(rig, 3000);
+    assert_int_equal(isr_size(replica_rig_part(rig, A, 1)->isr.committed), 2);
+}
+
+static void an_answer_that_the_metadata_overtook_changes_nothing(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition *part;
+    int32_t old[] = {1};
+    struct partition_altered altered = {.isr = old, .isr_count = 1};
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    part = replica_rig_part(rig, A, 1);
+    part->isr.proposed = 3; /* a shrink to 1, 2 was sent ... */
+    part->isr.state = ISR_SHRINKING;
+    part->alter_sent = true;
+    change(rig, 1, -2, (int32_t[]){1, 3, 0}); /* ... and something else was decided */
+    replica_rig_publish(rig, A);
+    assert_int_equal(part->isr.state, ISR_COMMITTED);
+    assert_int_equal(part->isr.committed, 5);
+    assert_int_equal(partition_altered(part, &altered), PARTITION_ALTER_OVER); /* F19 */
+    assert_int_equal(part->isr.committed, 5);
+    assert_int_equal(part->partition_epoch, 1);
+}
+
+static void answers_of_the_controller_by_table(void **state)
+{
+    struct replica_rig *rig = *state;
+    static const struct {
+        enum err err;
+        enum partition_after_alter after;
+        enum isr_state state; /* of a shrink from 1, 2, 3 to 1, 2 */
+        uint64_t committed;
+    } rows[] = {
+        {ERR_OPERATION_NOT_ATTEMPTED, PARTITION_ALTER_OVER, ISR_COMMITTED, 7},
+        {ERR_INELIGIBLE_REPLICA, PARTITION_ALTER_OVER, ISR_COMMITTED, 7},
+        {ERR_UNKNOWN_TOPIC_OR_PARTITION, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_UNKNOWN_TOPIC_ID, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_FENCED_LEADER_EPOCH, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_INVALID_UPDATE_VERSION, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_INVALID_REQUEST, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_NEW_LEADER_ELECTED, PARTITION_ALTER_OVER, ISR_SHRINKING, 7},
+        {ERR_NOT_CONTROLLER, PARTITION_ALTER_AGAIN, ISR_SHRINKING, 7},
+        {ERR_UNKNOWN_SERVER_ERROR, PARTITION_ALTER_AGAIN, ISR_SHRINKING, 7},
+        {ERR_NONE, PARTITION_ALTER_OVER, ISR_COMMITTED, 3},
+    };
+    int32_t agreed[] = {1, 2};
+    struct partition *part;
+
+    add_topic(rig, 1, 1, true);
+    replica_rig_start(rig, A);
+    await_role(rig, A, PARTITION_LEADER);
+    part = replica_rig_part(rig, A, 1);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct partition_altered altered = {.err = rows[i].err,
+                                            .leader_epoch = 0,
+                                            .partition_epoch = 1,
+                                            .isr = agreed,
+                                            .isr_count = 2};
+
+        part->isr.proposed = 3;
+        part->isr.state = ISR_SHRINKING;
+        part->alter_sent = true;
+        if (partition_altered(part, &altered) != rows[i].after ||
+            part->isr.state != rows[i].state || part->isr.committed != rows[i].committed) {
+            fail_msg("%s", err_name(rows[i].err));
+        }
+        list_remove(&part->altering);
+    }
+    assert_int_equal(part->partition_epoch, 1);
+    /* Of another leader epoch, or older than what we know: not taken. */
+    part->isr.proposed = 1;
+    part->isr.state = ISR_SHRINKING;
+    part->alter_sent = true;
+    assert_int_equal(partition_altered(part, &(struct partition_altered){.leader_epoch = 1,
+                                                                         .partition_epoch = 2,
+                                                                         .isr = agreed,
+                                                                         .isr_count = 1}),
+                     PARTITION_ALTER_OVER);
+    assert_int_equal(part->isr.committed, 3);
+    part->alter_sent = true;
+    assert_int_equal(partition_altered(part, &(struct partition_altered){.leader_epoch = 0,
+                                                                         .partition_epoch = 0,
+                                                                         .isr = agreed,
+                                                                         .isr_count = 1}),
+                     PARTITION_ALTER_OVER);
+    assert_int_equal(part->isr.committed, 3);
+    isr_revert(&part->isr);
+}
+
+static void a_disk_that_fails_takes_the_replica_offline_and_fails_who_waits(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct sim_disk_rule rule = {.ops = 1U << DISK_WRITE, .error = ERR_IO};
+    struct partition_append append;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 1);
+    await_hw(rig, A, 1);
+    (void)sim_break_disk(rig->machines[A].world, &rule);
+    assert_int_equal(replica_rig_append(rig, A, 1, -1, 1, &append), ERR_NONE);
+    await_role(rig, A, PARTITION_OFFLINE);
+    assert_int_equal(partition_replicated(&append), ERR_NOT_LEADER_OR_FOLLOWER);
+    partition_append_end(&append, ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(partition_check_leader(replica_rig_part(rig, A, 1), 0),
+                     ERR_KAFKA_STORAGE_ERROR);
+    change(rig, 1, 2, (int32_t[]){2, 3, 0});
+    replica_rig_publish_all(rig);
+    append_and_forget(rig, B, 1);
+    await_hw(rig, B, 2);
+    replica_rig_kill(rig, A, false); /* its process would end now */
+}
+
 int main(void)
 {
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -528,6 +663,10 @@ int main(void)
         WITH_RIG(a_topic_that_was_deleted_while_the_broker_was_down_stands_in_nobodys_way),
         WITH_RIG(a_removed_topic_takes_its_log_along),
         WITH_RIG(after_a_power_loss_the_replicas_agree_again),
+        WITH_RIG(a_follower_below_the_leaders_start_begins_anew_there),
+        WITH_RIG(an_answer_that_the_metadata_overtook_changes_nothing),
+        WITH_RIG(answers_of_the_controller_by_table),
+        WITH_RIG(a_disk_that_fails_takes_the_replica_offline_and_fails_who_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
