@@ -466,7 +466,16 @@ static struct producer_batch *producer_pick(struct producer *producer,
     return head;
 }
 
-/* Fills one request for a node, from the partitions behind `first` whose leader it is. */
+/* An answer names partitions, not batches: a request holds one batch of each. */
+static bool producer_request_has(const struct producer_request *request,
+                                 const struct producer_partition *partition)
+{
+    for (uint32_t i = 0; i < request->batches_count; i++)
+        if (request->batches[i]->partition == partition) return true;
+    return false;
+}
+
+/* Fills one request for a node, from the active partitions whose leader it is. */
 static void producer_fill(struct producer *producer, struct producer_request *request,
                           struct peer *peer)
 {
@@ -480,6 +489,7 @@ static void producer_fill(struct producer *producer, struct producer_request *re
         if (request->batches_count == PRODUCER_REQUEST_BATCHES) return;
         if (metadata_leader(&producer->metadata, partition->topic->meta, partition->index) != peer)
             continue;
+        if (producer_request_has(request, partition)) continue; /* met again at the end */
         batch = producer_pick(producer, partition);
         if (batch == NULL) continue;
         if (request->batches_count > 0 &&

@@ -82,6 +82,33 @@ static enum err fill_partition(struct manager_alter *alter, const struct partiti
     return ERR_NONE;
 }
 
+/* Moves what waits of one topic to `sent`, under one entry: the controller refuses a request that
+ * names a topic twice. False: no memory for more. */
+static bool build_topic(struct manager_alter *alter, struct alter_partition_request_topic *topic,
+                        struct alter_partition_request_partition *parts, uint32_t room)
+{
+    struct manager *manager = alter->manager;
+
+    LIST_FOR_EACH_SAFE (link, after, &manager->altering) {
+        struct partition *part = LIST_ENTRY(link, struct partition, altering);
+
+        if (topic->partitions_count == room) return true;
+        if (topic->partitions_count > 0 && !uuid_equal(part->topic_id, topic->topic_id)) continue;
+        ASSERT(part->isr.state != ISR_COMMITTED);
+        if (fill_partition(alter, part, &parts[topic->partitions_count]) != ERR_NONE) return false;
+        if (topic->partitions_count == 0) {
+            alter_partition_request_topic_default(topic);
+            topic->topic_id = part->topic_id;
+            topic->partitions = parts;
+        }
+        topic->partitions_count++;
+        list_remove(&part->altering);
+        list_push(&alter->sent, &part->altering);
+        part->alter_sent = true;
+    }
+    return true;
+}
+
 /* Moves what it takes to `sent`. False: nothing could be taken. */
 static bool build(struct manager_alter *alter)
 {
@@ -89,29 +116,23 @@ static bool build(struct manager_alter *alter)
     struct alter_partition_request *request = &alter->request;
     struct alter_partition_request_topic *topics;
     struct alter_partition_request_partition *parts;
+    uint32_t placed = 0;
+    bool more = true;
 
     arena_reset(&alter->arena);
     alter_partition_request_default(request);
-    topics = arena_alloc(&alter->arena, MANAGER_ALTER_MAX * sizeof *topics);
+    topics = arena_zalloc(&alter->arena, MANAGER_ALTER_MAX * sizeof *topics);
     parts = arena_alloc(&alter->arena, MANAGER_ALTER_MAX * sizeof *parts);
     if (topics == NULL || parts == NULL) return false;
     request->broker_id = manager->broker;
     request->broker_epoch = manager->links->broker_epoch(manager->links);
     request->topics = topics;
-    while (request->topics_count < MANAGER_ALTER_MAX && !list_empty(&manager->altering)) {
-        struct partition *part = LIST_ENTRY(manager->altering.next, struct partition, altering);
+    while (more && placed < MANAGER_ALTER_MAX && !list_empty(&manager->altering)) {
         struct alter_partition_request_topic *topic = &topics[request->topics_count];
 
-        /* One topic entry each: the controller takes them one by one, and so do we. */
-        ASSERT(part->isr.state != ISR_COMMITTED);
-        if (fill_partition(alter, part, &parts[request->topics_count]) != ERR_NONE) break;
-        alter_partition_request_topic_default(topic);
-        topic->topic_id = part->topic_id;
-        topic->partitions = &parts[request->topics_count++];
-        topic->partitions_count = 1;
-        list_remove(&part->altering);
-        list_push(&alter->sent, &part->altering);
-        part->alter_sent = true;
+        more = build_topic(alter, topic, &parts[placed], MANAGER_ALTER_MAX - placed);
+        if (topic->partitions_count > 0) request->topics_count++;
+        placed += topic->partitions_count;
     }
     return request->topics_count > 0;
 }

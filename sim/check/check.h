@@ -1,0 +1,125 @@
+/* The oracles: a ghost model of the cluster, fed with trace events and nothing else, that says
+ * which promise was broken first. It reads no node's memory (the same oracles judge the trace of
+ * real brokers), draws nothing, has no effect on the run, and gives the same answer for the same
+ * events. Ids are those of the registry (architecture 5): R replication, K quorum, C clients.
+ *
+ *   check_create -> check_event ... check_turn_end ... check_phase(2) ... check_finish
+ *
+ * The first violation is kept and later events are ignored: a ghost that has left the real state
+ * would only repeat itself. Memory: about 50 bytes per distinct batch, 4 to 16 per batch and
+ * replica, 70 per value of the workload. */
+#ifndef SIM_CHECK_CHECK_H
+#define SIM_CHECK_CHECK_H
+
+#include "client/world/trace.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    CHECK_NODES_MAX = 64, /* distinct node ids of one run, clients included */
+    CHECK_TEXT_MAX = 512,
+};
+
+/* How a violation is classed: it decides the verdict and the exit code. */
+enum check_class {
+    CHECK_EVENT,      /* E: on the event itself */
+    CHECK_PERIODIC,   /* P: every N events */
+    CHECK_QUIESCENCE, /* Q: when a turn or the run is over */
+    CHECK_HISTORY,    /* H: from what clients saw */
+    CHECK_LIVENESS,   /* L: a verdict of its own (STUCK) */
+};
+
+struct check_config {
+    bool unclean_election; /* unclean.leader.election.enable somewhere in the cluster */
+    bool fsync_before_ack; /* durable mode: no power loss takes anything acknowledged */
+    bool idempotent;       /* the workload's producers are: duplicates and order are judged */
+    bool acks_all;         /* the workload's acks; otherwise an ack promises no reader anything */
+    bool final_drain;      /* a fresh consumer reads every partition from its start at the end */
+    int32_t min_isr;       /* min.insync.replicas where no event tells better; 0 = 1 */
+    int32_t loss_budget; /* replicas of a partition that may lose data at once; -1 = min_isr - 1 */
+    int64_t replica_lag_ns;     /* replica.lag.time.max.ms */
+    int64_t fetch_wait_ns;      /* replica.fetch.wait.max.ms */
+    int64_t session_ns;         /* broker.session.timeout.ms */
+    int64_t heartbeat_ns;       /* broker.heartbeat.interval.ms */
+    int64_t request_timeout_ns; /* timeout of the workload's produce requests */
+    int64_t election_ns;        /* controller.quorum.election.timeout.ms */
+    int64_t quorum_fetch_ns;    /* controller.quorum.fetch.timeout.ms */
+};
+
+/* Kafka's defaults, acks=all with idempotence, final drain, no unclean election. */
+void check_config_init(struct check_config *config);
+
+struct check;
+
+/* One violation, or one loss that was paid for. */
+struct check_violation {
+    const char *id;   /* "R6" */
+    const char *name; /* "leader-hw-monotone" */
+    enum check_class class;
+    int64_t time_ns;
+    int32_t node;
+    int64_t topic; /* 0 = no partition is meant */
+    int32_t partition;
+    int64_t epoch;             /* -1 = none */
+    int64_t offset;            /* -1 = none */
+    char text[CHECK_TEXT_MAX]; /* sentence with values */
+};
+
+/* What every oracle can say of itself. */
+struct check_info {
+    const char *id;
+    const char *name;
+    enum check_class class;
+    const char *sentence;
+    const char *file;
+};
+
+struct check_stat {
+    const struct check_info *info;
+    uint64_t evaluations; /* non-trivial ones: 0 means not exercised, never passed */
+};
+
+/* Asserts that there is memory. config is copied. */
+struct check *check_create(const struct check_config *config);
+void check_destroy(struct check *check);
+
+/* Every event of every node and of the simulator itself (node is then whatever: SIM_* events name
+ * their node in a field), in the order they happened. */
+void check_event(struct check *check, int64_t time_ns, int32_t node,
+                 const struct trace_event *event);
+/* The node has finished a turn (one callback of the world and what followed from it): what must
+ * hold only between turns is judged here. Cheap when nothing changed. */
+void check_turn_end(struct check *check, int64_t time_ns, int32_t node);
+/* 1 safety, 2 liveness (faults have stopped), 3 done: as SIM_PHASE, which does the same. */
+void check_phase(struct check *check, int64_t time_ns, int32_t phase);
+/* The run is over. Liveness oracles judge when a liveness phase was entered and lasted at least
+ * check_liveness_ns(); a run that was cut off earlier is not judged by them. */
+void check_finish(struct check *check, int64_t time_ns);
+/* Simulated time that the liveness phase must be given, from the configured timeouts. */
+int64_t check_liveness_ns(const struct check_config *config);
+
+/* NULL while nothing was violated. */
+const struct check_violation *check_violation(const struct check *check);
+/* Losses that were allowed, each naming the step that paid for it; NULL behind the last. */
+const struct check_violation *check_excused(const struct check *check, uint32_t index);
+
+/* All oracles in the order of their ids; NULL behind the last. */
+const struct check_info *check_list(uint32_t index);
+/* False behind the last; in the order of check_list(). */
+bool check_stats(const struct check *check, uint32_t index, struct check_stat *stat);
+
+/* Ghost against memory, every N events: what the node holds of one replica, now. A difference is
+ * a violation with id "GHOST": an event is missing or lies. False when one was found. */
+struct check_replica {
+    int64_t topic;
+    int32_t partition;
+    int64_t log_end;
+    int64_t high_watermark; /* -1 = not to be compared */
+    int32_t leader_epoch;   /* -1 = not to be compared */
+    int32_t role;           /* TRACE_ROLE_*; -1 = not to be compared */
+};
+bool check_compare_replica(struct check *check, int64_t time_ns, int32_t node,
+                           const struct check_replica *replica);
+
+#endif

@@ -1,0 +1,487 @@
+/* Logs, batch by batch: R1 to R4, R8 (K4 for the metadata log), R22, and what recovery may do: R40,
+ * R46, R47, R49. */
+#include "sim/check/check_private.h"
+
+#include <stdlib.h>
+
+/* ---- the list of batches --------------------------------------------------------------------- */
+
+void check_log_push(struct check_log *log, int64_t base, uint32_t batch)
+{
+    log->entries = check_grow(log->entries, &log->room, log->count, sizeof *log->entries);
+    log->entries[log->count++] = (struct check_entry){base, batch};
+}
+
+void check_log_cut(struct check_log *log, int64_t end)
+{
+    while (log->count > 0 && log->entries[log->count - 1].base >= end)
+        log->count--;
+    if (end < log->end) log->end = end;
+    if (log->start > log->end) log->start = log->end;
+}
+
+bool check_log_find(const struct check_log *log, int64_t offset, uint32_t *batch)
+{
+    uint32_t low = 0, high = log->count;
+
+    if (offset < log->start || offset >= log->end) return false;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (log->entries[middle].base <= offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    *batch = low == 0 ? CHECK_UNKNOWN : log->entries[low - 1].batch;
+    return true;
+}
+
+enum check_fit check_log_fits(const struct check_log *log, const struct check_log *other,
+                              int64_t end)
+{
+    uint32_t own, theirs;
+
+    if (end <= other->start || end <= log->start) return CHECK_FITS; /* nothing retained */
+    if (end > log->end) return CHECK_MISSING;
+    if (!check_log_find(log, end - 1, &own) || !check_log_find(other, end - 1, &theirs))
+        return CHECK_FITS;
+    if (own == CHECK_UNKNOWN || theirs == CHECK_UNKNOWN || own == theirs) return CHECK_FITS;
+    return CHECK_DIFFERS;
+}
+
+int64_t check_log_parts_at(const struct check *check, const struct check_log *log,
+                           const struct check_log *other, int64_t end)
+{
+    int64_t at = end;
+    uint32_t own, theirs;
+
+    if (log->end < at) at = log->end;
+    while (at > log->start && at > other->start) {
+        if (!check_log_find(log, at - 1, &own) || !check_log_find(other, at - 1, &theirs)) break;
+        if (own == CHECK_UNKNOWN || theirs == CHECK_UNKNOWN || own == theirs) break;
+        at = check->batches.items[theirs].base;
+    }
+    return at;
+}
+
+int32_t check_log_epoch(const struct check *check, const struct check_log *log, int64_t offset)
+{
+    uint32_t batch;
+
+    return check_log_find(log, offset, &batch) ? check->batches.items[batch].epoch : -1;
+}
+
+static uint32_t last_batch(const struct check_log *log)
+{
+    return log->count == 0 ? CHECK_UNKNOWN : log->entries[log->count - 1].batch;
+}
+
+static struct check_at at_log(const struct check_replica_ghost *replica, int64_t epoch,
+                              int64_t offset)
+{
+    return (struct check_at){replica->node, replica->part, epoch, offset};
+}
+
+/* ---- R8, K4 ---------------------------------------------------------------------------------- */
+
+static uint32_t batch_add(struct check *check, const struct check_part *part,
+                          struct check_batch batch)
+{
+    uint32_t index = check->batches.count;
+
+    batch.same = check_table_get(&check->batches_by_base, part->index, (uint64_t)batch.base);
+    CHECK_PUSH(&check->batches, batch);
+    check_table_set(&check->batches_by_base, part->index, (uint64_t)batch.base, index);
+    return index;
+}
+
+static void matching_failed(struct check *check, const struct check_replica_ghost *replica,
+                            const struct check_batch *known, const struct check_batch *found)
+{
+    struct check_at at = at_log(replica, found->epoch, found->base);
+    const char *what = known->crc != found->crc     ? "checksum"
+                       : known->last != found->last ? "last offset"
+                                                    : "batch before it";
+    uint32_t is = known->crc != found->crc ? known->crc : known->before;
+    uint32_t now = known->crc != found->crc ? found->crc : found->before;
+
+    if (replica->part->topic == 0) {
+        CHECK_FAIL(
+            check, K4, at,
+            "metadata batch at offset %D of epoch %d has another %s here (%x) than elsewhere "
+            "(%x)",
+            found->base, found->epoch, what, now, is);
+    } else {
+        CHECK_FAIL(check, R8, at,
+                   "batch at offset %D of epoch %d has another %s here (%x) than elsewhere (%x)",
+                   found->base, found->epoch, what, now, is);
+    }
+}
+
+/* The number of this batch: it may be known from another replica, and then must be the same. */
+static uint32_t batch_intern(struct check *check, const struct check_replica_ghost *replica,
+                             const struct check_batch *found)
+{
+    const struct check_part *part = replica->part;
+    uint32_t index = check_table_get(&check->batches_by_base, part->index, (uint64_t)found->base);
+
+    for (; index != 0; index = check->batches.items[index].same) {
+        struct check_batch *known = &check->batches.items[index];
+        bool linked = known->before != CHECK_UNKNOWN && found->before != CHECK_UNKNOWN;
+
+        if (known->epoch != found->epoch) continue;
+        check_count(check, part->topic == 0 ? CHECK_K4 : CHECK_R8);
+        if (known->crc != found->crc || known->last != found->last ||
+            (linked && known->before != found->before)) {
+            matching_failed(check, replica, known, found);
+            return index;
+        }
+        if (known->before == CHECK_UNKNOWN) known->before = found->before;
+        return index;
+    }
+    return batch_add(check, part, *found);
+}
+
+/* ---- epoch cache ----------------------------------------------------------------------------- */
+
+static void epochs_push(struct check_replica_ghost *replica, int32_t epoch, int64_t start)
+{
+    while (replica->epoch_count > 0 && (replica->epochs[replica->epoch_count - 1].epoch >= epoch ||
+                                        replica->epochs[replica->epoch_count - 1].start >= start))
+        replica->epoch_count--;
+    replica->epochs = check_grow(replica->epochs, &replica->epoch_room, replica->epoch_count,
+                                 sizeof *replica->epochs);
+    replica->epochs[replica->epoch_count++] = (struct check_epoch_start){epoch, start};
+}
+
+static void log_epoch(struct check *check, struct check_replica_ghost *replica, int32_t epoch,
+                      int64_t start)
+{
+    const struct check_epoch_start *last =
+        replica->epoch_count > 0 ? &replica->epochs[replica->epoch_count - 1] : NULL;
+    struct check_at at = at_log(replica, epoch, start);
+
+    check_count(check, CHECK_R4);
+    if (start > replica->log.end) {
+        CHECK_FAIL(check, R4, at, "epoch %d begins at %D, above the log end %D", epoch, start,
+                   replica->log.end);
+        return;
+    }
+    if (replica->epochs_sure && last != NULL &&
+        (epoch <= last->epoch || start < last->start || start < replica->log.end)) {
+        CHECK_FAIL(check, R4, at,
+                   "epoch %d from %D after epoch %d from %D in a log that ends at %D", epoch, start,
+                   last->epoch, last->start, replica->log.end);
+        return;
+    }
+    epochs_push(replica, epoch, start);
+    replica->epochs_sure = true;
+}
+
+static void epochs_cut(struct check_replica_ghost *replica, int64_t end, bool keep_at_end)
+{
+    while (replica->epoch_count > 0 &&
+           replica->epochs[replica->epoch_count - 1].start >= end + (keep_at_end ? 1 : 0))
+        replica->epoch_count--;
+}
+
+/* ---- append ---------------------------------------------------------------------------------- */
+
+static void append_order(struct check *check, struct check_replica_ghost *replica,
+                         const struct check_batch *batch)
+{
+    struct check_log *log = &replica->log;
+    struct check_at at = at_log(replica, batch->epoch, batch->base);
+    uint32_t last = last_batch(log);
+    int32_t before = check->batches.items[last].epoch;
+    bool covered;
+
+    check_count(check, CHECK_R2);
+    if (batch->base != log->end || batch->last < batch->base) {
+        CHECK_FAIL(check, R2, at, "batch %D to %D appended to a log that ends at %D", batch->base,
+                   batch->last, log->end);
+        return;
+    }
+    check_count(check, CHECK_R3);
+    if (batch->epoch < before) {
+        CHECK_FAIL(check, R3, at, "batch at %D has epoch %d, the one before it %d", batch->base,
+                   batch->epoch, before);
+        return;
+    }
+    if (replica->leader_epoch >= 0 && batch->epoch > replica->leader_epoch) {
+        CHECK_FAIL(check, R3, at, "batch at %D has epoch %d, the replica knows of %d", batch->base,
+                   batch->epoch, replica->leader_epoch);
+        return;
+    }
+    check_count(check, CHECK_R4);
+    covered =
+        replica->epoch_count > 0 && replica->epochs[replica->epoch_count - 1].epoch == batch->epoch;
+    if (!covered && replica->epochs_sure) {
+        CHECK_FAIL(check, R4, at, "batch at %D has epoch %d, the epoch cache says %d", batch->base,
+                   batch->epoch,
+                   replica->epoch_count > 0 ? replica->epochs[replica->epoch_count - 1].epoch : -1);
+        return;
+    }
+    if (!covered) epochs_push(replica, batch->epoch, batch->base);
+}
+
+static void log_appended(struct check *check, struct check_replica_ghost *replica,
+                         const struct trace_event *event)
+{
+    struct check_part *part = replica->part;
+    struct check_log *log = &replica->log;
+    struct check_batch batch = {.base = check_field(event, 2),
+                                .last = check_field(event, 3),
+                                .epoch = (int32_t)check_field(event, 4),
+                                .crc = (uint32_t)check_field(event, 5),
+                                .before = last_batch(log)};
+    uint32_t index;
+
+    append_order(check, replica, &batch);
+    if (check->violated) return;
+    index = batch_intern(check, replica, &batch);
+    if (check->violated) return;
+    check_log_push(log, batch.base, index);
+    log->end = batch.last + 1;
+    if (log->end > part->assigned_end) part->assigned_end = log->end;
+    part->appended_ns = check->now_ns;
+    if (replica->reach_epoch != replica->leader_epoch) {
+        replica->reach_epoch = replica->leader_epoch;
+        replica->reach = log->end;
+    } else if (log->end > replica->reach) {
+        replica->reach = log->end;
+    }
+    if (part->topic == 0) {
+        check_raft_appended(check, replica->node, batch.base, batch.epoch);
+    } else {
+        check_isr_appended(check, replica, batch.base);
+    }
+    if (replica->lost && log->end >= part->committed.end &&
+        check_log_fits(log, &part->committed, part->committed.end) == CHECK_FITS)
+        replica->lost = replica->alone = false; /* earned back */
+}
+
+/* ---- cut ------------------------------------------------------------------------------------- */
+
+static void log_truncated(struct check *check, struct check_replica_ghost *replica,
+                          const struct trace_event *event)
+{
+    struct check_part *part = replica->part;
+    int64_t end = check_field(event, 3);
+    bool reset = check_field(event, 5) == 1;
+    struct check_at at = at_log(replica, replica->leader_epoch, end);
+
+    if (end < replica->log.end || reset) {
+        check_count(check, CHECK_R22);
+        if (end < replica->hw && !part->unclean && !part->forgiven) {
+            CHECK_FAIL(check, R22, at, "cut from %D to %D, below the own high watermark %D",
+                       replica->log.end, end, replica->hw);
+            return;
+        }
+        if (part->topic != 0) check_isr_truncated(check, replica, end);
+        if (check->violated) return;
+    }
+    if (reset) {
+        replica->log.count = 0;
+        replica->log.start = replica->log.end = end;
+        replica->epoch_count = 0;
+        replica->hw = end;
+    }
+    check_log_cut(&replica->log, end);
+    epochs_cut(replica, end, false);
+    /* The cut is synced before the range is written again (storage.md H13). */
+    if (replica->synced_end > end) replica->synced_end = end;
+    if (replica->hw > end) replica->hw = end;
+}
+
+static void order(struct check *check, const struct check_replica_ghost *replica)
+{
+    const struct check_log *log = &replica->log;
+    struct check_at at = at_log(replica, replica->leader_epoch, replica->hw);
+
+    check_count(check, CHECK_R1);
+    /* The metadata log's high watermark is the quorum's to tell: K8, K9. */
+    if (log->start > log->end || (replica->part->topic != 0 && replica->hw < log->start) ||
+        replica->hw > log->end || replica->synced_end > log->end)
+        CHECK_FAIL(check, R1, at,
+                   "log start %D, high watermark %D, log end %D, synced to %D: not in order",
+                   log->start, replica->hw, log->end, replica->synced_end);
+}
+
+static void log_started(struct check *check, struct check_replica_ghost *replica,
+                        const struct trace_event *event)
+{
+    replica->log.start = check_field(event, 3);
+    order(check, replica);
+}
+
+static void log_synced(struct check *check, struct check_replica_ghost *replica, int64_t end)
+{
+    /* A log that was opened again may count its syncs anew; what was durable is so still. */
+    if (end > replica->synced_end) replica->synced_end = end;
+    if (end > replica->synced_max) replica->synced_max = end;
+    order(check, replica);
+}
+
+/* ---- crash and recovery ---------------------------------------------------------------------- */
+
+/* Is there another in-sync replica that has everything committed? */
+static bool another_has_all(const struct check *check, const struct check_replica_ghost *replica)
+{
+    const struct check_part *part = replica->part;
+
+    for (uint32_t i = 0; i < check->node_count; i++) {
+        const struct check_replica_ghost *other = part->replicas[i];
+
+        if (i == replica->node || other == NULL || other->lost) continue;
+        if (!check_in(part->chain.isr, i) || other->down_how == 2) continue;
+        if (check_log_fits(&other->log, &part->committed, part->committed.end) == CHECK_FITS)
+            return true;
+    }
+    return false;
+}
+
+void check_log_down(struct check *check, struct check_replica_ghost *replica, int32_t how)
+{
+    replica->role = TRACE_ROLE_NONE;
+    replica->leader_epoch = -1;
+    replica->partition_epoch = -1;
+    replica->leading = false;
+    replica->isr = replica->isr_committed = 0;
+    replica->isr_epoch = -1;
+    replica->reply_landed = true;
+    replica->reply_stale = replica->append_barred = false;
+    replica->epochs_sure = false;
+    if (replica->down_how == 0) replica->end_before = replica->log.end;
+    if (how == 2) {
+        replica->durable_before = replica->synced_end;
+        replica->alone = !another_has_all(check, replica);
+    }
+    /* Two deaths without an opening between them: the worse one counts. */
+    if (replica->down_how != 2) replica->down_how = how;
+}
+
+/* The checkpointed high watermark is one that the replica had: they lie between batches. */
+static bool hw_ever_held(const struct check_replica_ghost *replica, int64_t start, int64_t end,
+                         int64_t hw)
+{
+    const struct check_log *log = &replica->log;
+    uint32_t batch = CHECK_UNKNOWN;
+
+    if (hw == start || hw == end || hw <= log->start || hw >= log->end) return true;
+    if (!check_log_find(log, hw, &batch) || batch == CHECK_UNKNOWN) return true;
+    for (uint32_t low = 0, high = log->count; low < high;) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (log->entries[middle].base == hw) return true;
+        if (log->entries[middle].base < hw) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return false;
+}
+
+static void recovery(struct check *check, const struct check_replica_ghost *replica, int64_t start,
+                     int64_t end, int64_t hw)
+{
+    struct check_at at = at_log(replica, -1, end);
+    int64_t most = replica->end_before > replica->part->assigned_end ? replica->end_before
+                                                                     : replica->part->assigned_end;
+
+    if (replica->down_how != 2) {
+        check_count(check, CHECK_R40);
+        if (end < replica->end_before) {
+            CHECK_FAIL(check, R40, at, "log ended at %D before the process was killed, now at %D",
+                       replica->end_before, end);
+            return;
+        }
+    } else {
+        check_count(check, CHECK_R46);
+        if (end < replica->durable_before) {
+            CHECK_FAIL(check, R46, at, "synced to %D before the power loss, recovered to %D",
+                       replica->durable_before, end);
+            return;
+        }
+    }
+    if (end > most) {
+        check_count(check, CHECK_R46);
+        CHECK_FAIL(check, R46, at, "recovered to %D, nobody ever wrote beyond %D", end, most);
+        return;
+    }
+    if (replica->part->topic == 0) return; /* its high watermark is not kept in a checkpoint */
+    check_count(check, CHECK_R47);
+    if (hw > replica->hw) {
+        CHECK_FAIL(check, R47, at, "high watermark %D before the crash, %D after recovery",
+                   replica->hw, hw);
+        return;
+    }
+    check_count(check, CHECK_R49);
+    if (start > replica->log.start && start > replica->end_before) {
+        CHECK_FAIL(check, R49, at, "log start %D after recovery, it never was above %D", start,
+                   replica->log.start);
+        return;
+    }
+    if (!hw_ever_held(replica, start, end, hw))
+        CHECK_FAIL(check, R49, at,
+                   "high watermark %D after recovery is inside of a batch: it never stood there",
+                   hw);
+}
+
+static void log_opened(struct check *check, struct check_replica_ghost *replica,
+                       const struct trace_event *event)
+{
+    const struct check_node *node = &check->nodes[replica->node];
+    struct check_log *log = &replica->log;
+    int64_t start = check_field(event, 2), end = check_field(event, 3);
+    bool lied = node->disk_lied && end < replica->end_before;
+
+    if (replica->down_how != 0 && !lied)
+        recovery(check, replica, start, end, check_field(event, 5));
+    if (check->violated) return;
+    if (replica->down_how != 0 && end < replica->end_before) replica->lost = true;
+    replica->down_how = 0;
+    check_log_cut(log, end);
+    if (end > log->end) {
+        check_log_push(log, log->end, CHECK_UNKNOWN); /* in flight at the crash, and survived */
+        log->end = end;
+    }
+    log->start = start;
+    replica->hw = check_field(event, 5);
+    if (replica->synced_end > end) replica->synced_end = end;
+    if (check_field(event, 4) > replica->synced_end) replica->synced_end = check_field(event, 4);
+    if (replica->synced_end > replica->synced_max) replica->synced_max = replica->synced_end;
+    if (replica->part->topic == 0) replica->hw = replica->hw < end ? replica->hw : end;
+    epochs_cut(replica, end, true);
+    replica->epochs_sure = false;
+    order(check, replica);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+bool check_log_event(struct check *check, uint32_t node, const struct trace_event *event)
+{
+    struct check_replica_ghost *replica;
+
+    if (event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_RECOVERED_TO) return false;
+    replica = check_replica(
+        check, node, check_part(check, check_field(event, 0), (int32_t)check_field(event, 1)));
+    switch ((int)event->kind) {
+    case TRACE_LOG_OPENED: log_opened(check, replica, event); break;
+    case TRACE_LOG_APPENDED: log_appended(check, replica, event); break;
+    case TRACE_LOG_TRUNCATED: log_truncated(check, replica, event); break;
+    case TRACE_LOG_START: log_started(check, replica, event); break;
+    case TRACE_LOG_SYNCED: log_synced(check, replica, check_field(event, 2)); break;
+    case TRACE_LOG_EPOCH:
+        log_epoch(check, replica, (int32_t)check_field(event, 2), check_field(event, 3));
+        break;
+    case TRACE_LOG_FAILED:
+        if (replica->part->topic == 0) check_raft_failed(check, node);
+        break;
+    default: break;
+    }
+    return true;
+}

@@ -1,0 +1,599 @@
+/* What the oracles share: the ghost model. One file of oracles per subject; each changes the ghost
+ * of its own subject and reads the rest.
+ *
+ *   check_log.c         logs batch by batch, recovery          LOG_*
+ *   check_replica.c     high watermarks, roles, Committed(p)   REPLICA_HW/ROLE/LEADING, reads
+ *   check_isr.c         in-sync sets, followers, acks          REPLICA_ISR/REMOTE/..., PRODUCE_*
+ *   check_controller.c  the chain of committed decisions       CONTROLLER_*, META_*
+ *   check_raft.c        the metadata quorum                    RAFT_*
+ *   check_history.c     what clients saw                       CLIENT_*
+ *   check_liveness.c    the end of the run
+ *
+ * A batch is stored once (struct check_batch); logs hold numbers of batches. Each batch names the
+ * one before it, and R8 checks that this never differs between replicas: so two logs that hold the
+ * same batch agree on everything before it, and "has an identical prefix" is one binary search. */
+#ifndef SIM_CHECK_CHECK_PRIVATE_H
+#define SIM_CHECK_CHECK_PRIVATE_H
+
+#include "client/base/assert.h"
+#include "client/base/text.h"
+#include "sim/check/check.h"
+#include "sim/check/check_table.h"
+
+/* X(ID, "name", CLASS, "file", "sentence"), in the order of the ids. */
+#define CHECK_LIST(X)                                                                              \
+    X(R1, "offsets-in-order", EVENT, "check_log.c",                                                \
+      "log start <= high watermark <= log end and recovery point <= log end on every replica")     \
+    X(R2, "log-contiguous", EVENT, "check_log.c",                                                  \
+      "each batch begins where the one before it ended")                                           \
+    X(R3, "epochs-rise-along-log", EVENT, "check_log.c",                                           \
+      "leader epochs never fall along a log nor exceed what the replica knows")                    \
+    X(R4, "epoch-cache-matches-log", EVENT, "check_log.c",                                         \
+      "the epoch cache rises strictly and names the epoch of every batch")                         \
+    X(R5, "one-leader-per-epoch", EVENT, "check_replica.c",                                        \
+      "a partition has one leader per epoch; epochs known to one incarnation never fall")          \
+    X(R6, "leader-hw-monotone", EVENT, "check_replica.c",                                          \
+      "a leader's high watermark never falls within one leader epoch")                             \
+    X(R8, "log-matching", EVENT, "check_log.c",                                                    \
+      "same offset and epoch: same batch, and the same batches before it")                         \
+    X(R9, "same-record-below-hw", EVENT, "check_replica.c",                                        \
+      "below the smaller high watermark any two replicas hold the same records")                   \
+    X(R10, "weak-isr", EVENT, "check_replica.c",                                                   \
+      "every member of the ISR a leader holds has everything below that leader's high watermark")  \
+    X(R11, "strong-isr", EVENT, "check_replica.c",                                                 \
+      "every member of the controller's ISR and ELR has everything below any leader's high "       \
+      "watermark")                                                                                 \
+    X(R12, "leader-in-isr", EVENT, "check_controller.c",                                           \
+      "the leader chosen by the controller is in the ISR")                                         \
+    X(R13, "isr-views-agree", EVENT, "check_isr.c",                                                \
+      "a leader's maximal ISR contains the controller's, and its committed ISR at a partition "    \
+      "epoch is the controller's")                                                                 \
+    X(R15, "no-fenced-in-isr", QUIESCENCE, "check_controller.c",                                   \
+      "no fenced, unregistered or leaving broker is in an ISR")                                    \
+    X(R16, "candidates-complete", EVENT, "check_controller.c",                                     \
+      "every valid leader candidate whose disk is intact has all committed records")               \
+    X(R17, "leader-complete", EVENT, "check_replica.c",                                            \
+      "a broker that begins to lead has all committed records")                                    \
+    X(R18, "believed-log-end-true", EVENT, "check_isr.c",                                          \
+      "a leader never believes a follower to have more than it had")                               \
+    X(R19, "no-stale-incarnation-in-isr", EVENT, "check_isr.c",                                    \
+      "a fetch of an earlier incarnation never brings a broker into the ISR")                      \
+    X(R20, "no-hw-below-min-isr", EVENT, "check_replica.c",                                        \
+      "no high watermark moves at a leader with fewer in-sync replicas than min ISR")              \
+    X(R21, "isr-entry-caught-up", EVENT, "check_isr.c",                                            \
+      "a replica enters the ISR only caught up, by a fetch in this leader epoch")                  \
+    X(R22, "no-cut-below-hw", EVENT, "check_log.c",                                                \
+      "no follower truncates below its own high watermark")                                        \
+    X(R23, "no-stale-reply-used", EVENT, "check_isr.c",                                            \
+      "no follower truncates or appends because of an answer to an outdated fetch")                \
+    X(R28, "ack-by-min-isr", EVENT, "check_isr.c",                                                 \
+      "at an acks=all success at least min ISR in-sync replicas hold the batch")                   \
+    X(R29, "acked-is-committed", EVENT, "check_isr.c",                                             \
+      "what acks=all acknowledged is committed at the answered offset")                            \
+    X(R30, "reads-are-committed", EVENT, "check_replica.c",                                        \
+      "a consumer is served committed records only, the same at every time")                       \
+    X(R33, "acks-1-in-leader-log", EVENT, "check_isr.c",                                           \
+      "what acks=1 acknowledged was in the leader's log")                                          \
+    X(R34, "unclear-send-at-most-once", HISTORY, "check_history.c",                                \
+      "a send with an unclear result of an idempotent producer commits at most once")              \
+    X(R35, "no-offset-acked-twice", EVENT, "check_isr.c",                                          \
+      "no two batches are acknowledged by acks=all at the same offset")                            \
+    X(R36, "partition-epochs-by-one", EVENT, "check_controller.c",                                 \
+      "each record raises the partition epoch by one; the leader epoch rises by one with the "     \
+      "leader")                                                                                    \
+    X(R37, "alter-partition-current", EVENT, "check_controller.c",                                 \
+      "an accepted AlterPartition names the current leader, leader epoch, partition epoch and "    \
+      "broker epoch")                                                                              \
+    X(R38, "state-equals-replay", EVENT, "check_controller.c",                                     \
+      "a broker's leader and epochs of a partition are those of the committed record")             \
+    X(R39, "one-incarnation", EVENT, "check_controller.c",                                         \
+      "nothing changes a broker in the name of another broker epoch than the registered one")      \
+    X(R40, "kill-loses-nothing", EVENT, "check_log.c",                                             \
+      "after a process kill the log has everything that was appended")                             \
+    X(R41, "lone-power-loss-survived", EVENT, "check_replica.c",                                   \
+      "power losses within the budget take no committed record")                                   \
+    X(R44, "flushed-prefix-survives", EVENT, "check_replica.c",                                    \
+      "after a power loss beyond the budget the next leader still has the flushed prefix")         \
+    X(R45, "restarted-re-enters-by-fetch", EVENT, "check_controller.c",                            \
+      "a restarted replica is back in the ISR only by a fetch of its new incarnation")             \
+    X(R46, "recovery-keeps-synced", EVENT, "check_log.c",                                          \
+      "recovery keeps what was synced and invents nothing")                                        \
+    X(R47, "recovery-hw-not-above", EVENT, "check_log.c",                                          \
+      "the high watermark after recovery is not above the one before the crash")                   \
+    X(R49, "checkpoints-whole", EVENT, "check_log.c",                                              \
+      "what recovery reads from checkpoints is a value that once held")                            \
+    X(R51, "led-again", LIVENESS, "check_liveness.c",                                              \
+      "every partition with a live in-sync replica gets a leader that knows it")                   \
+    X(R52, "in-sync-again", LIVENESS, "check_liveness.c",                                          \
+      "all live replicas are in the ISR, and high watermarks reach the log end")                   \
+    X(R53, "requests-answered", LIVENESS, "check_liveness.c",                                      \
+      "every acks=all produce is answered within its timeout")                                     \
+    X(R57, "unfenced-again", LIVENESS, "check_liveness.c", "a healthy broker is unfenced")         \
+    X(K1, "one-quorum-leader-per-epoch", EVENT, "check_raft.c",                                    \
+      "an epoch of the quorum has at most one leader")                                             \
+    X(K2, "no-double-vote", EVENT, "check_raft.c",                                                 \
+      "a voter grants at most one candidate per epoch, over all its lives")                        \
+    X(K3, "quorum-epoch-durable", EVENT, "check_raft.c",                                           \
+      "a voter's epoch never falls, and an election stands on votes that are durable")             \
+    X(K4, "metadata-log-matching", EVENT, "check_log.c",                                           \
+      "same offset and epoch of the metadata log: same batch, same batches before it")             \
+    X(K5, "quorum-leader-complete", EVENT, "check_raft.c",                                         \
+      "a new leader of the quorum has every committed entry")                                      \
+    X(K6, "commit-is-durable", EVENT, "check_raft.c",                                              \
+      "a committed entry is durable on a majority of the voters")                                  \
+    X(K7, "reply-is-committed", EVENT, "check_controller.c",                                       \
+      "a success of the controller that was seen outside stands in the committed log")             \
+    X(K8, "quorum-hw-monotone", EVENT, "check_raft.c",                                             \
+      "the leader's high watermark rises, within its log, past the start of its epoch")            \
+    X(K9, "follower-quorum-hw", EVENT, "check_raft.c",                                             \
+      "a follower's high watermark rises, within its log and what is committed")                   \
+    X(K11, "fetch-is-flushed", EVENT, "check_raft.c",                                              \
+      "a voter acknowledges by its fetch offset only what it has flushed")                         \
+    X(K12, "counted-is-held", EVENT, "check_raft.c",                                               \
+      "a leader counts only entries that the voter holds with the same epochs")                    \
+    X(K13, "ex-leader-never-appends", EVENT, "check_raft.c",                                       \
+      "who led an epoch never appends in it after a restart or resignation")                       \
+    X(K14, "pre-vote-changes-nothing", EVENT, "check_raft.c",                                      \
+      "a prospective voter keeps epoch and vote")                                                  \
+    X(K16, "epoch-begins-at-its-start", EVENT, "check_raft.c",                                     \
+      "the first entry of an epoch stands at the start its leader announced")                      \
+    X(K20, "stale-leader-stops", EVENT, "check_raft.c",                                            \
+      "a deposed leader acts for at most 1.5 fetch timeouts")                                      \
+    X(K21, "stale-leader-commits-nothing", EVENT, "check_raft.c",                                  \
+      "a deposed leader commits nothing that its successor does not have")                         \
+    X(K22, "same-metadata-same-state", EVENT, "check_controller.c",                                \
+      "at one metadata offset all nodes have the same state")                                      \
+    X(K23, "silent-after-renouncing", EVENT, "check_controller.c",                                 \
+      "a controller that renounced decides nothing more")                                          \
+    X(K25, "applied-is-committed", EVENT, "check_controller.c",                                    \
+      "the applied offset rises and stays below the high watermark the node knew")                 \
+    X(K26, "ids-given-once", EVENT, "check_controller.c",                                          \
+      "producer ids and broker epochs are given out once")                                         \
+    X(K28, "quorum-state-whole", EVENT, "check_raft.c",                                            \
+      "after a crash a voter has its old or its new quorum state, whole")                          \
+    X(K29, "no-commit-after-disk-error", EVENT, "check_raft.c",                                    \
+      "a leader whose metadata disk failed commits nothing more in its epoch")                     \
+    X(K30, "quorum-leads-again", LIVENESS, "check_liveness.c",                                     \
+      "the quorum has a leader with a known high watermark")                                       \
+    X(K31, "nobody-campaigns-forever", LIVENESS, "check_liveness.c",                               \
+      "no voter stays prospective, candidate or unattached")                                       \
+    X(K32, "metadata-reaches-all", LIVENESS, "check_liveness.c",                                   \
+      "every node reaches the committed end of the metadata log")                                  \
+    X(K34, "one-stable-leader", LIVENESS, "check_liveness.c",                                      \
+      "the quorum ends with one leader and no more elections")                                     \
+    X(C1, "inconsistent-offsets", HISTORY, "check_history.c", "one offset never shows two values") \
+    X(C2, "duplicate", HISTORY, "check_history.c",                                                 \
+      "a value of an idempotent producer stands at one offset")                                    \
+    X(C3, "lost-write", HISTORY, "check_history.c",                                                \
+      "an acknowledged value below the highest offset read is read by somebody")                   \
+    X(C4, "G1a", HISTORY, "check_history.c",                                                       \
+      "no value is read that nobody sent or whose send definitely failed")                         \
+    X(C5, "unstable-prefix", HISTORY, "check_history.c",                                           \
+      "what one reader saw no later reader misses")                                                \
+    X(C6, "poll-skip", HISTORY, "check_history.c",                                                 \
+      "an assigned reader neither steps back nor jumps over a value")                              \
+    X(C7, "unseen", HISTORY, "check_history.c",                                                    \
+      "every acknowledged value is read at the latest by the final drain")                         \
+    X(C8, "nonmonotonic-send", HISTORY, "check_history.c",                                         \
+      "values of one idempotent producer stand in the order they were sent")                       \
+    X(C9, "ack-offset-true", HISTORY, "check_history.c",                                           \
+      "readers find a value at the offset its acknowledgement named")
+
+#define CHECK_ENUM(id, name, class, file, sentence) CHECK_##id,
+enum check_id { CHECK_LIST(CHECK_ENUM) CHECK_ID_COUNT };
+#undef CHECK_ENUM
+
+/* ---- logs ------------------------------------------------------------------------------------ */
+
+enum { CHECK_UNKNOWN = 0 }; /* a batch that recovery found and no event described: fits anything */
+
+struct check_batch {
+    int64_t base;
+    int64_t last;
+    int32_t epoch;
+    uint32_t crc;
+    uint32_t before; /* CHECK_UNKNOWN: not known, or none */
+    uint32_t same;   /* next batch of this partition with this base */
+    bool acked;      /* by acks=all */
+};
+
+struct check_entry {
+    int64_t base;
+    uint32_t batch;
+};
+
+struct check_log {
+    struct check_entry *entries; /* owned, ascending */
+    uint32_t count;
+    uint32_t room;
+    int64_t start;
+    int64_t end;
+};
+
+enum check_fit { CHECK_FITS, CHECK_MISSING, CHECK_DIFFERS };
+
+struct check_epoch_start {
+    int32_t epoch;
+    int64_t start;
+};
+
+/* ---- partitions ------------------------------------------------------------------------------ */
+
+/* What a leader knows of one follower. */
+struct check_remote {
+    int64_t log_end;
+    int64_t broker_epoch;
+    int32_t leader_epoch; /* -1: nothing in any */
+};
+
+struct check_replica_ghost {
+    uint32_t node;
+    struct check_part *part;
+    struct check_log log;
+    int64_t hw;
+    int64_t synced_end;
+    int64_t synced_max;               /* ever */
+    struct check_epoch_start *epochs; /* owned */
+    uint32_t epoch_count;
+    uint32_t epoch_room;
+    bool epochs_sure; /* false after a restart: the file may hold an entry more or less */
+    /* This incarnation. */
+    int32_t role;
+    int32_t leader_epoch; /* -1 unknown */
+    int32_t partition_epoch;
+    int64_t leader_start;
+    bool leading;
+    uint64_t isr;                 /* maximal, as held */
+    uint64_t isr_committed;       /* as held */
+    int32_t isr_epoch;            /* leader epoch of both; -1 none */
+    struct check_remote *remotes; /* owned, CHECK_NODES_MAX; NULL until it leads */
+    bool reply_landed;
+    bool reply_stale;   /* the last answer taken was outdated */
+    bool append_barred; /* only an outdated answer could have brought the next append */
+    /* Over incarnations. */
+    int32_t reach_epoch; /* leader epoch of `reach` */
+    int64_t reach;       /* highest log end in it */
+    int32_t down_how;    /* how the last life ended while the log is not open again; 0 it is open */
+    int64_t end_before;
+    int64_t durable_before; /* what had to survive the last power loss */
+    bool lost;              /* in U: lost data, and has not refetched it */
+    bool alone;             /* lost data while no other in-sync replica had the rest */
+};
+
+/* A partition as one record of the controller says. */
+struct check_state {
+    bool known;
+    bool unclean;
+    int32_t leader; /* node id, -1 none */
+    int32_t leader_epoch;
+    int32_t partition_epoch;
+    uint64_t isr;
+    uint64_t replicas;
+    uint64_t elr;
+    int64_t offset;
+};
+
+struct check_part {
+    int64_t topic;
+    int32_t partition;
+    uint32_t index;
+    struct check_replica_ghost *replicas[CHECK_NODES_MAX];
+    struct check_log committed; /* Committed(p) */
+    struct check_state chain;   /* last committed */
+    struct check_state work;    /* last written by the active controller */
+    int32_t work_epoch;
+    struct check_state *past; /* owned: the chain, ascending by partition epoch */
+    uint32_t past_count;
+    uint32_t past_room;
+    int64_t assigned_end; /* highest offset + 1 anybody gave out */
+    int64_t appended_ns;
+    int32_t min_isr; /* effective, as told; 0 unknown */
+    bool gone;       /* deleted */
+    bool isr_dirty;
+    /* Losses that were paid for: what was said above loss_from before loss_ns is void. */
+    bool unclean;
+    bool forgiven;
+    int64_t loss_from;
+    int64_t loss_ns;
+    int32_t loss_epoch; /* leaders below it are of the lost world */
+    int64_t read_end;   /* highest offset + 1 a client read */
+};
+
+/* ---- nodes ----------------------------------------------------------------------------------- */
+
+struct check_raft {
+    bool known; /* a state was told in this incarnation */
+    int32_t state;
+    int32_t epoch;
+    int32_t voted;
+    int32_t stored_epoch; /* durable; -1 none */
+    int32_t stored_voted;
+    int32_t led_epoch; /* the last it was elected in; -1 */
+    int64_t led_start;
+    uint32_t led_incarnation;
+    bool led_over;        /* it has left that leadership */
+    int64_t hw;           /* of this incarnation; -1 unknown */
+    int32_t hw_epoch;     /* in which a leader's hw was last told */
+    int64_t unsettled_ns; /* since when neither leader nor follower; -1 it is */
+    int32_t failed_epoch; /* the metadata disk failed in it; -1 */
+};
+
+struct check_node {
+    int32_t id;
+    int32_t kind; /* SIM_NODE: 1 broker 2 controller 3 both 4 client; 0 unknown */
+    bool seen;
+    bool up;
+    bool voter;
+    uint32_t incarnation;
+    int64_t up_ns;
+    int64_t last_ns;
+    int64_t awake_ns;         /* end of its last long silence (a pause) */
+    bool disk_lied;           /* DISK_LIE, DISK_ROT or WIPE hit it: its disk promises nothing */
+    int64_t applied;          /* metadata, inclusive; -1 */
+    int32_t controller_epoch; /* -1 not active */
+    bool renounced;
+    int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */
+    struct check_raft raft;
+    int64_t loss_step; /* step that took its disk */
+};
+
+struct check_broker {
+    bool known;
+    bool fenced;
+    bool leaving;
+    int64_t epoch;
+};
+
+/* A decision of a controller that is not committed yet. */
+struct check_pending {
+    int64_t offset;
+    int32_t epoch;
+    struct check_part *part; /* NULL: a broker */
+    struct check_state state;
+    uint32_t node;
+    struct check_broker broker;
+};
+
+struct check_ids {
+    int64_t first;
+    int64_t count;
+    int64_t offset; /* -1 not told */
+    int32_t epoch;
+};
+
+/* ---- clients --------------------------------------------------------------------------------- */
+
+struct check_value {
+    uint32_t part;
+    int64_t value;
+    int64_t sequence; /* in its stream */
+    uint32_t stream;
+    bool sent;
+    bool acked;
+    bool failed;  /* definitely */
+    bool unclear; /* failed, may have happened */
+    bool read;
+    int64_t acked_offset;
+    int64_t acked_ns;
+    int64_t read_offset;
+    int64_t read_ns;
+};
+
+struct check_content {
+    int64_t value;
+    int64_t time_ns;
+    bool read;
+};
+
+struct check_stream {
+    int64_t sent;
+    int64_t max_sequence;
+    int64_t max_offset;
+};
+
+struct check_reader {
+    int64_t position; /* -1 unknown */
+};
+
+struct check_gap {
+    uint32_t part;
+    int32_t node;
+    int64_t from;
+    int64_t to;
+};
+
+struct check_produce {
+    uint32_t node;
+    uint32_t incarnation;
+    uint32_t part;
+    int64_t last_offset;
+    int64_t time_ns;
+    uint32_t open;
+};
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+enum { CHECK_SAMPLES = 64, CHECK_EXCUSED_MAX = 64, CHECK_GAPS_MAX = 4096 };
+
+struct check_sample {
+    int64_t time_ns;
+    int64_t end;
+};
+
+/* A growing array. */
+#define CHECK_VEC(type) \
+    struct {            \
+        type *items;    \
+        uint32_t count; \
+        uint32_t room;  \
+    }
+
+struct check {
+    struct check_config config;
+    int64_t now_ns;
+    int32_t phase;
+    int64_t liveness_ns; /* begin of phase 2; -1 */
+    bool finished;
+    bool violated;
+    struct check_violation violation;
+    CHECK_VEC(struct check_violation) excused;
+    uint64_t evaluations[CHECK_ID_COUNT];
+
+    struct check_node nodes[CHECK_NODES_MAX];
+    uint32_t node_count;
+    CHECK_VEC(struct check_part *) parts;
+    struct check_table parts_by_key;
+    struct check_part *last_part;          /* the one asked for last */
+    struct check_part *metadata;           /* __cluster_metadata-0 */
+    CHECK_VEC(struct check_batch) batches; /* [0] is CHECK_UNKNOWN */
+    struct check_table batches_by_base;
+    struct check_table leaders; /* (partition, leader epoch) -> node + 1 */
+
+    struct check_broker chain_brokers[CHECK_NODES_MAX];
+    struct check_broker work_brokers[CHECK_NODES_MAX];
+    bool brokers_dirty;
+    CHECK_VEC(struct check_part *) dirty;
+    CHECK_VEC(struct check_pending) pending;
+    CHECK_VEC(struct check_ids) ids;
+    struct check_table broker_epochs; /* -> node + 1 */
+    struct check_table digests;       /* offset -> number in digest_values */
+    CHECK_VEC(int64_t) digest_values;
+
+    struct check_table elected; /* quorum epoch -> node + 1 */
+    struct check_table votes;   /* (node, epoch) -> candidate + 1 */
+    int32_t newest_epoch;
+    uint32_t newest_leader;
+    int64_t newest_ns;
+    int64_t newest_voters;
+    struct check_sample samples[CHECK_SAMPLES];
+    uint32_t sample_count;
+
+    struct check_table values_by_key;
+    CHECK_VEC(struct check_value) values;
+    struct check_table contents_by_key;
+    CHECK_VEC(struct check_content) contents;
+    struct check_table streams_by_key;
+    CHECK_VEC(struct check_stream) streams;
+    struct check_table readers_by_key;
+    CHECK_VEC(struct check_reader) readers;
+    CHECK_VEC(struct check_gap) gaps;
+    struct check_table produces_by_key;
+    CHECK_VEC(struct check_produce) produces;
+
+    int64_t step; /* last scripted step */
+    char step_text[160];
+};
+
+/* The array with room for one more; asserts that there is memory. */
+void *check_grow(void *items, uint32_t *room, uint32_t count, size_t size);
+#define CHECK_PUSH(vec, value)                                                                     \
+    do {                                                                                           \
+        (vec)->items = check_grow((vec)->items, &(vec)->room, (vec)->count, sizeof *(vec)->items); \
+        (vec)->items[(vec)->count++] = (value);                                                    \
+    } while (0)
+
+static inline int64_t check_field(const struct trace_event *event, uint32_t i)
+{
+    return i < event->field_count ? event->fields[i] : -1;
+}
+
+/* ---- verdicts (check.c) ---------------------------------------------------------------------- */
+
+struct check_at {
+    uint32_t node;                 /* index */
+    const struct check_part *part; /* NULL: none */
+    int64_t epoch;
+    int64_t offset;
+};
+
+static inline void check_count(struct check *check, enum check_id id)
+{
+    check->evaluations[id]++;
+}
+
+/* Where the sentence goes; false when a violation is on record already. */
+bool check_fail_begin(struct check *check, enum check_id id, struct check_at at, struct text *text);
+#define CHECK_FAIL(check, id, at, ...)                               \
+    do {                                                             \
+        struct text fail_text;                                       \
+        if (check_fail_begin((check), CHECK_##id, (at), &fail_text)) \
+            text_format(&fail_text, __VA_ARGS__);                    \
+    } while (0)
+/* A loss that was paid for, by step `step` when that is above 0. */
+void check_excuse(struct check *check, enum check_id id, struct check_at at, int64_t step,
+                  const char *why);
+
+/* ---- who is who (check.c) -------------------------------------------------------------------- */
+
+uint32_t check_node(struct check *check, int32_t id);
+struct check_part *check_part(struct check *check, int64_t topic, int32_t partition);
+/* Never NULL. */
+struct check_replica_ghost *check_replica(struct check *check, uint32_t node,
+                                          struct check_part *part);
+/* "isr 1,2 ..." or "1,2": ids behind `word` ("" at the start) as a set of indexes. */
+uint64_t check_ids(struct check *check, struct str text, const char *word);
+static inline bool check_in(uint64_t set, uint32_t node)
+{
+    return (set >> node & 1) != 0;
+}
+uint32_t check_set_size(uint64_t set);
+/* The ids of a set, for sentences. */
+struct check_names {
+    char text[96];
+};
+struct check_names check_names(const struct check *check, uint64_t set);
+
+/* ---- logs (check_log.c) ---------------------------------------------------------------------- */
+
+bool check_log_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_log_down(struct check *check, struct check_replica_ghost *replica, int32_t how);
+void check_log_push(struct check_log *log, int64_t base, uint32_t batch);
+void check_log_cut(struct check_log *log, int64_t end);
+/* The batch that holds `offset`; false outside of [start, end) or when nothing is known. */
+bool check_log_find(const struct check_log *log, int64_t offset, uint32_t *batch);
+/* Does `log` hold what `other` has below `end`? One look at the last batch tells (R8). */
+enum check_fit check_log_fits(const struct check_log *log, const struct check_log *other,
+                              int64_t end);
+/* First offset below `end` at which they part. */
+int64_t check_log_parts_at(const struct check *check, const struct check_log *log,
+                           const struct check_log *other, int64_t end);
+/* Leader epoch of the batch at an offset; -1 unknown. */
+int32_t check_log_epoch(const struct check *check, const struct check_log *log, int64_t offset);
+
+/* ---- the rest, by file ----------------------------------------------------------------------- */
+
+bool check_replica_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_replica_commit(struct check *check, struct check_part *part,
+                          const struct check_replica_ghost *leader, int64_t end);
+int32_t check_replica_min_isr(const struct check *check, const struct check_part *part);
+/* Has data of this partition been lost in a way that voids what was said at `offset`? */
+bool check_replica_void(const struct check_part *part, int64_t offset, int64_t said_ns);
+
+bool check_isr_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_isr_chain(struct check *check, struct check_part *part);
+void check_isr_appended(struct check *check, struct check_replica_ghost *replica, int64_t base);
+void check_isr_truncated(struct check *check, struct check_replica_ghost *replica, int64_t end);
+
+bool check_controller_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_controller_turn(struct check *check, uint32_t node);
+/* The metadata log is committed up to here. */
+void check_controller_committed(struct check *check, int64_t end);
+void check_controller_role(struct check *check, const struct check_replica_ghost *replica,
+                           int32_t leader);
+
+bool check_raft_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_raft_appended(struct check *check, uint32_t node, int64_t base, int32_t epoch);
+void check_raft_failed(struct check *check, uint32_t node);
+void check_raft_down(struct check *check, uint32_t node);
+
+bool check_history_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_history_finish(struct check *check);
+void check_history_destroy(struct check *check);
+
+void check_liveness_appended(struct check *check, uint32_t node, const struct check_part *part,
+                             int64_t base, int64_t last);
+void check_liveness_answered(struct check *check, uint32_t node, const struct check_part *part,
+                             int64_t base);
+void check_liveness_finish(struct check *check);
+
+#endif

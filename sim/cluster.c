@@ -1,0 +1,351 @@
+#include "sim/cluster.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- configuration --------------------------------------------------------------------------------- */
+
+/* Smaller than Kafka's where only memory is meant: a simulated node serves a handful of peers. */
+static const char cluster_defaults[] = "max.connections=200\n"
+                                       "queued.max.requests=200\n"
+                                       "queued.max.request.bytes=33554432\n";
+
+static void properties_add(struct cluster_node *node, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void properties_add(struct cluster_node *node, const char *format, ...)
+{
+    size_t used = strlen(node->properties);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(node->properties + used, sizeof node->properties - used, format, args);
+    va_end(args);
+}
+
+static void properties_voters(struct cluster_node *node)
+{
+    const struct cluster *cluster = node->cluster;
+    const char *comma = "";
+
+    properties_add(node, "controller.quorum.voters=");
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct cluster_node *other = &cluster->nodes[i];
+
+        if ((other->role & CLUSTER_CONTROLLER) == 0) continue;
+        properties_add(node, "%s%d@node-%d:%d", comma, other->id, other->id,
+                       CLUSTER_CONTROLLER_PORT);
+        comma = ",";
+    }
+    properties_add(node, "\n");
+}
+
+/* The file that a person would write for this node. */
+static void cluster_properties(struct cluster_node *node)
+{
+    const struct scenario *scenario = node->cluster->scenario;
+    bool broker = (node->role & CLUSTER_BROKER) != 0;
+    bool controller = (node->role & CLUSTER_CONTROLLER) != 0;
+
+    properties_add(node, "node.id=%d\nprocess.roles=%s%s%s\n", node->id, broker ? "broker" : "",
+                   broker && controller ? "," : "", controller ? "controller" : "");
+    properties_add(node, "listeners=");
+    if (broker) properties_add(node, "PLAINTEXT://node-%d:%d", node->id, CLUSTER_BROKER_PORT);
+    if (broker && controller) properties_add(node, ",");
+    if (controller) {
+        properties_add(node, "CONTROLLER://node-%d:%d", node->id, CLUSTER_CONTROLLER_PORT);
+    }
+    properties_add(node, "\ncontroller.listener.names=CONTROLLER\nlog.dirs=data\n");
+    properties_voters(node);
+    if (broker && scenario->racks[node->id - 1] != NULL) {
+        properties_add(node, "broker.rack=%s\n", scenario->racks[node->id - 1]);
+    }
+    properties_add(node, "%s", cluster_defaults);
+    for (uint32_t i = 0; i < scenario->config_count; i++) {
+        const struct scenario_config *config = &scenario->configs[i];
+
+        if (config->node >= 0 && config->node != node->id) continue;
+        properties_add(node, "%s=%s\n", config->key, config->value);
+    }
+}
+
+static bool cluster_configure(struct cluster_node *node, struct errmsg *error)
+{
+    struct config_warnings *warnings = sim_alloc(sizeof *warnings);
+    struct errmsg why = {.text = ""};
+    bool fine;
+
+    cluster_properties(node);
+    fine = config_parse(&node->config, str_of(node->properties), warnings, &why) == ERR_NONE &&
+           config_finish(&node->config, &why) == ERR_NONE;
+    if (!fine) {
+        (void)snprintf(error->text, sizeof error->text, "node %d: %.200s", node->id, why.text);
+    } else if (warnings->count > 0 && node->cluster->scenario->config_count > 0) {
+        fine = false; /* an unknown key in a scenario would silently do nothing */
+        (void)snprintf(error->text, sizeof error->text, "node %d: %.200s", node->id,
+                       warnings->text[0].text);
+    }
+    free(warnings);
+    return fine;
+}
+
+/* ---- lives -------------------------------------------------------------------------------------------- */
+
+static void cluster_problem(struct cluster_node *node, const char *what, const char *why)
+{
+    struct cluster *cluster = node->cluster;
+
+    if (cluster->problem[0] != '\0') return;
+    cluster->problem_node = node->id;
+    (void)snprintf(cluster->problem, sizeof cluster->problem, "%s: %.256s", what, why);
+}
+
+static void cluster_boot(struct sim_program *program, struct world *world, struct instant now)
+{
+    struct cluster_node *node = CONTAINER_OF(program, struct cluster_node, program);
+    struct errmsg error = {.text = "no memory"};
+    enum err err = ERR_NO_MEMORY;
+
+    (void)now;
+    world->codecs = node->cluster->codecs;
+    node->stop_sent = false;
+    if (!node->formatted) {
+        node->format = region_take(world->region, sizeof *node->format, 64);
+        if (node->format != NULL) {
+            err = node_format_start(node->format, world, &node->config,
+                                    str_of(node->cluster->cluster_id), &error);
+        }
+    } else {
+        struct node *own = region_take(world->region, sizeof *own, 64);
+
+        if (own != NULL) err = node_start(own, world, &node->config, false, &error);
+        if (err == ERR_NONE) node->node = own;
+    }
+    if (err == ERR_NONE) return;
+    cluster_problem(node, "the node does not start", error.text);
+    world_stop(world, 1);
+}
+
+static void cluster_down(struct sim_program *program, struct world *world, enum sim_down how)
+{
+    struct cluster_node *node = CONTAINER_OF(program, struct cluster_node, program);
+    struct sim_world *machine = sim_world_of(world);
+
+    node->node = NULL;
+    if (node->format != NULL) {
+        node->format = NULL;
+        if (how != SIM_DOWN_CLEAN) return; /* formats again when it is started again */
+        if (machine->stop_status != 0) {
+            cluster_problem(node, "the directory cannot be formatted", "see its trace");
+            return;
+        }
+        node->formatted = true;
+        sim_schedule(node->cluster->sim, &node->boot_again, node->cluster->sim->now_ns);
+        return;
+    }
+    if (how != SIM_DOWN_CLEAN) return;
+    if (machine->stop_status != 0 && !node->disk_faulted) {
+        cluster_problem(node, "the node gave up by itself", "see its node.error");
+    }
+    if (machine->stop_leftover > CLUSTER_STOP_TIMER) {
+        char text[80];
+
+        (void)snprintf(text, sizeof text, "%u requests, connections or files were left",
+                       machine->stop_leftover - CLUSTER_STOP_TIMER);
+        cluster_problem(node, "an orderly stop gave not everything back", text);
+    }
+}
+
+static void cluster_boot_again(struct sim_event *event)
+{
+    struct cluster_node *node = CONTAINER_OF(event, struct cluster_node, boot_again);
+
+    if (!node->world->up) sim_node_start(node->world);
+}
+
+static void cluster_stop_now(struct world_req *req, struct instant now)
+{
+    struct cluster_node *node = CONTAINER_OF(req, struct cluster_node, stop);
+
+    (void)now;
+    if (node->node != NULL) node_stop(node->node);
+}
+
+void cluster_stop(struct cluster *cluster, uint32_t index)
+{
+    struct cluster_node *node = &cluster->nodes[index];
+
+    if (!node->world->up || node->stop_sent) return;
+    if (node->world->paused) sim_node_resume(node->world);
+    world_req_init(&node->stop, cluster_stop_now);
+    if (!sim_node_admit(node->world, &node->stop)) return;
+    node->stop_sent = true;
+    sim_node_complete(node->world, &node->stop, SIM_KIND_TIMER, ERR_NONE, 0);
+}
+
+/* ---- making ------------------------------------------------------------------------------------------ */
+
+static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role role)
+{
+    struct cluster_node *node = &cluster->nodes[cluster->count];
+    const struct scenario *scenario = cluster->scenario;
+    struct sim_node_config config = sim_node_config_default(id);
+    struct rng rng;
+
+    sim_stream(cluster->sim, &rng, SIM_DOMAIN_CLOCK, (uint64_t)id);
+    node->program = (struct sim_program){cluster_boot, cluster_down};
+    node->cluster = cluster;
+    node->role = role;
+    node->id = id;
+    sim_event_init(&node->boot_again, cluster_boot_again);
+    config.program = &node->program;
+    config.region_size = CLUSTER_REGION_SIZE;
+    config.connections_max = 512;
+    config.files_max = 4096;
+    if (!scenario->free_cpu) config.costs = sim_costs_default();
+    config.disk = sim_disk_config_default(scenario->disk_profile);
+    config.disk.loss = scenario->loss;
+    config.wall_offset_ms = units_draw(scenario->skew_ns, &rng) / NS_PER_MS;
+    config.drift_ppb = units_draw(scenario->drift_ppb, &rng);
+    node->world = sim_node_add(cluster->sim, &config);
+    ASSERT(node->world->index == cluster->count);
+    cluster->count++;
+}
+
+static void cluster_tell_nodes(const struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct cluster_node *node = &cluster->nodes[i];
+        const int64_t fields[] = {node->id, (int64_t)node->role, 0};
+
+        sim_tell(cluster->sim, TRACE_SIM_NODE, str_of(node->world->name), fields, 3);
+    }
+}
+
+struct cluster *cluster_create(struct sim *sim, const struct scenario *scenario,
+                               struct codecs *codecs, struct errmsg *error)
+{
+    struct cluster *cluster = sim_alloc(sizeof *cluster);
+    struct rng rng;
+
+    cluster->sim = sim;
+    cluster->scenario = scenario;
+    cluster->codecs = codecs;
+    cluster->nodes = sim_alloc(CLUSTER_NODES_MAX * sizeof *cluster->nodes);
+    sim_stream(sim, &rng, SIM_DOMAIN_SCENARIO, 0);
+    uuid_print(rng_uuid(&rng), cluster->cluster_id);
+    for (uint32_t i = 0; i < scenario->topic_count; i++) {
+        cluster->partitions[i] = (uint32_t)units_draw(scenario->topics[i].partitions, &rng);
+        cluster->replicas[i] = (uint32_t)units_draw(scenario->topics[i].replicas, &rng);
+    }
+    for (uint32_t i = 0; i < scenario->brokers; i++) {
+        cluster_add(cluster, (int32_t)i + 1, scenario->combined ? CLUSTER_BOTH : CLUSTER_BROKER);
+    }
+    for (uint32_t i = 0; i < scenario->controllers && !scenario->combined; i++) {
+        cluster_add(cluster, SCENARIO_FIRST_CONTROLLER + (int32_t)i, CLUSTER_CONTROLLER);
+    }
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if (cluster_configure(&cluster->nodes[i], error)) continue;
+        cluster_destroy(cluster);
+        return NULL;
+    }
+    return cluster;
+}
+
+void cluster_destroy(struct cluster *cluster)
+{
+    if (cluster == NULL) return;
+    free(cluster->nodes);
+    free(cluster);
+}
+
+void cluster_start(struct cluster *cluster)
+{
+    cluster_tell_nodes(cluster);
+    for (uint32_t i = 0; i < cluster->count; i++)
+        sim_node_start(cluster->nodes[i].world);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------ */
+
+const struct node *cluster_node(const struct cluster *cluster, uint32_t index)
+{
+    const struct cluster_node *node = &cluster->nodes[index];
+
+    if (index >= cluster->count || !node->world->up) return NULL;
+    return node->node;
+}
+
+bool cluster_ready(const struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct node *node = cluster_node(cluster, i);
+
+        if (node == NULL || node->state != NODE_READY) return false;
+    }
+    return true;
+}
+
+bool cluster_down_set(const struct cluster *cluster, uint64_t nodes)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if ((nodes >> i & 1) != 0 && cluster->nodes[i].world->up) return false;
+    }
+    return true;
+}
+
+static uint64_t cluster_of_role(const struct cluster *cluster, enum cluster_role role)
+{
+    uint64_t set = 0;
+
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if ((cluster->nodes[i].role & role) != 0) set |= UINT64_C(1) << i;
+    }
+    return set;
+}
+
+uint64_t cluster_brokers(const struct cluster *cluster)
+{
+    return cluster_of_role(cluster, CLUSTER_BROKER);
+}
+
+uint64_t cluster_controllers(const struct cluster *cluster)
+{
+    return cluster_of_role(cluster, CLUSTER_CONTROLLER);
+}
+
+int cluster_index(const struct cluster *cluster, int32_t id)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].id == id) return (int)i;
+    }
+    return -1;
+}
+
+bool cluster_probe(struct env *env, char *what, size_t size)
+{
+    const struct op *op;
+
+    if (!op_loop_idle(&env->loop)) return true; /* the turn's budget was used up: not quiet */
+    op = op_loop_probe(&env->loop);
+    if (op == NULL) return true;
+    (void)snprintf(what, size,
+                   "lost wake-up: op %s (number %llu) is parked at %s and its condition holds",
+                   op->kind->name, (unsigned long long)op->sequence, op_step_name(op));
+    return false;
+}
+
+void cluster_turned(struct cluster *cluster, const struct sim_world *world)
+{
+    struct cluster_node *node;
+
+    if (world->index >= cluster->count) return;
+    node = &cluster->nodes[world->index];
+    if (node->node == NULL || !world->up || ++node->turns % CLUSTER_PROBE_TURNS != 0) return;
+    /* A node that stops asks its ops to hurry by a flag that wakes nobody: bounded by deadlines. */
+    if (cluster->lost_wakeup[0] != '\0' || node_stopping(node->node)) return;
+    if (cluster_probe(&node->node->env, cluster->lost_wakeup, sizeof cluster->lost_wakeup)) return;
+    cluster->lost_wakeup_node = node->id;
+}

@@ -1,0 +1,91 @@
+/* What the nodes of a cluster believe, read from their memory between turns. */
+#include "sim/cluster.h"
+
+int64_t cluster_log_end(const struct partition *part)
+{
+    return part->log != NULL ? part->log->log_end : 0;
+}
+
+const struct partition *cluster_replica(const struct cluster *cluster, uint32_t index,
+                                        uint32_t topic, int32_t partition)
+{
+    const struct node *node = cluster_node(cluster, index);
+    struct partition *part = NULL;
+
+    if (node == NULL || !node->has_replicas || !node->replicas.started) return NULL;
+    if (manager_find_by_name(&node->replicas, str_of(cluster->scenario->topics[topic].name),
+                             partition, &part) != ERR_NONE) {
+        return NULL;
+    }
+    return part;
+}
+
+int cluster_leader(const struct cluster *cluster, uint32_t topic, int32_t partition)
+{
+    int best = -1;
+    int32_t best_epoch = -1;
+
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct partition *part = cluster_replica(cluster, i, topic, partition);
+
+        if (part == NULL || part->role != PARTITION_LEADER) continue;
+        if (part->leader_epoch <= best_epoch) continue;
+        best = (int)i;
+        best_epoch = part->leader_epoch;
+    }
+    return best;
+}
+
+int cluster_active_controller(const struct cluster *cluster)
+{
+    int best = -1;
+    int32_t best_epoch = -1;
+
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct node *node = cluster_node(cluster, i);
+
+        if (node == NULL || !node->controls || !controller_active(&node->controller)) continue;
+        if (node->controller.epoch <= best_epoch) continue;
+        best = (int)i;
+        best_epoch = node->controller.epoch;
+    }
+    return best;
+}
+
+const struct image *cluster_image(const struct cluster *cluster)
+{
+    const struct image *best = NULL;
+
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct node *node = cluster_node(cluster, i);
+
+        if (node == NULL || !node->has_loader) continue;
+        if (best == NULL || node->loader.image.last_offset > best->last_offset) {
+            best = &node->loader.image;
+        }
+    }
+    return best;
+}
+
+const struct image_partition *cluster_partition(const struct cluster *cluster, uint32_t topic,
+                                                int32_t partition)
+{
+    const struct image *image = cluster_image(cluster);
+    const struct image_topic *found;
+
+    if (image == NULL) return NULL;
+    found = image_topic_by_name(image, str_of(cluster->scenario->topics[topic].name));
+    return found != NULL ? image_partition(found, partition) : NULL;
+}
+
+uint64_t cluster_set(const struct cluster *cluster, struct image_ids ids)
+{
+    uint64_t set = 0;
+
+    for (uint32_t i = 0; i < ids.count; i++) {
+        int index = cluster_index(cluster, ids.ids[i]);
+
+        if (index >= 0) set |= UINT64_C(1) << index;
+    }
+    return set;
+}

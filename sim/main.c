@@ -1,0 +1,242 @@
+/* gregor-sim: runs scenarios, and says what they are made of. */
+#include "sim/campaign.h"
+
+#include "client/posix/codecs.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef GREGOR_VERSION
+#define GREGOR_VERSION "0.1.0"
+#endif
+
+enum { FILES_MAX = 1024 };
+
+static const char usage_text[] =
+    "usage: gregor-sim run FILE.yaml... [--seed N | --seeds A..B] [--jobs N] [--out DIR]\n"
+    "                      [--trace none|ring|full] [--junit FILE] [--json FILE] [--no-fork]\n"
+    "                      [--quiet] [-v]\n"
+    "       gregor-sim lint FILE.yaml...\n"
+    "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads]\n"
+    "\n"
+    "One line per run on stdout. Exit: 0 all passed and were exercised, 1 safety, 2 usage or\n"
+    "scenario error, 3 liveness, 4 not exercised, 5 nondeterminism, 6 crash of the system under\n"
+    "test, 7 inconclusive, 8 simulator error.\n";
+
+static int usage_error(const char *what, const char *which)
+{
+    fprintf(stderr, "gregor-sim: %s%s%s; see gregor-sim --help\n", what, which != NULL ? ": " : "",
+            which != NULL ? which : "");
+    return CAMPAIGN_USAGE;
+}
+
+/* ---- options --------------------------------------------------------------------------------------- */
+
+static bool parse_u64(const char *text, char **end, uint64_t *value)
+{
+    if (*text < '0' || *text > '9') return false;
+    *value = strtoull(text, end, 0);
+    return true;
+}
+
+/* "7", "0x2a", "1..20" (both included), "5+100" */
+static bool parse_seeds(const char *text, struct campaign_options *options)
+{
+    char *end = NULL;
+    uint64_t last;
+
+    if (!parse_u64(text, &end, &options->seed_first)) return false;
+    options->has_seeds = true;
+    options->seed_count = 1;
+    if (*end == '\0') return true;
+    if (strncmp(end, "..", 2) == 0) {
+        if (!parse_u64(end + 2, &end, &last) || *end != '\0') return false;
+        if (last < options->seed_first || last - options->seed_first >= SCENARIO_SEEDS_MAX) {
+            return false;
+        }
+        options->seed_count = last - options->seed_first + 1;
+        return true;
+    }
+    if (*end != '+' || !parse_u64(end + 1, &end, &options->seed_count) || *end != '\0') return false;
+    return options->seed_count > 0 && options->seed_count <= SCENARIO_SEEDS_MAX;
+}
+
+/* 0, or an exit code. */
+static int parse_option(struct campaign_options *options, const char *name, const char *value)
+{
+    uint64_t number;
+    char *end = NULL;
+
+    if (strcmp(name, "--seed") == 0 || strcmp(name, "--seeds") == 0) {
+        if (!parse_seeds(value, options)) return usage_error("wanted is N, A..B or A+COUNT", value);
+    } else if (strcmp(name, "--jobs") == 0) {
+        if (!parse_u64(value, &end, &number) || *end != '\0' || number < 1 || number > 64) {
+            return usage_error("--jobs: 1 to 64", value);
+        }
+        options->jobs = (uint32_t)number;
+    } else if (strcmp(name, "--out") == 0) {
+        options->run.out_dir = value;
+    } else if (strcmp(name, "--trace") == 0) {
+        int index = language_choice("none ring full", value);
+
+        if (index < 0) return usage_error("--trace: none, ring or full", value);
+        options->run.trace = (enum run_trace)index;
+        options->trace_given = true;
+    } else if (strcmp(name, "--junit") == 0) {
+        options->junit_path = value;
+    } else {
+        options->json_path = value;
+    }
+    return 0;
+}
+
+static bool takes_value(const char *name)
+{
+    return language_choice("--seed --seeds --jobs --out --trace --junit --json", name) >= 0;
+}
+
+static int parse_options(int argc, char **argv, struct campaign_options *options,
+                         const char **files, uint32_t *file_count)
+{
+    for (int i = 2; i < argc; i++) {
+        const char *arg = argv[i];
+
+        if (takes_value(arg)) {
+            int status;
+
+            if (i + 1 == argc) return usage_error("needs a value", arg);
+            status = parse_option(options, arg, argv[++i]);
+            if (status != 0) return status;
+        } else if (strcmp(arg, "--no-fork") == 0) {
+            options->no_fork = true;
+        } else if (strcmp(arg, "--quiet") == 0) {
+            options->quiet = true;
+        } else if (strcmp(arg, "-v") == 0 || strcmp(arg, "--verbose") == 0) {
+            options->run.verbose = true;
+        } else if (arg[0] == '-') {
+            return usage_error("unknown option", arg);
+        } else if (*file_count == FILES_MAX) {
+            return usage_error("too many files", NULL);
+        } else {
+            files[(*file_count)++] = arg;
+        }
+    }
+    return *file_count > 0 ? 0 : usage_error("a scenario file is wanted", NULL);
+}
+
+/* ---- commands -------------------------------------------------------------------------------------- */
+
+/* All files, or none: an error is said and stops everything. */
+static int load_all(const char **files, uint32_t count, struct scenario **scenarios)
+{
+    struct yaml_error error;
+    int status = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        scenarios[i] = scenario_load(files[i], &error);
+        if (scenarios[i] != NULL) continue;
+        fprintf(stderr, "%s\n", error.text);
+        status = CAMPAIGN_USAGE;
+    }
+    return status;
+}
+
+/* Also the configuration that the nodes would get. */
+static int lint_all(struct scenario **scenarios, uint32_t count)
+{
+    int status = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct sim_config config = sim_config_default(1);
+        struct sim *sim = sim_create(&config);
+        struct errmsg error;
+        struct cluster *cluster = cluster_create(sim, scenarios[i], NULL, &error);
+
+        if (cluster == NULL) {
+            fprintf(stderr, "%s: cluster: %s\n", scenarios[i]->file, error.text);
+            status = CAMPAIGN_USAGE;
+        }
+        sim_destroy(sim);
+        cluster_destroy(cluster);
+    }
+    return status;
+}
+
+static int command_run(int argc, char **argv, bool lint)
+{
+    struct campaign_options options = {.jobs = 1, .run = {.out_dir = "build/report"}};
+    const char *files[FILES_MAX];
+    struct scenario *scenarios[FILES_MAX] = {NULL};
+    struct codecs codecs;
+    uint32_t count = 0;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int status;
+
+    if (cores > 1) options.jobs = cores > 64 ? 64 : (uint32_t)cores;
+    status = parse_options(argc, argv, &options, files, &count);
+    if (status != 0) return status;
+    status = load_all(files, count, scenarios);
+    if (status == 0) status = lint_all(scenarios, count);
+    if (status == 0 && !lint) {
+        if (codecs_create(&codecs) != ERR_NONE) return usage_error("no memory", NULL);
+        (void)mkdir("build", 0777);
+        options.run.codecs = &codecs;
+        status = campaign_run(scenarios, count, &options);
+        codecs_destroy(&codecs);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        scenario_destroy(scenarios[i]);
+    return status;
+}
+
+static void put_line(void *context, const char *line)
+{
+    (void)context;
+    puts(line);
+}
+
+static int command_list(int argc, char **argv)
+{
+    const char *table = argc > 2 ? argv[2] : NULL;
+    const struct check_info *info;
+
+    if (argc > 3) return usage_error("one table at a time", argv[3]);
+    if (table == NULL || strcmp(table, "checks") == 0) {
+        puts("checks");
+        for (uint32_t i = 0; (info = check_list(i)) != NULL; i++)
+            printf("  %-6s %-36s %s\n", info->id, info->name, info->sentence);
+        if (table != NULL) return 0;
+    }
+    if (table != NULL && strcmp(table, "marks") == 0) {
+        return usage_error("marks: not available in this version", NULL);
+    }
+    if (language_list(table, put_line, NULL)) return 0;
+    return usage_error("no such table", table);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const later = "fuzz replay shrink diff why serve ctl render check";
+
+    (void)setlocale(LC_ALL, "C");
+    if (argc < 2) return usage_error("a command is wanted", NULL);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        fputs(usage_text, stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("gregor-sim " GREGOR_VERSION);
+        return 0;
+    }
+    if (strcmp(argv[1], "run") == 0) return command_run(argc, argv, false);
+    if (strcmp(argv[1], "lint") == 0) return command_run(argc, argv, true);
+    if (strcmp(argv[1], "list") == 0) return command_list(argc, argv);
+    if (language_choice(later, argv[1]) >= 0) {
+        return usage_error("not available in this version", argv[1]);
+    }
+    return usage_error("unknown command", argv[1]);
+}

@@ -1,0 +1,476 @@
+#include "sim/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define RUN_SETUP_LIMIT_NS (120 * NS_PER_SEC)
+#define RUN_DRAIN_LIMIT_NS (120 * NS_PER_SEC)
+#define RUN_STOP_LIMIT_NS  (180 * NS_PER_SEC)
+
+enum {
+    RUN_WALL_LOOKS = 4096,  /* turns between two looks at the wall clock */
+    RUN_MEMORY_TURNS = 256, /* turns between two comparisons of the ghost with memory */
+};
+
+const char *run_verdict_name(enum run_verdict verdict)
+{
+    static const char *const names[] = {"PASS", "FAIL",         "STUCK", "UNEXERCISED", "NONDET",
+                                        "CRASH", "INCONCLUSIVE", "ERROR"};
+
+    return names[verdict];
+}
+
+static int64_t wall_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * NS_PER_SEC + now.tv_nsec;
+}
+
+void run_decide(struct run *run, enum run_verdict verdict, const char *check, int32_t node,
+                const char *format, ...)
+{
+    struct run_result *result = run->result;
+    va_list args;
+
+    if (run->decided) return;
+    run->decided = true;
+    result->verdict = verdict;
+    result->node = node;
+    (void)snprintf(result->check, sizeof result->check, "%s", check);
+    va_start(args, format);
+    (void)vsnprintf(result->text, sizeof result->text, format, args);
+    va_end(args);
+}
+
+void run_not_exercised(struct run *run, const char *format, ...)
+{
+    va_list args;
+
+    if (run->unexercised[0] != '\0') return;
+    va_start(args, format);
+    (void)vsnprintf(run->unexercised, sizeof run->unexercised, format, args);
+    va_end(args);
+}
+
+/* ---- watching -------------------------------------------------------------------------------------- */
+
+static void run_traced(struct sim_observer *observer, struct sim_world *node,
+                       const struct trace_event *event)
+{
+    struct run *run = CONTAINER_OF(observer, struct run, observer);
+    int32_t id = node != NULL ? node->id : -1;
+
+    run->dirty = true;
+    ring_add(run->ring, run->sim->now_ns, id, event);
+    run_trace_event(run, id, event);
+    check_event(run->check, run->sim->now_ns, id, event);
+    if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
+}
+
+/* The ghosts of the oracles against what the nodes really hold. */
+static void run_compare_memory(struct run *run, const struct sim_world *world)
+{
+    const struct node *node = cluster_node(run->cluster, world->index);
+
+    if (node == NULL || !node->has_replicas || !node->replicas.started) return;
+    for (const struct partition *part = manager_first(&node->replicas); part != NULL;
+         part = manager_next(&node->replicas, part)) {
+        struct check_replica replica = {(int64_t)part->topic,
+                                        part->index,
+                                        part->log != NULL ? part->log->log_end : 0,
+                                        part->high_watermark,
+                                        -1,
+                                        (int32_t)part->role};
+
+        if (part->log == NULL || part->role == PARTITION_NONE ||
+            part->role == PARTITION_OFFLINE) {
+            continue;
+        }
+        if (!check_compare_replica(run->check, run->sim->now_ns, world->id, &replica)) return;
+    }
+}
+
+static void run_turned(struct sim_observer *observer, struct sim_world *node)
+{
+    struct run *run = CONTAINER_OF(observer, struct run, observer);
+
+    check_turn_end(run->check, run->sim->now_ns, node->id);
+    if (run->workload == NULL) return;
+    cluster_turned(run->cluster, node);
+    workload_turned(run->workload, node);
+    if (run->memory_turns++ % RUN_MEMORY_TURNS == 0 && node->index < run->cluster->count) {
+        run_compare_memory(run, node);
+    }
+    run_steps_look(run);
+}
+
+/* What ends any phase at once. */
+static bool run_broken(struct run *run)
+{
+    const struct check_violation *violation = check_violation(run->check);
+    const struct cluster *cluster = run->cluster;
+    const struct workload *workload = run->workload;
+
+    if (run->decided) return true;
+    if (violation != NULL) {
+        run_decide(run, violation->class == CHECK_LIVENESS ? RUN_STUCK : RUN_FAIL, violation->id,
+                   violation->node, "%s: %s", violation->name, violation->text);
+        if (violation->topic != 0) {
+            (void)snprintf(run->result->partition, sizeof run->result->partition, "%s-%d",
+                           ring_topic(run->ring, violation->topic), violation->partition);
+        }
+    } else if (cluster->lost_wakeup[0] != '\0') {
+        run_decide(run, RUN_FAIL, "lost-wake-up", cluster->lost_wakeup_node, "%s",
+                   cluster->lost_wakeup);
+    } else if (workload->lost_wakeup[0] != '\0') {
+        run_decide(run, RUN_FAIL, "lost-wake-up", workload->lost_wakeup_node, "%s",
+                   workload->lost_wakeup);
+    } else if (cluster->problem[0] != '\0') {
+        run_decide(run, RUN_FAIL, "node", cluster->problem_node, "%s", cluster->problem);
+    } else if (workload->problem[0] != '\0') {
+        run_decide(run, RUN_FAIL, "topics", -1, "%s", workload->problem);
+    }
+    if (run->sim->turns % RUN_WALL_LOOKS == 0 && wall_ns() > run->wall_deadline_ns) {
+        run->out_of_wall = true;
+        run_decide(run, RUN_INCONCLUSIVE, "", -1, "stop.wall was reached");
+    }
+    return run->decided;
+}
+
+/* ---- phases ---------------------------------------------------------------------------------------- */
+
+static void run_enter(struct run *run, enum run_phase phase)
+{
+    static const int64_t told[] = {[RUN_SETUP] = 0,    [RUN_SAFETY] = 1,   [RUN_LIVENESS] = 2,
+                                   [RUN_DRAIN] = 2,    [RUN_STOPPING] = 3, [RUN_DONE] = 3};
+    bool news = told[phase] != told[run->phase];
+
+    run->phase = phase;
+    if (news) sim_tell(run->sim, TRACE_SIM_PHASE, STR_NULL, &told[phase], 1);
+}
+
+static bool done_ready(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || cluster_ready(run->cluster);
+}
+
+static bool done_topics(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || workload_topics_created(run->workload);
+}
+
+static bool done_in_sync(void *context)
+{
+    struct run *run = context;
+
+    if (run_broken(run)) return true;
+    if (run->sim->turns % 16 != 0) return false;
+    return run_in_sync(run);
+}
+
+static bool done_safety(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || run->liveness_asked;
+}
+
+static bool done_converged(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || run->converged;
+}
+
+static bool done_never(void *context)
+{
+    return run_broken(context);
+}
+
+static bool done_drained(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || workload_drained(run->workload);
+}
+
+static bool done_consumers(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || workload_consumers_finished(run->workload);
+}
+
+static bool done_brokers_stopped(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || cluster_down_set(run->cluster, cluster_brokers(run->cluster));
+}
+
+static bool done_stopped(void *context)
+{
+    struct run *run = context;
+
+    return run_broken(run) || cluster_down_set(run->cluster, UINT64_MAX);
+}
+
+/* False: the run is over. Reaching the time is not an error here. */
+static bool run_until(struct run *run, int64_t until_ns, bool (*done)(void *context),
+                      enum sim_outcome *end)
+{
+    const struct sim_limits limits = {until_ns, run->scenario->stop_events, done, run};
+
+    *end = sim_run(run->sim, &limits);
+    if (*end == SIM_END_FAILED) {
+        run_decide(run, RUN_CRASH, "", run->sim->failure.node, "%s", run->sim->failure.text);
+    } else if (*end == SIM_END_EVENTS) {
+        run_decide(run, RUN_STUCK, "", -1, "stop.events: %llu events and no end",
+                   (unsigned long long)run->sim->events);
+    }
+    return !run->decided;
+}
+
+/* The same, but the time limit is a failure to make progress. */
+static bool run_wait(struct run *run, int64_t limit_ns, bool (*done)(void *context),
+                     const char *what)
+{
+    enum sim_outcome end;
+
+    if (!run_until(run, run->sim->now_ns + limit_ns, done, &end)) return false;
+    if (end == SIM_END_DONE) return true;
+    run_decide(run, RUN_STUCK, "", -1, "%s within %.3f s%s%s", what,
+               (double)limit_ns / (double)NS_PER_SEC, run->missing[0] != '\0' ? ": " : "",
+               run->missing);
+    return false;
+}
+
+static bool run_setup(struct run *run)
+{
+    cluster_start(run->cluster);
+    if (!run_wait(run, RUN_SETUP_LIMIT_NS, done_ready, "the nodes are not all ready")) return false;
+    workload_create_topics(run->workload);
+    if (!run_wait(run, RUN_SETUP_LIMIT_NS, done_topics, "the topics are not there")) return false;
+    return run_wait(run, RUN_SETUP_LIMIT_NS, done_in_sync, "the cluster does not stand");
+}
+
+static bool run_safety(struct run *run)
+{
+    enum sim_outcome end;
+
+    run->zero_ns = run->sim->now_ns;
+    run_enter(run, RUN_SAFETY);
+    workload_start(run->workload);
+    run_steps_begin(run);
+    if (!run_until(run, run->zero_ns + run->scenario->stop_ns, done_safety, &end)) return false;
+    run_steps_end(run);
+    return true;
+}
+
+static bool run_liveness(struct run *run)
+{
+    int64_t began_ns = run->sim->now_ns;
+    int64_t judged_ns = check_liveness_ns(&run->check_config);
+    enum sim_outcome end;
+
+    run_enter(run, RUN_LIVENESS);
+    run_liveness_begin(run);
+    if (!run_wait(run, run_liveness_deadline_ns(run), done_converged,
+                  "the core does not converge")) {
+        return false;
+    }
+    /* The oracles of liveness judge only a phase that lasted as long as they say. */
+    if (run->sim->now_ns - began_ns >= judged_ns) return true;
+    return run_until(run, began_ns + judged_ns, done_never, &end);
+}
+
+static bool run_drain(struct run *run)
+{
+    run_enter(run, RUN_DRAIN);
+    workload_drain(run->workload);
+    run->missing[0] = '\0';
+    if (!run_wait(run, RUN_DRAIN_LIMIT_NS, done_drained, "the final drain is not done")) {
+        return false;
+    }
+    run->drained = true;
+    run_expects_end(run);
+    return !run->decided;
+}
+
+static void run_stop_set(struct run *run, uint64_t nodes)
+{
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        if ((nodes >> i & 1) != 0) cluster_stop(run->cluster, i);
+    }
+}
+
+static bool run_stop(struct run *run)
+{
+    run_enter(run, RUN_STOPPING);
+    workload_finish_consumers(run->workload);
+    if (!run_wait(run, RUN_STOP_LIMIT_NS, done_consumers, "the consumers do not stop")) {
+        return false;
+    }
+    /* As people do it: brokers hand their partitions over while there is a controller. */
+    run_stop_set(run, cluster_brokers(run->cluster));
+    if (!run_wait(run, RUN_STOP_LIMIT_NS, done_brokers_stopped,
+                  "the brokers do not stop in order")) {
+        return false;
+    }
+    run_stop_set(run, UINT64_MAX);
+    return run_wait(run, RUN_STOP_LIMIT_NS, done_stopped, "the controllers do not stop in order");
+}
+
+/* ---- verdict --------------------------------------------------------------------------------------- */
+
+static void run_judge(struct run *run)
+{
+    struct check_stat stat;
+
+    if (!run->decided) {
+        run_enter(run, RUN_DONE);
+        check_phase(run->check, run->sim->now_ns, 3);
+        check_finish(run->check, run->sim->now_ns);
+        (void)run_broken(run);
+    }
+    if (!run->decided && run->unexercised[0] != '\0') {
+        run_decide(run, RUN_UNEXERCISED, "", -1, "%s", run->unexercised);
+    }
+    for (uint32_t i = 0; i < RUN_ORACLES_MAX && check_stats(run->check, i, &stat); i++) {
+        run->result->evaluations[i] = stat.evaluations;
+        run->result->oracles = i + 1;
+    }
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        run->result->faults[i] = sim_fault_counted(run->sim, (enum sim_fault)i);
+    }
+    run->result->virtual_ns = run->sim->now_ns;
+    run->result->events = run->sim->events;
+    run->result->hash = sim_hash(run->sim).high;
+}
+
+/* What the oracles need to know of the configuration. */
+static void run_configure_check(struct run *run)
+{
+    const struct config *config = &run->cluster->nodes[0].config;
+    struct check_config *check = &run->check_config;
+    const struct scenario *scenario = run->scenario;
+
+    check_config_init(check);
+    check->unclean_election = config->unclean_leader_election_enable != 0;
+    check->idempotent = true;
+    check->acks_all = true;
+    for (uint32_t i = 0; i < scenario->client_count; i++) {
+        if (scenario->clients[i].kind != SCENARIO_PRODUCER) continue;
+        check->idempotent = check->idempotent && scenario->clients[i].idempotent;
+        check->acks_all = check->acks_all && scenario->clients[i].acks == -1;
+    }
+    check->final_drain = scenario->liveness;
+    check->min_isr = (int32_t)config->min_insync_replicas;
+    check->loss_budget = scenario->loss_budget;
+    for (uint32_t i = 0; i < scenario->topic_count; i++) {
+        const struct scenario_topic *topic = &scenario->topics[i];
+
+        for (uint32_t j = 0; j < topic->config_count; j++) {
+            if (strcmp(topic->configs[j].key, "min.insync.replicas") == 0) {
+                check->min_isr = atoi(topic->configs[j].value);
+            }
+            if (strcmp(topic->configs[j].key, "unclean.leader.election.enable") == 0 &&
+                strcmp(topic->configs[j].value, "true") == 0) {
+                check->unclean_election = true;
+            }
+        }
+    }
+    check->replica_lag_ns = config->replica_lag_time_max_ms * NS_PER_MS;
+    check->fetch_wait_ns = config->replica_fetch_wait_max_ms * NS_PER_MS;
+    check->session_ns = config->broker_session_timeout_ms * NS_PER_MS;
+    check->heartbeat_ns = config->broker_heartbeat_interval_ms * NS_PER_MS;
+    check->request_timeout_ns = 30 * NS_PER_SEC;
+    check->election_ns = config->quorum_election_timeout_ms * NS_PER_MS;
+    check->quorum_fetch_ns = config->quorum_fetch_timeout_ms * NS_PER_MS;
+}
+
+static struct run *run_create(const struct scenario *scenario, uint64_t seed,
+                              const struct run_options *options, struct run_result *result)
+{
+    struct sim_config config = sim_config_default(seed);
+    struct run *run = sim_alloc(sizeof *run);
+    struct errmsg error;
+    int64_t started[2];
+
+    config.net = scenario->net;
+    run->scenario = scenario;
+    run->options = options;
+    run->result = result;
+    run->source.term = run_term;
+    run->wall_start_ns = wall_ns();
+    run->wall_deadline_ns =
+        scenario->stop_wall_ns > 0 ? run->wall_start_ns + scenario->stop_wall_ns : INT64_MAX;
+    run->ring = ring_create();
+    run->sim = sim_create(&config);
+    sim_stream(run->sim, &run->rng, SIM_DOMAIN_SCENARIO, 1);
+    run->cluster = cluster_create(run->sim, scenario, options->codecs, &error);
+    if (run->cluster == NULL) {
+        run_decide(run, RUN_ERROR, "", -1, "%s: %s", scenario->file, error.text);
+        return run;
+    }
+    run_configure_check(run);
+    run->check = check_create(&run->check_config);
+    run_trace_begin(run);
+    run->observer.traced = run_traced;
+    run->observer.turned = run_turned;
+    sim_observe(run->sim, &run->observer);
+    started[0] = (int64_t)seed;
+    started[1] = run->cluster->count;
+    sim_tell(run->sim, TRACE_SIM_STARTED, str_of(scenario->name), started, 2);
+    run->workload = workload_create(run->cluster);
+    return run;
+}
+
+static void run_destroy(struct run *run)
+{
+    struct run_later *later = run->laters;
+
+    sim_destroy(run->sim);
+    while (later != NULL) {
+        struct run_later *next = later->next;
+
+        free(later);
+        later = next;
+    }
+    workload_destroy(run->workload);
+    cluster_destroy(run->cluster);
+    if (run->check != NULL) check_destroy(run->check);
+    ring_destroy(run->ring);
+    free(run);
+}
+
+void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
+                  struct run_result *result)
+{
+    struct run *run;
+
+    memset(result, 0, sizeof *result);
+    result->seed = seed;
+    result->node = -1;
+    run = run_create(scenario, seed, options, result);
+    if (!run->decided) {
+        bool alive = run_setup(run) && run_safety(run);
+
+        if (alive && scenario->liveness) alive = run_liveness(run) && run_drain(run);
+        if (alive) (void)run_stop(run);
+        run_judge(run);
+    }
+    result->wall_ns = wall_ns() - run->wall_start_ns;
+    if (result->verdict != RUN_PASS && run->cluster != NULL) run_report(run);
+    run_trace_end(run);
+    run_destroy(run);
+}

@@ -1,0 +1,185 @@
+/* One run: one scenario, one seed, one verdict.
+ *
+ *   SETUP     directories formatted, nodes READY, topics there, every replica in sync
+ *   SAFETY    workload and steps, until stop.time or begin_liveness       (time 0 is its start)
+ *   LIVENESS  faults end in the core, producers finish; the core must converge in time
+ *   DRAIN     a fresh consumer reads everything
+ *   STOPPING  every node stops in order and gives everything back
+ *   DONE      the oracles judge the whole
+ *
+ * Everything that decides comes from the scenario, the seed and the virtual clock. */
+#ifndef SIM_RUN_H
+#define SIM_RUN_H
+
+#include "sim/check/check.h"
+#include "sim/ring.h"
+#include "sim/workload.h"
+
+enum run_verdict {
+    RUN_PASS,
+    RUN_FAIL,
+    RUN_STUCK,
+    RUN_UNEXERCISED,
+    RUN_NONDET,
+    RUN_CRASH,
+    RUN_INCONCLUSIVE,
+    RUN_ERROR,
+};
+enum { RUN_VERDICTS = RUN_ERROR + 1 };
+
+enum run_trace { RUN_TRACE_NONE, RUN_TRACE_RING, RUN_TRACE_FULL };
+
+struct run_options {
+    enum run_trace trace;
+    const char *out_dir; /* of full traces */
+    struct codecs *codecs;
+    bool verbose;
+};
+
+enum { RUN_ORACLES_MAX = 192, RUN_REPORT_MAX = 24576 };
+
+/* Plain data: a forked child hands it to its parent through a pipe. */
+struct run_result {
+    enum run_verdict verdict;
+    uint64_t seed;
+    int64_t virtual_ns;
+    uint64_t events;
+    uint64_t hash;
+    int64_t wall_ns;
+    char check[40]; /* what was violated; "" */
+    int32_t node;   /* -1: none */
+    char partition[96];
+    char text[640]; /* the sentence */
+    char report[RUN_REPORT_MAX];
+    struct sim_fault_count faults[SIM_FAULT_COUNT];
+    uint64_t evaluations[RUN_ORACLES_MAX]; /* in the order of check_list() */
+    uint32_t oracles;
+};
+
+void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
+                  struct run_result *result);
+const char *run_verdict_name(enum run_verdict verdict);
+
+/* ---- the parts of a run (run_*.c) ------------------------------------------------------------------ */
+
+enum run_phase {
+    RUN_SETUP,
+    RUN_SAFETY,
+    RUN_LIVENESS,
+    RUN_DRAIN,
+    RUN_STOPPING,
+    RUN_DONE,
+};
+
+struct run;
+
+/* Something that happens later: the end of a fault, a delayed action. */
+struct run_later {
+    struct sim_event event;
+    struct run *run;
+    struct run_later *next; /* all of the run, for freeing */
+    void (*act)(struct run_later *later);
+    const struct scenario_action *action;
+    int step;
+    uint64_t nodes;
+    uint64_t others;
+    enum sim_cut style;
+};
+
+struct run_steps {
+    uint32_t armed; /* the step whose turn it is; step_count: none left */
+    int64_t armed_ns;
+    int64_t due_ns; /* at, after */
+    uint32_t fired; /* of the armed step, with times > 1 */
+    bool was_true;  /* the condition, for the rising edge */
+    int64_t true_since_ns;
+    struct sim_event timer; /* at, after, within, hold */
+    bool missed;            /* a guard ran out: nothing fires any more */
+};
+
+enum run_expect_state { RUN_EXPECT_WAITING, RUN_EXPECT_ARMED, RUN_EXPECT_FULFILLED };
+
+struct run_expect {
+    enum run_expect_state state;
+    int64_t deadline_ns;
+    int64_t true_since_ns;
+    uint64_t looked;
+    struct run *run;
+    uint32_t index;
+    struct sim_event timer;
+};
+
+struct run {
+    const struct scenario *scenario;
+    const struct run_options *options;
+    struct sim *sim;
+    struct cluster *cluster;
+    struct workload *workload;
+    struct check *check;
+    struct check_config check_config;
+    struct ring *ring;
+    struct sim_observer observer;
+    struct expr_source source;
+    struct rng rng; /* of the scenario's choices */
+    enum run_phase phase;
+    int64_t zero_ns;
+    int64_t wall_start_ns;
+    int64_t wall_deadline_ns; /* INT64_MAX: none */
+    uint64_t looks;
+    bool dirty;          /* something was traced since conditions were looked at */
+    bool liveness_asked; /* begin_liveness */
+    bool out_of_wall;
+    bool drained;
+    struct run_steps steps;
+    uint64_t steps_fired; /* bit mask */
+    struct run_expect expects[SCENARIO_EXPECTS_MAX];
+    struct run_later *laters;
+    /* liveness */
+    uint64_t core;
+    bool converged;
+    struct sim_event converge_tick;
+    char missing[256]; /* what the core lacks */
+    uint32_t memory_turns;
+    struct run_result *result;
+    bool decided;
+    char unexercised[320]; /* the first thing that never happened */
+    void *trace_file;      /* run_trace.c */
+};
+
+/* The first verdict counts. */
+void run_decide(struct run *run, enum run_verdict verdict, const char *check, int32_t node,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
+void run_not_exercised(struct run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static inline int64_t run_time(const struct run *run)
+{
+    return run->sim->now_ns - run->zero_ns;
+}
+
+/* run_state.c: terms of conditions */
+struct expr_value run_term(struct expr_source *source, const struct expr *expr, uint64_t argument);
+
+/* run_steps.c */
+void run_steps_begin(struct run *run);
+void run_steps_look(struct run *run); /* after a turn in which something was traced */
+void run_steps_end(struct run *run);  /* of the safety phase: what never fired */
+void run_expects_end(struct run *run);
+
+/* run_actions.c; `it` is what the action before has hit. Returns what this one has hit. */
+uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it);
+struct run_later *run_later(struct run *run, int64_t delay_ns,
+                            void (*act)(struct run_later *later));
+
+/* run_converge.c */
+void run_liveness_begin(struct run *run);
+int64_t run_liveness_deadline_ns(const struct run *run); /* from now */
+bool run_in_sync(struct run *run); /* every partition led, every replica in its ISR */
+
+/* run_report.c: first screen of a failure, into result->report */
+void run_report(struct run *run);
+/* run_trace.c: the full trace */
+void run_trace_begin(struct run *run);
+void run_trace_event(struct run *run, int32_t node, const struct trace_event *event);
+void run_trace_end(struct run *run);
+
+#endif

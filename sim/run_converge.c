@@ -1,0 +1,299 @@
+/* The liveness phase (simulation.md 1.7): a core of nodes is healed, what is broken outside of it
+ * stays broken, and the core must come to rest in a time that follows from its timeouts.
+ *
+ * Converged: one active controller that every core node follows; every partition led from inside
+ * the core, all its core replicas in the ISR with equal log end and high watermark; every producer's
+ * record settled. Looked at every 50 ms of virtual time. */
+#include "sim/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONVERGE_TICK_NS (50 * NS_PER_MS)
+
+static bool in_set(uint64_t set, uint32_t index)
+{
+    return (set >> index & 1) != 0;
+}
+
+static uint32_t count_of(uint64_t set)
+{
+    uint32_t count = 0;
+
+    for (; set != 0; set &= set - 1)
+        count++;
+    return count;
+}
+
+/* ---- what must be true ------------------------------------------------------------------------------- */
+
+static bool missing(struct run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static bool missing(struct run *run, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(run->missing, sizeof run->missing, format, args);
+    va_end(args);
+    return false;
+}
+
+static bool core_is_up(struct run *run, uint64_t core)
+{
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        const struct node *node = cluster_node(run->cluster, i);
+
+        if (!in_set(core, i)) continue;
+        if (node == NULL) return missing(run, "node %d is down", run->cluster->nodes[i].id);
+        if (node->state == NODE_READY) continue;
+        return missing(run, "node %d is %s", run->cluster->nodes[i].id,
+                       node_state_name(node->state));
+    }
+    return true;
+}
+
+static bool core_has_controller(struct run *run, uint64_t core)
+{
+    int active = cluster_active_controller(run->cluster);
+    const struct node *leader = active >= 0 ? cluster_node(run->cluster, (uint32_t)active) : NULL;
+
+    if (leader == NULL || !in_set(core, (uint32_t)active)) {
+        return missing(run, "no controller of the core is active");
+    }
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        const struct node *node = cluster_node(run->cluster, i);
+
+        if (!in_set(core, i) || node == NULL) continue;
+        if (i != (uint32_t)active && node->controls && controller_active(&node->controller)) {
+            return missing(run, "controllers %d and %d are both active",
+                           run->cluster->nodes[active].id, run->cluster->nodes[i].id);
+        }
+        if (node->quorum.leader != run->cluster->nodes[active].id ||
+            node->quorum.epoch != leader->quorum.epoch) {
+            return missing(run, "node %d follows controller %d in epoch %d, active is %d in %d",
+                           run->cluster->nodes[i].id, node->quorum.leader, node->quorum.epoch,
+                           run->cluster->nodes[active].id, leader->quorum.epoch);
+        }
+    }
+    return true;
+}
+
+static bool replica_at_rest(struct run *run, uint32_t topic, int32_t partition, uint32_t index,
+                            const struct partition *leader)
+{
+    const struct partition *part = cluster_replica(run->cluster, index, topic, partition);
+    const char *name = run->scenario->topics[topic].name;
+    int32_t id = run->cluster->nodes[index].id;
+
+    if (part == NULL || part->log == NULL) {
+        return missing(run, "%s-%d: node %d has no replica of it", name, partition, id);
+    }
+    if (part->leader_epoch != leader->leader_epoch) {
+        return missing(run, "%s-%d: node %d is in epoch %d, the leader in %d", name, partition, id,
+                       part->leader_epoch, leader->leader_epoch);
+    }
+    if (part->log->log_end == leader->log->log_end &&
+        part->high_watermark == leader->log->log_end) {
+        return true;
+    }
+    return missing(run, "%s-%d: node %d has log end %lld and high watermark %lld, the leader's log "
+                        "ends at %lld",
+                   name, partition, id, (long long)part->log->log_end,
+                   (long long)part->high_watermark, (long long)leader->log->log_end);
+}
+
+static bool partition_at_rest(struct run *run, uint32_t topic, int32_t partition, uint64_t core)
+{
+    const struct image_partition *meta = cluster_partition(run->cluster, topic, partition);
+    int leader = cluster_leader(run->cluster, topic, partition);
+    const char *name = run->scenario->topics[topic].name;
+    const struct partition *leading;
+    uint64_t replicas;
+
+    if (meta == NULL) return missing(run, "%s-%d is not in the metadata", name, partition);
+    if (leader < 0 || !in_set(core, (uint32_t)leader)) {
+        return missing(run, "%s-%d has no leader in the core", name, partition);
+    }
+    if (meta->leader != run->cluster->nodes[leader].id) {
+        return missing(run, "%s-%d is led by %d, the metadata says %d", name, partition,
+                       run->cluster->nodes[leader].id, meta->leader);
+    }
+    replicas = cluster_set(run->cluster, image_replicas(meta)) & core;
+    if ((replicas & ~cluster_set(run->cluster, image_isr(meta))) != 0) {
+        return missing(run, "%s-%d: %u of %u core replicas are in sync", name, partition,
+                       count_of(replicas & cluster_set(run->cluster, image_isr(meta))),
+                       count_of(replicas));
+    }
+    leading = cluster_replica(run->cluster, (uint32_t)leader, topic, partition);
+    if (leading == NULL || leading->log == NULL) return missing(run, "%s: no log", name);
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        if (!in_set(replicas, i)) continue;
+        if (!replica_at_rest(run, topic, partition, i, leading)) return false;
+    }
+    return true;
+}
+
+static bool core_at_rest(struct run *run, uint64_t core)
+{
+    if (!core_is_up(run, core) || !core_has_controller(run, core)) return false;
+    for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
+        for (uint32_t i = 0; i < run->cluster->partitions[topic]; i++) {
+            if (!partition_at_rest(run, topic, (int32_t)i, core)) return false;
+        }
+    }
+    return true;
+}
+
+bool run_in_sync(struct run *run)
+{
+    return core_at_rest(run, cluster_brokers(run->cluster) | cluster_controllers(run->cluster));
+}
+
+/* ---- the core ---------------------------------------------------------------------------------------- */
+
+/* One node of a set that is not in `core` yet, by the scenario's dice. */
+static uint64_t draw_one(struct run *run, uint64_t from)
+{
+    uint64_t skip;
+
+    if (from == 0) return 0;
+    skip = rng_below(&run->rng, count_of(from));
+    for (; skip > 0; skip--)
+        from &= from - 1;
+    return from & -from;
+}
+
+/* Enough of every partition: one in-sync replica, and as many brokers as min.insync.replicas. */
+static uint64_t core_for_partition(struct run *run, uint64_t core, uint32_t topic,
+                                   int32_t partition)
+{
+    const struct image_partition *meta = cluster_partition(run->cluster, topic, partition);
+    uint64_t replicas;
+    uint64_t isr;
+
+    if (meta == NULL) return core;
+    replicas = cluster_set(run->cluster, image_replicas(meta));
+    isr = cluster_set(run->cluster, image_isr(meta));
+    if ((core & isr) == 0) core |= draw_one(run, isr != 0 ? isr : replicas);
+    while (count_of(core & replicas) < (uint32_t)run->check_config.min_isr &&
+           (replicas & ~core) != 0) {
+        core |= draw_one(run, replicas & ~core);
+    }
+    return core;
+}
+
+static uint64_t core_random(struct run *run)
+{
+    uint64_t controllers = cluster_controllers(run->cluster);
+    uint64_t core = 0;
+
+    while (count_of(core & controllers) * 2 <= count_of(controllers))
+        core |= draw_one(run, controllers & ~core);
+    for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
+        for (uint32_t i = 0; i < run->cluster->partitions[topic]; i++)
+            core = core_for_partition(run, core, topic, (int32_t)i);
+    }
+    return core;
+}
+
+static uint64_t core_of(struct run *run)
+{
+    uint64_t core = 0;
+
+    switch (run->scenario->core) {
+    case SCENARIO_CORE_ALL:
+        return cluster_brokers(run->cluster) | cluster_controllers(run->cluster);
+    case SCENARIO_CORE_RANDOM: return core_random(run);
+    case SCENARIO_CORE_LIST:
+        for (uint32_t i = 0; i < run->scenario->core_count; i++) {
+            int index = cluster_index(run->cluster, run->scenario->core_nodes[i]);
+
+            if (index >= 0) core |= UINT64_C(1) << index;
+        }
+        return core;
+    }
+    IMPOSSIBLE("kind of a core");
+}
+
+/* ---- healing ----------------------------------------------------------------------------------------- */
+
+static void heal_node(struct run *run, uint32_t index)
+{
+    struct sim_world *node = run->sim->nodes[index];
+
+    sim_disk_clear_rules(node->disk);
+    sim_disk_unstall(node->disk);
+    sim_disk_slow(node->disk, 1000);
+    sim_disk_settings(node->disk)->capacity = node->config.disk.capacity;
+    node->slow_permille = 1000;
+    if (node->paused) sim_resume(node);
+    if (!node->up && index < run->cluster->count) sim_restart(node);
+}
+
+static void heal_core(struct run *run)
+{
+    uint64_t healthy = run->core | workload_set(run->workload);
+
+    for (uint32_t i = 0; i < run->sim->node_count; i++) {
+        for (uint32_t j = 0; j < run->sim->node_count; j++) {
+            if (i != j && in_set(healthy, i) && in_set(healthy, j)) {
+                (void)sim_net_mend_all(run->sim, i, j);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < run->sim->node_count; i++) {
+        if (in_set(healthy, i)) heal_node(run, i);
+    }
+}
+
+static void converge_tick(struct sim_event *event)
+{
+    struct run *run = CONTAINER_OF(event, struct run, converge_tick);
+
+    if (run->phase != RUN_LIVENESS || run->converged) return;
+    /* A core node that gives up by itself (its disk had failed) is started again by whoever runs
+     * it. */
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        if (in_set(run->core, i) && !run->sim->nodes[i]->up && run->cluster->nodes[i].formatted) {
+            sim_restart(run->sim->nodes[i]);
+        }
+    }
+    if (!workload_producers_finished(run->workload)) {
+        (void)missing(run, "records of producers are not settled");
+    } else if (core_at_rest(run, run->core)) {
+        run->converged = true;
+    }
+    sim_schedule(run->sim, event, run->sim->now_ns + CONVERGE_TICK_NS);
+}
+
+void run_liveness_begin(struct run *run)
+{
+    run->core = core_of(run);
+    run->converged = false;
+    heal_core(run);
+    workload_finish_producers(run->workload);
+    sim_event_init(&run->converge_tick, converge_tick);
+    sim_schedule(run->sim, &run->converge_tick, run->sim->now_ns + CONVERGE_TICK_NS);
+}
+
+/* A chain of bad luck: connections that nobody has noticed to be dead, a few failed elections, a
+ * broker that has just missed its session, one whole lag of a replica, one delivery of a record. */
+int64_t run_liveness_deadline_ns(const struct run *run)
+{
+    const struct config *config = &run->cluster->nodes[0].config;
+    int64_t deadline_ms = 0;
+    int64_t floor;
+
+    if (run->scenario->converge_ns > 0) return run->scenario->converge_ns;
+    deadline_ms += 15000; /* retransmission limit of the simulated network */
+    deadline_ms += 10 * (config->quorum_election_timeout_ms +
+                         config->quorum_election_backoff_max_ms + config->quorum_fetch_timeout_ms);
+    deadline_ms += 2 * (config->broker_session_timeout_ms + config->broker_heartbeat_interval_ms);
+    deadline_ms += 2 * config->replica_lag_time_max_ms + config->replica_socket_timeout_ms;
+    deadline_ms += 120000; /* delivery.timeout.ms: until the last record is settled */
+    floor = check_liveness_ns(&run->check_config);
+    return deadline_ms * NS_PER_MS > floor ? deadline_ms * NS_PER_MS : floor;
+}

@@ -1,0 +1,334 @@
+#include "sim/scenario/language.h"
+
+#include "client/base/assert.h"
+#include "client/base/list.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NODES(name, required)                            \
+    {                                                    \
+        name, VALUE_NODES, UNIT_COUNT, NULL, required    \
+    }
+#define QUANTITY(name, unit, required)          \
+    {                                           \
+        name, VALUE_UNIT, unit, NULL, required  \
+    }
+#define CHOICE(name, choices)                          \
+    {                                                  \
+        name, VALUE_CHOICE, UNIT_COUNT, choices, false \
+    }
+#define FOR QUANTITY("for", UNIT_TIME, false)
+
+static const struct action_word actions[] = {
+    [ACTION_CRASH] = {"crash", "a process dies, or its machine loses power", "P1 P2", 0,
+                      {NODES("node", false), NODES("nodes", false),
+                       CHOICE("how", "kill power_loss clean"),
+                       CHOICE("unsynced", "keep drop tear garbage random")}},
+    [ACTION_RESTART] = {"restart", "starts nodes that are down", "P1", 0,
+                        {NODES("node", false), NODES("nodes", false)}},
+    [ACTION_PAUSE] = {"pause", "a node stands still and is then late for everything", "P5", 0,
+                      {NODES("node", true), FOR}},
+    [ACTION_SLOW] = {"slow", "a node's CPU takes so many times as long", "P6", -1,
+                     {NODES("node", true), QUANTITY("cpu", UNIT_FACTOR, true), FOR}},
+    [ACTION_PARTITION] = {"partition", "bytes stop between two sets of nodes", "N6 N7", -1,
+                          {NODES("from", true), NODES("to", true),
+                           {"both", VALUE_BOOL, UNIT_COUNT, NULL, false},
+                           CHOICE("style", "hold reset blackhole"), FOR}},
+    [ACTION_CLOG] = {"clog", "bytes wait on the way, nothing is lost", "N4", -1,
+                     {{"links", VALUE_LINKS, UNIT_COUNT, NULL, true},
+                      QUANTITY("for", UNIT_TIME, true)}},
+    [ACTION_FLAKY_CONNECTS] = {"fail_connects", "the next connection attempts to a node fail", "N12",
+                               -1,
+                               {NODES("node", true), QUANTITY("times", UNIT_COUNT, true),
+                                CHOICE("how", "refused timed_out reset")}},
+    [ACTION_RESET] = {"reset", "every connection of the links breaks", "N10", 0,
+                      {{"links", VALUE_LINKS, UNIT_COUNT, NULL, true}}},
+    [ACTION_HEAL] = {"heal", "cuts, clogs and slowness of the links end", "", 0,
+                     {{"links", VALUE_LINKS, UNIT_COUNT, NULL, true}}},
+    [ACTION_DISK_SLOW] = {"disk_slow", "a disk takes so many times as long", "DF17", -1,
+                          {NODES("node", true), QUANTITY("factor", UNIT_FACTOR, true), FOR}},
+    [ACTION_DISK_STALL] = {"disk_stall", "a disk answers nothing for a while", "DF17", -1,
+                           {NODES("node", true), QUANTITY("for", UNIT_TIME, true)}},
+    [ACTION_DISK_FULL] = {"disk_full", "so much room is left, and no more", "DF15", -1,
+                          {NODES("node", true), QUANTITY("free", UNIT_SIZE, false), FOR}},
+    [ACTION_DISK_ERROR] = {"disk_error", "the nth matching request fails, `times` in all",
+                           "DF12 DF13 DF14", -1,
+                           {NODES("node", true),
+                            CHOICE("op", "write read sync open truncate rename"),
+                            {"file", VALUE_TEXT, UNIT_COUNT, NULL, false},
+                            QUANTITY("nth", UNIT_COUNT, false),
+                            QUANTITY("times", UNIT_COUNT, false),
+                            CHOICE("errno", "EIO ENOSPC")}},
+    [ACTION_CLOCK] = {"clock", "a node's wall clock jumps, or its clocks drift", "W2 W3", -1,
+                      {NODES("node", true), QUANTITY("jump", UNIT_TIME, false),
+                       QUANTITY("drift", UNIT_DRIFT, false)}},
+    [ACTION_NOTE] = {"note", "a sentence in the trace", "", 0,
+                     {{"text", VALUE_TEXT, UNIT_COUNT, NULL, true}}},
+    [ACTION_CHECK] = {"check", "all periodic checks look now", "", -1, {{NULL, 0, 0, NULL, false}}},
+    [ACTION_BEGIN_LIVENESS] = {"begin_liveness", "the safety phase ends here", "", -1,
+                               {{NULL, 0, 0, NULL, false}}},
+};
+_Static_assert(COUNT_OF(actions) == ACTIONS, "one row an action");
+
+static const struct term_word terms[] = {
+    [TERM_LEADER] = {"leader", "the broker that leads with the highest epoch, by its own word", true,
+                     true, {TERM_ARG_TP}},
+    [TERM_FOLLOWERS] = {"followers", "replicas(tp) without leader(tp)", true, false, {TERM_ARG_TP}},
+    [TERM_ISR] = {"isr", "in-sync replicas by committed metadata", true, false, {TERM_ARG_TP}},
+    [TERM_REPLICAS] = {"replicas", "replicas by committed metadata", true, false, {TERM_ARG_TP}},
+    [TERM_ACTIVE_CONTROLLER] = {"active controller", "the controller that leads the quorum with the "
+                                                     "highest epoch",
+                                true, false, {TERM_ARG_NONE}},
+    [TERM_CONTROLLERS] = {"controllers", "all controllers", true, false, {TERM_ARG_NONE}},
+    [TERM_BROKERS] = {"brokers", "all brokers", true, false, {TERM_ARG_NONE}},
+    [TERM_CLIENTS] = {"clients", "all client machines", true, false, {TERM_ARG_NONE}},
+    [TERM_RACK] = {"rack", "the brokers of a rack", true, false, {TERM_ARG_RACK}},
+    [TERM_NODE] = {"node", "one node by its number", true, false, {TERM_ARG_ID}},
+    [TERM_UP] = {"up", "those of a set that run", true, false, {TERM_ARG_NODES}},
+    [TERM_REPLICA] = {"replica", "what one node believes of a partition", false, true,
+                      {TERM_ARG_TP, TERM_ARG_NODES}},
+    [TERM_CONTROLLER_EPOCH] = {"controller.epoch", "epoch of the active controller", false, false,
+                               {TERM_ARG_NONE}},
+    [TERM_METADATA_OFFSET] = {"metadata.offset", "high watermark of the metadata log", false, false,
+                              {TERM_ARG_NONE}},
+    [TERM_ACKED] = {"acked", "records acknowledged to a producer", false, false, {TERM_ARG_CLIENT}},
+    [TERM_SENT] = {"sent", "records a producer has sent", false, false, {TERM_ARG_CLIENT}},
+    [TERM_READ] = {"read", "records a consumer has read", false, false, {TERM_ARG_CLIENT}},
+    [TERM_ERRORS] = {"errors", "how often a client met an error", false, false,
+                     {TERM_ARG_CLIENT, TERM_ARG_ERROR}},
+    [TERM_LOST_ACKED] = {"lost_acked", "acknowledged records that the final drain did not find",
+                         false, false, {TERM_ARG_CLIENT}},
+    [TERM_TIME] = {"time", "virtual time since the cluster stood", false, false, {TERM_ARG_NONE}},
+};
+_Static_assert(COUNT_OF(terms) == TERMS, "one row a term");
+
+static const char *const fields[] = {"", "leo", "hw", "epoch", "log_start"};
+_Static_assert(COUNT_OF(fields) == FIELDS, "one name a field");
+
+static const struct language_word triggers[] = {
+    {"at", "at: TIME since the cluster stood"},
+    {"after", "after: TIME since the previous step fired"},
+    {"when", "when: CONDITION holds; one that holds already when its step is armed fires"},
+    {"within", "guard: the step must fire within TIME of being armed"},
+    {"hold", "guard: the condition must hold for TIME"},
+    {"times", "guard: fires so often, each time the condition becomes true again"},
+    {"optional", "guard: true: the step may never fire"},
+    {"as", "binding: {var: SELECTOR}, evaluated when the step fires, then $var"},
+    {"do", "one action, or a list in order; $it is the node the action before has hit"},
+    {"then", "beside an action: another action that follows it, after: TIME inside delays it"},
+    {NULL, NULL},
+};
+
+static const struct language_word workloads[] = {
+    {"producer", "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
+                 "records, record_size"},
+    {"consumer", "consumer: NAME, topics: [..]; reads all partitions, by assignment"},
+    {NULL, NULL},
+};
+
+static const struct language_word others[] = {
+    {"count(SET)", "how many nodes are in a set"},
+    {"exists SET", "the set is not empty"},
+    {"any SET", "one of them, drawn when the step fires"},
+    {"SET == SET, SET in SET", "the same nodes; a subset"},
+    {"CONDITION for TIME", "holds so long without a break"},
+    {"eventually C within T", "of expect: C becomes true in time"},
+    {"never C, always C", "of expect: at every turn"},
+    {NULL, NULL},
+};
+
+const struct action_word *language_action(enum action_kind kind)
+{
+    return &actions[kind];
+}
+
+const struct term_word *language_term(enum term term)
+{
+    return &terms[term];
+}
+
+const char *language_field(enum field field)
+{
+    return fields[field];
+}
+
+const struct language_word *language_triggers(void)
+{
+    return triggers;
+}
+
+int language_choice(const char *choices, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (int index = 0; *choices != '\0'; index++) {
+        size_t here = strcspn(choices, " ");
+
+        if (here == length && strncmp(choices, word, length) == 0) return index;
+        choices += here;
+        while (*choices == ' ')
+            choices++;
+    }
+    return -1;
+}
+
+/* ---- the nearest word ---------------------------------------------------------------------------- */
+
+enum { WORD_MAX = 48 };
+
+static unsigned smaller(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Edits (insert, delete, replace, swap of neighbours) from a to b. */
+static unsigned word_distance(const char *a, const char *b)
+{
+    unsigned rows[3][WORD_MAX + 1];
+    size_t a_length = strlen(a);
+    size_t b_length = strlen(b);
+    unsigned *before = rows[0];
+    unsigned *last = rows[1];
+    unsigned *here = rows[2];
+
+    if (a_length > WORD_MAX || b_length > WORD_MAX) return WORD_MAX;
+    for (size_t j = 0; j <= b_length; j++) {
+        last[j] = (unsigned)j;
+        before[j] = 0;
+    }
+    for (size_t i = 1; i <= a_length; i++) {
+        unsigned *spare = before;
+
+        here[0] = (unsigned)i;
+        for (size_t j = 1; j <= b_length; j++) {
+            unsigned cost = last[j - 1] + (a[i - 1] != b[j - 1]);
+
+            cost = smaller(cost, smaller(last[j], here[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                cost = smaller(cost, before[j - 2] + 1);
+            }
+            here[j] = cost;
+        }
+        before = last;
+        last = here;
+        here = spare;
+    }
+    return last[b_length];
+}
+
+const char *language_nearest(const char *word, const char *const *words)
+{
+    const char *best = NULL;
+    unsigned best_distance = (unsigned)(strlen(word) / 3 + 2);
+
+    for (; *words != NULL; words++) {
+        unsigned distance = word_distance(word, *words);
+
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = *words;
+        }
+    }
+    return best;
+}
+
+/* ---- list ------------------------------------------------------------------------------------------ */
+
+struct listing {
+    void (*put)(void *context, const char *line);
+    void *context;
+};
+
+static void list_line(const struct listing *listing, const char *name, const char *about)
+{
+    char line[640];
+
+    (void)snprintf(line, sizeof line, "  %-24s %s", name, about);
+    listing->put(listing->context, line);
+}
+
+static void list_words(const struct listing *listing, const struct language_word *words)
+{
+    for (; words->name != NULL; words++)
+        list_line(listing, words->name, words->about);
+}
+
+static const char *list_kind(const struct action_arg *arg)
+{
+    switch (arg->kind) {
+    case VALUE_NODES: return "SELECTOR";
+    case VALUE_LINKS: return "\"A -> B\"";
+    case VALUE_UNIT: return units_example(arg->unit);
+    case VALUE_CHOICE: return arg->choices;
+    case VALUE_BOOL: return "true false";
+    case VALUE_TEXT: return "TEXT";
+    }
+    IMPOSSIBLE("kind of an argument");
+}
+
+static void list_actions(const struct listing *listing)
+{
+    for (uint32_t i = 0; i < ACTIONS; i++) {
+        char line[512];
+        int used = snprintf(line, sizeof line, "%s%s%s%s", actions[i].about,
+                            actions[i].faults[0] != '\0' ? " (" : "", actions[i].faults,
+                            actions[i].faults[0] != '\0' ? ")" : "");
+
+        (void)used;
+        list_line(listing, actions[i].name, line);
+        for (uint32_t j = 0; j < ACTION_ARGS_MAX && actions[i].args[j].name != NULL; j++) {
+            const struct action_arg *arg = &actions[i].args[j];
+
+            (void)snprintf(line, sizeof line, "    %s: %s%s", arg->name, list_kind(arg),
+                           arg->required ? "" : " (optional)");
+            list_line(listing, "", line);
+        }
+    }
+}
+
+static void list_terms(const struct listing *listing)
+{
+    static const char *const arg_names[] = {"", "TP", "NODE", "CLIENT", "ERROR", "RACK", "N"};
+
+    for (uint32_t i = 0; i < TERMS; i++) {
+        const struct term_word *term = &terms[i];
+        char name[64];
+
+        if (term->args[0] == TERM_ARG_NONE) {
+            (void)snprintf(name, sizeof name, "%s", term->name);
+        } else {
+            (void)snprintf(name, sizeof name, "%s(%s%s%s)%s", term->name, arg_names[term->args[0]],
+                           term->args[1] != TERM_ARG_NONE ? ", " : "", arg_names[term->args[1]],
+                           term->fields ? ".leo" : "");
+        }
+        list_line(listing, name, term->about);
+    }
+    list_words(listing, others);
+}
+
+static void list_faults(const struct listing *listing)
+{
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        list_line(listing, sim_fault_word((enum sim_fault)i), sim_fault_id((enum sim_fault)i));
+    }
+}
+
+bool language_list(const char *table, void (*put)(void *context, const char *line), void *context)
+{
+    static const char *const tables[] = {"triggers", "actions", "conditions", "faults", "workloads"};
+    const struct listing listing = {put, context};
+    bool known = false;
+
+    for (uint32_t i = 0; i < COUNT_OF(tables); i++) {
+        if (table != NULL && strcmp(table, tables[i]) != 0) continue;
+        known = true;
+        put(context, tables[i]);
+        if (i == 0) list_words(&listing, triggers);
+        if (i == 1) list_actions(&listing);
+        if (i == 2) list_terms(&listing);
+        if (i == 3) list_faults(&listing);
+        if (i == 4) list_words(&listing, workloads);
+    }
+    return known;
+}

@@ -1,0 +1,414 @@
+/* What runs on a client machine: one op over the real client library. */
+#include "sim/workload.h"
+
+#include "client/admin.h"
+#include "client/consumer.h"
+#include "client/producer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CLIENT_OPS_MAX = 4096,
+    CLIENT_PAYLOAD = 128 << 20,
+    CLIENT_RECORDS_MAX = 4096, /* handed over and not finished; then the producer skips beats */
+    CLIENT_TAKEN_MAX = 500,    /* records taken per resumption */
+    CLIENT_ADMIN_TIMEOUT_MS = 60000,
+};
+
+/* One record that is under way. */
+struct client_record {
+    struct producer_record record; /* first: the pool knows it by its address */
+    uint8_t value[];
+};
+
+struct workload_node {
+    struct env env;
+    struct workload_client *client;
+    struct op op;
+    struct op_source wake; /* told to finish */
+    bool finishing;
+    /* admin */
+    struct admin admin;
+    struct admin_task task;
+    uint32_t topic;
+    struct create_topics_request_topic request;
+    struct create_topics_request_assignment assignments[1000];
+    struct create_topics_request_config configs[SCENARIO_CONFIGS_MAX];
+    /* producer */
+    struct producer producer;
+    struct pool records;
+    struct list done; /* of client_record, through producer_record.link */
+    struct rng rng;
+    uint32_t record_size_max;
+    int64_t beat_ns; /* between two batches */
+    int64_t next_ns;
+    /* consumer, drain */
+    struct consumer consumer;
+};
+
+struct env *workload_client_env(struct workload_node *node)
+{
+    return &node->env;
+}
+
+void workload_client_finish(struct workload_node *node)
+{
+    node->finishing = true;
+    op_wake(&node->wake);
+    if (node->client->kind == WORKLOAD_CONSUMER) op_wake(&node->consumer.ready);
+}
+
+static struct metadata_config client_metadata(const struct workload_node *node)
+{
+    struct metadata_config config;
+
+    metadata_config_default(&config);
+    config.bootstrap = str_of(node->client->workload->bootstrap);
+    return config;
+}
+
+/* ---- admin ------------------------------------------------------------------------------------------- */
+
+static void admin_ask(struct workload_node *node)
+{
+    const struct cluster *cluster = node->client->workload->cluster;
+    const struct scenario_topic *topic = &cluster->scenario->topics[node->topic];
+    uint32_t partitions = cluster->partitions[node->topic];
+
+    admin_task_init(&node->task, API_CREATE_TOPICS);
+    node->task.timeout_ms = CLIENT_ADMIN_TIMEOUT_MS;
+    create_topics_request_topic_default(&node->request);
+    node->request.name = str_of(topic->name);
+    node->request.num_partitions = (int32_t)partitions;
+    node->request.replication_factor = (int16_t)cluster->replicas[node->topic];
+    if (topic->assignment_count > 0) {
+        for (uint32_t i = 0; i < partitions; i++) {
+            create_topics_request_assignment_default(&node->assignments[i]);
+            node->assignments[i].partition_index = (int32_t)i;
+            node->assignments[i].broker_ids = (int32_t *)(uintptr_t)topic->assignment;
+            node->assignments[i].broker_ids_count = topic->assignment_count;
+        }
+        node->request.num_partitions = -1;
+        node->request.replication_factor = -1;
+        node->request.assignments = node->assignments;
+        node->request.assignments_count = partitions;
+    }
+    for (uint32_t i = 0; i < topic->config_count; i++) {
+        node->configs[i].name = str_of(topic->configs[i].key);
+        node->configs[i].value = str_of(topic->configs[i].value);
+    }
+    node->request.configs = node->configs;
+    node->request.configs_count = topic->config_count;
+    node->task.request.create_topics.topics = &node->request;
+    node->task.request.create_topics.topics_count = 1;
+    node->task.request.create_topics.timeout_ms = CLIENT_ADMIN_TIMEOUT_MS;
+    admin_start(&node->admin, &node->task);
+}
+
+static void admin_judge(struct workload_node *node)
+{
+    struct workload *workload = node->client->workload;
+    enum err err = node->task.result;
+    bool there = err == ERR_NONE || (err == ERR_TOPIC_ALREADY_EXISTS && node->task.unclear);
+
+    if (!there && workload->problem[0] == '\0') {
+        (void)snprintf(workload->problem, sizeof workload->problem,
+                       "topic %s cannot be created: %s %.150s",
+                       workload->cluster->scenario->topics[node->topic].name, err_name(err),
+                       node->task.message);
+    }
+    admin_task_release(&node->task);
+}
+
+enum admin_step { ADMIN_START, ADMIN_CREATED, ADMIN_CLOSED };
+static const char *const admin_steps[] = {"START", "CREATED", "CLOSED"};
+
+static enum op_result client_admin_run(struct op *op)
+{
+    struct workload_node *o = CONTAINER_OF(op, struct workload_node, op);
+    const struct scenario *scenario = o->client->workload->cluster->scenario;
+
+    switch ((enum admin_step)op->step) {
+    case ADMIN_START:
+        for (o->topic = 0; o->topic < scenario->topic_count; o->topic++) {
+            admin_ask(o);
+            AWAIT(o, ADMIN_CREATED, &o->task.done, o->task.finished);
+            admin_judge(o);
+        }
+        metadata_close(&o->admin.metadata);
+        AWAIT(o, ADMIN_CLOSED, &o->admin.metadata.changed, metadata_closed(&o->admin.metadata));
+        admin_deinit(&o->admin);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step of an admin");
+}
+
+/* ---- producer ---------------------------------------------------------------------------------------- */
+
+/* Big-endian: the client's number and the sequence, then a pattern that a shifted byte would show. */
+static void value_write(uint8_t *at, uint32_t length, uint64_t name)
+{
+    for (uint32_t i = 0; i < 8; i++)
+        at[i] = (uint8_t)(name >> (56 - 8 * i));
+    for (uint32_t i = 8; i < length; i++)
+        at[i] = (uint8_t)(name + i * 7);
+}
+
+int64_t workload_value(struct bytes value)
+{
+    uint64_t name = 0;
+
+    if (value.data == NULL || value.length < 16) return -1;
+    for (uint32_t i = 0; i < 8; i++)
+        name = name << 8 | value.data[i];
+    for (uint32_t i = 8; i < value.length; i++) {
+        if (value.data[i] != (uint8_t)(name + i * 7)) return -1;
+    }
+    return (int64_t)name;
+}
+
+static void producer_reap(struct workload_node *node)
+{
+    while (!list_empty(&node->done)) {
+        struct producer_record *record = LIST_ENTRY(node->done.next, struct producer_record, link);
+
+        list_remove(&record->link);
+        pool_give(&node->records, CONTAINER_OF(record, struct client_record, record));
+    }
+}
+
+static bool producer_has_more(const struct workload_node *node)
+{
+    const struct workload_client *client = node->client;
+
+    return client->scenario->records == 0 || client->sent < (uint64_t)client->scenario->records;
+}
+
+static void producer_beat(struct workload_node *node)
+{
+    struct workload_client *client = node->client;
+    const struct scenario_client *scenario = client->scenario;
+    const struct scenario *all = client->workload->cluster->scenario;
+
+    for (uint32_t i = 0; i < scenario->batch && producer_has_more(node); i++) {
+        struct client_record *record = pool_take(&node->records);
+        uint32_t length = (uint32_t)units_draw(scenario->record_size, &node->rng);
+        uint64_t name = (uint64_t)client->number << 32 | client->sent;
+
+        if (record == NULL) return;
+        client->sent++;
+        value_write(record->value, length, name);
+        producer_record_init(&record->record);
+        record->record.topic = str_of(all->topics[scenario->topics[0]].name);
+        record->record.value = (struct bytes){record->value, length};
+        record->record.trace_value = (int64_t)name;
+        record->record.collect = &node->done;
+        producer_send(&node->producer, &record->record);
+    }
+    if (scenario->batch > 1) producer_flush(&node->producer);
+}
+
+enum producer_step { PRODUCER_START, PRODUCER_BEAT, PRODUCER_ALL, PRODUCER_CLOSED };
+static const char *const producer_steps[] = {"START", "BEAT", "ALL", "CLOSED"};
+
+static enum op_result client_producer_run(struct op *op)
+{
+    struct workload_node *o = CONTAINER_OF(op, struct workload_node, op);
+
+    switch ((enum producer_step)op->step) {
+    case PRODUCER_START:
+        o->next_ns = o->env.now.mono.ns;
+        while (!o->finishing && producer_has_more(o)) {
+            producer_reap(o);
+            producer_beat(o);
+            o->next_ns += o->beat_ns;
+            op_deadline(op, o->next_ns);
+            AWAIT(o, PRODUCER_BEAT, &o->wake, o->finishing || op_expired(op));
+        }
+        op_deadline(op, OP_NO_DEADLINE);
+        AWAIT(o, PRODUCER_ALL, &o->wake, o->finishing);
+        producer_close(&o->producer, false);
+        AWAIT(o, PRODUCER_CLOSED, &o->producer.changed, producer_closed(&o->producer));
+        producer_reap(o);
+        producer_deinit(&o->producer);
+        pool_deinit(&o->records);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step of a producer");
+}
+
+static enum err producer_begin(struct workload_node *node)
+{
+    const struct scenario_client *scenario = node->client->scenario;
+    struct producer_config config;
+    int64_t rate;
+
+    producer_config_default(&config);
+    config.metadata = client_metadata(node);
+    config.acks = scenario->acks;
+    config.idempotent = scenario->idempotent;
+    if (scenario->linger_ns > 0) config.linger_ms = (int32_t)(scenario->linger_ns / NS_PER_MS);
+    if (scenario->delivery_timeout_ns > 0) {
+        config.delivery_timeout_ms = (int32_t)(scenario->delivery_timeout_ns / NS_PER_MS);
+        if (config.request_timeout_ms > config.delivery_timeout_ms) {
+            config.request_timeout_ms = config.delivery_timeout_ms;
+        }
+    }
+    rng_init(&node->rng, dice_seed(node->env.world, DICE_WORKLOAD));
+    rate = units_draw(scenario->rate, &node->rng);
+    node->beat_ns = (int64_t)scenario->batch * 1000 * NS_PER_SEC / rate;
+    if (node->beat_ns < 1000) node->beat_ns = 1000;
+    node->record_size_max = (uint32_t)scenario->record_size.max;
+    if (config.batch_size < scenario->batch * (node->record_size_max + 64)) {
+        config.batch_size = scenario->batch * (node->record_size_max + 64);
+    }
+    if (config.batch_size > config.max_request_size / 2) {
+        config.batch_size = config.max_request_size / 2;
+    }
+    list_init(&node->done);
+    pool_init(&node->records, &node->env.mem,
+              sizeof(struct client_record) + node->record_size_max, CLIENT_RECORDS_MAX);
+    return producer_init(&node->producer, &node->env, &config);
+}
+
+/* ---- consumer and drain ------------------------------------------------------------------------------ */
+
+static enum err consumer_begin(struct workload_node *node)
+{
+    const struct workload_client *client = node->client;
+    const struct cluster *cluster = client->workload->cluster;
+    const struct consumer_start start = {.timestamp = CONSUMER_EARLIEST};
+    struct consumer_config config;
+    enum err err;
+
+    consumer_config_default(&config);
+    config.metadata = client_metadata(node);
+    config.trace_value = workload_value;
+    err = consumer_init(&node->consumer, &node->env, &config);
+    for (uint32_t topic = 0; topic < cluster->scenario->topic_count && err == ERR_NONE; topic++) {
+        bool wanted = client->kind == WORKLOAD_DRAIN;
+
+        for (uint32_t i = 0; !wanted && i < client->scenario->topic_count; i++)
+            wanted = client->scenario->topics[i] == topic;
+        for (uint32_t i = 0; wanted && i < cluster->partitions[topic] && err == ERR_NONE; i++) {
+            struct consumer_partition *assigned;
+
+            err = consumer_assign(&node->consumer, str_of(cluster->scenario->topics[topic].name),
+                                  (int32_t)i, start, &assigned);
+        }
+    }
+    return err;
+}
+
+/* The drain has read all that was committed when it looked last. */
+static bool consumer_all_read(const struct workload_node *node)
+{
+    LIST_FOR_EACH (link, &node->consumer.partitions) {
+        const struct consumer_partition *partition =
+            LIST_ENTRY(link, struct consumer_partition, link);
+
+        if (partition->state == CONSUMER_FAILED) continue;
+        if (partition->position < 0 || partition->high_watermark < 0) return false;
+        if (!consumer_at_end(partition)) return false;
+    }
+    return true;
+}
+
+static bool consumer_over(const struct workload_node *node)
+{
+    if (node->client->kind == WORKLOAD_DRAIN) return consumer_all_read(node);
+    return node->finishing;
+}
+
+enum consumer_step { CONSUMER_START, CONSUMER_READY, CONSUMER_CLOSED };
+static const char *const consumer_steps[] = {"START", "READY", "CLOSED"};
+
+static enum op_result client_consumer_run(struct op *op)
+{
+    struct workload_node *o = CONTAINER_OF(op, struct workload_node, op);
+    struct consumer_record record;
+
+    switch ((enum consumer_step)op->step) {
+    case CONSUMER_START:
+        while (!consumer_over(o)) {
+            for (int i = 0; i < CLIENT_TAKEN_MAX && consumer_next(&o->consumer, &record); i++) {
+            }
+            if (consumer_over(o)) break;
+            AWAIT(o, CONSUMER_READY, &o->consumer.ready,
+                  consumer_has_records(&o->consumer) || consumer_over(o));
+        }
+        consumer_close(&o->consumer);
+        AWAIT(o, CONSUMER_CLOSED, &o->consumer.ready, consumer_closed(&o->consumer));
+        consumer_deinit(&o->consumer);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step of a consumer");
+}
+
+/* ---- life -------------------------------------------------------------------------------------------- */
+
+static void client_finish(struct op *op)
+{
+    struct workload_node *node = CONTAINER_OF(op, struct workload_node, op);
+
+    ASSERT(node->env.payload.used == 0);
+    world_stop(node->env.world, 0);
+}
+
+static const struct op_kind client_kinds[] = {
+    [WORKLOAD_ADMIN] = {"workload_admin", admin_steps, COUNT_OF(admin_steps), client_admin_run,
+                        client_finish},
+    [WORKLOAD_PRODUCER] = {"workload_producer", producer_steps, COUNT_OF(producer_steps),
+                           client_producer_run, client_finish},
+    [WORKLOAD_CONSUMER] = {"workload_consumer", consumer_steps, COUNT_OF(consumer_steps),
+                           client_consumer_run, client_finish},
+    [WORKLOAD_DRAIN] = {"workload_drain", consumer_steps, COUNT_OF(consumer_steps),
+                        client_consumer_run, client_finish},
+};
+
+static void client_started(struct env *env)
+{
+    struct workload_node *node = CONTAINER_OF(env, struct workload_node, env);
+    enum workload_kind kind = node->client->kind;
+    struct metadata_config metadata = client_metadata(node);
+    enum err err;
+
+    if (kind == WORKLOAD_ADMIN) {
+        err = admin_init(&node->admin, env, &metadata);
+    } else if (kind == WORKLOAD_PRODUCER) {
+        err = producer_begin(node);
+    } else {
+        err = consumer_begin(node);
+    }
+    ASSERT(err == ERR_NONE);
+    op_start(&env->loop, &node->op, &client_kinds[kind], 0);
+}
+
+static void client_boot(struct sim_program *program, struct world *world, struct instant now)
+{
+    struct workload_client *client = CONTAINER_OF(program, struct workload_client, program);
+    const struct env_limits limits = {.ops_max = CLIENT_OPS_MAX, .payload_bytes = CLIENT_PAYLOAD};
+    struct workload_node *node = region_take(world->region, sizeof *node, 64);
+
+    (void)now;
+    ASSERT(node != NULL);
+    *node = (struct workload_node){.client = client};
+    op_source_init(&node->wake);
+    world->codecs = client->workload->cluster->codecs;
+    world->node_id = client->world->id;
+    client->finish_sent = false;
+    client->node = node;
+    ASSERT(env_init(&node->env, world, &limits, client_started) == ERR_NONE);
+}
+
+static void client_down(struct sim_program *program, struct world *world, enum sim_down how)
+{
+    struct workload_client *client = CONTAINER_OF(program, struct workload_client, program);
+
+    (void)world;
+    client->node = NULL;
+    if (how == SIM_DOWN_CLEAN) client->finished = true;
+}
+
+const struct sim_program workload_program = {client_boot, client_down};
