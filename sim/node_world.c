@@ -454,7 +454,8 @@ void sim_node_start(struct sim_world *node)
                                  .region = &node->region,
                                  .node_id = -1,
                                  .connections_max = node->config.connections_max,
-                                 .files_max = node->config.files_max};
+                                 .files_max = node->config.files_max,
+                                 .trace_detail = true};
     node->up = true;
     node->powered = true;
     node->paused = false;

@@ -315,7 +315,7 @@ static bool read_cached(struct log *log, struct log_read *read)
     struct log_cached *cached = log_cache_find(&log->cached, read->offset);
 
     if (cached == NULL) return false;
-    for (struct list *link = &cached->own; link != &log->cached; link = link->next) {
+    for (struct list *link = &cached->own; link != &log->cached.batches; link = link->next) {
         cached = LIST_ENTRY(link, struct log_cached, own);
         if (cached->last_offset >= read->limit) break;
         if (read->bytes + cached->bytes.length > read->max_bytes &&
