@@ -140,6 +140,22 @@ static void load_produce(int fd, struct frame_bytes *frames, uint32_t count, uin
     }
 }
 
+/* A new topic's leader may not be there yet: one batch after another until one is taken. */
+static void load_await_leader(int fd, const struct frame_bytes *frame)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    uint8_t answer[FRAME_ANSWER_BYTES];
+
+    for (int i = 0; i < 100; i++) {
+        frame_put32(frame->at + FRAME_CORRELATION_AT, 0);
+        load_write(fd, frame->at, frame->length);
+        load_read(fd, answer, sizeof answer);
+        if (frame_get16(answer + FRAME_ANSWER_ERROR_AT) == 0) return;
+        (void)nanosleep(&pause, NULL);
+    }
+    load_fail("no leader takes a batch");
+}
+
 static int load_run_produce(char **argv, int argc)
 {
     uint32_t count = (uint32_t)((uint64_t)atoi(argv[4]) * 1000000 / LOAD_BATCH_BYTES);
@@ -156,6 +172,7 @@ static int load_run_produce(char **argv, int argc)
     for (uint32_t i = 0; i < LOAD_FRAMES; i++)
         frames[i] = frame_produce(acks, LOAD_RECORDS, LOAD_RECORD_BYTES, now_ms, &random);
     fd = load_connect(argv[2]);
+    load_await_leader(fd, &frames[0]);
     load_produce(fd, frames, 256, window); /* warm */
     before = load_clock_ns(process);
     load_produce(fd, frames, count, window);
