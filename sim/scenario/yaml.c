@@ -145,16 +145,22 @@ static struct yaml *yaml_build(struct yaml_reader *reader, struct fy_event *even
         node = yaml_node(reader, event, YAML_SCALAR);
         text = fy_token_get_text(event->scalar.value, &length);
         node->text = store_text(reader->store, text, text != NULL ? length : 0);
-        node->quoted = style != FYSS_PLAIN && style != FYSS_ANY;
+        node->quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+        if (node->quoted) node->column--; /* the library points behind the quote */
         return node;
     }
     if (event->type == FYET_MAPPING_START || event->type == FYET_SEQUENCE_START) {
-        node = yaml_node(reader, event,
-                         event->type == FYET_MAPPING_START ? YAML_MAP : YAML_LIST);
+        node = yaml_node(reader, event, event->type == FYET_MAPPING_START ? YAML_MAP : YAML_LIST);
         yaml_build_inside(reader, node, depth);
         return node;
     }
-    yaml_fail_here(reader, event, "anchors and aliases are not part of the scenario language");
+    {
+        const struct fy_mark *mark = fy_event_start_mark(event); /* behind the '*' */
+
+        yaml_fail(reader->error, reader->file, mark != NULL ? mark->line + 1 : 1,
+                  mark != NULL ? mark->column : 1,
+                  "anchors and aliases are not part of the scenario language");
+    }
     return NULL;
 }
 
@@ -182,8 +188,9 @@ struct yaml *yaml_parse(struct store *store, const char *file, const char *text,
                         struct yaml_error *error)
 {
     struct fy_diag_cfg diag_config;
-    struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
-                                           FYPCF_ALLOW_DUPLICATE_KEYS};
+    /* A number, because clang wants no sum of flags for an enum. */
+    unsigned flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS;
+    struct fy_parse_cfg config = {.flags = (enum fy_parse_cfg_flags)flags};
     struct yaml_reader reader = {.store = store, .file = file, .error = error};
     struct yaml *root;
 
