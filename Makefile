@@ -111,7 +111,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkg-config libfyaml-dev zlib1g-dev liblz4-d
 PACKAGES_RUN   := $(PACKAGES_BUILD) graphviz
 PACKAGES_TEST  := $(PACKAGES_RUN) libcmocka-dev clang clang-format python3
 
-.PHONY: need run test check-wire determinism fuzz lint format asan tsan coverage clang help install
+.PHONY: need run test bench check-wire determinism fuzz lint format asan tsan coverage clang help install
 need:
 	@sh tests/packages.sh check $(PACKAGES_BUILD)
 
@@ -179,6 +179,7 @@ help:
 	@echo "make run        installs what is missing, builds, runs the scenario library: build/report/index.html"
 	@echo "make test       installs what is missing, builds and passes all tests"
 	@echo "make asan tsan clang coverage   the unit tests in that variant"
+	@echo "make bench      CPU, memory and time to start, against their bars"
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
 	@echo "make lint format                the structural checks; clang-format over everything"
 	@echo "make install DESTDIR= PREFIX=   the programs"
@@ -208,6 +209,13 @@ interop:
 	@sh tests/packages.sh install $(PACKAGES_BUILD) $(PACKAGES_INTEROP)
 	$(Q)$(MAKE) --no-print-directory programs
 	$(Q)/usr/bin/python3 tests/interop/run.py
+
+# Figures, never failures: tests/bench/run.sh says what is measured, and how.
+$(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o
+	$(Q)$(CC) $(ALLLD) -o $@ $^
+
+bench: programs $(B)/bench-load $(B)/bench-floor
+	$(Q)sh tests/bench/run.sh $(B)
 
 .PHONY: unit unit-programs conformance
 unit-programs: $(UNIT) $(CONF)
