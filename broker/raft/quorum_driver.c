@@ -159,7 +159,8 @@ enum quorum_driver_item {
 
 static bool quorum_driver_log_failed(const struct quorum *quorum)
 {
-    return quorum->log->state == LOG_FAILED || quorum_log_failures(quorum) != quorum->log_failures ||
+    return quorum->log->state == LOG_FAILED ||
+           quorum_log_failures(quorum) != quorum->log_failures ||
            (quorum->work.done && quorum->work.err != ERR_NONE);
 }
 
