@@ -6,7 +6,7 @@
  *        bench-load consume PORT PID MB                   Fetch v4 from the end backwards by MB
  *        bench-load start PORT DIR PROGRAM                exec to the line "ready", on a new DIR
  *        bench-load cpu PID SECONDS                       CPU time of PID meanwhile
- *        bench-load run PROGRAM ARGUMENT...               its CPU seconds and peak memory, as a line
+ *        bench-load run PROGRAM ARGUMENT...               its CPU seconds and peak memory, a line
  *
  * Prints one number: CPU seconds per GB of record values (produce, consume), milliseconds (start),
  * CPU milliseconds (cpu). Exit 1: an answer had an error, offsets had a gap. */
