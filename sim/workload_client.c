@@ -146,7 +146,8 @@ static enum op_result client_admin_run(struct op *op)
 
 /* ---- producer -------------------------------------------------------------------------------- */
 
-/* Big-endian: the client's number and the sequence, then a pattern that a shifted byte would show. */
+/* Big-endian: the client's number and the sequence, then a pattern that a shifted byte would show.
+ * */
 static void value_write(uint8_t *at, uint32_t length, uint64_t name)
 {
     for (uint32_t i = 0; i < 8; i++)

@@ -29,7 +29,8 @@ struct raw_client {
 
 void raw_open(struct raw_client *raw, struct node_box *box, uint32_t node, uint16_t port);
 void raw_close(struct raw_client *raw);
-/* Until the transport has taken them; false: not within `ms` (held back), or the connection died. */
+/* Until the transport has taken them; false: not within `ms` (held back), or the connection died.
+ * */
 bool raw_send(struct raw_client *raw, const void *data, size_t length, int64_t ms);
 /* The frame of a request, malloced. `body` is the generated struct. */
 uint8_t *raw_frame(struct raw_client *raw, int16_t key, int16_t version, const void *body,

@@ -1,5 +1,6 @@
 /* Proves: frames recorded between real clients and the broker (tests/golden, made by
- * tests/interop/record.py) decode with our codecs, and encoded again are the same bytes; the batches
+ * tests/interop/record.py) decode with our codecs, and encoded again are the same bytes; the
+ * batches
  * in them pass the checks of a leader, in every codec the clients have. */
 #include "tests/support/support.h"
 
