@@ -27,7 +27,7 @@ stop() {
     broker= floor=
 }
 trap 'stop; rm -rf "$work" "$disk"' EXIT
-trap 'exit 1' INT TERM
+trap 'exit 1' HUP INT PIPE TERM
 fail() { echo "bench: $*" >&2; exit 1; }
 
 # quartiles of the numbers on stdin: "median lower upper"
