@@ -118,7 +118,7 @@ need:
 run:
 	@sh tests/packages.sh install $(PACKAGES_RUN)
 	$(Q)$(MAKE) --no-print-directory programs
-	build/gregor-sim run scenarios/*.yaml --out build/report
+	build/gregor-sim run scenarios/*.yaml --trace full --out build/report
 	@echo "build/report/index.html"
 
 test:
