@@ -181,6 +181,7 @@ help:
 	@echo "make asan tsan clang coverage   the unit tests in that variant"
 	@echo "make bench      CPU, memory and time to start, against their bars"
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
+	@echo "make interop                    real clients against real processes (kcat, python3-kafka)"
 	@echo "make lint format                the structural checks; clang-format over everything"
 	@echo "make install DESTDIR= PREFIX=   the programs"
 	@echo "make clean"
