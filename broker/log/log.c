@@ -13,6 +13,9 @@ struct log_config log_config_default(void)
         .index_interval_bytes = 4096,
         .max_message_bytes = 1048588,
         .segment_ms = INT64_C(604800000),
+        .retention_ms = -1,
+        .retention_bytes = -1,
+        .delete_delay_ms = 60000,
         .timestamp_after_max_ms = 3600000,
         .timestamp_before_max_ms = INT64_MAX,
     };

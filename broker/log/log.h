@@ -46,7 +46,11 @@ struct log_config {
     int64_t segment_ms;              /* segment.ms */
     int64_t timestamp_after_max_ms;  /* message.timestamp.after.max.ms */
     int64_t timestamp_before_max_ms; /* message.timestamp.before.max.ms */
+    int64_t retention_ms;            /* retention.ms; -1: for ever */
+    int64_t retention_bytes;         /* retention.bytes; -1: any size */
+    int64_t delete_delay_ms;         /* file.delete.delay.ms */
     bool log_append_time;            /* message.timestamp.type */
+    bool deletes;                    /* cleanup.policy has "delete" */
     bool gaps;       /* offsets may skip (compacted topics): a follower takes a gap */
     bool verify_all; /* the metadata log: recovery reads all of it, whatever was synced */
 };
