@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,8 +109,9 @@ static void tell_json(FILE *file, const struct scenario *scenario, const struct 
 {
     const char *comma = "";
 
-    fprintf(file, "{\"verdict\":\"%s\",\"scenario\":\"%s\",\"seed\":%llu,\"virtual_ns\":%lld,"
-                  "\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
+    fprintf(file,
+            "{\"verdict\":\"%s\",\"scenario\":\"%s\",\"seed\":%llu,\"virtual_ns\":%lld,"
+            "\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
             run_verdict_name(result->verdict), scenario->name, (unsigned long long)result->seed,
             (long long)result->virtual_ns, (unsigned long long)result->events,
             (unsigned long long)result->hash);
@@ -285,11 +287,12 @@ static void job_compare(struct campaign_job *job)
 
     if (first->hash != again->hash || first->verdict != again->verdict) {
         again->verdict = RUN_NONDET;
-        (void)snprintf(again->text, sizeof again->text,
-                       "two runs of one seed differ: hash %016llx %s, then %016llx; the first said: "
-                       "%.300s",
-                       (unsigned long long)first->hash, run_verdict_name(first->verdict),
-                       (unsigned long long)again->hash, first->text);
+        (void)snprintf(
+            again->text, sizeof again->text,
+            "two runs of one seed differ: hash %016llx %s, then %016llx; the first said: "
+            "%.300s",
+            (unsigned long long)first->hash, run_verdict_name(first->verdict),
+            (unsigned long long)again->hash, first->text);
     }
     free(job->first);
     job->first = NULL;
@@ -397,9 +400,12 @@ int campaign_exit_of(const uint64_t verdicts[RUN_VERDICTS])
         enum run_verdict verdict;
         enum campaign_exit code;
     } order[] = {
-        {RUN_ERROR, CAMPAIGN_SIMULATOR},       {RUN_NONDET, CAMPAIGN_NONDETERMINISM},
-        {RUN_CRASH, CAMPAIGN_CRASH},           {RUN_FAIL, CAMPAIGN_SAFETY},
-        {RUN_STUCK, CAMPAIGN_LIVENESS},        {RUN_UNEXERCISED, CAMPAIGN_UNEXERCISED},
+        {RUN_ERROR, CAMPAIGN_SIMULATOR},
+        {RUN_NONDET, CAMPAIGN_NONDETERMINISM},
+        {RUN_CRASH, CAMPAIGN_CRASH},
+        {RUN_FAIL, CAMPAIGN_SAFETY},
+        {RUN_STUCK, CAMPAIGN_LIVENESS},
+        {RUN_UNEXERCISED, CAMPAIGN_UNEXERCISED},
         {RUN_INCONCLUSIVE, CAMPAIGN_INCONCLUSIVE},
     };
 
@@ -443,6 +449,18 @@ static bool campaign_open(const char *path, FILE **file)
     return false;
 }
 
+/* mkdir -p; what fails shows when a file is opened there. */
+static void campaign_directory(const char *path)
+{
+    char part[1024];
+
+    for (size_t i = 1; path[i - 1] != '\0' && i < sizeof part; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        (void)snprintf(part, sizeof part, "%.*s", (int)i, path);
+        (void)mkdir(part, 0777);
+    }
+}
+
 int campaign_run(struct scenario **scenarios, uint32_t count,
                  const struct campaign_options *options)
 {
@@ -451,6 +469,9 @@ int campaign_run(struct scenario **scenarios, uint32_t count,
     if (!campaign_open(options->json_path, &campaign.json)) return CAMPAIGN_USAGE;
     if (!campaign_open(options->junit_path, &campaign.junit)) return CAMPAIGN_USAGE;
     campaign_plan(&campaign, scenarios, count);
+    if (!options->trace_given || options->run.trace != RUN_TRACE_NONE) {
+        campaign_directory(options->run.out_dir);
+    }
     if (!options->trace_given || options->run.trace == RUN_TRACE_FULL) {
         campaign.pages = pages_create(options->run.out_dir, campaign.job_count);
     }

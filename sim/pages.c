@@ -67,7 +67,9 @@ static uint32_t pages_faults(const struct run_result *result, struct reports_fau
         faults[count++] = (struct reports_fault){id[0] != '\0' ? id : NULL,
                                                  sim_fault_word((enum sim_fault)i),
                                                  result->faults[i].asked,
-                                                 result->faults[i].injected, 0, 0};
+                                                 result->faults[i].injected,
+                                                 0,
+                                                 0};
     }
     return count;
 }
@@ -130,8 +132,8 @@ static void pages_render(struct pages *pages, const struct scenario *scenario,
     free(plan);
 }
 
-void pages_add(struct pages *pages, const struct scenario *scenario, const struct run_result *result,
-               bool page)
+void pages_add(struct pages *pages, const struct scenario *scenario,
+               const struct run_result *result, bool page)
 {
     struct pages_run *own;
     char name[160];

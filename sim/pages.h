@@ -9,8 +9,8 @@ struct pages;
 
 struct pages *pages_create(const char *directory, uint64_t runs_max);
 /* One run, in the order of the campaign; `page`: its trace is there, render it. */
-void pages_add(struct pages *pages, const struct scenario *scenario, const struct run_result *result,
-               bool page);
+void pages_add(struct pages *pages, const struct scenario *scenario,
+               const struct run_result *result, bool page);
 /* The index; then everything is freed. False: it could not be written, said on stderr. */
 bool pages_finish(struct pages *pages);
 

@@ -139,13 +139,15 @@ static void a_hold_is_told(void **state)
 static void mistakes_are_placed(void **state)
 {
     (void)state;
-    refuse("leader(orders-0) > 3",
-           "t:1:18: the two sides cannot be compared: one is a set of nodes; count(SET) is a number");
+    refuse(
+        "leader(orders-0) > 3",
+        "t:1:18: the two sides cannot be compared: one is a set of nodes; count(SET) is a number");
     refuse("isr(orders-0) < replicas(orders-0)",
            "t:1:15: sets have no order; count(SET) is a number, \"in\" is the subset");
     refuse("acked(p1) > 3s",
            "t:1:11: the two sides have different units; times have one, counts have none");
-    refuse("leader(orders-0)", "t:1:1: this is a value, not a condition; exists SET, or a comparison");
+    refuse("leader(orders-0)",
+           "t:1:1: this is a value, not a condition; exists SET, or a comparison");
     refuse("exists leader(orders-2)", "t:1:15: \"orders\" has partitions 0 to 1");
     refuse("exists leader(orders)", "t:1:15: a partition is wanted; for example orders-0");
     refuse("leader(orders-0).loe > 3", "t:1:18: no such field: \"loe\"; did you mean \"leo\"?");
@@ -153,8 +155,9 @@ static void mistakes_are_placed(void **state)
     refuse("acked(p1) > 3 4", "t:1:15: the condition should end here; and, or, for TIME");
     refuse("acked(p1) & 3", "t:1:11: \"&\" is no part of a condition");
     refuse("exists leader(orders-0", "t:1:23: \")\" is missing here");
-    refuse("count(3) == 3", "t:1:7: a set of nodes is wanted here, this is a number or a condition; "
-                            "for example leader(orders-0)");
+    refuse("count(3) == 3",
+           "t:1:7: a set of nodes is wanted here, this is a number or a condition; "
+           "for example leader(orders-0)");
 }
 
 int main(void)
