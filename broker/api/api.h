@@ -26,7 +26,9 @@ void api_topics_init(struct node *node);
 void api_topics_auto_create(struct node *node, struct str name);
 /* api_forward.c: likewise, for settings, partitions, elections, the state of the quorum */
 void api_forward_handle(struct request *request);
-/* api_configs.c */
+/* api_records.c, api_log_dirs.c, api_configs.c */
+void api_records_handle(struct request *request);
+void api_log_dirs_handle(struct request *request);
 void api_configs_handle(struct request *request);
 /* api_decide.c: what the active controller decides */
 void api_decide_handle(struct request *request);

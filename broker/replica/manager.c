@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 4 + MANAGER_DIRS_MAX };
+enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 4 + 2 * MANAGER_DIRS_MAX };
 
 uint32_t manager_ops_max(const struct manager_limits *limits)
 {
@@ -498,6 +498,7 @@ void manager_timers_start(struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         start_flow(manager, &manager->guards[i], manager->dirs[i], &guard_kind);
     }
+    manager_retain_start(manager);
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */
@@ -517,7 +518,7 @@ static bool flows_ended(const struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) return false;
     }
-    return true;
+    return manager_retain_ended(manager);
 }
 
 void manager_check_stopped(struct manager *manager)
@@ -539,6 +540,7 @@ void manager_stop(struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) op_resume(&manager->guards[i].op);
     }
+    manager_retain_stop(manager);
     manager_alter_stop(manager);
     LIST_FOR_EACH (link, &manager->partitions) {
         partition_stop(LIST_ENTRY(link, struct partition, link));
