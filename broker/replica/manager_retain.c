@@ -29,7 +29,7 @@ static int64_t retain_next_ns(const struct manager_retain *o)
 
 static bool retain_due(const struct manager_retain *o)
 {
-    return op_expired(&o->op) || retain_over(o) ||
+    return op_expired(&o->op) || o->manager->stopping ||
            log_sweep_due_ns(o->dir) < o->deadline_ns; /* there is something to sweep earlier */
 }
 
