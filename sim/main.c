@@ -61,7 +61,8 @@ static bool parse_seeds(const char *text, struct campaign_options *options)
         options->seed_count = last - options->seed_first + 1;
         return true;
     }
-    if (*end != '+' || !parse_u64(end + 1, &end, &options->seed_count) || *end != '\0') return false;
+    if (*end != '+' || !parse_u64(end + 1, &end, &options->seed_count) || *end != '\0')
+        return false;
     return options->seed_count > 0 && options->seed_count <= SCENARIO_SEEDS_MAX;
 }
 

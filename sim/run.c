@@ -17,8 +17,8 @@ enum {
 
 const char *run_verdict_name(enum run_verdict verdict)
 {
-    static const char *const names[] = {"PASS", "FAIL",         "STUCK", "UNEXERCISED", "NONDET",
-                                        "CRASH", "INCONCLUSIVE", "ERROR"};
+    static const char *const names[] = {"PASS",   "FAIL",  "STUCK",        "UNEXERCISED",
+                                        "NONDET", "CRASH", "INCONCLUSIVE", "ERROR"};
 
     return names[verdict];
 }
@@ -80,15 +80,11 @@ static void run_compare_memory(struct run *run, const struct sim_world *world)
     if (node == NULL || !node->has_replicas || !node->replicas.started) return;
     for (const struct partition *part = manager_first(&node->replicas); part != NULL;
          part = manager_next(&node->replicas, part)) {
-        struct check_replica replica = {(int64_t)part->topic,
-                                        part->index,
-                                        part->log != NULL ? part->log->log_end : 0,
-                                        part->high_watermark,
-                                        -1,
-                                        (int32_t)part->role};
+        struct check_replica replica = {
+            (int64_t)part->topic, part->index, part->log != NULL ? part->log->log_end : 0,
+            part->high_watermark, -1,          (int32_t)part->role};
 
-        if (part->log == NULL || part->role == PARTITION_NONE ||
-            part->role == PARTITION_OFFLINE) {
+        if (part->log == NULL || part->role == PARTITION_NONE || part->role == PARTITION_OFFLINE) {
             continue;
         }
         if (!check_compare_replica(run->check, run->sim->now_ns, world->id, &replica)) return;
@@ -146,8 +142,8 @@ static bool run_broken(struct run *run)
 
 static void run_enter(struct run *run, enum run_phase phase)
 {
-    static const int64_t told[] = {[RUN_SETUP] = 0,    [RUN_SAFETY] = 1,   [RUN_LIVENESS] = 2,
-                                   [RUN_DRAIN] = 2,    [RUN_STOPPING] = 3, [RUN_DONE] = 3};
+    static const int64_t told[] = {[RUN_SETUP] = 0, [RUN_SAFETY] = 1,   [RUN_LIVENESS] = 2,
+                                   [RUN_DRAIN] = 2, [RUN_STOPPING] = 3, [RUN_DONE] = 3};
     bool news = told[phase] != told[run->phase];
 
     run->phase = phase;

@@ -45,7 +45,7 @@ static void tell(struct run *run, enum sim_fault fault, bool on, int step, uint3
     sim_tell(run->sim, TRACE_SIM_FAULT, str_of(text), fields, 5);
 }
 
-#define FOR_NODES(index, set)                                                  \
+#define FOR_NODES(index, set)                                                     \
     for (uint32_t index = 0; index < run->sim->node_count && index < 64; index++) \
         if (((set) >> index & 1) != 0)
 
@@ -58,8 +58,7 @@ static void later_fire(struct sim_event *event)
     later->act(later);
 }
 
-struct run_later *run_later(struct run *run, int64_t delay_ns,
-                            void (*act)(struct run_later *later))
+struct run_later *run_later(struct run *run, int64_t delay_ns, void (*act)(struct run_later *later))
 {
     struct run_later *later = sim_alloc(sizeof *later);
 
@@ -242,8 +241,8 @@ static uint64_t act_partition(struct run *run, const struct scenario_action *act
         later->style = style;
     }
     if (later != NULL && two_way) {
-        struct run_later *back = run_later(run, later->event.node.deadline - run->sim->now_ns,
-                                           later_heal);
+        struct run_later *back =
+            run_later(run, later->event.node.deadline - run->sim->now_ns, later_heal);
 
         back->nodes = to;
         back->others = from;
@@ -330,12 +329,9 @@ static void act_fail_connects(struct run *run, const struct scenario_action *act
 static void break_disk(struct run *run, const struct scenario_action *action,
                        struct sim_world *node)
 {
-    static const uint32_t ops[] = {1u << DISK_WRITE,
-                                   1u << DISK_READ,
-                                   1u << DISK_SYNC | 1u << DISK_SYNC_MANY,
-                                   1u << DISK_OPEN,
-                                   1u << DISK_TRUNCATE,
-                                   1u << DISK_RENAME};
+    static const uint32_t ops[] = {
+        1u << DISK_WRITE, 1u << DISK_READ,     1u << DISK_SYNC | 1u << DISK_SYNC_MANY,
+        1u << DISK_OPEN,  1u << DISK_TRUNCATE, 1u << DISK_RENAME};
     const struct scenario_value *file = scenario_arg(action, "file");
     struct sim_disk_rule rule = {
         .ops = ops[choice(action, "op")],

@@ -28,8 +28,7 @@ static uint32_t count_of(uint64_t set)
 
 /* ---- what must be true ------------------------------------------------------------------------------- */
 
-static bool missing(struct run *run, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static bool missing(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static bool missing(struct run *run, const char *format, ...)
 {
@@ -99,8 +98,9 @@ static bool replica_at_rest(struct run *run, uint32_t topic, int32_t partition, 
         part->high_watermark == leader->log->log_end) {
         return true;
     }
-    return missing(run, "%s-%d: node %d has log end %lld and high watermark %lld, the leader's log "
-                        "ends at %lld",
+    return missing(run,
+                   "%s-%d: node %d has log end %lld and high watermark %lld, the leader's log "
+                   "ends at %lld",
                    name, partition, id, (long long)part->log->log_end,
                    (long long)part->high_watermark, (long long)leader->log->log_end);
 }
@@ -108,7 +108,7 @@ static bool replica_at_rest(struct run *run, uint32_t topic, int32_t partition, 
 static bool partition_at_rest(struct run *run, uint32_t topic, int32_t partition, uint64_t core)
 {
     const struct image_partition *meta = cluster_partition(run->cluster, topic, partition);
-    int leader = cluster_leader(run->cluster, topic, partition);
+    int leader = cluster_partition_leader(run->cluster, topic, partition);
     const char *name = run->scenario->topics[topic].name;
     const struct partition *leading;
     uint64_t replicas;
