@@ -361,6 +361,7 @@ static void run_configure_check(struct run *run)
     const struct scenario *scenario = run->scenario;
 
     check_config_init(check);
+    check->only_history = run->options->only_history;
     check->unclean_election = config->unclean_leader_election_enable != 0;
     check->idempotent = true;
     check->acks_all = true;
