@@ -63,8 +63,9 @@ def prepare_tree():
             continue
         (TREE / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, TREE / name)
-    subprocess.run(["cp", "-a", str(ROOT / "build/release"), str(TREE / "build")], check=True) \
-        if (TREE / "build").mkdir(parents=True, exist_ok=True) is None else None
+    (TREE / "build").mkdir(parents=True, exist_ok=True)
+    if (ROOT / "build/release").is_dir():
+        subprocess.run(["cp", "-a", str(ROOT / "build/release"), str(TREE / "build")], check=True)
     make()
     BIN.mkdir(parents=True, exist_ok=True)
 
@@ -211,13 +212,13 @@ def main():
 
     prepare_tree()
     programs = []
-    try:
-        unchanged = build(None)
-        for patch in patches:
+    unchanged = build(None)
+    for patch in patches:
+        try:
             programs.append((patch, build(patch)))
-    except RuntimeError as error:
-        print(error, file=sys.stderr)
-        return 1
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            bad = 1
     if not options.skip_unchanged:
         got = campaign(unchanged, scenarios, min(options.seconds, 60), False)
         if got["killed"]:
