@@ -424,15 +424,12 @@ bool node_parts_quorum_closed(const struct node *node)
 
 void node_parts_close_metadata(struct node *node)
 {
-    if (node->metadata_log != NULL && node->metadata_log->state == LOG_OPEN) {
-        log_close(node->metadata_log);
-    }
+    if (node->metadata_log != NULL) log_close(node->metadata_log); /* a failed one, too */
 }
 
 bool node_parts_metadata_closed(const struct node *node)
 {
-    return node->metadata_log == NULL || node->metadata_log->state == LOG_CLOSED ||
-           node->metadata_log->state == LOG_FAILED;
+    return node->metadata_log == NULL || node->metadata_log->state == LOG_CLOSED;
 }
 
 void node_parts_close_dir(struct node *node)

@@ -302,6 +302,8 @@ static void select_events(struct maker *maker)
 {
     bool any = false;
 
+    /* How it ends belongs to every story. */
+    if (maker->count > 0 && maker->rank[maker->count - 1] < 6) maker->rank[maker->count - 1] = 6;
     for (uint32_t rank = 7; rank > 2; rank--) {
         for (uint32_t i = 0; i < maker->count; i++) {
             if (maker->rank[i] != rank) continue;
@@ -368,7 +370,10 @@ static void make_rows(struct maker *maker)
         if (maker->taken[i]) {
             digest->shown[digest->shown_count++] = maker->index[i];
         } else {
-            digest->rows[row].hidden_events++;
+            if (event->time_ns > digest->rows[row].time_ns)
+                digest->hidden_after++;
+            else
+                digest->rows[row].hidden_events++;
             digest->hidden_events++;
         }
     }

@@ -36,6 +36,7 @@ struct digest {
     uint32_t lanes_hidden;  /* nodes that took part and have no lane */
     struct state start;     /* before the first shown event */
     uint32_t hidden_events; /* of the focus: changes, not shown */
+    uint32_t hidden_after;  /* of them: later than the last row */
     int64_t step_ns;        /* the median pause between rows */
     int32_t epochs[DIGEST_EPOCHS];
     uint32_t epoch_count;

@@ -77,7 +77,7 @@ static void label(struct out *out, const struct scene *scene, const struct scene
     out_format(out, " fontcolor=\"%s\"", theme_light(item->ink));
 }
 
-/* A text's own box is made wide, so that no font makes Graphviz complain; the anchored edge stays. */
+/* A text's own box is made wide, so that no font makes Graphviz complain; its edge stays. */
 static void node(struct out *out, const struct scene *scene, const struct scene_item *item,
                  uint32_t number)
 {

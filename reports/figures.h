@@ -9,7 +9,7 @@
 void spacetime_draw(struct scene *scene, const struct digest *digest);
 /* The logs of all replicas at no more than nine moments. False: there is no log to show. */
 bool storyboard_draw(struct scene *scene, const struct digest *digest);
-/* Who leads, follows, is in sync; log end and high watermark; time to the right. False: likewise. */
+/* Who leads, follows, is in sync; log end, high watermark; time to the right. False: likewise. */
 bool gantt_draw(struct scene *scene, const struct digest *digest);
 /* The digest as text, one line per event: for terminals, and for those who do not see figures. */
 void timeline_write(struct out *out, const struct digest *digest);

@@ -786,6 +786,7 @@ static void draw_title(struct drawing *d)
     out_cstr(&text, " s to ");
     out_seconds(&text, digest->row_count > 0 ? digest->rows[digest->row_count - 1].time_ns : 0);
     out_cstr(&text, " s; time runs downwards");
+    if (digest->hidden_after > 0) out_format(&text, "; %u later ones", digest->hidden_after);
     if (digest->lanes_hidden > 0)
         out_format(&text, "; %u node%s without a lane", digest->lanes_hidden,
                    digest->lanes_hidden == 1 ? "" : "s");

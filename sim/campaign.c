@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -448,6 +449,18 @@ static bool campaign_open(const char *path, FILE **file)
     return false;
 }
 
+/* mkdir -p; what fails shows when a file is opened there. */
+static void campaign_directory(const char *path)
+{
+    char part[1024];
+
+    for (size_t i = 1; path[i - 1] != '\0' && i < sizeof part; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        (void)snprintf(part, sizeof part, "%.*s", (int)i, path);
+        (void)mkdir(part, 0777);
+    }
+}
+
 int campaign_run(struct scenario **scenarios, uint32_t count,
                  const struct campaign_options *options)
 {
@@ -456,6 +469,9 @@ int campaign_run(struct scenario **scenarios, uint32_t count,
     if (!campaign_open(options->json_path, &campaign.json)) return CAMPAIGN_USAGE;
     if (!campaign_open(options->junit_path, &campaign.junit)) return CAMPAIGN_USAGE;
     campaign_plan(&campaign, scenarios, count);
+    if (!options->trace_given || options->run.trace != RUN_TRACE_NONE) {
+        campaign_directory(options->run.out_dir);
+    }
     if (!options->trace_given || options->run.trace == RUN_TRACE_FULL) {
         campaign.pages = pages_create(options->run.out_dir, campaign.job_count);
     }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef GREGOR_VERSION
@@ -186,7 +185,6 @@ static int command_run(int argc, char **argv, bool lint)
     if (status == 0) status = lint_all(scenarios, count);
     if (status == 0 && !lint) {
         if (codecs_create(&codecs) != ERR_NONE) return usage_error("no memory", NULL);
-        (void)mkdir("build", 0777);
         options.run.codecs = &codecs;
         status = campaign_run(scenarios, count, &options);
         codecs_destroy(&codecs);

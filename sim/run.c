@@ -312,6 +312,7 @@ static void run_stop_set(struct run *run, uint64_t nodes)
 static bool run_stop(struct run *run)
 {
     run_enter(run, RUN_STOPPING);
+    run_heal_all(run);
     workload_finish_consumers(run->workload);
     if (!run_wait(run, RUN_STOP_LIMIT_NS, done_consumers, "the consumers do not stop")) {
         return false;
@@ -328,9 +329,27 @@ static bool run_stop(struct run *run)
 
 /* ---- verdict --------------------------------------------------------------------------------------- */
 
+/* A fault that was asked for and never hit anything is one that this run says nothing about. */
+static void run_judge_faults(struct run *run)
+{
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        enum sim_fault fault = (enum sim_fault)i;
+        struct sim_fault_count count = sim_fault_counted(run->sim, fault);
+
+        if (fault == SIM_FAULT_START || fault == SIM_FAULT_RESUME || fault == SIM_FAULT_HEAL) {
+            continue; /* ends of faults */
+        }
+        if (count.asked == 0 || count.injected > 0) continue;
+        run_not_exercised(run, "%s was asked for %llu times and never hit anything",
+                          sim_fault_word(fault), (unsigned long long)count.asked);
+    }
+}
+
 static void run_judge(struct run *run)
 {
     struct check_stat stat;
+
+    run_judge_faults(run);
 
     if (!run->decided) {
         run_enter(run, RUN_DONE);

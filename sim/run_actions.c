@@ -55,7 +55,8 @@ static void later_fire(struct sim_event *event)
 {
     struct run_later *later = CONTAINER_OF(event, struct run_later, event);
 
-    later->act(later);
+    /* The liveness phase has healed the core; outside of it faults have become permanent. */
+    if (later->run->phase == RUN_SAFETY) later->act(later);
 }
 
 struct run_later *run_later(struct run *run, int64_t delay_ns, void (*act)(struct run_later *later))
@@ -103,7 +104,6 @@ static void later_heal(struct run_later *later)
 {
     struct run *run = later->run;
 
-    if (run->phase != RUN_SAFETY) return; /* the liveness phase has healed all there is to heal */
     sim_heal_one_way(run->sim, later->nodes, later->others, later->style);
 }
 
@@ -385,7 +385,6 @@ static void note(struct run *run, const struct scenario_action *action, int step
 
 static void later_then(struct run_later *later)
 {
-    if (later->run->phase != RUN_SAFETY) return;
     (void)run_act(later->run, later->action, later->step, later->nodes);
 }
 
