@@ -413,13 +413,12 @@ bool node_parts_channel_closed(const struct node *node)
 
 void node_parts_close_quorum(struct node *node)
 {
-    if (node->has_quorum && node->quorum.state != QUORUM_FAILED) quorum_stop(&node->quorum);
+    if (node->has_quorum) quorum_stop(&node->quorum); /* a failed one, too */
 }
 
 bool node_parts_quorum_closed(const struct node *node)
 {
-    return !node->has_quorum || node->quorum.state == QUORUM_STOPPED ||
-           node->quorum.state == QUORUM_FAILED;
+    return !node->has_quorum || quorum_stopped(&node->quorum);
 }
 
 void node_parts_close_metadata(struct node *node)

@@ -157,9 +157,11 @@ enum quorum_driver_item {
     ITEM_DRAIN,
 };
 
+/* Appends were taken back: a failure, unless it is the cut that we asked for. */
 static bool quorum_driver_log_failed(const struct quorum *quorum)
 {
-    return quorum->log->state == LOG_FAILED || quorum->log->generation != quorum->log_generation ||
+    return quorum->log->state == LOG_FAILED ||
+           (quorum->log->generation != quorum->log_generation && !quorum_log_cutting(quorum)) ||
            (quorum->work.done && quorum->work.err != ERR_NONE);
 }
 
@@ -207,6 +209,8 @@ static void quorum_driver_worked(struct quorum *quorum)
     switch (work->kind) {
     case QUORUM_WORK_FLUSH: event.kind = RAFT_FLUSHED; break;
     case QUORUM_WORK_TRUNCATE:
+        quorum->log_generation = quorum->log->generation;
+        op_wake(&quorum->log->end_source); /* the watch looks from the new end on */
         event.kind = RAFT_TRUNCATED;
         event.end = quorum->log->log_end;
         event.epoch = quorum_log_last_epoch(quorum);

@@ -22,6 +22,7 @@ static inline bool quorum_over(const struct quorum *quorum)
 void quorum_log_start(struct quorum *quorum);
 /* Raft's disk work: a flush with its hint, or a cut. */
 void quorum_log_work(struct quorum *quorum, enum quorum_work_kind kind, int64_t end);
+bool quorum_log_cutting(const struct quorum *quorum); /* until the driver has taken the outcome */
 void quorum_log_append(struct quorum *quorum, struct quorum_call *call);
 void quorum_log_lead(struct quorum *quorum, int32_t epoch);
 void quorum_log_unlead(struct quorum *quorum);

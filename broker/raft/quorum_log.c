@@ -269,6 +269,20 @@ void quorum_log_drain(struct quorum *quorum)
 enum quorum_watch_step { WATCH_START, WATCH_MOVED };
 static const char *const quorum_watch_steps[] = {"START", "MOVED"};
 
+bool quorum_log_cutting(const struct quorum *quorum)
+{
+    return (quorum->work.busy || quorum->work.done) && quorum->work.kind == QUORUM_WORK_TRUNCATE;
+}
+
+/* Not while it is cut: the driver takes the outcome, and the watch begins again from there. */
+static bool quorum_log_moved(const struct quorum *quorum)
+{
+    const struct log *log = quorum->log;
+
+    return !quorum_log_cutting(quorum) &&
+           (log->log_end != quorum->watched_end || log->generation != quorum->log_generation);
+}
+
 /* Wakes the driver when the log has grown beyond what raft knows, or an append failed. */
 static enum op_result quorum_log_watch_run(struct op *op)
 {
@@ -277,10 +291,9 @@ static enum op_result quorum_log_watch_run(struct op *op)
 
     switch ((enum quorum_watch_step)op->step) {
     case WATCH_START:
-        while (q->log->generation == q->log_generation) {
+        while (q->log->generation == q->log_generation || quorum_log_cutting(q)) {
             q->watched_end = q->log->log_end;
-            AWAIT_KEY(o, WATCH_MOVED, &q->log->end_source, q->watched_end + 1,
-                      q->log->log_end != q->watched_end || q->log->generation != q->log_generation);
+            AWAIT_KEY(o, WATCH_MOVED, &q->log->end_source, q->watched_end + 1, quorum_log_moved(q));
             quorum_driver_wake(q);
         }
         return OP_DONE;
