@@ -90,15 +90,18 @@ def build(patch):
     if done.returncode != 0:
         raise RuntimeError(f"{patch.name} does not apply: {done.stderr}")
     touched = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(), re.M)
+    objects = [TREE / "build/release/obj" / Path(name).with_suffix(".o") for name in touched]
+    kept = [path.read_bytes() for path in objects]
     try:
         make()
         shutil.copy2(TREE / PROGRAM, program)
     except RuntimeError as error:
         raise RuntimeError(f"{patch.name} does not build: {error}") from error
     finally:
-        for name in touched:
-            shutil.copy(ROOT / name, TREE / name)
-            os.utime(TREE / name)
+        # The object as it was, younger than its source and than the archive it goes into.
+        for name, path, content in zip(touched, objects, kept):
+            shutil.copy2(ROOT / name, TREE / name)
+            path.write_bytes(content)
     return program
 
 
