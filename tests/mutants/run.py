@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Mutation score of the simulator: is each one-line defect of tests/mutants/ found, by what, how soon?
 
-usage: run.py [--seconds N] [--oracles all|history|both] [--jobs N] [--score FILE] [PATTERN...]
+usage: run.py [--seconds N] [--history-seconds N] [--oracles all|history|both] [--jobs N]
+              [--score FILE] [--skip-unchanged] [PATTERN...]
 
 The tree and its build are copied once to build/mutants/; of each mutant one object and the link are
 rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, until
@@ -212,45 +213,50 @@ def main():
                if not options.patterns or any(fnmatch.fnmatch(p.stem, w) for w in options.patterns)]
     scenarios = sorted((ROOT / "scenarios").glob("*.yaml"))
     bad = 0
-
     prepare_tree()
-    programs = []
     unchanged = build(None)
-    for patch in patches:
-        try:
-            programs.append((patch, build(patch)))
-        except RuntimeError as error:
-            print(error, file=sys.stderr)
-            bad = 1
     if not options.skip_unchanged:
         got = campaign(unchanged, scenarios, min(options.seconds, 60), False)
         if got["killed"]:
             print(f"the unchanged tree is convicted: {got}", file=sys.stderr)
             return 1
         print(f"unchanged: {got['runs']} runs pass", flush=True)
+
     sections = []
     for history in {"all": [False], "history": [True], "both": [False, True]}[options.oracles]:
         seconds = (options.history_seconds or options.seconds) if history else options.seconds
+        sections.append(("Client histories only" if history else "All oracles", seconds, history))
 
-        def one(item):
-            patch, program = item
-            head = head_of(patch)
+    def judge(patch, program):
+        """A campaign with each set of oracles."""
+        gots = []
+        for _, seconds, history in sections:
             got = campaign(program, scenarios, seconds, history)
             how = f"{got['check']} {got['scenario']} {got['seed']}" if got["killed"] else "-"
-            print(f"{patch.stem:<34} {how} {got['cpu']:.1f}", flush=True)
-            return patch.stem, head, got
+            print(f"{patch.stem:<34} {'history' if history else 'all':<8} {how} {got['cpu']:.1f}",
+                  flush=True)
+            gots.append(got)
+        program.unlink()
+        return patch.stem, head_of(patch), gots
 
-        with ThreadPoolExecutor(options.jobs) as pool:
-            rows = list(pool.map(one, programs))
-        title = "Client histories only" if history else "All oracles"
-        sections.append((title, seconds, rows))
+    # One is built while others are judged.
+    with ThreadPoolExecutor(options.jobs) as pool:
+        waiting = []
+        for patch in patches:
+            try:
+                waiting.append(pool.submit(judge, patch, build(patch)))
+            except RuntimeError as error:
+                print(error, file=sys.stderr)
+                bad = 1
+        results = [future.result() for future in waiting]
     outs = [sys.stdout]
     if options.score:
         outs.append(options.score.open("w"))
-        print("Made by: tests/mutants/run.py " + " ".join(
-            w for w in sys.argv[1:]), file=outs[1])
+        print("Made by: tests/mutants/run.py " + " ".join(sys.argv[1:]), file=outs[1])
+        print(f"scenarios: {len(scenarios)}", file=outs[1])
     for out in outs:
-        for title, seconds, rows in sections:
+        for i, (title, seconds, _) in enumerate(sections):
+            rows = [(name, head, gots[i]) for name, head, gots in results]
             table(rows, title, f"{seconds:g}", out)
             score(rows, out)
     return bad
