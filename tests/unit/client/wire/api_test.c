@@ -41,6 +41,7 @@ static void broker_ranges_are_the_first_column_of_the_sheet(void **state)
         {API_API_VERSIONS, {0, 4}},     {API_FIND_COORDINATOR, {0, 4}},
         {API_INIT_PRODUCER_ID, {0, 4}}, {API_CREATE_TOPICS, {2, 7}},
         {API_DELETE_TOPICS, {1, 6}},    {API_OFFSET_FOR_LEADER_EPOCH, {2, 4}},
+        {API_DESCRIBE_CLUSTER, {0, 1}},
     };
     struct api_versions_response_api_version list[64];
     uint32_t count;
