@@ -21,9 +21,11 @@ static void node_published(struct loader_publisher *publisher, const struct imag
 {
     struct node *node = CONTAINER_OF(publisher, struct node, publisher);
 
-    (void)image;
     /* Also while the first logs are still being opened: a delta comes once. */
-    if (node->has_replicas) manager_apply(&node->replicas);
+    if (node->has_replicas) {
+        manager_apply(&node->replicas);
+        coordinator_apply(&node->groups, image);
+    }
     op_wake(&node->changed);
 }
 
@@ -337,6 +339,7 @@ static enum err node_init_broker(struct node *node)
     err = manager_init(&node->replicas, &node->env, config, &node->manager_links, node->dirs, 1,
                        &limits);
     if (err != ERR_NONE) return err;
+    coordinator_init(&node->groups, &node->env, config, &node->replicas);
     node->has_replicas = true;
     node_relay(node, &node->lifecycle.changed);
     node_relay(node, &node->replicas.state_source);
@@ -380,6 +383,7 @@ void node_parts_close_servers(struct node *node)
 {
     if (node->has_replicas) {
         lifecycle_abandon(&node->lifecycle);
+        coordinator_stop(&node->groups);
         manager_stop(&node->replicas);
         channel_close(&node->channel);
         op_wake(&node->channel.changed); /* who waits for a controller looks whether we stop */
@@ -399,7 +403,8 @@ bool node_parts_servers_closed(const struct node *node)
 bool node_parts_replicas_closed(const struct node *node)
 {
     if (!node->has_replicas) return true;
-    return node->replicas.stopped && list_empty(&node->auto_topics_live) &&
+    return node->replicas.stopped && coordinator_stopped(&node->groups) &&
+           list_empty(&node->auto_topics_live) &&
            producer_ids_idle(&node->producer_ids) && !op_live(&node->lifecycle.op);
 }
 
@@ -450,6 +455,7 @@ void node_parts_deinit(struct node *node)
     for (uint32_t i = 0; i < node->relay_count; i++)
         op_relay_stop(&node->relays[i]);
     if (node->has_replicas) {
+        coordinator_deinit(&node->groups);
         manager_deinit(&node->replicas);
         lifecycle_deinit(&node->lifecycle);
         channel_deinit(&node->channel);
