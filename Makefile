@@ -63,7 +63,7 @@ OBJ_sim     := $(call obj,$(SRC_sim))
 OBJ_reports := $(call obj,$(SRC_reports))
 
 .PHONY: all
-all: programs
+all: need programs
 
 -include client/wire/wire.mk
 

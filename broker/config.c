@@ -772,3 +772,10 @@ bool config_is_voter(const struct config *config, int32_t node_id)
     }
     return false;
 }
+
+bool config_other_voters(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->voter_count; i++)
+        if (config->voters[i].id != (int32_t)config->node_id) return true;
+    return false;
+}

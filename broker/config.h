@@ -144,5 +144,7 @@ const struct config_endpoint *config_listener(const struct config *config, const
 const struct config_endpoint *config_broker_endpoint(const struct config *config);
 bool config_has_role(const struct config *config, enum config_role role);
 bool config_is_voter(const struct config *config, int32_t node_id);
+/* Somebody else than this node has the metadata log. */
+bool config_other_voters(const struct config *config);
 
 #endif

@@ -1,8 +1,10 @@
 /* gregor-broker: one node on real sockets and files. Reads the command line and the configuration,
  * makes the world, runs the node in it until SIGTERM. */
+#include "broker/dump_command.h"
 #include "broker/node.h"
 
 #include "client/posix/codecs.h"
+#include "client/posix/posix_recorder.h"
 #include "client/posix/posix_world.h"
 
 #include <errno.h>
@@ -26,6 +28,7 @@ struct options {
     const char *config_file;
     const char *data_dir;
     const char *listen;
+    const char *trace_file;
     const char *cluster_id; /* format */
     const char *settings[SETTINGS_MAX];
     int settings_count;
@@ -34,12 +37,15 @@ struct options {
 
 static const char usage_text[] =
     "usage: gregor-broker [server.properties] [--data-dir DIR] [--listen HOST:PORT]\n"
-    "                     [--set key=value]...\n"
+    "                     [--set key=value]... [--trace FILE]\n"
     "       gregor-broker format --cluster-id ID server.properties\n"
+    "       gregor-broker dump-log [--digest] [--to HW|OFFSET] FILE|DIR...\n"
+    "       gregor-broker dump-log --compare [--to HW|OFFSET] DIR DIR...\n"
     "\n"
     "Without a configuration: one node, broker and controller, on 127.0.0.1:9092, with its data "
     "in\n"
     "./gregor-data, formatted at the first start. With one, keys are Kafka's.\n"
+    "--trace records every event into a trace file, as the simulator writes them.\n"
     "SIGTERM stops it in order. Prints \"ready HOST:PORT node=N\" when it serves.\n"
     "Exit: 0 stopped in order, 1 it could not be done, 2 wrong use, 3 internal error.\n";
 
@@ -73,6 +79,8 @@ static int parse_options(int argc, char **argv, struct options *options)
             value = &options->data_dir;
         } else if (strcmp(arg, "--listen") == 0) {
             value = &options->listen;
+        } else if (strcmp(arg, "--trace") == 0) {
+            value = &options->trace_file;
         } else if (strcmp(arg, "--cluster-id") == 0 && options->format) {
             value = &options->cluster_id;
         } else if (strcmp(arg, "--set") == 0 || strcmp(arg, "--override") == 0) {
@@ -277,12 +285,13 @@ static int run_format(struct process *process, const char *cluster_id)
     return run_world(process);
 }
 
-int main(int argc, char **argv)
+static int run_broker(int argc, char **argv)
 {
     struct process *process = calloc(1, sizeof *process);
     struct options options = {.config_file = NULL};
     struct posix_options world = posix_options_default();
     static struct codecs codecs;
+    struct posix_recorder *recorder = NULL;
     int status;
 
     if (process == NULL) return EXIT_FAILED;
@@ -298,6 +307,15 @@ int main(int argc, char **argv)
     world.signals = true;
     world.log_fd = STDERR_FILENO;
     world.taker = &process->taker;
+    if (options.trace_file != NULL) {
+        recorder = posix_recorder_create(options.trace_file, &process->taker);
+        if (recorder == NULL) {
+            fprintf(stderr, "gregor-broker: --trace %s: %s\n", options.trace_file, strerror(errno));
+            free(process);
+            return EXIT_FAILED;
+        }
+        world.taker = &recorder->taker;
+    }
     if (codecs_create(&codecs) != ERR_NONE ||
         posix_world_create(&world, &process->world) != ERR_NONE) {
         fprintf(stderr, "gregor-broker: cannot make a world: %s\n", strerror(errno));
@@ -307,7 +325,68 @@ int main(int argc, char **argv)
     process->world->world.codecs = &codecs;
     status = options.format ? run_format(process, options.cluster_id)
                             : run_node(process, options.config_file == NULL);
+    posix_recorder_destroy(recorder);
     codecs_destroy(&codecs);
     free(process);
     return status;
+}
+
+/* ---- dump-log -------------------------------------------------------------------------------- */
+
+static void dump_out_line(struct dump_sink *sink, struct str line)
+{
+    (void)sink;
+    fwrite(line.data, 1, line.length, stdout);
+    putchar('\n');
+}
+
+static void dump_out_error(struct dump_sink *sink, struct str line)
+{
+    (void)sink;
+    fflush(stdout);
+    fprintf(stderr, "gregor-broker: %.*s\n", (int)line.length, line.data);
+}
+
+static int run_dump(int argc, char **argv)
+{
+    struct posix_options options = posix_options_default();
+    struct dump_sink sink = {.line = dump_out_line, .error = dump_out_error};
+    struct dump_request request;
+    struct dump_command *command;
+    struct posix_world *world;
+    struct errmsg error;
+    int status;
+
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(usage_text, stdout);
+            return EXIT_FINE;
+        }
+    }
+    if (dump_parse(&request, argc, argv, &error) != ERR_NONE) return usage_error(error.text, NULL);
+    options.region_size = MAIN_REGION_BASE;
+    options.log_fd = -1;
+    if (posix_world_create(&options, &world) != ERR_NONE) {
+        fprintf(stderr, "gregor-broker: cannot make a world: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    command = region_take(world->world.region, sizeof *command, 64);
+    if (command == NULL ||
+        dump_command_start(command, &world->world, &request, &sink) != ERR_NONE) {
+        fprintf(stderr, "gregor-broker: no memory\n");
+        return EXIT_FAILED;
+    }
+    status = posix_world_run(world);
+    posix_world_destroy(world);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "gregor-broker: cannot write: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "dump-log") == 0) return run_dump(argc - 2, argv + 2);
+    return run_broker(argc, argv);
 }

@@ -148,12 +148,39 @@ static bool node_ended(struct node *node)
     return true;
 }
 
+/* The metadata log opened damaged below what was promised, and there are others who have it: it is
+ * fetched again from its beginning. `acknowledged-end` still says what this node had promised, so
+ * until it has that much again it neither votes nor leads (K27, S30). */
+static bool node_metadata_refetch(struct node *node)
+{
+    if (node->metadata_log->state != LOG_FAILED || node->metadata_log->err != ERR_DAMAGED)
+        return false;
+    if (!config_other_voters(&node->config)) return false;
+    TRACE_TEXT(node->env.world, NODE_WARNING,
+               STR("the metadata log is damaged below what was acknowledged: it is emptied and "
+                   "fetched again from the other voters"),
+               ERR_DAMAGED);
+    return true;
+}
+
+static void node_fail_metadata(struct node *node)
+{
+    if (node->metadata_log->err == ERR_DAMAGED) {
+        node_fail(node, ERR_DAMAGED,
+                  STR("the metadata log (__cluster_metadata-0) is damaged below what was "
+                      "acknowledged, and no other voter has it; see gregor-broker dump-log"));
+    } else {
+        node_fail_err(node, "the metadata log cannot be opened", node->metadata_log->err);
+    }
+}
+
 enum node_up_step {
     NODE_UP_START,
     NODE_UP_DIR,
     NODE_UP_FORMATTED,
     NODE_UP_DIR_AGAIN,
     NODE_UP_METADATA,
+    NODE_UP_METADATA_RESET,
     NODE_UP_LISTENING,
     NODE_UP_QUORUM,
     NODE_UP_CAUGHT_UP,
@@ -164,8 +191,8 @@ enum node_up_step {
     NODE_UP_LEFT,
 };
 static const char *const node_up_steps[] = {
-    "START",     "DIR",        "FORMATTED", "DIR_AGAIN", "METADATA", "LISTENING", "QUORUM",
-    "CAUGHT_UP", "REGISTERED", "REPLICAS",  "LISTED",    "SERVING",  "LEFT"};
+    "START",  "DIR",       "FORMATTED",  "DIR_AGAIN", "METADATA", "METADATA_RESET", "LISTENING",
+    "QUORUM", "CAUGHT_UP", "REGISTERED", "REPLICAS",  "LISTED",   "SERVING",        "LEFT"};
 
 /* From nothing to READY, then until the controlled shutdown is over. Whatever ends it early,
  * node_down takes over from where it stands. */
@@ -196,8 +223,10 @@ static enum op_result node_up_run(struct op *op)
             return OP_DONE;
         }
         AWAIT(o, NODE_UP_METADATA, &o->changed, o->metadata_log->state != LOG_OPENING);
+        if (node_metadata_refetch(o)) log_reset(o->metadata_log, 0);
+        AWAIT(o, NODE_UP_METADATA_RESET, &o->changed, o->metadata_log->state != LOG_TRUNCATING);
         if (o->metadata_log->state != LOG_OPEN) {
-            node_fail_err(o, "the metadata log cannot be opened", o->metadata_log->err);
+            node_fail_metadata(o);
             return OP_DONE;
         }
         node_set(o, NODE_JOINING);

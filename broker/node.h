@@ -82,6 +82,7 @@ struct node {
     bool has_replicas;
     uint32_t relay_count;
     struct op_relay relays[NODE_RELAYS_MAX];
+    struct op_relay metadata_relay; /* ends with the log it listens to */
     struct log_dir *dirs[1];
     struct quorum_listener listener;
     struct controller_quorum controller_quorum;

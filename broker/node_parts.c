@@ -163,7 +163,10 @@ void node_parts_metadata(struct node *node)
     config.verify_all = true; /* every batch is read at every start (kraft.md 8) */
     config.max_message_bytes = QUORUM_BATCH_MAX;
     node->metadata_log = log_open(&node->dir, &open, &config);
-    if (node->metadata_log != NULL) node_relay(node, &node->metadata_log->state_source);
+    if (node->metadata_log != NULL) {
+        op_relay_start(&node->env.loop, &node->metadata_relay, &node->metadata_log->state_source,
+                       &node->changed);
+    }
 }
 
 void node_parts_servers(struct node *node)
@@ -426,19 +429,17 @@ bool node_parts_quorum_closed(const struct node *node)
 
 void node_parts_close_metadata(struct node *node)
 {
-    if (node->metadata_log != NULL && node->metadata_log->state == LOG_OPEN) {
-        log_close(node->metadata_log);
-    }
+    if (node->metadata_log != NULL) log_close(node->metadata_log); /* a failed one, too */
 }
 
 bool node_parts_metadata_closed(const struct node *node)
 {
-    return node->metadata_log == NULL || node->metadata_log->state == LOG_CLOSED ||
-           node->metadata_log->state == LOG_FAILED;
+    return node->metadata_log == NULL || node->metadata_log->state == LOG_CLOSED;
 }
 
 void node_parts_close_dir(struct node *node)
 {
+    op_relay_stop(&node->metadata_relay); /* it stands in a source of the log */
     if (node->metadata_log != NULL) log_free(node->metadata_log);
     node->metadata_log = NULL;
     node->dir.broker_epoch = node->has_replicas ? node->lifecycle.broker_epoch : -1;

@@ -1,21 +1,25 @@
 #include "sim/campaign.h"
 
+#include "sim/pages.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CAMPAIGN_JOBS_MAX = 64, CAMPAIGN_EXIT_ASSERTION = 6 };
+enum { CAMPAIGN_JOBS_MAX = 64, CAMPAIGN_EXIT_ASSERTION = 6, CAMPAIGN_REPEATS_MAX = 10 };
 
 struct campaign_job {
     const struct scenario *scenario;
     uint64_t seed;
     struct run_options options;
     struct run_result *result;
+    struct run_result *first; /* of a failure that runs again with its whole trace */
     bool done;
     /* while it runs */
     pid_t pid;
@@ -33,6 +37,8 @@ struct campaign {
     uint64_t verdicts[RUN_VERDICTS];
     FILE *json;
     FILE *junit;
+    struct pages *pages; /* NULL: none are wanted */
+    uint32_t repeated;
 };
 
 /* ---- telling --------------------------------------------------------------------------------------- */
@@ -103,8 +109,9 @@ static void tell_json(FILE *file, const struct scenario *scenario, const struct 
 {
     const char *comma = "";
 
-    fprintf(file, "{\"verdict\":\"%s\",\"scenario\":\"%s\",\"seed\":%llu,\"virtual_ns\":%lld,"
-                  "\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
+    fprintf(file,
+            "{\"verdict\":\"%s\",\"scenario\":\"%s\",\"seed\":%llu,\"virtual_ns\":%lld,"
+            "\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
             run_verdict_name(result->verdict), scenario->name, (unsigned long long)result->seed,
             (long long)result->virtual_ns, (unsigned long long)result->events,
             (unsigned long long)result->hash);
@@ -184,6 +191,10 @@ static void campaign_tell(struct campaign *campaign, struct campaign_job *job)
         }
     }
     if (campaign->options->run.verbose) tell_numbers(job->result);
+    if (campaign->pages != NULL) {
+        pages_add(campaign->pages, job->scenario, job->result,
+                  job->options.trace == RUN_TRACE_FULL);
+    }
     if (campaign->json != NULL) tell_json(campaign->json, job->scenario, job->result);
     if (campaign->junit != NULL) tell_junit(campaign->junit, job->scenario, job->result);
     free(job->result);
@@ -256,6 +267,48 @@ static void job_died(struct campaign_job *job, int status)
     }
 }
 
+/* A failure that kept only the end of its trace runs once more with all of it: for its page, and
+ * because a failure that does not come again is another kind of failure. */
+static bool job_repeats(const struct campaign *campaign, const struct campaign_job *job)
+{
+    enum run_verdict verdict = job->result->verdict;
+
+    return job->first == NULL && job->options.trace == RUN_TRACE_RING &&
+           !campaign->options->trace_given && campaign->repeated < CAMPAIGN_REPEATS_MAX &&
+           (verdict == RUN_FAIL || verdict == RUN_STUCK || verdict == RUN_CRASH ||
+            verdict == RUN_UNEXERCISED);
+}
+
+/* Compares the two runs; only the whole trace's is kept. */
+static void job_compare(struct campaign_job *job)
+{
+    const struct run_result *first = job->first;
+    struct run_result *again = job->result;
+
+    if (first->hash != again->hash || first->verdict != again->verdict) {
+        again->verdict = RUN_NONDET;
+        (void)snprintf(
+            again->text, sizeof again->text,
+            "two runs of one seed differ: hash %016llx %s, then %016llx; the first said: "
+            "%.300s",
+            (unsigned long long)first->hash, run_verdict_name(first->verdict),
+            (unsigned long long)again->hash, first->text);
+    }
+    free(job->first);
+    job->first = NULL;
+}
+
+/* True: it runs again, in the same place. */
+static bool job_repeat(struct campaign *campaign, struct campaign_job *job)
+{
+    if (!job_repeats(campaign, job)) return false;
+    campaign->repeated++;
+    job->first = job->result;
+    job->result = sim_alloc(sizeof *job->result);
+    job->options.trace = RUN_TRACE_FULL;
+    return true;
+}
+
 static void job_end(struct campaign *campaign, struct campaign_job *job)
 {
     int status = 0;
@@ -264,6 +317,13 @@ static void job_end(struct campaign *campaign, struct campaign_job *job)
     while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (job->got != sizeof *job->result) job_died(job, status);
+    if (job_repeat(campaign, job)) {
+        if (job_start(job)) return;
+        free(job->result);
+        job->result = job->first;
+        job->first = NULL;
+    }
+    if (job->first != NULL) job_compare(job);
     job->done = true;
     campaign->running--;
 }
@@ -308,6 +368,10 @@ static void campaign_go(struct campaign *campaign)
             if (options->no_fork) {
                 campaign->started++;
                 run_scenario(job->scenario, job->seed, &job->options, job->result);
+                if (job_repeat(campaign, job)) {
+                    run_scenario(job->scenario, job->seed, &job->options, job->result);
+                    job_compare(job);
+                }
                 job->done = true;
                 break;
             }
@@ -336,9 +400,12 @@ int campaign_exit_of(const uint64_t verdicts[RUN_VERDICTS])
         enum run_verdict verdict;
         enum campaign_exit code;
     } order[] = {
-        {RUN_ERROR, CAMPAIGN_SIMULATOR},       {RUN_NONDET, CAMPAIGN_NONDETERMINISM},
-        {RUN_CRASH, CAMPAIGN_CRASH},           {RUN_FAIL, CAMPAIGN_SAFETY},
-        {RUN_STUCK, CAMPAIGN_LIVENESS},        {RUN_UNEXERCISED, CAMPAIGN_UNEXERCISED},
+        {RUN_ERROR, CAMPAIGN_SIMULATOR},
+        {RUN_NONDET, CAMPAIGN_NONDETERMINISM},
+        {RUN_CRASH, CAMPAIGN_CRASH},
+        {RUN_FAIL, CAMPAIGN_SAFETY},
+        {RUN_STUCK, CAMPAIGN_LIVENESS},
+        {RUN_UNEXERCISED, CAMPAIGN_UNEXERCISED},
         {RUN_INCONCLUSIVE, CAMPAIGN_INCONCLUSIVE},
     };
 
@@ -382,6 +449,18 @@ static bool campaign_open(const char *path, FILE **file)
     return false;
 }
 
+/* mkdir -p; what fails shows when a file is opened there. */
+static void campaign_directory(const char *path)
+{
+    char part[1024];
+
+    for (size_t i = 1; path[i - 1] != '\0' && i < sizeof part; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        (void)snprintf(part, sizeof part, "%.*s", (int)i, path);
+        (void)mkdir(part, 0777);
+    }
+}
+
 int campaign_run(struct scenario **scenarios, uint32_t count,
                  const struct campaign_options *options)
 {
@@ -390,6 +469,12 @@ int campaign_run(struct scenario **scenarios, uint32_t count,
     if (!campaign_open(options->json_path, &campaign.json)) return CAMPAIGN_USAGE;
     if (!campaign_open(options->junit_path, &campaign.junit)) return CAMPAIGN_USAGE;
     campaign_plan(&campaign, scenarios, count);
+    if (!options->trace_given || options->run.trace != RUN_TRACE_NONE) {
+        campaign_directory(options->run.out_dir);
+    }
+    if (!options->trace_given || options->run.trace == RUN_TRACE_FULL) {
+        campaign.pages = pages_create(options->run.out_dir, campaign.job_count);
+    }
     if (campaign.junit != NULL) {
         fprintf(campaign.junit, "<?xml version=\"1.0\"?>\n<testsuite name=\"gregor-sim\">\n");
     }
@@ -399,6 +484,9 @@ int campaign_run(struct scenario **scenarios, uint32_t count,
         (void)fclose(campaign.junit);
     }
     if (campaign.json != NULL) (void)fclose(campaign.json);
+    if (campaign.pages != NULL && pages_finish(campaign.pages) && !options->quiet) {
+        fprintf(stderr, "report: %s/index.html\n", options->run.out_dir);
+    }
     free(campaign.jobs);
     return campaign_exit_of(campaign.verdicts);
 }

@@ -21,7 +21,7 @@ enum {
     CLUSTER_BROKER_PORT = 9092,
     CLUSTER_CONTROLLER_PORT = 9093,
     CLUSTER_PROBE_TURNS = 64, /* a node's parked ops are probed after so many of its turns */
-    CLUSTER_STOP_TIMER = 1, /* the one of the node's environment goes with its world */
+    CLUSTER_STOP_TIMER = 1,   /* the one of the node's environment goes with its world */
     CLUSTER_PROPERTIES_MAX = 16384,
 };
 /* Address space of a node's memory; pages come at first touch. */
@@ -92,7 +92,7 @@ bool cluster_probe(struct env *env, char *what, size_t size);
 const struct partition *cluster_replica(const struct cluster *cluster, uint32_t index,
                                         uint32_t topic, int32_t partition);
 /* Index of the broker that leads with the highest epoch, by its own word; -1 none. */
-int cluster_leader(const struct cluster *cluster, uint32_t topic, int32_t partition);
+int cluster_partition_leader(const struct cluster *cluster, uint32_t topic, int32_t partition);
 /* Index of the active controller with the highest epoch; -1 none. */
 int cluster_active_controller(const struct cluster *cluster);
 /* The committed metadata that reaches furthest among the running nodes; NULL none. */

@@ -20,7 +20,7 @@ const struct partition *cluster_replica(const struct cluster *cluster, uint32_t 
     return part;
 }
 
-int cluster_leader(const struct cluster *cluster, uint32_t topic, int32_t partition)
+int cluster_partition_leader(const struct cluster *cluster, uint32_t topic, int32_t partition)
 {
     int best = -1;
     int32_t best_epoch = -1;

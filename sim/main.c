@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef GREGOR_VERSION
@@ -61,7 +60,8 @@ static bool parse_seeds(const char *text, struct campaign_options *options)
         options->seed_count = last - options->seed_first + 1;
         return true;
     }
-    if (*end != '+' || !parse_u64(end + 1, &end, &options->seed_count) || *end != '\0') return false;
+    if (*end != '+' || !parse_u64(end + 1, &end, &options->seed_count) || *end != '\0')
+        return false;
     return options->seed_count > 0 && options->seed_count <= SCENARIO_SEEDS_MAX;
 }
 
@@ -183,7 +183,6 @@ static int command_run(int argc, char **argv, bool lint)
     if (status == 0) status = lint_all(scenarios, count);
     if (status == 0 && !lint) {
         if (codecs_create(&codecs) != ERR_NONE) return usage_error("no memory", NULL);
-        (void)mkdir("build", 0777);
         options.run.codecs = &codecs;
         status = campaign_run(scenarios, count, &options);
         codecs_destroy(&codecs);

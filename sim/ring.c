@@ -80,9 +80,9 @@ void ring_print(const struct ring *ring, const struct ring_event *event, int64_t
     size_t used;
 
     trace_kind_describe((enum trace_kind)event->kind, &info);
-    used = (size_t)snprintf(line, RING_LINE_MAX, "%s%3lld.%06llds ", time_us < 0 ? "-" : " ",
-                            (long long)llabs(time_us / 1000000),
-                            (long long)llabs(time_us % 1000000));
+    used =
+        (size_t)snprintf(line, RING_LINE_MAX, "%s%3lld.%06llds ", time_us < 0 ? "-" : " ",
+                         (long long)llabs(time_us / 1000000), (long long)llabs(time_us % 1000000));
     if (event->node < 0) {
         used += (size_t)snprintf(line + used, RING_LINE_MAX - used, "   sim %-20s", info.name);
     } else {

@@ -17,8 +17,8 @@ enum {
 
 const char *run_verdict_name(enum run_verdict verdict)
 {
-    static const char *const names[] = {"PASS", "FAIL",         "STUCK", "UNEXERCISED", "NONDET",
-                                        "CRASH", "INCONCLUSIVE", "ERROR"};
+    static const char *const names[] = {"PASS",   "FAIL",  "STUCK",        "UNEXERCISED",
+                                        "NONDET", "CRASH", "INCONCLUSIVE", "ERROR"};
 
     return names[verdict];
 }
@@ -80,15 +80,11 @@ static void run_compare_memory(struct run *run, const struct sim_world *world)
     if (node == NULL || !node->has_replicas || !node->replicas.started) return;
     for (const struct partition *part = manager_first(&node->replicas); part != NULL;
          part = manager_next(&node->replicas, part)) {
-        struct check_replica replica = {(int64_t)part->topic,
-                                        part->index,
-                                        part->log != NULL ? part->log->log_end : 0,
-                                        part->high_watermark,
-                                        -1,
-                                        (int32_t)part->role};
+        struct check_replica replica = {
+            (int64_t)part->topic, part->index, part->log != NULL ? part->log->log_end : 0,
+            part->high_watermark, -1,          (int32_t)part->role};
 
-        if (part->log == NULL || part->role == PARTITION_NONE ||
-            part->role == PARTITION_OFFLINE) {
+        if (part->log == NULL || part->role == PARTITION_NONE || part->role == PARTITION_OFFLINE) {
             continue;
         }
         if (!check_compare_replica(run->check, run->sim->now_ns, world->id, &replica)) return;
@@ -146,8 +142,8 @@ static bool run_broken(struct run *run)
 
 static void run_enter(struct run *run, enum run_phase phase)
 {
-    static const int64_t told[] = {[RUN_SETUP] = 0,    [RUN_SAFETY] = 1,   [RUN_LIVENESS] = 2,
-                                   [RUN_DRAIN] = 2,    [RUN_STOPPING] = 3, [RUN_DONE] = 3};
+    static const int64_t told[] = {[RUN_SETUP] = 0, [RUN_SAFETY] = 1,   [RUN_LIVENESS] = 2,
+                                   [RUN_DRAIN] = 2, [RUN_STOPPING] = 3, [RUN_DONE] = 3};
     bool news = told[phase] != told[run->phase];
 
     run->phase = phase;
@@ -316,6 +312,7 @@ static void run_stop_set(struct run *run, uint64_t nodes)
 static bool run_stop(struct run *run)
 {
     run_enter(run, RUN_STOPPING);
+    run_heal_all(run);
     workload_finish_consumers(run->workload);
     if (!run_wait(run, RUN_STOP_LIMIT_NS, done_consumers, "the consumers do not stop")) {
         return false;
@@ -332,9 +329,27 @@ static bool run_stop(struct run *run)
 
 /* ---- verdict --------------------------------------------------------------------------------------- */
 
+/* A fault that was asked for and never hit anything is one that this run says nothing about. */
+static void run_judge_faults(struct run *run)
+{
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        enum sim_fault fault = (enum sim_fault)i;
+        struct sim_fault_count count = sim_fault_counted(run->sim, fault);
+
+        if (fault == SIM_FAULT_START || fault == SIM_FAULT_RESUME || fault == SIM_FAULT_HEAL) {
+            continue; /* ends of faults */
+        }
+        if (count.asked == 0 || count.injected > 0) continue;
+        run_not_exercised(run, "%s was asked for %llu times and never hit anything",
+                          sim_fault_word(fault), (unsigned long long)count.asked);
+    }
+}
+
 static void run_judge(struct run *run)
 {
     struct check_stat stat;
+
+    run_judge_faults(run);
 
     if (!run->decided) {
         run_enter(run, RUN_DONE);

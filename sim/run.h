@@ -172,6 +172,7 @@ struct run_later *run_later(struct run *run, int64_t delay_ns,
 
 /* run_converge.c */
 void run_liveness_begin(struct run *run);
+void run_heal_all(struct run *run); /* also outside the core: the orderly stop is for everyone */
 int64_t run_liveness_deadline_ns(const struct run *run); /* from now */
 bool run_in_sync(struct run *run); /* every partition led, every replica in its ISR */
 

@@ -45,7 +45,7 @@ static void tell(struct run *run, enum sim_fault fault, bool on, int step, uint3
     sim_tell(run->sim, TRACE_SIM_FAULT, str_of(text), fields, 5);
 }
 
-#define FOR_NODES(index, set)                                                  \
+#define FOR_NODES(index, set)                                                     \
     for (uint32_t index = 0; index < run->sim->node_count && index < 64; index++) \
         if (((set) >> index & 1) != 0)
 
@@ -55,11 +55,11 @@ static void later_fire(struct sim_event *event)
 {
     struct run_later *later = CONTAINER_OF(event, struct run_later, event);
 
-    later->act(later);
+    /* The liveness phase has healed the core; outside of it faults have become permanent. */
+    if (later->run->phase == RUN_SAFETY) later->act(later);
 }
 
-struct run_later *run_later(struct run *run, int64_t delay_ns,
-                            void (*act)(struct run_later *later))
+struct run_later *run_later(struct run *run, int64_t delay_ns, void (*act)(struct run_later *later))
 {
     struct run_later *later = sim_alloc(sizeof *later);
 
@@ -104,7 +104,6 @@ static void later_heal(struct run_later *later)
 {
     struct run *run = later->run;
 
-    if (run->phase != RUN_SAFETY) return; /* the liveness phase has healed all there is to heal */
     sim_heal_one_way(run->sim, later->nodes, later->others, later->style);
 }
 
@@ -242,8 +241,8 @@ static uint64_t act_partition(struct run *run, const struct scenario_action *act
         later->style = style;
     }
     if (later != NULL && two_way) {
-        struct run_later *back = run_later(run, later->event.node.deadline - run->sim->now_ns,
-                                           later_heal);
+        struct run_later *back =
+            run_later(run, later->event.node.deadline - run->sim->now_ns, later_heal);
 
         back->nodes = to;
         back->others = from;
@@ -330,12 +329,9 @@ static void act_fail_connects(struct run *run, const struct scenario_action *act
 static void break_disk(struct run *run, const struct scenario_action *action,
                        struct sim_world *node)
 {
-    static const uint32_t ops[] = {1u << DISK_WRITE,
-                                   1u << DISK_READ,
-                                   1u << DISK_SYNC | 1u << DISK_SYNC_MANY,
-                                   1u << DISK_OPEN,
-                                   1u << DISK_TRUNCATE,
-                                   1u << DISK_RENAME};
+    static const uint32_t ops[] = {
+        1u << DISK_WRITE, 1u << DISK_READ,     1u << DISK_SYNC | 1u << DISK_SYNC_MANY,
+        1u << DISK_OPEN,  1u << DISK_TRUNCATE, 1u << DISK_RENAME};
     const struct scenario_value *file = scenario_arg(action, "file");
     struct sim_disk_rule rule = {
         .ops = ops[choice(action, "op")],
@@ -389,7 +385,6 @@ static void note(struct run *run, const struct scenario_action *action, int step
 
 static void later_then(struct run_later *later)
 {
-    if (later->run->phase != RUN_SAFETY) return;
     (void)run_act(later->run, later->action, later->step, later->nodes);
 }
 

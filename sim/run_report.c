@@ -38,8 +38,7 @@ static void report_replicas(struct run *run)
     for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
         for (uint32_t i = 0; i < run->cluster->partitions[topic] && i < 4; i++) {
             for (uint32_t n = 0; n < run->cluster->count; n++) {
-                const struct partition *part =
-                    cluster_replica(run->cluster, n, topic, (int32_t)i);
+                const struct partition *part = cluster_replica(run->cluster, n, topic, (int32_t)i);
 
                 if (part == NULL || part->log == NULL) continue;
                 put(run, "    %s-%u on %-4d %-9s epoch %-4d hw %-8lld log end %-8lld\n",
@@ -95,8 +94,8 @@ void run_report(struct run *run)
         result->check[0] != '\0' ? " " : "", result->text);
     put(run, "  scenario %s, seed %llu, phase %s, %.6f s (of the run: %.6f s), %llu events\n",
         run->scenario->name, (unsigned long long)result->seed, phase_name(run->phase),
-        (double)run_time(run) / (double)NS_PER_SEC,
-        (double)run->sim->now_ns / (double)NS_PER_SEC, (unsigned long long)run->sim->events);
+        (double)run_time(run) / (double)NS_PER_SEC, (double)run->sim->now_ns / (double)NS_PER_SEC,
+        (unsigned long long)run->sim->events);
     put(run, "  last events:\n");
     report_events(run);
     if (alive && run->cluster != NULL && run->phase != RUN_DONE) {

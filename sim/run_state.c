@@ -47,13 +47,13 @@ static struct expr_value field_of(const struct partition *part, enum field field
 
 static struct expr_value term_leader(const struct run *run, const struct expr *expr)
 {
-    int leader = cluster_leader(run->cluster, (uint32_t)expr->topic, expr->partition);
+    int leader = cluster_partition_leader(run->cluster, (uint32_t)expr->topic, expr->partition);
 
     if (expr->field == FIELD_NONE) return one(leader);
     if (leader < 0) return undefined();
-    return field_of(cluster_replica(run->cluster, (uint32_t)leader, (uint32_t)expr->topic,
-                                    expr->partition),
-                    expr->field);
+    return field_of(
+        cluster_replica(run->cluster, (uint32_t)leader, (uint32_t)expr->topic, expr->partition),
+        expr->field);
 }
 
 static struct expr_value term_replica(const struct run *run, const struct expr *expr,
@@ -62,9 +62,9 @@ static struct expr_value term_replica(const struct run *run, const struct expr *
     int index = first_of(argument);
 
     if (index < 0) return undefined();
-    return field_of(cluster_replica(run->cluster, (uint32_t)index, (uint32_t)expr->topic,
-                                    expr->partition),
-                    expr->field);
+    return field_of(
+        cluster_replica(run->cluster, (uint32_t)index, (uint32_t)expr->topic, expr->partition),
+        expr->field);
 }
 
 /* By the committed metadata. */
@@ -121,8 +121,7 @@ struct expr_value run_term(struct expr_source *source, const struct expr *expr, 
 
     switch (expr->term) {
     case TERM_LEADER: return term_leader(run, expr);
-    case TERM_FOLLOWERS:
-        return set(metadata_set(run, expr, false) & ~term_leader(run, expr).set);
+    case TERM_FOLLOWERS: return set(metadata_set(run, expr, false) & ~term_leader(run, expr).set);
     case TERM_ISR: return set(metadata_set(run, expr, true));
     case TERM_REPLICAS: return set(metadata_set(run, expr, false));
     case TERM_ACTIVE_CONTROLLER: return one(cluster_active_controller(run->cluster));

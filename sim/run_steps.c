@@ -55,7 +55,8 @@ static void steps_arm(struct run *run, uint32_t index)
     if (step != NULL && step->trigger != SCENARIO_WHEN) {
         int64_t time = units_draw(step->time, &run->rng);
 
-        steps->due_ns = step->trigger == SCENARIO_AT ? run->zero_ns + time : run->sim->now_ns + time;
+        steps->due_ns =
+            step->trigger == SCENARIO_AT ? run->zero_ns + time : run->sim->now_ns + time;
     }
     run->dirty = true;
     steps_set_timer(run);

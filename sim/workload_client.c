@@ -267,8 +267,8 @@ static enum err producer_begin(struct workload_node *node)
         config.batch_size = config.max_request_size / 2;
     }
     list_init(&node->done);
-    pool_init(&node->records, &node->env.mem,
-              sizeof(struct client_record) + node->record_size_max, CLIENT_RECORDS_MAX);
+    pool_init(&node->records, &node->env.mem, sizeof(struct client_record) + node->record_size_max,
+              CLIENT_RECORDS_MAX);
     return producer_init(&node->producer, &node->env, &config);
 }
 

@@ -46,11 +46,13 @@ static void tell(struct loader *loader, const struct metadata_record *record)
         TRACE_TEXT(loader->world, TOPIC_KNOWN, record->topic.name,
                    (int64_t)uuid_high(record->topic.topic_id), 0);
         break;
+    case RECORD_REMOVE_TOPIC:
+        TRACE(loader->world, TOPIC_KNOWN, (int64_t)uuid_high(record->remove_topic.topic_id), -1);
+        break;
     case RECORD_UNREGISTER_BROKER:
     case RECORD_PARTITION:
     case RECORD_CONFIG:
     case RECORD_PARTITION_CHANGE:
-    case RECORD_REMOVE_TOPIC:
     case RECORD_FEATURE_LEVEL:
     case RECORD_PRODUCER_IDS:
     case RECORD_NO_OP:

@@ -23,7 +23,8 @@ enum err producer_id_blocks_allocate(struct controller *c,
     record->producer_ids.next_producer_id = first + PRODUCER_IDS_BLOCK;
     err = controller_write(c, &records, CONTROLLER_ATOMIC);
     if (err != ERR_NONE) return err;
-    TRACE(c->env->world, CONTROLLER_PRODUCER_IDS, request->broker_id, first, PRODUCER_IDS_BLOCK);
+    TRACE(c->env->world, CONTROLLER_PRODUCER_IDS, request->broker_id, first, PRODUCER_IDS_BLOCK,
+          c->written);
     response->producer_id_start = first;
     response->producer_id_len = PRODUCER_IDS_BLOCK;
     return ERR_NONE;

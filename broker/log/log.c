@@ -85,80 +85,6 @@ struct log_epoch_end log_end_offset_for(const struct log *log, int32_t epoch)
     return log_epochs_end_for(&log->epochs, epoch, log->log_end);
 }
 
-/* ---- segments ------------------------------------------------------------------------------- */
-
-struct log_segment *log_segment_add(struct log *log, int64_t base)
-{
-    struct mem *mem = &log->dir->env->mem;
-    struct log_segment *segment;
-
-    if (log->segment_count == log->segment_room) {
-        uint32_t room = log->segment_room == 0 ? 2 : log->segment_room * 2;
-        struct log_segment **grown = mem_alloc(mem, room * sizeof *grown);
-
-        if (grown == NULL) return NULL;
-        if (log->segment_count > 0)
-            memcpy(grown, log->segments, log->segment_count * sizeof *grown);
-        mem_free(mem, log->segments, log->segment_room * sizeof *grown);
-        log->segments = grown;
-        log->segment_room = room;
-    }
-    segment = mem_alloc(mem, sizeof *segment);
-    if (segment == NULL) return NULL;
-    *segment = (struct log_segment){.base = base,
-                                    .end = base,
-                                    .max_timestamp = -1,
-                                    .first_timestamp = -1,
-                                    .created_ms = log->dir->env->now.wall.ms};
-    log->segments[log->segment_count++] = segment;
-    return segment;
-}
-
-void log_segment_drop_last(struct log *log)
-{
-    struct mem *mem = &log->dir->env->mem;
-    struct log_segment *segment = log_active(log);
-
-    log_file_drop(segment);
-    if (segment->index != NULL) {
-        log_index_deinit(segment->index);
-        mem_free(mem, segment->index, sizeof *segment->index);
-    }
-    mem_free(mem, segment, sizeof *segment);
-    log->segment_count--;
-}
-
-uint32_t log_segment_find(const struct log *log, int64_t offset)
-{
-    uint32_t low = 0;
-    uint32_t high = log->segment_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (log->segments[middle]->base <= offset) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low == 0 ? 0 : low - 1;
-}
-
-enum err log_segment_index(struct log *log, struct log_segment *segment)
-{
-    struct mem *mem = &log->dir->env->mem;
-
-    if (segment->index != NULL) {
-        log_index_clear(segment->index);
-        return ERR_NONE;
-    }
-    segment->index = mem_alloc(mem, sizeof *segment->index);
-    if (segment->index == NULL) return ERR_NO_MEMORY;
-    log_index_init(segment->index, mem);
-    return ERR_NONE;
-}
-
 /* ---- what is next --------------------------------------------------------------------------- */
 
 void log_advance(struct log *log)
@@ -346,57 +272,6 @@ static enum err log_may_append(const struct log *log)
 
 /* ---- append --------------------------------------------------------------------------------- */
 
-static enum err log_check_leader(const struct log *log, const struct record_batch *batch,
-                                 enum log_origin origin)
-{
-    struct cpu cpu = log->dir->env->world->cpu;
-    int64_t now_ms = log->dir->env->now.wall.ms;
-    enum err err;
-
-    if (batch->bytes.length > log->config.segment_bytes) return ERR_RECORD_LIST_TOO_LARGE;
-    if (batch->bytes.length > log->config.max_message_bytes) return ERR_MESSAGE_TOO_LARGE;
-    switch (origin) {
-    case LOG_CLIENT:
-        err = record_batch_check_client(cpu, batch);
-        if (err != ERR_NONE) return err;
-        if (batch->max_timestamp < 0 || log->config.log_append_time) return ERR_NONE;
-        if (batch->max_timestamp > now_ms &&
-            batch->max_timestamp - now_ms > log->config.timestamp_after_max_ms)
-            return ERR_INVALID_TIMESTAMP;
-        if (batch->max_timestamp < now_ms &&
-            now_ms - batch->max_timestamp > log->config.timestamp_before_max_ms)
-            return ERR_INVALID_TIMESTAMP;
-        return ERR_NONE;
-    case LOG_COORDINATOR:
-    case LOG_RAFT: return record_batch_check_copy(cpu, batch);
-    }
-    IMPOSSIBLE("origin");
-}
-
-static enum err log_check_producer(struct log *log, const struct record_batch *batch,
-                                   struct log_append *append)
-{
-    struct log_producer_batch original;
-
-    append->duplicate = false;
-    if (batch->producer_id < 0 || record_batch_is_control(batch) || batch->base_sequence < 0)
-        return ERR_NONE;
-    switch (log_producers_check(&log->producers, batch, &original)) {
-    case LOG_PRODUCER_NEXT: return ERR_NONE;
-    case LOG_PRODUCER_OUT_OF_ORDER: return ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
-    case LOG_PRODUCER_FENCED: return ERR_INVALID_PRODUCER_EPOCH;
-    case LOG_PRODUCER_DUPLICATE:
-        *append = (struct log_append){.base_offset = original.last_offset - original.offset_delta,
-                                      .last_offset = original.last_offset,
-                                      .append_time_ms =
-                                          log->config.log_append_time ? original.timestamp : -1,
-                                      .generation = log->generation,
-                                      .duplicate = true};
-        return ERR_NONE;
-    }
-    IMPOSSIBLE("verdict");
-}
-
 /* The writable bytes of a batch inside its buffer. */
 static uint8_t *log_inside(struct buf *buf, struct bytes bytes)
 {
@@ -409,7 +284,9 @@ enum err log_append_as_leader(struct log *log, struct buf *buf, struct bytes byt
                               struct log_append *append)
 {
     struct record_batch batch;
+    struct record_batch given;
     struct log_append ticket = {.append_time_ms = -1};
+    int64_t max_timestamp = -1;
     uint8_t *at = log_inside(buf, bytes);
     enum err err = log_may_append(log);
 
@@ -417,8 +294,9 @@ enum err log_append_as_leader(struct log *log, struct buf *buf, struct bytes byt
     if (record_batch_parse(bytes, &batch) != RECORD_BATCH_WHOLE) return ERR_CORRUPT_MESSAGE;
     /* Exactly one batch (storage.md 5.2). */
     if (batch.bytes.length != bytes.length) return ERR_INVALID_RECORD;
-    err = log_check_leader(log, &batch, origin);
-    if (err == ERR_NONE) err = log_check_producer(log, &batch, &ticket);
+    given = batch;
+    err = log_validate_batch(log, &batch, origin, &max_timestamp);
+    if (err == ERR_NONE) err = log_validate_producer(log, &batch, &ticket);
     if (err != ERR_NONE) return err;
     if (ticket.duplicate) {
         *append = ticket;
@@ -429,11 +307,16 @@ enum err log_append_as_leader(struct log *log, struct buf *buf, struct bytes byt
     if (log->config.log_append_time) {
         ticket.append_time_ms = log->dir->env->now.wall.ms;
         record_batch_set_timestamp(log->dir->env->world->cpu, at, true, ticket.append_time_ms);
+    } else if (max_timestamp != batch.max_timestamp) {
+        record_batch_set_timestamp(log->dir->env->world->cpu, at, false, max_timestamp);
     }
     ASSERT(record_batch_parse(bytes, &batch) == RECORD_BATCH_WHOLE);
     err = log_stage(log, buf, &batch);
     if (err != ERR_NONE) {
-        record_batch_set_offset(at, 0, -1); /* the caller may try again with the same bytes */
+        /* The caller may try again with the same bytes. */
+        record_batch_set_offset(at, given.base_offset, given.partition_leader_epoch);
+        if (batch.crc != given.crc)
+            record_batch_set_timestamp(log->dir->env->world->cpu, at, false, given.max_timestamp);
         return err;
     }
     ticket.base_offset = batch.base_offset;

@@ -124,6 +124,9 @@ void log_free(struct log *log)
     list_remove(&log->flush.link);
     list_remove(&log->starved);
     ASSERT(log->readers == 0 && !log->syncing && log->segment_count == 0);
+    /* Nobody waits in memory that goes away. */
+    ASSERT(op_source_empty(&log->end_source) && op_source_empty(&log->synced_source));
+    ASSERT(op_source_empty(&log->state_source));
     mem_free(&dir->env->mem, log->segments, log->segment_room * sizeof *log->segments);
     log_epochs_deinit(&log->epochs);
     log_producers_deinit(&log->producers);

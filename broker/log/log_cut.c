@@ -192,7 +192,11 @@ static enum op_result cut_run(struct op *op)
         cut_begin(o);
         AWAIT(o, CUT_QUIET, &log->state_source, cut_quiet(log));
         if (o->offset >= log->log_end) {
-            (void)log_epochs_cut_end(&log->epochs, o->offset);
+            /* A leader that never appended leaves an epoch at its log end (KIP-101). */
+            if (log_epochs_cut_end(&log->epochs, o->offset)) {
+                TRACE(world, LOG_TRUNCATED, (int64_t)log->topic, log->partition, o->old_end,
+                      o->old_end, log->high_watermark, 0);
+            }
             log_assigned_reset(log);
         } else {
             if (list_linked(&log->sync_link)) list_remove(&log->sync_link);

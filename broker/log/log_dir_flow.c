@@ -1,5 +1,5 @@
-/* Flows over the files of a log directory: format, open, close, and the keeper, which writes the
- * checkpoints when something changed and asks for a sync of what is unsynced for long.
+/* Flows over the files of a log directory: format and open; keeping and closing it is
+ * log_dir_keep.c.
  *
  * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each
  * log that was closed well with its end and the size of its active segment. At the next start the
@@ -16,14 +16,14 @@ enum {
     DIR_LIST_MAX = 64 << 20,
 };
 
-static const char *const checkpoint_names[] = {
+const char *const log_dir_checkpoint_names[] = {
     [LOG_CHECKPOINT_RECOVERY] = "recovery-point-offset-checkpoint",
     [LOG_CHECKPOINT_START] = "log-start-offset-checkpoint",
     [LOG_CHECKPOINT_HW] = "replication-offset-checkpoint",
     [LOG_CHECKPOINT_CLEAN] = "clean-state",
 };
 
-static struct log_dir_flow *dir_flow_take(struct log_dir *dir)
+struct log_dir_flow *log_dir_flow_take(struct log_dir *dir)
 {
     struct log_dir_flow *flow = mem_zalloc(&dir->env->mem, sizeof *flow);
 
@@ -34,7 +34,7 @@ static struct log_dir_flow *dir_flow_take(struct log_dir *dir)
     return flow;
 }
 
-static void dir_flow_free(struct log_dir_flow *flow)
+void log_dir_flow_free(struct log_dir_flow *flow)
 {
     struct mem *mem = &flow->dir->env->mem;
 
@@ -45,16 +45,16 @@ static void dir_flow_free(struct log_dir_flow *flow)
     mem_free(mem, flow, sizeof *flow);
 }
 
-static void dir_flow_finish(struct op *op)
+void log_dir_flow_finish(struct op *op)
 {
     struct log_dir_flow *flow = CONTAINER_OF(op, struct log_dir_flow, op);
 
     flow->dir->flow = NULL;
     op_wake(&flow->dir->state_source);
-    dir_flow_free(flow);
+    log_dir_flow_free(flow);
 }
 
-static bool dir_room(struct log_dir_flow *o, size_t size)
+bool log_dir_flow_room(struct log_dir_flow *o, size_t size)
 {
     struct mem *mem = &o->dir->env->mem;
 
@@ -66,7 +66,7 @@ static bool dir_room(struct log_dir_flow *o, size_t size)
     return true;
 }
 
-static struct bytes dir_bytes(const struct log_dir_flow *o)
+struct bytes log_dir_flow_bytes(const struct log_dir_flow *o)
 {
     return (struct bytes){o->bytes, (uint32_t)o->bytes_used};
 }
@@ -96,7 +96,7 @@ static bool format_print(struct log_dir_flow *o)
 {
     struct text out;
 
-    if (!dir_room(o, 512)) return false;
+    if (!log_dir_flow_room(o, 512)) return false;
     text_init(&out, (char *)o->bytes, o->bytes_size);
     text_format(&out, "version=1\nnode.id=%d\ncluster.id=%s\ndirectory.id=", o->meta.node_id,
                 o->meta.cluster_id);
@@ -147,7 +147,8 @@ static enum op_result format_run(struct op *op)
             dir_message(dir, ERR_NO_MEMORY, "no memory", "");
             return OP_DONE;
         }
-        log_save_start(&o->save, dir->env, dir->path, "meta.properties", dir_bytes(o), true);
+        log_save_start(&o->save, dir->env, dir->path, "meta.properties", log_dir_flow_bytes(o),
+                       true);
         AWAIT_SAVE(o, FORMAT_SAVED, &o->save);
         if (o->save.err == ERR_NONE) {
             format_parent(o);
@@ -163,13 +164,13 @@ static enum op_result format_run(struct op *op)
 }
 
 static const struct op_kind format_kind = {"log_dir_format", format_steps, COUNT_OF(format_steps),
-                                           format_run, dir_flow_finish};
+                                           format_run, log_dir_flow_finish};
 
 void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta)
 {
     ASSERT(dir->state == LOG_DIR_CLOSED && dir->flow == NULL);
     dir->err = ERR_NONE;
-    dir->flow = dir_flow_take(dir);
+    dir->flow = log_dir_flow_take(dir);
     if (dir->flow == NULL) {
         dir_message(dir, ERR_NO_MEMORY, "no memory", "");
         return;
@@ -310,7 +311,7 @@ static bool open_checkpoint(struct log_dir_flow *o)
         return true;
     }
     if (o->load.err != ERR_NONE) {
-        dir_message(dir, o->load.err, checkpoint_names[o->kind], " is unreadable");
+        dir_message(dir, o->load.err, log_dir_checkpoint_names[o->kind], " is unreadable");
         return false;
     }
     if (o->kind == LOG_CHECKPOINT_CLEAN) {
@@ -409,6 +410,14 @@ static void open_forget_gone(struct log_dir *dir)
     }
 }
 
+static void open_not_locked(struct log_dir *dir, enum err err)
+{
+    bool taken = err == ERR_ACCESS;
+
+    dir_message(dir, err, taken ? "is in use by another process (.lock)" : "cannot be locked: ",
+                taken ? "" : err_name(err));
+}
+
 enum dir_open_step {
     DIR_OPEN_START,
     DIR_OPEN_LOCKED,
@@ -426,8 +435,6 @@ enum dir_open_step {
 static const char *const dir_open_steps[] = {
     "START",      "LOCKED", "META",        "MARKER",    "MARKER_GONE", "MARKER_SYNCED",
     "CHECKPOINT", "LISTED", "DEAD_LISTED", "DEAD_FILE", "DEAD_DIR",    "UNLOCKED"};
-
-static void keeper_start(struct log_dir *dir);
 
 static enum op_result dir_open_run(struct op *op)
 {
@@ -449,10 +456,7 @@ static enum op_result dir_open_run(struct op *op)
         log_io_open(&o->io, env->world, o->path, DISK_CREATE | DISK_LOCK);
         AWAIT_IO(o, DIR_OPEN_LOCKED, &o->io);
         if (log_io_err(&o->io) != ERR_NONE) {
-            dir_message(dir, log_io_err(&o->io),
-                        log_io_err(&o->io) == ERR_ACCESS ? "is in use by another process (.lock)"
-                                                         : "cannot be locked: ",
-                        log_io_err(&o->io) == ERR_ACCESS ? "" : err_name(log_io_err(&o->io)));
+            open_not_locked(dir, log_io_err(&o->io));
             log_dir_set_state(dir, LOG_DIR_CLOSED);
             return OP_DONE;
         }
@@ -472,7 +476,8 @@ static enum op_result dir_open_run(struct op *op)
             goto unlock;
         }
         for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
-            log_load_start(&o->load, env, dir->path, checkpoint_names[o->kind], DIR_FILE_MAX);
+            log_load_start(&o->load, env, dir->path, log_dir_checkpoint_names[o->kind],
+                           DIR_FILE_MAX);
             AWAIT_LOAD(o, DIR_OPEN_CHECKPOINT, &o->load);
             if (!open_checkpoint(o)) goto unlock;
             if (o->kind == LOG_CHECKPOINT_CLEAN) break;
@@ -510,7 +515,7 @@ static enum op_result dir_open_run(struct op *op)
         }
         open_forget_gone(dir);
         log_dir_set_state(dir, LOG_DIR_ONLINE);
-        keeper_start(dir);
+        log_dir_keep_start(dir);
         return OP_DONE;
     unlock:
         log_io_close(&o->io, env->world, dir->lock);
@@ -523,7 +528,22 @@ static enum op_result dir_open_run(struct op *op)
 }
 
 static const struct op_kind dir_open_kind = {
-    "log_dir_open", dir_open_steps, COUNT_OF(dir_open_steps), dir_open_run, dir_flow_finish};
+    "log_dir_open", dir_open_steps, COUNT_OF(dir_open_steps), dir_open_run, log_dir_flow_finish};
+
+/* A pool keeps its first chunk: from here on a log that finds a pool used up waits for another one
+ * that gives back, never for memory that nobody gives. */
+static bool open_prime(struct log_dir *dir)
+{
+    struct pool *const pools[] = {&dir->flows, &dir->writes, &dir->files};
+
+    for (uint32_t i = 0; i < COUNT_OF(pools); i++) {
+        void *object = pool_take(pools[i]);
+
+        if (object == NULL) return false;
+        pool_give(pools[i], object);
+    }
+    return true;
+}
 
 void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
 {
@@ -532,7 +552,7 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
     ASSERT(dir->state == LOG_DIR_CLOSED && dir->flow == NULL);
     log_dir_set_state(dir, LOG_DIR_OPENING);
     dir->err = ERR_NONE;
-    dir->flow = dir_flow_take(dir);
+    dir->flow = open_prime(dir) ? log_dir_flow_take(dir) : NULL;
     if (dir->flow == NULL) {
         dir_message(dir, ERR_NO_MEMORY, "no memory", "");
         log_dir_set_state(dir, LOG_DIR_CLOSED);
@@ -542,215 +562,4 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
     if (cluster_id.data != NULL) text_str(&out, cluster_id);
     dir->flow->meta.node_id = node_id;
     op_start(&dir->env->loop, &dir->flow->op, &dir_open_kind, DIR_OPEN_START);
-}
-
-/* ---- keeper --------------------------------------------------------------------------------- */
-
-enum keeper_step {
-    KEEPER_START,
-    KEEPER_DUE,
-    KEEPER_SAVED,
-};
-static const char *const keeper_steps[] = {"START", "DUE", "SAVED"};
-
-static void keeper_ask_syncs(struct log_dir *dir)
-{
-    int64_t before = dir->env->now.mono.ns - LOG_SYNC_AGE_MS * NS_PER_MS;
-
-    MAP_FOR_EACH (node, &dir->known) {
-        struct log *log = MAP_ENTRY(node, struct log_known, node)->log;
-
-        if (log == NULL || log->unsynced_since_ns == 0 || log->unsynced_since_ns > before) continue;
-        if (log->state == LOG_OPEN) log_sync(log);
-    }
-}
-
-static void keeper_save(struct log_dir_flow *o)
-{
-    struct log_dir *dir = o->dir;
-
-    o->err = log_dir_print(dir, o->kind, &o->bytes, &o->bytes_size, &o->bytes_used) ? ERR_NONE
-                                                                                    : ERR_NO_MEMORY;
-    if (o->err != ERR_NONE) return;
-    log_save_start(&o->save, dir->env, dir->path, checkpoint_names[o->kind], dir_bytes(o), true);
-}
-
-static void keeper_failed(struct log_dir *dir, enum err err)
-{
-    dir->checkpoint_dirty =
-        true; /* no space, no memory: tried again at the next turn of the clock */
-    if (err != ERR_NO_SPACE && err != ERR_NO_MEMORY) log_dir_fail(dir, err);
-}
-
-static bool keeper_due(const struct log_dir_flow *o)
-{
-    return op_expired(&o->op) || o->stop || o->dir->checkpoint_now || !log_dir_online(o->dir);
-}
-
-static enum op_result keeper_run(struct op *op)
-{
-    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
-    struct log_dir *dir = o->dir;
-
-    switch ((enum keeper_step)op->step) {
-    case KEEPER_START:
-        for (;;) {
-            op_deadline(op, env_deadline(dir->env, LOG_CHECKPOINT_MS));
-            AWAIT(o, KEEPER_DUE, &o->source, keeper_due(o));
-            op_deadline(op, OP_NO_DEADLINE);
-            if (!log_dir_online(dir) || (o->stop && !dir->checkpoint_now)) return OP_DONE;
-            if (!dir->checkpoint_dirty && !dir->checkpoint_now) continue;
-            keeper_ask_syncs(dir);
-            dir->checkpoint_dirty = false;
-            dir->checkpoint_now = false;
-            dir->checkpoint_busy = true;
-            /* Log starts before recovery points: a start that is lost brings deleted records back,
-             * a recovery point that is lost costs time only. */
-            for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
-                keeper_save(o);
-                AWAIT_SAVE(o, KEEPER_SAVED, &o->save);
-                if (o->err == ERR_NONE) o->err = o->save.err;
-                if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_HW) break;
-                o->kind = (enum log_checkpoint)(o->kind + 1);
-            }
-            dir->checkpoint_busy = false;
-            if (o->err != ERR_NONE) {
-                keeper_failed(dir, o->err);
-                continue;
-            }
-            dir->checkpoints_written++;
-            op_wake(&dir->checkpoint_source);
-        }
-    }
-    IMPOSSIBLE("step");
-}
-
-static void keeper_finish(struct op *op)
-{
-    struct log_dir_flow *flow = CONTAINER_OF(op, struct log_dir_flow, op);
-
-    flow->dir->keeper = NULL;
-    op_wake(&flow->dir->state_source);
-    dir_flow_free(flow);
-}
-
-static const struct op_kind keeper_kind = {"log_dir_keeper", keeper_steps, COUNT_OF(keeper_steps),
-                                           keeper_run, keeper_finish};
-
-static void keeper_start(struct log_dir *dir)
-{
-    dir->keeper = dir_flow_take(dir);
-    if (dir->keeper == NULL) {
-        log_dir_fail(dir, ERR_NO_MEMORY);
-        return;
-    }
-    op_start(&dir->env->loop, &dir->keeper->op, &keeper_kind, KEEPER_START);
-}
-
-uint64_t log_dir_checkpoint(struct log_dir *dir)
-{
-    dir->checkpoint_now = true;
-    dir->checkpoint_dirty = true;
-    if (dir->keeper != NULL) op_wake(&dir->keeper->source);
-    /* The one being written was made before this request. */
-    return dir->checkpoints_written + (dir->checkpoint_busy ? 2 : 1);
-}
-
-/* ---- close ---------------------------------------------------------------------------------- */
-
-enum dir_close_step {
-    DIR_CLOSE_START,
-    DIR_CLOSE_QUIET,
-    DIR_CLOSE_KEPT,
-    DIR_CLOSE_SAVED,
-    DIR_CLOSE_MARKED,
-    DIR_CLOSE_UNLOCKED,
-};
-static const char *const dir_close_steps[] = {"START", "QUIET",  "KEPT",
-                                              "SAVED", "MARKED", "UNLOCKED"};
-
-static void close_save(struct log_dir_flow *o)
-{
-    struct log_dir *dir = o->dir;
-
-    o->err = log_dir_print(dir, o->kind, &o->bytes, &o->bytes_size, &o->bytes_used) ? ERR_NONE
-                                                                                    : ERR_NO_MEMORY;
-    if (o->err != ERR_NONE) return;
-    if (o->kind == LOG_CHECKPOINT_CLEAN)
-        o->state_crc = crc32c(dir->env->world->cpu, 0, o->bytes, o->bytes_used);
-    log_save_start(&o->save, dir->env, dir->path, checkpoint_names[o->kind], dir_bytes(o), true);
-}
-
-/* Kafka's line with one field more, which Kafka does not look at. */
-static void close_mark(struct log_dir_flow *o)
-{
-    struct text out;
-
-    if (!dir_room(o, 160)) {
-        o->err = ERR_NO_MEMORY;
-        return;
-    }
-    text_init(&out, (char *)o->bytes, o->bytes_size);
-    text_format(&out, "{\"version\":0,\"brokerEpoch\":%D,\"cleanState\":%u}", o->dir->broker_epoch,
-                o->state_crc);
-    ASSERT(!out.truncated);
-    o->bytes_used = text_view(&out).length;
-    log_save_start(&o->save, o->dir->env, o->dir->path, ".kafka_cleanshutdown", dir_bytes(o), true);
-}
-
-static bool close_dir_quiet(const struct log_dir *dir)
-{
-    return pool_in_use(&dir->files) == 0 && pool_in_use(&dir->flows) == 0 &&
-           pool_in_use(&dir->writes) == 0;
-}
-
-static enum op_result dir_close_run(struct op *op)
-{
-    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
-    struct log_dir *dir = o->dir;
-
-    switch ((enum dir_close_step)op->step) {
-    case DIR_CLOSE_START:
-        if (dir->keeper != NULL) {
-            dir->keeper->stop = true;
-            op_wake(&dir->keeper->source);
-        }
-        AWAIT(o, DIR_CLOSE_KEPT, &dir->state_source, dir->keeper == NULL);
-        AWAIT(o, DIR_CLOSE_QUIET, &dir->state_source, close_dir_quiet(dir));
-        for (o->kind = LOG_CHECKPOINT_RECOVERY; dir->state == LOG_DIR_CLOSING;) {
-            close_save(o);
-            AWAIT_SAVE(o, DIR_CLOSE_SAVED, &o->save);
-            if (o->err == ERR_NONE) o->err = o->save.err;
-            if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_CLEAN) break;
-            o->kind = (enum log_checkpoint)(o->kind + 1);
-        }
-        if (o->err == ERR_NONE && dir->state == LOG_DIR_CLOSING) close_mark(o);
-        AWAIT_SAVE(o, DIR_CLOSE_MARKED, &o->save);
-        if (o->err == ERR_NONE) o->err = o->save.err;
-        if (dir->lock.handle != 0) log_io_close(&o->io, dir->env->world, dir->lock);
-        AWAIT_IO(o, DIR_CLOSE_UNLOCKED, &o->io);
-        dir->lock = (struct disk_file){0};
-        if (dir->state == LOG_DIR_CLOSING) {
-            dir->err = o->err;
-            log_dir_set_state(dir, LOG_DIR_CLOSED);
-        }
-        return OP_DONE;
-    }
-    IMPOSSIBLE("step");
-}
-
-static const struct op_kind dir_close_kind = {
-    "log_dir_close", dir_close_steps, COUNT_OF(dir_close_steps), dir_close_run, dir_flow_finish};
-
-void log_dir_close(struct log_dir *dir)
-{
-    ASSERT(dir->logs_open == 0 && dir->flow == NULL);
-    if (dir->state == LOG_DIR_CLOSED) return;
-    if (dir->state == LOG_DIR_ONLINE) log_dir_set_state(dir, LOG_DIR_CLOSING);
-    dir->flow = dir_flow_take(dir);
-    if (dir->flow == NULL) {
-        log_dir_fail(dir, ERR_NO_MEMORY);
-        return;
-    }
-    op_start(&dir->env->loop, &dir->flow->op, &dir_close_kind, DIR_CLOSE_START);
 }

@@ -1,4 +1,4 @@
-/* Shared by log_dir.c and log_dir_flow.c. */
+/* Shared by log_dir.c, log_dir_flow.c and log_dir_keep.c. */
 #ifndef BROKER_LOG_LOG_DIR_PRIVATE_H
 #define BROKER_LOG_LOG_DIR_PRIVATE_H
 
@@ -39,6 +39,15 @@ struct log_dir_flow {
     struct log_dir_meta meta;
     enum err err;
 };
+
+/* File names by enum log_checkpoint. */
+extern const char *const log_dir_checkpoint_names[];
+struct log_dir_flow *log_dir_flow_take(struct log_dir *dir);
+void log_dir_flow_free(struct log_dir_flow *flow);
+void log_dir_flow_finish(struct op *op);
+bool log_dir_flow_room(struct log_dir_flow *o, size_t size);
+struct bytes log_dir_flow_bytes(const struct log_dir_flow *o);
+void log_dir_keep_start(struct log_dir *dir); /* the keeper; the directory is online */
 
 void log_dir_set_state(struct log_dir *dir, enum log_dir_state state);
 /* Replaces *bytes by the text; false without memory. */

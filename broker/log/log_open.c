@@ -21,7 +21,8 @@
 
 #include <string.h>
 
-enum open_step {
+/* Three functions share the op: each goes on where the one before ends. */
+enum open_files_step {
     OPEN_START,
     OPEN_MADE,
     OPEN_LISTED,
@@ -31,6 +32,9 @@ enum open_step {
     OPEN_FIRST_CLOSED,
     OPEN_NAMES_SYNCED,
     OPEN_ROOT_SYNCED,
+};
+enum open_recover_step {
+    OPEN_RECOVER = OPEN_ROOT_SYNCED + 1,
     OPEN_EPOCHS,
     OPEN_MANIFEST,
     OPEN_SNAPSHOT,
@@ -40,6 +44,9 @@ enum open_step {
     OPEN_WALKED,
     OPEN_REINDEXED,
     OPEN_RETIMED,
+};
+enum open_cut_step {
+    OPEN_CUT = OPEN_RETIMED + 1,
     OPEN_LATER_GONE,
     OPEN_CUT_NAMES,
     OPEN_CUT_OPENED,
@@ -48,17 +55,32 @@ enum open_step {
     OPEN_CUT_CLOSED,
 };
 static const char *const open_steps[] = {
-    "START",        "MADE",         "LISTED",      "IDENTITY", "IDENTITY_SAVED", "FIRST_MADE",
-    "FIRST_CLOSED", "NAMES_SYNCED", "ROOT_SYNCED", "EPOCHS",   "MANIFEST",       "SNAPSHOT",
-    "WINDOW",       "INDEX",        "TIMES",       "WALKED",   "REINDEXED",      "RETIMED",
-    "LATER_GONE",   "CUT_NAMES",    "CUT_OPENED",  "CUT_DONE", "CUT_SYNCED",     "CUT_CLOSED"};
+    "START",        "MADE",         "LISTED",      "IDENTITY",  "IDENTITY_SAVED", "FIRST_MADE",
+    "FIRST_CLOSED", "NAMES_SYNCED", "ROOT_SYNCED", "RECOVER",   "EPOCHS",         "MANIFEST",
+    "SNAPSHOT",     "WINDOW",       "INDEX",       "TIMES",     "WALKED",         "REINDEXED",
+    "RETIMED",      "CUT",          "LATER_GONE",  "CUT_NAMES", "CUT_OPENED",     "CUT_DONE",
+    "CUT_SYNCED",   "CUT_CLOSED"};
 
 enum {
-    OPEN_LIST_FIRST = 4096,
-    OPEN_LIST_MAX = 16 << 20, /* bytes of a partition directory's listing */
     OPEN_SMALL_FILE = 16 << 20,
     OPEN_INDEX_MAX = 64 << 20,
 };
+
+/* One line for people: which partition stays offline, and why. */
+static void open_say(const struct log_flow *o)
+{
+    char buffer[LOG_PATH_MAX + 120];
+    struct text text;
+
+    text_init(&text, buffer, sizeof buffer);
+    text_format(&text, "%s/%s ", o->log->dir->path, o->log->known->name);
+    if (o->err == ERR_DAMAGED) {
+        text_cstr(&text, "is damaged below what was promised; it was not changed");
+    } else {
+        text_format(&text, "cannot be opened: %s", err_name(o->err));
+    }
+    TRACE_TEXT(log_flow_env(o)->world, NODE_WARNING, text_view(&text), (int64_t)o->err);
+}
 
 static enum op_result open_end(struct log_flow *o)
 {
@@ -67,6 +89,7 @@ static enum op_result open_end(struct log_flow *o)
     log->wanted &= (uint8_t)~LOG_WANT_OPEN;
     log->known->clean_end = -1; /* vouched for once */
     if (o->err != ERR_NONE) {
+        open_say(o);
         log_set_state(log, LOG_FAILED, o->err);
         return OP_DONE;
     }
@@ -84,172 +107,6 @@ static enum op_result open_damaged(struct log_flow *o, int64_t offset, uint64_t 
           (int64_t)position, ERR_DAMAGED);
     o->err = ERR_DAMAGED;
     return open_end(o);
-}
-
-/* ---- the listing ---------------------------------------------------------------------------- */
-
-static bool open_list_room(struct log_flow *o)
-{
-    struct mem *mem = &log_flow_env(o)->mem;
-    uint64_t size = o->list_size == 0 ? OPEN_LIST_FIRST : o->list_size * 2;
-
-    if (size > OPEN_LIST_MAX) return false;
-    mem_free(mem, o->list, o->list_size);
-    o->list_size = 0;
-    o->list = mem_alloc(mem, size);
-    if (o->list == NULL) return false;
-    o->list_size = size;
-    return true;
-}
-
-static const struct disk_entry *open_list_next(struct log_flow *o)
-{
-    const struct disk_entry *entry;
-
-    if (o->list_at >= o->list_used) return NULL;
-    entry = (const struct disk_entry *)(const void *)(o->list + o->list_at);
-    ASSERT(entry->entry_length > 0);
-    o->list_at += entry->entry_length;
-    return entry;
-}
-
-/* Size of dir/N<suffix>, or -1. */
-static int64_t open_list_size(struct log_flow *o, int64_t base, const char *suffix)
-{
-    char name[LOG_FILE_NAME];
-    const struct disk_entry *entry;
-
-    log_file_name(name, base, suffix);
-    o->list_at = 0;
-    while ((entry = open_list_next(o)) != NULL)
-        if (str_equal(str_of(entry->name), str_of(name))) return (int64_t)entry->size;
-    return -1;
-}
-
-/* Segments by their bases, from a listing in any order: one pass finds the next one. */
-static enum err open_segments(struct log_flow *o)
-{
-    struct log *log = o->log;
-
-    for (int64_t above = -1;;) {
-        const struct disk_entry *entry;
-        int64_t next = INT64_MAX;
-        uint64_t size = 0;
-        struct log_segment *segment;
-
-        o->list_at = 0;
-        while ((entry = open_list_next(o)) != NULL) {
-            int64_t base;
-            struct str suffix;
-
-            if (entry->directory || !log_file_parse(str_of(entry->name), &base, &suffix)) continue;
-            if (!str_equal(suffix, STR(".log")) || base <= above || base >= next) continue;
-            next = base;
-            size = entry->size;
-        }
-        if (next == INT64_MAX) return ERR_NONE;
-        segment = log_segment_add(log, next);
-        if (segment == NULL) return ERR_NO_MEMORY;
-        segment->size = size;
-        above = next;
-    }
-}
-
-/* The newest snapshot below `below` (exclusive) that the listing has, or -1. */
-static int64_t open_snapshot_below(struct log_flow *o, int64_t below)
-{
-    const struct disk_entry *entry;
-    int64_t found = -1;
-
-    o->list_at = 0;
-    while ((entry = open_list_next(o)) != NULL) {
-        int64_t base;
-        struct str suffix;
-
-        if (!log_file_parse(str_of(entry->name), &base, &suffix)) continue;
-        if (str_equal(suffix, STR(".snapshot")) && base < below && base > found) found = base;
-    }
-    return found;
-}
-
-/* ---- identity ------------------------------------------------------------------------------- */
-
-static enum err open_check_identity(struct log_flow *o)
-{
-    static const char head[] = "version: 0\ntopic_id: ";
-    struct log *log = o->log;
-    struct bytes file = log_load_bytes(&o->load);
-    struct uuid id;
-    size_t length = sizeof head - 1;
-
-    if (o->load.err == ERR_NOT_FOUND) return ERR_NOT_FOUND;
-    if (o->load.err != ERR_NONE) return o->load.err;
-    if (file.length < length + UUID_TEXT || memcmp(file.data, head, length) != 0)
-        return ERR_DAMAGED;
-    if (!uuid_parse((struct str){(const char *)file.data + length, UUID_TEXT}, &id))
-        return ERR_DAMAGED;
-    if (uuid_is_zero(id)) return ERR_DAMAGED;
-    if (!uuid_is_zero(log->topic_id) && !uuid_equal(id, log->topic_id))
-        return ERR_INCONSISTENT_TOPIC_ID;
-    log->topic_id = id;
-    log->topic = uuid_high(id);
-    return ERR_NONE;
-}
-
-static bool open_print_identity(struct log_flow *o)
-{
-    struct text out;
-
-    if (!log_flow_room(o, 128)) return false;
-    text_init(&out, (char *)o->bytes, o->bytes_size);
-    text_cstr(&out, "version: 0\ntopic_id: ");
-    text_uuid(&out, o->log->topic_id);
-    o->bytes_used = text_view(&out).length;
-    return true;
-}
-
-/* ---- closed segments and the manifest ------------------------------------------------------- */
-
-/* End and size of closed segments as they were written down when they were closed; a chain that
- * does not fit has a hole or was cut behind our back (H14). Segments without a line (a log from
- * elsewhere) end where the next one begins. */
-static enum err open_check_manifest(struct log_flow *o, int64_t *offset)
-{
-    struct log *log = o->log;
-    struct log_text lines = {0};
-    struct str words[3];
-
-    if (o->load.err != ERR_NONE && o->load.err != ERR_NOT_FOUND) return o->load.err;
-    for (uint32_t i = 0; i + 1 < log->segment_count; i++)
-        log->segments[i]->end = log->segments[i + 1]->base;
-    if (o->load.err == ERR_NOT_FOUND) return ERR_NONE;
-    if (log_text_open(&lines, (struct str){(const char *)o->load.data, (uint32_t)o->load.size}) !=
-        ERR_NONE)
-        return ERR_NONE; /* damaged: worth no more than none; the walk sees what matters */
-    while (log_text_next(&lines) == ERR_NONE) {
-        int64_t base, end, size;
-        uint32_t at;
-        struct log_segment *segment;
-
-        if (!log_text_word(&lines, &words[0]) || !log_text_word(&lines, &words[1]) ||
-            !log_text_word(&lines, &words[2]) || !text_parse_i64(words[0], &base) ||
-            !text_parse_i64(words[1], &end) || !text_parse_i64(words[2], &size))
-            return ERR_NONE;
-        at = log_segment_find(log, base);
-        if (at + 1 >= log->segment_count) continue; /* the last one may have grown or been cut */
-        segment = log->segments[at];
-        if (segment->base != base) continue;
-        if (segment->size == (uint64_t)size && segment->end == end) continue;
-        if (at + 2 == log->segment_count && log_active(log)->size == 0) {
-            /* A roll that failed after it made the file: the old segment went on. */
-            log_segment_drop_last(log);
-            continue;
-        }
-        if (segment->end >= o->promised) continue; /* the walk will judge */
-        *offset = segment->base;
-        return ERR_DAMAGED;
-    }
-    return ERR_NONE;
 }
 
 /* ---- where to begin ------------------------------------------------------------------------- */
@@ -275,8 +132,8 @@ static void open_choose(struct log_flow *o)
     o->first = true;
     for (uint32_t i = 0; i < log->segment_count; i++) {
         struct log_segment *segment = log->segments[i];
-        int64_t size = open_list_size(o, segment->base, ".index");
-        int64_t times = open_list_size(o, segment->base, ".timeindex");
+        int64_t size = log_open_list_size(o, segment->base, ".index");
+        int64_t times = log_open_list_size(o, segment->base, ".timeindex");
 
         segment->index_bad = size < 0 || times < 0 || size % LOG_INDEX_ENTRY != 0 ||
                              times % LOG_TIME_ENTRY != 0 || size > OPEN_INDEX_MAX ||
@@ -306,6 +163,9 @@ static void open_walk(struct log_flow *o)
     log_walk_start(&o->walk, log, segment, position, next, o->first ? -1 : o->walk.scan.epoch);
     o->walk.producers_from = o->snapshot;
     o->walk.index = true;
+    /* After an unclean stop a failed sync may have left pages in the cache that the device never
+     * saw, and that no later sync writes: what counts is what the device says (H5). */
+    if (!log->dir->was_clean) o->walk.read_flags = DISK_UNCACHED;
     o->first = false;
 }
 
@@ -364,40 +224,6 @@ static enum open_verdict open_judge(struct log_flow *o)
     TRACE(log->dir->env->world, LOG_RECOVERED_TO, (int64_t)log->topic, log->partition,
           segment->base, end, (int64_t)o->cut_bytes);
     return OPEN_TORN;
-}
-
-/* Names of the listing that a cut takes with it: everything numbered above the last segment, newest
- * first, and snapshots beyond the end. */
-static bool open_next_later(struct log_flow *o)
-{
-    struct log *log = o->log;
-    const struct disk_entry *entry;
-    const struct disk_entry *victim = NULL;
-    int64_t above = -1;
-    char *name = NULL;
-
-    o->list_at = 0;
-    while ((entry = open_list_next(o)) != NULL) {
-        int64_t base;
-        struct str suffix;
-
-        if (entry->directory || !log_file_parse(str_of(entry->name), &base, &suffix)) continue;
-        if (str_equal(suffix, STR(".snapshot")) || str_equal(suffix, STR(".producers"))) {
-            if (base <= log_active(log)->end) continue;
-        } else if (base <= log_active(log)->base) {
-            continue;
-        }
-        if (base < above) continue;
-        above = base;
-        victim = entry;
-    }
-    if (victim == NULL) return false;
-    log_path_log(o->path_to, log);
-    log_path(o->path, o->path_to, victim->name);
-    name = (char *)(o->list + ((const uint8_t *)victim->name - o->list));
-    name[0] = '-'; /* seen */
-    log_io_path(&o->io, log_flow_env(o)->world, DISK_UNLINK, o->path);
-    return true;
 }
 
 /* Everything that was read is in its place. */
@@ -533,73 +359,55 @@ static bool open_epochs(struct log_flow *o)
     return true;
 }
 
-static enum op_result open_run(struct op *op)
+/* A torn tail goes: later segments newest first, then the file is cut, durably. */
+static enum op_result open_cut(struct log_flow *o)
 {
-    struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
     struct log *log = o->log;
     struct env *env = log_flow_env(o);
-    struct world *world = env->world;
 
-    switch ((enum open_step)op->step) {
-    case OPEN_START:
-        open_begin(o);
-        if (log->create) log_io_path(&o->io, world, DISK_MKDIR, o->path);
-        AWAIT_IO(o, OPEN_MADE, &o->io);
-        if (log->create && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
+    switch ((enum open_cut_step)o->op.step) {
+    case OPEN_CUT:
+        while (log->segment_count > o->segment + 1)
+            log_segment_drop_last(log);
+        while (log_open_next_later(o)) {
+            AWAIT_IO(o, OPEN_LATER_GONE, &o->io);
             o->err = log_io_err(&o->io);
-            return open_end(o);
+            if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return open_end(o);
         }
-        do {
-            if (!open_list_room(o)) {
-                o->err = ERR_NO_MEMORY;
-                return open_end(o);
-            }
-            log_io_list(&o->io, world, o->path, o->list, o->list_size);
-            AWAIT_IO(o, OPEN_LISTED, &o->io);
-        } while (log_io_err(&o->io) == ERR_TOO_LARGE);
+        log_path_log(o->path, log);
+        log_io_path(&o->io, env->world, DISK_SYNC_DIR, o->path);
+        AWAIT_IO(o, OPEN_CUT_NAMES, &o->io);
         o->err = log_io_err(&o->io);
-        o->list_used = o->io.req.done;
-        if (o->err == ERR_NONE) o->err = open_segments(o);
         if (o->err != ERR_NONE) return open_end(o);
-
-        log_load_start(&o->load, env, o->path, "partition.metadata", 4096);
-        AWAIT_LOAD(o, OPEN_IDENTITY, &o->load);
-        o->err = open_check_identity(o);
-        if (o->err == ERR_NOT_FOUND && !uuid_is_zero(log->topic_id)) {
-            o->err = open_print_identity(o) ? ERR_NONE : ERR_NO_MEMORY;
-            if (o->err == ERR_NONE) {
-                log_save_start(&o->save, env, o->path, "partition.metadata", log_flow_bytes(o),
-                               true);
-            }
-        }
-        AWAIT_SAVE(o, OPEN_IDENTITY_SAVED, &o->save);
-        if (o->err == ERR_NONE) o->err = o->save.err;
+        log_path_of(o->path_to, log, log_active(log)->base, ".log");
+        log_io_open(&o->io, env->world, o->path_to, 0);
+        AWAIT_IO(o, OPEN_CUT_OPENED, &o->io);
+        o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return open_end(o);
+        o->file = o->io.req.file;
+        log_io_truncate(&o->io, env->world, o->file, log_active(log)->size);
+        AWAIT_IO(o, OPEN_CUT_DONE, &o->io);
+        o->err = log_io_err(&o->io);
+        if (o->err == ERR_NONE) log_io_sync(&o->io, env->world, o->file);
+        AWAIT_IO(o, OPEN_CUT_SYNCED, &o->io);
+        if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
+        log_io_close(&o->io, env->world, o->file);
+        AWAIT_IO(o, OPEN_CUT_CLOSED, &o->io);
+        if (o->err != ERR_NONE) return open_end(o);
+        open_take(o);
+        return open_end(o);
+    }
+    IMPOSSIBLE("step");
+}
 
-        if (log->segment_count == 0) {
-            if (o->promised > 0 && o->promised > log->known->log_start)
-                return open_damaged(o, 0, 0);
-            o->offset = log->known->log_start;
-            if (log_segment_add(log, o->offset) == NULL) {
-                o->err = ERR_NO_MEMORY;
-                return open_end(o);
-            }
-            log_path_of(o->path_to, log, o->offset, ".log");
-            log_io_open(&o->io, world, o->path_to, DISK_CREATE);
-            AWAIT_IO(o, OPEN_FIRST_MADE, &o->io);
-            o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE) return open_end(o);
-            log_io_close(&o->io, world, o->io.req.file);
-            AWAIT_IO(o, OPEN_FIRST_CLOSED, &o->io);
-            log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
-            AWAIT_IO(o, OPEN_NAMES_SYNCED, &o->io);
-            o->err = log_io_err(&o->io);
-            /* And the entry in the root, or all of it is gone with the next power cut (H3). */
-            if (o->err == ERR_NONE) log_io_path(&o->io, world, DISK_SYNC_DIR, log->dir->path);
-            AWAIT_IO(o, OPEN_ROOT_SYNCED, &o->io);
-            if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE) return open_end(o);
-        }
+/* Epochs, manifest, producers, then batch after batch to the end. */
+static enum op_result open_recover(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct env *env = log_flow_env(o);
+
+    switch ((enum open_recover_step)o->op.step) {
+    case OPEN_RECOVER:
         log_load_start(&o->load, env, o->path, "leader-epoch-checkpoint", OPEN_SMALL_FILE);
         AWAIT_LOAD(o, OPEN_EPOCHS, &o->load);
         if (!open_epochs(o)) return open_end(o);
@@ -607,13 +415,13 @@ static enum op_result open_run(struct op *op)
         log_load_start(&o->load, env, o->path, "segment-manifest", OPEN_SMALL_FILE);
         AWAIT_LOAD(o, OPEN_MANIFEST, &o->load);
         o->offset = -1;
-        o->err = open_check_manifest(o, &o->offset);
+        o->err = log_open_check_manifest(o, &o->offset);
         if (o->err == ERR_DAMAGED) return open_damaged(o, o->offset, 0);
         if (o->err != ERR_NONE) return open_end(o);
 
         o->clean = open_is_clean(log) && !o->epochs_bad;
         o->snapshot = (o->clean ? log->known->clean_end : o->promised) + 1;
-        while ((o->snapshot = open_snapshot_below(o, o->snapshot)) >= log->segments[0]->base) {
+        while ((o->snapshot = log_open_snapshot_below(o, o->snapshot)) >= log->segments[0]->base) {
             open_submit_snapshot(o);
             AWAIT_LOAD(o, OPEN_SNAPSHOT, &o->load);
             open_submit_window(o);
@@ -656,38 +464,94 @@ static enum op_result open_run(struct op *op)
             o->segment++;
         }
         if (o->cut) {
-            while (log->segment_count > o->segment + 1)
-                log_segment_drop_last(log);
-            while (open_next_later(o)) {
-                AWAIT_IO(o, OPEN_LATER_GONE, &o->io);
-                o->err = log_io_err(&o->io);
-                if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return open_end(o);
-            }
-            log_path_log(o->path, log);
-            log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
-            AWAIT_IO(o, OPEN_CUT_NAMES, &o->io);
-            o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE) return open_end(o);
-            log_path_of(o->path_to, log, log_active(log)->base, ".log");
-            log_io_open(&o->io, world, o->path_to, 0);
-            AWAIT_IO(o, OPEN_CUT_OPENED, &o->io);
-            o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE) return open_end(o);
-            o->file = o->io.req.file;
-            log_io_truncate(&o->io, world, o->file, log_active(log)->size);
-            AWAIT_IO(o, OPEN_CUT_DONE, &o->io);
-            o->err = log_io_err(&o->io);
-            if (o->err == ERR_NONE) log_io_sync(&o->io, world, o->file);
-            AWAIT_IO(o, OPEN_CUT_SYNCED, &o->io);
-            if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
-            log_io_close(&o->io, world, o->file);
-            AWAIT_IO(o, OPEN_CUT_CLOSED, &o->io);
-            if (o->err != ERR_NONE) return open_end(o);
+            op_enter(&o->op, OPEN_CUT);
+            return open_cut(o);
         }
         open_take(o);
         return open_end(o);
     }
     IMPOSSIBLE("step");
+}
+
+/* The directory, its listing and identity; a new log gets its first segment. */
+static enum op_result open_files(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct env *env = log_flow_env(o);
+    struct world *world = env->world;
+
+    switch ((enum open_files_step)o->op.step) {
+    case OPEN_START:
+        open_begin(o);
+        if (log->create) log_io_path(&o->io, world, DISK_MKDIR, o->path);
+        AWAIT_IO(o, OPEN_MADE, &o->io);
+        if (log->create && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
+            o->err = log_io_err(&o->io);
+            return open_end(o);
+        }
+        do {
+            if (!log_open_list_room(o)) {
+                o->err = ERR_NO_MEMORY;
+                return open_end(o);
+            }
+            log_io_list(&o->io, world, o->path, o->list, o->list_size);
+            AWAIT_IO(o, OPEN_LISTED, &o->io);
+        } while (log_io_err(&o->io) == ERR_TOO_LARGE);
+        o->err = log_io_err(&o->io);
+        o->list_used = o->io.req.done;
+        if (o->err == ERR_NONE) o->err = log_open_segments(o);
+        if (o->err != ERR_NONE) return open_end(o);
+
+        log_load_start(&o->load, env, o->path, "partition.metadata", 4096);
+        AWAIT_LOAD(o, OPEN_IDENTITY, &o->load);
+        o->err = log_open_check_identity(o);
+        if (o->err == ERR_NOT_FOUND && !uuid_is_zero(log->topic_id)) {
+            o->err = log_open_print_identity(o) ? ERR_NONE : ERR_NO_MEMORY;
+            if (o->err == ERR_NONE) {
+                log_save_start(&o->save, env, o->path, "partition.metadata", log_flow_bytes(o),
+                               true);
+            }
+        }
+        AWAIT_SAVE(o, OPEN_IDENTITY_SAVED, &o->save);
+        if (o->err == ERR_NONE) o->err = o->save.err;
+        if (o->err != ERR_NONE) return open_end(o);
+
+        if (log->segment_count == 0) {
+            if (o->promised > 0 && o->promised > log->known->log_start)
+                return open_damaged(o, 0, 0);
+            o->offset = log->known->log_start;
+            if (log_segment_add(log, o->offset) == NULL) {
+                o->err = ERR_NO_MEMORY;
+                return open_end(o);
+            }
+            log_path_of(o->path_to, log, o->offset, ".log");
+            log_io_open(&o->io, world, o->path_to, DISK_CREATE);
+            AWAIT_IO(o, OPEN_FIRST_MADE, &o->io);
+            o->err = log_io_err(&o->io);
+            if (o->err != ERR_NONE) return open_end(o);
+            log_io_close(&o->io, world, o->io.req.file);
+            AWAIT_IO(o, OPEN_FIRST_CLOSED, &o->io);
+            log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
+            AWAIT_IO(o, OPEN_NAMES_SYNCED, &o->io);
+            o->err = log_io_err(&o->io);
+            /* And the entry in the root, or all of it is gone with the next power cut (H3). */
+            if (o->err == ERR_NONE) log_io_path(&o->io, world, DISK_SYNC_DIR, log->dir->path);
+            AWAIT_IO(o, OPEN_ROOT_SYNCED, &o->io);
+            if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
+            if (o->err != ERR_NONE) return open_end(o);
+        }
+        op_enter(&o->op, OPEN_RECOVER);
+        return open_recover(o);
+    }
+    IMPOSSIBLE("step");
+}
+
+static enum op_result open_run(struct op *op)
+{
+    struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
+
+    if (op->step >= OPEN_CUT) return open_cut(o);
+    return op->step >= OPEN_RECOVER ? open_recover(o) : open_files(o);
 }
 
 const struct op_kind log_open_kind = {"log_open", open_steps, COUNT_OF(open_steps), open_run,

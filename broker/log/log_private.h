@@ -1,6 +1,8 @@
 /* What the files of this folder share and nobody else sees.
  *
  *   log.c         append, completion, failure, what comes next    log_flow.c   roll, epochs, repair
+ *   log_validate.c  what a leader checks
+ *   log_segment.c the segments in memory       log_open_files.c  what an open reads besides
  *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
  *   log_read.c    reads and time lookups            log_sync.c          group commit
  *   log_file.c    open segment files                log_io.c            one disk request, save,
@@ -197,6 +199,12 @@ enum log_wanted {
     LOG_WANT_OPEN = 32,
 };
 
+/* A batch that a leader may append; the greatest timestamp of its records is told. */
+MUST_USE enum err log_validate_batch(struct log *log, const struct record_batch *batch,
+                                     enum log_origin origin, int64_t *max_timestamp);
+/* Its sequence numbers. NONE with append->duplicate: the ticket of the first time. */
+MUST_USE enum err log_validate_producer(struct log *log, const struct record_batch *batch,
+                                        struct log_append *append);
 /* Whatever the log needs next: starts a flow or stages the write. Any time but inside a flush. */
 void log_advance(struct log *log);
 /* Everything staged is taken back. */
@@ -243,7 +251,9 @@ enum log_walk_end {
     LOG_WALK_ERROR, /* err: an I/O error, which says nothing about the bytes (H1) */
 };
 
-/* Walks one segment in slices: index, producers, epochs. */
+/* Walks one segment in slices: index, producers, epochs. Bytes that are no batch are read once
+ * more, from the device, before they count as such (DF11: a read may be wrong where the disk is
+ * not). */
 struct log_walk {
     struct op op;
     struct op_source source;
@@ -256,6 +266,9 @@ struct log_walk {
     int64_t stop_at;        /* INT64_MAX: none */
     int64_t producers_from; /* batches at or above are replayed */
     bool index;             /* add to segment->index */
+    uint32_t read_flags;    /* DISK_UNCACHED: what the page cache believes does not count (H5) */
+    bool read_again;        /* at least once; the last time from again_at */
+    uint64_t again_at;
     uint64_t at;
     struct log_io io;
     struct disk_file file;
@@ -326,6 +339,19 @@ void log_flow_save_snapshot(struct log_flow *flow, int64_t offset);
 void log_flow_save_window(struct log_flow *flow, int64_t offset);
 void log_flow_saved(struct log_flow *flow);
 struct bytes log_flow_bytes(const struct log_flow *flow);
+
+/* Open: the listing of the partition's directory (log_open_files.c). */
+bool log_open_list_room(struct log_flow *o);
+const struct disk_entry *log_open_list_next(struct log_flow *o);
+int64_t log_open_list_size(struct log_flow *o, int64_t base, const char *suffix);
+MUST_USE enum err log_open_segments(struct log_flow *o);
+int64_t log_open_snapshot_below(struct log_flow *o, int64_t below);
+MUST_USE enum err log_open_check_identity(struct log_flow *o);
+MUST_USE bool log_open_print_identity(struct log_flow *o);
+/* Submits to flow->io the removal of the next file that a cut takes with it; false: none left. */
+bool log_open_next_later(struct log_flow *o);
+/* DAMAGED with the base of the segment that does not fit. */
+MUST_USE enum err log_open_check_manifest(struct log_flow *o, int64_t *offset);
 
 /* ---- directory ------------------------------------------------------------------------------- */
 

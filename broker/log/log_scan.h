@@ -44,6 +44,12 @@ void log_scan_init(struct log_scan *scan, int64_t base, uint64_t position, int64
                    int32_t epoch, bool gaps);
 /* Takes bytes off `bytes`. */
 enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct bytes *bytes);
+/* Goes on after MORE or BAD as if nothing behind the last good batch had been seen: the bytes from
+ * `position` on come again. */
+static inline void log_scan_again(struct log_scan *scan)
+{
+    scan->have = 0;
+}
 /* Bytes of an unfinished batch behind the last good one. */
 static inline uint32_t log_scan_partial(const struct log_scan *scan)
 {

@@ -1,3 +1,5 @@
+/* One segment read in slices and passed through the scan (log_scan.h), with what each good batch
+ * means for the index, the producers and the epochs. */
 #include "broker/log/log_private.h"
 
 enum walk_step {
@@ -51,6 +53,21 @@ static bool walk_batch(struct log_walk *o)
     return true;
 }
 
+/* What stands behind the last good batch is none: true when it is to be read once more. */
+static bool walk_again(struct log_walk *o)
+{
+    if (o->read_again && o->again_at == o->scan.position) {
+        o->end = LOG_WALK_BAD;
+        return false;
+    }
+    o->read_again = true;
+    o->again_at = o->scan.position;
+    o->read_flags |= DISK_UNCACHED;
+    o->at = o->scan.position;
+    log_scan_again(&o->scan);
+    return true;
+}
+
 /* What was read passes the scan. True: the walk goes on. */
 static bool walk_feed(struct log_walk *o)
 {
@@ -62,7 +79,8 @@ static bool walk_feed(struct log_walk *o)
         return false;
     }
     if (bytes.length == 0) {
-        o->end = log_scan_partial(&o->scan) == 0 ? LOG_WALK_WHOLE : LOG_WALK_BAD;
+        if (log_scan_partial(&o->scan) > 0) return walk_again(o);
+        o->end = LOG_WALK_WHOLE;
         return false;
     }
     o->at += bytes.length;
@@ -72,7 +90,7 @@ static bool walk_feed(struct log_walk *o)
         case LOG_SCAN_BATCH:
             if (!walk_batch(o)) return false;
             break;
-        case LOG_SCAN_BAD: o->end = LOG_WALK_BAD; return false;
+        case LOG_SCAN_BAD: return walk_again(o);
         }
     }
 }
@@ -99,7 +117,7 @@ static enum op_result walk_run(struct op *op)
         if (o->err != ERR_NONE) return walk_end(o);
         o->file = o->io.req.file;
         do {
-            log_io_read(&o->io, world, o->file, o->buffer, o->at, LOG_WALK_BYTES, 0);
+            log_io_read(&o->io, world, o->file, o->buffer, o->at, LOG_WALK_BYTES, o->read_flags);
             AWAIT_IO(o, WALK_READ, &o->io);
         } while (walk_feed(o));
         log_io_close(&o->io, world, o->file);
@@ -123,6 +141,8 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
     walk->stop_at = INT64_MAX;
     walk->producers_from = INT64_MAX;
     walk->index = false;
+    walk->read_flags = 0;
+    walk->read_again = false;
     op_source_init(&walk->source);
     log_io_init(&walk->io);
     log_scan_init(&walk->scan, segment->base, position, next_offset, epoch, log->config.gaps);

@@ -296,6 +296,12 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
 
     if (part->removing || state->partition_epoch < part->partition_epoch) return ERR_NONE;
     ASSERT(state->leader_epoch >= part->leader_epoch); /* R5 */
+    /* The answer of AlterPartition told this state already, and something newer was proposed since:
+     * what may be committed by now stays part of the maximal ISR (R13). */
+    if (!moved && part->role == PARTITION_LEADER && part->isr.state != ISR_COMMITTED &&
+        state->partition_epoch == part->partition_epoch) {
+        return ERR_NONE;
+    }
     err = isr_set(&part->isr, part->manager->broker, state->replicas, state->replicas_count,
                   state->isr, state->isr_count);
     if (err != ERR_NONE) return err;

@@ -103,8 +103,11 @@ enum err record_headers_next(struct bytes *headers, struct record_header *header
 enum err record_summarize(const struct record_batch *batch, struct bytes records,
                           struct record_summary *summary)
 {
-    struct record_summary found = {
-        .max_timestamp = -1, .max_timestamp_delta = -1, .first_without_key = -1, .dense = true};
+    struct record_summary found = {.max_timestamp = -1,
+                                   .max_timestamp_delta = -1,
+                                   .min_timestamp = -1,
+                                   .first_without_key = -1,
+                                   .dense = true};
     struct record_iter iter;
     struct record record;
     int32_t expected = 0;
@@ -120,6 +123,9 @@ enum err record_summarize(const struct record_batch *batch, struct bytes records
             found.max_timestamp = record.timestamp;
             found.max_timestamp_delta = record.offset_delta;
         }
+        if (record.timestamp >= 0 &&
+            (found.min_timestamp < 0 || record.timestamp < found.min_timestamp))
+            found.min_timestamp = record.timestamp;
         if (record.key.data == NULL && found.first_without_key < 0)
             found.first_without_key = record.offset_delta;
     }

@@ -41,6 +41,7 @@ MUST_USE enum err record_headers_next(struct bytes *headers, struct record_heade
 struct record_summary {
     int64_t max_timestamp;
     int32_t max_timestamp_delta; /* offset delta of the first record with it */
+    int64_t min_timestamp;       /* of the records that have one; -1 none */
     int32_t first_without_key;   /* offset delta, -1 none: for compacted topics */
     bool dense;                  /* offset deltas are 0, 1, 2, ... */
 };

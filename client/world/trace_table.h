@@ -25,11 +25,12 @@
     X(NODE_STATE, 'I', "node.state", "old new") /* *text: new state's name */                                           \
     X(NODE_READY, 'I', "node.ready", "port")                                                                            \
     X(NODE_STOPPED, 'I', "node.stopped", "status")                                                                      \
-    X(NODE_NOTE, 'I', "node.note", "")                     /* *text: a sentence for people */                           \
-    X(NODE_WARNING, 'W', "node.warning", "err")            /* *text */                                                  \
-    X(NODE_ERROR, 'E', "node.error", "err")                /* *text */                                                  \
-    X(OP_STEP, 'D', "op.step", "op step")                  /* *text: kind.STEP */                                       \
-    X(TOPIC_KNOWN, 'D', "topic.known", "topic partitions") /* *text: name */                                            \
+    X(NODE_NOTE, 'I', "node.note", "")          /* *text: a sentence for people */                                      \
+    X(NODE_WARNING, 'W', "node.warning", "err") /* *text */                                                             \
+    X(NODE_ERROR, 'E', "node.error", "err")     /* *text */                                                             \
+    X(OP_STEP, 'D', "op.step", "op step")       /* *text: kind.STEP */                                                  \
+    X(TOPIC_KNOWN, 'D', "topic.known",                                                                                  \
+      "topic partitions") /* *text: name; partitions -1: deleted */                                                     \
     /* replica: what one broker believes of one partition (setters of broker/replica) */                                \
     X(REPLICA_ROLE, 'I', "replica.role",                                                                                \
       "topic partition role leader leader_epoch partition_epoch")                                                       \
@@ -86,7 +87,7 @@
     X(CONTROLLER_ALTER, 'D', "controller.alter",                                                                        \
       "topic partition from leader_epoch partition_epoch err broker_epoch")                                             \
     X(CONTROLLER_LEASE, 'D', "controller.lease", "broker expired")                                                      \
-    X(CONTROLLER_PRODUCER_IDS, 'D', "controller.producer_ids", "broker first count")                                    \
+    X(CONTROLLER_PRODUCER_IDS, 'D', "controller.producer_ids", "broker first count offset")                             \
     X(META_APPLIED, 'D', "meta.applied", "offset epoch digest") /* image of one node at offset */                       \
     X(META_BROKER, 'I', "meta.broker", "broker broker_epoch fenced") /* what a broker learned */                        \
     X(BROKER_EPOCH, 'I', "broker.epoch", "broker_epoch previous")                                                       \
@@ -113,8 +114,9 @@
     X(SIM_UP, 'I', "sim.up", "node incarnation")                                                                        \
     X(SIM_DOWN, 'W', "sim.down", "node how lost_bytes") /* how: 1 kill 2 power loss 3 clean */                          \
     X(SIM_FAULT, 'W', "sim.fault", "fault on step target strength") /* *text: the sentence */                           \
-    X(SIM_PHASE, 'I', "sim.phase", "phase") /* 1 safety 2 liveness 3 done */                                            \
-    X(SIM_STEP, 'I', "sim.step", "step")    /* *text: the step's sentence */                                            \
+    X(SIM_PHASE, 'I', "sim.phase",                                                                                      \
+      "phase") /* 1 safety 2 liveness 3 done; *text of 2: the core "1,2,101", empty: all */                             \
+    X(SIM_STEP, 'I', "sim.step", "step") /* *text: the step's sentence */                                               \
     X(SIM_VIOLATION, 'E', "sim.violation", "check node topic partition epoch offset") /* *text */                       \
     X(SIM_BLOCKED, 'D', "sim.blocked", "conn from to reason") /* bytes held back */                                     \
     /* groups: what the coordinator of one partition of __consumer_offsets does, at its epoch */                        \

@@ -48,6 +48,7 @@ struct check *check_create(const struct check_config *config)
     check->config = *config;
     if (check->config.min_isr < 1) check->config.min_isr = 1;
     check->phase = 1;
+    check->core = UINT64_MAX;
     check->liveness_ns = -1;
     check->newest_epoch = -1;
     check->step = -1;
@@ -260,19 +261,18 @@ bool check_fail_begin(struct check *check, enum check_id id, struct check_at at,
     return true;
 }
 
-void check_excuse(struct check *check, enum check_id id, struct check_at at, int64_t step,
-                  const char *why)
+bool check_excuse_begin(struct check *check, enum check_id id, struct check_at at,
+                        struct text *text)
 {
-    struct check_violation excused;
-    struct text text;
+    struct check_violation fresh;
+    struct check_violation *excused;
 
-    if (check->excused.count >= CHECK_EXCUSED_MAX) return;
-    violation_fill(check, &excused, id, at);
-    text_init(&text, excused.text, sizeof excused.text);
-    text_format(&text, "%s", why);
-    if (step >= 0) text_format(&text, "; paid for by step %D", step);
-    if (step >= 0 && step == check->step) text_format(&text, " (%s)", check->step_text);
-    CHECK_PUSH(&check->excused, excused);
+    if (check->excused.count >= CHECK_EXCUSED_MAX) return false;
+    violation_fill(check, &fresh, id, at);
+    CHECK_PUSH(&check->excused, fresh);
+    excused = &check->excused.items[check->excused.count - 1];
+    text_init(text, excused->text, sizeof excused->text);
+    return true;
 }
 
 const struct check_violation *check_violation(const struct check *check)
@@ -311,6 +311,12 @@ static void node_up(struct check *check, uint32_t index)
     node->incarnation++;
 }
 
+static void loses_disk(struct check *check, struct check_node *node)
+{
+    node->loss_step = check->step;
+    memcpy(node->loss_text, check->step_text, sizeof node->loss_text);
+}
+
 /* What an incarnation knew dies with it. */
 static void node_down(struct check *check, uint32_t index, int32_t how)
 {
@@ -320,7 +326,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     node->applied = -1;
     node->controller_epoch = -1;
     node->renounced = false;
-    if (how == 2) node->loss_step = check->step;
+    if (how == 2) loses_disk(check, node);
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
     check_raft_down(check, index);
@@ -331,18 +337,27 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     }
 }
 
+static void step_begins(struct check *check, int64_t step, struct str sentence)
+{
+    struct text text;
+
+    check->step = step;
+    text_init(&text, check->step_text, sizeof check->step_text);
+    text_str(&text, sentence);
+}
+
 static void fault(struct check *check, const struct trace_event *event)
 {
     int64_t what = check_field(event, 0);
     int64_t target = check_field(event, 3);
 
-    if (check_field(event, 2) >= 0) check->step = check_field(event, 2);
+    if (check_field(event, 2) >= 0) step_begins(check, check_field(event, 2), event->text);
     if (check_field(event, 1) == 0 || target < 0) return;
     if (what == SIM_FAULT_WIPE || what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_DISK_ROT) {
         struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
 
         node->disk_lied = true;
-        node->loss_step = check->step;
+        loses_disk(check, node);
     }
 }
 
@@ -364,15 +379,11 @@ static void sim_event(struct check *check, const struct trace_event *event)
         node_down(check, check_node(check, id), (int32_t)check_field(event, 1));
         return;
     case TRACE_SIM_FAULT: fault(check, event); return;
-    case TRACE_SIM_PHASE: check_phase(check, check->now_ns, id); return;
-    case TRACE_SIM_STEP: {
-        struct text text;
-
-        check->step = check_field(event, 0);
-        text_init(&text, check->step_text, sizeof check->step_text);
-        text_str(&text, event->text);
+    case TRACE_SIM_PHASE:
+        if (id == 2 && event->text.length > 0) check->core = check_ids(check, event->text, "");
+        check_phase(check, check->now_ns, id);
         return;
-    }
+    case TRACE_SIM_STEP: step_begins(check, check_field(event, 0), event->text); return;
     default: return;
     }
 }
@@ -428,11 +439,22 @@ void check_turn_end(struct check *check, int64_t time_ns, int32_t node)
     check_controller_turn(check, check_node(check, node));
 }
 
+/* Once, while the nodes are still up: a cluster that was stopped has nothing left to judge. */
+static void judge_liveness(struct check *check)
+{
+    if (check->violated || check->lively || check->liveness_ns < 0) return;
+    if (check->now_ns - check->liveness_ns < check_liveness_ns(&check->config)) return;
+    check->lively = true;
+    check_liveness_finish(check);
+}
+
 void check_phase(struct check *check, int64_t time_ns, int32_t phase)
 {
+    if (check->violated || check->finished) return;
     check->now_ns = time_ns;
     if (phase >= 2 && check->phase < 2) check->liveness_ns = time_ns;
     check->phase = phase;
+    if (phase >= 3) judge_liveness(check);
 }
 
 int64_t check_liveness_ns(const struct check_config *config)
@@ -449,9 +471,7 @@ void check_finish(struct check *check, int64_t time_ns)
     check->now_ns = time_ns;
     check_controller_turn(check, 0);
     if (!check->violated) check_history_finish(check);
-    if (!check->violated && check->liveness_ns >= 0 &&
-        time_ns - check->liveness_ns >= check_liveness_ns(&check->config))
-        check_liveness_finish(check);
+    judge_liveness(check);
     check->finished = true;
 }
 

@@ -1,4 +1,5 @@
-/* In-sync sets and what is promised on their ground: R13, R18, R19, R21, R23, R28, R29, R33, R35. */
+/* In-sync sets and what is promised on their ground: R13, R18, R19, R21, R23, R28, R29, R33,
+ * R35. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>

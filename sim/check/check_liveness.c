@@ -1,5 +1,6 @@
-/* The end of the run: what must have come about after the faults stopped. K30 to K32, K34, R51 to
- * R53, R57. Judged from the same events, at check_finish(); R53 also at each late answer. */
+/* What must have come about after the faults stopped: K30 to K32, K34, R51 to R53, R57. Judged from
+ * the same events, once, when phase 3 is entered (the nodes are still up) or at check_finish();
+ * R53 also at each late answer. Nodes outside of the core are not asked for anything. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
@@ -76,11 +77,19 @@ static void requests_answered(struct check *check)
     }
 }
 
+/* What is broken outside of the core stays broken. */
+static bool alive(const struct check *check, uint32_t node)
+{
+    return check_in(check->core, node) && check->nodes[node].up;
+}
+
 /* ---- the quorum ------------------------------------------------------------------------------ */
 
-static bool leads(const struct check_node *node)
+static bool leads(const struct check *check, uint32_t node)
 {
-    return node->up && node->raft.known && node->raft.state == 3;
+    const struct check_raft *raft = &check->nodes[node].raft;
+
+    return alive(check, node) && raft->known && raft->state == 3; /* as in check_raft.c */
 }
 
 static void quorum_leads(struct check *check)
@@ -90,8 +99,8 @@ static void quorum_leads(struct check *check)
     for (uint32_t i = 0; i < check->node_count; i++) {
         const struct check_node *node = &check->nodes[i];
 
-        if (node->voter && node->up) voters++;
-        if (leads(node) && node->raft.hw_epoch == node->raft.epoch) {
+        if (node->voter && alive(check, i)) voters++;
+        if (leads(check, i) && node->raft.hw_epoch == node->raft.epoch) {
             check_count(check, CHECK_K30);
             return;
         }
@@ -108,7 +117,7 @@ static void one_leader(struct check *check)
     int64_t quiet = check_liveness_ns(&check->config) / 2;
 
     for (uint32_t i = 0; i < check->node_count; i++) {
-        if (!leads(&check->nodes[i])) continue;
+        if (!leads(check, i)) continue;
         check_count(check, CHECK_K34);
         if (first != UINT32_MAX) {
             CHECK_FAIL(check, K34, at_end(i, NULL, check->nodes[i].raft.epoch),
@@ -131,7 +140,7 @@ static void nobody_campaigns(struct check *check)
     for (uint32_t i = 0; i < check->node_count; i++) {
         const struct check_node *node = &check->nodes[i];
 
-        if (!node->voter || !node->up || !node->raft.known) continue;
+        if (!node->voter || !alive(check, i) || !node->raft.known) continue;
         check_count(check, CHECK_K31);
         if (node->raft.unsettled_ns < 0 || check->now_ns - node->raft.unsettled_ns <= limit)
             continue;
@@ -154,11 +163,13 @@ static void metadata_reaches(struct check *check)
 
         if (sample->time_ns <= check->now_ns - ago && sample->end > end) end = sample->end;
     }
+    if (check->sample_count > 0 && check->committed_ns <= check->now_ns - ago)
+        end = check->metadata->committed.end;
     for (uint32_t i = 0; i < check->node_count && end >= 0; i++) {
         const struct check_node *node = &check->nodes[i];
         const struct check_replica_ghost *replica = check->metadata->replicas[i];
 
-        if (!node->up || replica == NULL || node->up_ns > check->now_ns - ago) continue;
+        if (!alive(check, i) || replica == NULL || node->up_ns > check->now_ns - ago) continue;
         check_count(check, CHECK_K32);
         if (replica->log.end >= end && node->raft.hw >= end && node->applied >= end - 1) continue;
         CHECK_FAIL(check, K32, at_end(i, NULL, node->raft.epoch),
@@ -172,7 +183,7 @@ static void metadata_reaches(struct check *check)
 
 static bool serves(const struct check *check, uint32_t node)
 {
-    return check->nodes[node].up && check->chain_brokers[node].known &&
+    return alive(check, node) && check->chain_brokers[node].known &&
            !check->chain_brokers[node].fenced;
 }
 
@@ -182,7 +193,7 @@ static void unfenced(struct check *check)
         const struct check_node *node = &check->nodes[i];
         const struct check_broker *broker = &check->chain_brokers[i];
 
-        if (!node->up || node->kind == 2 || node->kind == 4) continue;
+        if (!alive(check, i) || node->kind == 2 || node->kind == 4) continue;
         if (!broker->known && node->kind == 0) continue; /* no telling what it is */
         if (broker->leaving) continue;
         check_count(check, CHECK_R57);
@@ -213,7 +224,7 @@ static void led(struct check *check, const struct check_part *part)
         return;
     }
     leader = part->replicas[check_node(check, chain->leader)];
-    if (leader != NULL && check->nodes[leader->node].up && leader->leading &&
+    if (leader != NULL && alive(check, leader->node) && leader->leading &&
         leader->leader_epoch == chain->leader_epoch)
         return;
     CHECK_FAIL(check, R51, at_end(check_node(check, chain->leader), part, chain->leader_epoch),

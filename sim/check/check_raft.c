@@ -348,6 +348,7 @@ static void leader_hw(struct check *check, uint32_t index, int64_t epoch, int64_
     if (check->violated) return;
     raft->hw_epoch = (int32_t)epoch;
     check_replica_commit(check, check->metadata, replica, end);
+    check->committed_ns = check->now_ns;
     if (check->sample_count == 0 ||
         check->now_ns - check->samples[(check->sample_count - 1) % CHECK_SAMPLES].time_ns >
             check->config.heartbeat_ns / 4)

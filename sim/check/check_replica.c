@@ -79,6 +79,22 @@ static uint32_t lost_replicas(const struct check_part *part, bool *alone)
     return lost;
 }
 
+/* Is a power loss of one replica behind this election? It may still lie there, unread. */
+static bool lone_power_loss(const struct check_part *part)
+{
+    uint32_t hit = 0;
+    bool alone = false;
+
+    for (uint32_t i = 0; i < CHECK_NODES_MAX; i++) {
+        const struct check_replica_ghost *replica = part->replicas[i];
+
+        if (replica == NULL || (!replica->lost && replica->down_how != 2)) continue;
+        hit++;
+        if (replica->alone) alone = true;
+    }
+    return hit == 1 && !alone;
+}
+
 /* What every in-sync replica was bound to keep. */
 static int64_t durable_end(const struct check_part *part)
 {
@@ -95,25 +111,32 @@ static int64_t durable_end(const struct check_part *part)
     return least == INT64_MAX ? 0 : least;
 }
 
-static int64_t loss_step(const struct check *check, const struct check_part *part)
+/* Who lost data, and the scripted step behind each. */
+static void say_who_paid(const struct check *check, const struct check_part *part,
+                         struct text *text)
 {
-    int64_t step = -1;
-
     for (uint32_t i = 0; i < check->node_count; i++) {
         const struct check_replica_ghost *replica = part->replicas[i];
+        const struct check_node *node = &check->nodes[i];
 
-        if (replica != NULL && replica->lost && check->nodes[i].loss_step > step)
-            step = check->nodes[i].loss_step;
+        if (replica == NULL || !replica->lost) continue;
+        text_format(text, "; node %d lost data", node->id);
+        if (node->loss_step >= 0)
+            text_format(text, " by step %D (%s)", node->loss_step, node->loss_text);
     }
-    return step;
 }
 
 static void forgive(struct check *check, struct check_replica_ghost *leader, enum check_id id,
                     int64_t from, const char *why)
 {
     struct check_part *part = leader->part;
+    struct text text;
 
-    check_excuse(check, id, at_replica(leader, from), loss_step(check, part), why);
+    if (check_excuse_begin(check, id, at_replica(leader, from), &text)) {
+        text_format(&text, "committed records %D to %D lost %s", from, part->committed.end - 1,
+                    why);
+        say_who_paid(check, part, &text);
+    }
     part->forgiven = true;
     if (from < part->loss_from) part->loss_from = from;
     part->loss_ns = check->now_ns;
@@ -133,7 +156,7 @@ static void judge_loss(struct check *check, struct check_replica_ghost *leader)
     uint32_t lost = lost_replicas(part, &alone);
 
     if (part->unclean) {
-        forgive(check, leader, CHECK_R17, from, "committed records lost by an unclean election");
+        forgive(check, leader, CHECK_R17, from, "by an unclean election");
         return;
     }
     if (lost == 0) {
@@ -158,8 +181,7 @@ static void judge_loss(struct check *check, struct check_replica_ghost *leader)
             leader->leader_epoch, from, check->config.fsync_before_ack ? end : durable_end(part));
         return;
     }
-    forgive(check, leader, CHECK_R44, from,
-            "committed records lost to power losses beyond the budget");
+    forgive(check, leader, CHECK_R44, from, "to power losses beyond the budget");
 }
 
 static void leading(struct check *check, struct check_replica_ghost *replica,
@@ -175,7 +197,7 @@ static void leading(struct check *check, struct check_replica_ghost *replica,
         uint32_t lost = lost_replicas(part, &alone);
 
         check_count(check, CHECK_R17);
-        if (lost == 1 && !alone) check_count(check, CHECK_R41);
+        if (lone_power_loss(part)) check_count(check, CHECK_R41);
         if (lost > 0) check_count(check, CHECK_R44);
         if (check_log_fits(&replica->log, &part->committed, part->committed.end) != CHECK_FITS)
             judge_loss(check, replica);

@@ -79,9 +79,8 @@ static uint32_t word_length(const char *text)
 {
     uint32_t length = 0;
 
-    while (word_char(text[length]) ||
-           (length > 0 && (text[length] == '-' || text[length] == '.') &&
-            word_char(text[length + 1]))) {
+    while (word_char(text[length]) || (length > 0 && (text[length] == '-' || text[length] == '.') &&
+                                       word_char(text[length + 1]))) {
         length++;
     }
     return length;
@@ -116,8 +115,8 @@ static void parse_next(struct parser *p)
             return;
         }
     } else {
-        static const char *const signs[] = {"==", "!=", "<=", ">=", "<", ">", "(",
-                                            ")",  ",",  ".",  "+",  "-"};
+        static const char *const signs[] = {"==", "!=", "<=", ">=", "<", ">",
+                                            "(",  ")",  ",",  ".",  "+", "-"};
 
         token->kind = TOKEN_SIGN;
         for (uint32_t i = 0; i < COUNT_OF(signs) && length == 0; i++) {
@@ -458,8 +457,8 @@ static void parse_check_sides(struct parser *p, uint32_t at, const struct expr *
 {
     const struct expr *l = both->left;
     const struct expr *r = both->right;
-    bool order = both->op == EXPR_LT || both->op == EXPR_LE || both->op == EXPR_GT ||
-                 both->op == EXPR_GE;
+    bool order =
+        both->op == EXPR_LT || both->op == EXPR_LE || both->op == EXPR_GT || both->op == EXPR_GE;
 
     if (p->failed) return;
     if (l->is_set != r->is_set || l->is_bool != r->is_bool) {

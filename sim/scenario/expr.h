@@ -48,7 +48,7 @@ enum expr_op {
 
 struct expr {
     enum expr_op op;
-    bool is_set;  /* of nodes; else a number, or a truth for operators */
+    bool is_set; /* of nodes; else a number, or a truth for operators */
     bool is_bool;
     struct expr *left;
     struct expr *right;
@@ -57,13 +57,13 @@ struct expr {
     int32_t var; /* VAR: number of the variable; -1: $it */
     enum term term;
     enum field field;
-    int32_t topic;       /* number in the scenario */
+    int32_t topic; /* number in the scenario */
     int32_t partition;
-    int32_t client;      /* number of the workload; -1: all */
-    int32_t error;       /* enum err */
-    const char *name;    /* rack */
-    int32_t id;          /* node */
-    struct expr *nodes;  /* argument that is a set */
+    int32_t client;     /* number of the workload; -1: all */
+    int32_t error;      /* enum err */
+    const char *name;   /* rack */
+    int32_t id;         /* node */
+    struct expr *nodes; /* argument that is a set */
 };
 
 /* What the words of expressions may name; grows while the scenario is read. */

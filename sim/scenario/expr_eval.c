@@ -55,9 +55,8 @@ static struct expr_value sum(enum expr_op op, struct expr_value l, struct expr_v
         return (struct expr_value){.kind = EXPR_UNDEFINED};
     }
     if (l.kind == EXPR_SET) return set_of(op == EXPR_ADD ? l.set | r.set : l.set & ~r.set);
-    return (struct expr_value){.kind = EXPR_NUMBER,
-                               .number = op == EXPR_ADD ? l.number + r.number
-                                                        : l.number - r.number};
+    return (struct expr_value){
+        .kind = EXPR_NUMBER, .number = op == EXPR_ADD ? l.number + r.number : l.number - r.number};
 }
 
 static struct expr_value term(const struct expr *expr, struct expr_source *source)

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NODES(name, required)                            \
-    {                                                    \
-        name, VALUE_NODES, UNIT_COUNT, NULL, required    \
+#define NODES(name, required)                         \
+    {                                                 \
+        name, VALUE_NODES, UNIT_COUNT, NULL, required \
     }
-#define QUANTITY(name, unit, required)          \
-    {                                           \
-        name, VALUE_UNIT, unit, NULL, required  \
+#define QUANTITY(name, unit, required)         \
+    {                                          \
+        name, VALUE_UNIT, unit, NULL, required \
     }
 #define CHOICE(name, choices)                          \
     {                                                  \
@@ -21,84 +21,141 @@
 #define FOR QUANTITY("for", UNIT_TIME, false)
 
 static const struct action_word actions[] = {
-    [ACTION_CRASH] = {"crash", "a process dies, or its machine loses power", "P1 P2", 0,
+    [ACTION_CRASH] = {"crash",
+                      "a process dies, or its machine loses power",
+                      "P1 P2",
+                      0,
                       {NODES("node", false), NODES("nodes", false),
                        CHOICE("how", "kill power_loss clean"),
                        CHOICE("unsynced", "keep drop tear garbage random")}},
-    [ACTION_RESTART] = {"restart", "starts nodes that are down", "P1", 0,
+    [ACTION_RESTART] = {"restart",
+                        "starts nodes that are down",
+                        "P1",
+                        0,
                         {NODES("node", false), NODES("nodes", false)}},
-    [ACTION_PAUSE] = {"pause", "a node stands still and is then late for everything", "P5", 0,
+    [ACTION_PAUSE] = {"pause",
+                      "a node stands still and is then late for everything",
+                      "P5",
+                      0,
                       {NODES("node", true), FOR}},
-    [ACTION_SLOW] = {"slow", "a node's CPU takes so many times as long", "P6", -1,
+    [ACTION_SLOW] = {"slow",
+                     "a node's CPU takes so many times as long",
+                     "P6",
+                     -1,
                      {NODES("node", true), QUANTITY("cpu", UNIT_FACTOR, true), FOR}},
-    [ACTION_PARTITION] = {"partition", "bytes stop between two sets of nodes", "N6 N7", -1,
-                          {NODES("from", true), NODES("to", true),
+    [ACTION_PARTITION] = {"partition",
+                          "bytes stop between two sets of nodes",
+                          "N6 N7",
+                          -1,
+                          {NODES("from", true),
+                           NODES("to", true),
                            {"both", VALUE_BOOL, UNIT_COUNT, NULL, false},
-                           CHOICE("style", "hold reset blackhole"), FOR}},
-    [ACTION_CLOG] = {"clog", "bytes wait on the way, nothing is lost", "N4", -1,
+                           CHOICE("style", "hold reset blackhole"),
+                           FOR}},
+    [ACTION_CLOG] = {"clog",
+                     "bytes wait on the way, nothing is lost",
+                     "N4",
+                     -1,
                      {{"links", VALUE_LINKS, UNIT_COUNT, NULL, true},
                       QUANTITY("for", UNIT_TIME, true)}},
-    [ACTION_FLAKY_CONNECTS] = {"fail_connects", "the next connection attempts to a node fail", "N12",
+    [ACTION_FLAKY_CONNECTS] = {"fail_connects",
+                               "the next connection attempts to a node fail",
+                               "N12",
                                -1,
                                {NODES("node", true), QUANTITY("times", UNIT_COUNT, true),
                                 CHOICE("how", "refused timed_out reset")}},
-    [ACTION_RESET] = {"reset", "every connection of the links breaks", "N10", 0,
+    [ACTION_RESET] = {"reset",
+                      "every connection of the links breaks",
+                      "N10",
+                      0,
                       {{"links", VALUE_LINKS, UNIT_COUNT, NULL, true}}},
-    [ACTION_HEAL] = {"heal", "cuts, clogs and slowness of the links end", "", 0,
+    [ACTION_HEAL] = {"heal",
+                     "cuts, clogs and slowness of the links end",
+                     "",
+                     0,
                      {{"links", VALUE_LINKS, UNIT_COUNT, NULL, true}}},
-    [ACTION_DISK_SLOW] = {"disk_slow", "a disk takes so many times as long", "DF17", -1,
+    [ACTION_DISK_SLOW] = {"disk_slow",
+                          "a disk takes so many times as long",
+                          "DF17",
+                          -1,
                           {NODES("node", true), QUANTITY("factor", UNIT_FACTOR, true), FOR}},
-    [ACTION_DISK_STALL] = {"disk_stall", "a disk answers nothing for a while", "DF17", -1,
+    [ACTION_DISK_STALL] = {"disk_stall",
+                           "a disk answers nothing for a while",
+                           "DF17",
+                           -1,
                            {NODES("node", true), QUANTITY("for", UNIT_TIME, true)}},
-    [ACTION_DISK_FULL] = {"disk_full", "so much room is left, and no more", "DF15", -1,
+    [ACTION_DISK_FULL] = {"disk_full",
+                          "so much room is left, and no more",
+                          "DF15",
+                          -1,
                           {NODES("node", true), QUANTITY("free", UNIT_SIZE, false), FOR}},
-    [ACTION_DISK_ERROR] = {"disk_error", "the nth matching request fails, `times` in all",
-                           "DF12 DF13 DF14", -1,
+    [ACTION_DISK_ERROR] = {"disk_error",
+                           "the nth matching request fails, `times` in all",
+                           "DF12 DF13 DF14",
+                           -1,
                            {NODES("node", true),
                             CHOICE("op", "write read sync open truncate rename"),
                             {"file", VALUE_TEXT, UNIT_COUNT, NULL, false},
                             QUANTITY("nth", UNIT_COUNT, false),
                             QUANTITY("times", UNIT_COUNT, false),
                             CHOICE("errno", "EIO ENOSPC")}},
-    [ACTION_CLOCK] = {"clock", "a node's wall clock jumps, or its clocks drift", "W2 W3", -1,
+    [ACTION_CLOCK] = {"clock",
+                      "a node's wall clock jumps, or its clocks drift",
+                      "W2 W3",
+                      -1,
                       {NODES("node", true), QUANTITY("jump", UNIT_TIME, false),
                        QUANTITY("drift", UNIT_DRIFT, false)}},
-    [ACTION_NOTE] = {"note", "a sentence in the trace", "", 0,
-                     {{"text", VALUE_TEXT, UNIT_COUNT, NULL, true}}},
+    [ACTION_NOTE] =
+        {"note", "a sentence in the trace", "", 0, {{"text", VALUE_TEXT, UNIT_COUNT, NULL, true}}},
     [ACTION_CHECK] = {"check", "all periodic checks look now", "", -1, {{NULL, 0, 0, NULL, false}}},
-    [ACTION_BEGIN_LIVENESS] = {"begin_liveness", "the safety phase ends here", "", -1,
-                               {{NULL, 0, 0, NULL, false}}},
+    [ACTION_BEGIN_LIVENESS] =
+        {"begin_liveness", "the safety phase ends here", "", -1, {{NULL, 0, 0, NULL, false}}},
 };
 _Static_assert(COUNT_OF(actions) == ACTIONS, "one row an action");
 
 static const struct term_word terms[] = {
-    [TERM_LEADER] = {"leader", "the broker that leads with the highest epoch, by its own word", true,
-                     true, {TERM_ARG_TP}},
+    [TERM_LEADER] = {"leader",
+                     "the broker that leads with the highest epoch, by its own word",
+                     true,
+                     true,
+                     {TERM_ARG_TP}},
     [TERM_FOLLOWERS] = {"followers", "replicas(tp) without leader(tp)", true, false, {TERM_ARG_TP}},
     [TERM_ISR] = {"isr", "in-sync replicas by committed metadata", true, false, {TERM_ARG_TP}},
     [TERM_REPLICAS] = {"replicas", "replicas by committed metadata", true, false, {TERM_ARG_TP}},
-    [TERM_ACTIVE_CONTROLLER] = {"active controller", "the controller that leads the quorum with the "
-                                                     "highest epoch",
-                                true, false, {TERM_ARG_NONE}},
+    [TERM_ACTIVE_CONTROLLER] = {"active controller",
+                                "the controller that leads the quorum with the "
+                                "highest epoch",
+                                true,
+                                false,
+                                {TERM_ARG_NONE}},
     [TERM_CONTROLLERS] = {"controllers", "all controllers", true, false, {TERM_ARG_NONE}},
     [TERM_BROKERS] = {"brokers", "all brokers", true, false, {TERM_ARG_NONE}},
     [TERM_CLIENTS] = {"clients", "all client machines", true, false, {TERM_ARG_NONE}},
     [TERM_RACK] = {"rack", "the brokers of a rack", true, false, {TERM_ARG_RACK}},
     [TERM_NODE] = {"node", "one node by its number", true, false, {TERM_ARG_ID}},
     [TERM_UP] = {"up", "those of a set that run", true, false, {TERM_ARG_NODES}},
-    [TERM_REPLICA] = {"replica", "what one node believes of a partition", false, true,
+    [TERM_REPLICA] = {"replica",
+                      "what one node believes of a partition",
+                      false,
+                      true,
                       {TERM_ARG_TP, TERM_ARG_NODES}},
-    [TERM_CONTROLLER_EPOCH] = {"controller.epoch", "epoch of the active controller", false, false,
-                               {TERM_ARG_NONE}},
-    [TERM_METADATA_OFFSET] = {"metadata.offset", "high watermark of the metadata log", false, false,
-                              {TERM_ARG_NONE}},
+    [TERM_CONTROLLER_EPOCH] =
+        {"controller.epoch", "epoch of the active controller", false, false, {TERM_ARG_NONE}},
+    [TERM_METADATA_OFFSET] =
+        {"metadata.offset", "high watermark of the metadata log", false, false, {TERM_ARG_NONE}},
     [TERM_ACKED] = {"acked", "records acknowledged to a producer", false, false, {TERM_ARG_CLIENT}},
     [TERM_SENT] = {"sent", "records a producer has sent", false, false, {TERM_ARG_CLIENT}},
     [TERM_READ] = {"read", "records a consumer has read", false, false, {TERM_ARG_CLIENT}},
-    [TERM_ERRORS] = {"errors", "how often a client met an error", false, false,
+    [TERM_ERRORS] = {"errors",
+                     "how often a client met an error",
+                     false,
+                     false,
                      {TERM_ARG_CLIENT, TERM_ARG_ERROR}},
-    [TERM_LOST_ACKED] = {"lost_acked", "acknowledged records that the final drain did not find",
-                         false, false, {TERM_ARG_CLIENT}},
+    [TERM_LOST_ACKED] = {"lost_acked",
+                         "acknowledged records that the final drain did not find",
+                         false,
+                         false,
+                         {TERM_ARG_CLIENT}},
     [TERM_TIME] = {"time", "virtual time since the cluster stood", false, false, {TERM_ARG_NONE}},
 };
 _Static_assert(COUNT_OF(terms) == TERMS, "one row a term");
@@ -316,7 +373,8 @@ static void list_faults(const struct listing *listing)
 
 bool language_list(const char *table, void (*put)(void *context, const char *line), void *context)
 {
-    static const char *const tables[] = {"triggers", "actions", "conditions", "faults", "workloads"};
+    static const char *const tables[] = {"triggers", "actions", "conditions", "faults",
+                                         "workloads"};
     const struct listing listing = {put, context};
     bool known = false;
 

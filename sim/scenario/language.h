@@ -87,14 +87,22 @@ enum term {
     TERMS,
 };
 
-enum term_arg { TERM_ARG_NONE, TERM_ARG_TP, TERM_ARG_NODES, TERM_ARG_CLIENT, TERM_ARG_ERROR, TERM_ARG_RACK, TERM_ARG_ID };
+enum term_arg {
+    TERM_ARG_NONE,
+    TERM_ARG_TP,
+    TERM_ARG_NODES,
+    TERM_ARG_CLIENT,
+    TERM_ARG_ERROR,
+    TERM_ARG_RACK,
+    TERM_ARG_ID
+};
 enum { TERM_ARGS_MAX = 2 };
 
 struct term_word {
     const char *name;
     const char *about;
-    bool is_set;  /* of nodes; else a number */
-    bool fields;  /* takes .leo .hw .epoch .log_start */
+    bool is_set; /* of nodes; else a number */
+    bool fields; /* takes .leo .hw .epoch .log_start */
     enum term_arg args[TERM_ARGS_MAX];
 };
 

@@ -30,8 +30,8 @@ void read_fail_word(const struct read *read, const struct yaml *at, const char *
         return;
     }
     for (; *known != NULL && used + 40 < sizeof all; known++) {
-        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", used > 0 ? ", " : "",
-                                 *known);
+        used +=
+            (size_t)snprintf(all + used, sizeof all - used, "%s%s", used > 0 ? ", " : "", *known);
     }
     read_fail(read, at, "no such %s: \"%s\"; there are: %s", kind, word, all);
 }

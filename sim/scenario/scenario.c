@@ -9,9 +9,9 @@
 
 enum { SCENARIO_FILE_MAX = 1 << 20 };
 
-static const char *const scenario_keys[] = {"gregor",   "name",  "about",  "tags",     "seeds",
-                                            "stop",     "cluster", "topics", "workload", "steps",
-                                            "expect",   "liveness", "loss_budget", NULL};
+static const char *const scenario_keys[] = {
+    "gregor", "name",     "about", "tags",   "seeds",    "stop",        "cluster",
+    "topics", "workload", "steps", "expect", "liveness", "loss_budget", NULL};
 
 static void read_seeds(const struct read *read, const struct yaml *at)
 {
@@ -28,8 +28,7 @@ static void read_seeds(const struct read *read, const struct yaml *at)
             read_fail(read, at, "seeds: {from: N, count: N} are both wanted");
             return;
         }
-        scenario->seed_count =
-            (uint32_t)read_fixed(read, count, UNIT_COUNT, 1, SCENARIO_SEEDS_MAX);
+        scenario->seed_count = (uint32_t)read_fixed(read, count, UNIT_COUNT, 1, SCENARIO_SEEDS_MAX);
     } else {
         scenario->seed_count = at->kind == YAML_LIST ? at->count : 1;
     }
@@ -41,8 +40,8 @@ static void read_seeds(const struct read *read, const struct yaml *at)
     for (uint32_t i = 0; i < scenario->seed_count && !yaml_failed(read->error); i++) {
         const struct yaml *one = at->kind == YAML_LIST ? at->items[i] : from != NULL ? from : at;
 
-        scenario->seeds[i] = (uint64_t)read_fixed(read, one, UNIT_COUNT, 0, INT64_MAX / 4) +
-                             (from != NULL ? i : 0);
+        scenario->seeds[i] =
+            (uint64_t)read_fixed(read, one, UNIT_COUNT, 0, INT64_MAX / 4) + (from != NULL ? i : 0);
     }
 }
 
@@ -133,9 +132,9 @@ static void read_scenario(const struct read *read, const struct yaml *root)
         const char *key;
         void (*read)(const struct read *read, const struct yaml *at);
     } parts[] = {
-        {"seeds", read_seeds},       {"stop", read_stop},         {"cluster", read_cluster},
-        {"topics", read_topics},     {"workload", read_workload}, {"steps", read_steps},
-        {"expect", read_expects},    {"liveness", read_liveness},
+        {"seeds", read_seeds},    {"stop", read_stop},         {"cluster", read_cluster},
+        {"topics", read_topics},  {"workload", read_workload}, {"steps", read_steps},
+        {"expect", read_expects}, {"liveness", read_liveness},
     };
     const struct expr_names *names = &read->scenario->names;
 

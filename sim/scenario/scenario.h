@@ -109,11 +109,11 @@ struct scenario_expect {
     enum scenario_verdict verdict;
     struct expr *condition;
     int64_t hold_ns;
-    int64_t within_ns;   /* EVENTUALLY */
-    bool at_end;         /* judged after the final drain */
-    int32_t after_step;  /* armed when this step has fired; -1: from the start */
+    int64_t within_ns;  /* EVENTUALLY */
+    bool at_end;        /* judged after the final drain */
+    int32_t after_step; /* armed when this step has fired; -1: from the start */
     int line;
-    const char *text;    /* the condition as written */
+    const char *text; /* the condition as written */
 };
 
 enum scenario_core { SCENARIO_CORE_ALL, SCENARIO_CORE_RANDOM, SCENARIO_CORE_LIST };

@@ -141,14 +141,17 @@ static void read_clock(const struct read *read, const struct yaml *at)
 
 void read_cluster(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"controllers", "brokers", "combined", "racks", "config",
-                                        "node",        "network", "disk",     "clock", "cpu",
-                                        NULL};
+    static const char *const known[] = {"controllers", "brokers", "combined", "racks",
+                                        "config",      "node",    "network",  "disk",
+                                        "clock",       "cpu",     NULL};
     static const struct {
         const char *key;
         void (*read)(const struct read *read, const struct yaml *at);
-    } parts[] = {{"racks", read_racks}, {"node", read_node},   {"network", read_network},
-                 {"disk", read_disk},   {"clock", read_clock}};
+    } parts[] = {{"racks", read_racks},
+                 {"node", read_node},
+                 {"network", read_network},
+                 {"disk", read_disk},
+                 {"clock", read_clock}};
     struct scenario *scenario = read->scenario;
     const struct yaml *value;
 

@@ -18,8 +18,7 @@ static void read_as(const struct read *read, const struct yaml *at, struct scena
     for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++) {
         const char *name = read_name(read, at->keys[i], "a variable");
         struct expr *selector = expr_parse_selector(
-            &reader, at->items[i], 0,
-            at->items[i]->kind == YAML_SCALAR ? at->items[i]->text : "");
+            &reader, at->items[i], 0, at->items[i]->kind == YAML_SCALAR ? at->items[i]->text : "");
 
         for (uint32_t j = 0; j < names->var_count; j++) {
             if (strcmp(names->vars[j], name) != 0) continue;
@@ -112,8 +111,8 @@ static void read_reachable(const struct read *read, const struct yaml *at, uint3
 
 static void read_step(const struct read *read, const struct yaml *at, uint32_t index)
 {
-    static const char *const known[] = {"at",    "after",    "when", "within", "hold",
-                                        "times", "optional", "as",   "do",     "then", NULL};
+    static const char *const known[] = {"at",       "after", "when", "within", "hold", "times",
+                                        "optional", "as",    "do",   "then",   NULL};
     struct scenario_step *step = &read->scenario->steps[index];
     const struct yaml *value;
 

@@ -102,8 +102,8 @@ static void read_acks(const struct read *read, const struct yaml *at,
 static void read_producer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
-    static const char *const known[] = {"producer", "topic",   "acks",        "idempotent",
-                                        "batch",    "rate",    "records",     "record_size",
+    static const char *const known[] = {"producer", "topic",   "acks",    "idempotent",
+                                        "batch",    "rate",    "records", "record_size",
                                         "linger",   "timeout", NULL};
     const struct yaml *value;
 
@@ -173,13 +173,13 @@ static void read_client(const struct read *read, const struct yaml *at)
     const struct yaml *producer = yaml_get(at, "producer");
     const struct yaml *name = producer != NULL ? producer : yaml_get(at, "consumer");
 
-    *client = (struct scenario_client){.kind = producer != NULL ? SCENARIO_PRODUCER
-                                                                : SCENARIO_CONSUMER,
-                                       .acks = -1,
-                                       .idempotent = true,
-                                       .rate = {100 * 1000, 100 * 1000},
-                                       .batch = 1,
-                                       .record_size = {100, 100}};
+    *client =
+        (struct scenario_client){.kind = producer != NULL ? SCENARIO_PRODUCER : SCENARIO_CONSUMER,
+                                 .acks = -1,
+                                 .idempotent = true,
+                                 .rate = {100 * 1000, 100 * 1000},
+                                 .batch = 1,
+                                 .record_size = {100, 100}};
     if (name == NULL) {
         read_fail(read, at, "a client is a producer: NAME or a consumer: NAME");
         return;

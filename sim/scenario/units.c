@@ -32,8 +32,8 @@ static const struct {
 };
 
 static const char *const unit_examples[] = {
-    [UNIT_COUNT] = "3 or 5k",     [UNIT_TIME] = "250ms or 3s", [UNIT_SIZE] = "512B or 64KiB",
-    [UNIT_RATE] = "200/s",        [UNIT_SHARE] = "15%",        [UNIT_DRIFT] = "-200ppm",
+    [UNIT_COUNT] = "3 or 5k",      [UNIT_TIME] = "250ms or 3s", [UNIT_SIZE] = "512B or 64KiB",
+    [UNIT_RATE] = "200/s",         [UNIT_SHARE] = "15%",        [UNIT_DRIFT] = "-200ppm",
     [UNIT_FACTOR] = "20x or 1.5x",
 };
 

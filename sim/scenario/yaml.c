@@ -145,7 +145,8 @@ static struct yaml *yaml_build(struct yaml_reader *reader, struct fy_event *even
         node = yaml_node(reader, event, YAML_SCALAR);
         text = fy_token_get_text(event->scalar.value, &length);
         node->text = store_text(reader->store, text, text != NULL ? length : 0);
-        node->quoted = style != FYSS_PLAIN && style != FYSS_ANY;
+        node->quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+        if (node->quoted) node->column--; /* the library points behind the quote */
         return node;
     }
     if (event->type == FYET_MAPPING_START || event->type == FYET_SEQUENCE_START) {
@@ -153,7 +154,13 @@ static struct yaml *yaml_build(struct yaml_reader *reader, struct fy_event *even
         yaml_build_inside(reader, node, depth);
         return node;
     }
-    yaml_fail_here(reader, event, "anchors and aliases are not part of the scenario language");
+    {
+        const struct fy_mark *mark = fy_event_start_mark(event); /* behind the '*' */
+
+        yaml_fail(reader->error, reader->file, mark != NULL ? mark->line + 1 : 1,
+                  mark != NULL ? mark->column : 1,
+                  "anchors and aliases are not part of the scenario language");
+    }
     return NULL;
 }
 

@@ -1,0 +1,221 @@
+/* An open log directory: the keeper, which writes the checkpoints when something changed and asks
+ * for a sync of what is unsynced for long; and the orderly close with the clean marker (H4,
+ * log_dir_flow.c). */
+#include "broker/log/log_dir_private.h"
+
+#include "client/base/text.h"
+
+/* ---- keeper --------------------------------------------------------------------------------- */
+
+enum keeper_step {
+    KEEPER_START,
+    KEEPER_DUE,
+    KEEPER_SAVED,
+};
+static const char *const keeper_steps[] = {"START", "DUE", "SAVED"};
+
+static void keeper_ask_syncs(struct log_dir *dir)
+{
+    int64_t before = dir->env->now.mono.ns - LOG_SYNC_AGE_MS * NS_PER_MS;
+
+    MAP_FOR_EACH (node, &dir->known) {
+        struct log *log = MAP_ENTRY(node, struct log_known, node)->log;
+
+        if (log == NULL || log->unsynced_since_ns == 0 || log->unsynced_since_ns > before) continue;
+        if (log->state == LOG_OPEN) log_sync(log);
+    }
+}
+
+static void keeper_save(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+
+    o->err = log_dir_print(dir, o->kind, &o->bytes, &o->bytes_size, &o->bytes_used) ? ERR_NONE
+                                                                                    : ERR_NO_MEMORY;
+    if (o->err != ERR_NONE) return;
+    log_save_start(&o->save, dir->env, dir->path, log_dir_checkpoint_names[o->kind],
+                   log_dir_flow_bytes(o), true);
+}
+
+static void keeper_failed(struct log_dir *dir, enum err err)
+{
+    dir->checkpoint_dirty =
+        true; /* no space, no memory: tried again at the next turn of the clock */
+    if (err != ERR_NO_SPACE && err != ERR_NO_MEMORY) log_dir_fail(dir, err);
+}
+
+static bool keeper_due(const struct log_dir_flow *o)
+{
+    return op_expired(&o->op) || o->stop || o->dir->checkpoint_now || !log_dir_online(o->dir);
+}
+
+static enum op_result keeper_run(struct op *op)
+{
+    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
+    struct log_dir *dir = o->dir;
+
+    switch ((enum keeper_step)op->step) {
+    case KEEPER_START:
+        for (;;) {
+            op_deadline(op, env_deadline(dir->env, LOG_CHECKPOINT_MS));
+            AWAIT(o, KEEPER_DUE, &o->source, keeper_due(o));
+            op_deadline(op, OP_NO_DEADLINE);
+            if (!log_dir_online(dir) || (o->stop && !dir->checkpoint_now)) return OP_DONE;
+            if (!dir->checkpoint_dirty && !dir->checkpoint_now) continue;
+            keeper_ask_syncs(dir);
+            dir->checkpoint_dirty = false;
+            dir->checkpoint_now = false;
+            dir->checkpoint_busy = true;
+            /* Log starts before recovery points: a start that is lost brings deleted records back,
+             * a recovery point that is lost costs time only. */
+            for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
+                keeper_save(o);
+                AWAIT_SAVE(o, KEEPER_SAVED, &o->save);
+                if (o->err == ERR_NONE) o->err = o->save.err;
+                if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_HW) break;
+                o->kind = (enum log_checkpoint)(o->kind + 1);
+            }
+            dir->checkpoint_busy = false;
+            if (o->err != ERR_NONE) {
+                keeper_failed(dir, o->err);
+                continue;
+            }
+            dir->checkpoints_written++;
+            op_wake(&dir->checkpoint_source);
+        }
+    }
+    IMPOSSIBLE("step");
+}
+
+static void keeper_finish(struct op *op)
+{
+    struct log_dir_flow *flow = CONTAINER_OF(op, struct log_dir_flow, op);
+
+    flow->dir->keeper = NULL;
+    op_wake(&flow->dir->state_source);
+    log_dir_flow_free(flow);
+}
+
+static const struct op_kind keeper_kind = {"log_dir_keeper", keeper_steps, COUNT_OF(keeper_steps),
+                                           keeper_run, keeper_finish};
+
+void log_dir_keep_start(struct log_dir *dir)
+{
+    dir->keeper = log_dir_flow_take(dir);
+    if (dir->keeper == NULL) {
+        log_dir_fail(dir, ERR_NO_MEMORY);
+        return;
+    }
+    op_start(&dir->env->loop, &dir->keeper->op, &keeper_kind, KEEPER_START);
+}
+
+uint64_t log_dir_checkpoint(struct log_dir *dir)
+{
+    dir->checkpoint_now = true;
+    dir->checkpoint_dirty = true;
+    if (dir->keeper != NULL) op_wake(&dir->keeper->source);
+    /* The one being written was made before this request. */
+    return dir->checkpoints_written + (dir->checkpoint_busy ? 2 : 1);
+}
+
+/* ---- close ---------------------------------------------------------------------------------- */
+
+enum dir_close_step {
+    DIR_CLOSE_START,
+    DIR_CLOSE_QUIET,
+    DIR_CLOSE_KEPT,
+    DIR_CLOSE_SAVED,
+    DIR_CLOSE_MARKED,
+    DIR_CLOSE_UNLOCKED,
+};
+static const char *const dir_close_steps[] = {"START", "QUIET",  "KEPT",
+                                              "SAVED", "MARKED", "UNLOCKED"};
+
+static void close_save(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+
+    o->err = log_dir_print(dir, o->kind, &o->bytes, &o->bytes_size, &o->bytes_used) ? ERR_NONE
+                                                                                    : ERR_NO_MEMORY;
+    if (o->err != ERR_NONE) return;
+    if (o->kind == LOG_CHECKPOINT_CLEAN)
+        o->state_crc = crc32c(dir->env->world->cpu, 0, o->bytes, o->bytes_used);
+    log_save_start(&o->save, dir->env, dir->path, log_dir_checkpoint_names[o->kind],
+                   log_dir_flow_bytes(o), true);
+}
+
+/* Kafka's line with one field more, which Kafka does not look at. */
+static void close_mark(struct log_dir_flow *o)
+{
+    struct text out;
+
+    if (!log_dir_flow_room(o, 160)) {
+        o->err = ERR_NO_MEMORY;
+        return;
+    }
+    text_init(&out, (char *)o->bytes, o->bytes_size);
+    text_format(&out, "{\"version\":0,\"brokerEpoch\":%D,\"cleanState\":%u}", o->dir->broker_epoch,
+                o->state_crc);
+    ASSERT(!out.truncated);
+    o->bytes_used = text_view(&out).length;
+    log_save_start(&o->save, o->dir->env, o->dir->path, ".kafka_cleanshutdown",
+                   log_dir_flow_bytes(o), true);
+}
+
+static bool close_dir_quiet(const struct log_dir *dir)
+{
+    return pool_in_use(&dir->files) == 0 && pool_in_use(&dir->flows) == 0 &&
+           pool_in_use(&dir->writes) == 0;
+}
+
+static enum op_result dir_close_run(struct op *op)
+{
+    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
+    struct log_dir *dir = o->dir;
+
+    switch ((enum dir_close_step)op->step) {
+    case DIR_CLOSE_START:
+        if (dir->keeper != NULL) {
+            dir->keeper->stop = true;
+            op_wake(&dir->keeper->source);
+        }
+        AWAIT(o, DIR_CLOSE_KEPT, &dir->state_source, dir->keeper == NULL);
+        AWAIT(o, DIR_CLOSE_QUIET, &dir->state_source, close_dir_quiet(dir));
+        for (o->kind = LOG_CHECKPOINT_RECOVERY; dir->state == LOG_DIR_CLOSING;) {
+            close_save(o);
+            AWAIT_SAVE(o, DIR_CLOSE_SAVED, &o->save);
+            if (o->err == ERR_NONE) o->err = o->save.err;
+            if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_CLEAN) break;
+            o->kind = (enum log_checkpoint)(o->kind + 1);
+        }
+        if (o->err == ERR_NONE && dir->state == LOG_DIR_CLOSING) close_mark(o);
+        AWAIT_SAVE(o, DIR_CLOSE_MARKED, &o->save);
+        if (o->err == ERR_NONE) o->err = o->save.err;
+        if (dir->lock.handle != 0) log_io_close(&o->io, dir->env->world, dir->lock);
+        AWAIT_IO(o, DIR_CLOSE_UNLOCKED, &o->io);
+        dir->lock = (struct disk_file){0};
+        if (dir->state == LOG_DIR_CLOSING) {
+            dir->err = o->err;
+            log_dir_set_state(dir, LOG_DIR_CLOSED);
+        }
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind dir_close_kind = {"log_dir_close", dir_close_steps,
+                                              COUNT_OF(dir_close_steps), dir_close_run,
+                                              log_dir_flow_finish};
+
+void log_dir_close(struct log_dir *dir)
+{
+    ASSERT(dir->logs_open == 0 && dir->flow == NULL);
+    if (dir->state == LOG_DIR_CLOSED) return;
+    if (dir->state == LOG_DIR_ONLINE) log_dir_set_state(dir, LOG_DIR_CLOSING);
+    dir->flow = log_dir_flow_take(dir);
+    if (dir->flow == NULL) {
+        log_dir_fail(dir, ERR_NO_MEMORY);
+        return;
+    }
+    op_start(&dir->env->loop, &dir->flow->op, &dir_close_kind, DIR_CLOSE_START);
+}

@@ -1,0 +1,31 @@
+/* The parts of a page: pure text, no files and no processes. */
+#ifndef REPORTS_PAGE_H
+#define REPORTS_PAGE_H
+
+#include "reports/digest.h"
+#include "reports/reports.h"
+
+/* A figure ready for the page. */
+struct page_figure {
+    const char *name; /* "spacetime": its files are NAME.dot and NAME.svg */
+    const char *heading;
+    const char *svg; /* NULL: could not be drawn */
+};
+
+struct page {
+    const struct reports_run *run;
+    const struct digest *digest;
+    const struct page_figure *figures;
+    uint32_t figure_count;
+    const char *note; /* why there are no figures; NULL */
+};
+
+void page_write(struct out *out, const struct page *page);
+/* Shared with the index. */
+void page_begin(struct out *out, const char *title);
+void page_end(struct out *out);
+void page_checks(struct out *out, const struct reports_check *checks, uint32_t count);
+void page_faults(struct out *out, const struct reports_fault *faults, uint32_t count);
+bool page_is_good(const char *outcome);
+
+#endif

@@ -1,0 +1,92 @@
+/* From a trace to pages: what gregor-sim calls.
+ *
+ * A page is one self-contained HTML file with its figures inside; the DOT and SVG of each figure
+ * lie beside it. Same trace and facts, same bytes: no dates, no paths. Without Graphviz the page is
+ * built all the same, with the text timeline instead of figures and the package to install. */
+#ifndef REPORTS_REPORTS_H
+#define REPORTS_REPORTS_H
+
+#include "client/base/bytes.h"
+#include "client/base/err.h"
+
+struct reports_check {
+    const char *id;       /* "R6" */
+    const char *name;     /* may be NULL */
+    uint64_t evaluations; /* that could have failed; 0: not exercised */
+    uint64_t violations;
+};
+
+struct reports_fault {
+    const char *id;   /* "N6", may be NULL */
+    const char *word; /* "partition" */
+    uint64_t asked;
+    uint64_t injected;
+    uint64_t weakened;
+    uint64_t refused;
+};
+
+/* All pointers are borrowed for the call; what is NULL, zero or empty is left out of the page. */
+struct reports_run {
+    struct bytes trace;     /* the trace file's bytes, or */
+    const char *trace_path; /* its path */
+    const char *directory;  /* of the page; made if missing (its parent must be there) */
+    const char *scenario;   /* NULL: as the trace says */
+    const char *outcome; /* "PASS", "FAIL", "STUCK", ...; NULL: FAIL if the trace has a violation */
+    const char *build;
+    const char *replay;    /* the command */
+    const char *plan;      /* the scenario's text, or the fault plan */
+    const char *violation; /* in words; NULL: the trace's own */
+    const char *focus;     /* "orders-0"; NULL: the most eventful partition */
+    bool has_seed;
+    uint64_t seed;
+    bool has_hash;
+    uint64_t hash;
+    int64_t virtual_ns; /* 0: as the trace says */
+    uint64_t events;    /* delivered; 0: those of the trace */
+    const struct reports_check *checks;
+    uint32_t check_count;
+    const struct reports_fault *faults;
+    uint32_t fault_count;
+};
+
+struct reports_result {
+    bool figures;     /* Graphviz was there */
+    bool cut;         /* the trace ends early */
+    uint32_t dropped; /* labels that found no place: a figure too crowded */
+    uint64_t rows;    /* shown */
+    char note[256];   /* one line for people when something is missing; "" */
+};
+
+/* directory/index.html. NOT_FOUND: the trace; IO: the directory; MALFORMED, UNSUPPORTED: no trace
+ * that can be read (a cut one can). `result` may be NULL. */
+MUST_USE enum err reports_render_run(const struct reports_run *run, struct reports_result *result);
+
+/* One line of an index: a run, with where its page is. */
+struct reports_entry {
+    const char *scenario;
+    const char *outcome;
+    const char *page; /* relative to the index, "leader-crash-7/index.html"; NULL: none */
+    uint64_t seed;
+    uint64_t events;
+    int64_t virtual_ns;
+    uint64_t hash;
+    const char *check; /* the violated one, NULL */
+};
+
+/* Over all runs of a campaign. */
+struct reports_index {
+    const char *directory;
+    const char *build;
+    const struct reports_entry *runs; /* in the order of the page */
+    uint32_t run_count;
+    const struct reports_check *checks; /* summed over the runs */
+    uint32_t check_count;
+    const struct reports_fault *faults;
+    uint32_t fault_count;
+};
+/* directory/index.html. IO: it could not be written. */
+MUST_USE enum err reports_render_index(const struct reports_index *index);
+/* The text timeline alone (`--format text`); *text is to be freed by the caller. */
+MUST_USE enum err reports_render_text(const struct reports_run *run, char **text, size_t *length);
+
+#endif

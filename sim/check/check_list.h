@@ -1,0 +1,168 @@
+/* The registry of oracles: every id has one row, one oracle and one name. */
+#ifndef SIM_CHECK_CHECK_LIST_H
+#define SIM_CHECK_CHECK_LIST_H
+
+/* X(ID, "name", CLASS, "file", "sentence"), in the order of the ids. */
+#define CHECK_LIST(X)                                                                              \
+    X(R1, "offsets-in-order", EVENT, "check_log.c",                                                \
+      "log start <= high watermark <= log end and recovery point <= log end on every replica")     \
+    X(R2, "log-contiguous", EVENT, "check_log.c",                                                  \
+      "each batch begins where the one before it ended")                                           \
+    X(R3, "epochs-rise-along-log", EVENT, "check_log.c",                                           \
+      "leader epochs never fall along a log nor exceed what the replica knows")                    \
+    X(R4, "epoch-cache-matches-log", EVENT, "check_log.c",                                         \
+      "the epoch cache rises strictly and names the epoch of every batch")                         \
+    X(R5, "one-leader-per-epoch", EVENT, "check_replica.c",                                        \
+      "a partition has one leader per epoch; epochs known to one incarnation never fall")          \
+    X(R6, "leader-hw-monotone", EVENT, "check_replica.c",                                          \
+      "a leader's high watermark never falls within one leader epoch")                             \
+    X(R8, "log-matching", EVENT, "check_log.c",                                                    \
+      "same offset and epoch: same batch, and the same batches before it")                         \
+    X(R9, "same-record-below-hw", EVENT, "check_replica.c",                                        \
+      "below the smaller high watermark any two replicas hold the same records")                   \
+    X(R10, "weak-isr", EVENT, "check_replica.c",                                                   \
+      "every member of the ISR a leader holds has everything below that leader's high watermark")  \
+    X(R11, "strong-isr", EVENT, "check_replica.c",                                                 \
+      "every member of the controller's ISR and ELR has everything below any leader's high "       \
+      "watermark")                                                                                 \
+    X(R12, "leader-in-isr", EVENT, "check_controller.c",                                           \
+      "the leader chosen by the controller is in the ISR")                                         \
+    X(R13, "isr-views-agree", EVENT, "check_isr.c",                                                \
+      "a leader's maximal ISR contains the controller's, and its committed ISR at a partition "    \
+      "epoch is the controller's")                                                                 \
+    X(R15, "no-fenced-in-isr", QUIESCENCE, "check_controller.c",                                   \
+      "no fenced, unregistered or leaving broker is in an ISR")                                    \
+    X(R16, "candidates-complete", EVENT, "check_controller.c",                                     \
+      "every valid leader candidate whose disk is intact has all committed records")               \
+    X(R17, "leader-complete", EVENT, "check_replica.c",                                            \
+      "a broker that begins to lead has all committed records")                                    \
+    X(R18, "believed-log-end-true", EVENT, "check_isr.c",                                          \
+      "a leader never believes a follower to have more than it had")                               \
+    X(R19, "no-stale-incarnation-in-isr", EVENT, "check_isr.c",                                    \
+      "a fetch of an earlier incarnation never brings a broker into the ISR")                      \
+    X(R20, "no-hw-below-min-isr", EVENT, "check_replica.c",                                        \
+      "no high watermark moves at a leader with fewer in-sync replicas than min ISR")              \
+    X(R21, "isr-entry-caught-up", EVENT, "check_isr.c",                                            \
+      "a replica enters the ISR only caught up, by a fetch in this leader epoch")                  \
+    X(R22, "no-cut-below-hw", EVENT, "check_log.c",                                                \
+      "no follower truncates below its own high watermark")                                        \
+    X(R23, "no-stale-reply-used", EVENT, "check_isr.c",                                            \
+      "no follower truncates or appends because of an answer to an outdated fetch")                \
+    X(R28, "ack-by-min-isr", EVENT, "check_isr.c",                                                 \
+      "at an acks=all success at least min ISR in-sync replicas hold the batch")                   \
+    X(R29, "acked-is-committed", EVENT, "check_isr.c",                                             \
+      "what acks=all acknowledged is committed at the answered offset")                            \
+    X(R30, "reads-are-committed", EVENT, "check_replica.c",                                        \
+      "a consumer is served committed records only, the same at every time")                       \
+    X(R33, "acks-1-in-leader-log", EVENT, "check_isr.c",                                           \
+      "what acks=1 acknowledged was in the leader's log")                                          \
+    X(R34, "unclear-send-at-most-once", HISTORY, "check_history.c",                                \
+      "a send with an unclear result of an idempotent producer commits at most once")              \
+    X(R35, "no-offset-acked-twice", EVENT, "check_isr.c",                                          \
+      "no two batches are acknowledged by acks=all at the same offset")                            \
+    X(R36, "partition-epochs-by-one", EVENT, "check_controller.c",                                 \
+      "each record raises the partition epoch by one; the leader epoch rises by one with the "     \
+      "leader")                                                                                    \
+    X(R37, "alter-partition-current", EVENT, "check_controller.c",                                 \
+      "an accepted AlterPartition names the current leader, leader epoch, partition epoch and "    \
+      "broker epoch")                                                                              \
+    X(R38, "state-equals-replay", EVENT, "check_controller.c",                                     \
+      "a broker's leader and epochs of a partition are those of the committed record")             \
+    X(R39, "one-incarnation", EVENT, "check_controller.c",                                         \
+      "nothing changes a broker in the name of another broker epoch than the registered one")      \
+    X(R40, "kill-loses-nothing", EVENT, "check_log.c",                                             \
+      "after a process kill the log has everything that was appended")                             \
+    X(R41, "lone-power-loss-survived", EVENT, "check_replica.c",                                   \
+      "power losses within the budget take no committed record")                                   \
+    X(R44, "flushed-prefix-survives", EVENT, "check_replica.c",                                    \
+      "after a power loss beyond the budget the next leader still has the flushed prefix")         \
+    X(R45, "restarted-re-enters-by-fetch", EVENT, "check_controller.c",                            \
+      "a restarted replica is back in the ISR only by a fetch of its new incarnation")             \
+    X(R46, "recovery-keeps-synced", EVENT, "check_log.c",                                          \
+      "recovery keeps what was synced and invents nothing")                                        \
+    X(R47, "recovery-hw-not-above", EVENT, "check_log.c",                                          \
+      "the high watermark after recovery is not above the one before the crash")                   \
+    X(R49, "checkpoints-whole", EVENT, "check_log.c",                                              \
+      "what recovery reads from checkpoints is a value that once held")                            \
+    X(R51, "led-again", LIVENESS, "check_liveness.c",                                              \
+      "every partition with a live in-sync replica gets a leader that knows it")                   \
+    X(R52, "in-sync-again", LIVENESS, "check_liveness.c",                                          \
+      "all live replicas are in the ISR, and high watermarks reach the log end")                   \
+    X(R53, "requests-answered", LIVENESS, "check_liveness.c",                                      \
+      "every acks=all produce is answered within its timeout")                                     \
+    X(R57, "unfenced-again", LIVENESS, "check_liveness.c", "a healthy broker is unfenced")         \
+    X(K1, "one-quorum-leader-per-epoch", EVENT, "check_raft.c",                                    \
+      "an epoch of the quorum has at most one leader")                                             \
+    X(K2, "no-double-vote", EVENT, "check_raft.c",                                                 \
+      "a voter grants at most one candidate per epoch, over all its lives")                        \
+    X(K3, "quorum-epoch-durable", EVENT, "check_raft.c",                                           \
+      "a voter's epoch never falls, and an election stands on votes that are durable")             \
+    X(K4, "metadata-log-matching", EVENT, "check_log.c",                                           \
+      "same offset and epoch of the metadata log: same batch, same batches before it")             \
+    X(K5, "quorum-leader-complete", EVENT, "check_raft.c",                                         \
+      "a new leader of the quorum has every committed entry")                                      \
+    X(K6, "commit-is-durable", EVENT, "check_raft.c",                                              \
+      "a committed entry is durable on a majority of the voters")                                  \
+    X(K7, "reply-is-committed", EVENT, "check_controller.c",                                       \
+      "a success of the controller that was seen outside stands in the committed log")             \
+    X(K8, "quorum-hw-monotone", EVENT, "check_raft.c",                                             \
+      "the leader's high watermark rises, within its log, past the start of its epoch")            \
+    X(K9, "follower-quorum-hw", EVENT, "check_raft.c",                                             \
+      "a follower's high watermark rises, within its log and what is committed")                   \
+    X(K11, "fetch-is-flushed", EVENT, "check_raft.c",                                              \
+      "a voter acknowledges by its fetch offset only what it has flushed")                         \
+    X(K12, "counted-is-held", EVENT, "check_raft.c",                                               \
+      "a leader counts only entries that the voter holds with the same epochs")                    \
+    X(K13, "ex-leader-never-appends", EVENT, "check_raft.c",                                       \
+      "who led an epoch never appends in it after a restart or resignation")                       \
+    X(K14, "pre-vote-changes-nothing", EVENT, "check_raft.c",                                      \
+      "a prospective voter keeps epoch and vote")                                                  \
+    X(K16, "epoch-begins-at-its-start", EVENT, "check_raft.c",                                     \
+      "the first entry of an epoch stands at the start its leader announced")                      \
+    X(K20, "stale-leader-stops", EVENT, "check_raft.c",                                            \
+      "a deposed leader acts for at most 1.5 fetch timeouts")                                      \
+    X(K21, "stale-leader-commits-nothing", EVENT, "check_raft.c",                                  \
+      "a deposed leader commits nothing that its successor does not have")                         \
+    X(K22, "same-metadata-same-state", EVENT, "check_controller.c",                                \
+      "at one metadata offset all nodes have the same state")                                      \
+    X(K23, "silent-after-renouncing", EVENT, "check_controller.c",                                 \
+      "a controller that renounced decides nothing more")                                          \
+    X(K25, "applied-is-committed", EVENT, "check_controller.c",                                    \
+      "the applied offset rises and stays below the high watermark the node knew")                 \
+    X(K26, "ids-given-once", EVENT, "check_controller.c",                                          \
+      "producer ids and broker epochs are given out once")                                         \
+    X(K28, "quorum-state-whole", EVENT, "check_raft.c",                                            \
+      "after a crash a voter has its old or its new quorum state, whole")                          \
+    X(K29, "no-commit-after-disk-error", EVENT, "check_raft.c",                                    \
+      "a leader whose metadata disk failed commits nothing more in its epoch")                     \
+    X(K30, "quorum-leads-again", LIVENESS, "check_liveness.c",                                     \
+      "the quorum has a leader with a known high watermark")                                       \
+    X(K31, "nobody-campaigns-forever", LIVENESS, "check_liveness.c",                               \
+      "no voter stays prospective, candidate or unattached")                                       \
+    X(K32, "metadata-reaches-all", LIVENESS, "check_liveness.c",                                   \
+      "every node reaches the committed end of the metadata log")                                  \
+    X(K34, "one-stable-leader", LIVENESS, "check_liveness.c",                                      \
+      "the quorum ends with one leader and no more elections")                                     \
+    X(C1, "inconsistent-offsets", HISTORY, "check_history.c", "one offset never shows two values") \
+    X(C2, "duplicate", HISTORY, "check_history.c",                                                 \
+      "a value of an idempotent producer stands at one offset")                                    \
+    X(C3, "lost-write", HISTORY, "check_history.c",                                                \
+      "an acknowledged value below the highest offset read is read by somebody")                   \
+    X(C4, "G1a", HISTORY, "check_history.c",                                                       \
+      "no value is read that nobody sent or whose send definitely failed")                         \
+    X(C5, "unstable-prefix", HISTORY, "check_history.c",                                           \
+      "what one reader saw no later reader misses")                                                \
+    X(C6, "poll-skip", HISTORY, "check_history.c",                                                 \
+      "an assigned reader neither steps back nor jumps over a value")                              \
+    X(C7, "unseen", HISTORY, "check_history.c",                                                    \
+      "every acknowledged value is read at the latest by the final drain")                         \
+    X(C8, "nonmonotonic-send", HISTORY, "check_history.c",                                         \
+      "values of one idempotent producer stand in the order they were sent")                       \
+    X(C9, "ack-offset-true", HISTORY, "check_history.c",                                           \
+      "readers find a value at the offset its acknowledgement named")
+
+#define CHECK_ENUM(id, name, class, file, sentence) CHECK_##id,
+enum check_id { CHECK_LIST(CHECK_ENUM) CHECK_ID_COUNT };
+#undef CHECK_ENUM
+
+#endif

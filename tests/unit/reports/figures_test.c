@@ -1,0 +1,259 @@
+/* Figures, before any painting: labels do not cover each other, arrows point down, every event of
+ * the digest has one mark, all colours are the theme's, sixty rows are never exceeded; and the DOT
+ * of two fixed traces is, byte for byte, the one that was looked at (to accept a new look:
+ * GOLDEN=write build/release/unit/reports/figures_test). */
+#include "reports/dot.h"
+#include "reports/figures.h"
+#include "tests/support/support.h"
+#include "tests/support/trace_builder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, SAMPLES };
+
+struct drawn {
+    struct trace_builder builder;
+    struct story story;
+    struct digest digest;
+    struct scene scenes[3];
+    uint32_t count;
+};
+
+static struct drawn drawn;
+
+static void draw(enum sample sample)
+{
+    trace_builder_init(&drawn.builder);
+    switch (sample) {
+    case FAILOVER: trace_builder_failover(&drawn.builder, "orders"); break;
+    case LOSS: trace_builder_loss(&drawn.builder); break;
+    case STEADY: trace_builder_steady(&drawn.builder, 3); break;
+    case LONG: trace_builder_steady(&drawn.builder, 500); break;
+    case HOSTILE: trace_builder_failover(&drawn.builder, "<b>\"&\\l\x01\xff"); break;
+    case QUORUM: trace_builder_quorum(&drawn.builder); break;
+    case SAMPLES: fail();
+    }
+    assert_int_equal(story_read(&drawn.story, trace_builder_finish(&drawn.builder), NULL),
+                     ERR_NONE);
+    digest_make(&drawn.digest, &drawn.story, DIGEST_ROWS);
+    spacetime_draw(&drawn.scenes[0], &drawn.digest);
+    assert_true(storyboard_draw(&drawn.scenes[1], &drawn.digest));
+    assert_true(gantt_draw(&drawn.scenes[2], &drawn.digest));
+}
+
+static void discard(void)
+{
+    for (uint32_t i = 0; i < COUNT_OF(drawn.scenes); i++)
+        scene_free(&drawn.scenes[i]);
+    digest_free(&drawn.digest);
+    story_free(&drawn.story);
+    trace_builder_free(&drawn.builder);
+}
+
+static void no_two_labels_cover_each_other(void **context)
+{
+    (void)context;
+    for (int sample = 0; sample < SAMPLES; sample++) {
+        uint32_t labels = 0;
+
+        draw((enum sample)sample);
+        for (uint32_t s = 0; s < COUNT_OF(drawn.scenes); s++) {
+            const struct scene *scene = &drawn.scenes[s];
+
+            for (uint32_t i = 0; i < scene->count; i++) {
+                if (!scene->items[i].label) continue;
+                labels++;
+                assert_true(scene->items[i].box.x0 >= 0);
+                assert_true(scene->items[i].box.x1 <= scene->width);
+                assert_true(scene->items[i].box.y1 <= scene->height);
+                for (uint32_t k = i + 1; k < scene->count; k++) {
+                    assert_false(scene->items[k].label &&
+                                 scene_overlap(scene->items[i].box, scene->items[k].box));
+                }
+            }
+            assert_int_equal(scene->dropped, 0);
+        }
+        assert_true(labels > 5);
+        discard();
+    }
+}
+
+static void arrows_point_down(void **context)
+{
+    uint32_t arrows = 0;
+
+    (void)context;
+    for (int sample = 0; sample < SAMPLES; sample++) {
+        draw((enum sample)sample);
+        for (uint32_t i = 0; i < drawn.scenes[0].count; i++) {
+            const struct scene_item *item = &drawn.scenes[0].items[i];
+
+            if (item->shape != SCENE_ARROW) continue;
+            assert_true(item->box.y1 > item->box.y0);
+            arrows++;
+        }
+        discard();
+    }
+    assert_true(arrows > 50);
+}
+
+static void every_event_of_the_digest_has_one_mark(void **context)
+{
+    (void)context;
+    for (int sample = 0; sample < SAMPLES; sample++) {
+        uint32_t marks = 0;
+
+        draw((enum sample)sample);
+        for (uint32_t i = 0; i < drawn.scenes[0].count; i++) {
+            const struct scene_item *item = &drawn.scenes[0].items[i];
+
+            marks += item->marks;
+            assert_int_equal(item->marks > 0, item->event > 0);
+        }
+        assert_int_equal(marks, drawn.digest.shown_count);
+        assert_true(marks > 0);
+        discard();
+    }
+}
+
+static void a_figure_has_sixty_rows_at_most_and_says_what_it_left_out(void **context)
+{
+    uint32_t hidden = 0;
+
+    (void)context;
+    draw(LONG);
+    assert_true(drawn.digest.row_count <= DIGEST_ROWS);
+    assert_true(drawn.digest.shown_count > 10);
+    assert_true(drawn.digest.hidden_events > 1000);
+    for (uint32_t i = 0; i < drawn.digest.row_count; i++) {
+        hidden += drawn.digest.rows[i].hidden_events;
+        assert_true(drawn.digest.rows[i].hidden_events == 0 || i == 0 || drawn.digest.rows[i].cut);
+    }
+    assert_int_equal(hidden + drawn.digest.hidden_after, drawn.digest.hidden_events);
+    discard();
+}
+
+static void the_lost_record_and_its_acknowledgement_are_always_shown(void **context)
+{
+    uint32_t appended = 0;
+    uint32_t acked = 0;
+
+    (void)context;
+    draw(LOSS);
+    for (uint32_t i = 0; i < drawn.digest.shown_count; i++) {
+        const struct story_event *event = &drawn.story.events[drawn.digest.shown[i]];
+
+        appended += event->what == STORY_APPENDED && event->from == 44;
+        acked += event->what == STORY_ACK && event->from == 44;
+    }
+    assert_int_equal(appended, 3);
+    assert_int_equal(acked, 1);
+    discard();
+}
+
+static bool in_theme(const char *colour)
+{
+    for (uint32_t i = 0; i < THEME_COUNT; i++) {
+        if (strncmp(theme_light((enum theme)i), colour, 7) == 0) return true;
+    }
+    return false;
+}
+
+static void every_colour_is_in_the_theme(void **context)
+{
+    (void)context;
+    for (int sample = 0; sample < SAMPLES; sample++) {
+        draw((enum sample)sample);
+        for (uint32_t s = 0; s < COUNT_OF(drawn.scenes); s++) {
+            struct out dot = {.data = NULL};
+            uint32_t colours = 0;
+
+            dot_write(&dot, &drawn.scenes[s]);
+            for (const char *at = dot.data; (at = strstr(at, "=\"#")) != NULL; at += 2) {
+                if (strncmp(at - 5, "label", 5) == 0 || strncmp(at - 7, "tooltip", 7) == 0)
+                    continue;
+                assert_true(in_theme(at + 2));
+                colours++;
+            }
+            assert_true(colours > 10);
+            out_free(&dot);
+        }
+        discard();
+    }
+}
+
+static void a_colour_has_one_meaning_in_the_dark(void **context)
+{
+    (void)context;
+    for (uint32_t i = 0; i < THEME_COUNT; i++) {
+        assert_int_equal(strlen(theme_light((enum theme)i)), 7);
+        assert_int_equal(strlen(theme_dark((enum theme)i)), 7);
+        for (uint32_t k = i + 1; k < THEME_COUNT; k++)
+            assert_string_not_equal(theme_light((enum theme)i), theme_light((enum theme)k));
+    }
+}
+
+static void golden(enum sample sample, const char *path)
+{
+    struct out dot = {.data = NULL};
+    struct out kept = {.data = NULL};
+
+    draw(sample);
+    for (uint32_t s = 0; s < 2; s++)
+        dot_write(&dot, &drawn.scenes[s]);
+    if (getenv("GOLDEN") != NULL) assert_true(out_write_file(&dot, path));
+    assert_true(out_read_file(&kept, path));
+    assert_int_equal(kept.length, dot.length);
+    assert_memory_equal(kept.data, dot.data, dot.length);
+    out_free(&kept);
+    out_free(&dot);
+    discard();
+}
+
+static void the_figures_of_a_failover_look_as_they_did(void **context)
+{
+    (void)context;
+    golden(FAILOVER, "tests/unit/reports/golden/failover.dot");
+}
+
+static void the_figures_of_a_loss_look_as_they_did(void **context)
+{
+    (void)context;
+    golden(LOSS, "tests/unit/reports/golden/loss.dot");
+}
+
+static void the_text_timeline_tells_every_shown_event(void **context)
+{
+    struct out text = {.data = NULL};
+    uint32_t lines = 0;
+
+    (void)context;
+    draw(FAILOVER);
+    timeline_write(&text, &drawn.digest);
+    for (const char *at = text.data; (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    assert_true(lines >= drawn.digest.shown_count + 3);
+    assert_non_null(strstr(text.data, "44.234"));
+    assert_non_null(strstr(text.data, "Broker 1 cuts its log back to 105: #105"));
+    out_free(&text);
+    discard();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_two_labels_cover_each_other),
+        cmocka_unit_test(arrows_point_down),
+        cmocka_unit_test(every_event_of_the_digest_has_one_mark),
+        cmocka_unit_test(a_figure_has_sixty_rows_at_most_and_says_what_it_left_out),
+        cmocka_unit_test(the_lost_record_and_its_acknowledgement_are_always_shown),
+        cmocka_unit_test(every_colour_is_in_the_theme),
+        cmocka_unit_test(a_colour_has_one_meaning_in_the_dark),
+        cmocka_unit_test(the_figures_of_a_failover_look_as_they_did),
+        cmocka_unit_test(the_figures_of_a_loss_look_as_they_did),
+        cmocka_unit_test(the_text_timeline_tells_every_shown_event),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

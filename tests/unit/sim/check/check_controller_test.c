@@ -1,0 +1,53 @@
+/* Proves: each oracle of check_controller.c passes a good history that it judged, and is the first to fire on
+ * a bad one. */
+#include "tests/support/check_story.h"
+#include "tests/support/support.h"
+
+#include "client/base/assert.h"
+
+static const char setup[] = STORY_CLUSTER STORY_DATA;
+
+#define RECORD(leader, le, pe, isr)                                                              \
+    "101 controller.partition 7 0 " leader " " le " " pe " 11 | isr " isr " replicas 1,2,3 elr " \
+    "-\n"
+#define TURN "turn 101\n"
+
+static const struct check_case cases[] = {
+    {"R12", RECORD("2", "2", "1", "1,2"), RECORD("3", "2", "1", "1,2"), false},
+    {"R15", "101 controller.broker 2 2 1 0 10\n" RECORD("1", "1", "1", "1") TURN,
+     "101 controller.broker 2 2 1 0 10\n" TURN, false},
+    {"R16", RECORD("2", "2", "1", "1,2") STORY_COMMIT,
+     "1 replica.remote 7 0 3 0 0 3 1\n" RECORD("1", "1", "1", "1,2,3") STORY_COMMIT, false},
+    {"R36", RECORD("1", "1", "1", "1"), RECORD("1", "1", "2", "1"), false},
+    {"R37", "101 controller.alter 7 0 1 1 0 0 1\n", "101 controller.alter 7 0 1 0 0 0 1\n", false},
+    {"R38", "3 replica.role 7 0 1 1 1 0\n", "3 replica.role 7 0 1 2 1 0\n", false},
+    {"R39", "101 controller.broker 2 2 0 0 11\n", "101 controller.broker 2 1 0 0 11\n", false},
+    {"R45",
+     STORY_FIRST("3") "1 replica.remote 7 0 3 10 0 3 1\n" RECORD("1", "1", "1", "1,2,3") TURN,
+     STORY_FIRST("3") "1 replica.remote 7 0 3 10 0 30 1\n" RECORD("1", "1", "1", "1,2,3") TURN,
+     false},
+    {"K7", "1 broker.epoch 1 -1\n", "1 broker.epoch 12 -1\n", false},
+    {"K22", "1 meta.applied 9 1 555\n2 meta.applied 9 1 555\n",
+     "1 meta.applied 9 1 555\n2 meta.applied 9 1 556\n", false},
+    {"K23", RECORD("1", "1", "1", "1"),
+     "101 controller.renounced 1 4 0\n" RECORD("1", "1", "1", "1"), false},
+    {"K25", "1 meta.applied 8 1 554\n1 meta.applied 9 1 555\n",
+     "1 meta.applied 9 1 555\n1 meta.applied 8 1 554\n", false},
+    {"K26", "101 controller.producer_ids 1 0 1000 11\n101 controller.producer_ids 2 1000 1000 12\n",
+     "101 controller.producer_ids 1 0 1000 11\n101 controller.producer_ids 2 999 1000 12\n", false},
+};
+
+static void each_oracle_of_check_controller_fires_first_on_its_bad_history(void **state)
+{
+    (void)state;
+    check_story_prove("check_controller.c", setup, cases, COUNT_OF(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_oracle_of_check_controller_fires_first_on_its_bad_history),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

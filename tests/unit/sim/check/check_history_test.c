@@ -1,0 +1,52 @@
+/* Proves: each oracle of check_history.c passes a good history that it judged, and is the first to fire on
+ * a bad one. */
+#include "tests/support/check_story.h"
+#include "tests/support/support.h"
+
+#include "client/base/assert.h"
+
+/* Values 5 and 6 of client 201 stand at offsets 0 and 1, where 201 has read them. */
+static const char setup[] =
+    "201 client.send 7 0 5 1 0\n201 client.send 7 0 6 1 0\n"
+    "201 client.acked 7 0 5 0 9\n201 client.acked 7 0 6 1 9\n"
+    "201 client.position 7 0 0 1\n201 client.read 7 0 0 5 1\n201 client.read 7 0 1 6 1\n";
+
+#define SEND(v)       "201 client.send 7 0 " v " 1 0\n"
+#define ACKED(v, at)  "201 client.acked 7 0 " v " " at " 9\n"
+#define READ(at, v)   "201 client.read 7 0 " at " " v " 1\n"
+#define OTHER(at, v)  "202 client.read 7 0 " at " " v " 1\n"
+#define OTHER_AT(pos) "202 client.position 7 0 " pos " 2\n"
+#define END           "phase 3\nfinish\n"
+
+static const struct check_case cases[] = {
+    {"R34", SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") OTHER_AT("2") OTHER("2", "7"),
+     SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") READ("3", "7"), false},
+    {"C1", OTHER_AT("0") OTHER("0", "5"), OTHER_AT("0") OTHER("0", "6"), false},
+    {"C2", OTHER_AT("0") OTHER("0", "5"), READ("2", "5"), false},
+    {"C3", END,
+     SEND("7") ACKED("7", "2") SEND("8") ACKED("8", "3") OTHER_AT("3") OTHER("3", "8") END, false},
+    {"C4", SEND("7") READ("2", "7"), READ("2", "99"), false},
+    {"C5", OTHER_AT("0") OTHER("0", "5") OTHER("1", "6"), OTHER_AT("0") OTHER("1", "6"), false},
+    {"C6", SEND("7") READ("2", "7"), READ("0", "5"), false},
+    {"C7", SEND("7") OTHER_AT("2") ACKED("7", "2") OTHER("2", "7") END,
+     SEND("7") ACKED("7", "2") END, false},
+    {"C8", SEND("7") SEND("8") ACKED("7", "2") ACKED("8", "3"),
+     SEND("7") SEND("8") ACKED("8", "2") ACKED("7", "3"), false},
+    {"C9", SEND("7") ACKED("7", "2") READ("2", "7"), SEND("7") ACKED("7", "3") READ("2", "7"),
+     false},
+};
+
+static void each_oracle_of_check_history_fires_first_on_its_bad_history(void **state)
+{
+    (void)state;
+    check_story_prove("check_history.c", setup, cases, COUNT_OF(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,49 @@
+/* Proves: each oracle of check_isr.c passes a good history that it judged, and is the first to fire on
+ * a bad one. */
+#include "tests/support/check_story.h"
+#include "tests/support/support.h"
+
+#include "client/base/assert.h"
+
+static const char setup[] = STORY_CLUSTER STORY_DATA;
+
+#define MORE     "1 log.appended 7 0 10 19 1 501 100\n"
+#define ENTERS_3 "1 replica.isr 7 0 1 0 0 | 1,2,3\n"
+
+static const struct check_case cases[] = {
+    {"R13", "1 replica.isr 7 0 1 0 1 | 1,2\n", "1 replica.isr 7 0 1 0 1 | 1\n", false},
+    {"R18", "1 replica.remote 7 0 2 10 10 2 1\n", "1 replica.remote 7 0 2 11 10 2 1\n", false},
+    {"R19", STORY_FIRST("3") "1 meta.broker 3 3 0\n1 replica.remote 7 0 3 10 0 3 1\n" ENTERS_3,
+     STORY_FIRST("3") "1 meta.broker 3 30 0\n1 replica.remote 7 0 3 10 0 3 1\n" ENTERS_3, false},
+    {"R21", STORY_FIRST("3") "1 replica.remote 7 0 3 10 0 3 1\n" ENTERS_3,
+     "1 replica.remote 7 0 3 0 -1 3 1\n" ENTERS_3, false},
+    {"R23", MORE STORY_SECOND("2"),
+     "2 replica.fetch_reply 7 0 0 1 10 10\n2 replica.diverged 7 0 0 5 10 1\n", false},
+    {"R28", "1 produce.appended 7 0 0 9 1 -1 2 2\n1 produce.answered 7 0 0 9 0 -1 10 2\n",
+     "1 produce.appended 7 0 0 9 1 -1 2 2\n2 log.truncated 7 0 10 0 0 0\n"
+     "1 produce.answered 7 0 0 9 0 -1 10 2\n",
+     false},
+    {"R29", "1 produce.answered 7 0 0 9 0 -1 10 2\n",
+     MORE "1 produce.answered 7 0 10 19 0 -1 10 2\n", false},
+    {"R33", "1 produce.answered 7 0 0 9 0 1 10 2\n", "1 produce.answered 7 0 10 19 0 1 10 2\n",
+     false},
+    {"R35", "1 produce.answered 7 0 0 9 0 -1 10 2\n1 produce.answered 7 0 0 9 0 -1 10 2\n",
+     "1 produce.answered 7 0 0 9 0 -1 10 2\n3 replica.fetch_reply 7 0 1 1 0 0\n"
+     "3 log.appended 7 0 0 9 0 600 100\n3 produce.answered 7 0 0 9 0 -1 10 2\n",
+     false},
+};
+
+static void each_oracle_of_check_isr_fires_first_on_its_bad_history(void **state)
+{
+    (void)state;
+    check_story_prove("check_isr.c", setup, cases, COUNT_OF(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_oracle_of_check_isr_fires_first_on_its_bad_history),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

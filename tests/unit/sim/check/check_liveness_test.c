@@ -1,0 +1,49 @@
+/* Proves: each oracle of check_liveness.c passes a good history that it judged, and is the first to fire on
+ * a bad one. */
+#include "tests/support/check_story.h"
+#include "tests/support/support.h"
+
+#include "client/base/assert.h"
+
+/* Three brokers in sync; the high watermark of broker 3 is for the stories to move. */
+static const char setup[] = STORY_CLUSTER STORY_DATA STORY_FIRST(
+    "3") "1 replica.remote 7 0 3 10 0 3 1\n"
+         "101 controller.partition 7 0 1 1 1 11 | isr 1,2,3 replicas 1,2,3 elr -\n"
+         "1 replica.isr 7 0 1 0 0 | 1,2,3\n" STORY_COMMIT "101 meta.applied 19 1 5\n"
+         "1 replica.isr 7 0 1 1 1 | 1,2,3\n2 replica.hw 7 0 0 10 1 1\n";
+
+#define HW_3     "3 replica.hw 7 0 0 10 1 1\n"
+#define CALM     "phase 2\n"
+#define END      "+120000\nfinish\n"
+#define HEALED   HW_3 CALM END
+#define WAITING  "1 produce.appended 7 0 10 19 1 -1 3 1\n"
+#define ANSWERED "1 produce.answered 7 0 10 19 7 -1 10 3\n"
+#define VOTER    "0 sim.node 102 2 0\n0 sim.up 102 1\n"
+
+static const struct check_case cases[] = {
+    {"R51", HEALED, HW_3 "0 sim.down 1 1 0\n0 sim.up 1 2\n" CALM END, false},
+    {"R52", HEALED, CALM END, false},
+    {"R53", HW_3 CALM WAITING ANSWERED END, HW_3 CALM WAITING END, false},
+    {"R57", HEALED, HW_3 "0 sim.node 4 1 0\n0 sim.up 4 1\n" CALM END, false},
+    {"K30", HEALED, HW_3 "101 raft.state 3 5 1 -1 101\n" CALM END, false},
+    {"K31", VOTER "102 raft.state 0 4 1 101 -1\n" HEALED,
+     VOTER "102 raft.state 0 0 1 -1 -1\n" HEALED, false},
+    {"K32", HEALED,
+     "1 log.appended 0 0 0 9 1 77 10\n1 raft.hw -1 10 1 0\n1 meta.applied 9 1 4\n" HEALED, false},
+    {"K34", HEALED, VOTER "102 raft.state 0 3 2 102 102\n" HEALED, false},
+};
+
+static void each_oracle_of_check_liveness_fires_first_on_its_bad_history(void **state)
+{
+    (void)state;
+    check_story_prove("check_liveness.c", setup, cases, COUNT_OF(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_oracle_of_check_liveness_fires_first_on_its_bad_history),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,75 @@
+/* Proves: each oracle of check_raft.c passes a good history that it judged, and is the first to fire on
+ * a bad one. */
+#include "tests/support/check_story.h"
+#include "tests/support/support.h"
+
+#include "client/base/assert.h"
+
+/* Voters 101 to 103; 101 leads epoch 1, entry 0 is committed by 101 and 102. */
+static const char setup[] =
+    "0 sim.node 101 2 0\n0 sim.node 102 2 0\n0 sim.node 103 2 0\n"
+    "0 sim.up 101 1\n0 sim.up 102 1\n0 sim.up 103 1\n"
+    "101 raft.state 0 0 0 -1 -1\n102 raft.state 0 0 0 -1 -1\n103 raft.state 0 0 0 -1 -1\n"
+    "101 raft.state 0 1 0 -1 -1\n101 raft.state 1 2 1 -1 101\n101 raft.stored 1 -1 101\n"
+    "102 raft.vote 101 1 1 0\n102 raft.stored 1 -1 101\n"
+    "101 raft.elected 1 0 2 3\n101 raft.state 2 3 1 101 101\n"
+    "101 log.epoch 0 0 1 0\n101 log.appended 0 0 0 0 1 70 10\n101 log.synced 0 0 1\n"
+    "102 raft.state 0 4 1 101 101\n103 raft.state 0 4 1 101 -1\n"
+    "102 log.appended 0 0 0 0 1 70 10\n102 log.synced 0 0 1\n102 raft.flushed 1 1\n"
+    "101 raft.fetched 102 1 1 1\n101 raft.hw -1 1 1 1\n102 raft.hw -1 1 1 0\n";
+
+#define ENTRY(n)  n " log.appended 0 0 1 1 1 71 10\n" n " log.synced 0 0 2\n"
+#define ENTRY0(n) n " log.appended 0 0 0 0 1 70 10\n" n " log.synced 0 0 1\n"
+#define HW_2      "101 raft.hw 1 2 1 1\n"
+#define VOTES_FOR(n, other)                                                                       \
+    n " raft.stored 2 -1 " n "\n" other " raft.stored 2 -1 " n "\n" other " raft.vote " n " 2 1 " \
+      "0\n"
+#define ELECTED(n, start) n " raft.elected 2 " start " 2 3\n" n " raft.state 2 3 2 " n " " n "\n"
+#define SUCCESSOR         VOTES_FOR("102", "103") ELECTED("102", "1")
+#define WAIT              "+400\n101 op.step 0 0\n"
+#define WAITS             WAIT WAIT WAIT WAIT WAIT WAIT WAIT WAIT WAIT
+#define RESTART(n)        "0 sim.down " n " 1 0\n0 sim.up " n " 2\n" n " log.opened 0 0 0 1 1 0 0 0\n"
+
+static const struct check_case cases[] = {
+    {"K1", SUCCESSOR, "102 raft.elected 1 1 2 3\n", false},
+    {"K2", "102 raft.stored 2 -1 103\n", "102 raft.stored 1 -1 103\n", false},
+    {"K3", SUCCESSOR, "103 raft.stored 2 -1 103\n103 raft.elected 2 1 2 3\n", false},
+    {"K5", SUCCESSOR, VOTES_FOR("103", "102") ELECTED("103", "0"), false},
+    {"K6", ENTRY("101") ENTRY("102") HW_2, ENTRY("101") HW_2, false},
+    {"K8", ENTRY("101") ENTRY("102") HW_2, "101 raft.hw 1 0 1 1\n", false},
+    {"K9", "102 raft.hw 1 1 1 0\n", "102 raft.hw 1 2 1 0\n", false},
+    {"K11", "101 raft.fetched 102 1 1 1\n", "101 raft.fetched 102 2 1 1\n", false},
+    {"K12", ENTRY0("103") "101 raft.fetched 103 1 1 1\n",
+     "103 log.appended 0 0 0 0 0 99 10\n103 log.synced 0 0 1\n101 raft.fetched 103 1 1 1\n", false},
+    {"K13", ENTRY("101"), RESTART("101") "101 raft.state 5 5 1 -1 101\n" ENTRY("101"), false},
+    {"K14", "103 raft.state 4 1 1 101 -1\n", "103 raft.state 4 1 2 101 -1\n", false},
+    {"K16", SUCCESSOR "102 log.appended 0 0 1 1 2 80 10\n",
+     SUCCESSOR "102 log.appended 0 0 1 1 1 71 10\n102 log.appended 0 0 2 2 2 80 10\n", false},
+    {"K20", SUCCESSOR WAIT "101 raft.fetched 103 0 1 1\n",
+     SUCCESSOR WAITS "101 raft.fetched 103 0 1 1\n", false},
+    {"K21", ENTRY("101") ENTRY("102") VOTES_FOR("102", "103") ELECTED("102", "2") HW_2,
+     SUCCESSOR ENTRY("101") ENTRY0("103") ENTRY("103") HW_2, false},
+    {"K28", RESTART("102") "102 raft.state 0 0 1 -1 101\n",
+     RESTART("102") "102 raft.state 0 0 1 -1 103\n", false},
+    {"K29",
+     "101 log.failed 0 0 1 5\n101 raft.state 3 5 1 -1 101\n" VOTES_FOR("101", "102")
+         ELECTED("101", "1") "101 log.epoch 0 0 2 1\n101 log.appended 0 0 1 1 2 80 10\n"
+                             "101 log.synced 0 0 2\n102 log.appended 0 0 1 1 2 80 10\n"
+                             "102 log.synced 0 0 2\n101 raft.hw 1 2 2 1\n",
+     "101 log.failed 0 0 1 5\n" ENTRY("101") ENTRY("102") HW_2, false},
+};
+
+static void each_oracle_of_check_raft_fires_first_on_its_bad_history(void **state)
+{
+    (void)state;
+    check_story_prove("check_raft.c", setup, cases, COUNT_OF(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_oracle_of_check_raft_fires_first_on_its_bad_history),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

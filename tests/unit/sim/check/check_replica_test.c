@@ -1,0 +1,59 @@
+/* Proves: each oracle of check_replica.c passes a good history that it judged, and is the first to fire on
+ * a bad one. */
+#include "tests/support/check_story.h"
+#include "tests/support/support.h"
+
+#include "client/base/assert.h"
+
+static const char setup[] = STORY_CLUSTER STORY_DATA;
+
+#define BOTH "1 log.appended 7 0 10 19 1 501 100\n" STORY_SECOND("2")
+#define LED_BY(n, isr) \
+    "101 controller.partition 7 0 " n " 2 1 11 | isr " isr " replicas 1,2,3 elr -\n" STORY_COMMIT
+#define LEADS(n, end)                                                    \
+    n " log.epoch 7 0 2 " end "\n" n " replica.role 7 0 2 " n " 2 1\n" n \
+      " replica.leading 7 0 2 " end " " end "\n"
+#define ELR_3 "101 controller.partition 7 0 1 1 1 11 | isr 1,2 replicas 1,2,3 elr 3\n" STORY_COMMIT
+#define POWERLESS(n, end) \
+    "0 sim.down " n " 2 0\n0 sim.up " n " 2\n" n " log.opened 7 0 0 " end " " end " 0 0 0\n"
+/* 0-9 is on both disks, 10-19 committed in memory only; then the lights go out for both. */
+#define BLACKOUT                                      \
+    "1 log.synced 7 0 10\n2 log.synced 7 0 10\n" BOTH \
+    "1 replica.hw 7 0 10 20 2 1\n" POWERLESS("1", "10") POWERLESS("2", "10")
+
+static const struct check_case cases[] = {
+    {"R5", "", "2 replica.role 7 0 2 2 1 0\n", false},
+    {"R6", BOTH "1 replica.hw 7 0 10 20 2 1\n", "1 replica.hw 7 0 10 5 2 1\n", false},
+    {"R9", STORY_FIRST("3") "3 replica.hw 7 0 0 10 1 1\n",
+     "3 replica.fetch_reply 7 0 1 1 0 0\n3 log.appended 7 0 0 9 0 600 100\n"
+     "3 replica.hw 7 0 0 10 1 1\n",
+     false},
+    {"R10", BOTH "1 replica.hw 7 0 10 20 2 1\n",
+     "1 log.appended 7 0 10 19 1 501 100\n1 replica.hw 7 0 10 20 2 1\n", false},
+    {"R11", STORY_FIRST("3") ELR_3 BOTH STORY_SECOND("3") "1 replica.hw 7 0 10 20 2 1\n",
+     ELR_3 BOTH "1 replica.hw 7 0 10 20 2 1\n", false},
+    {"R17", STORY_FIRST("3") LED_BY("3", "1,2,3") LEADS("3", "10"),
+     STORY_FIRST("3") LED_BY("3", "1,2,3") "3 log.truncated 7 0 10 0 0 0\n" LEADS("3", "0"), false},
+    {"R20", BOTH "1 produce.appended 7 0 10 19 1 1 2 2\n1 replica.hw 7 0 10 20 2 1\n",
+     BOTH "1 produce.appended 7 0 10 19 1 1 2 3\n1 replica.hw 7 0 10 20 2 1\n", false},
+    {"R30", "1 read.served 7 0 0 10 10 10 1\n", "1 read.served 7 0 0 20 20 20 1\n", false},
+    {"R41", POWERLESS("1", "0") LED_BY("2", "1,2") LEADS("2", "10"),
+     POWERLESS("1", "0") LED_BY("1", "1,2") LEADS("1", "0"), false},
+    {"R44", BLACKOUT LED_BY("2", "1,2") LEADS("2", "10"),
+     BLACKOUT LED_BY("2", "1,2") "2 log.truncated 7 0 10 0 0 0\n" LEADS("2", "0"), false},
+};
+
+static void each_oracle_of_check_replica_fires_first_on_its_bad_history(void **state)
+{
+    (void)state;
+    check_story_prove("check_replica.c", setup, cases, COUNT_OF(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_oracle_of_check_replica_fires_first_on_its_bad_history),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
