@@ -111,14 +111,14 @@ PACKAGES_BUILD := gcc libc6-dev make pkg-config libfyaml-dev zlib1g-dev liblz4-d
 PACKAGES_RUN   := $(PACKAGES_BUILD) graphviz
 PACKAGES_TEST  := $(PACKAGES_RUN) libcmocka-dev clang clang-format python3
 
-.PHONY: need run test check-wire determinism fuzz lint format asan tsan coverage clang help install
+.PHONY: need run test bench check-wire determinism fuzz lint format asan tsan coverage clang help install
 need:
 	@sh tests/packages.sh check $(PACKAGES_BUILD)
 
 run:
 	@sh tests/packages.sh install $(PACKAGES_RUN)
 	$(Q)$(MAKE) --no-print-directory programs
-	build/gregor-sim run scenarios/*.yaml --out build/report
+	build/gregor-sim run scenarios/*.yaml --trace full --out build/report
 	@echo "build/report/index.html"
 
 test:
@@ -179,7 +179,9 @@ help:
 	@echo "make run        installs what is missing, builds, runs the scenario library: build/report/index.html"
 	@echo "make test       installs what is missing, builds and passes all tests"
 	@echo "make asan tsan clang coverage   the unit tests in that variant"
+	@echo "make bench      CPU, memory and time to start, against their bars"
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
+	@echo "make interop                    real clients against real processes (kcat, python3-kafka)"
 	@echo "make lint format                the structural checks; clang-format over everything"
 	@echo "make install DESTDIR= PREFIX=   the programs"
 	@echo "make clean"
@@ -200,6 +202,21 @@ $(B)/conformance-%: $(B)/obj/tests/conformance/%_main.o $(CONF_SUITE) $(SUPPORT)
 # The floor of the production world (client/posix/README.md).
 $(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.a
 	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(B)/libposix.a $(B)/libcore.a -Wl,--end-group $(CODECS) -lpthread
+
+# Real processes and the clients that Debian ships; INTEROP_LONG=1: minutes of failovers.
+PACKAGES_INTEROP := kcat python3 python3-kafka python3-snappy python3-lz4
+.PHONY: interop
+interop:
+	@sh tests/packages.sh install $(PACKAGES_BUILD) $(PACKAGES_INTEROP)
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)/usr/bin/python3 tests/interop/run.py
+
+# Figures, never failures: tests/bench/run.sh says what is measured, and how.
+$(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o
+	$(Q)$(CC) $(ALLLD) -o $@ $^
+
+bench: programs $(B)/bench-load $(B)/bench-floor
+	$(Q)sh tests/bench/run.sh $(B)
 
 .PHONY: unit unit-programs conformance
 unit-programs: $(UNIT) $(CONF)

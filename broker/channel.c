@@ -34,6 +34,13 @@ void channel_set_leader(struct channel *channel, int32_t leader)
 {
     if (channel->leader == leader) return;
     channel->leader = leader;
+    /* A controller that lost its place may be dead: heartbeats that wait for it would be missed by
+     * the new one, which fences after three intervals. Known once there is a new one. */
+    if (leader >= 0) {
+        for (uint32_t i = 0; i < channel->count; i++) {
+            if (channel->ids[i] != leader) peer_drop(&channel->peers[i]);
+        }
+    }
     op_wake(&channel->changed);
 }
 

@@ -21,7 +21,8 @@ struct channel {
 MUST_USE enum err channel_init(struct channel *channel, struct env *env,
                                const struct config *config, struct str client_id, uint64_t seed);
 void channel_deinit(struct channel *channel);
-/* The quorum's word on who leads. */
+/* The quorum's word on who leads. Calls that wait for a controller before it fail, and are the
+ * caller's to repeat. */
 void channel_set_leader(struct channel *channel, int32_t leader);
 /* The peer of the active controller; NULL while it is unknown. */
 struct peer *channel_peer(struct channel *channel);

@@ -635,7 +635,7 @@ enum err config_parse(struct config *config, struct str text, struct config_warn
             struct text message;
 
             text_init(&message, error->text, sizeof error->text);
-            text_format(&message, "line %u: %s", number, inner.text);
+            text_format(&message, "%u: %s", number, inner.text);
             return err;
         }
         number += lines;

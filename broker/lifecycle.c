@@ -175,6 +175,12 @@ static bool lifecycle_over(const struct lifecycle *l)
     return l->abandoned || (l->leave && l->env->now.mono.ns >= l->give_up_ns);
 }
 
+/* Whatever is waited for: a leave that was asked for ends when its time is over. */
+static void lifecycle_wait_until(struct lifecycle *l, int64_t deadline_ns)
+{
+    op_deadline(&l->op, l->leave && l->give_up_ns < deadline_ns ? l->give_up_ns : deadline_ns);
+}
+
 static enum op_result lifecycle_run(struct op *op)
 {
     struct lifecycle *o = CONTAINER_OF(op, struct lifecycle, op);
@@ -191,7 +197,8 @@ static enum op_result lifecycle_run(struct op *op)
                 return OP_DONE;
             }
             lifecycle_send_registration(o);
-            AWAIT(o, STEP_REGISTERED, &o->call.done, call_done(&o->call));
+            AWAIT(o, STEP_REGISTERED, &o->call.done, call_done(&o->call) || o->abandoned);
+            call_cancel(&o->call); /* harmless when it is done */
             err = lifecycle_registration_result(o);
             if (err == ERR_NONE) break;
             if (lifecycle_final(err) || lifecycle_over(o)) {
@@ -205,15 +212,17 @@ static enum op_result lifecycle_run(struct op *op)
         TRACE(o->env->world, BROKER_EPOCH, o->broker_epoch, o->previous_broker_epoch);
         lifecycle_set(o, LIFECYCLE_RECOVERY);
         while (!lifecycle_over(o)) {
-            op_deadline(op, o->leave ? o->give_up_ns : OP_NO_DEADLINE);
+            lifecycle_wait_until(o, OP_NO_DEADLINE);
             AWAIT(o, STEP_HEARTBEAT_LEADER, &o->channel->changed,
                   channel_peer(o->channel) != NULL || lifecycle_over(o));
             if (lifecycle_over(o)) break;
             lifecycle_send_heartbeat(o);
-            AWAIT(o, STEP_HEARTBEAT_ANSWERED, &o->call.done, call_done(&o->call));
+            AWAIT(o, STEP_HEARTBEAT_ANSWERED, &o->call.done,
+                  call_done(&o->call) || lifecycle_over(o));
+            call_cancel(&o->call);
             lifecycle_take_heartbeat(o);
             if (lifecycle_over(o)) break;
-            op_deadline(op, env_deadline(o->env, lifecycle_pause_ms(o)));
+            lifecycle_wait_until(o, env_deadline(o->env, lifecycle_pause_ms(o)));
             o->hurry = false;
             AWAIT(o, STEP_HEARTBEAT_PAUSE, &o->wake,
                   op_expired(op) || o->hurry || lifecycle_over(o));
@@ -277,7 +286,9 @@ void lifecycle_leave(struct lifecycle *lifecycle)
         env_deadline(lifecycle->env, lifecycle->config->controlled_shutdown_max_wait_ms);
     if (lifecycle->broker_epoch < 0) lifecycle->abandoned = true; /* nobody knows of us yet */
     lifecycle_hurry(lifecycle);
-    if (op_live(&lifecycle->op)) op_resume(&lifecycle->op);
+    if (!op_live(&lifecycle->op)) return;
+    lifecycle_wait_until(lifecycle, lifecycle->op.deadline_ns);
+    op_resume(&lifecycle->op);
 }
 
 void lifecycle_abandon(struct lifecycle *lifecycle)

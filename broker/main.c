@@ -130,10 +130,11 @@ static char *read_file(const char *path, size_t *length)
     return text;
 }
 
-static int config_error(const struct options *options, const struct errmsg *error)
+/* `at`: the message begins with a line of the file. */
+static int config_error(const struct options *options, const struct errmsg *error, bool at)
 {
     fprintf(stderr, "gregor-broker: %s%s%s\n", options->config_file ? options->config_file : "",
-            options->config_file ? ": " : "", error->text);
+            options->config_file == NULL ? "" : (at ? ":" : ": "), error->text);
     return EXIT_USAGE;
 }
 
@@ -185,7 +186,7 @@ static int load_config(const struct options *options, struct config *config)
         }
         if (config_parse(config, (struct str){text, (uint32_t)length}, warnings, &error) !=
             ERR_NONE) {
-            status = config_error(options, &error);
+            status = config_error(options, &error, true);
         }
         free(text);
     }
@@ -198,11 +199,11 @@ static int load_config(const struct options *options, struct config *config)
     if (status == 0 && options->data_dir != NULL) {
         if (config_set(config, STR("log.dirs"), str_of(options->data_dir), warnings, &error) !=
             ERR_NONE) {
-            status = config_error(options, &error);
+            status = config_error(options, &error, false);
         }
     }
     if (status == 0 && config_finish(config, &error) != ERR_NONE) {
-        status = config_error(options, &error);
+        status = config_error(options, &error, false);
     }
     for (uint32_t i = 0; status == 0 && i < warnings->count && i < CONFIG_WARNINGS_MAX; i++) {
         fprintf(stderr, "gregor-broker: warning: %s\n", warnings->text[i].text);
@@ -246,10 +247,14 @@ static void process_signal(struct world_req *req, struct instant now)
     posix_world_on_signal(process->world, &process->signal); /* a second one hurries */
 }
 
-static int run_world(struct process *process)
+/* What ended it is the last line, in words for people; the log has said it in its own. */
+static int run_world(struct process *process, const struct errmsg *message)
 {
     int status = posix_world_run(process->world);
 
+    if (status != 0 && message->text[0] != '\0') {
+        fprintf(stderr, "gregor-broker: %s\n", message->text);
+    }
     posix_world_destroy(process->world);
     return status;
 }
@@ -268,7 +273,7 @@ static int run_node(struct process *process, bool alone)
     }
     world_req_init(&process->signal, process_signal);
     posix_world_on_signal(process->world, &process->signal);
-    return run_world(process);
+    return run_world(process, &process->node->message);
 }
 
 static int run_format(struct process *process, const char *cluster_id)
@@ -282,7 +287,7 @@ static int run_format(struct process *process, const char *cluster_id)
         fprintf(stderr, "gregor-broker: %s\n", format == NULL ? "no memory" : error.text);
         return EXIT_FAILED;
     }
-    return run_world(process);
+    return run_world(process, &format->dir.message);
 }
 
 static int run_broker(int argc, char **argv)
@@ -305,7 +310,7 @@ static int run_broker(int argc, char **argv)
     world.region_size = MAIN_REGION_BASE + 2 * (size_t)process->config.queued_max_request_bytes;
     world.connections_max = (uint32_t)process->config.max_connections + 512;
     world.signals = true;
-    world.log_fd = STDERR_FILENO;
+    world.log_fd = options.format ? -1 : STDERR_FILENO;
     world.taker = &process->taker;
     if (options.trace_file != NULL) {
         recorder = posix_recorder_create(options.trace_file, &process->taker);

@@ -46,6 +46,11 @@ bool node_stopping(const struct node *node)
     return node->stop_wanted;
 }
 
+bool node_closing(const struct node *node)
+{
+    return node->state >= NODE_CLOSING;
+}
+
 struct str node_cluster_id(const struct node *node)
 {
     return str_of(node->dir.meta.cluster_id);
@@ -139,7 +144,8 @@ static bool node_ended(struct node *node)
     if (!node_ending(node)) return false;
     if (node->stop_wanted) return true;
     if (node->has_quorum && node->quorum.state == QUORUM_FAILED) {
-        node_fail_err(node, "the metadata quorum of this node failed", node->quorum.err);
+        node->status = 1; /* the quorum has said why */
+        node_stop(node);
     } else if (node->dir.state == LOG_DIR_OFFLINE) {
         node_fail(node, node->dir.err, str_of(node->dir.message.text));
     } else {
@@ -151,16 +157,19 @@ static bool node_ended(struct node *node)
 /* The metadata log opened damaged below what was promised, and there are others who have it: it is
  * fetched again from its beginning. `acknowledged-end` still says what this node had promised, so
  * until it has that much again it neither votes nor leads (K27, S30). */
-static bool node_metadata_refetch(struct node *node)
+static bool node_refetches(const struct node *node)
 {
-    if (node->metadata_log->state != LOG_FAILED || node->metadata_log->err != ERR_DAMAGED)
-        return false;
-    if (!config_other_voters(&node->config)) return false;
+    return node->metadata_log->state == LOG_FAILED && node->metadata_log->err == ERR_DAMAGED &&
+           config_other_voters(&node->config);
+}
+
+static void node_refetch(struct node *node)
+{
     TRACE_TEXT(node->env.world, NODE_WARNING,
                STR("the metadata log is damaged below what was acknowledged: it is emptied and "
                    "fetched again from the other voters"),
                ERR_DAMAGED);
-    return true;
+    log_reset(node->metadata_log, 0);
 }
 
 static void node_fail_metadata(struct node *node)
@@ -223,8 +232,9 @@ static enum op_result node_up_run(struct op *op)
             return OP_DONE;
         }
         AWAIT(o, NODE_UP_METADATA, &o->changed, o->metadata_log->state != LOG_OPENING);
-        if (node_metadata_refetch(o)) log_reset(o->metadata_log, 0);
-        AWAIT(o, NODE_UP_METADATA_RESET, &o->changed, o->metadata_log->state != LOG_TRUNCATING);
+        if (node_refetches(o)) node_refetch(o);
+        AWAIT(o, NODE_UP_METADATA_RESET, &o->changed,
+              o->metadata_log->state != LOG_TRUNCATING && !node_refetches(o));
         if (o->metadata_log->state != LOG_OPEN) {
             node_fail_metadata(o);
             return OP_DONE;
@@ -320,7 +330,7 @@ static void node_down_finish(struct op *op)
     node_parts_deinit(node);
     node_set(node, NODE_STOPPED);
     TRACE(node->env.world, NODE_STOPPED, node->status);
-    world_stop(node->env.world, node->status);
+    env_stop(&node->env, node->status);
 }
 
 static const struct op_kind node_down_kind = {

@@ -79,6 +79,7 @@ struct node {
     bool has_loader;
     bool has_quorum;
     bool controls;
+    bool has_channel;
     bool has_replicas;
     uint32_t relay_count;
     struct op_relay relays[NODE_RELAYS_MAX];
@@ -100,6 +101,8 @@ MUST_USE enum err node_start(struct node *node, struct world *world, const struc
  * second call gives up waiting for the controller. */
 void node_stop(struct node *node);
 bool node_stopping(const struct node *node);
+/* Requests do not wait any more; while LEAVING they still do. */
+bool node_closing(const struct node *node);
 struct str node_cluster_id(const struct node *node);
 const char *node_state_name(enum node_state state);
 /* Port that clients use, once READY; 0 before. */

@@ -27,15 +27,16 @@ static enum op_result node_format_run(struct op *op)
 static void node_format_finish(struct op *op)
 {
     struct node_format *format = CONTAINER_OF(op, struct node_format, op);
-    struct world *world = format->env.world;
+    struct env *env = &format->env;
 
     if (format->dir.err != ERR_NONE) {
         format->status = 1;
-        TRACE_TEXT(world, NODE_ERROR, str_of(format->dir.message.text), (int64_t)format->dir.err);
+        TRACE_TEXT(env->world, NODE_ERROR, str_of(format->dir.message.text),
+                   (int64_t)format->dir.err);
     }
     log_dir_deinit(&format->dir);
     log_cache_deinit(&format->cache);
-    world_stop(world, format->status);
+    env_stop(env, format->status);
 }
 
 static const struct op_kind node_format_kind = {

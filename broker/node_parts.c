@@ -324,6 +324,10 @@ static enum err node_init_broker(struct node *node)
     text_format(&text, "broker-%D", config->node_id);
     err = channel_init(&node->channel, &node->env, config, str_of(node->client_id),
                        dice_seed(node->env.world, DICE_TIMEOUTS));
+    node->has_channel = true;
+    for (uint32_t i = 0; i < node->channel.count; i++) {
+        node_relay(node, &node->channel.peers[i].changed);
+    }
     if (err != ERR_NONE) return err;
     rng_init(&rng, identity);
     lifecycle_init(&node->lifecycle, &node->env, config, &node->channel, &node->loader,
@@ -346,9 +350,6 @@ static enum err node_init_broker(struct node *node)
     node->has_replicas = true;
     node_relay(node, &node->lifecycle.changed);
     node_relay(node, &node->replicas.state_source);
-    for (uint32_t i = 0; i < node->channel.count; i++) {
-        node_relay(node, &node->channel.peers[i].changed);
-    }
     return ERR_NONE;
 }
 
@@ -388,6 +389,8 @@ void node_parts_close_servers(struct node *node)
         lifecycle_abandon(&node->lifecycle);
         coordinator_stop(&node->groups);
         manager_stop(&node->replicas);
+    }
+    if (node->has_channel) {
         channel_close(&node->channel);
         op_wake(&node->channel.changed); /* who waits for a controller looks whether we stop */
     }
@@ -413,18 +416,17 @@ bool node_parts_replicas_closed(const struct node *node)
 
 bool node_parts_channel_closed(const struct node *node)
 {
-    return !node->has_replicas || channel_closed(&node->channel);
+    return !node->has_channel || channel_closed(&node->channel);
 }
 
 void node_parts_close_quorum(struct node *node)
 {
-    if (node->has_quorum && node->quorum.state != QUORUM_FAILED) quorum_stop(&node->quorum);
+    if (node->has_quorum && node->quorum.state != QUORUM_IDLE) quorum_stop(&node->quorum);
 }
 
 bool node_parts_quorum_closed(const struct node *node)
 {
-    return !node->has_quorum || node->quorum.state == QUORUM_STOPPED ||
-           node->quorum.state == QUORUM_FAILED;
+    return !node->has_quorum || node->quorum.state == QUORUM_IDLE || quorum_stopped(&node->quorum);
 }
 
 void node_parts_close_metadata(struct node *node)
@@ -459,9 +461,9 @@ void node_parts_deinit(struct node *node)
         coordinator_deinit(&node->groups);
         manager_deinit(&node->replicas);
         lifecycle_deinit(&node->lifecycle);
-        channel_deinit(&node->channel);
         pool_deinit(&node->auto_topics);
     }
+    if (node->has_channel) channel_deinit(&node->channel);
     if (node->controls) controller_deinit(&node->controller);
     if (node->has_quorum) quorum_deinit(&node->quorum);
     if (node->has_loader) loader_deinit(&node->loader);

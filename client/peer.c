@@ -762,6 +762,13 @@ enum err peer_move(struct peer *peer, struct str host, uint16_t port)
     return peer_set_address(peer, host, port);
 }
 
+void peer_drop(struct peer *peer)
+{
+    if (peer->close_wanted) return;
+    peer_fail_queued(peer, ERR_CONNECTION_RESET);
+    if (peer->flight_count > 0) connection_close(&peer->connection, ERR_CANCELED);
+}
+
 void peer_close(struct peer *peer)
 {
     if (peer->close_wanted) return;

@@ -182,6 +182,10 @@ void peer_throttle(struct peer *peer, int32_t ms);
 /* The node moved (same id): drops the connection when host or port differ. */
 MUST_USE enum err peer_move(struct peer *peer, struct str host, uint16_t port);
 
+/* Whom we ask is not the right one any more: what is queued or in flight fails with
+ * CONNECTION_RESET now, instead of waiting for an answer that may never come. */
+void peer_drop(struct peer *peer);
+
 /* Fails everything with CANCELED and closes; `changed` tells when it is CLOSED. */
 void peer_close(struct peer *peer);
 

@@ -41,7 +41,7 @@ struct campaign {
     uint32_t repeated;
 };
 
-/* ---- telling --------------------------------------------------------------------------------------- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 void campaign_line(const struct scenario *scenario, const struct run_result *result, char *line,
                    size_t size)
@@ -208,7 +208,7 @@ static void campaign_tell_ready(struct campaign *campaign)
         campaign_tell(campaign, &campaign->jobs[campaign->told++]);
 }
 
-/* ---- processes ------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static void write_all(int fd, const void *data, size_t length)
 {
@@ -392,7 +392,7 @@ static void campaign_go(struct campaign *campaign)
     }
 }
 
-/* ---- all --------------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 int campaign_exit_of(const uint64_t verdicts[RUN_VERDICTS])
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- configuration --------------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 /* Smaller than Kafka's where only memory is meant: a simulated node serves a handful of peers. */
 static const char cluster_defaults[] = "max.connections=200\n"
@@ -91,7 +91,7 @@ static bool cluster_configure(struct cluster_node *node, struct errmsg *error)
     return fine;
 }
 
-/* ---- lives -------------------------------------------------------------------------------------------- */
+/* ---- lives ----------------------------------------------------------------------------------- */
 
 static void cluster_problem(struct cluster_node *node, const char *what, const char *why)
 {
@@ -185,7 +185,7 @@ void cluster_stop(struct cluster *cluster, uint32_t index)
     sim_node_complete(node->world, &node->stop, SIM_KIND_TIMER, ERR_NONE, 0);
 }
 
-/* ---- making ------------------------------------------------------------------------------------------ */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role role)
 {
@@ -268,7 +268,7 @@ void cluster_start(struct cluster *cluster)
         sim_node_start(cluster->nodes[i].world);
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------ */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 const struct node *cluster_node(const struct cluster *cluster, uint32_t index)
 {

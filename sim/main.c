@@ -33,7 +33,7 @@ static int usage_error(const char *what, const char *which)
     return CAMPAIGN_USAGE;
 }
 
-/* ---- options --------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static bool parse_u64(const char *text, char **end, uint64_t *value)
 {
@@ -128,7 +128,7 @@ static int parse_options(int argc, char **argv, struct campaign_options *options
     return *file_count > 0 ? 0 : usage_error("a scenario file is wanted", NULL);
 }
 
-/* ---- commands -------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 /* All files, or none: an error is said and stops everything. */
 static int load_all(const char **files, uint32_t count, struct scenario **scenarios)

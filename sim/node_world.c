@@ -444,6 +444,16 @@ struct sim_world *sim_node_find(struct sim *sim, int32_t id)
     return NULL;
 }
 
+/* How fast a checksum is, never what it is: the machine's own features change no result. */
+static struct cpu node_cpu(void)
+{
+#if defined(__x86_64__)
+    return (struct cpu){.sse42 = __builtin_cpu_supports("sse4.2") != 0};
+#else
+    return (struct cpu){.sse42 = false};
+#endif
+}
+
 void sim_node_start(struct sim_world *node)
 {
     int64_t fields[2];
@@ -452,9 +462,11 @@ void sim_node_start(struct sim_world *node)
     ASSERT(sim_node_at_baseline(node));
     node->world = (struct world){.ops = &world_ops,
                                  .region = &node->region,
+                                 .cpu = node_cpu(),
                                  .node_id = -1,
                                  .connections_max = node->config.connections_max,
-                                 .files_max = node->config.files_max};
+                                 .files_max = node->config.files_max,
+                                 .trace_detail = true};
     node->up = true;
     node->powered = true;
     node->paused = false;

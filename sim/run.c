@@ -57,7 +57,7 @@ void run_not_exercised(struct run *run, const char *format, ...)
     va_end(args);
 }
 
-/* ---- watching -------------------------------------------------------------------------------------- */
+/* ---- watching -------------------------------------------------------------------------------- */
 
 static void run_traced(struct sim_observer *observer, struct sim_world *node,
                        const struct trace_event *event)
@@ -138,7 +138,7 @@ static bool run_broken(struct run *run)
     return run->decided;
 }
 
-/* ---- phases ---------------------------------------------------------------------------------------- */
+/* ---- phases ---------------------------------------------------------------------------------- */
 
 static void run_enter(struct run *run, enum run_phase phase)
 {
@@ -327,7 +327,7 @@ static bool run_stop(struct run *run)
     return run_wait(run, RUN_STOP_LIMIT_NS, done_stopped, "the controllers do not stop in order");
 }
 
-/* ---- verdict --------------------------------------------------------------------------------------- */
+/* ---- verdict --------------------------------------------------------------------------------- */
 
 /* A fault that was asked for and never hit anything is one that this run says nothing about. */
 static void run_judge_faults(struct run *run)

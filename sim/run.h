@@ -60,7 +60,7 @@ void run_scenario(const struct scenario *scenario, uint64_t seed, const struct r
                   struct run_result *result);
 const char *run_verdict_name(enum run_verdict verdict);
 
-/* ---- the parts of a run (run_*.c) ------------------------------------------------------------------ */
+/* ---- the parts of a run (run_*.c) ------------------------------------------------------------ */
 
 enum run_phase {
     RUN_SETUP,

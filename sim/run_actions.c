@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- arguments ------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static uint64_t select_nodes(struct run *run, const struct scenario_value *value)
 {
@@ -49,7 +49,7 @@ static void tell(struct run *run, enum sim_fault fault, bool on, int step, uint3
     for (uint32_t index = 0; index < run->sim->node_count && index < 64; index++) \
         if (((set) >> index & 1) != 0)
 
-/* ---- what ends by itself --------------------------------------------------------------------------- */
+/* ---- what ends by itself --------------------------------------------------------------------- */
 
 static void later_fire(struct sim_event *event)
 {
@@ -121,7 +121,7 @@ static struct run_later *ends(struct run *run, const struct scenario_action *act
     return later;
 }
 
-/* ---- processes ------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 /* What the power loss of this crash keeps of what was not synced. */
 static struct sim_loss loss_of(struct run *run, const struct scenario_action *action)
@@ -214,7 +214,7 @@ static void act_clock(struct run *run, const struct scenario_action *action, int
     }
 }
 
-/* ---- network --------------------------------------------------------------------------------------- */
+/* ---- network --------------------------------------------------------------------------------- */
 
 static uint64_t act_partition(struct run *run, const struct scenario_action *action, int step)
 {
@@ -324,7 +324,7 @@ static void act_fail_connects(struct run *run, const struct scenario_action *act
     }
 }
 
-/* ---- disks ----------------------------------------------------------------------------------------- */
+/* ---- disks ----------------------------------------------------------------------------------- */
 
 static void break_disk(struct run *run, const struct scenario_action *action,
                        struct sim_world *node)
@@ -374,7 +374,7 @@ static void act_disk(struct run *run, const struct scenario_action *action, int 
     }
 }
 
-/* ---- all ------------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static void note(struct run *run, const struct scenario_action *action, int step)
 {

@@ -27,7 +27,7 @@ static uint32_t count_of(uint64_t set)
     return count;
 }
 
-/* ---- what must be true ------------------------------------------------------------------------------- */
+/* ---- what must be true ----------------------------------------------------------------------- */
 
 static bool missing(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -149,7 +149,7 @@ bool run_in_sync(struct run *run)
     return core_at_rest(run, cluster_brokers(run->cluster) | cluster_controllers(run->cluster));
 }
 
-/* ---- the core ---------------------------------------------------------------------------------------- */
+/* ---- the core -------------------------------------------------------------------------------- */
 
 /* One node of a set that is not in `core` yet, by the scenario's dice. */
 static uint64_t draw_one(struct run *run, uint64_t from)
@@ -215,7 +215,7 @@ static uint64_t core_of(struct run *run)
     IMPOSSIBLE("kind of a core");
 }
 
-/* ---- healing ----------------------------------------------------------------------------------------- */
+/* ---- healing --------------------------------------------------------------------------------- */
 
 static void heal_node(struct run *run, uint32_t index)
 {

@@ -1,4 +1,5 @@
-/* The first screen of a failure (simulation.md 6): what, where, what led to it, how to see it again. */
+/* The first screen of a failure (simulation.md 6): what, where, what led to it, how to see it
+ * again. */
 #include "sim/run.h"
 
 #include <stdarg.h>

@@ -19,7 +19,7 @@ static const struct scenario_step *armed_step(const struct run *run)
 
 static void expect_arm(struct run *run, uint32_t index);
 
-/* ---- steps ------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 /* The clock looks again at the earliest moment at which the armed step may need it. */
 static void steps_set_timer(struct run *run)
@@ -146,7 +146,7 @@ static void steps_timer(struct sim_event *event)
     run_steps_look(run);
 }
 
-/* ---- expectations ------------------------------------------------------------------------------------ */
+/* ---- expectations ---------------------------------------------------------------------------- */
 
 static void expect_failed(struct run *run, const struct scenario_expect *expect, const char *how)
 {
@@ -237,7 +237,7 @@ void run_expects_end(struct run *run)
     }
 }
 
-/* ---- entry points ------------------------------------------------------------------------------------ */
+/* ---- entry points ---------------------------------------------------------------------------- */
 
 void run_steps_begin(struct run *run)
 {

@@ -6,7 +6,7 @@
 
 enum { WORKLOAD_ERR_BASE = 256, WORKLOAD_PROBE_TURNS = 64 };
 
-/* ---- making ------------------------------------------------------------------------------------------ */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static void workload_add(struct workload *workload, enum workload_kind kind, int32_t id,
                          const struct scenario_client *scenario, uint32_t number)
@@ -68,7 +68,7 @@ void workload_destroy(struct workload *workload)
     free(workload);
 }
 
-/* ---- steering ---------------------------------------------------------------------------------------- */
+/* ---- steering -------------------------------------------------------------------------------- */
 
 static void workload_start_kind(struct workload *workload, enum workload_kind kind)
 {
@@ -155,7 +155,7 @@ bool workload_drained(const struct workload *workload)
     return workload_finished_kind(workload, WORKLOAD_DRAIN);
 }
 
-/* ---- what they have seen ----------------------------------------------------------------------------- */
+/* ---- what they have seen --------------------------------------------------------------------- */
 
 static struct workload_client *workload_of(struct workload *workload, const struct sim_world *world)
 {
@@ -235,7 +235,7 @@ void workload_turned(struct workload *workload, const struct sim_world *world)
     workload->lost_wakeup_node = world->id;
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 enum workload_sum { SUM_ACKED, SUM_SENT, SUM_READ, SUM_ERRORS, SUM_LOST };
 

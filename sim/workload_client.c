@@ -68,7 +68,7 @@ static struct metadata_config client_metadata(const struct workload_node *node)
     return config;
 }
 
-/* ---- admin ------------------------------------------------------------------------------------------- */
+/* ---- admin ----------------------------------------------------------------------------------- */
 
 static void admin_ask(struct workload_node *node)
 {
@@ -144,9 +144,10 @@ static enum op_result client_admin_run(struct op *op)
     IMPOSSIBLE("step of an admin");
 }
 
-/* ---- producer ---------------------------------------------------------------------------------------- */
+/* ---- producer -------------------------------------------------------------------------------- */
 
-/* Big-endian: the client's number and the sequence, then a pattern that a shifted byte would show. */
+/* Big-endian: the client's number and the sequence, then a pattern that a shifted byte would show.
+ * */
 static void value_write(uint8_t *at, uint32_t length, uint64_t name)
 {
     for (uint32_t i = 0; i < 8; i++)
@@ -272,7 +273,7 @@ static enum err producer_begin(struct workload_node *node)
     return producer_init(&node->producer, &node->env, &config);
 }
 
-/* ---- consumer and drain ------------------------------------------------------------------------------ */
+/* ---- consumer and drain ---------------------------------------------------------------------- */
 
 static enum err consumer_begin(struct workload_node *node)
 {
@@ -346,7 +347,7 @@ static enum op_result client_consumer_run(struct op *op)
     IMPOSSIBLE("step of a consumer");
 }
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void client_finish(struct op *op)
 {

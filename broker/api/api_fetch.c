@@ -154,6 +154,9 @@ static void fetch_end_part(struct fetch *o)
     if (!p->started) return;
     partition_fetch_finish(&p->fetch);
     p->seen = p->fetch.limit;
+    /* Behind what was read already a lack of memory is a limit like max_bytes: the rest comes with
+     * the next fetch. */
+    if (p->fetch.starved && o->bytes > 0) p->fetch.err = ERR_NONE;
     if (p->fetch.err != ERR_NONE || p->fetch.diverged) {
         o->speak = true;
     } else {
@@ -200,12 +203,11 @@ static bool fetch_news(const struct fetch *o)
 {
     for (uint32_t i = 0; i < o->count; i++) {
         const struct fetch_part *p = &o->parts[i];
-        int64_t limit;
 
         if (p->part == NULL) continue;
         if (partition_check_leader(p->part, p->fetch.current_epoch) != ERR_NONE) return true;
-        limit = p->fetch.replica_id >= 0 ? p->part->log->log_end : p->part->high_watermark;
-        if (limit != p->seen && partition_fetch_ready(p->part, &p->fetch)) return true;
+        if (partition_fetch_limit(p->part, &p->fetch) == p->seen) continue;
+        if (partition_fetch_ready(p->part, &p->fetch)) return true;
     }
     return false;
 }
@@ -296,10 +298,10 @@ static enum op_result fetch_run(struct op *op)
             fetch_release_parts(o);
             fetch_watch(o);
             AWAIT(o, FETCH_DELAYED, &o->news,
-                  fetch_news(o) || op_expired(op) || node_stopping(o->request->node));
+                  fetch_news(o) || op_expired(op) || node_closing(o->request->node));
             fetch_unwatch(o);
             o->delayed = true;
-            if (node_stopping(o->request->node)) o->speak = true;
+            if (node_closing(o->request->node)) o->speak = true;
         }
         fetch_answer(o);
         fetch_release_parts(o);

@@ -116,6 +116,13 @@ static bool metadata_name_ok(struct str name)
     return true;
 }
 
+/* Versions 10 and 11 can name a topic by id, and must not (protocol.md 7). */
+static bool metadata_by_id_too_early(const struct request *request,
+                                     const struct metadata_request_topic *asked)
+{
+    return request->version < 12 && (asked->name.data == NULL || !uuid_is_zero(asked->topic_id));
+}
+
 static void metadata_missing(struct request *request, const struct metadata_request *body,
                              const struct metadata_request_topic *asked,
                              struct metadata_response_topic *out)
@@ -123,7 +130,10 @@ static void metadata_missing(struct request *request, const struct metadata_requ
     metadata_response_topic_default(out);
     out->name = asked->name;
     out->topic_id = asked->topic_id;
-    if (asked->name.data == NULL) {
+    if (metadata_by_id_too_early(request, asked)) {
+        out->error_code = ERR_INVALID_REQUEST;
+        if (asked->name.data == NULL) out->name = STR(""); /* may not be null below 12 */
+    } else if (asked->name.data == NULL) {
         out->error_code = ERR_UNKNOWN_TOPIC_ID;
     } else if (!metadata_name_ok(asked->name)) {
         out->error_code = ERR_INVALID_TOPIC_EXCEPTION;
@@ -150,7 +160,7 @@ static enum err metadata_named(struct request *request, const struct metadata_re
                                               : image_topic_by_id(image, asked->topic_id);
         enum err err = ERR_NONE;
 
-        if (topic != NULL && !topic->deleted) {
+        if (topic != NULL && !topic->deleted && !metadata_by_id_too_early(request, asked)) {
             err = metadata_topic(request, topic, out);
         } else {
             metadata_missing(request, body, asked, out);

@@ -34,6 +34,7 @@ struct produce {
     struct produce_part *parts;
     uint32_t count;
     uint32_t at; /* the partition being waited for */
+    bool stray;  /* something claims a transaction that nobody named */
 };
 
 static enum err produce_check_batch(const struct produce *o, struct bytes records)
@@ -53,22 +54,44 @@ static enum err produce_check_batch(const struct produce *o, struct bytes record
     if (batch.bytes.length != records.length) return ERR_INVALID_RECORD; /* exactly one */
     if (record_batch_codec(&batch, &codec) != ERR_NONE) return ERR_CORRUPT_MESSAGE;
     if (codec == CODEC_ZSTD && o->request->version < 7) return ERR_UNSUPPORTED_COMPRESSION_TYPE;
-    /* Without a transaction nothing may claim to be part of one (protocol.md 12). */
+    /* There is no coordinator yet that could have begun a transaction. */
     if (record_batch_is_transactional(&batch)) return ERR_INVALID_TXN_STATE;
     return ERR_NONE;
+}
+
+/* A transactional batch without a transactional id fails the request as a whole
+ * (protocol.md 12). */
+static bool produce_stray_transaction(const struct produce *o)
+{
+    const struct produce_request *body = &o->body;
+    struct record_batch batch;
+
+    if (body->transactional_id.data != NULL) return false;
+    for (uint32_t i = 0; i < body->topic_data_count; i++) {
+        for (uint32_t j = 0; j < body->topic_data[i].partition_data_count; j++) {
+            struct bytes records = body->topic_data[i].partition_data[j].records;
+
+            if (records.length > 0 && record_batch_parse(records, &batch) == RECORD_BATCH_WHOLE &&
+                record_batch_is_transactional(&batch)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 static void produce_part(struct produce *o, struct produce_part *p, struct str topic,
                          const struct produce_request_partition *in)
 {
-    struct partition *part;
+    struct partition *part = NULL;
 
     produce_response_partition_default(p->answer);
     p->answer->index = in->index;
     p->answer->base_offset = -1;
     p->answer->log_append_time_ms = -1;
     p->answer->log_start_offset = -1;
-    p->err = manager_find_by_name(&o->request->node->replicas, topic, in->index, &part);
+    p->err = o->stray ? ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                      : manager_find_by_name(&o->request->node->replicas, topic, in->index, &part);
     /* Coordinators take what stands there for their own. */
     if (p->err == ERR_NONE && api_topics_internal(topic)) p->err = ERR_INVALID_TOPIC_EXCEPTION;
     if (p->err == ERR_NONE) p->err = produce_check_batch(o, in->records);
@@ -118,6 +141,7 @@ static enum err produce_prepare(struct produce *o)
 /* All memory is there: from here on nothing fails as a whole. */
 static void produce_append(struct produce *o)
 {
+    o->stray = produce_stray_transaction(o);
     for (uint32_t i = 0; i < o->body.topic_data_count; i++) {
         const struct produce_request_topic *in = &o->body.topic_data[i];
         struct produce_response_topic *out = &o->answer.responses[o->answer.responses_count++];

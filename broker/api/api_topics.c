@@ -101,11 +101,20 @@ static enum err topics_normalise(struct topics *o)
     return ERR_NONE;
 }
 
+/* Not above the request's own time: a controller that hangs must not keep its client waiting. */
+static int32_t topics_left_ms(const struct topics *o)
+{
+    int64_t left = (o->give_up_ns - o->request->env->now.mono.ns) / NS_PER_MS;
+
+    return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int32_t)left;
+}
+
 static void topics_send(struct topics *o, struct peer *peer)
 {
     call_init(&o->call, o->entry->key);
     o->call.body = &o->body;
     o->call.version_min = o->entry->served.last; /* the controller is one of ours */
+    o->call.timeout_ms = topics_left_ms(o);
     peer_call(peer, &o->call);
 }
 
@@ -127,8 +136,8 @@ static enum op_result topics_run(struct op *op)
             op_deadline(op, o->give_up_ns);
             AWAIT(o, TOPICS_LEADER, &channel->changed,
                   channel_peer(channel) != NULL || op_expired(op) ||
-                      node_stopping(o->request->node));
-            if (op_expired(op) || node_stopping(o->request->node)) break;
+                      node_closing(o->request->node));
+            if (op_expired(op) || node_closing(o->request->node)) break;
             topics_send(o, channel_peer(channel));
             AWAIT(o, TOPICS_ANSWERED, &o->call.done, call_done(&o->call));
             if (topics_decoded(o) && !topics_not_controller(o)) {

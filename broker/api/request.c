@@ -16,6 +16,10 @@ enum err request_decode(struct request *request, void *body)
                                           &request->arena, body);
 
     if (err == ERR_NONE) return ERR_NONE;
+    if (err == ERR_NO_MEMORY) { /* more than the arena may hold: refused, not hostile */
+        request_abandon(request, err);
+        return err;
+    }
     request->session->server->hostile++;
     connection_hostile(&request->session->connection, request->header.request_api_key,
                        request->header.request_api_version, err, STR("undecodable body"));
@@ -75,6 +79,7 @@ static enum err request_encode(struct request *request, const void *response)
     for (uint32_t i = 0; i < request->holds_count; i++) {
         connection_out_hold(out, request->holds[i]);
     }
+    out->bytes = head + size.payload; /* what session_drainable() asks room for */
     request->out = out;
     request->out_slices = writer.slices_count;
     TRACE(request->env->world, RPC_ANSWERED, (int64_t)connection->net.id,

@@ -22,11 +22,18 @@ enum server_step {
     SERVER_LISTENING,
     SERVER_ROOM,
     SERVER_ACCEPTED,
+    SERVER_PAUSED,
     SERVER_UNLISTENED,
-    SERVER_EMPTY
+    SERVER_EMPTY,
+    SERVER_CUT,
 };
-static const char *const server_steps[] = {"START",    "RESOLVED",   "LISTENING", "ROOM",
-                                           "ACCEPTED", "UNLISTENED", "EMPTY"};
+static const char *const server_steps[] = {"START",  "RESOLVED",   "LISTENING", "ROOM", "ACCEPTED",
+                                           "PAUSED", "UNLISTENED", "EMPTY",     "CUT"};
+
+enum {
+    SERVER_PAUSE_MS = 100,   /* after an accept that failed: no descriptors, no memory */
+    SERVER_LINGER_MS = 5000, /* for answers to leave at a stop; who reads nothing is cut off */
+};
 
 static void server_resolved(struct world_req *req, struct instant now)
 {
@@ -90,7 +97,6 @@ static bool server_post_accept(struct server *server)
     list_init(&session->requests);
     connection_init(&session->connection, server->env, &limits);
     server->fresh = session;
-    server->accepted = false;
     world_req_init(&server->accept.req, server_accepted);
     server->accept.listener = &server->listener;
     server->accept.conn = &session->connection.net;
@@ -98,19 +104,27 @@ static bool server_post_accept(struct server *server)
     return true;
 }
 
-static void server_take_accepted(struct server *server)
+/* False: there is no connection. */
+static bool server_take_accepted(struct server *server)
 {
     struct session *session = server->fresh;
 
     server->fresh = NULL;
     if (server->accept.req.result != ERR_NONE) {
         pool_give(&server->sessions, session);
-        return;
+        return false;
     }
     list_push(&server->all, &session->link);
     server->session_count++;
     connection_opened(&session->connection, -1, true);
     session_start(session);
+    return true;
+}
+
+static void server_cut(struct server *server)
+{
+    LIST_FOR_EACH (link, &server->all)
+        connection_close(&LIST_ENTRY(link, struct session, link)->connection, ERR_TIMED_OUT);
 }
 
 static void server_listen(struct server *server)
@@ -156,14 +170,24 @@ static enum op_result server_run(struct op *op)
         while (!o->stopping) {
             AWAIT(o, SERVER_ROOM, &o->room,
                   o->stopping || pool_in_use(&o->sessions) < o->config.connections_max);
-            if (o->stopping || !server_post_accept(o)) break;
-            AWAIT(o, SERVER_ACCEPTED, &o->io, o->accepted);
-            server_take_accepted(o);
+            if (o->stopping) break;
+            o->accepted = false;
+            if (server_post_accept(o)) {
+                AWAIT(o, SERVER_ACCEPTED, &o->io, o->accepted);
+                if (server_take_accepted(o)) continue;
+            }
+            op_deadline(op, env_deadline(o->env, SERVER_PAUSE_MS));
+            AWAIT(o, SERVER_PAUSED, &o->room, o->stopping || op_expired(op));
+            op_deadline(op, OP_NO_DEADLINE);
         }
         server_unlisten(o);
         AWAIT(o, SERVER_UNLISTENED, &o->io, o->closed);
         o->listening = false;
-        AWAIT(o, SERVER_EMPTY, &o->room, o->session_count == 0);
+        op_deadline(op, env_deadline(o->env, SERVER_LINGER_MS));
+        AWAIT(o, SERVER_EMPTY, &o->room, o->session_count == 0 || op_expired(op));
+        server_cut(o);
+        op_deadline(op, OP_NO_DEADLINE);
+        AWAIT(o, SERVER_CUT, &o->room, o->session_count == 0);
         return OP_DONE;
     }
     IMPOSSIBLE("step of a server");

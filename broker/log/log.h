@@ -113,7 +113,7 @@ struct log {
     struct env_flush flush;
     struct list starved; /* in one of the directory's lists of waiting logs */
     struct list sync_link;
-    struct list cached;        /* struct log_cached */
+    struct log_tail cached;    /* what the directory's cache holds of it */
     uint64_t assigned_size;    /* of the active segment with what is staged for it */
     int64_t assigned_base;     /* base of the segment that the last staged batch goes to */
     int64_t wanted_to;         /* of a truncation or reset that waits */

@@ -71,6 +71,11 @@ struct bytes log_dir_flow_bytes(const struct log_dir_flow *o)
     return (struct bytes){o->bytes, (uint32_t)o->bytes_used};
 }
 
+static const char *dir_why(enum err err)
+{
+    return err_text(err)[0] != '\0' ? err_text(err) : err_name(err);
+}
+
 /* Why, for people; the detail may be empty. */
 static void dir_message(struct log_dir *dir, enum err err, const char *what, const char *detail)
 {
@@ -133,7 +138,7 @@ static enum op_result format_run(struct op *op)
         log_io_path(&o->io, world, DISK_MKDIR, dir->path);
         AWAIT_IO(o, FORMAT_MADE, &o->io);
         if (log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
-            dir_message(dir, log_io_err(&o->io), "cannot be made: ", err_name(log_io_err(&o->io)));
+            dir_message(dir, log_io_err(&o->io), "cannot be made: ", dir_why(log_io_err(&o->io)));
             return OP_DONE;
         }
         log_load_start(&o->load, dir->env, dir->path, "meta.properties", 65536);
@@ -157,7 +162,7 @@ static enum op_result format_run(struct op *op)
         AWAIT_IO(o, FORMAT_PARENT_SYNCED, &o->io);
         if (o->save.err == ERR_NONE) o->save.err = log_io_err(&o->io);
         if (o->save.err != ERR_NONE)
-            dir_message(dir, o->save.err, "cannot be written: ", err_name(o->save.err));
+            dir_message(dir, o->save.err, "cannot be written: ", dir_why(o->save.err));
         return OP_DONE;
     }
     IMPOSSIBLE("step");
@@ -236,7 +241,7 @@ static bool open_meta(struct log_dir_flow *o)
         return false;
     }
     if (o->load.err != ERR_NONE) {
-        dir_message(dir, o->load.err, "meta.properties is unreadable: ", err_name(o->load.err));
+        dir_message(dir, o->load.err, "meta.properties is unreadable: ", dir_why(o->load.err));
         return false;
     }
     if (!meta_parse(log_load_bytes(&o->load), &found)) {
@@ -472,7 +477,7 @@ static enum op_result dir_open_run(struct op *op)
         AWAIT_IO(o, DIR_OPEN_MARKER_SYNCED, &o->io);
         if (o->marker && log_io_err(&o->io) != ERR_NONE) {
             dir_message(dir, log_io_err(&o->io),
-                        "the clean marker stays: ", err_name(log_io_err(&o->io)));
+                        "the clean marker stays: ", dir_why(log_io_err(&o->io)));
             goto unlock;
         }
         for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
@@ -491,7 +496,7 @@ static enum op_result dir_open_run(struct op *op)
             AWAIT_IO(o, DIR_OPEN_LISTED, &o->io);
         } while (log_io_err(&o->io) == ERR_TOO_LARGE);
         if (log_io_err(&o->io) != ERR_NONE) {
-            dir_message(dir, log_io_err(&o->io), "unreadable: ", err_name(log_io_err(&o->io)));
+            dir_message(dir, log_io_err(&o->io), "unreadable: ", dir_why(log_io_err(&o->io)));
             goto unlock;
         }
         o->list_used = o->io.req.done;

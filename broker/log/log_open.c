@@ -588,7 +588,7 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
     list_init(&log->staged);
     list_init(&log->starved);
     list_init(&log->sync_link);
-    list_init(&log->cached);
+    log_tail_init(&log->cached);
     op_source_init(&log->end_source);
     op_source_init(&log->synced_source);
     op_source_init(&log->state_source);

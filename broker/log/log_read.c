@@ -57,15 +57,18 @@ static bool read_locate(struct log_read *o)
 
     r->want = 0;
     r->position = 0;
-    if (o->offset <= segment->base || segment->index_bad) return true;
+    if (o->offset <= segment->base) return true;
     if (segment->hint_offset == o->offset) {
         r->position = segment->hint_position;
         return true;
     }
+    /* In memory it was made from the batches, or looked at when it was loaded. A new log has none
+     * of the files, which index_bad is about. */
     if (segment->index != NULL) {
         r->position = log_index_find(segment->index, (uint32_t)(o->offset - segment->base));
         return true;
     }
+    if (segment->index_bad) return true;
     r->low = 0;
     r->high = segment->offset_count;
     return r->high == 0;
@@ -315,7 +318,7 @@ static bool read_cached(struct log *log, struct log_read *read)
     struct log_cached *cached = log_cache_find(&log->cached, read->offset);
 
     if (cached == NULL) return false;
-    for (struct list *link = &cached->own; link != &log->cached; link = link->next) {
+    for (struct list *link = &cached->own; link != &log->cached.batches; link = link->next) {
         cached = LIST_ENTRY(link, struct log_cached, own);
         if (cached->last_offset >= read->limit) break;
         if (read->bytes + cached->bytes.length > read->max_bytes &&

@@ -155,7 +155,8 @@ struct quorum_call {
 struct quorum_link {
     struct quorum *quorum;
     int32_t id;
-    bool used; /* false: ourselves */
+    bool used;    /* false: ourselves */
+    bool foreign; /* its latest answer was that we are of another cluster */
     struct peer peer;
     struct quorum_call calls[4]; /* by enum raft_request */
 };
@@ -232,7 +233,7 @@ struct quorum {
     int64_t drained_end;  /* handed to the log; in flight until flushed */
     int64_t linger_until_ns;
     bool drain_wanted;
-    uint32_t log_generation;
+    uint32_t log_failures; /* at the start; see quorum_log_failures() */
     int64_t watched_end;
 
     struct log_read read; /* of the commit op */

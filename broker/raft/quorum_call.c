@@ -245,6 +245,12 @@ static void quorum_call_answered(struct quorum_call *call)
         case RAFT_REQUEST_FETCH: err = quorum_call_decode_fetch(call, &quorum->arena); break;
         }
         arena_reset(&quorum->arena);
+        if (err == ERR_NONE) {
+            const struct raft_reply *reply =
+                call->kind == RAFT_REQUEST_FETCH ? &call->event.fetched.reply : &call->event.reply;
+
+            call->link->foreign = reply->err == ERR_INCONSISTENT_CLUSTER_ID;
+        }
     } else if (err == ERR_UNSUPPORTED_VERSION && call->kind == RAFT_REQUEST_VOTE) {
         call->event.kind = RAFT_VOTE_REPLY;
         call->event.reply = (struct raft_reply){.err = err, .leader = RAFT_NOBODY};
@@ -336,6 +342,19 @@ void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect)
     }
     call->started = true;
     op_start(&quorum->env->loop, &call->op, &quorum_call_kind, CALL_SENT);
+}
+
+bool quorum_call_foreign(const struct quorum *quorum)
+{
+    uint32_t others = 0;
+    uint32_t foreign = 0;
+
+    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
+        if (!quorum->links[i].used) continue;
+        others++;
+        if (quorum->links[i].foreign) foreign++;
+    }
+    return foreign > others / 2;
 }
 
 bool quorum_call_ends_out(const struct quorum *quorum)

@@ -159,7 +159,8 @@ enum quorum_driver_item {
 
 static bool quorum_driver_log_failed(const struct quorum *quorum)
 {
-    return quorum->log->state == LOG_FAILED || quorum->log->generation != quorum->log_generation ||
+    return quorum->log->state == LOG_FAILED ||
+           quorum_log_failures(quorum) != quorum->log_failures ||
            (quorum->work.done && quorum->work.err != ERR_NONE);
 }
 
@@ -230,7 +231,14 @@ static void quorum_driver_reply(struct quorum *quorum)
     quorum->applying = call;
     quorum_driver_give(quorum, &call->event);
     quorum->applying = NULL;
-    quorum_call_finish(call);
+    /* What raft wanted next may be the same kind to the same voter: then the call is a new one, on
+     * its way already. */
+    if (call->answered) quorum_call_finish(call);
+    if (quorum_call_foreign(quorum)) {
+        quorum_driver_fail(quorum, ERR_INCONSISTENT_CLUSTER_ID,
+                           STR("the controllers are of another cluster than this directory "
+                               "(cluster.id in meta.properties, controller.quorum.voters)"));
+    }
 }
 
 static void quorum_driver_do(struct quorum *quorum, enum quorum_driver_item item)
@@ -359,7 +367,7 @@ static void quorum_driver_begin(struct quorum *quorum)
         config.voters[i] = quorum->config.voters[i].id;
     }
     raft_init(&quorum->raft, &config, &quorum->rng, &durable, &log);
-    quorum->log_generation = quorum->log->generation;
+    quorum->log_failures = quorum_log_failures(quorum);
     quorum->state = QUORUM_RUNNING;
     quorum_log_start(quorum);
     quorum_driver_give(quorum, &event);

@@ -19,6 +19,7 @@ static inline bool quorum_over(const struct quorum *quorum)
 }
 
 /* ---- the log's side (quorum_log.c) ---- */
+uint32_t quorum_log_failures(const struct quorum *quorum);
 void quorum_log_start(struct quorum *quorum);
 /* Raft's disk work: a flush with its hint, or a cut. */
 void quorum_log_work(struct quorum *quorum, enum quorum_work_kind kind, int64_t end);
@@ -38,6 +39,9 @@ void quorum_call_deinit(struct quorum *quorum);
 void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect);
 /* The driver is done with an answer. */
 void quorum_call_finish(struct quorum_call *call);
+/* Most of the other voters say that we are of another cluster. One that is wrong among many is
+ * its own trouble; against most of them no election can be won and nothing be fetched. */
+bool quorum_call_foreign(const struct quorum *quorum);
 bool quorum_call_ends_out(const struct quorum *quorum); /* EndQuorumEpoch unanswered */
 void quorum_call_close(struct quorum *quorum);
 /* A peer that is not closed yet; NULL: all are. */

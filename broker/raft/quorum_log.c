@@ -94,6 +94,8 @@ static void quorum_log_work_end(struct op *op)
 
     work->busy = false;
     work->done = true;
+    /* What is appended now ends below the end that was watched for. */
+    if (op_live(&quorum->watch.op)) op_resume(&quorum->watch.op);
     quorum_driver_wake(quorum);
 }
 
@@ -266,8 +268,19 @@ void quorum_log_drain(struct quorum *quorum)
 /* ---- the log's end
  * ---------------------------------------------------------------------------- */
 
+/* Appends that failed. A cut begins a generation as well, but is what raft asked for. */
+uint32_t quorum_log_failures(const struct quorum *quorum)
+{
+    return quorum->log->generation - quorum->log->cuts;
+}
+
 enum quorum_watch_step { WATCH_START, WATCH_MOVED };
 static const char *const quorum_watch_steps[] = {"START", "MOVED"};
+
+static bool quorum_log_moved(const struct quorum *quorum)
+{
+    return quorum->log->log_end != quorum->watched_end && quorum->log->state != LOG_TRUNCATING;
+}
 
 /* Wakes the driver when the log has grown beyond what raft knows, or an append failed. */
 static enum op_result quorum_log_watch_run(struct op *op)
@@ -277,10 +290,10 @@ static enum op_result quorum_log_watch_run(struct op *op)
 
     switch ((enum quorum_watch_step)op->step) {
     case WATCH_START:
-        while (q->log->generation == q->log_generation) {
+        while (quorum_log_failures(q) == q->log_failures) {
             q->watched_end = q->log->log_end;
             AWAIT_KEY(o, WATCH_MOVED, &q->log->end_source, q->watched_end + 1,
-                      q->log->log_end != q->watched_end || q->log->generation != q->log_generation);
+                      quorum_log_moved(q) || quorum_log_failures(q) != q->log_failures);
             quorum_driver_wake(q);
         }
         return OP_DONE;

@@ -193,6 +193,7 @@ struct partition_fetch { /* zeroed, then the first part filled */
     struct log_read read;
     /* private */
     struct partition *part; /* pinned while set */
+    bool starved;           /* its error is that no memory was free for the read */
     bool reading;
 };
 void partition_fetch(struct partition *part, struct partition_fetch *fetch);
@@ -204,6 +205,9 @@ static inline bool partition_fetch_read(const struct partition_fetch *fetch)
 void partition_fetch_finish(struct partition_fetch *fetch);
 /* Once partition_fetch_read(). Harmless on one that was never started. */
 void partition_fetch_end(struct partition_fetch *fetch);
+/* What a reader like this one may see: a follower the log end, a consumer the high watermark or the
+ * last stable offset. */
+int64_t partition_fetch_limit(const struct partition *part, const struct partition_fetch *fetch);
 /* Condition of a delayed fetch: reading again would show something: data below the reader's limit,
  * an error, a divergence. Without effect. `fetch` need not have been started. */
 bool partition_fetch_ready(const struct partition *part, const struct partition_fetch *fetch);

@@ -106,7 +106,7 @@ static bool of_follower(const struct partition_fetch *fetch)
     return fetch->replica_id >= 0;
 }
 
-static int64_t limit_of(const struct partition *part, const struct partition_fetch *fetch)
+int64_t partition_fetch_limit(const struct partition *part, const struct partition_fetch *fetch)
 {
     if (of_follower(fetch)) return part->log->log_end;
     return fetch->stable_only ? partition_last_stable(part) : part->high_watermark;
@@ -186,6 +186,7 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->leader_epoch = part->leader_epoch;
     fetch->part = NULL;
     fetch->reading = false;
+    fetch->starved = false;
     fetch->err = check_fetch(part, fetch, &fetch->diverging);
     if (fetch->err != ERR_NONE) return;
     fetch->diverged = fetch->diverging.end_offset >= 0;
@@ -198,7 +199,7 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->high_watermark = part->high_watermark;
     fetch->last_stable = partition_last_stable(part);
     fetch->own_log_start = part->log->log_start;
-    fetch->limit = limit_of(part, fetch);
+    fetch->limit = partition_fetch_limit(part, fetch);
     if (fetch->diverged || fetch->offset >= fetch->limit || fetch->max_bytes == 0) return;
     fetch->part = part;
     partition_pin(part);
@@ -236,6 +237,7 @@ void partition_fetch_finish(struct partition_fetch *fetch)
         fetch->leader = part->leader;
         fetch->leader_epoch = part->leader_epoch;
     } else {
+        fetch->starved = fetch->read.err == ERR_NO_MEMORY;
         fetch->err = err_is_wire(fetch->read.err) ? fetch->read.err : ERR_KAFKA_STORAGE_ERROR;
     }
     if (fetch->err != ERR_NONE) {
@@ -258,7 +260,7 @@ bool partition_fetch_ready(const struct partition *part, const struct partition_
     struct log_epoch_end diverging = {-1, -1};
 
     if (check_fetch(part, fetch, &diverging) != ERR_NONE) return true;
-    return diverging.end_offset >= 0 || fetch->offset < limit_of(part, fetch);
+    return diverging.end_offset >= 0 || fetch->offset < partition_fetch_limit(part, fetch);
 }
 
 /* ---- offsets --------------------------------------------------------------------------------- */

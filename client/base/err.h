@@ -29,10 +29,10 @@ enum err_retry {
     X(ADDRESS_IN_USE, -195, ERR_FINAL, "")                                               \
     X(ADDRESS_UNKNOWN, -194, ERR_FINAL,                                                  \
       "a name that does not resolve, an address that is not ours")                       \
-    X(NOT_FOUND, -193, ERR_FINAL, "no such file or directory")                           \
+    X(NOT_FOUND, -193, ERR_FINAL, "no such directory, or something else of that name")   \
     X(EXISTS, -192, ERR_FINAL, "file exists, directory not empty")                       \
     X(IO, -191, ERR_FINAL, "EIO: the device failed; not retriable")                      \
-    X(NO_SPACE, -190, ERR_RETRIABLE, "ENOSPC: retriable")                                \
+    X(NO_SPACE, -190, ERR_RETRIABLE, "no space left on the device")                      \
     X(NO_MEMORY, -189, ERR_RETRIABLE, "a pool, a budget or the region is used up")       \
     X(TOO_MANY, -188, ERR_FINAL, "a table at its stated maximum")                        \
     X(ACCESS, -187, ERR_FINAL,                                                           \

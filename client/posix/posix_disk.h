@@ -8,7 +8,9 @@
  *
  * A device (st_dev: one per log directory in practice, and one for several directories that share a
  * disk) is QUICK until 3 of its last 1,000 writes took over 1 ms, and then SLOW until a second
- * passed with only writes under 200 us; it changes only with no write in flight. */
+ * passed with only writes under 200 us; it changes only with no write in flight. After the first
+ * slow one a write counts with the time it took only if its thread waited: on a busy machine most
+ * are late because somebody else had the processor. */
 #ifndef CLIENT_POSIX_POSIX_DISK_H
 #define CLIENT_POSIX_POSIX_DISK_H
 

@@ -60,6 +60,8 @@ struct posix_recorder *posix_recorder_create(const char *path, struct posix_trac
         return NULL;
     }
     recorder->taker.take = recorder_take;
+    recorder->taker.detail = true;
+    recorder->taker.detail = true;
     recorder->next = next;
     recorder->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (recorder->fd < 0) {

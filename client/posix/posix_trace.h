@@ -1,12 +1,13 @@
 /* Where trace events go in production: levels I, W and E as lines for people, D nowhere; and an
- * optional second taker that gets everything (a recorder). */
+ * optional second taker that gets these, or everything (a recorder). */
 #ifndef CLIENT_POSIX_POSIX_TRACE_H
 #define CLIENT_POSIX_POSIX_TRACE_H
 
 #include "client/world/world.h"
 
-/* Embedded by who takes all events. Called on the loop's thread; the event is borrowed. */
+/* Embedded by who takes events. Called on the loop's thread; the event is borrowed. */
 struct posix_trace_taker {
+    bool detail; /* set before the world is made: also those of level D */
     void (*take)(struct posix_trace_taker *taker, struct instant now, int32_t node_id,
                  const struct trace_event *event);
 };

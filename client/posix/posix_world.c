@@ -296,7 +296,13 @@ bool posix_world_turn(struct posix_world *w, int64_t wait_ns)
     int n;
 
     if (w->stopped) return false;
-    n = world_wait(w, events, wait_ns);
+    if (!list_empty(&w->ready) && w->skipped < POSIX_SKIPS_MAX) {
+        w->skipped++; /* there is something to tell already */
+        n = 0;
+    } else {
+        w->skipped = 0;
+        n = world_wait(w, events, wait_ns);
+    }
     w->now = posix_clock_now();
     world_take_events(w, events, n);
     posix_net_feed(&w->net);
@@ -428,6 +434,7 @@ enum err posix_world_create(const struct posix_options *options, struct posix_wo
         .cpu = {.sse42 = __builtin_cpu_supports("sse4.2") != 0},
         .connections_max = options->connections_max,
         .files_max = options->files_max,
+        .trace_detail = options->taker != NULL && options->taker->detail,
     };
     w->epoll_fd = -1;
     w->signal_fd = -1;

@@ -4,7 +4,8 @@
  * A turn: wait (first polling a little, see below), read the clock once, take the events of epoll,
  * what workers finished and the timers that are due; then tell the node everything that is ready,
  * in the order it became so, and close with turn_end(). What is submitted meanwhile is told in the
- * next turn, also when it was executed at once.
+ * next turn, also when it was executed at once; such a turn asks epoll for nothing (POSIX_SKIPS_MAX
+ * in a row): what came meanwhile is told one turn later, for one system call less.
  *
  * Waiting: `poll_us` of zero-timeout waits before a sleep, because a wake-up costs more than that;
  * after POSIX_FRUITLESS_MAX polls in a row that found nothing it gives that up and sleeps at once,
@@ -26,6 +27,7 @@ enum {
     POSIX_POLL_US = 20,
     POSIX_PAUSE_MIN = 16, /* sleeps without a poll, after giving up */
     POSIX_PAUSE_MAX = 1024,
+    POSIX_SKIPS_MAX = 3, /* turns in a row that do not look at epoll */
 };
 
 struct posix_options {
@@ -40,7 +42,7 @@ struct posix_options {
     uint32_t poll_us;
     bool signals;                    /* SIGTERM and SIGINT come through posix_world_on_signal() */
     int log_fd;                      /* -1: no log lines */
-    struct posix_trace_taker *taker; /* of all events, or NULL */
+    struct posix_trace_taker *taker; /* or NULL */
     const struct posix_calls *calls; /* system calls; tests make them fail */
 };
 
@@ -67,6 +69,7 @@ struct posix_world {
     int signal_fd;    /* -1: none */
     uint32_t signals; /* come and not told */
     struct world_req *on_signal;
+    uint32_t skipped; /* turns since epoll was asked */
     uint64_t turns;
     uint64_t sleeps;
 };

@@ -32,6 +32,18 @@ static void env_arm(struct env *env, int64_t wanted_ns)
     }
 }
 
+/* No op is left, so nothing but our own timer may be outstanding; its cancellation is one more
+ * turn. */
+static void env_end(struct env *env)
+{
+    if (env->timer.req.pending) {
+        timer_cancel(env->world, &env->timer);
+        return;
+    }
+    env_deinit(env);
+    world_stop(env->world, env->stop_status);
+}
+
 static void env_turn_end(struct actor *actor, struct instant now)
 {
     struct env *env = CONTAINER_OF(actor, struct env, actor);
@@ -41,7 +53,11 @@ static void env_turn_end(struct actor *actor, struct instant now)
     next_ns = op_loop_run(&env->loop, now.mono.ns, ENV_TURN_BUDGET);
     env_flush_all(&env->writes);
     env_flush_all(&env->sends);
-    env_arm(env, next_ns);
+    if (env->stopping && env->loop.live == 0) {
+        env_end(env);
+    } else {
+        env_arm(env, next_ns);
+    }
 }
 
 /* The timer only makes a turn: what is due runs at the turn's end. */
@@ -95,6 +111,12 @@ void env_deinit(struct env *env)
     op_loop_deinit(&env->loop);
     buf_budget_deinit(&env->payload);
     ASSERT(mem_in_use(&env->mem) == 0);
+}
+
+void env_stop(struct env *env, int status)
+{
+    env->stopping = true;
+    env->stop_status = status;
 }
 
 void env_stage_write(struct env *env, struct env_flush *flush)

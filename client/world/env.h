@@ -33,6 +33,8 @@ struct env {
     struct world_timer timer;
     struct world_timer start;
     void (*started)(struct env *env);
+    bool stopping;
+    int stop_status;
 };
 
 struct env_limits {
@@ -48,6 +50,10 @@ MUST_USE enum err env_init(struct env *env, struct world *world, const struct en
 /* After an orderly stop, when no op lives and nothing is pending but the timer; asserts that all
  * memory came back. Cancels the timer: the caller lets one more turn pass before the world ends. */
 void env_deinit(struct env *env);
+
+/* The orderly end, from inside the last op: once no op lives and no timer is left (this turn or the
+ * next), env_deinit() and world_stop(status). */
+void env_stop(struct env *env, int status);
 
 /* Once per turn is enough: a second call before the flush changes nothing. */
 void env_stage_write(struct env *env, struct env_flush *flush);

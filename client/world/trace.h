@@ -46,12 +46,19 @@ int trace_field(enum trace_kind kind, struct str name);
 void trace_emit(struct world *world, enum trace_kind kind, struct str text, const int64_t *fields,
                 uint32_t field_count);
 
-/* TRACE(world, REPLICA_HW, topic, partition, old, new, role, epoch): fields in table order. */
-#define TRACE(world, KIND, ...)                                                 \
-    trace_emit((world), TRACE_##KIND, STR_NULL, (const int64_t[]){__VA_ARGS__}, \
-               (uint32_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
-#define TRACE_TEXT(world, KIND, text, ...)                                    \
-    trace_emit((world), TRACE_##KIND, (text), (const int64_t[]){__VA_ARGS__}, \
-               (uint32_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
+/* TRACE_LEVEL_<kind>, a constant: what nobody listens to costs one test (world.trace_detail). */
+#define TRACE_LEVEL_ENUM(name, level, dotted, fields) TRACE_LEVEL_##name = level,
+enum trace_level { TRACE_LIST(TRACE_LEVEL_ENUM) };
+#undef TRACE_LEVEL_ENUM
+
+/* TRACE(world, REPLICA_HW, topic, partition, old, new, role, epoch): fields in table order. The
+ * arguments have no effects: they are not evaluated for an event that nobody listens to. */
+#define TRACE(world, KIND, ...) TRACE_TEXT(world, KIND, STR_NULL, __VA_ARGS__)
+#define TRACE_TEXT(world, KIND, text, ...)                                                \
+    do {                                                                                  \
+        if (TRACE_LEVEL_##KIND == 'D' && !(world)->trace_detail) break;                   \
+        trace_emit((world), TRACE_##KIND, (text), (const int64_t[]){__VA_ARGS__},         \
+                   (uint32_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))); \
+    } while (0)
 
 #endif

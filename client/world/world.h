@@ -265,6 +265,7 @@ struct world {
     int32_t node_id;          /* who traces; set by the node once it knows */
     uint32_t connections_max; /* the world refuses more (connect, accept: TOO_MANY) */
     uint32_t files_max;
+    bool trace_detail; /* somebody listens to events of level D: else trace.h does not emit them */
 };
 
 struct world_ops {

@@ -33,7 +33,7 @@ enum { EXPR_DEPTH_MAX = 64 };
 
 static struct expr *parse_or(struct parser *p);
 
-/* ---- errors ---------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void parse_fail(struct parser *p, uint32_t at, const char *what, const char *hint)
 {
@@ -62,7 +62,7 @@ static void parse_fail_word(struct parser *p, const struct token *token, const c
     parse_fail(p, token->at, what, hint);
 }
 
-/* ---- tokens ---------------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static bool word_start(char c)
 {
@@ -175,7 +175,7 @@ static struct expr *parse_nothing(struct parser *p)
     return parse_make(p, EXPR_LITERAL, NULL, NULL);
 }
 
-/* ---- terms ----------------------------------------------------------------------------------------- */
+/* ---- terms ----------------------------------------------------------------------------------- */
 
 /* "orders-0" */
 static void parse_tp(struct parser *p, struct expr *expr)
@@ -546,7 +546,7 @@ static struct expr *parse_or(struct parser *p)
     return left;
 }
 
-/* ---- entry points ---------------------------------------------------------------------------------- */
+/* ---- entry points ---------------------------------------------------------------------------- */
 
 static bool parse_begin(struct parser *p, const struct expr_reader *reader, const struct yaml *at,
                         uint32_t offset, const char *text)

@@ -230,7 +230,7 @@ int language_choice(const char *choices, const char *word)
     return -1;
 }
 
-/* ---- the nearest word ---------------------------------------------------------------------------- */
+/* ---- the nearest word ------------------------------------------------------------------------ */
 
 enum { WORD_MAX = 48 };
 
@@ -290,7 +290,7 @@ const char *language_nearest(const char *word, const char *const *words)
     return best;
 }
 
-/* ---- list ------------------------------------------------------------------------------------------ */
+/* ---- list ------------------------------------------------------------------------------------ */
 
 struct listing {
     void (*put)(void *context, const char *line);

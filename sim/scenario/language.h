@@ -7,7 +7,7 @@
 #include "sim/fault.h"
 #include "sim/scenario/units.h"
 
-/* ---- actions ------------------------------------------------------------------------------------- */
+/* ---- actions --------------------------------------------------------------------------------- */
 
 enum action_kind {
     ACTION_CRASH,
@@ -61,7 +61,7 @@ const struct action_word *language_action(enum action_kind kind);
 /* The index of a word in "a b c", or -1. */
 int language_choice(const char *choices, const char *word);
 
-/* ---- terms of conditions and selectors --------------------------------------------------------- */
+/* ---- terms of conditions and selectors ------------------------------------------------------- */
 
 enum term {
     TERM_LEADER,
@@ -111,7 +111,7 @@ const struct term_word *language_term(enum term term);
 enum field { FIELD_NONE, FIELD_LEO, FIELD_HW, FIELD_EPOCH, FIELD_LOG_START, FIELDS };
 const char *language_field(enum field field);
 
-/* ---- triggers and guards, and all the keys ------------------------------------------------------ */
+/* ---- triggers and guards, and all the keys --------------------------------------------------- */
 
 struct language_word {
     const char *name;

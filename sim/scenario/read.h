@@ -1,4 +1,5 @@
-/* Reading typed values out of a YAML tree, for scenario*.c. Errors stick: after the first everything
+/* Reading typed values out of a YAML tree, for scenario*.c. Errors stick: after the first
+ * everything
  * returns harmless values, so that nobody needs to look until the end. */
 #ifndef SIM_SCENARIO_READ_H
 #define SIM_SCENARIO_READ_H

@@ -162,7 +162,7 @@ void read_steps(const struct read *read, const struct yaml *at)
         read_step(read, at->items[i], i);
 }
 
-/* ---- expect ------------------------------------------------------------------------------------------ */
+/* ---- expect ---------------------------------------------------------------------------------- */
 
 /* Cuts "eventually", "never" or "always" off the front; how many characters. */
 static uint32_t read_verdict(const char *text, enum scenario_verdict *verdict)

@@ -72,7 +72,7 @@ void read_topics(const struct read *read, const struct yaml *at)
         read_topic(read, at->keys[i], at->items[i]);
 }
 
-/* ---- clients ----------------------------------------------------------------------------------------- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static void read_client_topic(const struct read *read, const struct yaml *at,
                               struct scenario_client *client)

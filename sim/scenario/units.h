@@ -1,4 +1,5 @@
-/* Quantities as scenarios write them. Units are mandatory on times, sizes, rates, shares, drifts and
+/* Quantities as scenarios write them. Units are mandatory on times, sizes, rates, shares, drifts
+ * and
  * factors; plain integers are counts. `a..b` is a range of which a run draws one value.
  *
  *     250ms  1.5s  64KiB  200/s  15%  -200ppm  20x  40  5M  1..8 */

@@ -36,7 +36,7 @@ struct yaml *yaml_get(const struct yaml *map, const char *key)
     return NULL;
 }
 
-/* ---- events of the library -> tree --------------------------------------------------------------- */
+/* ---- events of the library -> tree ----------------------------------------------------------- */
 
 static struct yaml *yaml_build(struct yaml_reader *reader, struct fy_event *event, int depth);
 

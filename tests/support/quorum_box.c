@@ -231,7 +231,7 @@ static void start_quorum(struct quorum_box_node *n)
     quorum_config_default(&config);
     config.node_id = n->id;
     config.directory_id = n->dir.meta.directory_id;
-    config.cluster_id = STR("cluster-of-the-test");
+    config.cluster_id = n->foreign ? STR("another-cluster") : STR("cluster-of-the-test");
     config.dir = STR("data/__cluster_metadata-0");
     config.voter_count = n->all->voters;
     for (uint32_t i = 0; i < n->all->voters; i++) {

@@ -33,6 +33,7 @@ struct quorum_box_node {
     struct sim_world *world;
     int32_t id;
     bool booted;
+    bool foreign; /* its quorum is of another cluster */
     /* of one incarnation */
     struct env env;
     struct log_cache cache;

@@ -68,7 +68,7 @@ static void apply_record(struct image *image, const struct rig_record *from)
     case RIG_PARTITION:
         records_default(&record, RECORD_PARTITION);
         record.partition.topic_id = replica_rig_topic_id(from->topic);
-        record.partition.partition_id = 0;
+        record.partition.partition_id = from->index;
         record.partition.leader_epoch = 0;
         record.partition.partition_epoch = 0;
         record.partition.replicas = copy.replicas;
@@ -80,7 +80,7 @@ static void apply_record(struct image *image, const struct rig_record *from)
     case RIG_CHANGE:
         records_default(&record, RECORD_PARTITION_CHANGE);
         record.partition_change.topic_id = replica_rig_topic_id(from->topic);
-        record.partition_change.partition_id = 0;
+        record.partition_change.partition_id = from->index;
         if (ids_count(copy.replicas) > 0) {
             record.partition_change.replicas = copy.replicas;
             record.partition_change.replicas_count = ids_count(copy.replicas);
@@ -130,8 +130,10 @@ static enum err decide(struct replica_rig *rig, const struct alter_partition_req
                        const struct alter_partition_request_partition *in, uint8_t topic)
 {
     const struct image_topic *of = image_topic_by_id(&rig->truth, replica_rig_topic_id(topic));
-    const struct image_partition *part = of != NULL ? image_partition(of, 0) : NULL;
-    struct rig_record change = {.kind = RIG_CHANGE, .id = -2, .topic = topic};
+    const struct image_partition *part =
+        of != NULL ? image_partition(of, in->partition_index) : NULL;
+    struct rig_record change = {
+        .kind = RIG_CHANGE, .id = -2, .topic = topic, .index = in->partition_index};
 
     if (part == NULL) return ERR_UNKNOWN_TOPIC_ID;
     if (in->leader_epoch != part->leader_epoch) return ERR_FENCED_LEADER_EPOCH;
@@ -152,6 +154,32 @@ static enum err decide(struct replica_rig *rig, const struct alter_partition_req
     return ERR_NONE;
 }
 
+static void alter_one(struct request *request, struct replica_rig *rig,
+                      const struct alter_partition_request *body,
+                      const struct alter_partition_request_topic *topic,
+                      const struct alter_partition_request_partition *in,
+                      struct alter_partition_response_partition *out)
+{
+    enum err err = rig->alter_refusal;
+
+    if (err == ERR_NONE) err = decide(rig, body, in, topic->topic_id.bytes[15]);
+    alter_partition_response_partition_default(out);
+    out->partition_index = in->partition_index;
+    out->error_code = (int16_t)err;
+    if (err == ERR_NONE) {
+        const struct image_topic *of = image_topic_by_id(&rig->truth, topic->topic_id);
+        const struct image_partition *part = image_partition(of, in->partition_index);
+        int32_t *isr = request_alloc(request, RIG_IDS * sizeof *isr);
+
+        memcpy(isr, image_isr(part).ids, image_isr(part).count * sizeof *isr);
+        out->leader_id = part->leader;
+        out->leader_epoch = part->leader_epoch;
+        out->partition_epoch = part->partition_epoch;
+        out->isr = isr;
+        out->isr_count = image_isr(part).count;
+    }
+}
+
 static void alter_handle(struct request *request)
 {
     struct rig_machine *m = CONTAINER_OF(request->node, struct rig_machine, node);
@@ -159,40 +187,24 @@ static void alter_handle(struct request *request)
     struct alter_partition_request *body = request_alloc(request, sizeof *body);
     struct alter_partition_response response;
     struct alter_partition_response_topic *topics;
-    struct alter_partition_response_partition *parts;
 
     if (request_decode(request, body) != ERR_NONE) return;
     rig->alters++;
     alter_partition_response_default(&response);
     topics = request_alloc(request, body->topics_count * sizeof *topics);
-    parts = request_alloc(request, body->topics_count * sizeof *parts);
     for (uint32_t i = 0; i < body->topics_count; i++) {
-        const struct image_topic *of;
-        enum err err = rig->alter_refusal;
+        const struct alter_partition_request_topic *topic = &body->topics[i];
 
-        assert_int_equal(1, body->topics[i].partitions_count);
-        if (err == ERR_NONE) {
-            err = decide(rig, body, body->topics[i].partitions, body->topics[i].topic_id.bytes[15]);
-        }
+        /* The controller refuses a request that names a topic twice. */
+        for (uint32_t j = 0; j < i; j++)
+            assert_false(uuid_equal(topic->topic_id, body->topics[j].topic_id));
         alter_partition_response_topic_default(&topics[i]);
-        alter_partition_response_partition_default(&parts[i]);
-        topics[i].topic_id = body->topics[i].topic_id;
-        topics[i].partitions = &parts[i];
-        topics[i].partitions_count = 1;
-        parts[i].partition_index = 0;
-        parts[i].error_code = (int16_t)err;
-        of = image_topic_by_id(&rig->truth, body->topics[i].topic_id);
-        if (err == ERR_NONE) {
-            const struct image_partition *part = image_partition(of, 0);
-            int32_t *isr = request_alloc(request, RIG_IDS * sizeof *isr);
-
-            memcpy(isr, image_isr(part).ids, image_isr(part).count * sizeof *isr);
-            parts[i].leader_id = part->leader;
-            parts[i].leader_epoch = part->leader_epoch;
-            parts[i].partition_epoch = part->partition_epoch;
-            parts[i].isr = isr;
-            parts[i].isr_count = image_isr(part).count;
-        }
+        topics[i].topic_id = topic->topic_id;
+        topics[i].partitions =
+            request_alloc(request, topic->partitions_count * sizeof *topics[i].partitions);
+        topics[i].partitions_count = topic->partitions_count;
+        for (uint32_t p = 0; p < topic->partitions_count; p++)
+            alter_one(request, rig, body, topic, &topic->partitions[p], &topics[i].partitions[p]);
     }
     rig->alter_refusal = ERR_NONE;
     response.topics = topics;
@@ -484,9 +496,15 @@ void replica_rig_deinit(struct replica_rig *rig)
 
 struct partition *replica_rig_part(struct replica_rig *rig, uint32_t machine, uint8_t topic)
 {
+    return replica_rig_part_at(rig, machine, topic, 0);
+}
+
+struct partition *replica_rig_part_at(struct replica_rig *rig, uint32_t machine, uint8_t topic,
+                                      int32_t index)
+{
     struct partition *part;
 
-    if (manager_find(&rig->machines[machine].node.replicas, replica_rig_topic_id(topic), 0,
+    if (manager_find(&rig->machines[machine].node.replicas, replica_rig_topic_id(topic), index,
                      &part) != ERR_NONE) {
         return NULL;
     }

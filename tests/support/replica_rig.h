@@ -23,6 +23,7 @@ struct rig_record {
     enum rig_record_kind kind;
     int32_t id; /* of a broker; leader of a partition, -2: not changed */
     uint8_t topic;
+    int32_t index;             /* of the partition */
     int32_t replicas[RIG_IDS]; /* end with 0; empty: not changed */
     int32_t isr[RIG_IDS];
 };
@@ -74,6 +75,8 @@ void replica_rig_publish_all(struct replica_rig *rig);
 
 /* topic 1, 2 ..: its partition 0; NULL: not there. */
 struct partition *replica_rig_part(struct replica_rig *rig, uint32_t machine, uint8_t topic);
+struct partition *replica_rig_part_at(struct replica_rig *rig, uint32_t machine, uint8_t topic,
+                                      int32_t index);
 enum err replica_rig_append(struct replica_rig *rig, uint32_t machine, uint8_t topic, int16_t acks,
                             uint32_t records, struct partition_append *append);
 /* Ends the turns of all machines for what the test did, and runs. */

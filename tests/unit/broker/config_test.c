@@ -104,8 +104,8 @@ static void wrong_values_tell_the_line_and_what_would_be_right(void **state)
         const char *text;
         const char *expected;
     } rows[] = {
-        {"node.id=1\nlisteners=nonsense\n", "line 2: listeners: \"nonsense\" is wrong: NAME://"},
-        {"controller.quorum.voters=1@host\n", "line 1: controller.quorum.voters"},
+        {"node.id=1\nlisteners=nonsense\n", "2: listeners: \"nonsense\" is wrong: NAME://"},
+        {"controller.quorum.voters=1@host\n", "1: controller.quorum.voters"},
         {"process.roles=worker\n", "broker, controller, or broker,controller"},
         {"log.segment.bytes=10\n", "from 1024 to 2147483647"},
         {"unclean.leader.election.enable=maybe\n", "false true"},

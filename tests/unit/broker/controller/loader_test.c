@@ -49,7 +49,7 @@ static int setup(void **state)
     static struct fixture f;
     struct loader_config config = {{4, 4, 8}, 1};
 
-    f = (struct fixture){.world = {.ops = &world_ops}, .traced_offset = -1};
+    f = (struct fixture){.world = {.ops = &world_ops, .trace_detail = true}, .traced_offset = -1};
     support_memory_init(&f.memory, 8 << 20);
     arena_init(&f.arena, &f.memory.mem, 1 << 20);
     loader_init(&f.loader, &f.world, &f.memory.mem, &config);

@@ -190,6 +190,30 @@ static void a_read_keeps_to_its_limits(void **state)
     box_end(&box);
 }
 
+static void a_new_log_is_read_where_the_offset_is_and_not_from_its_start(void **state)
+{
+    static struct log_box box;
+    struct log_append append;
+    uint64_t steps;
+
+    (void)state;
+    log_box_init(&box, 7);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    for (uint32_t i = 0; i < 200; i++) {
+        assert_int_equal(ERR_NONE, log_box_append(&box, 1, 1, 2000, &append));
+        assert_true(log_box_await(&box, &append));
+    }
+    assert_int_equal(1, box.log->segment_count);
+    log_cache_cut(&box.cache, &box.log->cached, 0);
+    steps = box.traced[TRACE_OP_STEP];
+    assert_int_equal(ERR_NONE, read_at(&box, 195, 200, 1, true));
+    assert_true(reading()->next_offset == 196);
+    log_read_release(reading());
+    assert_in_range(box.traced[TRACE_OP_STEP] - steps, 1, 5); /* from the start it is about 50 */
+    box_end(&box);
+}
+
 static void an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served(void **state)
 {
     static struct log_box box;
@@ -296,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_follower_takes_whole_batches_of_no_later_epoch),
         cmocka_unit_test(times_are_found_in_every_segment_before_and_after_a_restart),
         cmocka_unit_test(a_read_keeps_to_its_limits),
+        cmocka_unit_test(a_new_log_is_read_where_the_offset_is_and_not_from_its_start),
         cmocka_unit_test(an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served),
         cmocka_unit_test(an_epoch_that_began_without_a_batch_is_remembered),
         cmocka_unit_test(two_logs_share_a_sync),

@@ -172,6 +172,21 @@ static void a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched(void 
     quorum_box_deinit(&box);
 }
 
+static void a_voter_of_another_cluster_gives_up_and_the_others_go_on(void **state)
+{
+    (void)state;
+    appended = 0;
+    quorum_box_init(&box, 7, 3, 3);
+    box.node[2].foreign = true;
+    quorum_box_run_ms(&box, 8000);
+    assert_int_equal(box.node[2].quorum.state, QUORUM_FAILED);
+    assert_int_equal(box.node[2].quorum.err, ERR_INCONSISTENT_CLUSTER_ID);
+    append_some(3);
+    quorum_box_run_ms(&box, 2000);
+    all_are_equal(2);
+    quorum_box_deinit(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +196,7 @@ int main(void)
         cmocka_unit_test(a_power_loss_of_all_loses_nothing_committed),
         cmocka_unit_test(a_leader_that_stops_hands_over_within_a_second),
         cmocka_unit_test(a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched),
+        cmocka_unit_test(a_voter_of_another_cluster_gives_up_and_the_others_go_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,27 @@ static void followers_that_catch_up_enter_the_set_by_alter_partition(void **stat
                      replica_rig_part(rig, B, 1)->partition_epoch);
 }
 
+static void a_request_for_several_partitions_names_each_topic_once(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, false);
+    for (int32_t index = 1; index < 3; index++) {
+        replica_rig_add(rig, &(struct rig_record){.kind = RIG_PARTITION,
+                                                  .id = 1,
+                                                  .topic = 1,
+                                                  .index = index,
+                                                  .replicas = {1, 2, 3},
+                                                  .isr = {1}});
+    }
+    start_all(rig);
+    replica_rig_run_ms(rig, 5000);
+    for (int32_t index = 0; index < 3; index++) {
+        assert_int_equal(isr_size(replica_rig_part_at(rig, A, 1, index)->isr.committed), 3);
+    }
+    assert_true(rig->alters < 6); /* together, not one by one */
+}
+
 static void a_follower_that_stops_is_put_out_and_the_rest_goes_on(void **state)
 {
     struct replica_rig *rig = *state;
@@ -650,6 +671,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(what_is_produced_reaches_every_replica_and_then_counts),
         WITH_RIG(followers_that_catch_up_enter_the_set_by_alter_partition),
+        WITH_RIG(a_request_for_several_partitions_names_each_topic_once),
         WITH_RIG(a_follower_that_stops_is_put_out_and_the_rest_goes_on),
         WITH_RIG(a_refused_change_is_taken_back_and_asked_for_again_later),
         WITH_RIG(acks_all_is_refused_with_too_few_in_sync_and_acks_1_is_not),

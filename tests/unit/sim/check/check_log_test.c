@@ -1,4 +1,5 @@
-/* Proves: each oracle of check_log.c passes a good history that it judged, and is the first to fire on
+/* Proves: each oracle of check_log.c passes a good history that it judged, and is the first to fire
+ * on
  * a bad one. */
 #include "tests/support/check_story.h"
 #include "tests/support/support.h"

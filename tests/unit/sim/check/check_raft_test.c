@@ -1,4 +1,5 @@
-/* Proves: each oracle of check_raft.c passes a good history that it judged, and is the first to fire on
+/* Proves: each oracle of check_raft.c passes a good history that it judged, and is the first to
+ * fire on
  * a bad one. */
 #include "tests/support/check_story.h"
 #include "tests/support/support.h"
@@ -28,7 +29,8 @@ static const char setup[] =
 #define SUCCESSOR         VOTES_FOR("102", "103") ELECTED("102", "1")
 #define WAIT              "+400\n101 op.step 0 0\n"
 #define WAITS             WAIT WAIT WAIT WAIT WAIT WAIT WAIT WAIT WAIT
-#define RESTART(n)        "0 sim.down " n " 1 0\n0 sim.up " n " 2\n" n " log.opened 0 0 0 1 1 0 0 0\n"
+#define REOPENED(n)       n " log.opened 0 0 0 1 1 0 0 0\n"
+#define RESTART(n)        "0 sim.down " n " 1 0\n0 sim.up " n " 2\n" REOPENED(n)
 
 static const struct check_case cases[] = {
     {"K1", SUCCESSOR, "102 raft.elected 1 1 2 3\n", false},
