@@ -410,8 +410,8 @@ bool node_parts_replicas_closed(const struct node *node)
 {
     if (!node->has_replicas) return true;
     return node->replicas.stopped && coordinator_stopped(&node->groups) &&
-           list_empty(&node->auto_topics_live) &&
-           producer_ids_idle(&node->producer_ids) && !op_live(&node->lifecycle.op);
+           list_empty(&node->auto_topics_live) && producer_ids_idle(&node->producer_ids) &&
+           !op_live(&node->lifecycle.op);
 }
 
 bool node_parts_channel_closed(const struct node *node)

@@ -1,5 +1,5 @@
-/* JoinGroup, SyncGroup, Heartbeat, LeaveGroup: members of classic groups (groups.md 3, 4). A join or
- * sync waits as an op until the group's state machine has answered its call. */
+/* JoinGroup, SyncGroup, Heartbeat, LeaveGroup: members of classic groups (groups.md 3, 4). A join
+ * or sync waits as an op until the group's state machine has answered its call. */
 #include "broker/api/api.h"
 #include "broker/node.h"
 #include "client/base/text.h"
@@ -254,7 +254,7 @@ void api_group_sync_handle(struct request *request)
     op_start(&request->env->loop, &o->op, &sync_kind, WAIT_START);
 }
 
-/* ---- Heartbeat, LeaveGroup -------------------------------------------------------------------- */
+/* ---- Heartbeat, LeaveGroup ------------------------------------------------------------------- */
 
 void api_group_heartbeat_handle(struct request *request)
 {

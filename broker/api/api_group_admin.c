@@ -74,7 +74,7 @@ void api_group_admin_list_handle(struct request *request)
     request_answer(request, &answer);
 }
 
-/* ---- DescribeGroups --------------------------------------------------------------------------- */
+/* ---- DescribeGroups -------------------------------------------------------------------------- */
 
 static enum err describe_members(struct request *request, const struct group *group,
                                  struct describe_groups_response_group *out)
@@ -159,7 +159,7 @@ void api_group_admin_describe_handle(struct request *request)
     request_answer(request, &answer);
 }
 
-/* ---- DeleteGroups ----------------------------------------------------------------------------- */
+/* ---- DeleteGroups ---------------------------------------------------------------------------- */
 
 enum erase_step { ERASE_START, ERASE_DRAINED, ERASE_TOLD };
 static const char *const erase_steps[] = {"START", "DRAINED", "TOLD"};

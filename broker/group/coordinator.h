@@ -11,7 +11,7 @@
  *   serves what may still be lost (groups.md 7).
  * - Offsets change when their record is committed, by the same code that loads (G17); a group's
  *   record is told to its state machine (group_written).
- * - A write that is not committed in offsets.commit.timeout.ms is answered COORDINATOR_NOT_AVAILABLE
+ * - A write not committed in offsets.commit.timeout.ms is answered COORDINATOR_NOT_AVAILABLE
  *   and takes effect when it is (groups.md 5.1).
  * - At the end of an epoch every waiting call and write is answered NOT_COORDINATOR.
  *
@@ -155,7 +155,7 @@ MUST_USE enum err coordinator_commit(struct coordinator_shard *shard, struct str
 MUST_USE enum err coordinator_write(struct coordinator_shard *shard, const struct group_log *log,
                                     struct coordinator_write **write);
 void coordinator_write_release(struct coordinator *c, struct coordinator_write *write);
-/* Every write of the shard that began before `begun` was counted has ended, or its epoch has. Shards
+/* Every write of the shard up to the number `begun` has ended, or its epoch has. Shards
  * come and go across a wait: the group is looked up again. AWAIT ended_source. */
 bool coordinator_drained(struct coordinator *c, struct str group, int32_t epoch, uint64_t begun);
 /* What log errors become for SyncGroup and OffsetCommit (groups.md 4.6, 5.1). */

@@ -366,7 +366,7 @@ void group_written(struct group *group, uint64_t ticket, enum err err, struct in
     }
 }
 
-/* ---- Heartbeat, commit, LeaveGroup ------------------------------------------------------------ */
+/* ---- Heartbeat, commit, LeaveGroup ----------------------------------------------------------- */
 
 enum err group_heartbeat(struct group *group, const struct group_who *who, struct instant now)
 {

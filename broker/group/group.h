@@ -4,15 +4,15 @@
  * which waiting calls it answered and which record has to be appended. No I/O, no clock, no timer:
  * deadlines are fields, group_next_deadline() tells the earliest, group_tick() acts on what is due.
  *
- *                 join (initial delay)            all joined, or out of time
- *        EMPTY ------------------------> PREPARING ---------------------------> COMPLETING
- *          ^                              ^  |  ^                                 |   |
- *          |  nobody joined               |  |  | join, leave, member expired,    |   | the leader's
- *          +------------------------------|--+  | sync out of time, append failed |   | sync is in
- *                                         |     +---------------------------------+   | the log
- *                                         |  join, leave, member expired              v
- *                                         +---------------------------------------- STABLE
- *        any -> DEAD   deleted, or its partition is led by another broker
+ *             join (initial delay)          all joined, or out of time
+ *     EMPTY ---------------------> PREPARING -------------------------> COMPLETING
+ *       ^                           ^  |  ^                               |   |
+ *       |  nobody joined            |  |  |  join, leave, expiry, sync    |   | the leader's sync
+ *       +---------------------------|--+  |  out of time, append failed   |   | is committed
+ *                                   |     +-------------------------------+   v
+ *                                   |  join, leave, expiry                  STABLE
+ *                                   +-----------------------------------------+
+ *     any -> DEAD   deleted, or its partition is led by another broker
  *
  * Only completed generations are in the log: answers to JoinGroup of generation g + 1 go out before
  * anything of it is durable (groups.md 6). SyncGroup is answered once the record is committed. */

@@ -344,7 +344,7 @@ static void answer_now(struct group *group, struct group_member *member,
     group_answer(&call, call->err, effects);
 }
 
-/* ---- a static member comes back under a new id (4.9) ------------------------------------------ */
+/* ---- a static member comes back under a new id (4.9) ----------------------------------------- */
 
 /* In place of `old`, with its assignment; `old` is gone. */
 static struct group_member *put_in_place(struct group *group, struct group_member *old,

@@ -9,7 +9,7 @@
 #include "wire/offset_commit_key.h"
 #include "wire/offset_commit_value.h"
 
-/* ---- writing: records gathered in an arena, then one batch ------------------------------------ */
+/* ---- writing: records gathered in an arena, then one batch ----------------------------------- */
 
 struct group_log_record {
     struct bytes key;
@@ -37,7 +37,7 @@ size_t group_log_size(const struct group_log *log);
 MUST_USE enum err group_log_batch(const struct group_log *log, struct cpu cpu, int64_t wall_ms,
                                   void *buffer, size_t size, struct bytes *batch);
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 enum group_log_kind {
     GROUP_LOG_OFFSET,

@@ -1,9 +1,9 @@
 /* The coordinator on a simulated cluster: three members of one group commit and read their offsets
- * while the broker that coordinates them dies at one step of its work after the other (every event it
- * traces is such a step): between the joins, before and after the record of a generation, with commits
- * under way, while loading. Each time the group must come to stand again, no acknowledged commit may be
- * gone (G9), nothing is read that nobody committed (G10), and the members of one generation have been
- * given one plan (G5). */
+ * while the broker that coordinates them is killed, loses its power or is cut off at one step of its
+ * work after the other (what it traces and what it writes are the steps): between the joins, before
+ * and after the record of a generation, with commits under way, while loading. Each time the group
+ * must come to stand again, no acknowledged commit may be gone (G9), nothing is read that nobody
+ * committed (G10), and the members of one generation have been given one plan (G5). */
 #include "client/peer.h"
 #include "client/posix/codecs.h"
 #include "sim/cluster.h"
@@ -25,8 +25,10 @@ enum {
     MEMBERS = 3,
     COMMITS_WANTED = 3, /* by each member after the fault */
     RESTART_MS = 5000,
+    CUT_MS = 1500,
     LIMIT_MS = 120000,
     PAUSE_MS = 100,
+    STEPS = 80,
     FACTOR = 1000, /* offsets of member i are i + n * FACTOR */
 };
 
@@ -41,6 +43,9 @@ static const char scenario_text[] =
     "    replica.lag.time.max.ms: 3000\n"
     "topics:\n  unused: {partitions: 1}\n"
     "workload:\n  - {producer: p1, topic: unused, rate: 1/s}\n";
+
+/* CUT_OFF: the other brokers hear nothing of it any more, the members do; then it dies. */
+enum fault { FAULT_KILL, FAULT_POWER, FAULT_CUT_OFF };
 
 struct rig;
 
@@ -99,10 +104,12 @@ struct rig {
     struct env *env;
     struct member members[MEMBERS];
     struct sim_event restart;
+    struct sim_event crash;
     struct sim_world *victim;
-    uint64_t events; /* of coordinators */
+    struct sim_world *coordinator; /* who was last heard of as one */
+    uint64_t events;               /* of coordinators */
     uint64_t crash_at;
-    bool power;
+    enum fault fault_kind;
     bool crashed;
     bool restarted;
     char fault[64]; /* where it was, for the message */
@@ -406,15 +413,16 @@ static enum op_result member_run(struct op *op)
                 AWAIT(o, M_SYNC, &o->call.done, call_done(&o->call));
                 sync_take(o);
             }
-            if (o->coordinator >= 0 && o->synced) {
-                commit_ask(o);
-                AWAIT(o, M_COMMIT, &o->call.done, call_done(&o->call));
-                commit_take(o);
-            }
+            /* Before the next commit hides what became of the last one. */
             if (o->coordinator >= 0 && o->has_topic) {
                 fetch_ask(o);
                 AWAIT(o, M_FETCH, &o->call.done, call_done(&o->call));
                 fetch_take(o);
+            }
+            if (o->coordinator >= 0 && o->synced) {
+                commit_ask(o);
+                AWAIT(o, M_COMMIT, &o->call.done, call_done(&o->call));
+                commit_take(o);
             }
             if (o->coordinator >= 0 && o->synced) {
                 beat_ask(o);
@@ -433,7 +441,7 @@ static enum op_result member_run(struct op *op)
 static const struct op_kind member_kind = {"member", member_steps, COUNT_OF(member_steps),
                                            member_run, NULL};
 
-/* ---- the machine of the members --------------------------------------------------------------- */
+/* ---- the machine of the members -------------------------------------------------------------- */
 
 static void client_started(struct env *env)
 {
@@ -475,29 +483,48 @@ static void restart_now(struct sim_event *event)
 {
     struct rig *rig = CONTAINER_OF(event, struct rig, restart);
 
+    sim_heal_all(rig->sim);
     sim_restart(rig->victim);
     rig->restarted = true;
     for (uint32_t i = 0; i < MEMBERS; i++)
         rig->members[i].commits_at_fault = rig->members[i].commits;
 }
 
+static void crash_now(struct sim_event *event)
+{
+    struct rig *rig = CONTAINER_OF(event, struct rig, crash);
+
+    sim_crash(rig->victim, rig->fault_kind == FAULT_KILL ? SIM_DOWN_KILL : SIM_DOWN_POWER);
+}
+
 static void rig_traced(struct sim_observer *observer, struct sim_world *node,
                        const struct trace_event *event)
 {
+    static const char *const words[] = {"crash", "power loss", "isolation"};
     struct rig *rig = CONTAINER_OF(observer, struct rig, observer);
 
     if (node == NULL || rig->crashed) return;
     if (event->kind == TRACE_GROUP_COORDINATOR && event->fields[3] == 0) return; /* an empty log */
-    if (event->kind != TRACE_GROUP_STATE && event->kind != TRACE_GROUP_OFFSET &&
-        event->kind != TRACE_GROUP_COORDINATOR)
-        return;
+    if (event->kind == TRACE_GROUP_STATE || event->kind == TRACE_GROUP_OFFSET ||
+        event->kind == TRACE_GROUP_COORDINATOR) {
+        rig->coordinator = node;
+    } else if (rig->coordinator != node ||
+               (event->kind != TRACE_LOG_APPENDED && event->kind != TRACE_PRODUCE_APPENDED)) {
+        return; /* what it wrote, before anybody has fetched it, is a step, too */
+    }
     if (++rig->events != rig->crash_at) return;
     rig->crashed = true;
     rig->victim = node;
     (void)snprintf(rig->fault, sizeof rig->fault, "%s of node %d at step %llu",
-                   rig->power ? "power loss" : "crash", node->id,
-                   (unsigned long long)rig->crash_at);
-    sim_crash(node, rig->power ? SIM_DOWN_POWER : SIM_DOWN_KILL);
+                   words[rig->fault_kind], node->id, (unsigned long long)rig->crash_at);
+    if (rig->fault_kind == FAULT_CUT_OFF) {
+        uint64_t self = UINT64_C(1) << node->index;
+
+        sim_partition(rig->sim, self, ((UINT64_C(1) << BROKERS) - 1) & ~self, SIM_CUT_HOLD);
+        sim_schedule(rig->sim, &rig->crash, rig->sim->now_ns + CUT_MS * NS_PER_MS);
+    } else {
+        crash_now(&rig->crash);
+    }
     sim_schedule(rig->sim, &rig->restart, rig->sim->now_ns + RESTART_MS * NS_PER_MS);
 }
 
@@ -536,7 +563,7 @@ static bool rig_ready(void *context)
 }
 
 /* Returns the steps that the coordinators took. */
-static uint64_t run(uint64_t crash_at, bool power)
+static uint64_t run(uint64_t crash_at, enum fault fault)
 {
     static struct rig rig;
     struct sim_config config = sim_config_default(11 + crash_at);
@@ -548,7 +575,7 @@ static uint64_t run(uint64_t crash_at, bool power)
 
     memset(&rig, 0, sizeof rig);
     rig.crash_at = crash_at;
-    rig.power = power;
+    rig.fault_kind = fault;
     assert_int_equal(codecs_create(&rig.codecs), ERR_NONE);
     rig.scenario = scenario_parse("groups", scenario_text, sizeof scenario_text - 1, &yaml);
     if (rig.scenario == NULL) fail_msg("the scenario: %s", yaml.text);
@@ -560,6 +587,7 @@ static uint64_t run(uint64_t crash_at, bool power)
     rig.program.boot = client_boot;
     node.program = &rig.program;
     sim_event_init(&rig.restart, restart_now);
+    sim_event_init(&rig.crash, crash_now);
     sim_observe(rig.sim, &rig.observer);
     rig.client = sim_node_add(rig.sim, &node);
     cluster_start(rig.cluster);
@@ -584,22 +612,30 @@ static uint64_t run(uint64_t crash_at, bool power)
 static void a_group_comes_to_stand(void **state)
 {
     (void)state;
-    assert_true(run(0, false) >= 6);
+    assert_true(run(0, FAULT_KILL) >= 20);
 }
 
 /* Joining, two generations, the first commits: whatever the coordinator does, it may die doing. */
 static void the_coordinator_may_be_killed_at_any_step(void **state)
 {
     (void)state;
-    for (uint64_t at = 1; at <= 40; at++)
-        assert_true(run(at, false) >= at);
+    for (uint64_t at = 1; at <= STEPS; at++)
+        assert_true(run(at, FAULT_KILL) >= at);
 }
 
 static void the_coordinator_may_lose_its_power_at_any_step(void **state)
 {
     (void)state;
-    for (uint64_t at = 1; at <= 40; at++)
-        assert_true(run(at, true) >= at);
+    for (uint64_t at = 1; at <= STEPS; at++)
+        assert_true(run(at, FAULT_POWER) >= at);
+}
+
+/* What it acknowledges while nobody copies from it would be gone. */
+static void the_coordinator_may_be_cut_off_at_any_step(void **state)
+{
+    (void)state;
+    for (uint64_t at = 1; at <= STEPS; at++)
+        assert_true(run(at, FAULT_CUT_OFF) >= at);
 }
 
 int main(void)
@@ -608,6 +644,7 @@ int main(void)
         cmocka_unit_test(a_group_comes_to_stand),
         cmocka_unit_test(the_coordinator_may_be_killed_at_any_step),
         cmocka_unit_test(the_coordinator_may_lose_its_power_at_any_step),
+        cmocka_unit_test(the_coordinator_may_be_cut_off_at_any_step),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
