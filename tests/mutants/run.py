@@ -2,7 +2,7 @@
 """Mutation score of the simulator: is each one-line defect of tests/mutants/ found, by what, how soon?
 
 usage: run.py [--seconds N] [--history-seconds N] [--oracles all|history|both] [--jobs N]
-              [--score FILE] [--skip-unchanged] [PATTERN...]
+              [--wall MINUTES] [--score FILE] [--skip-unchanged] [PATTERN...]
 
 The tree and its build are copied once to build/mutants/; of each mutant one object and the link are
 rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, until
@@ -25,6 +25,7 @@ import statistics
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -205,6 +206,8 @@ def main():
     options.add_argument("--oracles", choices=["all", "history", "both"], default="both")
     options.add_argument("--history-seconds", type=float)
     options.add_argument("--jobs", type=int, default=1)
+    options.add_argument("--wall", type=float, default=float("inf"),
+                         help="minutes after which no further mutant is begun")
     options.add_argument("--score", type=Path)
     options.add_argument("--skip-unchanged", action="store_true")
     options.add_argument("patterns", nargs="*")
@@ -213,6 +216,7 @@ def main():
                if not options.patterns or any(fnmatch.fnmatch(p.stem, w) for w in options.patterns)]
     scenarios = sorted((ROOT / "scenarios").glob("*.yaml"))
     bad = 0
+    end = time.monotonic() + 60 * options.wall
     prepare_tree()
     unchanged = build(None)
     if not options.skip_unchanged:
@@ -228,7 +232,9 @@ def main():
         sections.append(("Client histories only" if history else "All oracles", seconds, history))
 
     def judge(patch, program):
-        """A campaign with each set of oracles."""
+        """A campaign with each set of oracles. None: out of time."""
+        if time.monotonic() > end:
+            return None
         gots = []
         for _, seconds, history in sections:
             got = campaign(program, scenarios, seconds, history)
@@ -243,12 +249,14 @@ def main():
     with ThreadPoolExecutor(options.jobs) as pool:
         waiting = []
         for patch in patches:
+            if time.monotonic() > end:
+                break
             try:
                 waiting.append(pool.submit(judge, patch, build(patch)))
             except RuntimeError as error:
                 print(error, file=sys.stderr)
                 bad = 1
-        results = [future.result() for future in waiting]
+        results = [got for got in (future.result() for future in waiting) if got is not None]
     outs = [sys.stdout]
     if options.score:
         outs.append(options.score.open("w"))
@@ -259,6 +267,8 @@ def main():
             rows = [(name, head, gots[i]) for name, head, gots in results]
             table(rows, title, f"{seconds:g}", out)
             score(rows, out)
+        if len(results) < len(patches):
+            print(f"  {len(patches) - len(results)} of {len(patches)} mutants were not judged", file=out)
     return bad
 
 
