@@ -288,6 +288,8 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
         replica->log.start = replica->log.end = end;
         replica->epoch_count = 0;
         replica->hw = end;
+        /* Forward as well: to where a leader's log begins that has deleted what is below. */
+        if (end > replica->reach) replica->reach = end;
     }
     check_log_cut(&replica->log, end);
     epochs_cut(replica, end, false);
