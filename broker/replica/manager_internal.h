@@ -7,7 +7,6 @@
 #include "broker/replica/manager.h"
 
 /* ---- partition.c */
-bool partition_leaving(const struct partition *part); /* removed, or the broker stops */
 /* The metadata wants another role, and the log is open and quiet. */
 bool partition_may_settle(const struct partition *part);
 void partition_settle(struct partition *part);
@@ -49,6 +48,11 @@ void manager_alter_start(struct manager *manager);
 void manager_alter_stop(struct manager *manager);
 bool manager_alter_ended(const struct manager *manager);
 void manager_alter_deinit(struct manager *manager);
+
+/* ---- manager_retain.c */
+void manager_retain_start(struct manager *manager);
+void manager_retain_stop(struct manager *manager);
+bool manager_retain_ended(const struct manager *manager);
 
 /* ---- manager_stray.c */
 /* Starts to rename; NULL: no memory, or a name that is too long. */
