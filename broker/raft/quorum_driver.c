@@ -443,9 +443,11 @@ static enum op_result quorum_driver_run(struct op *op)
         while (!quorum_over(q) && !q->stop_wanted) {
             quorum_driver_pump(q);
             if (quorum_over(q) || q->stop_wanted) break;
-            op_deadline(op, quorum_driver_deadline(q));
+            q->driver_until_ns = quorum_driver_deadline(q);
+            op_deadline(op, q->driver_until_ns);
             AWAIT(o, DRIVER_EVENT, &q->driver_source,
-                  q->stop_wanted || quorum_over(q) || quorum_driver_next(q) != ITEM_NONE);
+                  q->stop_wanted || quorum_over(q) || quorum_driver_next(q) != ITEM_NONE ||
+                      quorum_driver_deadline(q) < q->driver_until_ns); /* a linger began */
         }
         op_deadline(op, OP_NO_DEADLINE);
         /* FAILED: stays to be stopped. */
