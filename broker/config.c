@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum config_type { CONFIG_INT, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_SPECIAL };
-
 struct config_row {
     const char *key;
     enum config_type type;
@@ -22,9 +20,9 @@ struct config_row {
     {                                                                                \
         key, CONFIG_INT, offsetof(struct config, field), fallback, min, max, 1, NULL \
     }
-#define SCALED(key, field, scale)                                                      \
-    {                                                                                  \
-        key, CONFIG_INT, offsetof(struct config, field), -1, 1, INT32_MAX, scale, NULL \
+#define SCALED(key, field, scale)                                                       \
+    {                                                                                   \
+        key, CONFIG_INT, offsetof(struct config, field), -1, -1, INT32_MAX, scale, NULL \
     }
 #define BOOL(key, field, fallback)                                                        \
     {                                                                                     \
@@ -86,6 +84,14 @@ static const struct config_row config_rows[] = {
     INT("log.segment.bytes", log_segment_bytes, 1073741824, 1024, I32),
     INT("log.roll.ms", log_roll_ms, 604800000, 1, I64),
     SCALED("log.roll.hours", log_roll_ms, 3600000),
+    INT("log.retention.ms", log_retention_ms, 604800000, -1, I64),
+    SCALED("log.retention.minutes", log_retention_ms, 60000),
+    SCALED("log.retention.hours", log_retention_ms, 3600000),
+    INT("log.retention.bytes", log_retention_bytes, -1, -1, I64),
+    INT("log.retention.check.interval.ms", log_retention_check_interval_ms, 300000, 1, I64),
+    INT("log.segment.delete.delay.ms", log_segment_delete_delay_ms, 60000, 0, I64),
+    INT("log.message.timestamp.before.max.ms", log_message_timestamp_before_max_ms, I64, 0, I64),
+    INT("log.message.timestamp.after.max.ms", log_message_timestamp_after_max_ms, 3600000, 0, I64),
     INT("log.index.interval.bytes", log_index_interval_bytes, 4096, 0, I32),
     INT("log.index.size.max.bytes", log_index_size_max_bytes, 10485760, 64, I32),
     INT("log.flush.offset.checkpoint.interval.ms", log_flush_offset_checkpoint_interval_ms, 60000,
@@ -116,13 +122,11 @@ static const struct config_row config_rows[] = {
 static const char config_known[] =
     "num.network.threads num.io.threads background.threads "
     "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
-    "socket.receive.buffer.bytes socket.listen.backlog.size log.retention.hours "
-    "log.retention.minutes log.retention.ms log.retention.bytes "
-    "log.retention.check.interval.ms log.cleanup.policy log.cleaner.enable "
+    "socket.receive.buffer.bytes socket.listen.backlog.size "
+    "log.cleanup.policy log.cleaner.enable "
     "log.cleaner.min.cleanable.ratio log.cleaner.delete.retention.ms "
     "log.flush.interval.messages log.flush.interval.ms log.flush.scheduler.interval.ms "
-    "log.flush.start.offset.checkpoint.interval.ms log.segment.delete.delay.ms "
-    "log.message.timestamp.before.max.ms log.message.timestamp.after.max.ms "
+    "log.flush.start.offset.checkpoint.interval.ms "
     "compression.type delete.topic.enable auto.leader.rebalance.enable "
     "leader.imbalance.check.interval.seconds leader.imbalance.per.broker.percentage "
     "replica.selector.class offsets.retention.minutes offsets.retention.check.interval.ms "
@@ -137,6 +141,8 @@ static const char config_known[] =
     "metadata.log.max.record.bytes.between.snapshots "
     "metadata.log.max.snapshot.interval.ms controlled.shutdown.enable "
     "eligible.leader.replicas.enable";
+
+_Static_assert(COUNT_OF(config_rows) <= 128, "config.given has a bit for each");
 
 static int64_t *config_field(struct config *config, const struct config_row *row)
 {
@@ -240,7 +246,17 @@ static enum err config_int(struct config *config, const struct config_row *row, 
         text_format(&text, "a whole number from %D to %D", row->min, row->max);
         return config_wrong(error, str_of(row->key), value, right);
     }
-    *config_field(config, row) = number * row->scale;
+    /* Of several keys of one field that with the finer unit counts, wherever it stands. */
+    for (uint32_t i = 0; i < COUNT_OF(config_rows); i++) {
+        const struct config_row *other = &config_rows[i];
+
+        if (other->type == CONFIG_INT && other->field == row->field && other->scale < row->scale &&
+            (config->given[i / 64] >> (i % 64) & 1) != 0) {
+            return ERR_NONE;
+        }
+    }
+    config->given[(row - config_rows) / 64] |= UINT64_C(1) << ((row - config_rows) % 64);
+    *config_field(config, row) = number < 0 ? number : number * row->scale;
     return ERR_NONE;
 }
 
@@ -252,6 +268,7 @@ static enum err config_choice(struct config *config, const struct config_row *ro
 
     for (int64_t n = 0; config_next(&rest, ' ', &choice); n++) {
         if (!str_equal(choice, value)) continue;
+        config->given[(row - config_rows) / 64] |= UINT64_C(1) << ((row - config_rows) % 64);
         *config_field(config, row) = n;
         return ERR_NONE;
     }
@@ -714,6 +731,20 @@ enum err config_finish(struct config *config, struct errmsg *error)
     return ERR_NONE;
 }
 
+static void config_print(struct text *text, const struct config_row *row, int64_t number)
+{
+    struct str rest = str_of(row->choices != NULL ? row->choices : "");
+    struct str choice = STR_NULL;
+
+    if (row->choices == NULL) {
+        text_i64(text, number);
+        return;
+    }
+    for (int64_t at = 0; at <= number; at++)
+        (void)config_next(&rest, ' ', &choice);
+    text_str(text, choice);
+}
+
 bool config_key(const struct config *config, uint32_t n, struct str *key, struct errmsg *value)
 {
     struct text text;
@@ -724,22 +755,36 @@ bool config_key(const struct config *config, uint32_t n, struct str *key, struct
 
         if (row->type == CONFIG_SPECIAL || row->scale != 1) continue;
         if (n-- > 0) continue;
-        memcpy(&number, (const uint8_t *)config + row->field, sizeof number);
         *key = str_of(row->key);
+        memcpy(&number, (const uint8_t *)config + row->field, sizeof number);
         text_init(&text, value->text, sizeof value->text);
-        if (row->choices == NULL) {
-            text_i64(&text, number);
-        } else {
-            struct str rest = str_of(row->choices);
-            struct str choice = STR_NULL;
-
-            for (int64_t at = 0; at <= number; at++)
-                (void)config_next(&rest, ' ', &choice);
-            text_str(&text, choice);
-        }
+        config_print(&text, row, number);
         return true;
     }
     return false;
+}
+
+enum config_type config_describe(const struct config *config, struct str key, struct errmsg *value,
+                                 bool *given)
+{
+    const struct config_row *row = config_row(key);
+    struct text text;
+    int64_t number;
+    bool any = false;
+
+    ASSERT(row != NULL && row->type != CONFIG_SPECIAL);
+    for (uint32_t i = 0; i < COUNT_OF(config_rows); i++) {
+        bool set = (config->given[i / 64] >> (i % 64) & 1) != 0;
+
+        if (config_rows[i].type != CONFIG_SPECIAL && config_rows[i].field == row->field)
+            any = any || set;
+    }
+    memcpy(&number, (const uint8_t *)config + row->field, sizeof number);
+    if (given == NULL) number = row->fallback;
+    if (given != NULL) *given = any;
+    text_init(&text, value->text, sizeof value->text);
+    config_print(&text, row, number);
+    return row->type;
 }
 
 const struct config_endpoint *config_listener(const struct config *config, const char *name)

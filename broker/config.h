@@ -21,6 +21,8 @@ enum {
     CONFIG_WARNINGS_MAX = 32,
 };
 
+enum config_type { CONFIG_INT, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_SPECIAL };
+
 enum config_role { CONFIG_ROLE_BROKER = 1, CONFIG_ROLE_CONTROLLER = 2 };
 
 struct config_endpoint {
@@ -85,6 +87,12 @@ struct config {
     /* log */
     int64_t log_segment_bytes;
     int64_t log_roll_ms;
+    int64_t log_retention_ms;    /* -1: for ever */
+    int64_t log_retention_bytes; /* of one partition; -1: any size */
+    int64_t log_retention_check_interval_ms;
+    int64_t log_segment_delete_delay_ms;
+    int64_t log_message_timestamp_before_max_ms;
+    int64_t log_message_timestamp_after_max_ms;
     int64_t log_index_interval_bytes;
     int64_t log_index_size_max_bytes;
     int64_t log_flush_offset_checkpoint_interval_ms;
@@ -112,6 +120,8 @@ struct config {
     int64_t queued_max_request_bytes;
     int64_t connections_max_idle_ms;
     int64_t request_timeout_ms;
+
+    uint64_t given[2]; /* private: a bit per row of the table that was set */
 };
 
 struct config_warnings {
@@ -138,6 +148,11 @@ MUST_USE enum err config_finish(struct config *config, struct errmsg *error);
 /* The n-th honoured key and its present value as text; false past the last. For describe-configs
  * and documentation. */
 bool config_key(const struct config *config, uint32_t n, struct str *key, struct errmsg *value);
+
+/* One honoured key that is a number, a bool or a choice: its value, and whether it (or another key
+ * of the same meaning) was set. With `given` NULL: the default of the house. */
+enum config_type config_describe(const struct config *config, struct str key, struct errmsg *value,
+                                 bool *given);
 
 const struct config_endpoint *config_listener(const struct config *config, const char *name);
 /* The advertised form of the listener that brokers and clients use. */

@@ -445,7 +445,7 @@ void node_parts_close_dir(struct node *node)
     if (node->metadata_log != NULL) log_free(node->metadata_log);
     node->metadata_log = NULL;
     node->dir.broker_epoch = node->has_replicas ? node->lifecycle.broker_epoch : -1;
-    if (node->dir.state == LOG_DIR_ONLINE) log_dir_close(&node->dir);
+    if (node->has_dir) log_dir_close(&node->dir); /* one that failed still has files open */
 }
 
 bool node_parts_dir_closed(const struct node *node)

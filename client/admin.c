@@ -14,12 +14,20 @@ static const struct op_kind admin_kind = {"admin", admin_steps, ADMIN_STEP_COUNT
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
+/* Anybody may answer these. */
+static bool admin_by_anybody(int16_t api)
+{
+    return api == API_METADATA || api == API_DESCRIBE_CONFIGS || api == API_DESCRIBE_LOG_DIRS ||
+           api == API_DESCRIBE_QUORUM;
+}
+
 static struct peer *admin_target(struct admin_task *task)
 {
     struct metadata *metadata = &task->admin->metadata;
     struct peer *peer = NULL;
 
-    if (task->api != API_METADATA) peer = metadata_peer(metadata, metadata->controller_id);
+    if (task->node >= 0) return metadata_peer(metadata, task->node);
+    if (!admin_by_anybody(task->api)) peer = metadata_peer(metadata, metadata->controller_id);
     if (peer == NULL || !peer_usable(peer)) peer = metadata_any(metadata);
     return peer;
 }
@@ -77,37 +85,69 @@ static void admin_note(struct admin_task *task, enum err *first, int16_t code, s
     task->message[length] = 0;
 }
 
-/* The first error of any topic. */
+/* What an answer says went wrong, the first of it. */
+static enum err admin_first_error(struct admin_task *task)
+{
+    enum err first = ERR_NONE;
+
+    switch (task->api) {
+    case API_METADATA:
+        for (uint32_t i = 0; i < task->response.metadata.topics_count; i++)
+            admin_note(task, &first, task->response.metadata.topics[i].error_code, STR_NULL);
+        break;
+    case API_CREATE_TOPICS:
+        for (uint32_t i = 0; i < task->response.create_topics.topics_count; i++)
+            admin_note(task, &first, task->response.create_topics.topics[i].error_code,
+                       task->response.create_topics.topics[i].error_message);
+        break;
+    case API_DELETE_TOPICS:
+        for (uint32_t i = 0; i < task->response.delete_topics.responses_count; i++)
+            admin_note(task, &first, task->response.delete_topics.responses[i].error_code,
+                       task->response.delete_topics.responses[i].error_message);
+        break;
+    case API_DESCRIBE_CONFIGS:
+        for (uint32_t i = 0; i < task->response.describe_configs.results_count; i++)
+            admin_note(task, &first, task->response.describe_configs.results[i].error_code,
+                       task->response.describe_configs.results[i].error_message);
+        break;
+    case API_INCREMENTAL_ALTER_CONFIGS:
+        for (uint32_t i = 0; i < task->response.incremental_alter_configs.responses_count; i++)
+            admin_note(task, &first,
+                       task->response.incremental_alter_configs.responses[i].error_code,
+                       task->response.incremental_alter_configs.responses[i].error_message);
+        break;
+    case API_CREATE_PARTITIONS:
+        for (uint32_t i = 0; i < task->response.create_partitions.results_count; i++)
+            admin_note(task, &first, task->response.create_partitions.results[i].error_code,
+                       task->response.create_partitions.results[i].error_message);
+        break;
+    case API_ELECT_LEADERS: /* partitions are told one by one: the caller looks */
+        admin_note(task, &first, task->response.elect_leaders.error_code, STR_NULL);
+        break;
+    case API_DESCRIBE_QUORUM:
+        admin_note(task, &first, task->response.describe_quorum.error_code,
+                   task->response.describe_quorum.error_message);
+        break;
+    case API_DESCRIBE_LOG_DIRS:
+        admin_note(task, &first, task->response.describe_log_dirs.error_code, STR_NULL);
+        for (uint32_t i = 0; i < task->response.describe_log_dirs.results_count; i++)
+            admin_note(task, &first, task->response.describe_log_dirs.results[i].error_code,
+                       STR_NULL);
+        break;
+    default: IMPOSSIBLE("api");
+    }
+    return first;
+}
+
 static enum err admin_decode(struct admin_task *task)
 {
     struct call *call = &task->call;
-    enum err first = ERR_NONE;
-    enum err err;
+    enum err err = api_find(task->api)->response->decode(&call->reader, call->version, &task->arena,
+                                                         &task->response);
 
-    if (task->api == API_CREATE_TOPICS) {
-        struct create_topics_response *response = &task->response.create_topics;
-
-        err = create_topics_response_decode(&call->reader, call->version, &task->arena, response);
-        for (uint32_t i = 0; err == ERR_NONE && i < response->topics_count; i++)
-            admin_note(task, &first, response->topics[i].error_code,
-                       response->topics[i].error_message);
-    } else if (task->api == API_DELETE_TOPICS) {
-        struct delete_topics_response *response = &task->response.delete_topics;
-
-        err = delete_topics_response_decode(&call->reader, call->version, &task->arena, response);
-        for (uint32_t i = 0; err == ERR_NONE && i < response->responses_count; i++)
-            admin_note(task, &first, response->responses[i].error_code,
-                       response->responses[i].error_message);
-    } else {
-        struct metadata_response *response = &task->response.metadata;
-
-        err = metadata_response_decode(&call->reader, call->version, &task->arena, response);
-        for (uint32_t i = 0; err == ERR_NONE && i < response->topics_count; i++)
-            admin_note(task, &first, response->topics[i].error_code, STR_NULL);
-    }
     if (err != ERR_NONE) return err;
     task->answered = true;
-    return first;
+    return admin_first_error(task);
 }
 
 /* True: try again after a while. */
@@ -203,20 +243,38 @@ void admin_deinit(struct admin *admin)
 
 void admin_task_init(struct admin_task *task, int16_t api)
 {
-    ASSERT(api == API_METADATA || api == API_CREATE_TOPICS || api == API_DELETE_TOPICS);
     memset(task, 0, sizeof *task);
     task->api = api;
+    task->node = -1;
     task->timeout_ms = 60000;
     op_source_init(&task->done);
     call_init(&task->call, api);
-    if (api == API_METADATA) {
+    switch (api) {
+    case API_METADATA:
         metadata_request_default(&task->request.metadata);
         task->request.metadata.topics_null = true; /* all */
         task->request.metadata.allow_auto_topic_creation = false;
-    } else if (api == API_CREATE_TOPICS) {
-        create_topics_request_default(&task->request.create_topics);
-    } else {
-        delete_topics_request_default(&task->request.delete_topics);
+        return;
+    case API_CREATE_TOPICS: create_topics_request_default(&task->request.create_topics); return;
+    case API_DELETE_TOPICS: delete_topics_request_default(&task->request.delete_topics); return;
+    case API_DESCRIBE_CONFIGS:
+        describe_configs_request_default(&task->request.describe_configs);
+        return;
+    case API_INCREMENTAL_ALTER_CONFIGS:
+        incremental_alter_configs_request_default(&task->request.incremental_alter_configs);
+        return;
+    case API_CREATE_PARTITIONS:
+        create_partitions_request_default(&task->request.create_partitions);
+        return;
+    case API_ELECT_LEADERS: elect_leaders_request_default(&task->request.elect_leaders); return;
+    case API_DESCRIBE_QUORUM:
+        describe_quorum_request_default(&task->request.describe_quorum);
+        return;
+    case API_DESCRIBE_LOG_DIRS:
+        describe_log_dirs_request_default(&task->request.describe_log_dirs);
+        task->request.describe_log_dirs.topics_null = true; /* all */
+        return;
+    default: IMPOSSIBLE("no admin request");
     }
 }
 

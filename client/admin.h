@@ -1,16 +1,23 @@
 /* The admin client: one request, sent to the right node, repeated while that may help, until its
  * deadline. What the answer says is left to the caller, as the generated struct.
  *
- * Target: topic changes go to the node that metadata calls the controller (with KRaft any broker,
- * which forwards), everything else to the least loaded node (clients.md 4).
+ * Target: the node that is named; else what changes something goes to the node that metadata calls
+ * the controller (with KRaft any broker, which forwards), everything else to the least loaded node
+ * (clients.md 4).
  * A change whose answer was lost may have happened: `unclear` says so; the retry then often ends
  * with TOPIC_ALREADY_EXISTS or UNKNOWN_TOPIC_OR_PARTITION. */
 #ifndef CLIENT_ADMIN_H
 #define CLIENT_ADMIN_H
 
 #include "client/metadata.h"
+#include "wire/create_partitions.h"
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
+#include "wire/describe_configs.h"
+#include "wire/describe_log_dirs.h"
+#include "wire/describe_quorum.h"
+#include "wire/elect_leaders.h"
+#include "wire/incremental_alter_configs.h"
 #include "wire/metadata.h"
 
 enum {
@@ -26,17 +33,24 @@ struct admin {
 /* One request. Fill `request`, start, wait for `done`, read `response`, release. */
 struct admin_task {
     /* in */
-    int16_t api; /* API_METADATA, API_CREATE_TOPICS, API_DELETE_TOPICS */
+    int16_t api;  /* one of those of `request` */
+    int32_t node; /* who is to answer: what a broker says of itself; -1: whoever is right */
     int32_t timeout_ms;
     union {
         struct metadata_request metadata;
         struct create_topics_request create_topics;
         struct delete_topics_request delete_topics;
+        struct describe_configs_request describe_configs;
+        struct incremental_alter_configs_request incremental_alter_configs;
+        struct create_partitions_request create_partitions;
+        struct elect_leaders_request elect_leaders;
+        struct describe_quorum_request describe_quorum;
+        struct describe_log_dirs_request describe_log_dirs;
     } request; /* set to its defaults by admin_task_init(); what it names is borrowed until done */
     /* out */
     struct op_source done;
     bool finished;
-    enum err result; /* NONE: `response` is there and no topic in it has an error */
+    enum err result; /* NONE: `response` is there and nothing in it has an error */
     bool answered;   /* `response` is there (perhaps with errors in it) */
     bool unclear;    /* an attempt was sent and not answered */
     char message[ADMIN_MESSAGE_MAX + 1]; /* of the broker, for the first error */
@@ -44,6 +58,12 @@ struct admin_task {
         struct metadata_response metadata;
         struct create_topics_response create_topics;
         struct delete_topics_response delete_topics;
+        struct describe_configs_response describe_configs;
+        struct incremental_alter_configs_response incremental_alter_configs;
+        struct create_partitions_response create_partitions;
+        struct elect_leaders_response elect_leaders;
+        struct describe_quorum_response describe_quorum;
+        struct describe_log_dirs_response describe_log_dirs;
     } response; /* until admin_task_release() */
     /* private */
     struct admin *admin;

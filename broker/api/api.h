@@ -27,6 +27,12 @@ void api_topics_init(struct node *node);
 /* Asks the controller for a topic that a client named, unless that is under way; at most
  * API_TOPICS_AUTO_MAX at once. The client sees what came of it when it asks again. */
 void api_topics_auto_create(struct node *node, struct str name);
+/* api_forward.c: likewise, for settings, partitions, elections, the state of the quorum */
+void api_forward_handle(struct request *request);
+/* api_records.c, api_log_dirs.c, api_configs.c */
+void api_records_handle(struct request *request);
+void api_log_dirs_handle(struct request *request);
+void api_configs_handle(struct request *request);
 /* Topics that only the brokers write to. */
 bool api_topics_internal(struct str name);
 /* api_decide.c: what the active controller decides */

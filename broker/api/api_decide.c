@@ -20,6 +20,10 @@ struct decide {
         struct delete_topics_request delete_topics;
         struct alter_partition_request alter_partition;
         struct allocate_producer_ids_request allocate_producer_ids;
+        struct incremental_alter_configs_request incremental_alter_configs;
+        struct alter_configs_request alter_configs;
+        struct create_partitions_request create_partitions;
+        struct elect_leaders_request elect_leaders;
     } body;
     union {
         struct broker_registration_response broker_registration;
@@ -28,6 +32,10 @@ struct decide {
         struct delete_topics_response delete_topics;
         struct alter_partition_response alter_partition;
         struct allocate_producer_ids_response allocate_producer_ids;
+        struct incremental_alter_configs_response incremental_alter_configs;
+        struct alter_configs_response alter_configs;
+        struct create_partitions_response create_partitions;
+        struct elect_leaders_response elect_leaders;
     } answer;
 };
 
@@ -91,6 +99,30 @@ static bool decide_fill(struct decide *o, int16_t key)
         call->request.allocate_producer_ids = &o->body.allocate_producer_ids;
         call->response.allocate_producer_ids = &o->answer.allocate_producer_ids;
         return true;
+    case API_INCREMENTAL_ALTER_CONFIGS:
+        call->api = CONTROLLER_INCREMENTAL_ALTER_CONFIGS;
+        call->request.incremental_alter_configs = &o->body.incremental_alter_configs;
+        call->response.incremental_alter_configs = &o->answer.incremental_alter_configs;
+        return true;
+    case API_ALTER_CONFIGS:
+        call->api = CONTROLLER_ALTER_CONFIGS;
+        call->request.alter_configs = &o->body.alter_configs;
+        call->response.alter_configs = &o->answer.alter_configs;
+        return true;
+    case API_CREATE_PARTITIONS:
+        call->api = CONTROLLER_CREATE_PARTITIONS;
+        call->request.create_partitions = &o->body.create_partitions;
+        call->response.create_partitions = &o->answer.create_partitions;
+        call->deadline_ns = env_deadline(o->request->env, o->body.create_partitions.timeout_ms);
+        return true;
+    case API_ELECT_LEADERS:
+        call->api = CONTROLLER_ELECT_LEADERS;
+        call->request.elect_leaders = &o->body.elect_leaders;
+        call->response.elect_leaders = &o->answer.elect_leaders;
+        call->deadline_ns = env_deadline(o->request->env, o->body.elect_leaders.timeout_ms);
+        return true;
+    case API_DELETE_RECORDS:
+    case API_DESCRIBE_LOG_DIRS:
     case API_PRODUCE:
     case API_FETCH:
     case API_LIST_OFFSETS:

@@ -448,6 +448,22 @@ static enum err decide(struct controller *c, struct controller_call *o)
         allocate_producer_ids_response_default(o->response.allocate_producer_ids);
         return producer_id_blocks_allocate(c, o->request.allocate_producer_ids,
                                            o->response.allocate_producer_ids);
+    case CONTROLLER_INCREMENTAL_ALTER_CONFIGS:
+        incremental_alter_configs_response_default(o->response.incremental_alter_configs);
+        return config_control_incremental(c, o->request.incremental_alter_configs,
+                                          o->response.incremental_alter_configs, o->arena);
+    case CONTROLLER_ALTER_CONFIGS:
+        alter_configs_response_default(o->response.alter_configs);
+        return config_control_replace(c, o->request.alter_configs, o->response.alter_configs,
+                                      o->arena);
+    case CONTROLLER_CREATE_PARTITIONS:
+        create_partitions_response_default(o->response.create_partitions);
+        return create_partitions_decide(c, o->request.create_partitions,
+                                        o->response.create_partitions, o->arena);
+    case CONTROLLER_ELECT_LEADERS:
+        elect_leaders_response_default(o->response.elect_leaders);
+        return elect_leaders_decide(c, o->request.elect_leaders, o->response.elect_leaders,
+                                    o->arena);
     }
     IMPOSSIBLE("api");
 }

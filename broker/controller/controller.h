@@ -29,11 +29,15 @@
 #include "client/base/rng.h"
 #include "client/world/env.h"
 #include "wire/allocate_producer_ids.h"
+#include "wire/alter_configs.h"
 #include "wire/alter_partition.h"
 #include "wire/broker_heartbeat.h"
 #include "wire/broker_registration.h"
+#include "wire/create_partitions.h"
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
+#include "wire/elect_leaders.h"
+#include "wire/incremental_alter_configs.h"
 
 /* ---- the quorum, as the controller sees it --------------------------------------------------- */
 
@@ -148,6 +152,10 @@ enum controller_api {
     CONTROLLER_DELETE_TOPICS,
     CONTROLLER_ALTER_PARTITION,
     CONTROLLER_ALLOCATE_PRODUCER_IDS,
+    CONTROLLER_INCREMENTAL_ALTER_CONFIGS,
+    CONTROLLER_ALTER_CONFIGS,
+    CONTROLLER_CREATE_PARTITIONS,
+    CONTROLLER_ELECT_LEADERS,
 };
 
 /* One request; embedded by the op of the api layer, which awaits `done` until `finished`. It may
@@ -161,6 +169,10 @@ struct controller_call {
         const struct delete_topics_request *delete_topics;
         const struct alter_partition_request *alter_partition;
         const struct allocate_producer_ids_request *allocate_producer_ids;
+        const struct incremental_alter_configs_request *incremental_alter_configs;
+        const struct alter_configs_request *alter_configs;
+        const struct create_partitions_request *create_partitions;
+        const struct elect_leaders_request *elect_leaders;
     } request;
     union { /* out; filled whatever the result, with the error in every place it belongs */
         struct broker_registration_response *broker_registration;
@@ -169,6 +181,10 @@ struct controller_call {
         struct delete_topics_response *delete_topics;
         struct alter_partition_response *alter_partition;
         struct allocate_producer_ids_response *allocate_producer_ids;
+        struct incremental_alter_configs_response *incremental_alter_configs;
+        struct alter_configs_response *alter_configs;
+        struct create_partitions_response *create_partitions;
+        struct elect_leaders_response *elect_leaders;
     } response;
     int16_t version;
     struct arena *arena; /* for what the response points to; borrowed until it is encoded */
@@ -186,6 +202,21 @@ struct controller_call {
 
 /* Fields up to deadline_ns set by the caller; response structs need not be initialised. */
 void controller_submit(struct controller *controller, struct controller_call *call);
+
+/* controller_answer.c: one error in every place of a response; also for a broker that did not reach
+ * the controller. */
+void controller_answer_incremental(const struct incremental_alter_configs_request *request,
+                                   struct incremental_alter_configs_response *response,
+                                   enum err err, struct arena *arena);
+void controller_answer_replace(const struct alter_configs_request *request,
+                               struct alter_configs_response *response, enum err err,
+                               struct arena *arena);
+void controller_answer_partitions(const struct create_partitions_request *request,
+                                  struct create_partitions_response *response, enum err err,
+                                  struct arena *arena);
+void controller_answer_elect(const struct elect_leaders_request *request,
+                             struct elect_leaders_response *response, enum err err, int16_t version,
+                             struct arena *arena);
 
 static inline bool controller_active(const struct controller *controller)
 {

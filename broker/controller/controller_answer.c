@@ -40,6 +40,89 @@ static void answer_delete(const struct controller_call *call, enum err err)
     }
 }
 
+void controller_answer_incremental(const struct incremental_alter_configs_request *request,
+                                   struct incremental_alter_configs_response *response,
+                                   enum err err, struct arena *arena)
+{
+    uint32_t count = request->resources_count;
+
+    incremental_alter_configs_response_default(response);
+    response->responses = arena_zalloc(arena, (count + 1) * sizeof *response->responses);
+    if (response->responses == NULL) return;
+    response->responses_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        response->responses[i].error_code = (int16_t)err;
+        response->responses[i].error_message = STR_NULL;
+        response->responses[i].resource_type = request->resources[i].resource_type;
+        response->responses[i].resource_name = request->resources[i].resource_name;
+    }
+}
+
+void controller_answer_replace(const struct alter_configs_request *request,
+                               struct alter_configs_response *response, enum err err,
+                               struct arena *arena)
+{
+    uint32_t count = request->resources_count;
+
+    alter_configs_response_default(response);
+    response->responses = arena_zalloc(arena, (count + 1) * sizeof *response->responses);
+    if (response->responses == NULL) return;
+    response->responses_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        response->responses[i].error_code = (int16_t)err;
+        response->responses[i].error_message = STR_NULL;
+        response->responses[i].resource_type = request->resources[i].resource_type;
+        response->responses[i].resource_name = request->resources[i].resource_name;
+    }
+}
+
+void controller_answer_partitions(const struct create_partitions_request *request,
+                                  struct create_partitions_response *response, enum err err,
+                                  struct arena *arena)
+{
+    uint32_t count = request->topics_count;
+
+    create_partitions_response_default(response);
+    response->results = arena_zalloc(arena, (count + 1) * sizeof *response->results);
+    if (response->results == NULL) return;
+    response->results_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        response->results[i].name = request->topics[i].name;
+        response->results[i].error_code = (int16_t)err;
+        response->results[i].error_message = STR_NULL;
+    }
+}
+
+/* Version 0 has no error at the top: there every partition has it. */
+void controller_answer_elect(const struct elect_leaders_request *request,
+                             struct elect_leaders_response *response, enum err err, int16_t version,
+                             struct arena *arena)
+{
+    uint32_t count = request->topic_partitions_count;
+
+    elect_leaders_response_default(response);
+    if (version >= 1) response->error_code = (int16_t)err;
+    response->replica_election_results =
+        arena_zalloc(arena, (count + 1) * sizeof *response->replica_election_results);
+    if (response->replica_election_results == NULL) return;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct elect_leaders_request_topic *in = &request->topic_partitions[i];
+        struct elect_leaders_response_topic *out = &response->replica_election_results[i];
+
+        out->topic = in->topic;
+        out->partition_result =
+            arena_zalloc(arena, (in->partitions_count + 1) * sizeof *out->partition_result);
+        if (out->partition_result == NULL) return;
+        for (uint32_t k = 0; k < in->partitions_count; k++) {
+            out->partition_result[k].partition_id = in->partitions[k];
+            out->partition_result[k].error_code = (int16_t)err;
+            out->partition_result[k].error_message = STR_NULL;
+        }
+        out->partition_result_count = in->partitions_count;
+        response->replica_election_results_count++;
+    }
+}
+
 void controller_answer_error(struct controller_call *call, enum err err)
 {
     ASSERT(err_is_wire(err));
@@ -57,6 +140,22 @@ void controller_answer_error(struct controller_call *call, enum err err)
     case CONTROLLER_ALTER_PARTITION:
         alter_partition_response_default(call->response.alter_partition);
         call->response.alter_partition->error_code = (int16_t)err;
+        return;
+    case CONTROLLER_INCREMENTAL_ALTER_CONFIGS:
+        controller_answer_incremental(call->request.incremental_alter_configs,
+                                      call->response.incremental_alter_configs, err, call->arena);
+        return;
+    case CONTROLLER_ALTER_CONFIGS:
+        controller_answer_replace(call->request.alter_configs, call->response.alter_configs, err,
+                                  call->arena);
+        return;
+    case CONTROLLER_CREATE_PARTITIONS:
+        controller_answer_partitions(call->request.create_partitions,
+                                     call->response.create_partitions, err, call->arena);
+        return;
+    case CONTROLLER_ELECT_LEADERS:
+        controller_answer_elect(call->request.elect_leaders, call->response.elect_leaders, err,
+                                call->version, call->arena);
         return;
     case CONTROLLER_ALLOCATE_PRODUCER_IDS:
         allocate_producer_ids_response_default(call->response.allocate_producer_ids);

@@ -57,14 +57,30 @@ void replication_control_broker_joins(struct controller *c, int32_t id, struct r
 void replication_control_balance(struct controller *c, struct records *records);
 void replication_control_unclean(struct controller *c, struct records *records);
 
-/* ---- create_topics.c, topic_configs.c, producer_id_blocks.c -------------------------------- */
+/* ---- create_topics.c, create_partitions.c, elect_leaders.c ----------------------------------- */
 
 MUST_USE enum err create_topics_decide(struct controller *c,
                                        const struct create_topics_request *request,
                                        struct create_topics_response *response,
                                        struct arena *arena);
-/* NULL: fine. Else what is wrong with this setting of a topic. */
-const char *topic_configs_check(struct str name, struct str value);
+MUST_USE enum err create_partitions_decide(struct controller *c,
+                                           const struct create_partitions_request *request,
+                                           struct create_partitions_response *response,
+                                           struct arena *arena);
+MUST_USE enum err elect_leaders_decide(struct controller *c,
+                                       const struct elect_leaders_request *request,
+                                       struct elect_leaders_response *response,
+                                       struct arena *arena);
+
+/* ---- config_control.c, producer_id_blocks.c -------------------------------------------------- */
+
+MUST_USE enum err config_control_incremental(
+    struct controller *c, const struct incremental_alter_configs_request *request,
+    struct incremental_alter_configs_response *response, struct arena *arena);
+MUST_USE enum err config_control_replace(struct controller *c,
+                                         const struct alter_configs_request *request,
+                                         struct alter_configs_response *response,
+                                         struct arena *arena);
 MUST_USE enum err producer_id_blocks_allocate(struct controller *c,
                                               const struct allocate_producer_ids_request *request,
                                               struct allocate_producer_ids_response *response);

@@ -2,6 +2,7 @@
  * batch (replication.md 10, KIP-464 for -1, KIP-525 for what the answer tells). */
 #include "broker/controller/controller_parts.h"
 #include "broker/controller/placement.h"
+#include "broker/topic_config.h"
 
 #include <string.h>
 
@@ -200,7 +201,7 @@ static enum err check_configs(const create_in *in, create_out *out)
     if (in->configs_count > IMAGE_CONFIGS_MAX)
         return refuse(out, ERR_INVALID_CONFIG, "Too many topic configs.");
     for (uint32_t i = 0; i < in->configs_count; i++) {
-        const char *wrong = topic_configs_check(in->configs[i].name, in->configs[i].value);
+        const char *wrong = topic_config_check(in->configs[i].name, in->configs[i].value);
 
         if (wrong != NULL) return refuse(out, ERR_INVALID_CONFIG, wrong);
         for (uint32_t j = 0; j < i; j++)

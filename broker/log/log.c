@@ -13,6 +13,9 @@ struct log_config log_config_default(void)
         .index_interval_bytes = 4096,
         .max_message_bytes = 1048588,
         .segment_ms = INT64_C(604800000),
+        .retention_ms = -1,
+        .retention_bytes = -1,
+        .delete_delay_ms = 60000,
         .timestamp_after_max_ms = 3600000,
         .timestamp_before_max_ms = INT64_MAX,
     };
@@ -59,7 +62,9 @@ void log_readers_left(struct log *log)
 {
     ASSERT(log->readers > 0);
     log->readers--;
-    if (log->readers == 0) op_wake(&log->state_source);
+    if (log->readers > 0) return;
+    op_wake(&log->state_source);
+    if ((log->wanted & LOG_WANT_DROP) != 0) log_advance(log);
 }
 
 void log_fail(struct log *log, enum err err)
@@ -100,6 +105,9 @@ void log_advance(struct log *log)
     if (log->state == LOG_FAILED && (log->wanted & (LOG_WANT_RESET | LOG_WANT_CLOSE)) == 0) return;
     if (log->wanted & LOG_WANT_REPAIR) {
         kind = &log_repair_kind;
+    } else if ((log->wanted & LOG_WANT_DROP) != 0 && log->state == LOG_OPEN &&
+               log_retain_quiet(log)) {
+        kind = &log_drop_kind; /* before appends: there may be no moment without any */
     } else if (!list_empty(&log->staged)) {
         if (log->epochs_dirty) {
             kind = &log_epochs_kind;
@@ -118,6 +126,10 @@ void log_advance(struct log *log)
         kind = &log_delete_kind;
     } else if (log->epochs_dirty && !log->epochs_failed) {
         kind = &log_epochs_kind; /* a leader that never appends: its epoch lasts all the same */
+    } else if ((log->wanted & LOG_WANT_TIMES) != 0 && log->state == LOG_OPEN) {
+        kind = &log_times_kind;
+    } else if ((log->wanted & LOG_WANT_ROLL) != 0 && log->state == LOG_OPEN) {
+        kind = &log_roll_kind;
     }
     if (kind != NULL) (void)log_flow_start(log, kind);
 }
@@ -266,7 +278,8 @@ void log_append_failed(struct log *log, enum err err)
 static enum err log_may_append(const struct log *log)
 {
     if (log->state != LOG_OPEN || !log_dir_online(log->dir)) return ERR_KAFKA_STORAGE_ERROR;
-    if (log->wanted != 0) return ERR_KAFKA_STORAGE_ERROR; /* repair: ENOSPC is retriable */
+    if ((log->wanted & ~(uint32_t)LOG_WANTS_BESIDES) != 0)
+        return ERR_KAFKA_STORAGE_ERROR; /* repair: ENOSPC is retriable */
     return ERR_NONE;
 }
 

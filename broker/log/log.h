@@ -46,7 +46,11 @@ struct log_config {
     int64_t segment_ms;              /* segment.ms */
     int64_t timestamp_after_max_ms;  /* message.timestamp.after.max.ms */
     int64_t timestamp_before_max_ms; /* message.timestamp.before.max.ms */
+    int64_t retention_ms;            /* retention.ms; -1: for ever */
+    int64_t retention_bytes;         /* retention.bytes; -1: any size */
+    int64_t delete_delay_ms;         /* file.delete.delay.ms */
     bool log_append_time;            /* message.timestamp.type */
+    bool deletes;                    /* cleanup.policy has "delete" */
     bool gaps;       /* offsets may skip (compacted topics): a follower takes a gap */
     bool verify_all; /* the metadata log: recovery reads all of it, whatever was synced */
 };
@@ -123,7 +127,9 @@ struct log {
     uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
     int32_t assigned_epoch; /* newest epoch staged or in the log */
     int32_t begun_epoch;    /* begins when what is staged is written; -1 none */
-    uint8_t wanted;         /* enum log_wanted, bits */
+    uint16_t wanted;        /* enum log_wanted, bits */
+    int64_t drop_wanted;    /* log start that the last pass of retention found */
+    int64_t drop_to;        /* and that is durable: segments below may go */
     bool epochs_dirty;      /* the file lacks an entry that the next append needs */
     bool epochs_failed;     /* no space for it: tried again with the next append */
     bool create;
@@ -243,6 +249,21 @@ void log_truncate(struct log *log, int64_t to);
 void log_reset(struct log *log, int64_t at);
 /* Moves up only; at most log_end. */
 void log_raise_start(struct log *log, int64_t log_start);
+/* Retention (storage.md 11), log_retain.c. */
+enum log_retain {
+    LOG_RETAIN_DONE,  /* nothing more to decide now */
+    LOG_RETAIN_WAITS, /* for log_retain_ready() on state_source; then ask again */
+};
+/* One look: raises the log start over whole segments below the high watermark that are too old or
+ * too many. */
+enum log_retain log_retain_look(struct log *log);
+bool log_retain_ready(const struct log *log);
+/* After a checkpoint that followed the look: what lies below the log start then goes. */
+static inline bool log_retain_pending(const struct log *log)
+{
+    return log->drop_wanted > log->drop_to;
+}
+void log_retain_drop(struct log *log);
 /* For the checkpoint of the high watermark. */
 void log_note_high_watermark(struct log *log, int64_t high_watermark);
 

@@ -150,7 +150,7 @@ static enum op_result cut_end(struct log_flow *o)
 {
     struct log *log = o->log;
 
-    log->wanted &= (uint8_t)~LOG_WANT_TRUNCATE;
+    log->wanted &= (uint16_t)~LOG_WANT_TRUNCATE;
     if (o->err == ERR_NONE && o->save.err != ERR_NONE) {
         if (o->save.err != ERR_NO_SPACE && o->save.err != ERR_NO_MEMORY) {
             o->err = o->save.err;
@@ -317,7 +317,7 @@ static enum op_result reset_end(struct log_flow *o)
     struct log *log = o->log;
     struct log_segment *segment = log_segment_add(log, o->offset);
 
-    log->wanted &= (uint8_t)~LOG_WANT_RESET;
+    log->wanted &= (uint16_t)~LOG_WANT_RESET;
     if (o->err == ERR_NONE && segment == NULL) o->err = ERR_NO_MEMORY;
     if (o->err == ERR_NONE) o->err = log_segment_index(log, segment);
     if (o->err == ERR_NONE) o->err = o->save.err;

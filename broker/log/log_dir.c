@@ -45,6 +45,8 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     list_init(&dir->flow_starved);
     list_init(&dir->write_starved);
     list_init(&dir->sync_wanted);
+    list_init(&dir->trash);
+    op_source_init(&dir->trash_source);
     log_sync_init(dir);
 }
 
@@ -55,6 +57,7 @@ void log_dir_deinit(struct log_dir *dir)
     while (map_first(&dir->known) != NULL)
         log_dir_forget(dir, MAP_ENTRY(map_first(&dir->known), struct log_known, node));
     map_deinit(&dir->known);
+    log_sweep_forget(dir);
     list_remove(&dir->sync_flush.link);
     log_sync_free(dir);
     pool_deinit(&dir->files);

@@ -112,6 +112,8 @@ struct log_dir {
     bool checkpoint_dirty;
     bool checkpoint_now;
     bool checkpoint_busy;
+    struct op_source trash_source; /* something to sweep later */
+    struct list trash;             /* struct log_trash: files that go after their delay */
     uint64_t checkpoints_written;
     struct op_source checkpoint_source;
 };
@@ -138,6 +140,25 @@ void log_dir_close(struct log_dir *dir);
 /* Writes the checkpoint files soon: AWAIT checkpoint_source until checkpoints_written has reached
  * the number returned, or the state is not ONLINE. */
 uint64_t log_dir_checkpoint(struct log_dir *dir);
+/* Files of deleted segments, renamed, to be unlinked when their delay is over. Driven by the
+ * owner's
+ * op: while (log_sweep_next(&sweep, dir)) AWAIT(.., &sweep.source, !sweep.busy). What is left at a
+ * close goes at the next open of its log. */
+struct log_sweep {
+    struct disk_req req;
+    struct op_source source;
+    bool busy;
+    struct log_trash *trash;
+    uint32_t part; /* which of its files */
+    char path[LOG_PATH_MAX];
+};
+void log_sweep_init(struct log_sweep *sweep);
+/* Starts to unlink the next file that is due; false: none is. */
+bool log_sweep_next(struct log_sweep *sweep, struct log_dir *dir);
+/* When the next one is due; OP_NO_DEADLINE. */
+int64_t log_sweep_due_ns(const struct log_dir *dir);
+void log_sweep_forget(struct log_dir *dir); /* at the end, files stay */
+
 /* NULL when there is no partition of this name. */
 struct log_known *log_dir_find(const struct log_dir *dir, struct str name);
 

@@ -304,16 +304,47 @@ static void roll_apply(struct log_flow *o)
     log_sync(log);
 }
 
+/* Who asked for a roll without an append has the answer. */
+static enum op_result roll_told(struct log_flow *o)
+{
+    o->log->wanted &= (uint16_t)~LOG_WANT_ROLL;
+    op_wake(&o->log->state_source);
+    return OP_DONE;
+}
+
+/* For the first staged batch; or, when nothing is staged, because retention asked for it: what is
+ * staged from here on goes to the new segment. */
+static bool roll_begin(struct log_flow *o)
+{
+    struct log *log = o->log;
+    const struct log_staged *first = LIST_ENTRY(log->staged.next, struct log_staged, link);
+
+    o->err = ERR_NONE;
+    if (!list_empty(&log->staged)) {
+        o->offset = first->base_offset;
+        return first->roll;
+    }
+    if (log_active(log)->size == 0) return false;
+    o->offset = log->log_end;
+    log->assigned_base = log->log_end;
+    log->assigned_size = 0;
+    return true;
+}
+
 static enum op_result roll_end(struct log_flow *o)
 {
     if (o->err == ERR_NONE) roll_apply(o);
-    if (o->err == ERR_NONE) return OP_DONE;
+    if (o->err == ERR_NONE) return roll_told(o);
     if (o->err == ERR_NO_SPACE || o->err == ERR_NO_MEMORY) {
-        if (!list_empty(&o->log->staged)) log_append_failed(o->log, o->err);
+        if (!list_empty(&o->log->staged)) {
+            log_append_failed(o->log, o->err);
+        } else {
+            log_assigned_reset(o->log);
+        }
     } else {
         log_dir_fail(o->log->dir, o->err);
     }
-    return OP_DONE;
+    return roll_told(o);
 }
 
 static enum op_result roll_run(struct op *op)
@@ -323,9 +354,7 @@ static enum op_result roll_run(struct op *op)
 
     switch ((enum roll_step)op->step) {
     case ROLL_START:
-        ASSERT(!list_empty(&o->log->staged));
-        o->offset = LIST_ENTRY(o->log->staged.next, struct log_staged, link)->base_offset;
-        o->err = ERR_NONE;
+        if (!roll_begin(o)) return roll_told(o);
         log_flow_save_index(o);
         AWAIT_SAVE(o, ROLL_INDEX_SAVED, &o->save);
         log_flow_save_times(o);
@@ -399,7 +428,7 @@ static enum op_result repair_run(struct op *op)
             log_dir_fail(o->log->dir, o->err);
             return OP_DONE;
         }
-        o->log->wanted &= (uint8_t)~LOG_WANT_REPAIR;
+        o->log->wanted &= (uint16_t)~LOG_WANT_REPAIR;
         op_wake(&o->log->state_source);
         return OP_DONE;
     }

@@ -28,6 +28,7 @@ enum open_files_step {
     OPEN_LISTED,
     OPEN_IDENTITY,
     OPEN_IDENTITY_SAVED,
+    OPEN_RETIRED,
     OPEN_FIRST_MADE,
     OPEN_FIRST_CLOSED,
     OPEN_NAMES_SYNCED,
@@ -55,11 +56,11 @@ enum open_cut_step {
     OPEN_CUT_CLOSED,
 };
 static const char *const open_steps[] = {
-    "START",        "MADE",         "LISTED",      "IDENTITY",  "IDENTITY_SAVED", "FIRST_MADE",
-    "FIRST_CLOSED", "NAMES_SYNCED", "ROOT_SYNCED", "RECOVER",   "EPOCHS",         "MANIFEST",
-    "SNAPSHOT",     "WINDOW",       "INDEX",       "TIMES",     "WALKED",         "REINDEXED",
-    "RETIMED",      "CUT",          "LATER_GONE",  "CUT_NAMES", "CUT_OPENED",     "CUT_DONE",
-    "CUT_SYNCED",   "CUT_CLOSED"};
+    "START",      "MADE",         "LISTED",       "IDENTITY",    "IDENTITY_SAVED", "RETIRED",
+    "FIRST_MADE", "FIRST_CLOSED", "NAMES_SYNCED", "ROOT_SYNCED", "RECOVER",        "EPOCHS",
+    "MANIFEST",   "SNAPSHOT",     "WINDOW",       "INDEX",       "TIMES",          "WALKED",
+    "REINDEXED",  "RETIMED",      "CUT",          "LATER_GONE",  "CUT_NAMES",      "CUT_OPENED",
+    "CUT_DONE",   "CUT_SYNCED",   "CUT_CLOSED"};
 
 enum {
     OPEN_SMALL_FILE = 16 << 20,
@@ -86,7 +87,7 @@ static enum op_result open_end(struct log_flow *o)
 {
     struct log *log = o->log;
 
-    log->wanted &= (uint8_t)~LOG_WANT_OPEN;
+    log->wanted &= (uint16_t)~LOG_WANT_OPEN;
     log->known->clean_end = -1; /* vouched for once */
     if (o->err != ERR_NONE) {
         open_say(o);
@@ -516,6 +517,12 @@ static enum op_result open_files(struct log_flow *o)
         if (o->err == ERR_NONE) o->err = o->save.err;
         if (o->err != ERR_NONE) return open_end(o);
 
+        log_retain_open(o);
+        while (log_retain_open_next(o)) {
+            AWAIT_IO(o, OPEN_RETIRED, &o->io);
+            if (log_io_err(&o->io) == ERR_IO) o->err = ERR_IO;
+            if (o->err != ERR_NONE) return open_end(o);
+        }
         if (log->segment_count == 0) {
             if (o->promised > 0 && o->promised > log->known->log_start)
                 return open_damaged(o, 0, 0);

@@ -119,12 +119,15 @@ struct log_segment {
     bool dirty;          /* has bytes that were not synced */
     int64_t hint_offset; /* where the last read ended: the next one goes on there */
     uint64_t hint_position;
-    bool index_bad; /* the files do not fit the log: read from the start */
+    int64_t retain_ms; /* greatest timestamp as retention knows it; -1 unknown */
+    bool index_bad;    /* the files do not fit the log: read from the start */
 };
 
 struct log_segment *log_segment_add(struct log *log, int64_t base);
 /* Of the last segment; its file is closed. */
 void log_segment_drop_last(struct log *log);
+/* Of the first, which is not the last one. */
+void log_segment_drop_first(struct log *log);
 static inline struct log_segment *log_active(const struct log *log)
 {
     return log->segments[log->segment_count - 1];
@@ -197,6 +200,10 @@ enum log_wanted {
     LOG_WANT_CLOSE = 8,
     LOG_WANT_DELETE = 16,
     LOG_WANT_OPEN = 32,
+    LOG_WANT_DROP = 64,   /* leading segments below drop_to */
+    LOG_WANT_TIMES = 128, /* the greatest timestamp of a segment that was not written here */
+    LOG_WANT_ROLL = 256,  /* though nothing is staged: all of the active segment may go */
+    LOG_WANTS_BESIDES = LOG_WANT_DROP | LOG_WANT_TIMES | LOG_WANT_ROLL, /* appends go on */
 };
 
 /* A batch that a leader may append; the greatest timestamp of its records is told. */
@@ -281,6 +288,8 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
 
 /* ---- flows of a log -------------------------------------------------------------------------- */
 
+enum { LOG_DROP_MAX = 8 }; /* segments of one flow: appends wait meanwhile */
+
 struct log_flow {
     struct op op;
     struct log *log;
@@ -312,6 +321,9 @@ struct log_flow {
     bool first;
     bool epochs_bad;
     enum log_state to_state;
+    int64_t bases[LOG_DROP_MAX]; /* of segments that go */
+    uint32_t base_count;
+    uint32_t base_at;
 };
 
 extern const struct op_kind log_open_kind;
@@ -322,6 +334,8 @@ extern const struct op_kind log_truncate_kind;
 extern const struct op_kind log_reset_kind;
 extern const struct op_kind log_close_kind;
 extern const struct op_kind log_delete_kind;
+extern const struct op_kind log_drop_kind;
+extern const struct op_kind log_times_kind;
 
 /* False: no flow is free; the log waits in the directory's list. */
 bool log_flow_start(struct log *log, const struct op_kind *kind);
@@ -352,6 +366,15 @@ MUST_USE bool log_open_print_identity(struct log_flow *o);
 bool log_open_next_later(struct log_flow *o);
 /* DAMAGED with the base of the segment that does not fit. */
 MUST_USE enum err log_open_check_manifest(struct log_flow *o, int64_t *offset);
+
+/* ---- retention ------------------------------------------------------------------------------- */
+
+/* Nobody reads, and no file of a segment that may go is in use. */
+bool log_retain_quiet(const struct log *log);
+/* At an open, with identity checked: leading segments below the log start leave the memory, and
+ * then the n-th name that has no meaning any more is unlinked; false: none is left. */
+void log_retain_open(struct log_flow *o);
+bool log_retain_open_next(struct log_flow *o);
 
 /* ---- directory ------------------------------------------------------------------------------- */
 

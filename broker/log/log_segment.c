@@ -25,6 +25,7 @@ struct log_segment *log_segment_add(struct log *log, int64_t base)
                                     .end = base,
                                     .max_timestamp = -1,
                                     .first_timestamp = -1,
+                                    .retain_ms = -1,
                                     .created_ms = log->dir->env->now.wall.ms};
     log->segments[log->segment_count++] = segment;
     return segment;
@@ -42,6 +43,18 @@ void log_segment_drop_last(struct log *log)
     }
     mem_free(mem, segment, sizeof *segment);
     log->segment_count--;
+}
+
+void log_segment_drop_first(struct log *log)
+{
+    struct mem *mem = &log->dir->env->mem;
+    struct log_segment *segment = log->segments[0];
+
+    ASSERT(log->segment_count > 1 && segment->index == NULL);
+    log_file_drop(segment);
+    mem_free(mem, segment, sizeof *segment);
+    log->segment_count--;
+    memmove(log->segments, log->segments + 1, log->segment_count * sizeof *log->segments);
 }
 
 uint32_t log_segment_find(const struct log *log, int64_t offset)

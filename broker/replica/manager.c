@@ -3,11 +3,12 @@
 
 #include "broker/replica/fetcher.h"
 #include "broker/replica/manager_internal.h"
+#include "broker/topic_config.h"
 #include "client/base/text.h"
 
 #include <string.h>
 
-enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 4 + MANAGER_DIRS_MAX };
+enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 4 + 2 * MANAGER_DIRS_MAX };
 
 uint32_t manager_ops_max(const struct manager_limits *limits)
 {
@@ -133,52 +134,38 @@ void manager_leader(const struct manager *manager, struct uuid topic_id, int32_t
 
 /* ---- configuration --------------------------------------------------------------------------- */
 
-/* Of the topic, else of all brokers, else `otherwise`; what does not parse counts as absent. */
-static int64_t topic_number(const struct manager *manager, struct str topic, struct str key,
-                            int64_t otherwise)
+static int64_t topic_number(const struct manager *manager, struct str topic, struct str key)
 {
-    struct str value = image_config_value(manager->image, IMAGE_RESOURCE_TOPIC, topic, key);
-    int64_t number;
-
-    if (value.data == NULL || !text_parse_i64(value, &number)) return otherwise;
-    return number;
+    return topic_config_number(manager->config, manager->image, topic, key);
 }
 
 int32_t manager_min_isr(const struct manager *manager, struct str topic)
 {
-    struct str key = STR("min.insync.replicas");
-    int64_t number = manager->config->min_insync_replicas;
-    struct str value = image_config_value(manager->image, IMAGE_RESOURCE_BROKER, STR(""), key);
+    int64_t number = topic_number(manager, topic, STR("min.insync.replicas"));
 
-    if (value.data != NULL && !text_parse_i64(value, &number)) {
-        number = manager->config->min_insync_replicas;
-    }
-    number = topic_number(manager, topic, key, number);
     return number < 1 || number > INT32_MAX ? 1 : (int32_t)number;
 }
 
 struct log_config manager_log_config(const struct manager *manager, const struct partition *part)
 {
-    const struct config *config = manager->config;
     struct log_config log = log_config_default();
     struct str topic = part->topic_name;
-    struct str value;
 
-    log.segment_bytes =
-        (uint32_t)topic_number(manager, topic, STR("segment.bytes"), config->log_segment_bytes);
-    log.index_bytes = (uint32_t)topic_number(manager, topic, STR("segment.index.bytes"),
-                                             config->log_index_size_max_bytes);
-    log.index_interval_bytes = (uint32_t)topic_number(manager, topic, STR("index.interval.bytes"),
-                                                      config->log_index_interval_bytes);
-    log.max_message_bytes =
-        (uint32_t)topic_number(manager, topic, STR("max.message.bytes"), config->message_max_bytes);
-    log.segment_ms = topic_number(manager, topic, STR("segment.ms"), config->log_roll_ms);
-    log.log_append_time = config->log_message_timestamp_type == 1;
-    value = image_config_value(manager->image, IMAGE_RESOURCE_TOPIC, topic,
-                               STR("message.timestamp.type"));
-    if (value.data != NULL) log.log_append_time = str_equal(value, STR("LogAppendTime"));
-    value = image_config_value(manager->image, IMAGE_RESOURCE_TOPIC, topic, STR("cleanup.policy"));
-    log.gaps = value.data != NULL && value.length >= 7 && memcmp(value.data, "compact", 7) == 0;
+    log.segment_bytes = (uint32_t)topic_number(manager, topic, STR("segment.bytes"));
+    log.index_bytes = (uint32_t)topic_number(manager, topic, STR("segment.index.bytes"));
+    log.index_interval_bytes = (uint32_t)topic_number(manager, topic, STR("index.interval.bytes"));
+    log.max_message_bytes = (uint32_t)topic_number(manager, topic, STR("max.message.bytes"));
+    log.segment_ms = topic_number(manager, topic, STR("segment.ms"));
+    log.retention_ms = topic_number(manager, topic, STR("retention.ms"));
+    log.retention_bytes = topic_number(manager, topic, STR("retention.bytes"));
+    log.delete_delay_ms = topic_number(manager, topic, STR("file.delete.delay.ms"));
+    log.timestamp_after_max_ms =
+        topic_number(manager, topic, STR("message.timestamp.after.max.ms"));
+    log.timestamp_before_max_ms =
+        topic_number(manager, topic, STR("message.timestamp.before.max.ms"));
+    log.log_append_time = topic_config_is(manager->config, manager->image, topic,
+                                          STR("message.timestamp.type"), STR("LogAppendTime"));
+    log.deletes = true;
     return log;
 }
 
@@ -511,6 +498,7 @@ void manager_timers_start(struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         start_flow(manager, &manager->guards[i], manager->dirs[i], &guard_kind);
     }
+    manager_retain_start(manager);
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */
@@ -530,7 +518,7 @@ static bool flows_ended(const struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) return false;
     }
-    return true;
+    return manager_retain_ended(manager);
 }
 
 void manager_check_stopped(struct manager *manager)
@@ -552,6 +540,7 @@ void manager_stop(struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) op_resume(&manager->guards[i].op);
     }
+    manager_retain_stop(manager);
     manager_alter_stop(manager);
     LIST_FOR_EACH (link, &manager->partitions) {
         partition_stop(LIST_ENTRY(link, struct partition, link));

@@ -81,6 +81,21 @@ struct manager_stray {
     char to[LOG_PATH_MAX];
 };
 
+/* Retention of one directory (manager_retain.c). */
+struct manager_retain {
+    struct op op;
+    struct manager *manager;
+    struct log_dir *dir;
+    struct partition *part; /* pinned while looked at */
+    struct log_sweep sweep;
+    int64_t pass_ns; /* the next pass */
+    int64_t deadline_ns;
+    uint64_t checkpoint;
+    uint32_t seen;
+    uint32_t looks;
+    bool pending;
+};
+
 struct manager {
     struct env *env;
     const struct config *config;
@@ -120,7 +135,8 @@ struct manager {
     struct manager_op checkpoint;
     struct manager_op strays;
     struct manager_op guards[MANAGER_DIRS_MAX]; /* watch for directories that fail */
-    struct op_source timer_source;              /* expiry and checkpoint, at a stop */
+    struct manager_retain retains[MANAGER_DIRS_MAX];
+    struct op_source timer_source; /* expiry and checkpoint, at a stop */
     struct manager_stray *stray;
     uint32_t stray_dir;
     struct rng rng;

@@ -3,6 +3,7 @@
  * Order: delete, lead, follow. */
 #include "broker/replica/fetcher.h"
 #include "broker/replica/manager_internal.h"
+#include "client/base/text.h"
 
 enum pass { PASS_LEAVE, PASS_LEAD, PASS_FOLLOW };
 
@@ -101,6 +102,13 @@ static void configure(struct manager *manager, struct manager_topic *topic)
     }
 }
 
+static bool concerns(const struct manager *manager, struct str broker)
+{
+    int64_t id;
+
+    return broker.length == 0 || (text_parse_i64(broker, &id) && id == manager->broker);
+}
+
 static void apply_configs(struct manager *manager)
 {
     LIST_FOR_EACH (link, &manager->image->changed_resources) {
@@ -110,8 +118,8 @@ static void apply_configs(struct manager *manager)
         if (resource->type == IMAGE_RESOURCE_TOPIC) {
             node = map_find_str(&manager->topics_by_name, resource->name);
             if (node != NULL) configure(manager, MAP_ENTRY(node, struct manager_topic, by_name));
-        } else if (resource->type == IMAGE_RESOURCE_BROKER && resource->name.length == 0) {
-            /* The default of all brokers: rare, and it concerns every topic. */
+        } else if (resource->type == IMAGE_RESOURCE_BROKER && concerns(manager, resource->name)) {
+            /* The default of all brokers, or ours: rare, and it concerns every topic. */
             MAP_FOR_EACH (each, &manager->topics) {
                 configure(manager, MAP_ENTRY(each, struct manager_topic, by_id));
             }

@@ -45,6 +45,7 @@ static void wake_all(struct partition *part)
 {
     op_wake(&part->hw_source);
     op_wake(&part->role_source);
+    op_wake(&part->start_source);
     partition_wake_readers(part);
 }
 
@@ -378,6 +379,7 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
     op_source_init(&part->hw_source);
     op_source_init(&part->fetch_source);
     op_source_init(&part->role_source);
+    op_source_init(&part->start_source);
     op_source_init(&part->work);
     list_init(&part->watchers);
     list_init(&part->fetch_link);

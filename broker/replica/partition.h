@@ -66,6 +66,7 @@ struct partition {
         hw_source; /* keyed by the high watermark; all when the role or epoch changes */
     struct op_source fetch_source; /* new data, high watermark, log start, role or epoch */
     struct op_source role_source;  /* role or leader epoch */
+    struct op_source start_source; /* a log start, own or of a follower; role or epoch */
 
     /* of a follower */
     struct fetcher *fetcher;
@@ -242,6 +243,14 @@ void partition_list_finish(struct partition_list *list); /* decides; unpins */
 /* OffsetForLeaderEpoch, of replicas and consumers; NONE with -1, -1 when the epoch is unknown. */
 MUST_USE enum err partition_end_offset_for(const struct partition *part, int32_t current_epoch,
                                            int32_t epoch, struct log_epoch_end *end);
+
+/* DeleteRecords: *offset (-1: the high watermark, told back) becomes the log start unless that is
+ * higher already. NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR, OFFSET_OUT_OF_RANGE (above the high
+ * watermark, R25), POLICY_VIOLATION (a log without retention). */
+MUST_USE enum err partition_delete_records(struct partition *part, int64_t *offset);
+/* Lowest log start of all replicas on live brokers; -1 while one of them has not told. Of a
+ * leader. Changes are told at start_source. */
+int64_t partition_low_watermark(const struct partition *part);
 
 /* First offset that a read_committed reader does not get. Without transactions: the high
  * watermark. */

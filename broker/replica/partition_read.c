@@ -153,6 +153,7 @@ static enum err take_progress(struct partition *part, const struct partition_fet
     struct isr_broker broker = manager->brokers.find(&manager->brokers, fetch->replica_id);
     uint32_t index = (uint32_t)isr_index(&part->isr, fetch->replica_id);
     int64_t old = part->isr.replicas[index].log_end;
+    int64_t old_start = part->isr.replicas[index].log_start;
     struct isr_facts facts = partition_facts(part);
     struct isr_fetch fetched = {.offset = fetch->offset,
                                 .log_start = fetch->log_start,
@@ -165,6 +166,7 @@ static enum err take_progress(struct partition *part, const struct partition_fet
         return ERR_NOT_LEADER_OR_FOLLOWER;
     }
     isr_fetched(&part->isr, index, &fetched);
+    if (old_start != fetch->log_start) op_wake(&part->start_source);
     TRACE(world_of(part), REPLICA_REMOTE, (int64_t)part->topic, part->index, fetch->replica_id,
           fetch->offset, old, fetch->replica_epoch, part->leader_epoch);
     if (isr_may_expand(&part->isr, index, &facts)) {
@@ -354,4 +356,34 @@ enum err partition_end_offset_for(const struct partition *part, int32_t current_
     if (err != ERR_NONE) return err;
     *end = log_end_offset_for(part->log, epoch);
     return ERR_NONE;
+}
+
+/* ---- deletion ------------------------------------------------------------------------------- */
+
+enum err partition_delete_records(struct partition *part, int64_t *offset)
+{
+    enum err err = partition_check_leader(part, -1);
+
+    if (err != ERR_NONE) return err;
+    if (!part->log->config.deletes) return ERR_POLICY_VIOLATION;
+    if (*offset == -1) *offset = part->high_watermark;
+    if (*offset < 0 || *offset > part->high_watermark) return ERR_OFFSET_OUT_OF_RANGE;
+    log_raise_start(part->log, *offset);
+    partition_wake_readers(part);
+    return ERR_NONE;
+}
+
+int64_t partition_low_watermark(const struct partition *part)
+{
+    const struct isr_brokers *brokers = &part->manager->brokers;
+    int64_t low = part->log->log_start;
+
+    for (uint32_t i = 0; i < part->isr.count; i++) {
+        const struct isr_replica *replica = &part->isr.replicas[i];
+
+        if (i == part->isr.self || !brokers->find(brokers, replica->id).active) continue;
+        if (replica->log_start == ISR_UNKNOWN) return -1;
+        if (replica->log_start < low) low = replica->log_start;
+    }
+    return low;
 }

@@ -40,6 +40,8 @@ struct cli_admin {
     struct admin admin;
     struct admin_task task;
     enum cli_exit (*show)(struct cli_admin *command); /* after the task is done */
+    /* After show(), the answer is gone: makes `task` another one, or says false. May be NULL. */
+    bool (*more)(struct cli_admin *command);
     enum cli_exit code;
     struct op op;
 };
@@ -47,6 +49,7 @@ int cli_admin_run(struct cli_admin *command);
 
 /* The commands: arguments after the command's own word(s). */
 int topics_main(struct cli *cli, int argc, char **argv);
+int configs_main(struct cli *cli, int argc, char **argv);
 int cluster_main(struct cli *cli, int argc, char **argv);
 int produce_main(struct cli *cli, int argc, char **argv);
 int consume_main(struct cli *cli, int argc, char **argv);

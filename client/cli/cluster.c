@@ -1,9 +1,23 @@
-/* gregor cluster describe */
+/* gregor cluster describe|quorum|log-dirs|elect */
 #include "client/cli/cli.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { BROKERS_MAX = 1000 };
+
+struct cluster {
+    struct cli_admin admin;
+    int32_t brokers[BROKERS_MAX]; /* of log-dirs */
+    uint32_t brokers_count;
+    uint32_t brokers_asked;
+    struct describe_quorum_request_topic quorum_topic;
+    struct describe_quorum_request_partition quorum_partition;
+    struct elect_leaders_request_topic elected;
+    int32_t elected_partition;
+};
 
 static int by_id(const void *left, const void *right)
 {
@@ -13,13 +27,18 @@ static int by_id(const void *left, const void *right)
     return (a->node_id > b->node_id) - (a->node_id < b->node_id);
 }
 
+static void sort_brokers(struct metadata_response *response)
+{
+    if (response->brokers_count > 1)
+        qsort(response->brokers, response->brokers_count, sizeof *response->brokers, by_id);
+}
+
 static enum cli_exit show_cluster(struct cli_admin *admin)
 {
     struct metadata_response *response = &admin->task.response.metadata;
 
     if (!admin->task.answered) return cli_complain_err("cluster", admin->task.result, NULL);
-    if (response->brokers_count > 1)
-        qsort(response->brokers, response->brokers_count, sizeof *response->brokers, by_id);
+    sort_brokers(response);
     printf("ClusterId: %.*s\tController: %d\tBrokers: %u\n", STR_ARG(response->cluster_id),
            response->controller_id, response->brokers_count);
     for (uint32_t i = 0; i < response->brokers_count; i++) {
@@ -32,21 +51,190 @@ static enum cli_exit show_cluster(struct cli_admin *admin)
     return CLI_FINE;
 }
 
+static void init_metadata(struct admin_task *task)
+{
+    admin_task_init(task, API_METADATA);
+    task->request.metadata.topics_null = false; /* no topics, only nodes */
+}
+
+/* ---- quorum --------------------------------------------------------------------------------- */
+
+static void print_replicas(const char *what, const struct describe_quorum_response_replica_state *r,
+                           uint32_t count, int64_t end)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        printf("\t%s: %d\tLogEnd: %lld\tLag: %lld\n", what, r[i].replica_id,
+               (long long)r[i].log_end_offset,
+               (long long)(r[i].log_end_offset < 0 ? -1 : end - r[i].log_end_offset));
+    }
+}
+
+static enum cli_exit show_quorum(struct cli_admin *admin)
+{
+    const struct describe_quorum_response *response = &admin->task.response.describe_quorum;
+    const struct describe_quorum_response_partition *part;
+    int64_t end = 0;
+
+    if (admin->task.result != ERR_NONE)
+        return cli_complain_err("cluster quorum", admin->task.result, admin->task.message);
+    if (response->topics_count == 0 || response->topics[0].partitions_count == 0)
+        return cli_complain(CLI_FAILED, "cluster quorum: the answer is empty");
+    part = &response->topics[0].partitions[0];
+    if (part->error_code != 0)
+        return cli_complain_err("cluster quorum", err_from_wire(part->error_code), NULL);
+    for (uint32_t i = 0; i < part->current_voters_count; i++)
+        if (part->current_voters[i].log_end_offset > end)
+            end = part->current_voters[i].log_end_offset;
+    printf("Leader: %d\tEpoch: %d\tHighWatermark: %lld\n", part->leader_id, part->leader_epoch,
+           (long long)part->high_watermark);
+    print_replicas("Voter", part->current_voters, part->current_voters_count, end);
+    print_replicas("Observer", part->observers, part->observers_count, end);
+    return CLI_FINE;
+}
+
+static void init_quorum(struct cluster *o)
+{
+    struct describe_quorum_request *request = &o->admin.task.request.describe_quorum;
+
+    admin_task_init(&o->admin.task, API_DESCRIBE_QUORUM);
+    o->quorum_topic.topic_name = STR("__cluster_metadata");
+    o->quorum_topic.partitions = &o->quorum_partition;
+    o->quorum_topic.partitions_count = 1;
+    request->topics = &o->quorum_topic;
+    request->topics_count = 1;
+    o->admin.show = show_quorum;
+}
+
+/* ---- log directories ------------------------------------------------------------------------ */
+
+static enum cli_exit show_dirs(struct cli_admin *admin)
+{
+    const struct describe_log_dirs_response *response = &admin->task.response.describe_log_dirs;
+
+    if (!admin->task.answered)
+        return cli_complain_err("cluster log-dirs", admin->task.result, admin->task.message);
+    for (uint32_t i = 0; i < response->results_count; i++) {
+        const struct describe_log_dirs_response_result *dir = &response->results[i];
+
+        printf("Broker: %d\tLogDir: %.*s\tState: %s\n", admin->task.node, STR_ARG(dir->log_dir),
+               dir->error_code == 0 ? "online" : err_name(err_from_wire(dir->error_code)));
+        for (uint32_t t = 0; t < dir->topics_count; t++) {
+            const struct describe_log_dirs_response_topic *topic = &dir->topics[t];
+
+            for (uint32_t p = 0; p < topic->partitions_count; p++)
+                printf("\t%.*s-%d\tSize: %lld\tLag: %lld\n", STR_ARG(topic->name),
+                       topic->partitions[p].partition_index,
+                       (long long)topic->partitions[p].partition_size,
+                       (long long)topic->partitions[p].offset_lag);
+        }
+    }
+    return CLI_FINE;
+}
+
+/* First the nodes, then each of them. */
+static enum cli_exit take_nodes(struct cli_admin *admin)
+{
+    struct cluster *o = CONTAINER_OF(admin, struct cluster, admin);
+    struct metadata_response *response = &admin->task.response.metadata;
+
+    if (admin->task.api != API_METADATA) return show_dirs(admin);
+    if (!admin->task.answered)
+        return cli_complain_err("cluster log-dirs", admin->task.result, NULL);
+    sort_brokers(response);
+    for (uint32_t i = 0; i < response->brokers_count && i < BROKERS_MAX; i++)
+        o->brokers[o->brokers_count++] = response->brokers[i].node_id;
+    return CLI_FINE;
+}
+
+static bool next_node(struct cli_admin *admin)
+{
+    struct cluster *o = CONTAINER_OF(admin, struct cluster, admin);
+
+    if (o->brokers_asked == o->brokers_count) return false;
+    admin_task_init(&admin->task, API_DESCRIBE_LOG_DIRS);
+    admin->task.node = o->brokers[o->brokers_asked++];
+    return true;
+}
+
+/* ---- elections ------------------------------------------------------------------------------ */
+
+static enum cli_exit show_elected(struct cli_admin *admin)
+{
+    const struct elect_leaders_response *response = &admin->task.response.elect_leaders;
+    enum cli_exit code = CLI_FINE;
+
+    if (!admin->task.answered || response->error_code != 0)
+        return cli_complain_err("cluster elect", admin->task.result, admin->task.message);
+    for (uint32_t i = 0; i < response->replica_election_results_count; i++) {
+        const struct elect_leaders_response_topic *topic = &response->replica_election_results[i];
+
+        for (uint32_t k = 0; k < topic->partition_result_count; k++) {
+            enum err err = err_from_wire(topic->partition_result[k].error_code);
+
+            printf("%.*s-%d\t%s\n", STR_ARG(topic->topic), topic->partition_result[k].partition_id,
+                   err == ERR_NONE ? "elected" : err_name(err));
+            if (err != ERR_NONE && err != ERR_ELECTION_NOT_NEEDED) code = CLI_FAILED;
+        }
+    }
+    return code;
+}
+
+static int run_elect(struct cluster *o, int argc, char **argv)
+{
+    static const struct option options[] = {{"unclean", no_argument, NULL, 'u'},
+                                            {NULL, 0, NULL, 0}};
+    struct elect_leaders_request *request = &o->admin.task.request.elect_leaders;
+    int64_t partition = 0;
+    bool unclean = false;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option != 'u') return (int)cli_complain(CLI_USAGE, "cluster elect: bad option");
+        unclean = true;
+    }
+    if (argc - optind != 0 && argc - optind != 2)
+        return (int)cli_complain(CLI_USAGE, "cluster elect: TOPIC PARTITION, or nothing for all");
+    admin_task_init(&o->admin.task, API_ELECT_LEADERS);
+    request->election_type = unclean ? 1 : 0;
+    request->timeout_ms = o->admin.cli.timeout_ms;
+    request->topic_partitions_null = argc == optind;
+    if (argc - optind == 2) {
+        if (!cli_number("PARTITION", argv[optind + 1], 0, INT32_MAX, &partition)) return CLI_USAGE;
+        o->elected_partition = (int32_t)partition;
+        o->elected.topic = str_of(argv[optind]);
+        o->elected.partitions = &o->elected_partition;
+        o->elected.partitions_count = 1;
+        request->topic_partitions = &o->elected;
+        request->topic_partitions_count = 1;
+    }
+    o->admin.show = show_elected;
+    return cli_admin_run(&o->admin);
+}
+
 int cluster_main(struct cli *cli, int argc, char **argv)
 {
-    struct cli_admin *command;
+    struct cluster *o = calloc(1, sizeof *o);
     int code;
 
-    if (argc != 2 || strcmp(argv[1], "describe") != 0)
-        return (int)cli_complain(CLI_USAGE, "cluster: describe?");
-    command = calloc(1, sizeof *command);
-    if (command == NULL) return (int)cli_complain(CLI_FAILED, "not enough memory");
-    command->cli = *cli;
-    command->show = show_cluster;
-    admin_task_init(&command->task, API_METADATA);
-    /* no topics, only nodes */
-    command->task.request.metadata.topics_null = false;
-    code = cli_admin_run(command);
-    free(command);
+    if (o == NULL) return (int)cli_complain(CLI_FAILED, "not enough memory");
+    o->admin.cli = *cli;
+    if (argc == 2 && strcmp(argv[1], "describe") == 0) {
+        init_metadata(&o->admin.task);
+        o->admin.show = show_cluster;
+        code = cli_admin_run(&o->admin);
+    } else if (argc == 2 && strcmp(argv[1], "quorum") == 0) {
+        init_quorum(o);
+        code = cli_admin_run(&o->admin);
+    } else if (argc == 2 && strcmp(argv[1], "log-dirs") == 0) {
+        init_metadata(&o->admin.task);
+        o->admin.show = take_nodes;
+        o->admin.more = next_node;
+        code = cli_admin_run(&o->admin);
+    } else if (argc >= 2 && strcmp(argv[1], "elect") == 0) {
+        code = run_elect(o, argc - 1, argv + 1);
+    } else {
+        code = (int)cli_complain(CLI_USAGE, "cluster: describe, quorum, log-dirs or elect?");
+    }
+    free(o);
     return code;
 }

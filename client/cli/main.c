@@ -108,17 +108,26 @@ void cli_end(struct cli *cli, enum cli_exit code)
 enum cli_admin_step { CLI_ADMIN_START, CLI_ADMIN_DONE, CLI_ADMIN_CLOSED, CLI_ADMIN_STEPS };
 static const char *const cli_admin_steps[CLI_ADMIN_STEPS] = {"START", "DONE", "CLOSED"};
 
+/* Shows what came; the worst code counts. True: there is another task. */
+static bool cli_admin_told(struct cli_admin *o)
+{
+    enum cli_exit code = o->show(o);
+    if (code > o->code) o->code = code;
+    admin_task_release(&o->task);
+    return code == CLI_FINE && o->more != NULL && o->more(o);
+}
+
 static enum op_result cli_admin_step(struct op *op)
 {
     struct cli_admin *o = CONTAINER_OF(op, struct cli_admin, op);
 
     switch ((enum cli_admin_step)op->step) {
     case CLI_ADMIN_START:
-        o->task.timeout_ms = o->cli.timeout_ms;
-        admin_start(&o->admin, &o->task);
-        AWAIT(o, CLI_ADMIN_DONE, &o->task.done, o->task.finished);
-        o->code = o->show(o);
-        admin_task_release(&o->task);
+        do {
+            o->task.timeout_ms = o->cli.timeout_ms;
+            admin_start(&o->admin, &o->task);
+            AWAIT(o, CLI_ADMIN_DONE, &o->task.done, o->task.finished);
+        } while (cli_admin_told(o));
         metadata_close(&o->admin.metadata);
         AWAIT(o, CLI_ADMIN_CLOSED, &o->admin.metadata.changed, metadata_closed(&o->admin.metadata));
         admin_deinit(&o->admin);
@@ -159,13 +168,21 @@ static void usage(FILE *out)
           "\n"
           "  topics list                      names of all topics\n"
           "  topics create NAME [--partitions N] [--replicas N] [--config k=v]...\n"
-          "  topics describe [NAME...]        partitions, leaders, replicas\n"
+          "  topics describe [NAME...]        partitions, leaders, replicas, settings\n"
+          "  topics alter NAME --partitions N more partitions\n"
           "  topics delete NAME...\n"
           "  produce TOPIC [-k SEP] [--acks all|1|0] [--partition N] [--file F]\n"
           "                                   one record per line of stdin\n"
           "  consume TOPIC [--from beginning|end|OFFSET|TIME] [--partition N] [--count N]\n"
           "                [--exit-at-end] [--format FMT]\n"
+          "  configs describe topic NAME | broker [ID] [--all]\n"
+          "                                   settings and where they come from\n"
+          "  configs alter topic NAME | broker [ID] [--set k=v]... [--delete k]...\n"
           "  cluster describe                 nodes of the cluster\n"
+          "  cluster quorum                   controllers and how far each is\n"
+          "  cluster log-dirs                 what stands in the log directories\n"
+          "  cluster elect [--unclean] [TOPIC PARTITION]\n"
+          "                                   leaders anew: the preferred ones\n"
           "\n"
           "  -b, --bootstrap LIST   where to find the cluster (127.0.0.1:9092)\n"
           "      --timeout SECONDS  how long to try (30)\n"
@@ -181,6 +198,7 @@ static int dispatch(struct cli *cli, int argc, char **argv)
         const char *name;
         int (*run)(struct cli *cli, int argc, char **argv);
     } commands[] = {{"topics", topics_main},
+                    {"configs", configs_main},
                     {"cluster", cluster_main},
                     {"produce", produce_main},
                     {"consume", consume_main}};

@@ -1,4 +1,4 @@
-/* gregor topics list|create|describe|delete */
+/* gregor topics list|create|describe|alter|delete */
 #include "client/cli/cli.h"
 
 #include <getopt.h>
@@ -16,7 +16,12 @@ struct topics {
     struct create_topics_request_config configs[CONFIGS_MAX];
     struct metadata_request_topic wanted[NAMES_MAX];
     struct str names[NAMES_MAX];
+    struct create_partitions_request_topic grown;
+    struct describe_configs_request_resource resources[NAMES_MAX]; /* names are owned */
+    uint32_t resources_count;
 };
+
+enum { RESOURCE_TOPIC = 2, SOURCE_TOPIC = 1 };
 
 static int by_name(const void *left, const void *right)
 {
@@ -67,13 +72,64 @@ static void print_topic(const struct metadata_response_topic *topic)
     }
 }
 
+/* Remembered for the question about its settings. */
+static void note_topic(struct topics *topics, struct str name)
+{
+    struct describe_configs_request_resource *resource;
+    char *copy;
+
+    if (topics->resources_count == NAMES_MAX) return;
+    copy = malloc(name.length + 1u);
+    if (copy == NULL) return;
+    memcpy(copy, name.data, name.length);
+    resource = &topics->resources[topics->resources_count++];
+    resource->resource_type = RESOURCE_TOPIC;
+    resource->resource_name = (struct str){copy, name.length};
+    resource->configuration_keys_null = true;
+}
+
+/* What was set for the topics themselves. */
+static enum cli_exit show_settings(const struct describe_configs_response *response)
+{
+    for (uint32_t i = 0; i < response->results_count; i++) {
+        const struct describe_configs_response_result *result = &response->results[i];
+        const char *between = "";
+
+        printf("Topic: %.*s\tConfigs: ", STR_ARG(result->resource_name));
+        for (uint32_t k = 0; k < result->configs_count; k++) {
+            if (result->configs[k].config_source != SOURCE_TOPIC) continue;
+            printf("%s%.*s=%.*s", between, STR_ARG(result->configs[k].name),
+                   STR_ARG(result->configs[k].value));
+            between = ",";
+        }
+        putchar('\n');
+    }
+    return CLI_FINE;
+}
+
+static bool ask_settings(struct cli_admin *admin)
+{
+    struct topics *topics = CONTAINER_OF(admin, struct topics, admin);
+    struct describe_configs_request *request;
+
+    if (admin->task.api != API_METADATA || !topics->describe || topics->resources_count == 0)
+        return false;
+    admin_task_init(&admin->task, API_DESCRIBE_CONFIGS);
+    request = &admin->task.request.describe_configs;
+    request->resources = topics->resources;
+    request->resources_count = topics->resources_count;
+    return true;
+}
+
 static enum cli_exit show_topics(struct cli_admin *admin)
 {
-    const struct topics *topics = CONTAINER_OF(admin, struct topics, admin);
+    struct topics *topics = CONTAINER_OF(admin, struct topics, admin);
     struct metadata_response *response = &admin->task.response.metadata;
     enum cli_exit code = CLI_FINE;
 
     if (!admin->task.answered) return cli_complain_err("topics", admin->task.result, NULL);
+    if (admin->task.api == API_DESCRIBE_CONFIGS)
+        return show_settings(&admin->task.response.describe_configs);
     if (response->topics_count > 1)
         qsort(response->topics, response->topics_count, sizeof *response->topics, by_name);
     for (uint32_t i = 0; i < response->topics_count; i++) {
@@ -86,6 +142,7 @@ static enum cli_exit show_topics(struct cli_admin *admin)
             code = cli_complain(CLI_FAILED, "topic %.*s: %s", STR_ARG(topic->name), err_name(err));
         } else {
             print_topic(topic);
+            note_topic(topics, topic->name);
         }
     }
     return code;
@@ -94,7 +151,9 @@ static enum cli_exit show_topics(struct cli_admin *admin)
 static enum cli_exit show_change(struct cli_admin *admin)
 {
     const struct topics *topics = CONTAINER_OF(admin, struct topics, admin);
-    const char *verb = admin->task.api == API_CREATE_TOPICS ? "Created" : "Deleted";
+    const char *verb = admin->task.api == API_CREATE_TOPICS       ? "Created"
+                       : admin->task.api == API_CREATE_PARTITIONS ? "Altered"
+                                                                  : "Deleted";
     char what[300];
 
     if (admin->task.result == ERR_NONE) {
@@ -115,6 +174,7 @@ static int run_list(struct topics *topics, int argc, char **argv)
     admin_task_init(&topics->admin.task, API_METADATA);
     request = &topics->admin.task.request.metadata;
     topics->admin.show = show_topics;
+    topics->admin.more = ask_settings;
     if (argc > NAMES_MAX) return (int)cli_complain(CLI_USAGE, "too many names");
     for (int i = 0; i < argc; i++) {
         metadata_request_topic_default(&topics->wanted[i]);
@@ -204,6 +264,36 @@ static int run_delete(struct topics *topics, int argc, char **argv)
     return cli_admin_run(&topics->admin);
 }
 
+static int run_alter(struct topics *topics, int argc, char **argv)
+{
+    static const struct option options[] = {{"partitions", required_argument, NULL, 'p'},
+                                            {NULL, 0, NULL, 0}};
+    struct create_partitions_request *request;
+    int64_t partitions = -1;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option != 'p')
+            return (int)cli_complain(CLI_USAGE, "topics alter: bad option or no value");
+        if (!cli_number("--partitions", optarg, 1, 100000, &partitions)) return CLI_USAGE;
+    }
+    if (argc - optind != 1 || partitions < 0)
+        return (int)cli_complain(CLI_USAGE, "topics alter: wants one name and --partitions N");
+    admin_task_init(&topics->admin.task, API_CREATE_PARTITIONS);
+    request = &topics->admin.task.request.create_partitions;
+    topics->names[0] = str_of(argv[optind]);
+    topics->names_count = 1;
+    create_partitions_request_topic_default(&topics->grown);
+    topics->grown.name = topics->names[0];
+    topics->grown.count = (int32_t)partitions;
+    topics->grown.assignments_null = true;
+    request->topics = &topics->grown;
+    request->topics_count = 1;
+    request->timeout_ms = topics->admin.cli.timeout_ms;
+    topics->admin.show = show_change;
+    return cli_admin_run(&topics->admin);
+}
+
 int topics_main(struct cli *cli, int argc, char **argv)
 {
     struct topics *topics = calloc(1, sizeof *topics);
@@ -212,7 +302,7 @@ int topics_main(struct cli *cli, int argc, char **argv)
     if (topics == NULL) return (int)cli_complain(CLI_FAILED, "not enough memory");
     topics->admin.cli = *cli;
     if (argc < 2) {
-        code = (int)cli_complain(CLI_USAGE, "topics: list, create, describe or delete?");
+        code = (int)cli_complain(CLI_USAGE, "topics: list, create, describe, alter or delete?");
     } else if (strcmp(argv[1], "list") == 0 && argc == 2) {
         code = run_list(topics, 0, NULL);
     } else if (strcmp(argv[1], "describe") == 0) {
@@ -220,11 +310,15 @@ int topics_main(struct cli *cli, int argc, char **argv)
         code = run_list(topics, argc - 2, argv + 2);
     } else if (strcmp(argv[1], "create") == 0) {
         code = run_create(topics, argc - 1, argv + 1);
+    } else if (strcmp(argv[1], "alter") == 0) {
+        code = run_alter(topics, argc - 1, argv + 1);
     } else if (strcmp(argv[1], "delete") == 0) {
         code = run_delete(topics, argc - 2, argv + 2);
     } else {
-        code = (int)cli_complain(CLI_USAGE, "topics: list, create, describe or delete?");
+        code = (int)cli_complain(CLI_USAGE, "topics: list, create, describe, alter or delete?");
     }
+    for (uint32_t i = 0; i < topics->resources_count; i++)
+        free((void *)(uintptr_t)topics->resources[i].resource_name.data);
     free(topics);
     return code;
 }

@@ -335,7 +335,7 @@ static void gaps_judged(struct check *check)
              offset++) {
             const struct check_content *known = content_at(check, gap->part, offset);
 
-            if (known == NULL || part->forgiven) continue;
+            if (known == NULL || part->forgiven || offset < part->kept_from) continue;
             CHECK_FAIL(check, C6, at_history(check_node(check, gap->node), part, offset),
                        "poll-skip: a reader went from %D to %D, over value %D at %D", gap->from,
                        gap->to, known->value, offset);
@@ -356,7 +356,7 @@ void check_history_finish(struct check *check)
         const struct check_part *part = check->parts.items[value->part];
         bool below = value->acked_offset < part->read_end;
 
-        if (!value->acked || part->gone) continue;
+        if (!value->acked || part->gone || value->acked_offset < part->kept_from) continue;
         check_count(check, CHECK_C7);
         if (below) check_count(check, CHECK_C3);
         if (value->read || check_replica_void(part, value->acked_offset, value->acked_ns)) continue;

@@ -48,6 +48,8 @@
       "no follower truncates below its own high watermark")                                        \
     X(R23, "no-stale-reply-used", EVENT, "check_isr.c",                                            \
       "no follower truncates or appends because of an answer to an outdated fetch")                \
+    X(R25, "log-start-committed", EVENT, "check_log.c",                                            \
+      "no log start moves past what is committed: retention and deletion take nothing above it")   \
     X(R28, "ack-by-min-isr", EVENT, "check_isr.c",                                                 \
       "at an acks=all success at least min ISR in-sync replicas hold the batch")                   \
     X(R29, "acked-is-committed", EVENT, "check_isr.c",                                             \

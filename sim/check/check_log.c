@@ -1,5 +1,5 @@
-/* Logs, batch by batch: R1 to R4, R8 (K4 for the metadata log), R22, and what recovery may do: R40,
- * R46, R47, R49. */
+/* Logs, batch by batch: R1 to R4, R8 (K4 for the metadata log), R22, R25, and what recovery may do:
+ * R40, R46, R47, R49. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
@@ -288,6 +288,8 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
         replica->log.start = replica->log.end = end;
         replica->epoch_count = 0;
         replica->hw = end;
+        /* Forward as well: to where a leader's log begins that has deleted what is below. */
+        if (end > replica->reach) replica->reach = end;
     }
     check_log_cut(&replica->log, end);
     epochs_cut(replica, end, false);
@@ -313,7 +315,17 @@ static void order(struct check *check, const struct check_replica_ghost *replica
 static void log_started(struct check *check, struct check_replica_ghost *replica,
                         const struct trace_event *event)
 {
-    replica->log.start = check_field(event, 3);
+    int64_t start = check_field(event, 3);
+
+    if (start > replica->part->kept_from) replica->part->kept_from = start;
+    if (replica->part->topic != 0) {
+        check_count(check, CHECK_R25);
+        if (start > replica->part->committed.end)
+            CHECK_FAIL(check, R25, at_log(replica, replica->leader_epoch, start),
+                       "log start moved from %D to %D, only what is below %D is committed",
+                       check_field(event, 2), start, replica->part->committed.end);
+    }
+    replica->log.start = start;
     order(check, replica);
 }
 

@@ -3,7 +3,7 @@ import os
 import re
 
 from harness import (BROKER, GREGOR, WORK, check, free_port, gregor, kcat, need, need_equal, run,
-                     single)
+                     single, until)
 
 
 def fine(node, *arguments, **options):
@@ -29,7 +29,8 @@ def topics():
     need_equal(fine(node, "topics", "list"), "a\nb\n", "two topics")
     text = fine(node, "topics", "describe", "b")
     need(re.match(r"Topic: b\tTopicId: \S{22}\tPartitionCount: 3\tReplicationFactor: 1\n"
-                  r"(\tTopic: b\tPartition: [012]\tLeader: 1\tReplicas: 1\tIsr: 1\n){3}$", text),
+                  r"(\tTopic: b\tPartition: [012]\tLeader: 1\tReplicas: 1\tIsr: 1\n){3}"
+                  r"Topic: b\tConfigs: \n$", text),
          "describe: " + text)
     text = fine(node, "cluster", "describe")
     need("Brokers: 1" in text and "Port: %d" % node.port in text, "cluster describe: " + text)
@@ -64,6 +65,45 @@ def records():
     need_equal(got, "four\n", "acks=0")
     done = kcat("-b", node.address, "-t", "r", "-p", "1", "-C", "-e", "-q", "-f", "%k:%s\n")
     need_equal(done.text, lines, "what kcat reads")
+
+
+@check("gregor: configs describe and alter, topics alter, cluster quorum, log-dirs, elect; retention")
+def settings():
+    node = single("settings", "--set", "log.retention.check.interval.ms=200",
+                  "--set", "log.segment.delete.delay.ms=200").start()
+    fine(node, "topics", "create", "s", "--config", "segment.bytes=20000")
+    need_equal(fine(node, "configs", "describe", "topic", "s"),
+               "file.delete.delay.ms=200\tserver.properties\nsegment.bytes=20000\ttopic\n", "before")
+    ends(1, gregor(node.address, "configs", "alter", "topic", "s", "--set",
+                   "cleanup.policy=compact"), "INVALID_CONFIG", "compaction")
+    ends(1, gregor(node.address, "configs", "alter", "topic", "t", "--set", "retention.ms=1"),
+         "UNKNOWN_TOPIC_OR_PARTITION")
+    ends(2, gregor(node.address, "configs", "alter", "topic", "s"))
+    for _ in range(4):
+        fine(node, "produce", "s", "--partition", "0", stdin=b"0123456789\n" * 3000)
+    size = int(re.search(r"s-0\tSize: (\d+)", fine(node, "cluster", "log-dirs")).group(1))
+    need(size > 100000, "a log of %d bytes" % size)
+    fine(node, "configs", "alter", "topic", "s", "--set", "retention.bytes=50000")
+    need("retention.bytes=50000" in fine(node, "topics", "describe", "s"), "describe")
+    until("the log is small", lambda: int(re.search(
+        r"s-0\tSize: (\d+)", fine(node, "cluster", "log-dirs")).group(1)) < 80000)
+    done = kcat("-b", node.address, "-t", "s", "-p", "0", "-C", "-o", "beginning", "-e", "-q",
+                "-f", "%o\n")
+    first = int(done.text.split()[0])
+    need(first > 1000 and done.text.split()[-1] == "11999", "from %d on" % first)
+    fine(node, "configs", "alter", "topic", "s", "--delete", "retention.bytes")
+    need("retention" not in fine(node, "configs", "describe", "topic", "s"), "deleted")
+    fine(node, "configs", "alter", "broker", "--set", "log.retention.ms=86400000")
+    need("retention.ms=86400000\tall brokers" in fine(node, "configs", "describe", "topic", "s"),
+         "the default of all brokers")
+    need("log.retention.ms=86400000\tall brokers" in fine(node, "configs", "describe", "broker", "1"),
+         "the broker's own view")
+    fine(node, "topics", "alter", "s", "--partitions", "3")
+    need("PartitionCount: 3" in fine(node, "topics", "describe", "s"), "three partitions")
+    ends(1, gregor(node.address, "topics", "alter", "s", "--partitions", "2"), "INVALID_PARTITIONS")
+    need(fine(node, "cluster", "quorum").startswith("Leader: 1\tEpoch: "), "quorum")
+    need_equal(fine(node, "cluster", "elect"), "", "nothing to elect")
+    need_equal(fine(node, "cluster", "elect", "s", "0"), "s-0\tELECTION_NOT_NEEDED\n", "one")
 
 
 @check("gregor: exit codes and one line each for what goes wrong")

@@ -150,6 +150,37 @@ static void what_needs_two_keys_is_checked_at_the_end(void **state)
     }
 }
 
+static void of_several_units_the_finest_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("log.retention.hours=2\n"), ERR_NONE);
+    assert_int_equal(f.config.log_retention_ms, 7200000);
+    assert_int_equal(parse("log.retention.ms=5\nlog.retention.hours=2\n"), ERR_NONE);
+    assert_int_equal(f.config.log_retention_ms, 5);
+    assert_int_equal(parse("log.retention.hours=2\nlog.retention.minutes=3\n"), ERR_NONE);
+    assert_int_equal(f.config.log_retention_ms, 180000);
+    assert_int_equal(parse("log.retention.hours=-1\n"), ERR_NONE);
+    assert_int_equal(f.config.log_retention_ms, -1);
+    assert_int_equal(f.warnings.count, 0);
+}
+
+static void a_key_tells_its_value_and_whether_it_was_given(void **state)
+{
+    struct errmsg value;
+    bool given;
+
+    (void)state;
+    assert_int_equal(parse("log.retention.hours=2\n"), ERR_NONE);
+    assert_int_equal(config_describe(&f.config, STR("log.retention.ms"), &value, &given),
+                     CONFIG_INT);
+    assert_string_equal(value.text, "7200000");
+    assert_true(given);
+    (void)config_describe(&f.config, STR("log.retention.ms"), &value, NULL);
+    assert_string_equal(value.text, "604800000");
+    (void)config_describe(&f.config, STR("log.segment.bytes"), &value, &given);
+    assert_false(given);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +189,8 @@ int main(void)
         cmocka_unit_test(every_honoured_number_changes_and_has_bounds),
         cmocka_unit_test(unknown_and_unhonoured_keys_are_warnings_that_name_them),
         cmocka_unit_test(wrong_values_tell_the_line_and_what_would_be_right),
+        cmocka_unit_test(of_several_units_the_finest_counts),
+        cmocka_unit_test(a_key_tells_its_value_and_whether_it_was_given),
         cmocka_unit_test(what_needs_two_keys_is_checked_at_the_end),
     };
 

@@ -54,6 +54,10 @@ struct fixture {
     struct delete_topics_response deleted;
     struct alter_partition_response altered;
     struct allocate_producer_ids_response allocated;
+    struct incremental_alter_configs_response incremented;
+    struct alter_configs_response replaced;
+    struct create_partitions_response grown;
+    struct elect_leaders_response elected;
 };
 
 /* ---- a world that only listens, and a quorum that does as it is told ------------------------- */
@@ -1029,11 +1033,176 @@ static void producer_id_blocks_never_overlap_k26(void **state)
     assert_int_equal(f->allocated.error_code, ERR_STALE_BROKER_EPOCH);
 }
 
+/* ---- settings, partitions, elections on request ---------------------------------------------- */
+
+static enum err increment(struct fixture *f, int8_t type, const char *name, const char *key,
+                          int8_t operation, struct str value)
+{
+    struct incremental_alter_configs_request_config config = {str_of(key), operation, value};
+    struct incremental_alter_configs_request_resource resource = {type, str_of(name), &config, 1};
+    struct incremental_alter_configs_request request = {&resource, 1, false};
+
+    submit(f, (struct controller_call){.api = CONTROLLER_INCREMENTAL_ALTER_CONFIGS,
+                                       .request.incremental_alter_configs = &request,
+                                       .response.incremental_alter_configs = &f->incremented,
+                                       .version = 1});
+    commit(f);
+    return (enum err)f->incremented.responses[0].error_code;
+}
+
+static struct str setting(struct fixture *f, int8_t type, const char *name, const char *key)
+{
+    return image_config_value(&f->loader.image, type, str_of(name), str_of(key));
+}
+
+static void settings_change_one_by_one_and_wrong_ones_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    int64_t end;
+
+    cluster(f, 1);
+    assert_int_equal(create(f, "t", 1, 1), ERR_NONE);
+    assert_int_equal(increment(f, 2, "t", "retention.ms", 0, STR("5")), ERR_NONE);
+    assert_true(str_equal(setting(f, 2, "t", "retention.ms"), STR("5")));
+    end = f->end;
+    assert_int_equal(increment(f, 2, "t", "retention.ms", 0, STR("5")), ERR_NONE);
+    assert_int_equal(f->end, end); /* as it was: nothing is written */
+    assert_int_equal(increment(f, 2, "t", "retention.ms", 1, STR_NULL), ERR_NONE);
+    assert_null(setting(f, 2, "t", "retention.ms").data);
+    end = f->end;
+    assert_int_equal(increment(f, 2, "t", "retention.ms", 0, STR("-2")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 2, "t", "no.such", 0, STR("1")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 0, STR("compact")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 2, STR("compact")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 2, "t", "retention.ms", 2, STR("1")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 2, "t", "retention.ms", 7, STR("1")), ERR_INVALID_REQUEST);
+    assert_int_equal(increment(f, 2, "u", "retention.ms", 0, STR("1")),
+                     ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(increment(f, 4, "9", "log.retention.ms", 0, STR("1")),
+                     ERR_BROKER_ID_NOT_REGISTERED);
+    assert_int_equal(increment(f, 4, "1", "min.insync.replicas", 0, STR("1")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 4, "1", "node.id", 0, STR("1")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 8, "1", "x", 0, STR("1")), ERR_INVALID_REQUEST);
+    assert_int_equal(f->end, end);
+    assert_int_equal(increment(f, 4, "", "min.insync.replicas", 0, STR("2")), ERR_NONE);
+    assert_true(str_equal(setting(f, 4, "", "min.insync.replicas"), STR("2")));
+    assert_int_equal(increment(f, 4, "1", "log.retention.ms", 0, STR("77")), ERR_NONE);
+    assert_true(str_equal(setting(f, 4, "1", "log.retention.ms"), STR("77")));
+    /* A list that does not change is no change. */
+    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 2, STR("delete")), ERR_NONE);
+    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 3, STR("delete")), ERR_INVALID_CONFIG);
+}
+
+static void replacing_settings_takes_away_what_is_not_named(void **state)
+{
+    struct fixture *f = *state;
+    struct alter_configs_request_config config = {STR("segment.bytes"), STR("2000")};
+    struct alter_configs_request_resource resource = {2, STR("t"), &config, 1};
+    struct alter_configs_request request = {&resource, 1, true};
+    struct controller_call call = {.api = CONTROLLER_ALTER_CONFIGS,
+                                   .request.alter_configs = &request,
+                                   .response.alter_configs = &f->replaced,
+                                   .version = 2};
+    int64_t end;
+
+    cluster(f, 1);
+    assert_int_equal(create(f, "t", 1, 1), ERR_NONE);
+    assert_int_equal(increment(f, 2, "t", "retention.ms", 0, STR("5")), ERR_NONE);
+    end = f->end;
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->replaced.responses[0].error_code, ERR_NONE);
+    assert_int_equal(f->end, end); /* only validated */
+    request.validate_only = false;
+    submit(f, call);
+    commit(f);
+    assert_int_equal(f->replaced.responses[0].error_code, ERR_NONE);
+    assert_null(setting(f, 2, "t", "retention.ms").data);
+    assert_true(str_equal(setting(f, 2, "t", "segment.bytes"), STR("2000")));
+}
+
+static enum err grow(struct fixture *f, const char *name, int32_t count,
+                     struct create_partitions_request_assignment *assignments, uint32_t given)
+{
+    struct create_partitions_request_topic topic = {.name = str_of(name),
+                                                    .count = count,
+                                                    .assignments = assignments,
+                                                    .assignments_count = given,
+                                                    .assignments_null = assignments == NULL};
+    struct create_partitions_request request = {.topics = &topic, .topics_count = 1};
+
+    submit(f, (struct controller_call){.api = CONTROLLER_CREATE_PARTITIONS,
+                                       .request.create_partitions = &request,
+                                       .response.create_partitions = &f->grown,
+                                       .version = 3});
+    commit(f);
+    return (enum err)f->grown.results[0].error_code;
+}
+
+static void a_topic_gets_more_partitions_and_never_fewer(void **state)
+{
+    struct fixture *f = *state;
+    int32_t ids[] = {2, 1};
+    struct create_partitions_request_assignment assignment = {ids, 2};
+
+    cluster(f, 2);
+    assert_int_equal(create(f, "t", 2, 2), ERR_NONE);
+    assert_int_equal(grow(f, "t", 2, NULL, 0), ERR_INVALID_PARTITIONS);
+    assert_int_equal(grow(f, "t", 1, NULL, 0), ERR_INVALID_PARTITIONS);
+    assert_int_equal(grow(f, "u", 3, NULL, 0), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_null(part(f, "t", 2));
+    assert_int_equal(grow(f, "t", 4, NULL, 0), ERR_NONE);
+    assert_int_equal(part(f, "t", 3)->replicas_count, 2);
+    assert_true(part(f, "t", 3)->leader >= 1);
+    assert_int_equal(grow(f, "t", 6, &assignment, 1), ERR_INVALID_REPLICA_ASSIGNMENT);
+    assignment.broker_ids_count = 1;
+    assert_int_equal(grow(f, "t", 5, &assignment, 1), ERR_INVALID_REPLICA_ASSIGNMENT);
+    assignment.broker_ids_count = 2;
+    ids[0] = 1;
+    assert_int_equal(grow(f, "t", 5, &assignment, 1), ERR_INVALID_REPLICA_ASSIGNMENT);
+    ids[0] = 2;
+    assert_int_equal(grow(f, "t", 5, &assignment, 1), ERR_NONE);
+    assert_int_equal(part(f, "t", 4)->leader, 2);
+    assert_null(part(f, "t", 5));
+}
+
+static enum err elect(struct fixture *f, int8_t type, const char *name, int32_t index)
+{
+    struct elect_leaders_request_topic topic = {str_of(name), &index, 1};
+    struct elect_leaders_request request = {
+        .election_type = type, .topic_partitions = &topic, .topic_partitions_count = 1};
+
+    submit(f, (struct controller_call){.api = CONTROLLER_ELECT_LEADERS,
+                                       .request.elect_leaders = &request,
+                                       .response.elect_leaders = &f->elected,
+                                       .version = 2});
+    commit(f);
+    if (f->elected.error_code != 0) return (enum err)f->elected.error_code;
+    return (enum err)f->elected.replica_election_results[0].partition_result[0].error_code;
+}
+
+static void an_election_on_request_says_why_there_is_none(void **state)
+{
+    struct fixture *f = *state;
+
+    cluster(f, 2);
+    assert_int_equal(create(f, "t", 1, 2), ERR_NONE);
+    assert_int_equal(elect(f, 0, "t", 0), ERR_ELECTION_NOT_NEEDED);
+    assert_int_equal(elect(f, 1, "t", 0), ERR_ELECTION_NOT_NEEDED);
+    assert_int_equal(elect(f, 0, "t", 1), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(elect(f, 0, "u", 0), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(elect(f, 5, "t", 0), ERR_INVALID_REQUEST);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(settings_change_one_by_one_and_wrong_ones_are_refused),
+        TEST(replacing_settings_takes_away_what_is_not_named),
+        TEST(a_topic_gets_more_partitions_and_never_fewer),
+        TEST(an_election_on_request_says_why_there_is_none),
         TEST(activation_waits_for_the_log_below_its_epoch),
         TEST(a_standby_answers_not_controller),
         TEST(an_answer_waits_for_its_commit_also_when_it_wrote_nothing),

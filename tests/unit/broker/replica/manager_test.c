@@ -151,6 +151,81 @@ static void what_is_produced_reaches_every_replica_and_then_counts(void **state)
     assert_int_equal(rig->alters, 0);
 }
 
+/* ---- retention and deletion ------------------------------------------------------------------ */
+
+static bool deleted_everywhere(void *context)
+{
+    const struct wait *w = context;
+
+    return partition_low_watermark(replica_rig_part(w->rig, A, 1)) >= w->offset;
+}
+
+static void deleted_records_are_gone_on_every_live_replica_and_stay_gone(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct wait w = {rig, A, 1, 4, PARTITION_NONE};
+    struct partition *leader;
+    int64_t offset = 11;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    append_and_forget(rig, A, 5);
+    append_and_forget(rig, A, 5);
+    await_hw(rig, A, 10);
+    leader = replica_rig_part(rig, A, 1);
+    assert_int_equal(partition_delete_records(leader, &offset), ERR_OFFSET_OUT_OF_RANGE);
+    offset = -2;
+    assert_int_equal(partition_delete_records(leader, &offset), ERR_OFFSET_OUT_OF_RANGE);
+    offset = 4;
+    assert_int_equal(partition_delete_records(replica_rig_part(rig, B, 1), &offset),
+                     ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(partition_delete_records(leader, &offset), ERR_NONE);
+    assert_int_equal(leader->log->log_start, 4);
+    assert_true(partition_low_watermark(leader) < 4); /* nobody else has heard of it */
+    assert_true(replica_rig_until(rig, 20000, deleted_everywhere, &w));
+    assert_int_equal(replica_rig_part(rig, B, 1)->log->log_start, 4);
+    assert_int_equal(replica_rig_part(rig, C, 1)->log->log_start, 4);
+    offset = 2; /* lower than it is: nothing moves */
+    assert_int_equal(partition_delete_records(leader, &offset), ERR_NONE);
+    assert_int_equal(leader->log->log_start, 4);
+    offset = -1;
+    assert_int_equal(partition_delete_records(leader, &offset), ERR_NONE);
+    assert_int_equal(offset, 10);
+    assert_int_equal(leader->log->log_start, 10);
+    leader->log->config.deletes = false;
+    assert_int_equal(partition_delete_records(leader, &offset), ERR_POLICY_VIOLATION);
+    replica_rig_run_ms(rig, 6000); /* checkpoints */
+    replica_rig_kill(rig, B, true);
+    replica_rig_start(rig, B);
+    await_role(rig, B, PARTITION_FOLLOWER);
+    replica_rig_run_ms(rig, 1000);
+    assert_int_equal(replica_rig_part(rig, B, 1)->log->log_start, 10);
+}
+
+static void old_segments_go_by_themselves_on_leader_and_followers(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    await_role(rig, C, PARTITION_FOLLOWER);
+    append_and_forget(rig, A, 7);
+    await_hw(rig, A, 7);
+    await_hw(rig, C, 7);
+    replica_rig_part(rig, A, 1)->log->config.retention_ms = 1000;
+    replica_rig_part(rig, C, 1)->log->config.retention_ms = 1000;
+    assert_int_equal(replica_rig_part(rig, A, 1)->log->log_start, 0);
+    /* log.retention.check.interval.ms, twice: all of the log is old, a new segment comes first. */
+    replica_rig_run_ms(rig, 2 * 300000 + 10000);
+    assert_int_equal(replica_rig_part(rig, A, 1)->log->log_start, 7);
+    assert_int_equal(replica_rig_part(rig, C, 1)->log->log_start, 7);
+    assert_int_equal(log_size(replica_rig_part(rig, A, 1)->log), 0);
+    append_and_forget(rig, A, 3);
+    await_hw(rig, C, 10);
+}
+
 static void followers_that_catch_up_enter_the_set_by_alter_partition(void **state)
 {
     struct replica_rig *rig = *state;
@@ -670,6 +745,8 @@ int main(void)
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_RIG(what_is_produced_reaches_every_replica_and_then_counts),
+        WITH_RIG(deleted_records_are_gone_on_every_live_replica_and_stay_gone),
+        WITH_RIG(old_segments_go_by_themselves_on_leader_and_followers),
         WITH_RIG(followers_that_catch_up_enter_the_set_by_alter_partition),
         WITH_RIG(a_request_for_several_partitions_names_each_topic_once),
         WITH_RIG(a_follower_that_stops_is_put_out_and_the_rest_goes_on),

@@ -36,19 +36,23 @@ static void broker_ranges_are_those_of_the_sheet(void **state)
         enum api_key key;
         struct wire_range range;
     } expected[] = {
-        {API_PRODUCE, {0, 9}},          {API_FETCH, {4, 17}},
-        {API_LIST_OFFSETS, {1, 7}},     {API_METADATA, {0, 12}},
-        {API_API_VERSIONS, {0, 4}},     {API_FIND_COORDINATOR, {0, 4}},
-        {API_INIT_PRODUCER_ID, {0, 4}}, {API_CREATE_TOPICS, {2, 7}},
-        {API_DELETE_TOPICS, {1, 6}},    {API_OFFSET_FOR_LEADER_EPOCH, {2, 4}},
-        {API_OFFSET_COMMIT, {1, 9}},    {API_OFFSET_FETCH, {1, 9}},
-        {API_JOIN_GROUP, {0, 9}},       {API_HEARTBEAT, {0, 4}},
-        {API_LEAVE_GROUP, {0, 5}},      {API_SYNC_GROUP, {0, 5}},
-        {API_DESCRIBE_GROUPS, {0, 6}},  {API_LIST_GROUPS, {0, 5}},
-        {API_DELETE_GROUPS, {0, 2}},    {API_OFFSET_DELETE, {0, 0}},
+        {API_PRODUCE, {0, 9}},           {API_FETCH, {4, 17}},
+        {API_LIST_OFFSETS, {1, 7}},      {API_METADATA, {0, 12}},
+        {API_API_VERSIONS, {0, 4}},      {API_FIND_COORDINATOR, {0, 4}},
+        {API_INIT_PRODUCER_ID, {0, 4}},  {API_CREATE_TOPICS, {2, 7}},
+        {API_DELETE_TOPICS, {1, 6}},     {API_OFFSET_FOR_LEADER_EPOCH, {2, 4}},
+        {API_DELETE_RECORDS, {0, 2}},    {API_DESCRIBE_CONFIGS, {1, 4}},
+        {API_ALTER_CONFIGS, {0, 2}},     {API_DESCRIBE_LOG_DIRS, {1, 4}},
+        {API_ELECT_LEADERS, {0, 2}},     {API_INCREMENTAL_ALTER_CONFIGS, {0, 1}},
+        {API_CREATE_PARTITIONS, {0, 3}}, {API_DESCRIBE_QUORUM, {0, 2}},
+        {API_OFFSET_COMMIT, {1, 9}},     {API_OFFSET_FETCH, {1, 9}},
+        {API_JOIN_GROUP, {0, 9}},        {API_HEARTBEAT, {0, 4}},
+        {API_LEAVE_GROUP, {0, 5}},       {API_SYNC_GROUP, {0, 5}},
+        {API_DESCRIBE_GROUPS, {0, 6}},   {API_LIST_GROUPS, {0, 5}},
+        {API_DELETE_GROUPS, {0, 2}},     {API_OFFSET_DELETE, {0, 0}},
         {API_DESCRIBE_CLUSTER, {0, 1}},
     };
-    struct api_versions_response_api_version list[64];
+    struct api_versions_response_api_version list[96];
     uint32_t count;
 
     (void)state;

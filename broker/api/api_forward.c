@@ -1,0 +1,181 @@
+/* Requests that any broker takes and the active controller decides: settings, partitions,
+ * elections. The decoded request goes on as this broker's own, at the newest version; the answer
+ * comes back at the client's. A controller that turns out not to be active is asked for again until
+ * the request's time is over. DIFFERS: Kafka wraps such requests into Envelope, which carries the
+ * principal; there are no principals yet. CreateTopics and DeleteTopics: api_topics.c. */
+#include "broker/api/api.h"
+#include "broker/node.h"
+#include "wire/describe_quorum.h"
+
+enum { FORWARD_MARGIN_MS = 1000 }; /* the controller's own time-out comes first */
+
+enum forward_step { FORWARD_START, FORWARD_LEADER, FORWARD_ANSWERED, FORWARD_BACKOFF };
+static const char *const forward_steps[] = {"START", "LEADER", "ANSWERED", "BACKOFF"};
+
+union forward_body {
+    struct incremental_alter_configs_request incremental;
+    struct alter_configs_request replace;
+    struct create_partitions_request partitions;
+    struct elect_leaders_request elect;
+    struct describe_quorum_request quorum;
+};
+union forward_answer {
+    struct incremental_alter_configs_response incremental;
+    struct alter_configs_response replace;
+    struct create_partitions_response partitions;
+    struct elect_leaders_response elect;
+    struct describe_quorum_response quorum;
+};
+
+struct forward {
+    struct op op;
+    struct request *request;
+    struct call call;
+    const struct api_entry *entry;
+    int64_t give_up_ns;
+    union forward_body body;
+    union forward_answer answer;
+};
+
+static int32_t forward_timeout_ms(const struct forward *o)
+{
+    int32_t usual_ms = (int32_t)o->request->node->config.request_timeout_ms;
+
+    if (o->entry->key == API_CREATE_PARTITIONS) return o->body.partitions.timeout_ms;
+    if (o->entry->key == API_ELECT_LEADERS) return o->body.elect.timeout_ms;
+    return usual_ms;
+}
+
+/* The answer is that of a node that does not lead the quorum. */
+static bool forward_astray(const struct forward *o)
+{
+    const union forward_answer *answer = &o->answer;
+
+    switch (o->entry->key) {
+    case API_INCREMENTAL_ALTER_CONFIGS:
+        return answer->incremental.responses_count > 0 &&
+               answer->incremental.responses[0].error_code == ERR_NOT_CONTROLLER;
+    case API_ALTER_CONFIGS:
+        return answer->replace.responses_count > 0 &&
+               answer->replace.responses[0].error_code == ERR_NOT_CONTROLLER;
+    case API_CREATE_PARTITIONS:
+        return answer->partitions.results_count > 0 &&
+               answer->partitions.results[0].error_code == ERR_NOT_CONTROLLER;
+    case API_ELECT_LEADERS: return answer->elect.error_code == ERR_NOT_CONTROLLER;
+    case API_DESCRIBE_QUORUM:
+        return answer->quorum.error_code == ERR_NOT_LEADER_OR_FOLLOWER ||
+               (answer->quorum.topics_count > 0 && answer->quorum.topics[0].partitions_count > 0 &&
+                answer->quorum.topics[0].partitions[0].error_code == ERR_NOT_LEADER_OR_FOLLOWER);
+    default: IMPOSSIBLE("api.c names this handler for these apis only");
+    }
+}
+
+/* What a client can read when the controller could not be asked in time. */
+static void forward_fail(struct forward *o, enum err err)
+{
+    struct arena *arena = &o->request->arena;
+
+    switch (o->entry->key) {
+    case API_INCREMENTAL_ALTER_CONFIGS:
+        controller_answer_incremental(&o->body.incremental, &o->answer.incremental, err, arena);
+        return;
+    case API_ALTER_CONFIGS:
+        controller_answer_replace(&o->body.replace, &o->answer.replace, err, arena);
+        return;
+    case API_CREATE_PARTITIONS:
+        controller_answer_partitions(&o->body.partitions, &o->answer.partitions, err, arena);
+        return;
+    case API_ELECT_LEADERS:
+        controller_answer_elect(&o->body.elect, &o->answer.elect, err, o->request->version, arena);
+        return;
+    case API_DESCRIBE_QUORUM:
+        describe_quorum_response_default(&o->answer.quorum);
+        o->answer.quorum.error_code = (int16_t)err;
+        return;
+    default: IMPOSSIBLE("api.c names this handler for these apis only");
+    }
+}
+
+/* ElectLeaders 0 has no error at the top. */
+static void forward_fit(struct forward *o)
+{
+    enum err err;
+
+    if (o->entry->key != API_ELECT_LEADERS || o->request->version > 0) return;
+    err = err_from_wire(o->answer.elect.error_code);
+    if (err != ERR_NONE) forward_fail(o, err);
+}
+
+static bool forward_decoded(struct forward *o)
+{
+    return o->call.result == ERR_NONE &&
+           o->entry->response->decode(&o->call.reader, o->call.version, &o->request->arena,
+                                      &o->answer) == ERR_NONE;
+}
+
+static void forward_send(struct forward *o, struct peer *peer)
+{
+    call_init(&o->call, o->entry->key);
+    o->call.body = &o->body;
+    o->call.version_min = o->entry->served.last; /* the controller is one of ours */
+    peer_call(peer, &o->call);
+}
+
+static enum op_result forward_run(struct op *op)
+{
+    struct forward *o = CONTAINER_OF(op, struct forward, op);
+    struct channel *channel = &o->request->node->channel;
+
+    switch ((enum forward_step)op->step) {
+    case FORWARD_START:
+        for (;;) {
+            op_deadline(op, o->give_up_ns);
+            AWAIT(o, FORWARD_LEADER, &channel->changed,
+                  channel_peer(channel) != NULL || op_expired(op) ||
+                      node_stopping(o->request->node));
+            if (op_expired(op) || node_stopping(o->request->node)) break;
+            forward_send(o, channel_peer(channel));
+            AWAIT(o, FORWARD_ANSWERED, &o->call.done, call_done(&o->call));
+            if (forward_decoded(o) && !forward_astray(o)) {
+                forward_fit(o);
+                request_reply(o->request, &o->answer);
+                call_release(&o->call);
+                return OP_DONE;
+            }
+            call_release(&o->call);
+            if (o->request->env->now.mono.ns >= o->give_up_ns) break;
+            op_deadline(op, env_deadline(o->request->env, CHANNEL_BACKOFF_MS));
+            AWAIT(o, FORWARD_BACKOFF, NULL, op_expired(op));
+        }
+        forward_fail(o, ERR_REQUEST_TIMED_OUT);
+        request_reply(o->request, &o->answer);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step of a forwarded request");
+}
+
+static void forward_finish(struct op *op)
+{
+    request_finish(CONTAINER_OF(op, struct forward, op)->request);
+}
+
+static const struct op_kind forward_kind = {"forward", forward_steps, COUNT_OF(forward_steps),
+                                            forward_run, forward_finish};
+
+void api_forward_handle(struct request *request)
+{
+    struct forward *o = request_alloc(request, sizeof *o);
+    int32_t timeout_ms;
+
+    if (o == NULL) {
+        request_abandon(request, ERR_NO_MEMORY);
+        return;
+    }
+    if (request_decode(request, &o->body) != ERR_NONE) return;
+    o->request = request;
+    o->entry = api_find(request->header.request_api_key);
+    timeout_ms = forward_timeout_ms(o);
+    if (timeout_ms < 0) timeout_ms = 0;
+    o->give_up_ns = env_deadline(request->env, (int64_t)timeout_ms + FORWARD_MARGIN_MS);
+    op_start(&request->env->loop, &o->op, &forward_kind, FORWARD_START);
+}

@@ -1,0 +1,268 @@
+/* Proves that retention takes whole segments from the front, below the high watermark only, makes
+ * the log start durable before any file loses its name, and that a crash anywhere in between leaves
+ * a log that opens with the same records (storage.md 11, S28; replication.md R25, R26). */
+#include "broker/log/log_private.h"
+#include "tests/support/log_box.h"
+
+#include <string.h>
+
+static struct log_box box;
+
+enum { SEGMENT = 1000, PADDING = 100 };
+
+static void begin(uint64_t seed)
+{
+    log_box_init(&box, seed);
+    box.config.segment_bytes = SEGMENT;
+    box.config.index_interval_bytes = 100;
+    box.config.deletes = true;
+    box.config.delete_delay_ms = 1000;
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+}
+
+static void end(void)
+{
+    log_box_stop(&box);
+    log_box_deinit(&box);
+}
+
+static void fill(uint32_t count)
+{
+    struct log_append append;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct bytes bytes;
+        struct buf *buf =
+            log_box_batch(&box, 1, PADDING, box.dir.env->now.wall.ms, &bytes); /* of today */
+
+        assert_int_equal(ERR_NONE,
+                         log_append_as_leader(box.log, buf, bytes, 1, LOG_CLIENT, &append));
+        buf_unref(buf);
+        assert_true(log_box_await(&box, &append));
+    }
+}
+
+static bool ready(struct log_box *b)
+{
+    return log_retain_ready(b->log);
+}
+
+static void look(void)
+{
+    for (uint32_t i = 0; i < 100 && log_retain_look(box.log) == LOG_RETAIN_WAITS; i++)
+        assert_true(log_box_wait(&box, ready));
+    assert_true(log_retain_ready(box.log));
+}
+
+static uint64_t checkpoint;
+
+static bool checkpointed(struct log_box *b)
+{
+    return b->dir.checkpoints_written >= checkpoint;
+}
+
+static bool dropped(struct log_box *b)
+{
+    return (b->log->wanted & LOG_WANT_DROP) == 0 && b->log->flow == NULL;
+}
+
+/* What the owner's op does after a look. False: the box ran out of events. */
+static bool drop(void)
+{
+    checkpoint = log_dir_checkpoint(&box.dir);
+    if (!log_box_wait(&box, checkpointed)) return false;
+    log_retain_drop(box.log);
+    return log_box_wait(&box, dropped);
+}
+
+static uint32_t segments(void)
+{
+    return box.log->segment_count;
+}
+
+static void size_retention_takes_the_oldest_segments_only(void **state)
+{
+    int64_t end_before;
+
+    (void)state;
+    begin(1);
+    fill(40);
+    end_before = box.log->log_end;
+    assert_true(segments() > 4);
+    box.log->config.retention_bytes = 3 * SEGMENT;
+    log_note_high_watermark(box.log, box.log->log_end);
+    look();
+    assert_true(box.log->log_start > 0);
+    assert_true(log_retain_pending(box.log));
+    assert_true(drop());
+    assert_false(log_retain_pending(box.log));
+    assert_true(log_size(box.log) >= 3 * SEGMENT - SEGMENT);
+    assert_true(log_size(box.log) < 4 * SEGMENT);
+    assert_int_equal(box.log->log_end, end_before);
+    log_box_check(&box, 4096);
+    end();
+}
+
+static void nothing_at_or_above_the_high_watermark_goes(void **state)
+{
+    (void)state;
+    begin(2);
+    fill(40);
+    box.log->config.retention_bytes = 0;
+    box.log->config.retention_ms = 0;
+    log_note_high_watermark(box.log, 12);
+    log_box_run_ms(&box, 10);
+    look();
+    assert_true(box.log->log_start <= 12);
+    assert_true(box.log->log_start > 0);
+    assert_true(drop());
+    assert_true(box.log->log_start <= 12);
+    assert_true(box.log->segments[0]->base <= 12);
+    log_box_check(&box, 4096);
+    end();
+}
+
+static void an_old_log_goes_whole_and_an_empty_segment_takes_its_place(void **state)
+{
+    int64_t old_end;
+
+    (void)state;
+    begin(3);
+    fill(20);
+    old_end = box.log->log_end;
+    log_note_high_watermark(box.log, old_end);
+    box.log->config.retention_ms = 5000;
+    look();
+    assert_int_equal(box.log->log_start, 0); /* young */
+    log_box_run_ms(&box, 60000);
+    look();
+    assert_int_equal(box.log->log_start, old_end);
+    assert_true(drop());
+    assert_int_equal(segments(), 1);
+    assert_int_equal(log_size(box.log), 0);
+    assert_int_equal(box.log->segments[0]->base, old_end);
+    fill(3);
+    assert_int_equal(box.log->log_end, old_end + 3);
+    log_box_check(&box, 4096);
+    end();
+}
+
+static void ages_of_segments_are_known_after_a_restart(void **state)
+{
+    (void)state;
+    begin(4);
+    fill(30);
+    log_note_high_watermark(box.log, box.log->log_end);
+    log_box_stop(&box);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_note_high_watermark(box.log, box.log->log_end);
+    box.log->config.retention_ms = 3600000;
+    look();
+    assert_int_equal(box.log->log_start, 0);
+    log_box_run_ms(&box, 3700000);
+    look();
+    assert_int_equal(box.log->log_start, box.log->log_end);
+    assert_true(drop());
+    assert_int_equal(segments(), 1);
+    end();
+}
+
+static void a_log_without_the_policy_is_left_alone(void **state)
+{
+    (void)state;
+    begin(5);
+    fill(30);
+    log_note_high_watermark(box.log, box.log->log_end);
+    box.log->config.deletes = false;
+    box.log->config.retention_ms = 0;
+    box.log->config.retention_bytes = 0;
+    log_box_run_ms(&box, 10000);
+    look();
+    assert_int_equal(box.log->log_start, 0);
+    /* But what somebody deleted on purpose gives its room back. */
+    log_raise_start(box.log, 15);
+    look();
+    assert_true(drop());
+    assert_int_equal(box.log->log_start, 15);
+    assert_true(box.log->segments[0]->base > 0 && box.log->segments[0]->base <= 15);
+    log_box_check(&box, 4096);
+    end();
+}
+
+static void files_go_after_their_delay(void **state)
+{
+    struct log_sweep sweep;
+    uint32_t unlinked = 0;
+
+    (void)state;
+    begin(6);
+    fill(30);
+    log_note_high_watermark(box.log, box.log->log_end);
+    box.log->config.retention_bytes = 2 * SEGMENT;
+    look();
+    assert_true(drop());
+    assert_true(log_sweep_due_ns(&box.dir) != OP_NO_DEADLINE);
+    log_sweep_init(&sweep);
+    assert_false(log_sweep_next(&sweep, &box.dir));
+    log_box_run_ms(&box, 2000);
+    box.dir.env->now.mono.ns = log_sweep_due_ns(&box.dir);
+    while (log_sweep_next(&sweep, &box.dir)) {
+        log_box_run_ms(&box, 10);
+        assert_false(sweep.busy);
+        unlinked++;
+    }
+    assert_true(unlinked >= 5);
+    assert_true(unlinked % 5 == 0);
+    end();
+}
+
+static void a_crash_at_any_event_keeps_what_was_not_deleted(void **state)
+{
+    uint32_t crashed = 0;
+
+    (void)state;
+    for (uint64_t at = 1; at < 400; at += 2) {
+        int64_t kept, log_end;
+        bool whole;
+
+        begin(7);
+        fill(30);
+        assert_true(log_box_sync(&box));
+        log_note_high_watermark(box.log, box.log->log_end);
+        box.log->config.retention_bytes = 3 * SEGMENT;
+        look();
+        kept = box.log->log_start;
+        log_end = box.log->log_end;
+        assert_true(kept > 0);
+        box.events_left = at;
+        whole = drop();
+        crashed += !whole;
+        log_box_kill(&box, at % 4 == 1);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_true(box.log->log_start <= kept);
+        assert_int_equal(box.log->log_end, log_end);
+        log_box_check(&box, 4096);
+        log_box_stop(&box);
+        log_box_deinit(&box);
+        if (whole) break;
+    }
+    assert_true(crashed > 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(size_retention_takes_the_oldest_segments_only),
+        cmocka_unit_test(nothing_at_or_above_the_high_watermark_goes),
+        cmocka_unit_test(an_old_log_goes_whole_and_an_empty_segment_takes_its_place),
+        cmocka_unit_test(ages_of_segments_are_known_after_a_restart),
+        cmocka_unit_test(a_log_without_the_policy_is_left_alone),
+        cmocka_unit_test(files_go_after_their_delay),
+        cmocka_unit_test(a_crash_at_any_event_keeps_what_was_not_deleted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
