@@ -219,6 +219,7 @@ interop:
 	@sh tests/packages.sh install $(PACKAGES_BUILD) $(PACKAGES_INTEROP)
 	$(Q)$(MAKE) --no-print-directory programs
 	$(Q)/usr/bin/python3 tests/interop/run.py
+	$(Q)sh tests/interop/groups.sh build
 
 # Figures, never failures: tests/bench/run.sh says what is measured, and how.
 $(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o

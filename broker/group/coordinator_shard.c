@@ -38,8 +38,8 @@ static void begin(struct coordinator_shard *shard)
     shard->state = COORDINATOR_LOADING;
     shard->err = ERR_NONE;
     shard->at = part->log->log_start;
-    /* Nobody but us appends here, and we have not begun. */
-    shard->target = part->log->log_end;
+    /* Nobody but us appends here: nothing is under way, unless we gave up in this very epoch. */
+    shard->target = part->log->assigned_end;
     trace(shard);
 }
 
@@ -143,6 +143,7 @@ static enum op_result shard_run(struct op *op)
                               coordinator_writes_due(o) || !leads(o));
                     if (!leads(o)) break;
                     coordinator_writes_take(o);
+                    if (o->err != ERR_NONE) break;
                 }
                 op_deadline(op, OP_NO_DEADLINE);
             }

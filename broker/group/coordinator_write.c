@@ -316,8 +316,10 @@ static void end(struct coordinator_shard *shard, struct coordinator_write *write
     write->buf = NULL;
     write->ended = true;
     shard->ended++;
-    /* In the log, and not in memory: only loading it again helps, and it is retried then. */
-    if (err != ERR_NONE) outcome = ERR_COORDINATOR_NOT_AVAILABLE;
+    if (err != ERR_NONE) {
+        shard->err = err; /* in the log, and not in memory: all of it is loaded again */
+        outcome = ERR_COORDINATOR_NOT_AVAILABLE;
+    }
     tell(shard, write, coordinator_append_error(outcome));
     if (!write->waited) pool_give(&shard->coordinator->write_pool, write);
     op_wake(&shard->coordinator->ended_source);

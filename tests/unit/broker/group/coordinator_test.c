@@ -1,10 +1,10 @@
-/* The coordinator on a simulated cluster: three members of one group commit and read their offsets
- * while the broker that coordinates them is killed, loses its power or is cut off at one step of
- * its
- * work after the other (what it traces and what it writes are the steps): between the joins, before
- * and after the record of a generation, with commits under way, while loading. Each time the group
- * must come to stand again, no acknowledged commit may be gone (G9), nothing is read that nobody
- * committed (G10), and the members of one generation have been given one plan (G5). */
+/* The coordinator on a simulated cluster: three members of one group commit and read their
+ * offsets while the broker that coordinates them is killed, loses its power or is cut off at
+ * one step of its work after the other (what it traces and what it writes are the steps):
+ * between the joins, before and after the record of a generation, with commits under way,
+ * while loading. Each time the group must come to stand again, no acknowledged commit may be
+ * gone (G9), nothing is read that nobody committed (G10), and the members of one generation
+ * have been given one plan (G5). */
 #include "client/peer.h"
 #include "client/posix/codecs.h"
 #include "sim/cluster.h"

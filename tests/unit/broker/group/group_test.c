@@ -1,6 +1,6 @@
 /* Transcripts of the classic group's state machine (groups.md 4): joins, syncs, rebalances,
- * time-outs, leaving, static members, zombies. After every step the invariants hold (group_check).
- * */
+ * time-outs, leaving, static members, zombies. After every step the invariants hold
+ * (group_check). */
 #include "broker/group/group.h"
 #include "tests/support/support.h"
 
