@@ -138,13 +138,30 @@ static bool node_ending(const struct node *node)
            (node->has_replicas && node->lifecycle.state == LIFECYCLE_LEFT);
 }
 
+/* The quorum has traced why it failed; the last line of the process says it for people. */
+static void node_tell_quorum(struct node *node)
+{
+    struct text text;
+
+    node->status = 1;
+    text_init(&text, node->message.text, sizeof node->message.text);
+    if (node->quorum.err == ERR_INCONSISTENT_CLUSTER_ID) {
+        text_format(&text,
+                    "INCONSISTENT_CLUSTER_ID: %s belongs to cluster %s, the controllers to another",
+                    node->dir.path, node->dir.meta.cluster_id);
+    } else {
+        text_format(&text, "the metadata quorum of this node failed: %s",
+                    err_name(node->quorum.err));
+    }
+}
+
 /* Says what ends it, once. */
 static bool node_ended(struct node *node)
 {
     if (!node_ending(node)) return false;
     if (node->stop_wanted) return true;
     if (node->has_quorum && node->quorum.state == QUORUM_FAILED) {
-        node->status = 1; /* the quorum has said why */
+        node_tell_quorum(node);
         node_stop(node);
     } else if (node->dir.state == LOG_DIR_OFFLINE) {
         node_fail(node, node->dir.err, str_of(node->dir.message.text));
