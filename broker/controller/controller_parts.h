@@ -57,7 +57,7 @@ void replication_control_broker_joins(struct controller *c, int32_t id, struct r
 void replication_control_balance(struct controller *c, struct records *records);
 void replication_control_unclean(struct controller *c, struct records *records);
 
-/* ---- create_topics.c, create_partitions.c, elect_leaders.c ------------------------------------ */
+/* ---- create_topics.c, create_partitions.c, elect_leaders.c ----------------------------------- */
 
 MUST_USE enum err create_topics_decide(struct controller *c,
                                        const struct create_topics_request *request,
@@ -72,7 +72,7 @@ MUST_USE enum err elect_leaders_decide(struct controller *c,
                                        struct elect_leaders_response *response,
                                        struct arena *arena);
 
-/* ---- config_control.c, producer_id_blocks.c --------------------------------------------------- */
+/* ---- config_control.c, producer_id_blocks.c -------------------------------------------------- */
 
 MUST_USE enum err config_control_incremental(
     struct controller *c, const struct incremental_alter_configs_request *request,
