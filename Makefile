@@ -111,7 +111,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkg-config libfyaml-dev zlib1g-dev liblz4-d
 PACKAGES_RUN   := $(PACKAGES_BUILD) graphviz
 PACKAGES_TEST  := $(PACKAGES_RUN) libcmocka-dev clang clang-format python3
 
-.PHONY: need run test bench check-wire determinism fuzz lint format asan tsan coverage clang help install
+.PHONY: need run test bench check-wire determinism fuzz mutants lint format asan tsan coverage clang help install
 need:
 	@sh tests/packages.sh check $(PACKAGES_BUILD)
 
@@ -153,6 +153,14 @@ fuzz: programs
 	$(Q)$(MAKE) --no-print-directory determinism
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan fuzz-replay
 
+# How many of the defects in tests/mutants/ a short campaign finds; `make mutants MUTANT_SECONDS=600`
+# is the long one. The score goes to build/mutants/score.txt.
+MUTANT_SECONDS ?= 60
+MUTANT_JOBS    ?= 2
+mutants: programs
+	$(Q)python3 tests/mutants/run.py --seconds $(MUTANT_SECONDS) --jobs $(MUTANT_JOBS) \
+	  --score build/mutants/score.txt
+
 lint: programs
 	$(Q)sh tests/lint.sh $(B)
 
@@ -181,6 +189,7 @@ help:
 	@echo "make asan tsan clang coverage   the unit tests in that variant"
 	@echo "make bench      CPU, memory and time to start, against their bars"
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
+	@echo "make mutants                    how many planted defects the scenarios find"
 	@echo "make interop                    real clients against real processes (kcat, python3-kafka)"
 	@echo "make lint format                the structural checks; clang-format over everything"
 	@echo "make install DESTDIR= PREFIX=   the programs"

@@ -99,6 +99,16 @@ static const struct config_row config_rows[] = {
     INT("message.max.bytes", message_max_bytes, 1048588, 61, I32),
     INT("producer.id.expiration.ms", producer_id_expiration_ms, 86400000, 1, I32),
     CHOICE("log.message.timestamp.type", log_message_timestamp_type, "CreateTime LogAppendTime"),
+    INT("group.min.session.timeout.ms", group_min_session_timeout_ms, 6000, 1, I32),
+    INT("group.max.session.timeout.ms", group_max_session_timeout_ms, 1800000, 1, I32),
+    INT("group.initial.rebalance.delay.ms", group_initial_rebalance_delay_ms, 3000, 0, I32),
+    INT("group.max.size", group_max_size, I32, 1, I32),
+    INT("offsets.topic.num.partitions", offsets_topic_num_partitions, 50, 1, 10000),
+    INT("offsets.topic.replication.factor", offsets_topic_replication_factor, -1, 1, INT16_MAX),
+    INT("offsets.topic.segment.bytes", offsets_topic_segment_bytes, 104857600, 1024, I32),
+    INT("offsets.commit.timeout.ms", offsets_commit_timeout_ms, 5000, 1, I32),
+    INT("offsets.load.buffer.size", offsets_load_buffer_size, 5242880, 1024, I32),
+    INT("offset.metadata.max.bytes", offset_metadata_max_bytes, 4096, 0, I32),
     INT("socket.request.max.bytes", socket_request_max_bytes, 104857600, 1024, I32),
     INT("fetch.max.bytes", fetch_max_bytes, 57671680, 1024, I32),
     INT("max.connections", max_connections, 10000, 1, 1000000),
@@ -119,10 +129,8 @@ static const char config_known[] =
     "log.flush.start.offset.checkpoint.interval.ms "
     "compression.type delete.topic.enable auto.leader.rebalance.enable "
     "leader.imbalance.check.interval.seconds leader.imbalance.per.broker.percentage "
-    "replica.selector.class group.initial.rebalance.delay.ms "
-    "group.min.session.timeout.ms group.max.session.timeout.ms group.max.size "
-    "offsets.topic.num.partitions offsets.topic.replication.factor "
-    "offsets.topic.segment.bytes offsets.retention.minutes offset.metadata.max.bytes "
+    "replica.selector.class offsets.retention.minutes offsets.retention.check.interval.ms "
+    "offsets.topic.compression.codec group.coordinator.rebalance.protocols "
     "transaction.state.log.num.partitions transaction.state.log.replication.factor "
     "transaction.state.log.min.isr transaction.max.timeout.ms "
     "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "

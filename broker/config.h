@@ -100,6 +100,18 @@ struct config {
     int64_t producer_id_expiration_ms;
     int64_t log_message_timestamp_type; /* 0 CreateTime, 1 LogAppendTime */
 
+    /* groups (groups.md 2) */
+    int64_t group_min_session_timeout_ms;
+    int64_t group_max_session_timeout_ms;
+    int64_t group_initial_rebalance_delay_ms;
+    int64_t group_max_size;
+    int64_t offsets_topic_num_partitions;
+    int64_t offsets_topic_replication_factor; /* -1: 3, or as many as there are brokers */
+    int64_t offsets_topic_segment_bytes;
+    int64_t offsets_commit_timeout_ms;
+    int64_t offsets_load_buffer_size;
+    int64_t offset_metadata_max_bytes;
+
     /* network */
     int64_t socket_request_max_bytes;
     int64_t fetch_max_bytes;

@@ -283,6 +283,7 @@ static enum op_result node_up_run(struct op *op)
             node_set(o, NODE_RECOVERING);
             err = manager_start(&o->replicas, &o->loader.image);
             if (err != ERR_NONE) node_fail_err(o, "the replicas cannot be opened", err);
+            coordinator_apply(&o->groups, &o->loader.image);
             AWAIT(o, NODE_UP_REPLICAS, &o->changed, o->replicas.started || node_ending(o));
             if (node_ended(o)) return OP_DONE;
             lifecycle_ready(&o->lifecycle);

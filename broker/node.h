@@ -22,6 +22,7 @@
 #include "broker/config.h"
 #include "broker/controller/controller.h"
 #include "broker/controller/loader.h"
+#include "broker/group/coordinator.h"
 #include "broker/lifecycle.h"
 #include "broker/log/log.h"
 #include "broker/producer_ids.h"
@@ -62,6 +63,7 @@ struct node {
     struct lifecycle lifecycle;
     struct producer_ids producer_ids;
     struct manager replicas;
+    struct coordinator groups;
     struct server broker_server;
     struct server controller_server;
     struct pool auto_topics; /* api_topics.c */

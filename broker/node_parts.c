@@ -21,9 +21,11 @@ static void node_published(struct loader_publisher *publisher, const struct imag
 {
     struct node *node = CONTAINER_OF(publisher, struct node, publisher);
 
-    (void)image;
     /* Also while the first logs are still being opened: a delta comes once. */
-    if (node->has_replicas) manager_apply(&node->replicas);
+    if (node->has_replicas) {
+        manager_apply(&node->replicas);
+        coordinator_apply(&node->groups, image);
+    }
     op_wake(&node->changed);
 }
 
@@ -344,6 +346,7 @@ static enum err node_init_broker(struct node *node)
     err = manager_init(&node->replicas, &node->env, config, &node->manager_links, node->dirs, 1,
                        &limits);
     if (err != ERR_NONE) return err;
+    coordinator_init(&node->groups, &node->env, config, &node->replicas);
     node->has_replicas = true;
     node_relay(node, &node->lifecycle.changed);
     node_relay(node, &node->replicas.state_source);
@@ -384,6 +387,7 @@ void node_parts_close_servers(struct node *node)
 {
     if (node->has_replicas) {
         lifecycle_abandon(&node->lifecycle);
+        coordinator_stop(&node->groups);
         manager_stop(&node->replicas);
     }
     if (node->has_channel) {
@@ -405,8 +409,9 @@ bool node_parts_servers_closed(const struct node *node)
 bool node_parts_replicas_closed(const struct node *node)
 {
     if (!node->has_replicas) return true;
-    return node->replicas.stopped && list_empty(&node->auto_topics_live) &&
-           producer_ids_idle(&node->producer_ids) && !op_live(&node->lifecycle.op);
+    return node->replicas.stopped && coordinator_stopped(&node->groups) &&
+           list_empty(&node->auto_topics_live) && producer_ids_idle(&node->producer_ids) &&
+           !op_live(&node->lifecycle.op);
 }
 
 bool node_parts_channel_closed(const struct node *node)
@@ -440,7 +445,7 @@ void node_parts_close_dir(struct node *node)
     if (node->metadata_log != NULL) log_free(node->metadata_log);
     node->metadata_log = NULL;
     node->dir.broker_epoch = node->has_replicas ? node->lifecycle.broker_epoch : -1;
-    if (node->dir.state == LOG_DIR_ONLINE) log_dir_close(&node->dir);
+    if (node->has_dir) log_dir_close(&node->dir); /* one that failed still has files open */
 }
 
 bool node_parts_dir_closed(const struct node *node)
@@ -453,6 +458,7 @@ void node_parts_deinit(struct node *node)
     for (uint32_t i = 0; i < node->relay_count; i++)
         op_relay_stop(&node->relays[i]);
     if (node->has_replicas) {
+        coordinator_deinit(&node->groups);
         manager_deinit(&node->replicas);
         lifecycle_deinit(&node->lifecycle);
         pool_deinit(&node->auto_topics);

@@ -18,7 +18,7 @@ enum { FILES_MAX = 1024 };
 static const char usage_text[] =
     "usage: gregor-sim run FILE.yaml... [--seed N | --seeds A..B] [--jobs N] [--out DIR]\n"
     "                      [--trace none|ring|full] [--junit FILE] [--json FILE] [--no-fork]\n"
-    "                      [--quiet] [-v]\n"
+    "                      [--quiet] [-v] [--only-history]\n"
     "       gregor-sim lint FILE.yaml...\n"
     "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads]\n"
     "\n"
@@ -113,6 +113,8 @@ static int parse_options(int argc, char **argv, struct campaign_options *options
             if (status != 0) return status;
         } else if (strcmp(arg, "--no-fork") == 0) {
             options->no_fork = true;
+        } else if (strcmp(arg, "--only-history") == 0) {
+            options->run.only_history = true;
         } else if (strcmp(arg, "--quiet") == 0) {
             options->quiet = true;
         } else if (strcmp(arg, "-v") == 0 || strcmp(arg, "--verbose") == 0) {

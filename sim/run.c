@@ -70,6 +70,11 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     run_trace_event(run, id, event);
     check_event(run->check, run->sim->now_ns, id, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
+    /* All nodes are ours: none has a reason to send what another cannot read or did not want. */
+    if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history) {
+        run_decide(run, RUN_FAIL, "hostile", id, "a connection was given up as hostile: %.*s",
+                   (int)event->text.length, event->text.data);
+    }
 }
 
 /* The ghosts of the oracles against what the nodes really hold. */
@@ -380,6 +385,7 @@ static void run_configure_check(struct run *run)
     const struct scenario *scenario = run->scenario;
 
     check_config_init(check);
+    check->only_history = run->options->only_history;
     check->unclean_election = config->unclean_leader_election_enable != 0;
     check->idempotent = true;
     check->acks_all = true;

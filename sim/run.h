@@ -34,6 +34,7 @@ struct run_options {
     const char *out_dir; /* of full traces */
     struct codecs *codecs;
     bool verbose;
+    bool only_history; /* of the oracles, those that judge what clients saw */
 };
 
 enum { RUN_ORACLES_MAX = 192, RUN_REPORT_MAX = 24576 };

@@ -59,7 +59,7 @@ class Field:
 class Message:
     def __init__(self, name, versions, flexible, number):
         self.name, self.versions, self.flexible, self.number = squash(name), versions, flexible, number
-        self.fields = []
+        self.fields, self.coordinator = [], False
 
 
 # ---- ours
@@ -173,6 +173,8 @@ def read_theirs(directories):
                                   parse_range(data.get("flexibleVersions", "none")),
                                   data.get("apiKey", -1))
                 message.fields = convert_fields(data["fields"], common)
+                # A later release numbers the records of coordinators; here they have no number.
+                message.coordinator = data.get("type", "").startswith("coordinator-")
                 if message.name == "voterequest":
                     rename(message.fields)
                 found.setdefault(message.name, []).append((os.path.relpath(path, directory), message))
@@ -216,7 +218,11 @@ def absent_rules(fields, version, path=""):
 
 def compare(ours, where, theirs):
     problems = []
-    if theirs.number != -1 and ours.number != theirs.number:
+    if theirs.coordinator:
+        # Tagged fields of later releases come without a new version; readers pass them over.
+        known = {field.name for field in ours.fields}
+        theirs.fields = [f for f in theirs.fields if f.tag in (None, -1) or f.name in known]
+    elif theirs.number != -1 and ours.number != theirs.number:
         problems.append("number %d, not %d" % (ours.number, theirs.number))
     for version in range(ours.versions[0], ours.versions[1] + 1):
         if not inside(version, theirs.versions):

@@ -69,5 +69,14 @@ if command -v clang-format >/dev/null 2>&1; then
     [ -z "$out" ] || fail 'not formatted (make format):' "$out"
 fi
 
+# 8. Each mutant still applies, and says what it is (tests/mutants/README.md).
+for patch in tests/mutants/*.patch; do
+    out=$(git apply --check "$patch" 2>&1) || fail "$patch does not apply:" "$out"
+    for key in name class defect source; do
+        grep -q "^# $key: ." "$patch" || fail "$patch: no line '# $key: ...'"
+    done
+    [ "$(sed -n 's/^# name: //p' "$patch").patch" = "$(basename "$patch")" ] || fail "$patch: is not its name"
+done
+
 [ $bad -eq 0 ] && echo "lint: clean ($(printf '%s\n' "$core" | wc -l) core objects, $(printf '%s\n' "$sources" | wc -l) sources)"
 exit $bad

@@ -4,6 +4,7 @@
 #define BROKER_API_API_H
 
 #include "broker/api/server.h"
+#include "broker/controller/image.h"
 
 /* What each listener serves; each key is in the api table of client/wire for it. */
 extern const struct server_api api_broker[];
@@ -16,7 +17,9 @@ void api_versions_handle(struct request *request);
 /* api_metadata.c */
 void api_metadata_handle(struct request *request);
 void api_metadata_cluster_handle(struct request *request);
-void api_metadata_coordinator_handle(struct request *request);
+/* The endpoint of a broker that clients of this listener use; NULL: it has none. */
+const struct image_endpoint *api_metadata_endpoint(const struct request *request,
+                                                   const struct image_broker *broker);
 /* api_topics.c: what a broker passes on to the active controller */
 void api_topics_handle(struct request *request);
 enum { API_TOPICS_AUTO_MAX = 16 };
@@ -30,6 +33,8 @@ void api_forward_handle(struct request *request);
 void api_records_handle(struct request *request);
 void api_log_dirs_handle(struct request *request);
 void api_configs_handle(struct request *request);
+/* Topics that only the brokers write to. */
+bool api_topics_internal(struct str name);
 /* api_decide.c: what the active controller decides */
 void api_decide_handle(struct request *request);
 /* api_quorum.c: what the members of the quorum ask each other */
@@ -46,5 +51,19 @@ void api_offsets_list_handle(struct request *request);
 void api_offsets_epoch_handle(struct request *request);
 /* api_producer_id.c */
 void api_producer_id_handle(struct request *request);
+
+/* api_coordinator.c */
+void api_coordinator_find_handle(struct request *request);
+/* api_group.c, api_group_offsets.c, api_group_admin.c */
+void api_group_join_handle(struct request *request);
+void api_group_sync_handle(struct request *request);
+void api_group_heartbeat_handle(struct request *request);
+void api_group_leave_handle(struct request *request);
+void api_group_offsets_commit_handle(struct request *request);
+void api_group_offsets_fetch_handle(struct request *request);
+void api_group_offsets_delete_handle(struct request *request);
+void api_group_admin_list_handle(struct request *request);
+void api_group_admin_describe_handle(struct request *request);
+void api_group_admin_delete_handle(struct request *request);
 
 #endif

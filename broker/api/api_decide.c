@@ -128,6 +128,16 @@ static bool decide_fill(struct decide *o, int16_t key)
     case API_LIST_OFFSETS:
     case API_METADATA:
     case API_FIND_COORDINATOR:
+    case API_OFFSET_COMMIT:
+    case API_OFFSET_FETCH:
+    case API_JOIN_GROUP:
+    case API_HEARTBEAT:
+    case API_LEAVE_GROUP:
+    case API_SYNC_GROUP:
+    case API_DESCRIBE_GROUPS:
+    case API_LIST_GROUPS:
+    case API_DELETE_GROUPS:
+    case API_OFFSET_DELETE:
     case API_API_VERSIONS:
     case API_INIT_PRODUCER_ID:
     case API_OFFSET_FOR_LEADER_EPOCH:

@@ -1,4 +1,4 @@
-/* Metadata, DescribeCluster and FindCoordinator: what the committed image of this broker says.
+/* Metadata and DescribeCluster: what the committed image of this broker says.
  *
  * Only unfenced brokers are told of; a partition whose leader is not among them is answered
  * LEADER_NOT_AVAILABLE. As with every KRaft broker the controller id of the reply is a live broker,
@@ -6,7 +6,6 @@
 #include "broker/api/api.h"
 #include "broker/node.h"
 #include "wire/describe_cluster.h"
-#include "wire/find_coordinator.h"
 #include "wire/metadata.h"
 
 static const struct image *metadata_image(const struct request *request)
@@ -14,9 +13,8 @@ static const struct image *metadata_image(const struct request *request)
     return &request->node->loader.image;
 }
 
-/* The endpoint of a broker that clients of this listener use. */
-static const struct image_endpoint *metadata_endpoint(const struct request *request,
-                                                      const struct image_broker *broker)
+const struct image_endpoint *api_metadata_endpoint(const struct request *request,
+                                                   const struct image_broker *broker)
 {
     struct str wanted = str_of(request->node->config.inter_broker_listener);
 
@@ -24,12 +22,6 @@ static const struct image_endpoint *metadata_endpoint(const struct request *requ
         if (str_equal(broker->endpoints[i].name, wanted)) return &broker->endpoints[i];
     }
     return broker->endpoints_count > 0 ? &broker->endpoints[0] : NULL;
-}
-
-static bool metadata_internal(struct str name)
-{
-    return str_equal(name, STR("__consumer_offsets")) ||
-           str_equal(name, STR("__transaction_state"));
 }
 
 /* Any live broker; this one if it is. */
@@ -95,7 +87,7 @@ static enum err metadata_topic(struct request *request, const struct image_topic
     metadata_response_topic_default(out);
     out->name = topic->name;
     out->topic_id = topic->id;
-    out->is_internal = metadata_internal(topic->name);
+    out->is_internal = api_topics_internal(topic->name);
     out->partitions =
         request_alloc(request, (topic->partitions_count + 1) * sizeof *out->partitions);
     if (out->partitions == NULL) return ERR_NO_MEMORY;
@@ -199,7 +191,7 @@ static enum err metadata_brokers(struct request *request, struct metadata_respon
     if (response->brokers == NULL) return ERR_NO_MEMORY;
     MAP_FOR_EACH (entry, &image->brokers) {
         const struct image_broker *broker = MAP_ENTRY(entry, struct image_broker, node);
-        const struct image_endpoint *endpoint = metadata_endpoint(request, broker);
+        const struct image_endpoint *endpoint = api_metadata_endpoint(request, broker);
         struct metadata_response_broker *out = &response->brokers[response->brokers_count];
 
         if (endpoint == NULL || !image_broker_active(image, broker->id)) continue;
@@ -263,7 +255,7 @@ void api_metadata_cluster_handle(struct request *request)
     }
     MAP_FOR_EACH (entry, &image->brokers) {
         const struct image_broker *broker = MAP_ENTRY(entry, struct image_broker, node);
-        const struct image_endpoint *endpoint = metadata_endpoint(request, broker);
+        const struct image_endpoint *endpoint = api_metadata_endpoint(request, broker);
         struct describe_cluster_response_broker *out = &response.brokers[response.brokers_count];
 
         if (endpoint == NULL || !image_broker_active(image, broker->id)) continue;
@@ -273,40 +265,6 @@ void api_metadata_cluster_handle(struct request *request)
         out->port = endpoint->port;
         out->rack = broker->rack;
         response.brokers_count++;
-    }
-    request_answer(request, &response);
-}
-
-/* There are no coordinators yet: said so, retriable, because clients need the api to be there
- * (protocol.md 19). */
-void api_metadata_coordinator_handle(struct request *request)
-{
-    struct find_coordinator_response response;
-    struct find_coordinator_request body;
-
-    if (request_decode(request, &body) != ERR_NONE) return;
-    find_coordinator_response_default(&response);
-    if (request->version < 4) {
-        response.error_code = ERR_COORDINATOR_NOT_AVAILABLE;
-        response.node_id = -1;
-        response.port = -1;
-    } else {
-        response.coordinators = request_alloc(request, (body.coordinator_keys_count + 1) *
-                                                           sizeof *response.coordinators);
-        if (response.coordinators == NULL) {
-            request_abandon(request, ERR_NO_MEMORY);
-            return;
-        }
-        for (uint32_t i = 0; i < body.coordinator_keys_count; i++) {
-            struct find_coordinator_response_coordinator *out = &response.coordinators[i];
-
-            find_coordinator_response_coordinator_default(out);
-            out->key = body.coordinator_keys[i];
-            out->node_id = -1;
-            out->port = -1;
-            out->error_code = ERR_COORDINATOR_NOT_AVAILABLE;
-            response.coordinators_count++;
-        }
     }
     request_answer(request, &response);
 }

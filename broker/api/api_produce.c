@@ -92,6 +92,8 @@ static void produce_part(struct produce *o, struct produce_part *p, struct str t
     p->answer->log_start_offset = -1;
     p->err = o->stray ? ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
                       : manager_find_by_name(&o->request->node->replicas, topic, in->index, &part);
+    /* Coordinators take what stands there for their own. */
+    if (p->err == ERR_NONE && api_topics_internal(topic)) p->err = ERR_INVALID_TOPIC_EXCEPTION;
     if (p->err == ERR_NONE) p->err = produce_check_batch(o, in->records);
     if (p->err == ERR_NONE) {
         p->err = partition_append(part, o->request->frame.buf, in->records, o->body.acks,

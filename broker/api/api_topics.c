@@ -7,6 +7,7 @@
  * to wrap it in, and the decoded request is sent as the broker's own. */
 #include "broker/api/api.h"
 #include "broker/node.h"
+#include "client/base/text.h"
 
 #include <string.h>
 
@@ -192,6 +193,8 @@ void api_topics_handle(struct request *request)
 enum auto_step { AUTO_START, AUTO_ANSWERED };
 static const char *const auto_steps[] = {"START", "ANSWERED"};
 
+enum { AUTO_CONFIGS_MAX = 3, AUTO_REPLICAS = 3 };
+
 struct api_topics_auto {
     struct op op;
     struct list link;
@@ -199,6 +202,8 @@ struct api_topics_auto {
     struct call call;
     struct create_topics_request body;
     struct create_topics_request_topic topic;
+    struct create_topics_request_config configs[AUTO_CONFIGS_MAX];
+    char segment_bytes[24];
     char name[249];
 };
 
@@ -239,6 +244,50 @@ void api_topics_init(struct node *node)
     list_init(&node->auto_topics_live);
 }
 
+bool api_topics_internal(struct str name)
+{
+    return str_equal(name, STR(COORDINATOR_TOPIC)) || str_equal(name, STR("__transaction_state"));
+}
+
+static void auto_config(struct api_topics_auto *o, const char *name, const char *value)
+{
+    struct create_topics_request_config *config = &o->configs[o->topic.configs_count++];
+
+    ASSERT(o->topic.configs_count <= AUTO_CONFIGS_MAX);
+    create_topics_request_config_default(config);
+    config->name = str_of(name);
+    config->value = str_of(value);
+    o->topic.configs = o->configs;
+}
+
+/* __consumer_offsets as groups.md 1 has it. Unless it was set, the replication factor is what the
+ * brokers there are can carry: a single node works without a word of configuration. */
+static void auto_offsets_topic(struct api_topics_auto *o)
+{
+    const struct config *config = &o->node->config;
+    int64_t replicas = config->offsets_topic_replication_factor;
+    uint32_t brokers = o->node->loader.image.brokers.count;
+    char buffer[160];
+    struct text text;
+
+    text_init(&text, o->segment_bytes, sizeof o->segment_bytes);
+    text_i64(&text, config->offsets_topic_segment_bytes);
+    /* DIFFERS: compacted in Kafka. Until logs are, nothing of it may be deleted by age or size. */
+    auto_config(o, "retention.ms", "-1");
+    auto_config(o, "retention.bytes", "-1");
+    auto_config(o, "segment.bytes", o->segment_bytes);
+    if (replicas < 0) replicas = brokers < AUTO_REPLICAS ? (int64_t)brokers : AUTO_REPLICAS;
+    o->topic.num_partitions = (int32_t)config->offsets_topic_num_partitions;
+    o->topic.replication_factor = (int16_t)replicas;
+    text_init(&text, buffer, sizeof buffer);
+    text_format(&text, "creating " COORDINATOR_TOPIC ": %d partitions, replication factor %D%s",
+                o->topic.num_partitions, replicas,
+                config->offsets_topic_replication_factor < 0 && replicas < AUTO_REPLICAS
+                    ? " (as many brokers as there are; offsets.topic.replication.factor is not set)"
+                    : "");
+    TRACE_TEXT(o->node->env.world, NODE_NOTE, text_view(&text), 0);
+}
+
 void api_topics_auto_create(struct node *node, struct str name)
 {
     struct api_topics_auto *o;
@@ -257,6 +306,7 @@ void api_topics_auto_create(struct node *node, struct str name)
     o->topic.name = (struct str){o->name, name.length};
     o->topic.num_partitions = -1;
     o->topic.replication_factor = -1;
+    if (str_equal(name, STR(COORDINATOR_TOPIC))) auto_offsets_topic(o);
     o->body.topics = &o->topic;
     o->body.topics_count = 1;
     o->body.timeout_ms = (int32_t)node->config.request_timeout_ms;

@@ -105,7 +105,7 @@ static void add_words(struct text *out, struct str from, struct str other)
     }
 }
 
-/* The list after KIP-339's append or subtract; it starts from the topic's own value, or from the
+/* The list after KIP-339's append or subtract; it starts from the topic's own value, or the
  * default. */
 static enum err change_list(struct alteration *a, struct str key, int8_t operation,
                             struct str *value)

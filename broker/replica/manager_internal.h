@@ -7,7 +7,6 @@
 #include "broker/replica/manager.h"
 
 /* ---- partition.c */
-bool partition_leaving(const struct partition *part); /* removed, or the broker stops */
 /* The metadata wants another role, and the log is open and quiet. */
 bool partition_may_settle(const struct partition *part);
 void partition_settle(struct partition *part);

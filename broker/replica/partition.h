@@ -118,6 +118,9 @@ void partition_watch(struct partition *part, struct partition_watcher *watcher,
                      struct op_source *source);
 void partition_unwatch(struct partition_watcher *watcher);
 
+/* Removed, or the broker stops: whoever keeps a pin for long gives it back. role_source tells. */
+bool partition_leaving(const struct partition *part);
+
 /* Requests name the epoch of the leader they talk to; -1 names none. FENCED_LEADER_EPOCH,
  * UNKNOWN_LEADER_EPOCH, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER. */
 MUST_USE enum err partition_check_leader(const struct partition *part, int32_t current_epoch);

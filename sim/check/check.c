@@ -255,6 +255,7 @@ static void violation_fill(const struct check *check, struct check_violation *vi
 bool check_fail_begin(struct check *check, enum check_id id, struct check_at at, struct text *text)
 {
     if (check->violated) return false;
+    if (check->config.only_history && check_infos[id].class != CHECK_HISTORY) return false;
     check->violated = true;
     violation_fill(check, &check->violation, id, at);
     text_init(text, check->violation.text, sizeof check->violation.text);
@@ -326,6 +327,9 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     node->applied = -1;
     node->controller_epoch = -1;
     node->renounced = false;
+    /* Whatever takes the process, a failed sync has taken what was not durable (H5). */
+    if (node->disk_failed) how = 2;
+    node->disk_failed = false;
     if (how == 2) loses_disk(check, node);
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
@@ -353,6 +357,8 @@ static void fault(struct check *check, const struct trace_event *event)
 
     if (check_field(event, 2) >= 0) step_begins(check, check_field(event, 2), event->text);
     if (check_field(event, 1) == 0 || target < 0) return;
+    if (what == SIM_FAULT_DISK_ERROR)
+        check->nodes[check_node(check, (int32_t)target)].disk_failed = true;
     if (what == SIM_FAULT_WIPE || what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_DISK_ROT) {
         struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
 

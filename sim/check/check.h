@@ -36,6 +36,7 @@ struct check_config {
     bool idempotent;       /* the workload's producers are: duplicates and order are judged */
     bool acks_all;         /* the workload's acks; otherwise an ack promises no reader anything */
     bool final_drain;      /* a fresh consumer reads every partition from its start at the end */
+    bool only_history;     /* only class H judges: what a test without our trace could see */
     int32_t min_isr;       /* min.insync.replicas where no event tells better; 0 = 1 */
     int32_t loss_budget; /* replicas of a partition that may lose data at once; -1 = min_isr - 1 */
     int64_t replica_lag_ns;     /* replica.lag.time.max.ms */

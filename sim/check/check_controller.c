@@ -46,7 +46,15 @@ static void controller_active(struct check *check, uint32_t index, int32_t epoch
     }
     node->controller_epoch = epoch;
     node->renounced = false;
+    if (epoch > check->newest_controller) check->newest_controller = epoch;
     memcpy(check->work_brokers, check->chain_brokers, sizeof check->work_brokers);
+}
+
+/* One that was deposed and does not know it yet: what it writes is never committed, for its
+ * successor's epoch begins with an entry on a majority (kraft.md 6). */
+static bool deposed(const struct check *check, uint32_t index)
+{
+    return check->nodes[index].controller_epoch < check->newest_controller;
 }
 
 /* ---- partitions ------------------------------------------------------------------------------ */
@@ -126,7 +134,7 @@ static void written_partition(struct check *check, uint32_t node, const struct t
     struct check_pending pending = {
         .offset = state.offset, .epoch = epoch, .part = part, .state = state};
 
-    if (!may_decide(check, node, "a partition")) return;
+    if (!may_decide(check, node, "a partition") || deposed(check, node)) return;
     if (part->work_epoch != epoch) part->work = part->chain;
     part->work_epoch = epoch;
     check_count(check, CHECK_R12);
@@ -161,7 +169,7 @@ static void written_broker(struct check *check, uint32_t node, const struct trac
                                     .node = index,
                                     .broker = broker};
 
-    if (!may_decide(check, node, "a broker")) return;
+    if (!may_decide(check, node, "a broker") || deposed(check, node)) return;
     check_count(check, CHECK_R39);
     if (work->known && broker.epoch != work->epoch &&
         (broker.epoch != pending.offset || broker.epoch < work->epoch)) {

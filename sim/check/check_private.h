@@ -168,9 +168,10 @@ struct check_node {
     uint32_t incarnation;
     int64_t up_ns;
     int64_t last_ns;
-    int64_t awake_ns;         /* end of its last long silence (a pause) */
-    bool disk_lied;           /* DISK_LIE, DISK_ROT or WIPE hit it: its disk promises nothing */
-    int64_t applied;          /* metadata, inclusive; -1 */
+    int64_t awake_ns; /* end of its last long silence (a pause) */
+    bool disk_lied;   /* DISK_LIE, DISK_ROT or WIPE hit it: its disk promises nothing */
+    bool disk_failed; /* a request failed in this life: the pages of a failed sync are gone */
+    int64_t applied;  /* metadata, inclusive; -1 */
     int32_t controller_epoch; /* -1 not active */
     bool renounced;
     int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */
@@ -295,6 +296,8 @@ struct check {
 
     struct check_broker chain_brokers[CHECK_NODES_MAX];
     struct check_broker work_brokers[CHECK_NODES_MAX];
+    int32_t
+        newest_controller; /* highest epoch of an active controller; what others write is void */
     bool brokers_dirty;
     CHECK_VEC(struct check_part *) dirty;
     CHECK_VEC(struct check_pending) pending;

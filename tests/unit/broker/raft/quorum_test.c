@@ -142,6 +142,36 @@ static void a_leader_that_stops_hands_over_within_a_second(void **state)
 }
 
 /* F43: the rotten one must not make a majority with the one that is behind. */
+static void a_leader_that_was_cut_off_cuts_its_log_and_follows(void **state)
+{
+    uint64_t cut_off, others = 0;
+    uint32_t kept;
+    int leader, next;
+
+    (void)state;
+    begin(5, 3, 3);
+    append_some(8);
+    quorum_box_run_ms(&box, 1000);
+    kept = appended;
+    leader = quorum_box_leader(&box);
+    cut_off = UINT64_C(1) << box.node[leader].world->index;
+    for (uint32_t i = 0; i < 3; i++)
+        if ((int)i != leader) others |= UINT64_C(1) << box.node[i].world->index;
+    sim_partition(box.sim, cut_off, others, SIM_CUT_HOLD);
+    append_some(4); /* nobody else will ever have them */
+    quorum_box_run_ms(&box, 12000);
+    assert_true(box.node[leader].log->log_end > box.node[leader].quorum.high_watermark);
+    appended = kept;
+    sim_heal_all(box.sim);
+    quorum_box_run_ms(&box, 6000);
+    next = quorum_box_leader(&box);
+    assert_true(next >= 0 && next != leader);
+    append_some(3);
+    quorum_box_run_ms(&box, 2000);
+    all_are_equal(3);
+    quorum_box_deinit(&box);
+}
+
 static void a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched(void **state)
 {
     static const char path[] = "data/__cluster_metadata-0/00000000000000000000.log";
@@ -195,6 +225,7 @@ int main(void)
         cmocka_unit_test(a_leader_that_loses_power_is_replaced_and_follows),
         cmocka_unit_test(a_power_loss_of_all_loses_nothing_committed),
         cmocka_unit_test(a_leader_that_stops_hands_over_within_a_second),
+        cmocka_unit_test(a_leader_that_was_cut_off_cuts_its_log_and_follows),
         cmocka_unit_test(a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched),
         cmocka_unit_test(a_voter_of_another_cluster_gives_up_and_the_others_go_on),
     };

@@ -44,10 +44,29 @@ static void each_oracle_of_check_controller_fires_first_on_its_bad_history(void 
     check_story_prove("check_controller.c", setup, cases, COUNT_OF(cases));
 }
 
+static void what_a_deposed_controller_writes_is_void(void **state)
+{
+    static const char deposed[] =
+        "102 controller.active 2 10\n"
+        "101 controller.broker 2 2 1 0 10\n" TURN
+        "102 controller.partition 7 0 1 1 1 12 | isr 1,2,3 replicas 1,2,3 elr -\nturn 102\n";
+    struct check_config config;
+    struct check *check;
+
+    (void)state;
+    check_config_init(&config);
+    check = check_create(&config);
+    check_story_tell(check, STORY_CLUSTER);
+    check_story_tell(check, deposed);
+    if (check_violation(check) != NULL) fail_msg("%s", check_violation(check)->text);
+    check_destroy(check);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_controller_fires_first_on_its_bad_history),
+        cmocka_unit_test(what_a_deposed_controller_writes_is_void),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

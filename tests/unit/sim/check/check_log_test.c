@@ -1,6 +1,7 @@
 /* Proves: each oracle of check_log.c passes a good history that it judged, and is the first to fire
  * on
  * a bad one. */
+#include "sim/fault.h"
 #include "tests/support/check_story.h"
 #include "tests/support/support.h"
 
@@ -39,10 +40,37 @@ static void each_oracle_of_check_log_fires_first_on_its_bad_history(void **state
     check_story_prove("check_log.c", setup, cases, COUNT_OF(cases));
 }
 
+/* H5: the pages of a failed sync are gone, whoever ends the process. What was synced is not. */
+static void a_failed_sync_may_take_what_was_not_durable(void **state)
+{
+    static const char failed[] =
+        "2 log.synced 7 0 5\n0 sim.fault 19 1 1 2 0 | disk error on\n" KILLED;
+    struct check_config config;
+    struct check *check;
+
+    (void)state;
+    assert_int_equal(SIM_FAULT_DISK_ERROR, 19);
+    check_config_init(&config);
+    for (int i = 0; i < 2; i++) {
+        const struct check_violation *violation;
+
+        check = check_create(&config);
+        check_story_tell(check, setup);
+        check_story_tell(check, failed);
+        check_story_tell(check, i == 0 ? "2 log.opened 7 0 0 5 5 0 0 0\n"
+                                       : "2 log.opened 7 0 0 4 4 0 0 0\n");
+        violation = check_violation(check);
+        if (i == 0 && violation != NULL) fail_msg("%s", violation->text);
+        if (i == 1) assert_string_equal(violation->id, "R46");
+        check_destroy(check);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_log_fires_first_on_its_bad_history),
+        cmocka_unit_test(a_failed_sync_may_take_what_was_not_durable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
