@@ -140,10 +140,9 @@ void log_dir_close(struct log_dir *dir);
 /* Writes the checkpoint files soon: AWAIT checkpoint_source until checkpoints_written has reached
  * the number returned, or the state is not ONLINE. */
 uint64_t log_dir_checkpoint(struct log_dir *dir);
-/* Files of deleted segments, renamed, to be unlinked when their delay is over. Driven by the
- * owner's
- * op: while (log_sweep_next(&sweep, dir)) AWAIT(.., &sweep.source, !sweep.busy). What is left at a
- * close goes at the next open of its log. */
+/* Files of deleted segments, renamed, to be unlinked when their delay is over. Driven by an op of
+ * the owner: while (log_sweep_next(&sweep, dir)) AWAIT(.., &sweep.source, !sweep.busy). What is
+ * left at a close goes at the next open of its log. */
 struct log_sweep {
     struct disk_req req;
     struct op_source source;

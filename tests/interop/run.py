@@ -8,7 +8,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
 
-for module in ("one_node", "command", "cluster", "failures", "stop", "hostile", "failover"):
+for module in ("one_node", "command", "cluster", "failures", "stop", "hostile", "failover",
+               "admin"):
     if os.path.exists(os.path.join(os.path.dirname(os.path.abspath(__file__)), module + ".py")):
         __import__(module)
 sys.exit(harness.main(sys.argv[1:]))
