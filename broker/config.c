@@ -54,7 +54,6 @@ static const struct config_row config_rows[] = {
     SPECIAL("controller.quorum.voters"),
     SPECIAL("log.dirs"),
     SPECIAL("log.dir"),
-    SPECIAL("metadata.log.dir"),
     INT("controller.quorum.election.timeout.ms", quorum_election_timeout_ms, 1000, 10, I32),
     INT("controller.quorum.fetch.timeout.ms", quorum_fetch_timeout_ms, 2000, 10, I32),
     INT("controller.quorum.election.backoff.max.ms", quorum_election_backoff_max_ms, 1000, 0, I32),
@@ -94,10 +93,7 @@ static const struct config_row config_rows[] = {
     INT("log.message.timestamp.after.max.ms", log_message_timestamp_after_max_ms, 3600000, 0, I64),
     INT("log.index.interval.bytes", log_index_interval_bytes, 4096, 0, I32),
     INT("log.index.size.max.bytes", log_index_size_max_bytes, 10485760, 64, I32),
-    INT("log.flush.offset.checkpoint.interval.ms", log_flush_offset_checkpoint_interval_ms, 60000,
-        1, I32),
     INT("message.max.bytes", message_max_bytes, 1048588, 61, I32),
-    INT("producer.id.expiration.ms", producer_id_expiration_ms, 86400000, 1, I32),
     CHOICE("log.message.timestamp.type", log_message_timestamp_type, "CreateTime LogAppendTime"),
     INT("group.min.session.timeout.ms", group_min_session_timeout_ms, 6000, 1, I32),
     INT("group.max.session.timeout.ms", group_max_session_timeout_ms, 1800000, 1, I32),
@@ -114,13 +110,13 @@ static const struct config_row config_rows[] = {
     INT("max.connections", max_connections, 10000, 1, 1000000),
     INT("queued.max.requests", queued_max_requests, 500, 1, 1000000),
     INT("queued.max.request.bytes", queued_max_request_bytes, 268435456, 1048576, I64),
-    INT("connections.max.idle.ms", connections_max_idle_ms, 600000, -1, I64),
     INT("request.timeout.ms", request_timeout_ms, 30000, 1, I32),
 };
 
 /* Kafka's own keys that this broker knows and does not act on. Said at start, each by name. */
 static const char config_known[] =
-    "num.network.threads num.io.threads background.threads "
+    "producer.id.expiration.ms connections.max.idle.ms metadata.log.dir "
+    "log.flush.offset.checkpoint.interval.ms num.network.threads num.io.threads background.threads "
     "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
     "socket.receive.buffer.bytes socket.listen.backlog.size "
     "log.cleanup.policy log.cleaner.enable "
@@ -444,10 +440,6 @@ static enum err config_special(struct config *config, struct str key, struct str
     }
     if (str_equal(key, STR("log.dirs")) || str_equal(key, STR("log.dir"))) {
         return config_dirs(config, key, value, error);
-    }
-    if (str_equal(key, STR("metadata.log.dir"))) {
-        return config_text(config->metadata_log_dir, sizeof config->metadata_log_dir, key, value,
-                           error);
     }
     if (str_equal(key, STR("broker.rack"))) {
         return config_text(config->rack, sizeof config->rack, key, value, error);

@@ -52,7 +52,6 @@ struct config {
     uint32_t voter_count;
     char log_dirs[CONFIG_LOG_DIRS_MAX][CONFIG_PATH_MAX + 1];
     uint32_t log_dir_count;
-    char metadata_log_dir[CONFIG_PATH_MAX + 1]; /* "": the first log dir */
 
     /* quorum (kraft.md 2) */
     int64_t quorum_election_timeout_ms;
@@ -95,9 +94,7 @@ struct config {
     int64_t log_message_timestamp_after_max_ms;
     int64_t log_index_interval_bytes;
     int64_t log_index_size_max_bytes;
-    int64_t log_flush_offset_checkpoint_interval_ms;
     int64_t message_max_bytes;
-    int64_t producer_id_expiration_ms;
     int64_t log_message_timestamp_type; /* 0 CreateTime, 1 LogAppendTime */
 
     /* groups (groups.md 2) */
@@ -118,7 +115,6 @@ struct config {
     int64_t max_connections;
     int64_t queued_max_requests;
     int64_t queued_max_request_bytes;
-    int64_t connections_max_idle_ms;
     int64_t request_timeout_ms;
 
     uint64_t given[2]; /* private: a bit per row of the table that was set */
