@@ -1,5 +1,8 @@
 #include "sim/run.h"
 
+#include "sim/swarm.h"
+#include "sim/swarm_shape.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,6 +275,7 @@ static bool run_safety(struct run *run)
     run_enter(run, RUN_SAFETY);
     workload_start(run->workload);
     run_steps_begin(run);
+    if (run->swarm != NULL) swarm_begin(run->swarm);
     if (!run_until(run, run->zero_ns + run->scenario->stop_ns, done_safety, &end)) return false;
     run_steps_end(run);
     return true;
@@ -337,6 +341,7 @@ static bool run_stop(struct run *run)
 /* A fault that was asked for and never hit anything is one that this run says nothing about. */
 static void run_judge_faults(struct run *run)
 {
+    if (run->swarm != NULL) return; /* random ones are judged over a whole campaign */
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
         enum sim_fault fault = (enum sim_fault)i;
         struct sim_fault_count count = sim_fault_counted(run->sim, fault);
@@ -419,6 +424,22 @@ static void run_configure_check(struct run *run)
     check->quorum_fetch_ns = config->quorum_fetch_timeout_ms * NS_PER_MS;
 }
 
+/* What this run has for its own: a scenario in which nothing is left open, and random faults. */
+static void run_draw(struct run *run, const struct scenario *scenario, uint64_t seed)
+{
+    char *text = run->result->drawn;
+
+    run->scenario = scenario;
+    if (!swarm_shape_wanted(scenario)) return;
+    run->drawn = swarm_shape_draw(scenario, seed);
+    run->scenario = run->drawn;
+    run->swarm = swarm_create(run, run->drawn, seed);
+    swarm_shape_tell(run->drawn, scenario, text, RUN_DRAWN_MAX);
+    if (run->swarm == NULL || strlen(text) + 64 > RUN_DRAWN_MAX) return;
+    (void)strcat(text, "; ");
+    swarm_tell(run->swarm, text + strlen(text), RUN_DRAWN_MAX - strlen(text));
+}
+
 static struct run *run_create(const struct scenario *scenario, uint64_t seed,
                               const struct run_options *options, struct run_result *result)
 {
@@ -428,9 +449,10 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     int64_t started[2];
 
     config.net = scenario->net;
-    run->scenario = scenario;
     run->options = options;
     run->result = result;
+    run_draw(run, scenario, seed);
+    scenario = run->scenario;
     run->source.term = run_term;
     run->wall_start_ns = wall_ns();
     run->wall_deadline_ns =
@@ -470,6 +492,8 @@ static void run_destroy(struct run *run)
     workload_destroy(run->workload);
     cluster_destroy(run->cluster);
     if (run->check != NULL) check_destroy(run->check);
+    swarm_destroy(run->swarm);
+    if (run->drawn != NULL) scenario_destroy(run->drawn);
     ring_destroy(run->ring);
     free(run);
 }

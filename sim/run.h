@@ -37,7 +37,7 @@ struct run_options {
     bool only_history; /* of the oracles, those that judge what clients saw */
 };
 
-enum { RUN_ORACLES_MAX = 192, RUN_REPORT_MAX = 24576 };
+enum { RUN_ORACLES_MAX = 192, RUN_REPORT_MAX = 24576, RUN_DRAWN_MAX = 2048 };
 
 /* Plain data: a forked child hands it to its parent through a pipe. */
 struct run_result {
@@ -52,6 +52,7 @@ struct run_result {
     char partition[96];
     char text[640]; /* the sentence */
     char report[RUN_REPORT_MAX];
+    char drawn[RUN_DRAWN_MAX]; /* what this run drew: shape, settings, faults; "" */
     struct sim_fault_count faults[SIM_FAULT_COUNT];
     uint64_t evaluations[RUN_ORACLES_MAX]; /* in the order of check_list() */
     uint32_t oracles;
@@ -73,6 +74,7 @@ enum run_phase {
 };
 
 struct run;
+struct swarm;
 
 /* Something that happens later: the end of a fault, a delayed action. */
 struct run_later {
@@ -112,6 +114,8 @@ struct run_expect {
 
 struct run {
     const struct scenario *scenario;
+    struct scenario *drawn; /* this run's own, when the scenario leaves something to be drawn */
+    struct swarm *swarm;    /* random faults; NULL: none */
     const struct run_options *options;
     struct sim *sim;
     struct cluster *cluster;

@@ -107,6 +107,17 @@ const struct check_violation *check_violation(const struct check *check);
 /* Losses that were allowed, each naming the step that paid for it; NULL behind the last. */
 const struct check_violation *check_excused(const struct check *check, uint32_t index);
 
+/* The ledger of losses: may these nodes (ids) lose data now, without any partition, or the quorum,
+ * going beyond its budget? False: the first partition that would. */
+struct check_loss {
+    int64_t topic; /* 0: the metadata */
+    int32_t partition;
+    int32_t spent; /* with these nodes */
+    int32_t budget;
+};
+bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count,
+                     struct check_loss *loss);
+
 /* All oracles in the order of their ids; NULL behind the last. */
 const struct check_info *check_list(uint32_t index);
 /* False behind the last; in the order of check_list(). */

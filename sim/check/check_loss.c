@@ -1,0 +1,61 @@
+/* The ledger of losses as whoever injects faults reads it: the same ghosts that R41 and R44 judge
+ * by, so that what the injector believes and what the oracle forgives cannot part.
+ *
+ * A replica has spent a unit from the moment it may have lost records (its machine lost power or
+ * its disk failed, and the log is not open again) or has lost some, until it holds everything that
+ * is committed again (check_log.c, "earned back"). */
+#include "sim/check/check_private.h"
+
+static bool spent(const struct check *check, const struct check_part *part, uint32_t index)
+{
+    const struct check_node *node = &check->nodes[index];
+    const struct check_replica_ghost *replica = part->replicas[index];
+
+    if (node->disk_failed || node->disk_lied) return true;
+    return replica != NULL && (replica->lost || replica->down_how == 2);
+}
+
+/* Of the metadata: the voters. */
+static bool member(const struct check *check, const struct check_part *part, uint32_t index)
+{
+    if (part->topic == 0) return check->nodes[index].voter;
+    return check_in(part->chain.replicas, index);
+}
+
+static int32_t budget_of(const struct check *check, const struct check_part *part)
+{
+    uint32_t voters = 0;
+
+    if (part->topic != 0) {
+        return check->config.loss_budget >= 0 ? check->config.loss_budget
+                                              : check_replica_min_isr(check, part) - 1;
+    }
+    for (uint32_t i = 0; i < check->node_count; i++)
+        voters += check->nodes[i].voter;
+    return ((int32_t)voters - 1) / 2;
+}
+
+bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count,
+                     struct check_loss *loss)
+{
+    for (uint32_t p = 0; p < check->parts.count; p++) {
+        const struct check_part *part = check->parts.items[p];
+        int32_t losers = 0;
+        bool touched = false;
+
+        if (part->gone) continue;
+        for (uint32_t i = 0; i < check->node_count; i++) {
+            bool hit = false;
+
+            if (!member(check, part, i)) continue;
+            for (uint32_t j = 0; j < count; j++)
+                hit = hit || check->nodes[i].id == ids[j];
+            touched = touched || hit;
+            losers += hit || spent(check, part, i);
+        }
+        if (!touched || losers <= budget_of(check, part)) continue;
+        *loss = (struct check_loss){part->topic, part->partition, losers, budget_of(check, part)};
+        return false;
+    }
+    return true;
+}

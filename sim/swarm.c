@@ -1,0 +1,233 @@
+#include "sim/swarm.h"
+
+#include "sim/budget.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JANITOR_NS      (500 * NS_PER_MS)
+#define JANITOR_WAIT_NS (8 * NS_PER_SEC)
+
+enum { SWARM_STREAM = 11, QUIET_PER_MILLION = 80000 };
+
+int64_t swarm_decades(struct rng *rng, int64_t unit, uint32_t steps)
+{
+    static const int64_t tenths[] = {2, 5, 10};
+    uint64_t step = rng_below(rng, steps);
+    int64_t value = unit * tenths[step % 3] / 10;
+
+    for (uint64_t i = 0; i < step / 3; i++)
+        value *= 10;
+    return value;
+}
+
+/* Exponential, in integers: -ln of the middle of each sixteenth, in thousandths. */
+static int64_t interval(struct rng *rng, int64_t mean_ns)
+{
+    static const int64_t quantiles[] = {32,  98,  170,  247,  330,  421,  521,  633,
+                                        758, 901, 1068, 1269, 1520, 1856, 2367, 3466};
+    uint64_t which = rng_below(rng, COUNT_OF(quantiles));
+    int64_t jitter = rng_range(rng, 0, mean_ns / 16 + 1);
+
+    return mean_ns / 1000 * quantiles[which] + jitter + 1;
+}
+
+/* ---- drawing --------------------------------------------------------------------------------- */
+
+static enum fault_intensity draw_intensity(uint32_t allowed, struct rng *rng)
+{
+    uint32_t chosen[FAULT_INTENSITIES];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < FAULT_INTENSITIES; i++) {
+        if ((allowed >> i & 1) != 0) chosen[count++] = i;
+    }
+    return (enum fault_intensity)chosen[rng_below(rng, count)];
+}
+
+static void class_fire(struct sim_event *event);
+
+static void draw_class(struct swarm *swarm, enum fault_class class)
+{
+    static const int64_t units[] = {[FAULT_CALM] = 10 * NS_PER_SEC,
+                                    [FAULT_ROUGH] = 4 * NS_PER_SEC,
+                                    [FAULT_HOSTILE] = NS_PER_SEC};
+    const struct fault_profile *faults = &swarm->scenario->faults;
+    struct swarm_class *own = &swarm->classes[class];
+    bool coin = rng_chance(&swarm->rng, RNG_MILLION / 2);
+    int64_t mean_ns = swarm_decades(&swarm->rng, units[swarm->intensity], 6);
+
+    own->swarm = swarm;
+    own->class = class;
+    own->mean_ns = mean_ns;
+    sim_event_init(&own->event, class_fire);
+    if ((faults->always >> class & 1) != 0) {
+        int64_t rate = units_draw(faults->rate[class], &swarm->rng);
+
+        own->on = true;
+        own->mean_ns = 1000 * NS_PER_SEC / rate;
+        return;
+    }
+    own->on = coin && !swarm->quiet && (faults->classes >> class & 1) != 0;
+}
+
+struct swarm *swarm_create(struct run *run, struct scenario *scenario, uint64_t seed)
+{
+    struct swarm *swarm;
+
+    if (!scenario->faults.swarm) return NULL;
+    swarm = sim_alloc(sizeof *swarm);
+    swarm->run = run;
+    swarm->scenario = scenario;
+    rng_init(&swarm->rng, rng_stream(seed, SIM_DOMAIN_FAULT, SWARM_STREAM));
+    swarm->intensity = draw_intensity(scenario->faults.intensities, &swarm->rng);
+    swarm->quiet = rng_chance(&swarm->rng, QUIET_PER_MILLION);
+    for (int i = 0; i < FAULT_CLASSES; i++)
+        draw_class(swarm, (enum fault_class)i);
+    for (uint32_t i = 0; i < CLUSTER_NODES_MAX; i++)
+        swarm->down_since_ns[i] = -1;
+    return swarm;
+}
+
+void swarm_destroy(struct swarm *swarm)
+{
+    free(swarm);
+}
+
+void swarm_tell(const struct swarm *swarm, char *text, size_t size)
+{
+    static const char *const intensities[] = {"calm", "rough", "hostile"};
+    size_t used;
+
+    (void)snprintf(text, size, "faults %s:", intensities[swarm->intensity]);
+    for (int i = 0; i < FAULT_CLASSES; i++) {
+        const struct swarm_class *own = &swarm->classes[i];
+
+        used = strlen(text);
+        if (!own->on || used + 1 >= size) continue;
+        (void)snprintf(text + used, size - used, " %s every %lldms",
+                       fault_class_info(own->class)->id, (long long)(own->mean_ns / NS_PER_MS));
+    }
+    used = strlen(text);
+    if (swarm->quiet && used + 1 < size) (void)snprintf(text + used, size - used, " none");
+}
+
+/* ---- doing ----------------------------------------------------------------------------------- */
+
+bool swarm_do(struct swarm *swarm, const char *text)
+{
+    struct run *run = swarm->run;
+    struct yaml_error error = {.text = ""};
+    const struct scenario_action *parsed = scenario_action_parse(swarm->scenario, text, &error);
+    struct scenario_action *action;
+
+    if (parsed == NULL) {
+        run_decide(run, RUN_ERROR, "", -1, "the swarm wrote %s: %s", text, error.text);
+        return false;
+    }
+    action = store_take(&swarm->scenario->store, sizeof *action);
+    *action = *parsed;
+    switch (budget_judge(run, action)) {
+    case BUDGET_FULL: break;
+    case BUDGET_WEAKER:
+        sim_fault_weaken(run->sim, budget_fault(action));
+        budget_weaken(action);
+        break;
+    case BUDGET_REFUSED: sim_fault_refuse(run->sim, budget_fault(action)); return false;
+    }
+    (void)run_act(run, action, -1, 0);
+    return true;
+}
+
+static void laters_schedule(struct swarm *swarm)
+{
+    int64_t next = INT64_MAX;
+
+    for (uint32_t i = 0; i < swarm->later_count; i++) {
+        if (swarm->laters[i].time_ns < next) next = swarm->laters[i].time_ns;
+    }
+    sim_unschedule(swarm->run->sim, &swarm->later_event);
+    if (next != INT64_MAX) sim_schedule(swarm->run->sim, &swarm->later_event, next);
+}
+
+static void laters_fire(struct sim_event *event)
+{
+    struct swarm *swarm = CONTAINER_OF(event, struct swarm, later_event);
+    int64_t now = swarm->run->sim->now_ns;
+
+    if (swarm->run->phase != RUN_SAFETY) return;
+    for (uint32_t i = 0; i < swarm->later_count;) {
+        struct swarm_later due = swarm->laters[i];
+
+        if (due.time_ns > now) {
+            i++;
+            continue;
+        }
+        swarm->laters[i] = swarm->laters[--swarm->later_count];
+        (void)swarm_do(swarm, due.text);
+    }
+    laters_schedule(swarm);
+}
+
+void swarm_do_later(struct swarm *swarm, int64_t time_ns, const char *text)
+{
+    struct swarm_later *later;
+
+    if (swarm->later_count == SWARM_LATERS_MAX) return;
+    later = &swarm->laters[swarm->later_count++];
+    later->time_ns = time_ns;
+    (void)snprintf(later->text, sizeof later->text, "%s", text);
+    laters_schedule(swarm);
+}
+
+static void class_fire(struct sim_event *event)
+{
+    struct swarm_class *own = CONTAINER_OF(event, struct swarm_class, event);
+    struct swarm *swarm = own->swarm;
+
+    if (swarm->run->phase != RUN_SAFETY) return;
+    swarm_fault(swarm, own->class);
+    sim_schedule(swarm->run->sim, &own->event,
+                 swarm->run->sim->now_ns + interval(&swarm->rng, own->mean_ns));
+}
+
+/* ---- janitor --------------------------------------------------------------------------------- */
+
+static void janitor_fire(struct sim_event *event)
+{
+    struct swarm *swarm = CONTAINER_OF(event, struct swarm, janitor);
+    struct run *run = swarm->run;
+    int64_t now = run->sim->now_ns;
+
+    if (run->phase != RUN_SAFETY) return;
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        char text[64];
+
+        if (run->sim->nodes[i]->up) {
+            swarm->down_since_ns[i] = -1;
+            continue;
+        }
+        if (swarm->down_since_ns[i] < 0) swarm->down_since_ns[i] = now;
+        if (now - swarm->down_since_ns[i] < JANITOR_WAIT_NS) continue;
+        (void)snprintf(text, sizeof text, "{restart: {node: node(%d)}}", run->cluster->nodes[i].id);
+        (void)swarm_do(swarm, text);
+    }
+    sim_schedule(run->sim, &swarm->janitor, now + JANITOR_NS);
+}
+
+void swarm_begin(struct swarm *swarm)
+{
+    struct sim *sim = swarm->run->sim;
+    int64_t start_ns = sim->now_ns + swarm->scenario->faults.quiet_start_ns;
+
+    sim_event_init(&swarm->janitor, janitor_fire);
+    sim_event_init(&swarm->later_event, laters_fire);
+    sim_schedule(sim, &swarm->janitor, sim->now_ns + JANITOR_NS);
+    for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
+        struct swarm_class *own = &swarm->classes[i];
+
+        if (own->on) sim_schedule(sim, &own->event, start_ns + interval(&swarm->rng, own->mean_ns));
+    }
+}
