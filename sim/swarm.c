@@ -116,12 +116,69 @@ void swarm_tell(const struct swarm *swarm, char *text, size_t size)
 
 /* ---- doing ----------------------------------------------------------------------------------- */
 
+static uint64_t full_strength(const struct sim *sim)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        struct sim_fault_count count = sim_fault_counted(sim, (enum sim_fault)i);
+
+        sum += count.injected - count.weakened;
+    }
+    return sum;
+}
+
+static void note_spread(struct swarm *swarm, struct spread *spread,
+                        const struct scenario_action *action)
+{
+    for (uint32_t i = 0; i < ACTION_ARGS_MAX; i++) {
+        const struct scenario_value *value = &action->args[i];
+        uint64_t set = 0;
+
+        for (uint32_t j = 0; value->set && j < value->node_count && set == 0; j++)
+            set = expr_eval(value->nodes[j], &swarm->run->source).set;
+        for (uint32_t j = 0; value->set && j < value->link_count && set == 0; j++)
+            set = expr_eval(value->links[j].from, &swarm->run->source).set;
+        for (uint32_t j = 0; set != 0 && j < swarm->run->cluster->count; j++) {
+            if ((set >> j & 1) == 0) continue;
+            spread_note(swarm->run, spread, j);
+            return;
+        }
+    }
+}
+
+/* An orderly stop is no fault of the world and counted by nobody else. */
+static bool is_stop(const struct scenario_action *action)
+{
+    const struct scenario_value *how = scenario_arg(action, "how");
+
+    return action->kind == ACTION_CRASH && how != NULL && how->choice == 2;
+}
+
+static void swarm_act(struct swarm *swarm, const struct scenario_action *action, bool weaker)
+{
+    struct run *run = swarm->run;
+    uint64_t before = full_strength(run->sim);
+    struct spread_class *class;
+
+    if (swarm->doing == FAULT_CLASSES) {
+        (void)run_act(run, action, -1, 0);
+        return;
+    }
+    class = &run->result->random[swarm->doing];
+    note_spread(swarm, &class->spread, action);
+    (void)run_act(run, action, -1, 0);
+    class->done++;
+    class->full += !weaker && (full_strength(run->sim) > before || is_stop(action));
+}
+
 bool swarm_do(struct swarm *swarm, const char *text)
 {
     struct run *run = swarm->run;
     struct yaml_error error = {.text = ""};
     const struct scenario_action *parsed = scenario_action_parse(swarm->scenario, text, &error);
     struct scenario_action *action;
+    bool weaker = false;
 
     if (parsed == NULL) {
         run_decide(run, RUN_ERROR, "", -1, "the swarm wrote %s: %s", text, error.text);
@@ -134,10 +191,11 @@ bool swarm_do(struct swarm *swarm, const char *text)
     case BUDGET_WEAKER:
         sim_fault_weaken(run->sim, budget_fault(action));
         budget_weaken(action);
+        weaker = true;
         break;
     case BUDGET_REFUSED: sim_fault_refuse(run->sim, budget_fault(action)); return false;
     }
-    (void)run_act(run, action, -1, 0);
+    swarm_act(swarm, action, weaker);
     return true;
 }
 
@@ -166,6 +224,7 @@ static void laters_fire(struct sim_event *event)
             continue;
         }
         swarm->laters[i] = swarm->laters[--swarm->later_count];
+        swarm->doing = due.class;
         (void)swarm_do(swarm, due.text);
     }
     laters_schedule(swarm);
@@ -178,6 +237,7 @@ void swarm_do_later(struct swarm *swarm, int64_t time_ns, const char *text)
     if (swarm->later_count == SWARM_LATERS_MAX) return;
     later = &swarm->laters[swarm->later_count++];
     later->time_ns = time_ns;
+    later->class = swarm->doing;
     (void)snprintf(later->text, sizeof later->text, "%s", text);
     laters_schedule(swarm);
 }
@@ -188,6 +248,7 @@ static void class_fire(struct sim_event *event)
     struct swarm *swarm = own->swarm;
 
     if (swarm->run->phase != RUN_SAFETY) return;
+    swarm->doing = own->class;
     swarm_fault(swarm, own->class);
     sim_schedule(swarm->run->sim, &own->event,
                  swarm->run->sim->now_ns + interval(&swarm->rng, own->mean_ns));
@@ -212,6 +273,7 @@ static void janitor_fire(struct sim_event *event)
         if (swarm->down_since_ns[i] < 0) swarm->down_since_ns[i] = now;
         if (now - swarm->down_since_ns[i] < JANITOR_WAIT_NS) continue;
         (void)snprintf(text, sizeof text, "{restart: {node: node(%d)}}", run->cluster->nodes[i].id);
+        swarm->doing = FAULT_CLASSES;
         (void)swarm_do(swarm, text);
     }
     sim_schedule(run->sim, &swarm->janitor, now + JANITOR_NS);

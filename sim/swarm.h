@@ -28,6 +28,7 @@ struct swarm_class {
 /* An action that a fault brings later; in the order of their times. */
 struct swarm_later {
     int64_t time_ns;
+    enum fault_class class;
     char text[192];
 };
 
@@ -36,6 +37,7 @@ struct swarm {
     struct rng rng;
     enum fault_intensity intensity;
     bool quiet;
+    enum fault_class doing; /* FAULT_CLASSES: the janitor */
     struct swarm_class classes[FAULT_CLASSES];
     int64_t node_free_ns[CLUSTER_NODES_MAX]; /* left alone until then */
     int64_t links_free_ns;

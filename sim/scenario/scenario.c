@@ -11,7 +11,7 @@ enum { SCENARIO_FILE_MAX = 1 << 20 };
 
 static const char *const scenario_keys[] = {
     "gregor",   "name",  "about",  "tags",     "seeds",       "stop",   "cluster", "topics",
-    "workload", "steps", "expect", "liveness", "loss_budget", "faults", NULL};
+    "workload", "steps", "expect", "liveness", "loss_budget", "faults", "canary",  NULL};
 
 static void read_seeds(const struct read *read, const struct yaml *at)
 {
@@ -113,6 +113,8 @@ static void read_header(const struct read *read, const struct yaml *root)
     scenario->about = value != NULL ? read_text(read, value, "about") : "";
     value = yaml_get(root, "tags");
     if (value != NULL) (void)read_list(read, value, "tags");
+    value = yaml_get(root, "canary");
+    scenario->canary = value != NULL && read_bool(read, value);
     value = yaml_get(root, "loss_budget");
     if (value != NULL) {
         static const char *const known[] = {"replicas", NULL};

@@ -125,6 +125,7 @@ struct scenario {
     const char *file;
     const char *name;
     const char *about;
+    bool canary; /* lies to the oracles when its seed divides by 100: it must be found out */
     uint64_t *seeds;
     uint32_t seed_count;
 
