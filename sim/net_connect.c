@@ -418,6 +418,29 @@ void sim_net_connect(struct world *world, struct net_connect *user)
     sim_schedule(sim, &connect->event, arrives);
 }
 
+void sim_net_connect_cancel(struct world *world, struct net_connect *user)
+{
+    struct sim_world *node = sim_world_of(world);
+
+    ASSERT(user->req.pending);
+    sim_node_charge(node, node->config.costs.submit_ns);
+    LIST_FOR_EACH (link, &node->net.connects) {
+        struct sim_connect *connect = LIST_ENTRY(link, struct sim_connect, link);
+
+        if (connect->user != user) continue;
+        sim_unschedule(node->sim, &connect->event);
+        if (connect->conn != NULL) { /* the peer has accepted already, and learns of it */
+            if (connect->conn->end[0].state == END_OPEN) net_end_rst(&connect->conn->end[0]);
+            net_end_detach(&connect->conn->end[0]);
+        }
+        node->net.conn_count--;
+        sim_node_complete(node, &user->req, SIM_KIND_CONNECT, ERR_CANCELED, 0);
+        list_remove(&connect->link);
+        free(connect);
+        return;
+    }
+}
+
 static void resolve_done(struct sim_event *event)
 {
     struct sim_connect *connect = CONTAINER_OF(event, struct sim_connect, event);

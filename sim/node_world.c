@@ -365,6 +365,7 @@ static const struct world_ops world_ops = {
     .unlisten = sim_net_unlisten,
     .accept = sim_net_accept,
     .connect = sim_net_connect,
+    .connect_cancel = sim_net_connect_cancel,
     .recv = sim_net_recv,
     .release = sim_net_release,
     .send = sim_net_send,
