@@ -57,6 +57,12 @@ void run_not_exercised(struct run *run, const char *format, ...)
     va_end(args);
 }
 
+int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct unit_range range)
+{
+    return decide_range(run->sim, (struct decide_site){what, -1, (uint64_t)(run->step + 1), which},
+                        range.min, range.max);
+}
+
 /* ---- watching -------------------------------------------------------------------------------- */
 
 static void run_traced(struct sim_observer *observer, struct sim_world *node,
@@ -449,7 +455,6 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
         scenario->stop_wall_ns > 0 ? run->wall_start_ns + scenario->stop_wall_ns : INT64_MAX;
     run->ring = ring_create();
     run->sim = sim_create(&config);
-    sim_stream(run->sim, &run->rng, SIM_DOMAIN_SCENARIO, 1);
     run->cluster = cluster_create(run->sim, scenario, options->codecs, &error);
     if (run->cluster == NULL) {
         run_decide(run, RUN_ERROR, "", -1, "%s: %s", scenario->file, error.text);

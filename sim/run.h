@@ -121,7 +121,7 @@ struct run {
     struct ring *ring;
     struct sim_observer observer;
     struct expr_source source;
-    struct rng rng; /* of the scenario's choices */
+    int step; /* whose actions are under way, for decisions; -1: of none */
     enum run_phase phase;
     int64_t zero_ns;
     int64_t wall_start_ns;
@@ -159,6 +159,9 @@ static inline int64_t run_time(const struct run *run)
 {
     return run->sim->now_ns - run->zero_ns;
 }
+
+/* A choice of the scenario, at its present step. */
+int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct unit_range range);
 
 /* run_state.c: terms of conditions */
 struct expr_value run_term(struct expr_source *source, const struct expr *expr, uint64_t argument);

@@ -157,7 +157,8 @@ static uint64_t draw_one(struct run *run, uint64_t from)
     uint64_t skip;
 
     if (from == 0) return 0;
-    skip = rng_below(&run->rng, count_of(from));
+    skip =
+        decide_below(run->sim, (struct decide_site){DECIDE_CORE_MEMBER, -1, 0, 0}, count_of(from));
     for (; skip > 0; skip--)
         from &= from - 1;
     return from & -from;
