@@ -45,7 +45,7 @@ static bool takes(const struct scenario_action *action)
     return action->kind == ACTION_DISK_ERROR;
 }
 
-static bool has_room(struct run *run, uint64_t nodes)
+static bool has_room(struct run *run, uint64_t nodes, bool synced)
 {
     int32_t ids[CLUSTER_NODES_MAX];
     struct check_loss loss;
@@ -54,14 +54,14 @@ static bool has_room(struct run *run, uint64_t nodes)
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         if ((nodes >> i & 1) != 0) ids[count++] = run->cluster->nodes[i].id;
     }
-    return check_loss_room(run->check, ids, count, &loss);
+    return check_loss_room(run->check, ids, count, synced, &loss);
 }
 
 enum budget_verdict budget_judge(struct run *run, const struct scenario_action *action)
 {
     enum budget_verdict verdict = BUDGET_FULL;
 
-    if (takes(action) && !has_room(run, losers(run, action))) {
+    if (takes(action) && !has_room(run, losers(run, action), action->kind != ACTION_CRASH)) {
         if (action->kind != ACTION_CRASH) return BUDGET_REFUSED;
         verdict = BUDGET_WEAKER;
     }

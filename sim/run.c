@@ -60,6 +60,12 @@ void run_not_exercised(struct run *run, const char *format, ...)
     va_end(args);
 }
 
+int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct unit_range range)
+{
+    return decide_range(run->sim, (struct decide_site){what, -1, (uint64_t)(run->step + 1), which},
+                        range.min, range.max);
+}
+
 /* ---- watching -------------------------------------------------------------------------------- */
 
 static void run_traced(struct sim_observer *observer, struct sim_world *node,
@@ -72,6 +78,7 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     ring_add(run->ring, run->sim->now_ns, id, event);
     run_trace_event(run, id, event);
     check_event(run->check, run->sim->now_ns, id, event);
+    if (run->swarm != NULL && node != NULL) swarm_traced(run->swarm, node->index, event);
     if (run->scenario->canary && event->kind == TRACE_REPLICA_HW) {
         run->lie = *event;
         run->lie_node = id;
@@ -157,9 +164,12 @@ static void run_enter(struct run *run, enum run_phase phase)
     static const int64_t told[] = {[RUN_SETUP] = 0, [RUN_SAFETY] = 1,   [RUN_LIVENESS] = 2,
                                    [RUN_DRAIN] = 2, [RUN_STOPPING] = 3, [RUN_DONE] = 3};
     bool news = told[phase] != told[run->phase];
+    char core[RUN_CORE_TEXT];
 
     run->phase = phase;
-    if (news) sim_tell(run->sim, TRACE_SIM_PHASE, STR_NULL, &told[phase], 1);
+    if (!news) return;
+    run_core_text(run, core, sizeof core);
+    sim_tell(run->sim, TRACE_SIM_PHASE, str_of(phase == RUN_LIVENESS ? core : ""), &told[phase], 1);
 }
 
 static bool done_ready(void *context)
@@ -304,6 +314,7 @@ static bool run_liveness(struct run *run)
     int64_t judged_ns = check_liveness_ns(&run->check_config);
     enum sim_outcome end;
 
+    run_choose_core(run);
     run_enter(run, RUN_LIVENESS);
     run_liveness_begin(run);
     if (!run_wait(run, run_liveness_deadline_ns(run), done_converged,
@@ -423,9 +434,6 @@ static void run_configure_check(struct run *run)
         const struct scenario_topic *topic = &scenario->topics[i];
 
         for (uint32_t j = 0; j < topic->config_count; j++) {
-            if (strcmp(topic->configs[j].key, "min.insync.replicas") == 0) {
-                check->min_isr = atoi(topic->configs[j].value);
-            }
             if (strcmp(topic->configs[j].key, "unclean.leader.election.enable") == 0 &&
                 strcmp(topic->configs[j].value, "true") == 0) {
                 check->unclean_election = true;
@@ -441,20 +449,37 @@ static void run_configure_check(struct run *run)
     check->quorum_fetch_ns = config->quorum_fetch_timeout_ms * NS_PER_MS;
 }
 
-/* What this run has for its own: a scenario in which nothing is left open, and random faults. */
-static void run_draw(struct run *run, const struct scenario *scenario, uint64_t seed)
+/* The run's own copy of a scenario that leaves something open, with nothing left open. */
+static const struct scenario *run_shape(struct run *run, const struct scenario *scenario,
+                                        uint64_t seed)
+{
+    if (!swarm_shape_wanted(scenario)) return scenario;
+    run->drawn = swarm_shape_draw(scenario, seed);
+    swarm_shape_tell(run->drawn, scenario, run->result->drawn, RUN_DRAWN_MAX);
+    return run->drawn;
+}
+
+/* And its random faults. */
+static void run_swarm(struct run *run)
 {
     char *text = run->result->drawn;
 
-    run->scenario = scenario;
-    if (!swarm_shape_wanted(scenario)) return;
-    run->drawn = swarm_shape_draw(scenario, seed);
-    run->scenario = run->drawn;
-    run->swarm = swarm_create(run, run->drawn, seed);
-    swarm_shape_tell(run->drawn, scenario, text, RUN_DRAWN_MAX);
+    if (run->drawn == NULL) return;
+    run->swarm = swarm_create(run, run->drawn);
     if (run->swarm == NULL || strlen(text) + 64 > RUN_DRAWN_MAX) return;
     (void)strcat(text, "; ");
     swarm_tell(run->swarm, text + strlen(text), RUN_DRAWN_MAX - strlen(text));
+}
+
+int32_t run_min_isr(const struct run *run, uint32_t topic)
+{
+    const struct scenario_topic *own = &run->scenario->topics[topic];
+
+    for (uint32_t i = 0; i < own->config_count; i++) {
+        if (strcmp(own->configs[i].key, "min.insync.replicas") == 0)
+            return atoi(own->configs[i].value);
+    }
+    return run->check_config.min_isr;
 }
 
 static struct run *run_create(const struct scenario *scenario, uint64_t seed,
@@ -468,15 +493,15 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     config.net = scenario->net;
     run->options = options;
     run->result = result;
-    run_draw(run, scenario, seed);
-    scenario = run->scenario;
+    scenario = run_shape(run, scenario, seed);
+    run->scenario = scenario;
     run->source.term = run_term;
     run->wall_start_ns = wall_ns();
     run->wall_deadline_ns =
         scenario->stop_wall_ns > 0 ? run->wall_start_ns + scenario->stop_wall_ns : INT64_MAX;
     run->ring = ring_create();
     run->sim = sim_create(&config);
-    sim_stream(run->sim, &run->rng, SIM_DOMAIN_SCENARIO, 1);
+    run_swarm(run);
     run->cluster = cluster_create(run->sim, scenario, options->codecs, &error);
     if (run->cluster == NULL) {
         run_decide(run, RUN_ERROR, "", -1, "%s: %s", scenario->file, error.text);
@@ -484,6 +509,8 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     }
     run_configure_check(run);
     run->check = check_create(&run->check_config);
+    for (uint32_t i = 0; i < scenario->topic_count; i++)
+        check_topic_min_isr(run->check, scenario->topics[i].name, run_min_isr(run, i));
     run_trace_begin(run);
     run->observer.traced = run_traced;
     run->observer.turned = run_turned;
@@ -532,7 +559,11 @@ void run_scenario(const struct scenario *scenario, uint64_t seed, const struct r
         run_judge(run);
     }
     result->wall_ns = wall_ns() - run->wall_start_ns;
-    if (result->verdict != RUN_PASS && run->cluster != NULL) run_report(run);
+    if (result->verdict != RUN_PASS && run->cluster != NULL) {
+        run_report(run);
+    } else if (run->check != NULL) {
+        run_report_allowed(run);
+    }
     run_trace_end(run);
     run_destroy(run);
 }

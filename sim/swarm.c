@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOMENT_WAIT_NS  (2 * NS_PER_SEC)
 #define JANITOR_NS      (500 * NS_PER_MS)
 #define JANITOR_WAIT_NS (8 * NS_PER_SEC)
 
-enum { SWARM_STREAM = 11, QUIET_PER_MILLION = 80000 };
+enum { QUIET_PER_MILLION = 80000 };
 
 int64_t swarm_decades(struct rng *rng, int64_t unit, uint32_t steps)
 {
@@ -49,6 +50,20 @@ static enum fault_intensity draw_intensity(uint32_t allowed, struct rng *rng)
 
 static void class_fire(struct sim_event *event);
 
+/* Everything of one fault comes from one decision, so that one fault more moves no other. */
+static void swarm_dice(struct swarm *swarm, enum decide_what what, enum fault_class class)
+{
+    const struct decide_site site = {what, -1, (uint64_t) class, 0};
+
+    decide_rng(swarm->run->sim, site, &swarm->rng);
+}
+
+static int64_t next_ns(struct swarm *swarm, const struct swarm_class *own)
+{
+    swarm_dice(swarm, DECIDE_SWARM_INTERVAL, own->class);
+    return interval(&swarm->rng, own->mean_ns);
+}
+
 static void draw_class(struct swarm *swarm, enum fault_class class)
 {
     static const int64_t units[] = {[FAULT_CALM] = 10 * NS_PER_SEC,
@@ -56,8 +71,12 @@ static void draw_class(struct swarm *swarm, enum fault_class class)
                                     [FAULT_HOSTILE] = NS_PER_SEC};
     const struct fault_profile *faults = &swarm->scenario->faults;
     struct swarm_class *own = &swarm->classes[class];
-    bool coin = rng_chance(&swarm->rng, RNG_MILLION / 2);
-    int64_t mean_ns = swarm_decades(&swarm->rng, units[swarm->intensity], 6);
+    bool coin;
+    int64_t mean_ns;
+
+    swarm_dice(swarm, DECIDE_SWARM_PROFILE, class);
+    coin = rng_chance(&swarm->rng, RNG_MILLION / 2);
+    mean_ns = swarm_decades(&swarm->rng, units[swarm->intensity], 6);
 
     own->swarm = swarm;
     own->class = class;
@@ -73,15 +92,16 @@ static void draw_class(struct swarm *swarm, enum fault_class class)
     own->on = coin && !swarm->quiet && (faults->classes >> class & 1) != 0;
 }
 
-struct swarm *swarm_create(struct run *run, struct scenario *scenario, uint64_t seed)
+struct swarm *swarm_create(struct run *run, struct scenario *scenario)
 {
     struct swarm *swarm;
 
     if (!scenario->faults.swarm) return NULL;
     swarm = sim_alloc(sizeof *swarm);
     swarm->run = run;
+    swarm->moment = -1;
     swarm->scenario = scenario;
-    rng_init(&swarm->rng, rng_stream(seed, SIM_DOMAIN_FAULT, SWARM_STREAM));
+    swarm_dice(swarm, DECIDE_SWARM_PROFILE, FAULT_CLASSES);
     swarm->intensity = draw_intensity(scenario->faults.intensities, &swarm->rng);
     swarm->quiet = rng_chance(&swarm->rng, QUIET_PER_MILLION);
     for (int i = 0; i < FAULT_CLASSES; i++)
@@ -248,10 +268,34 @@ static void class_fire(struct sim_event *event)
     struct swarm *swarm = own->swarm;
 
     if (swarm->run->phase != RUN_SAFETY) return;
+    if (!own->waits) swarm_dice(swarm, DECIDE_SWARM_FAULT, own->class);
+    if (!own->waits && rng_chance(&swarm->rng, RNG_MILLION / 2)) {
+        own->waits = true;
+        swarm->waiting |= UINT32_C(1) << own->class;
+        sim_schedule(swarm->run->sim, event, swarm->run->sim->now_ns + MOMENT_WAIT_NS);
+        return;
+    }
+    own->waits = false;
+    swarm->waiting &= ~(UINT32_C(1) << own->class);
+    swarm_dice(swarm, DECIDE_SWARM_FAULT, own->class);
     swarm->doing = own->class;
     swarm_fault(swarm, own->class);
-    sim_schedule(swarm->run->sim, &own->event,
-                 swarm->run->sim->now_ns + interval(&swarm->rng, own->mean_ns));
+    swarm->moment = -1;
+    sim_schedule(swarm->run->sim, &own->event, swarm->run->sim->now_ns + next_ns(swarm, own));
+}
+
+void swarm_traced(struct swarm *swarm, uint32_t index, const struct trace_event *event)
+{
+    struct sim *sim = swarm->run->sim;
+
+    if (event->kind != TRACE_PRODUCE_APPENDED || swarm->waiting == 0) return;
+    if (swarm->run->phase != RUN_SAFETY) return;
+    swarm->moment = (int)index;
+    for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
+        if ((swarm->waiting >> i & 1) != 0)
+            sim_schedule(sim, &swarm->classes[i].event, sim->now_ns);
+    }
+    swarm->waiting = 0;
 }
 
 /* ---- janitor --------------------------------------------------------------------------------- */
@@ -290,6 +334,6 @@ void swarm_begin(struct swarm *swarm)
     for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
         struct swarm_class *own = &swarm->classes[i];
 
-        if (own->on) sim_schedule(sim, &own->event, start_ns + interval(&swarm->rng, own->mean_ns));
+        if (own->on) sim_schedule(sim, &own->event, start_ns + next_ns(swarm, own));
     }
 }

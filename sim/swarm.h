@@ -22,6 +22,7 @@ struct swarm_class {
     struct swarm *swarm;
     enum fault_class class;
     bool on;
+    bool waits; /* for records on their way */
     int64_t mean_ns;
 };
 
@@ -34,9 +35,11 @@ struct swarm_later {
 
 struct swarm {
     struct run *run;
-    struct rng rng;
+    struct rng rng; /* of the fault that is being drawn */
     enum fault_intensity intensity;
     bool quiet;
+    uint32_t waiting;       /* classes: bit mask */
+    int moment;             /* index of the leader that has just appended; -1 */
     enum fault_class doing; /* FAULT_CLASSES: the janitor */
     struct swarm_class classes[FAULT_CLASSES];
     int64_t node_free_ns[CLUSTER_NODES_MAX]; /* left alone until then */
@@ -50,9 +53,12 @@ struct swarm {
 };
 
 /* NULL: the scenario asks for none. `scenario` is the run's own copy. */
-struct swarm *swarm_create(struct run *run, struct scenario *scenario, uint64_t seed);
+struct swarm *swarm_create(struct run *run, struct scenario *scenario);
 void swarm_destroy(struct swarm *swarm);
 void swarm_begin(struct swarm *swarm); /* of the safety phase */
+/* Every trace event of a node: half of the faults wait for a leader with records that nobody else
+ * has yet. */
+void swarm_traced(struct swarm *swarm, uint32_t index, const struct trace_event *event);
 /* What was drawn, for people. */
 void swarm_tell(const struct swarm *swarm, char *text, size_t size);
 

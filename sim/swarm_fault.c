@@ -49,8 +49,11 @@ static int draw_node(struct swarm *swarm)
     const struct run *run = swarm->run;
     uint64_t how = rng_below(&swarm->rng, 10);
     uint64_t any = rng_below(&swarm->rng, run->cluster->count);
+    uint64_t broker = rng_below(&swarm->rng, count_of(cluster_brokers(run->cluster)));
     int node = -1;
 
+    if (swarm->moment >= 0 && how < 7) return swarm->moment;
+    if (how > 7) return nth_of(cluster_brokers(run->cluster), broker);
     if (how < 3 && run->scenario->topic_count > 0) {
         node = draw_leader(swarm);
     } else if (how < 5) {

@@ -85,6 +85,10 @@ struct check_stat {
 struct check *check_create(const struct check_config *config);
 void check_destroy(struct check *check);
 
+/* The configured min.insync.replicas of a topic by its name, so that what a leader says of it is
+ * judged and not believed. 0: unknown from now on (a dynamic change), the leader is believed. */
+void check_topic_min_isr(struct check *check, const char *name, int32_t min_isr);
+
 /* Every event of every node and of the simulator itself (node is then whatever: SIM_* events name
  * their node in a field), in the order they happened. */
 void check_event(struct check *check, int64_t time_ns, int32_t node,
@@ -107,7 +111,7 @@ const struct check_violation *check_violation(const struct check *check);
 /* Losses that were allowed, each naming the step that paid for it; NULL behind the last. */
 const struct check_violation *check_excused(const struct check *check, uint32_t index);
 
-/* The ledger of losses: may these nodes (ids) lose data now, without any partition, or the quorum,
+/* The ledger of losses: may these nodes (ids) lose data now, also what they had synced or not, without any partition, or the quorum,
  * going beyond its budget? False: the first partition that would. */
 struct check_loss {
     int64_t topic; /* 0: the metadata */
@@ -115,7 +119,7 @@ struct check_loss {
     int32_t spent; /* with these nodes */
     int32_t budget;
 };
-bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count,
+bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count, bool synced,
                      struct check_loss *loss);
 
 /* All oracles in the order of their ids; NULL behind the last. */

@@ -3,7 +3,8 @@
  *
  * A replica has spent a unit from the moment it may have lost records (its machine lost power or
  * its disk failed, and the log is not open again) or has lost some, until it holds everything that
- * is committed again (check_log.c, "earned back"). */
+ * is committed again (check_log.c, "earned back"). Of the metadata nothing is promised before it is
+ * synced: a loss of what was not synced costs the quorum nothing. */
 #include "sim/check/check_private.h"
 
 static bool spent(const struct check *check, const struct check_part *part, uint32_t index)
@@ -12,6 +13,7 @@ static bool spent(const struct check *check, const struct check_part *part, uint
     const struct check_replica_ghost *replica = part->replicas[index];
 
     if (node->disk_failed || node->disk_lied) return true;
+    if (part->topic == 0) return false;
     return replica != NULL && (replica->lost || replica->down_how == 2);
 }
 
@@ -35,7 +37,7 @@ static int32_t budget_of(const struct check *check, const struct check_part *par
     return ((int32_t)voters - 1) / 2;
 }
 
-bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count,
+bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count, bool synced,
                      struct check_loss *loss)
 {
     for (uint32_t p = 0; p < check->parts.count; p++) {
@@ -43,7 +45,7 @@ bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t cou
         int32_t losers = 0;
         bool touched = false;
 
-        if (part->gone) continue;
+        if (part->gone || (part->topic == 0 && !synced)) continue;
         for (uint32_t i = 0; i < check->node_count; i++) {
             bool hit = false;
 
