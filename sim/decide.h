@@ -64,7 +64,8 @@ struct decide;
     ROW(TEST, "test")                                                                           \
     ROW(SWARM_PROFILE, "swarm.profile")   /* which faults a run has; class */                   \
     ROW(SWARM_INTERVAL, "swarm.interval") /* until the next of a class */                       \
-    ROW(SWARM_FAULT, "swarm.fault")       /* the seed of the n-th of a class */
+    ROW(SWARM_FAULT, "swarm.fault")       /* the seed of the n-th of a class */                 \
+    ROW(CORE_OUTSIDER, "core.outsider")   /* what it reaches of the core */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

@@ -78,6 +78,11 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     ring_add(run->ring, run->sim->now_ns, id, event);
     run_trace_event(run, id, event);
     check_event(run->check, run->sim->now_ns, id, event);
+    /* initial.broker.registration.timeout.ms: whoever runs a broker starts it again. */
+    if (run->swarm != NULL && event->kind == TRACE_NODE_ERROR &&
+        node->index < run->cluster->count && event->fields[0] == ERR_TIMED_OUT) {
+        run->cluster->nodes[node->index].given_up = true;
+    }
     if (run->swarm != NULL && node != NULL) swarm_traced(run->swarm, node->index, event);
     if (run->scenario->canary && event->kind == TRACE_REPLICA_HW) {
         run->lie = *event;

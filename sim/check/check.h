@@ -111,6 +111,14 @@ const struct check_violation *check_violation(const struct check *check);
 /* Losses that were allowed, each naming the step that paid for it; NULL behind the last. */
 const struct check_violation *check_excused(const struct check *check, uint32_t index);
 
+/* What a node (id) is to a partition by the last committed record of the controller. */
+struct check_member {
+    bool replica;
+    bool in_sync; /* in the ISR or the ELR, also of a record that is not committed yet */
+};
+struct check_member check_partition_member(const struct check *check, const char *topic,
+                                           int32_t partition, int32_t node);
+
 /* The ledger of losses: may these nodes (ids) lose data now, also what they had synced or not, without any partition, or the quorum,
  * going beyond its budget? False: the first partition that would. */
 struct check_loss {

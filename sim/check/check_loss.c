@@ -7,12 +7,37 @@
  * synced: a loss of what was not synced costs the quorum nothing. */
 #include "sim/check/check_private.h"
 
+#include <string.h>
+
+struct check_member check_partition_member(const struct check *check, const char *topic,
+                                           int32_t partition, int32_t node)
+{
+    struct check_member member = {false, false};
+    int64_t id = 0;
+
+    for (uint32_t i = 0; i < check->topic_count; i++) {
+        if (strcmp(check->topics[i].name, topic) == 0) id = check->topics[i].topic;
+    }
+    for (uint32_t p = 0; p < check->parts.count && id != 0; p++) {
+        const struct check_part *part = check->parts.items[p];
+
+        if (part->topic != id || part->partition != partition) continue;
+        for (uint32_t i = 0; i < check->node_count; i++) {
+            if (check->nodes[i].id != node) continue;
+            member.replica = check_in(part->chain.replicas, i);
+            member.in_sync =
+                check_in(part->chain.isr | part->chain.elr | part->work.isr | part->work.elr, i);
+        }
+    }
+    return member;
+}
+
 static bool spent(const struct check *check, const struct check_part *part, uint32_t index)
 {
     const struct check_node *node = &check->nodes[index];
     const struct check_replica_ghost *replica = part->replicas[index];
 
-    if (node->disk_failed || node->disk_lied) return true;
+    if (node->disk_armed || node->disk_failed || node->disk_lied) return true;
     if (part->topic == 0) return false;
     return replica != NULL && (replica->lost || replica->down_how == 2);
 }

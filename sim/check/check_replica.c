@@ -358,6 +358,7 @@ static void high_watermark(struct check *check, struct check_replica_ghost *repl
     bool leads = check_field(event, 4) == TRACE_ROLE_LEADER;
 
     replica->hw = check_field(event, 3);
+    if (replica->hw > replica->hw_held) replica->hw_held = replica->hw;
     check_count(check, CHECK_R1);
     if (replica->hw > replica->log.end || replica->hw < replica->log.start) {
         CHECK_FAIL(check, R1, at_replica(replica, replica->hw),

@@ -45,6 +45,8 @@ static const struct check_case cases[] = {
      "103 log.appended 0 0 0 0 0 99 10\n103 log.synced 0 0 1\n101 raft.fetched 103 1 1 1\n", false},
     {"K13", ENTRY("101"), RESTART("101") "101 raft.state 5 5 1 -1 101\n" ENTRY("101"), false},
     {"K14", "103 raft.state 4 1 1 101 -1\n", "103 raft.state 4 1 2 101 -1\n", false},
+    {"K14", "103 raft.state 4 0 2 -1 -1\n103 raft.vote 102 2 1 0\n103 raft.state 0 1 2 -1 102\n",
+     "103 raft.state 4 0 2 -1 -1\n103 raft.vote 102 2 1 1\n103 raft.state 0 1 2 -1 102\n", false},
     {"K16", SUCCESSOR "102 log.appended 0 0 1 1 2 80 10\n",
      SUCCESSOR "102 log.appended 0 0 1 1 1 71 10\n102 log.appended 0 0 2 2 2 80 10\n", false},
     {"K20", SUCCESSOR WAIT "101 raft.fetched 103 0 1 1\n",
