@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { HOW_POWER_LOSS = 1, UNSYNCED_KEEP = 0 };
+enum { HOW_POWER_LOSS = 1, HOW_CLEAN = 2, UNSYNCED_KEEP = 0 };
 
 static struct scenario_value *argument(struct scenario_action *action, const char *name)
 {
@@ -45,7 +45,12 @@ static bool takes(const struct scenario_action *action)
     return action->kind == ACTION_DISK_ERROR;
 }
 
-static bool has_room(struct run *run, uint64_t nodes, bool synced)
+static bool ends_process(const struct scenario_action *action)
+{
+    return action->kind == ACTION_CRASH && choice_of(action, "how") != HOW_CLEAN;
+}
+
+static bool has_room(struct run *run, uint64_t nodes, enum check_loss_kind kind)
 {
     int32_t ids[CLUSTER_NODES_MAX];
     struct check_loss loss;
@@ -54,27 +59,32 @@ static bool has_room(struct run *run, uint64_t nodes, bool synced)
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         if ((nodes >> i & 1) != 0) ids[count++] = run->cluster->nodes[i].id;
     }
-    return check_loss_room(run->check, ids, count, synced, &loss);
+    return check_loss_room(run->check, ids, count, kind, &loss);
 }
 
 enum budget_verdict budget_judge(struct run *run, const struct scenario_action *action)
 {
     enum budget_verdict verdict = BUDGET_FULL;
+    uint64_t nodes = losers(run, action);
 
-    if (takes(action) && !has_room(run, losers(run, action), action->kind != ACTION_CRASH)) {
-        if (action->kind != ACTION_CRASH) return BUDGET_REFUSED;
+    if (ends_process(action) && !has_room(run, nodes, CHECK_LOSS_PROCESS)) return BUDGET_REFUSED;
+    if (takes(action) && action->kind != ACTION_CRASH && !has_room(run, nodes, CHECK_LOSS_SYNCED)) {
+        return BUDGET_REFUSED;
+    }
+    if (takes(action) && action->kind == ACTION_CRASH &&
+        !has_room(run, nodes, CHECK_LOSS_UNSYNCED)) {
         verdict = BUDGET_WEAKER;
     }
     /* What follows later cannot be weighed now: nothing of it may take anything. */
     for (const struct scenario_action *then = action->then; then != NULL; then = then->then)
-        ASSERT(!takes(then));
+        ASSERT(!takes(then) && !ends_process(then));
     return verdict;
 }
 
 enum sim_fault budget_fault(const struct scenario_action *action)
 {
     if (action->kind == ACTION_DISK_ERROR) return SIM_FAULT_DISK_ERROR;
-    return SIM_FAULT_POWER_LOSS;
+    return choice_of(action, "how") == HOW_POWER_LOSS ? SIM_FAULT_POWER_LOSS : SIM_FAULT_KILL;
 }
 
 void budget_weaken(struct scenario_action *action)

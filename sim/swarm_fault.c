@@ -162,6 +162,17 @@ static void fault_power_loss(struct swarm *swarm)
               nodes, keeps[keep], (long long)down_ms);
 }
 
+/* Weighed when it falls. */
+static void kill_later(struct swarm *swarm, int node, int64_t wait_ms, int64_t down_ms)
+{
+    char text[192];
+
+    (void)snprintf(text, sizeof text,
+                   "{crash: {node: node(%d), how: kill}, then: {restart: {after: %lldms}}}",
+                   id_of(swarm, node), (long long)down_ms);
+    swarm_do_later(swarm, swarm->run->sim->now_ns + wait_ms * NS_PER_MS, text);
+}
+
 /* The second blow falls while it recovers, or soon after. */
 static void fault_crash_loop(struct swarm *swarm)
 {
@@ -172,11 +183,11 @@ static void fault_crash_loop(struct swarm *swarm)
 
     if (node < 0) return;
     rests(swarm, node, down_ms + life_ms + again_ms);
-    (void)act(swarm,
-              "{crash: {node: node(%d), how: kill}, then: {restart: {after: %lldms}, then: {crash: "
-              "{node: node(%d), how: kill, after: %lldms}, then: {restart: {after: %lldms}}}}}",
-              id_of(swarm, node), (long long)down_ms, id_of(swarm, node), (long long)life_ms,
-              (long long)again_ms);
+    if (!act(swarm, "{crash: {node: node(%d), how: kill}, then: {restart: {after: %lldms}}}",
+             id_of(swarm, node), (long long)down_ms)) {
+        return;
+    }
+    kill_later(swarm, node, down_ms + life_ms, again_ms);
 }
 
 static void fault_pause(struct swarm *swarm)
@@ -334,12 +345,9 @@ static void fault_late_bytes(struct swarm *swarm)
     if (node < 0 || swarm->run->cluster->count < 2) return;
     rests(swarm, node, wait_ms + down_ms + late_ms);
     write_set(swarm, all & ~(UINT64_C(1) << node), true, to);
-    (void)act(
-        swarm,
-        "{partition: {from: node(%d), to: %s, style: hold, for: %lldms}, then: {crash: {node: "
-        "node(%d), how: kill, after: %lldms}, then: {restart: {after: %lldms}}}}",
-        id_of(swarm, node), to, (long long)(wait_ms + down_ms + late_ms), id_of(swarm, node),
-        (long long)wait_ms, (long long)down_ms);
+    (void)act(swarm, "{partition: {from: node(%d), to: %s, style: hold, for: %lldms}}",
+              id_of(swarm, node), to, (long long)(wait_ms + down_ms + late_ms));
+    kill_later(swarm, node, wait_ms, down_ms);
 }
 
 /* ---- clocks and disks ------------------------------------------------------------------------ */

@@ -119,7 +119,9 @@ struct check_member {
 struct check_member check_partition_member(const struct check *check, const char *topic,
                                            int32_t partition, int32_t node);
 
-/* The ledger of losses: may these nodes (ids) lose data now, also what they had synced or not, without any partition, or the quorum,
+/* What dies with a node: its process, also what it had not synced, also what it had. */
+enum check_loss_kind { CHECK_LOSS_PROCESS, CHECK_LOSS_UNSYNCED, CHECK_LOSS_SYNCED };
+/* The ledger of losses: may these nodes (ids) be hit like this now, without any partition, or the quorum,
  * going beyond its budget? False: the first partition that would. */
 struct check_loss {
     int64_t topic; /* 0: the metadata */
@@ -127,8 +129,8 @@ struct check_loss {
     int32_t spent; /* with these nodes */
     int32_t budget;
 };
-bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count, bool synced,
-                     struct check_loss *loss);
+bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count,
+                     enum check_loss_kind kind, struct check_loss *loss);
 
 /* All oracles in the order of their ids; NULL behind the last. */
 const struct check_info *check_list(uint32_t index);

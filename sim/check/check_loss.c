@@ -42,6 +42,22 @@ static bool spent(const struct check *check, const struct check_part *part, uint
     return replica != NULL && (replica->lost || replica->down_how == 2);
 }
 
+/* DIFFERS from what the budget says: a controller cannot tell a replica that was killed from one
+ * that has lost data; when every in-sync replica is restarted at once, the last to come back leads,
+ * whatever it has lost (KIP-966 leaves that to its unclean recovery, which this broker has not). So
+ * a loss and the restarts of its peers are kept apart. */
+static bool restarts(const struct check *check, const struct check_part *part, uint32_t index,
+                     enum check_loss_kind kind)
+{
+    const struct check_replica_ghost *replica = part->replicas[index];
+
+    if (part->topic == 0) return false;
+    if (spent(check, part, index)) return true;
+    if (kind == CHECK_LOSS_PROCESS) return false;
+    return check_in(part->chain.isr | part->chain.elr, index) &&
+           (replica == NULL || replica->down_how != 0 || !check->nodes[index].up);
+}
+
 /* Of the metadata: the voters. */
 static bool member(const struct check *check, const struct check_part *part, uint32_t index)
 {
@@ -62,15 +78,17 @@ static int32_t budget_of(const struct check *check, const struct check_part *par
     return ((int32_t)voters - 1) / 2;
 }
 
-bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count, bool synced,
-                     struct check_loss *loss)
+bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count,
+                     enum check_loss_kind kind, struct check_loss *loss)
 {
     for (uint32_t p = 0; p < check->parts.count; p++) {
         const struct check_part *part = check->parts.items[p];
+        int32_t budget = budget_of(check, part);
         int32_t losers = 0;
         bool touched = false;
+        bool others = false; /* has another replica lost data, or is it being restarted? */
 
-        if (part->gone || (part->topic == 0 && !synced)) continue;
+        if (part->gone || (part->topic == 0 && kind != CHECK_LOSS_SYNCED)) continue;
         for (uint32_t i = 0; i < check->node_count; i++) {
             bool hit = false;
 
@@ -78,10 +96,12 @@ bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t cou
             for (uint32_t j = 0; j < count; j++)
                 hit = hit || check->nodes[i].id == ids[j];
             touched = touched || hit;
-            losers += hit || spent(check, part, i);
+            losers += (hit && kind != CHECK_LOSS_PROCESS) || spent(check, part, i);
+            others = others || (!hit && restarts(check, part, i, kind));
         }
-        if (!touched || losers <= budget_of(check, part)) continue;
-        *loss = (struct check_loss){part->topic, part->partition, losers, budget_of(check, part)};
+        if (!touched || (losers <= budget && !others)) continue;
+        if (kind == CHECK_LOSS_PROCESS && !others) continue;
+        *loss = (struct check_loss){part->topic, part->partition, losers, budget};
         return false;
     }
     return true;
