@@ -85,6 +85,7 @@ bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t cou
         const struct check_part *part = check->parts.items[p];
         int32_t budget = budget_of(check, part);
         int32_t losers = 0;
+        uint32_t peers = 0;
         bool touched = false;
         bool others = false; /* has another replica lost data, or is it being restarted? */
 
@@ -98,7 +99,10 @@ bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t cou
             touched = touched || hit;
             losers += (hit && kind != CHECK_LOSS_PROCESS) || spent(check, part, i);
             others = others || (!hit && restarts(check, part, i, kind));
+            peers += !hit && check_in(part->chain.isr, i);
         }
+        /* The last one in sync is the only one who may lead. */
+        others = others || (peers == 0 && kind != CHECK_LOSS_PROCESS && part->topic != 0);
         if (!touched || (losers <= budget && !others)) continue;
         if (kind == CHECK_LOSS_PROCESS && !others) continue;
         *loss = (struct check_loss){part->topic, part->partition, losers, budget};
