@@ -86,6 +86,9 @@ bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t cou
         int32_t budget = budget_of(check, part);
         int32_t losers = 0;
         uint32_t peers = 0;
+        uint32_t hits = 0;
+        uint32_t weak = 0;
+        bool alone = false;
         bool touched = false;
         bool others = false; /* has another replica lost data, or is it being restarted? */
 
@@ -99,8 +102,13 @@ bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t cou
             touched = touched || hit;
             losers += (hit && kind != CHECK_LOSS_PROCESS) || spent(check, part, i);
             others = others || (!hit && restarts(check, part, i, kind));
+            hits += hit;
+            weak += spent(check, part, i);
+            alone = alone || (hit && spent(check, part, i));
             peers += !hit && check_in(part->chain.isr, i);
         }
+        /* Only the one that has lost data may be restarted, alone. */
+        others = others || (weak > 0 && hits > 0 && !(hits == 1 && weak == 1 && alone));
         /* The last one in sync is the only one who may lead. */
         others = others || (peers == 0 && kind != CHECK_LOSS_PROCESS && part->topic != 0);
         if (!touched || (losers <= budget && !others)) continue;
