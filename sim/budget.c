@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { HOW_POWER_LOSS = 1, HOW_CLEAN = 2, UNSYNCED_KEEP = 0 };
+enum { HOW_POWER_LOSS = 1, UNSYNCED_KEEP = 0 };
 
 static struct scenario_value *argument(struct scenario_action *action, const char *name)
 {
@@ -47,7 +47,7 @@ static bool takes(const struct scenario_action *action)
 
 static bool ends_process(const struct scenario_action *action)
 {
-    return action->kind == ACTION_CRASH && choice_of(action, "how") != HOW_CLEAN;
+    return action->kind == ACTION_CRASH;
 }
 
 static bool has_room(struct run *run, uint64_t nodes, enum check_loss_kind kind)
