@@ -57,6 +57,8 @@ static bool has_room(struct run *run, uint64_t nodes, enum check_loss_kind kind)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < run->cluster->count; i++) {
+        /* Who is leaving in order hands everything to its peers. */
+        if (run->cluster->nodes[i].stop_sent && run->sim->nodes[i]->up) return false;
         if ((nodes >> i & 1) != 0) ids[count++] = run->cluster->nodes[i].id;
     }
     return check_loss_room(run->check, ids, count, kind, &loss);

@@ -43,7 +43,7 @@ struct cluster_node {
     struct node *node; /* in its region; NULL while it is down or formats */
     struct node_format *format;
     struct world_req stop; /* an injected callback: an orderly stop begins */
-    bool stop_sent;
+    bool stop_sent;        /* in this life */
     uint32_t turns;
     struct sim_event boot_again; /* after the format */
     struct config config;

@@ -121,8 +121,8 @@ struct check_member check_partition_member(const struct check *check, const char
 
 /* What dies with a node: its process, also what it had not synced, also what it had. */
 enum check_loss_kind { CHECK_LOSS_PROCESS, CHECK_LOSS_UNSYNCED, CHECK_LOSS_SYNCED };
-/* The ledger of losses: may these nodes (ids) be hit like this now, without any partition, or the quorum,
- * going beyond its budget? False: the first partition that would. */
+/* The ledger of losses: may these nodes (ids) be hit like this now, without any partition, or the
+ * quorum, going beyond its budget? False: the first partition that would. */
 struct check_loss {
     int64_t topic; /* 0: the metadata */
     int32_t partition;
