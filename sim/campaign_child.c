@@ -24,7 +24,11 @@ enum { CHILD_SANITIZED = 0 };
 #else
 enum { CHILD_SANITIZED = 0 };
 #endif
-enum { CHILD_EXIT_ASSERTION = 6, CHILD_EXIT_SANITIZER = 1, CHILD_POLL_MS = 1000 };
+enum {
+    CHILD_EXIT_ASSERTION = 6,
+    CHILD_EXIT_SANITIZER = 1,
+    CHILD_POLL_MS = 1000,
+};
 
 int64_t campaign_wall_ns(void)
 {
@@ -48,19 +52,21 @@ static void write_all(int fd, const void *data, size_t length)
     }
 }
 
-static void limit(int what, uint64_t value)
+static struct rlimit limit(uint64_t value)
 {
-    const struct rlimit limit = {value, value};
-
-    (void)setrlimit(what, &limit);
+    return (struct rlimit){value, value};
 }
 
 /* Shadow memory of sanitizers does not fit in any sensible address space. */
 static void child_limits(void)
 {
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_CPU, CHILD_CPU_SECONDS);
-    if (CHILD_SANITIZED == 0) limit(RLIMIT_AS, CHILD_ADDRESS_SPACE);
+    const struct rlimit core = limit(0);
+    const struct rlimit cpu = limit(CHILD_CPU_SECONDS);
+    const struct rlimit memory = limit(CHILD_SANITIZED != 0 ? RLIM_INFINITY : CHILD_ADDRESS_SPACE);
+
+    (void)setrlimit(RLIMIT_CORE, &core);
+    (void)setrlimit(RLIMIT_CPU, &cpu);
+    (void)setrlimit(RLIMIT_AS, &memory);
 }
 
 bool campaign_child_start(struct campaign_job *job)
@@ -87,6 +93,16 @@ bool campaign_child_start(struct campaign_job *job)
     return true;
 }
 
+static bool child_crashed(int code)
+{
+    static const int crashes[] = {CHILD_EXIT_ASSERTION, CHILD_EXIT_SANITIZER};
+
+    for (uint32_t i = 0; i < 1 + CHILD_SANITIZED; i++) {
+        if (code == crashes[i]) return true;
+    }
+    return false;
+}
+
 /* What the end of a child means that did not say it itself. */
 static void child_died(struct campaign_job *job, int status)
 {
@@ -110,8 +126,7 @@ static void child_died(struct campaign_job *job, int status)
         result->verdict = RUN_CRASH;
         (void)snprintf(result->text, sizeof result->text, "the process died of signal %d (%s)",
                        sign, strsignal(sign));
-    } else if (code == CHILD_EXIT_ASSERTION ||
-               (CHILD_SANITIZED != 0 && code == CHILD_EXIT_SANITIZER)) {
+    } else if (child_crashed(code)) {
         result->verdict = RUN_CRASH;
         (void)snprintf(result->text, sizeof result->text, "%s",
                        code == CHILD_EXIT_ASSERTION ? "an assertion ended the process"

@@ -129,6 +129,7 @@ struct check_part {
     uint32_t index;
     struct check_replica_ghost *replicas[CHECK_NODES_MAX];
     struct check_log committed; /* Committed(p) */
+    int32_t committed_epoch;    /* highest leader epoch that has added to it */
     struct check_state chain;   /* last committed */
     struct check_state work;    /* last written by the active controller */
     int32_t work_epoch;
