@@ -72,11 +72,13 @@ void campaign_line(const struct scenario *scenario, const struct run_result *res
 static void tell_numbers(const struct run_result *result)
 {
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
-        if (result->faults[i].asked == 0) continue;
-        fprintf(stderr, "  fault %-20s %-4s asked %llu injected %llu weakened 0 refused 0\n",
+        if (result->faults[i].asked == 0 && result->faults[i].refused == 0) continue;
+        fprintf(stderr, "  fault %-20s %-4s asked %llu injected %llu weakened %llu refused %llu\n",
                 sim_fault_word((enum sim_fault)i), sim_fault_id((enum sim_fault)i),
                 (unsigned long long)result->faults[i].asked,
-                (unsigned long long)result->faults[i].injected);
+                (unsigned long long)result->faults[i].injected,
+                (unsigned long long)result->faults[i].weakened,
+                (unsigned long long)result->faults[i].refused);
     }
     for (uint32_t i = 0; i < result->oracles; i++) {
         const struct check_info *info = check_list(i);
@@ -120,11 +122,15 @@ static void tell_json(FILE *file, const struct scenario *scenario, const struct 
     json_text(file, result->text);
     fprintf(file, ",\"faults\":{");
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
-        if (result->faults[i].asked == 0) continue;
-        fprintf(file, "%s\"%s\":{\"asked\":%llu,\"injected\":%llu,\"weakened\":0,\"refused\":0}",
+        if (result->faults[i].asked == 0 && result->faults[i].refused == 0) continue;
+        fprintf(file,
+                "%s\"%s\":{\"asked\":%llu,\"injected\":%llu,\"weakened\":%llu,"
+                "\"refused\":%llu}",
                 comma, sim_fault_word((enum sim_fault)i),
                 (unsigned long long)result->faults[i].asked,
-                (unsigned long long)result->faults[i].injected);
+                (unsigned long long)result->faults[i].injected,
+                (unsigned long long)result->faults[i].weakened,
+                (unsigned long long)result->faults[i].refused);
         comma = ",";
     }
     fprintf(file, "},\"checks\":{");

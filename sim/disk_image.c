@@ -360,6 +360,11 @@ void sim_image_evict_orphans(struct sim_image *image, struct rng *rng)
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+bool sim_image_pending(const struct sim_image *image)
+{
+    return !list_empty(&image->order);
+}
+
 uint64_t sim_image_used(const struct sim_image *image)
 {
     return image->used_pages * SIM_PAGE;

@@ -126,6 +126,9 @@ static struct verdict decide(const struct sim_loss *loss, struct rng *rng, uint6
         if (op->kind == OP_DATA) return decide_page(loss, seed, op);
         verdict.keep = rng_chance(rng, loss->keep_per_million);
         break;
+    case SIM_LOSS_NAMES:
+        verdict.keep = op->kind != OP_NAME || rng_chance(rng, loss->keep_per_million);
+        break;
     case SIM_LOSS_POLICIES: IMPOSSIBLE("a count, not a policy");
     }
     return verdict;
@@ -142,11 +145,27 @@ static void make_noise(struct op *op, uint8_t sectors, struct rng *rng)
     }
 }
 
-static void resolve_pending(struct sim_image *image, const struct sim_loss *loss, struct rng *rng)
+static void count_fate(struct sim_losses *losses, const struct op *op,
+                       const struct verdict *verdict, bool *name_dropped)
+{
+    losses->pending++;
+    if (!verdict->keep) {
+        losses->dropped++;
+        if (op->kind == OP_NAME) *name_dropped = true;
+        return;
+    }
+    losses->torn += verdict->mask != 0xff && verdict->mask != 0;
+    losses->garbage += verdict->garbage != 0;
+    if (*name_dropped) losses->reordered = true;
+}
+
+static void resolve_pending(struct sim_image *image, const struct sim_loss *loss, struct rng *rng,
+                            struct sim_losses *losses)
 {
     uint64_t seed = rng_u64(rng);
     uint64_t first = 0;
     uint64_t cut;
+    bool name_dropped = false;
 
     if (!list_empty(&image->order)) {
         first = LIST_ENTRY(image->order.next, struct op, order)->mark;
@@ -156,6 +175,7 @@ static void resolve_pending(struct sim_image *image, const struct sim_loss *loss
         struct op *op = LIST_ENTRY(image->order.next, struct op, order);
         struct verdict verdict = decide(loss, rng, seed, cut, op);
 
+        count_fate(losses, op, &verdict, &name_dropped);
         if (verdict.keep) {
             if (verdict.garbage != 0) {
                 make_noise(op, verdict.garbage, rng);
@@ -281,7 +301,7 @@ struct sim_losses sim_image_power_loss(struct sim_image *image, const struct sim
 
     ASSERT(image->opens == 0);
     before_walk(&befores, image->root, "");
-    resolve_pending(image, loss, rng);
+    resolve_pending(image, loss, rng, &losses);
     names_restart(image);
     LIST_FOR_EACH (link, &image->inodes) {
         inode_restart(image, LIST_ENTRY(link, struct sim_inode, link));

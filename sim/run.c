@@ -341,9 +341,7 @@ static void run_judge_faults(struct run *run)
         enum sim_fault fault = (enum sim_fault)i;
         struct sim_fault_count count = sim_fault_counted(run->sim, fault);
 
-        if (fault == SIM_FAULT_START || fault == SIM_FAULT_RESUME || fault == SIM_FAULT_HEAL) {
-            continue; /* ends of faults */
-        }
+        if (sim_fault_info(fault)->kind != SIM_FAULT_OWN) continue;
         if (count.asked == 0 || count.injected > 0) continue;
         run_not_exercised(run, "%s was asked for %llu times and never hit anything",
                           sim_fault_word(fault), (unsigned long long)count.asked);
