@@ -245,13 +245,13 @@ void sim_cut_pair(struct sim_world *from, struct sim_world *to, enum sim_cut sty
 }
 
 /* Begins in the first half of the window, ends in the second, each by its own dice. */
-void sim_swizzle(struct sim *sim, uint64_t nodes, int64_t window_ns, uint64_t draw)
+void sim_swizzle(struct sim *sim, uint64_t nodes, int64_t window_ns)
 {
     uint64_t half = window_ns > 1 ? (uint64_t)window_ns / 2 : 1;
     struct rng rng;
 
     sim_fault_asked(sim, SIM_FAULT_SWIZZLE);
-    rng_init(&rng, draw);
+    decide_rng(sim, (struct decide_site){DECIDE_NET_SWIZZLE, -1, 0, 0}, &rng);
     for (uint32_t i = 0; i < sim->node_count && i < SET_MAX; i++) {
         bool frozen = (nodes >> i & 1) != 0 && rng_chance(&rng, RNG_MILLION / 2);
         int64_t begin = sim->now_ns + (int64_t)rng_below(&rng, half);
@@ -267,10 +267,10 @@ void sim_swizzle(struct sim *sim, uint64_t nodes, int64_t window_ns, uint64_t dr
 }
 
 void sim_flaky(struct sim_world *from, struct sim_world *to, int64_t hold_ns, int64_t gap_ns,
-               int64_t until_ns, uint64_t draw)
+               int64_t until_ns)
 {
     sim_fault_asked(from->sim, SIM_FAULT_FLAKY);
-    sim_net_flaky(from->sim, from->index, to->index, hold_ns, gap_ns, until_ns, draw);
+    sim_net_flaky(from->sim, from->index, to->index, hold_ns, gap_ns, until_ns);
 }
 
 void sim_segment(struct sim_world *from, struct sim_world *to, enum sim_pieces pieces)

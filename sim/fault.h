@@ -216,10 +216,10 @@ void sim_heal_all(struct sim *sim);
 void sim_cut_pair(struct sim_world *from, struct sim_world *to, enum sim_cut style);
 void sim_clog(struct sim_world *from, struct sim_world *to, int64_t until_ns);
 /* Over the window a random half of the set freezes one by one, and thaws in another order. */
-void sim_swizzle(struct sim *sim, uint64_t nodes, int64_t window_ns, uint64_t draw);
+void sim_swizzle(struct sim *sim, uint64_t nodes, int64_t window_ns);
 /* Until `until_ns` short clogs of up to hold_ns, with gaps of up to twice gap_ns. */
 void sim_flaky(struct sim_world *from, struct sim_world *to, int64_t hold_ns, int64_t gap_ns,
-               int64_t until_ns, uint64_t draw);
+               int64_t until_ns);
 void sim_slow_link(struct sim_world *from, struct sim_world *to, int64_t extra_ns,
                    int64_t bytes_per_ms);
 /* Of bytes from one node to the other, also on connections that stand; STYLES: as drawn. */
@@ -263,7 +263,7 @@ bool sim_rot_disk(struct sim_world *node, const char *path, uint64_t offset, uin
 /* Flips `bits` bits within one sector of a file that matches; offset UINT64_MAX: anywhere; header:
  * within the first 21 bytes of a batch. The path it hit, or NULL. */
 const char *sim_rot_somewhere(struct sim_world *node, const char *glob, uint64_t offset,
-                              bool header, uint32_t bits, uint64_t draw);
+                              bool header, uint32_t bits);
 void sim_short_io(struct sim_world *node, uint32_t per_million); /* of the writes; 0: ends */
 enum sim_gone { SIM_GONE_FAILED, SIM_GONE_EMPTY, SIM_GONE_READ_ONLY };
 /* EMPTY: of a node that is down. */

@@ -122,7 +122,7 @@ static bool is_log(const char *path)
 }
 
 const char *sim_rot_somewhere(struct sim_world *node, const char *glob, uint64_t offset,
-                              bool header, uint32_t bits, uint64_t draw)
+                              bool header, uint32_t bits)
 {
     static char path[DISK_PATH_MAX + 1]; /* borrowed until the next call */
     struct rng rng;
@@ -131,7 +131,7 @@ const char *sim_rot_somewhere(struct sim_world *node, const char *glob, uint64_t
     enum sim_fault fault;
     bool hit = false;
 
-    rng_init(&rng, draw);
+    decide_rng(node->sim, (struct decide_site){DECIDE_DISK_ROT, node->id, 0, 0}, &rng);
     file = rng_u64(&rng);
     if (sim_image_pick(sim_disk_image(node->disk), glob, file, path, sizeof path, &size) == NULL) {
         sim_fault_asked(node->sim, header ? SIM_FAULT_HEADER_ROT : SIM_FAULT_DISK_ROT);

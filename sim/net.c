@@ -189,7 +189,7 @@ bool sim_net_mend_all(struct sim *sim, uint32_t from, uint32_t to)
                mended->extra_ns > 0 || mended->bytes_per_ms > 0 || mended->buffer > 0 ||
                mended->has_pieces;
 
-    *mended = (struct sim_link){0};
+    *mended = (struct sim_link){.conns = mended->conns};
     net_plans_drop(sim->net, from, to);
     LIST_FOR_EACH (link, &sim->net->holds) {
         struct sim_hold *hold = LIST_ENTRY(link, struct sim_hold, link);
@@ -301,7 +301,8 @@ void sim_net_host_up(struct sim_world *node)
             conn->end[i].dead = false;
             /* The peer retransmits what was never acknowledged; the answer is a reset. */
             if (conn->pipe[1 - i].stalled) {
-                int64_t wait = rng_range(&conn->rng, NS_PER_SEC / 5, 3 * NS_PER_SEC);
+                int64_t wait = decide_range(sim, net_site(DECIDE_NET_RETRANSMIT, conn, i),
+                                            NS_PER_SEC / 5, 3 * NS_PER_SEC);
 
                 sim_schedule(sim, &conn->pipe[1 - i].arrive, sim->now_ns + wait);
             }

@@ -107,6 +107,7 @@ void sim_net_listen(struct world *world, struct net_listener *listener);
 void sim_net_unlisten(struct world *world, struct net_listener *listener);
 void sim_net_accept(struct world *world, struct net_accept *accept);
 void sim_net_connect(struct world *world, struct net_connect *connect);
+void sim_net_connect_cancel(struct world *world, struct net_connect *connect);
 void sim_net_recv(struct world *world, struct net_recv *recv);
 void sim_net_release(struct world *world, struct net_loan *loan);
 void sim_net_send(struct world *world, struct net_send *send);
@@ -161,7 +162,7 @@ void sim_net_let_go(struct sim *sim, struct sim_hold *hold);
 void sim_net_clog_later(struct sim *sim, uint32_t from, uint32_t to, int64_t from_ns,
                         int64_t until_ns);
 void sim_net_flaky(struct sim *sim, uint32_t from, uint32_t to, int64_t hold_ns, int64_t gap_ns,
-                   int64_t until_ns, uint64_t draw);
+                   int64_t until_ns);
 
 /* Live connections between two nodes (established, held open by at least one). */
 uint32_t sim_net_conn_count(const struct sim *sim, uint32_t first, uint32_t second);

@@ -118,9 +118,9 @@ static struct sim_segment *segment_split(struct sim_segment *segment, uint32_t a
 
 static void corrupt(struct sim_pipe *pipe, struct sim_link *link, struct sim_segment *segment)
 {
-    struct rng *rng = &pipe->conn->rng;
-    uint64_t at = rng_below(rng, segment->length);
-    uint32_t bit = (uint32_t)rng_below(rng, 8);
+    struct decide_site site = net_site(DECIDE_NET_CORRUPT, pipe->conn, pipe->side);
+    uint64_t at = decide_below(pipe->conn->sim, site, segment->length);
+    uint64_t bit = decide_below(pipe->conn->sim, site, 8);
 
     segment->data[at] ^= (uint8_t)(1u << bit);
     link->corrupt--;
@@ -284,6 +284,8 @@ static void plan_fire(struct sim_event *event)
 {
     struct net_plan *plan = CONTAINER_OF(event, struct net_plan, event);
     struct sim *sim = plan->sim;
+    struct decide_site site = {DECIDE_NET_CLOG, sim->nodes[plan->from]->id,
+                               (uint64_t)sim->nodes[plan->to]->id, 0};
     int64_t hold;
     int64_t gap;
 
@@ -297,8 +299,8 @@ static void plan_fire(struct sim_event *event)
         plan_free(plan);
         return;
     }
-    hold = 1 + (int64_t)rng_below(&plan->rng, (uint64_t)plan->hold_ns);
-    gap = 1 + (int64_t)rng_below(&plan->rng, 2 * (uint64_t)plan->gap_ns + 1);
+    hold = decide_range(sim, site, 1, plan->hold_ns);
+    gap = decide_range(sim, site, 1, 2 * plan->gap_ns + 1);
     sim_net_clog(sim, plan->from, plan->to, sim->now_ns + hold);
     sim_fault_hit(sim, SIM_FAULT_FLAKY);
     sim_schedule(sim, event, sim->now_ns + hold + gap);
@@ -327,13 +329,12 @@ void sim_net_clog_later(struct sim *sim, uint32_t from, uint32_t to, int64_t fro
 }
 
 void sim_net_flaky(struct sim *sim, uint32_t from, uint32_t to, int64_t hold_ns, int64_t gap_ns,
-                   int64_t until_ns, uint64_t draw)
+                   int64_t until_ns)
 {
     struct net_plan *plan = plan_create(sim, from, to, sim->now_ns, until_ns);
 
     plan->hold_ns = hold_ns > 0 ? hold_ns : 1;
     plan->gap_ns = gap_ns;
-    rng_init(&plan->rng, rng_stream(draw, from, to));
 }
 
 void net_plans_drop(struct sim_net *net, uint32_t from, uint32_t to)

@@ -70,7 +70,7 @@ struct sim_conn {
     struct sim *sim;
     uint64_t id;
     struct list link;
-    struct rng rng;
+    uint64_t site; /* of its decisions: the other node, the how-many-th connection to it */
     enum sim_pieces pieces;
     bool blackholed;
     struct net_address address[2];
@@ -109,6 +109,7 @@ struct sim_connect {
 };
 
 struct sim_link {
+    uint32_t conns; /* ever made from here to there */
     uint16_t cuts[SIM_CUT_STYLES];
     int64_t clog_until_ns;
     int64_t extra_ns;
@@ -130,7 +131,6 @@ struct net_plan {
     int64_t until_ns; /* of the clog; of all of it, when hold_ns > 0 */
     int64_t hold_ns;
     int64_t gap_ns;
-    struct rng rng;
 };
 
 struct sim_alias {
@@ -155,6 +155,13 @@ struct sim_net {
     uint32_t holding; /* of them not released: nobody looks at frames for nothing */
     struct list plans;
 };
+
+/* Where a connection's decisions fall: the nodes, which connection between them, which side. */
+static inline struct decide_site net_site(enum decide_what what, const struct sim_conn *conn,
+                                          uint32_t side)
+{
+    return (struct decide_site){what, conn->end[0].node->id, conn->site, side};
+}
 
 /* net.c */
 struct sim_link *net_link(const struct sim *sim, const struct sim_world *from,

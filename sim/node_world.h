@@ -106,7 +106,6 @@ struct sim_world {
 
     /* private */
     struct world_req boot;
-    struct rng rng;
     struct sim_event wake;
     struct sim_event again; /* of the crash loop */
     struct list inbox;      /* completions for the next turn, through world_req.link */
