@@ -189,7 +189,7 @@ bool sim_net_mend_all(struct sim *sim, uint32_t from, uint32_t to)
                mended->extra_ns > 0 || mended->bytes_per_ms > 0 || mended->buffer > 0 ||
                mended->has_pieces;
 
-    *mended = (struct sim_link){.conns = mended->conns};
+    *mended = (struct sim_link){0};
     net_plans_drop(sim->net, from, to);
     LIST_FOR_EACH (link, &sim->net->holds) {
         struct sim_hold *hold = LIST_ENTRY(link, struct sim_hold, link);
