@@ -130,6 +130,11 @@ void sim_crash_loop(struct sim_world *node, const struct sim_crash_loop *loop)
     node->loop = *loop;
 }
 
+void sim_start_later(struct sim_world *node, int64_t delay_ns)
+{
+    sim_schedule(node->sim, &node->again, node->sim->now_ns + delay_ns);
+}
+
 void sim_oom(struct sim_world *node, uint64_t after, uint32_t times)
 {
     sim_fault_asked(node->sim, SIM_FAULT_OOM);

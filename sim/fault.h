@@ -200,6 +200,8 @@ void sim_wipe(struct sim_world *node);                       /* of a node that i
 /* From the next start on: dies at that event or trace point of each start, `times` in all, and is
  * started again. Replaces an earlier one; times 0 ends it. */
 void sim_crash_loop(struct sim_world *node, const struct sim_crash_loop *loop);
+/* Of a node that is down or dies; does nothing when it runs by then. */
+void sim_start_later(struct sim_world *node, int64_t delay_ns);
 /* The n-th allocation from now is refused, and so are `times` - 1 after it. */
 void sim_oom(struct sim_world *node, uint64_t after, uint32_t times);
 void sim_shuffle(struct sim_world *node, bool shuffled);

@@ -320,6 +320,14 @@ bool sim_node_oom(struct sim_world *node, uint64_t after, uint32_t times)
     return true;
 }
 
+void sim_node_oom_off(struct sim_world *node)
+{
+    struct mem *mem = node->oom_armed ? node->config.program->memory(node->config.program) : NULL;
+
+    node->oom_armed = false;
+    if (mem != NULL) mem->fail_at = 0;
+}
+
 static void node_look_oom(struct sim_world *node)
 {
     struct mem *mem = node->config.program->memory(node->config.program);

@@ -154,6 +154,7 @@ void sim_clock_set_offset(struct sim_world *node, int64_t offset_ms); /* from th
 void sim_node_sleep(struct sim_world *node);
 /* False: there is no heap to fail now. */
 bool sim_node_oom(struct sim_world *node, uint64_t after, uint32_t times);
+void sim_node_oom_off(struct sim_world *node);
 
 /* ---- for net.c and disk.c ---- */
 

@@ -75,9 +75,11 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     ring_add(run->ring, run->sim->now_ns, id, event);
     run_trace_event(run, id, event);
     check_event(run->check, run->sim->now_ns, id, event);
+    if (run->holds != NULL) run_holds_look(run, id, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
     /* All nodes are ours: none has a reason to send what another cannot read or did not want. */
-    if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history) {
+    if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history &&
+        sim_fault_counted(run->sim, SIM_FAULT_CORRUPT).asked == 0) {
         run_decide(run, RUN_FAIL, "hostile", id, "a connection was given up as hostile: %.*s",
                    (int)event->text.length, event->text.data);
     }
@@ -280,6 +282,7 @@ static bool run_safety(struct run *run)
     run->zero_ns = run->sim->now_ns;
     run_enter(run, RUN_SAFETY);
     workload_start(run->workload);
+    run_snapshots_begin(run);
     run_steps_begin(run);
     if (!run_until(run, run->zero_ns + run->scenario->stop_ns, done_safety, &end)) return false;
     run_steps_end(run);
@@ -484,6 +487,7 @@ static void run_destroy(struct run *run)
         free(later);
         later = next;
     }
+    run_holds_free(run);
     workload_destroy(run->workload);
     cluster_destroy(run->cluster);
     if (run->check != NULL) check_destroy(run->check);

@@ -73,6 +73,7 @@ enum run_phase {
 };
 
 struct run;
+struct run_hold;
 
 /* Something that happens later: the end of a fault, a delayed action. */
 struct run_later {
@@ -85,6 +86,7 @@ struct run_later {
     uint64_t nodes;
     uint64_t others;
     enum sim_cut style;
+    void *context;
 };
 
 struct run_steps {
@@ -135,6 +137,7 @@ struct run {
     uint64_t steps_fired; /* bit mask */
     struct run_expect expects[SCENARIO_EXPECTS_MAX];
     struct run_later *laters;
+    struct run_hold *holds; /* run_act_hold.c */
     /* liveness */
     uint64_t core;
     bool converged;
@@ -176,6 +179,12 @@ void run_expects_end(struct run *run);
 uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it);
 struct run_later *run_later(struct run *run, int64_t delay_ns,
                             void (*act)(struct run_later *later));
+
+/* run_act_hold.c: what held messages wait for, after each trace event; node -1: the simulator */
+void run_holds_look(struct run *run, int32_t node, const struct trace_event *event);
+void run_holds_free(struct run *run);
+/* run_act_disk.c */
+void run_snapshots_begin(struct run *run);
 
 /* run_converge.c. The nodes that must recover, drawn where the scenario says random. */
 void run_choose_core(struct run *run);

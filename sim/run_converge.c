@@ -226,6 +226,13 @@ static void heal_node(struct run *run, uint32_t index)
     sim_disk_unstall(node->disk);
     sim_disk_slow(node->disk, 1000);
     sim_disk_settings(node->disk)->capacity = node->config.disk.capacity;
+    sim_disk_lie(node->disk, false);
+    sim_disk_shorten(node->disk, 0);
+    sim_disk_stall_submit(node->disk, 0);
+    node->net.shuffled = false;
+    node->net.connect_faults = 0;
+    node->loop.times = 0;
+    sim_node_oom_off(node);
     node->slow_permille = 1000;
     if (node->paused) sim_resume(node);
 }
