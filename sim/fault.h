@@ -136,7 +136,7 @@ enum sim_fault_kind {
       "the call itself blocks: the node's turn lasts so long")                                    \
     X(DIR_GONE, "DF18", DISK, OWN, 1, "directory gone", "dir_gone",                               \
       "a directory fails, is empty at the next start, or is read-only")                           \
-    X(REVERT, "DF19", DISK, OWN, 1, "rollback", "revert",                                         \
+    X(REVERT, "DF19", DISK, OWN, 1, "rollback", "snapshot revert",                                \
       "the whole disk is as it was at an earlier time")                                           \
     X(FOREIGN, "DF20", DISK, OWN, 0, "foreign files", "foreign",                                  \
       "files of another node or partition appear")                                                \

@@ -196,11 +196,32 @@ struct sim_hold *sim_net_hold(struct sim *sim, const struct sim_hold *what)
     return hold;
 }
 
+/* The end of the connection that stood behind a held message comes after it, not with it: the
+ * message is read before what is unread is discarded. */
+static void ends_later(struct sim *sim, const struct sim_hold *hold)
+{
+    LIST_FOR_EACH (at, &sim->net->conns) {
+        struct sim_conn *conn = LIST_ENTRY(at, struct sim_conn, link);
+        struct sim_pipe *pipe = &conn->pipe[hold->response ? 1 : 0];
+        bool behind = false;
+
+        LIST_FOR_EACH (link, &pipe->flight) {
+            struct sim_segment *segment = LIST_ENTRY(link, struct sim_segment, link);
+
+            behind = behind || segment->hold == hold;
+            if (behind && segment->kind != SEGMENT_DATA) {
+                segment->ready_ns = sim->now_ns + NS_PER_MS;
+            }
+        }
+    }
+}
+
 void sim_net_let_go(struct sim *sim, struct sim_hold *hold)
 {
     if (hold->released) return;
     hold->released = true;
     sim->net->holding--;
+    ends_later(sim, hold);
     net_revive(sim, hold->asking, hold->asked);
 }
 

@@ -416,7 +416,8 @@ static void fault(struct check *check, const struct trace_event *event)
         check->nodes[check_node(check, (int32_t)target)].disk_failed = true;
     }
     if (what >= 0 && what < SIM_FAULT_COUNT &&
-        (what == SIM_FAULT_DISK_LIE || sim_fault_info((enum sim_fault)what)->ledger)) {
+        (what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_FOREIGN ||
+         sim_fault_info((enum sim_fault)what)->ledger)) {
         struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
 
         node->disk_lied = true;

@@ -193,7 +193,9 @@ static void read_arguments(const struct read *read, const struct yaml *name, con
             }
         }
         after = yaml_get(at, "after");
-        if (after != NULL) action->after = read_range(read, after, UNIT_TIME);
+        if (after != NULL && scenario_arg(action, "after") == NULL) { /* oom has its own */
+            action->after = read_range(read, after, UNIT_TIME);
+        }
     }
     read_action_check(read, name, action);
 }
