@@ -241,18 +241,21 @@ void cluster_wipe(struct cluster *cluster, uint32_t index, enum cluster_identity
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
+static int64_t clock_draw(struct sim *sim, enum decide_what what, int32_t id,
+                          struct unit_range range)
+{
+    return decide_range(sim, (struct decide_site){what, id, 0, 0}, range.min, range.max);
+}
+
 void cluster_draw_clock(struct sim *sim, const struct scenario *scenario,
                         struct sim_node_config *config)
 {
-    struct unit_range skew = scenario->skew_ns;
-    struct unit_range drift = scenario->drift_ppb;
+    int32_t id = config->id;
 
-    config->wall_offset_ms =
-        decide_range(sim, (struct decide_site){DECIDE_NODE_SKEW, config->id, 0, 0}, skew.min,
-                     skew.max) /
-        NS_PER_MS;
-    config->drift_ppb = decide_range(sim, (struct decide_site){DECIDE_NODE_DRIFT, config->id, 0, 0},
-                                     drift.min, drift.max);
+    config->wall_offset_ms = clock_draw(sim, DECIDE_NODE_SKEW, id, scenario->skew_ns) / NS_PER_MS;
+    config->drift_ppb = clock_draw(sim, DECIDE_NODE_DRIFT, id, scenario->drift_ppb);
+    config->coarse_ms = clock_draw(sim, DECIDE_NODE_COARSE, id, scenario->coarse_ns) / NS_PER_MS;
+    config->late_ns = clock_draw(sim, DECIDE_NODE_TIMERS, id, scenario->late_ns);
 }
 
 static uint32_t topic_draw(struct sim *sim, enum decide_what what, uint32_t topic,

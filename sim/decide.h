@@ -69,7 +69,10 @@ struct decide;
     ROW(DISK_STRAY, "disk.stray")   /* where a misdirected write lands; operation, path */      \
     ROW(DISK_SHORT, "disk.short")   /* a write in two parts, and where; operation, path */      \
     ROW(DISK_ROT, "disk.rot")       /* where bits flip: the seed */                             \
-    ROW(NET_SWIZZLE, "net.swizzle") /* who freezes, when: the seed */
+    ROW(NET_SWIZZLE, "net.swizzle") /* who freezes, when: the seed */                           \
+    ROW(NODE_COARSE, "node.coarse")                                                             \
+    ROW(NODE_TIMERS, "node.timers") /* mean lateness */                                         \
+    ROW(NODE_STEP, "node.step")     /* of its wall clock, and when */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

@@ -549,7 +549,10 @@ struct sim_world *sim_node_add(struct sim *sim, const struct sim_node_config *co
     node->slow_permille = 1000;
     (void)snprintf(node->name, sizeof node->name, "node-%d", (int)config->id);
     /* Machines were not switched on at the same moment: no two monotonic clocks agree. */
-    node->clock = (struct sim_clock){.since_ns = sim->now_ns, .drift_ppb = config->drift_ppb};
+    node->clock = (struct sim_clock){.since_ns = sim->now_ns,
+                                     .drift_ppb = config->drift_ppb,
+                                     .coarse_ms = config->coarse_ms,
+                                     .late_ns = config->late_ns};
     node->clock.base_ns =
         decide_range(sim, (struct decide_site){DECIDE_NODE_CLOCK, config->id, 0, 0}, NS_PER_SEC,
                      1000 * NS_PER_SEC);

@@ -73,6 +73,8 @@ struct sim_node_config {
     struct sim_disk_config disk;
     int64_t wall_offset_ms;
     int64_t drift_ppb;
+    int64_t coarse_ms;
+    int64_t late_ns;
     uint8_t fill;     /* fresh and reset memory begins with this pattern ... */
     size_t fill_size; /* ... for so many bytes; 0: zeros */
 };

@@ -283,6 +283,7 @@ static bool run_safety(struct run *run)
     run_enter(run, RUN_SAFETY);
     workload_start(run->workload);
     run_snapshots_begin(run);
+    run_clocks_begin(run);
     run_steps_begin(run);
     if (!run_until(run, run->zero_ns + run->scenario->stop_ns, done_safety, &end)) return false;
     run_steps_end(run);

@@ -185,6 +185,8 @@ void run_holds_look(struct run *run, int32_t node, const struct trace_event *eve
 void run_holds_free(struct run *run);
 /* run_act_disk.c */
 void run_snapshots_begin(struct run *run);
+/* run_act_process.c: the one step of each wall clock, when the scenario has them differ */
+void run_clocks_begin(struct run *run);
 
 /* run_converge.c. The nodes that must recover, drawn where the scenario says random. */
 void run_choose_core(struct run *run);

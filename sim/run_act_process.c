@@ -129,6 +129,33 @@ void act_slow(struct run *run, const struct scenario_action *action, int step, u
     (void)act_ends(run, action, nodes, later_fast);
 }
 
+static void later_step(struct run_later *later)
+{
+    struct run *run = later->run;
+    struct unit_range range = run->scenario->clock_step_ns;
+
+    FOR_NODES (i, later->nodes) {
+        struct decide_site site = {DECIDE_NODE_STEP, run->sim->nodes[i]->id, 1, 0};
+
+        act_tell(run, SIM_FAULT_CLOCK_STEP, true, -1, i, "clock of");
+        sim_clock_step(run->sim->nodes[i],
+                       decide_range(run->sim, site, range.min, range.max) / NS_PER_MS);
+    }
+}
+
+void run_clocks_begin(struct run *run)
+{
+    const struct scenario *scenario = run->scenario;
+
+    if (scenario->clock_step_ns.min == 0 && scenario->clock_step_ns.max == 0) return;
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        struct decide_site site = {DECIDE_NODE_STEP, run->sim->nodes[i]->id, 0, 0};
+
+        run_later(run, decide_range(run->sim, site, 0, scenario->stop_ns), later_step)->nodes =
+            UINT64_C(1) << i;
+    }
+}
+
 static void later_clock(struct run_later *later)
 {
     struct run *run = later->run;
