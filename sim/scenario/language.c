@@ -3,6 +3,7 @@
 #include "client/base/assert.h"
 #include "client/base/list.h"
 #include "client/wire/api.h"
+#include "sim/scenario/schema.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -579,6 +580,14 @@ bool language_list(const char *table, void (*put)(void *context, const char *lin
     const struct listing listing = {put, context};
     bool known = false;
 
+    if (table != NULL && strcmp(table, "schema") == 0) {
+        schema_write(put, context);
+        return true;
+    }
+    if (table != NULL && strcmp(table, "reference") == 0) {
+        reference_write(put, context);
+        return true;
+    }
     for (uint32_t i = 0; i < COUNT_OF(tables); i++) {
         if (table != NULL && strcmp(table, tables[i]) != 0) continue;
         known = true;
