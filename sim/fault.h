@@ -206,7 +206,7 @@ void sim_start_later(struct sim_world *node, int64_t delay_ns);
 void sim_oom(struct sim_world *node, uint64_t after, uint32_t times);
 void sim_shuffle(struct sim_world *node, bool shuffled);
 
-/* ---- network: a set of nodes is a bit mask of indexes, for at most 64 nodes ------------------- */
+/* ---- network; a set of nodes is a bit mask of indexes, for at most 64 nodes ------------------ */
 
 void sim_partition(struct sim *sim, uint64_t first, uint64_t second, enum sim_cut style);
 void sim_partition_one_way(struct sim *sim, uint64_t from, uint64_t to, enum sim_cut style);

@@ -244,6 +244,19 @@ void run_heal_all(struct run *run)
         heal_node(run, i);
 }
 
+/* A replica that its disk has failed stays offline until the broker starts anew, as in Kafka. */
+static bool has_offline(const struct run *run, uint32_t index)
+{
+    const struct node *node = cluster_node(run->cluster, index);
+
+    if (node == NULL || !node->has_replicas || !node->replicas.started) return false;
+    for (const struct partition *part = manager_first(&node->replicas); part != NULL;
+         part = manager_next(&node->replicas, part)) {
+        if (part->role == PARTITION_OFFLINE) return true;
+    }
+    return false;
+}
+
 static void heal_core(struct run *run)
 {
     uint64_t healthy = run->core | workload_set(run->workload);
@@ -259,6 +272,10 @@ static void heal_core(struct run *run)
         if (!in_set(healthy, i)) continue;
         heal_node(run, i);
         if (!run->sim->nodes[i]->up && i < run->cluster->count) sim_restart(run->sim->nodes[i]);
+        /* Its disk is mended: whoever runs it starts it again (the tick below does). */
+        if (i < run->cluster->count && run->cluster->nodes[i].disk_faulted && has_offline(run, i)) {
+            cluster_stop(run->cluster, i);
+        }
     }
 }
 

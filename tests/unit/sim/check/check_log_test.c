@@ -1,13 +1,13 @@
 /* Proves: each oracle of check_log.c passes a good history that it judged, and is the first to fire
  * on
  * a bad one. */
-#include "sim/fault.h"
 #include "tests/support/check_story.h"
-
-#include <stdio.h>
 #include "tests/support/support.h"
 
 #include "client/base/assert.h"
+#include "sim/fault.h"
+
+#include <stdio.h>
 
 static const char setup[] = STORY_CLUSTER STORY_DATA;
 
