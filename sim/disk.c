@@ -351,7 +351,13 @@ static enum err run_sync_one(struct sim_disk *disk, struct disk_file file, uint6
         }
         return rule->error;
     }
-    if (!disk->lying) (void)sim_image_sync(disk->image, handle->inode, mark);
+    if (disk->lying) {
+        if (sim_image_pending_bytes(handle->inode) > 0) {
+            sim_fault_hit(disk->node->sim, SIM_FAULT_DISK_LIE);
+        }
+        return ERR_NONE;
+    }
+    (void)sim_image_sync(disk->image, handle->inode, mark);
     return ERR_NONE;
 }
 

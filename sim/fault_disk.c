@@ -65,7 +65,7 @@ uint32_t sim_break_disk(struct sim_world *node, const struct sim_disk_rule *rule
 
 void sim_lying_disk(struct sim_world *node, bool lying)
 {
-    fault_count(node->sim, SIM_FAULT_DISK_LIE, lying);
+    if (lying) sim_fault_asked(node->sim, SIM_FAULT_DISK_LIE);
     sim_disk_lie(node->disk, lying);
 }
 

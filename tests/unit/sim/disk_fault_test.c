@@ -168,6 +168,19 @@ static void failed_sync_that_reverts_shows_the_old_bytes(void **state)
     assert_true(rig_holds(&rig, 0, "a", "old.."));
 }
 
+static void lying_sync_counts_when_it_had_something_to_settle(void **state)
+{
+    (void)state;
+    sim_disk_settings(rig.node[0]->disk)->loss.policy = SIM_LOSS_EVERYTHING;
+    rig_put(&rig, 0, "a", "old..", 5, true, true);
+    sim_lying_disk(rig.node[0], true);
+    assert_int_equal(hits(SIM_FAULT_DISK_LIE), 0);
+    rig_put(&rig, 0, "a", "new..", 5, true, true);
+    assert_int_equal(hits(SIM_FAULT_DISK_LIE), 1);
+    cycle(SIM_DOWN_POWER);
+    assert_true(rig_holds(&rig, 0, "a", "old.."));
+}
+
 static void rot_flips_bits_of_one_sector(void **state)
 {
     struct disk_file file;
@@ -443,6 +456,7 @@ int main(void)
         TEST(stale_read_is_wrong_once),
         TEST(read_error_at_a_place_lasts_until_it_is_written),
         TEST(failed_sync_that_reverts_shows_the_old_bytes),
+        TEST(lying_sync_counts_when_it_had_something_to_settle),
         TEST(rot_flips_bits_of_one_sector),
         TEST(header_rot_hits_the_head_of_a_batch),
         TEST(write_in_two_parts_can_be_cut_between_them),
