@@ -125,7 +125,7 @@ test:
 	@sh tests/packages.sh install $(PACKAGES_TEST)
 	$(Q)$(MAKE) --no-print-directory programs unit-programs
 	$(Q)$(MAKE) --no-print-directory lint
-	$(Q)$(MAKE) --no-print-directory check-wire fuzz-replay
+	$(Q)$(MAKE) --no-print-directory check-wire check-scenarios fuzz-replay
 	$(Q)$(MAKE) --no-print-directory determinism DETERMINISM_SEEDS=1..3
 	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
 
@@ -133,6 +133,14 @@ test:
 check-wire: programs
 	$(Q)python3 tests/check_schemas.py
 	$(Q)sh tests/check_generator.sh $(B)/gen/wiregen
+
+# Every scenario against the schema for editors, where python3-jsonschema and python3-yaml are.
+check-scenarios: programs
+	$(Q)python3 tests/check_scenarios.py build/gregor-sim scenarios/*.yaml
+
+# The part of scenarios/README.md that is made from the tables of the language.
+reference: programs
+	$(Q)python3 tests/reference.py build/gregor-sim scenarios/README.md
 
 # The same runs from every build: compilers, optimisation, sanitizers (tests/determinism.sh).
 DETERMINISM_SEEDS     ?= 1..200

@@ -158,6 +158,13 @@ static void cluster_down(struct sim_program *program, struct world *world, enum 
     }
 }
 
+static struct mem *cluster_memory(struct sim_program *program)
+{
+    const struct cluster_node *node = CONTAINER_OF(program, struct cluster_node, program);
+
+    return node->node != NULL ? &node->node->env.mem : NULL;
+}
+
 static void cluster_boot_again(struct sim_event *event)
 {
     struct cluster_node *node = CONTAINER_OF(event, struct cluster_node, boot_again);
@@ -185,20 +192,70 @@ void cluster_stop(struct cluster *cluster, uint32_t index)
     sim_node_complete(node->world, &node->stop, SIM_KIND_TIMER, ERR_NONE, 0);
 }
 
+/* The file of the next start: lines of "key=value", one after a blank. */
+bool cluster_reconfigure(struct cluster *cluster, uint32_t index, const char *settings,
+                         struct errmsg *error)
+{
+    struct cluster_node *node = &cluster->nodes[index];
+    struct config_warnings *warnings = sim_alloc(sizeof *warnings);
+    struct config *config = sim_alloc(sizeof *config);
+    size_t used = strlen(node->properties);
+    bool fine;
+
+    ASSERT(!node->world->up);
+    properties_add(node, "%s\n", settings);
+    for (char *at = node->properties + used; *at != '\0'; at++) {
+        if (*at == ' ') *at = '\n';
+    }
+    fine = config_parse(config, str_of(node->properties), warnings, error) == ERR_NONE &&
+           config_finish(config, error) == ERR_NONE && warnings->count == 0;
+    if (fine) {
+        node->config = *config;
+    } else {
+        if (warnings->count > 0) {
+            (void)snprintf(error->text, sizeof error->text, "%.200s", warnings->text[0].text);
+        }
+        node->properties[used] = '\0';
+    }
+    free(config);
+    free(warnings);
+    return fine;
+}
+
+static const char meta_glob[] = "*meta.properties";
+
+void cluster_wipe(struct cluster *cluster, uint32_t index, enum cluster_identity identity)
+{
+    struct cluster_node *node = &cluster->nodes[index];
+    struct sim_image *image = sim_disk_image(node->world->disk);
+    struct sim_image *before;
+
+    ASSERT(!node->world->up);
+    node->disk_faulted = true;
+    before = sim_image_copy(image);
+    sim_wipe(node->world);
+    if (identity == CLUSTER_SAME_IDENTITY) (void)sim_image_take(image, before, meta_glob, NULL);
+    if (identity == CLUSTER_NEW_IDENTITY) node->formatted = false;
+    sim_image_destroy(before);
+}
+
 /* ---- making ---------------------------------------------------------------------------------- */
+
+static int64_t clock_draw(struct sim *sim, enum decide_what what, int32_t id,
+                          struct unit_range range)
+{
+    return decide_range(sim, (struct decide_site){what, id, 0, 0}, range.min, range.max);
+}
 
 void cluster_draw_clock(struct sim *sim, const struct scenario *scenario,
                         struct sim_node_config *config)
 {
-    struct unit_range skew = scenario->skew_ns;
-    struct unit_range drift = scenario->drift_ppb;
+    int32_t id = config->id;
 
-    config->wall_offset_ms =
-        decide_range(sim, (struct decide_site){DECIDE_NODE_SKEW, config->id, 0, 0}, skew.min,
-                     skew.max) /
-        NS_PER_MS;
-    config->drift_ppb = decide_range(sim, (struct decide_site){DECIDE_NODE_DRIFT, config->id, 0, 0},
-                                     drift.min, drift.max);
+    config->wall_offset_ms = clock_draw(sim, DECIDE_NODE_SKEW, id, scenario->skew_ns) / NS_PER_MS;
+    config->drift_ppb = clock_draw(sim, DECIDE_NODE_DRIFT, id, scenario->drift_ppb);
+    config->coarse_ms = clock_draw(sim, DECIDE_NODE_COARSE, id, scenario->coarse_ns) / NS_PER_MS;
+    config->late_ns = clock_draw(sim, DECIDE_NODE_TIMERS, id, scenario->late_ns);
 }
 
 static uint32_t topic_draw(struct sim *sim, enum decide_what what, uint32_t topic,
@@ -214,7 +271,7 @@ static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role r
     const struct scenario *scenario = cluster->scenario;
     struct sim_node_config config = sim_node_config_default(id);
 
-    node->program = (struct sim_program){cluster_boot, cluster_down};
+    node->program = (struct sim_program){cluster_boot, cluster_down, cluster_memory};
     node->cluster = cluster;
     node->role = role;
     node->id = id;

@@ -76,6 +76,13 @@ void cluster_start(struct cluster *cluster);
 bool cluster_ready(const struct cluster *cluster); /* every node is READY */
 /* An orderly stop of one node that is up; it resumes when it was paused. */
 void cluster_stop(struct cluster *cluster, uint32_t index);
+/* For the next start of a node that is down. False: the nodes refuse it, nothing has changed. */
+bool cluster_reconfigure(struct cluster *cluster, uint32_t index, const char *settings,
+                         struct errmsg *error);
+/* P7, of a node that is down. SAME: meta.properties survives; NEW: it is formatted again at its
+ * next start; NONE: nobody formats it. */
+enum cluster_identity { CLUSTER_SAME_IDENTITY, CLUSTER_NEW_IDENTITY, CLUSTER_NO_IDENTITY };
+void cluster_wipe(struct cluster *cluster, uint32_t index, enum cluster_identity identity);
 bool cluster_down_set(const struct cluster *cluster, uint64_t nodes); /* all of them are down */
 
 /* Bit masks of indexes. */

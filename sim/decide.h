@@ -21,51 +21,62 @@ struct decide;
 
 /* What is chosen. The names stand in plan files and the numbers are part of every seed: append
  * only. a and b say which one, where there are several. */
-#define DECIDE_TABLE(ROW)                                                                       \
-    ROW(NET_STYLE, "net.style")           /* how a connection is cut into pieces; conn */       \
-    ROW(NET_LATENCY, "net.latency")       /* conn, side */                                      \
-    ROW(NET_BUFFER, "net.buffer")         /* conn, side */                                      \
-    ROW(NET_DELAY, "net.delay")           /* of the n-th piece; conn, side */                   \
-    ROW(NET_PIECE, "net.piece")           /* its length; conn */                                \
-    ROW(NET_COALESCE, "net.coalesce")     /* conn, side */                                      \
-    ROW(NET_OVERTAKE, "net.overtake")     /* a reset overtakes bytes; conn, side */             \
-    ROW(NET_RETRANSMIT, "net.retransmit") /* after a power loss; conn, side */                  \
-    ROW(NET_CONNECT, "net.connect")       /* latency of an attempt, there and back; to, back */ \
-    ROW(DISK_DELAY, "disk.delay")         /* of the device; operation, path */                  \
-    ROW(DISK_CACHE, "disk.cache")         /* of the page cache; operation, path */              \
-    ROW(DISK_ORDER, "disk.order")         /* of a listing; path */                              \
-    ROW(DISK_PARTIAL, "disk.partial")     /* of a failing write; path */                        \
-    ROW(DISK_INTERRUPT, "disk.interrupt") /* how far a request came; operation, path */         \
-    ROW(DISK_PREFIX, "disk.prefix")       /* of an interrupted write; path */                   \
-    ROW(DISK_EVICT, "disk.evict")         /* of a page after a failed sync; file, page */       \
-    ROW(POWER_CUT, "power.cut")           /* the last operation that reached the device */      \
-    ROW(POWER_KEEP, "power.keep")         /* file, page or operation */                         \
-    ROW(POWER_TEAR, "power.tear")         /* file, page */                                      \
-    ROW(POWER_SECTORS, "power.sectors")   /* file, page */                                      \
-    ROW(POWER_GARBAGE, "power.garbage")   /* file, page */                                      \
-    ROW(POWER_NOISE, "power.noise")       /* file, page */                                      \
-    ROW(NODE_LATE, "node.late")           /* a timer */                                         \
-    ROW(NODE_CLOCK, "node.clock")         /* what it shows at first */                          \
-    ROW(NODE_SKEW, "node.skew")                                                                 \
-    ROW(NODE_DRIFT, "node.drift")                                                               \
-    ROW(CLUSTER_ID, "cluster.id")                                                               \
-    ROW(TOPIC_PARTITIONS, "topic.partitions") /* topic */                                       \
-    ROW(TOPIC_REPLICAS, "topic.replicas")     /* topic */                                       \
-    ROW(STEP_TIME, "step.time")               /* step */                                        \
-    ROW(STEP_ANY, "step.any")                 /* step, the member of its set */                 \
-    ROW(STEP_VALUE, "step.value")             /* step, argument */                              \
-    ROW(STEP_THEN, "step.then")               /* step */                                        \
-    ROW(LOSS_KEEP, "loss.keep")               /* step: what `unsynced: random` comes to */      \
-    ROW(LOSS_TEAR, "loss.tear")               /* step */                                        \
-    ROW(LOSS_GARBAGE, "loss.garbage")         /* step */                                        \
-    ROW(CORE_MEMBER, "core.member")           /* of the liveness phase */                       \
-    ROW(CLIENT_RATE, "client.rate")           /* client */                                      \
-    ROW(CLIENT_SIZE, "client.size")           /* of its n-th record; client */                  \
-    ROW(TEST, "test")                                                                           \
-    ROW(SWARM_PROFILE, "swarm.profile")   /* which faults a run has; class */                   \
-    ROW(SWARM_INTERVAL, "swarm.interval") /* until the next of a class */                       \
-    ROW(SWARM_FAULT, "swarm.fault")       /* the seed of the n-th of a class */                 \
-    ROW(CORE_OUTSIDER, "core.outsider")   /* what it reaches of the core */
+#define DECIDE_TABLE(ROW)                                                                         \
+    ROW(NET_STYLE, "net.style")           /* how a connection is cut into pieces; conn */         \
+    ROW(NET_LATENCY, "net.latency")       /* conn, side */                                        \
+    ROW(NET_BUFFER, "net.buffer")         /* conn, side */                                        \
+    ROW(NET_DELAY, "net.delay")           /* of the n-th piece; conn, side */                     \
+    ROW(NET_PIECE, "net.piece")           /* its length; conn */                                  \
+    ROW(NET_COALESCE, "net.coalesce")     /* conn, side */                                        \
+    ROW(NET_OVERTAKE, "net.overtake")     /* a reset overtakes bytes; conn, side */               \
+    ROW(NET_RETRANSMIT, "net.retransmit") /* after a power loss; conn, side */                    \
+    ROW(NET_CONNECT, "net.connect")       /* latency of an attempt, there and back; to, back */   \
+    ROW(DISK_DELAY, "disk.delay")         /* of the device; operation, path */                    \
+    ROW(DISK_CACHE, "disk.cache")         /* of the page cache; operation, path */                \
+    ROW(DISK_ORDER, "disk.order")         /* of a listing; path */                                \
+    ROW(DISK_PARTIAL, "disk.partial")     /* of a failing write; path */                          \
+    ROW(DISK_INTERRUPT, "disk.interrupt") /* how far a request came; operation, path */           \
+    ROW(DISK_PREFIX, "disk.prefix")       /* of an interrupted write; path */                     \
+    ROW(DISK_EVICT, "disk.evict")         /* of a page after a failed sync; file, page */         \
+    ROW(POWER_CUT, "power.cut")           /* the last operation that reached the device */        \
+    ROW(POWER_KEEP, "power.keep")         /* file, page or operation */                           \
+    ROW(POWER_TEAR, "power.tear")         /* file, page */                                        \
+    ROW(POWER_SECTORS, "power.sectors")   /* file, page */                                        \
+    ROW(POWER_GARBAGE, "power.garbage")   /* file, page */                                        \
+    ROW(POWER_NOISE, "power.noise")       /* file, page */                                        \
+    ROW(NODE_LATE, "node.late")           /* a timer */                                           \
+    ROW(NODE_CLOCK, "node.clock")         /* what it shows at first */                            \
+    ROW(NODE_SKEW, "node.skew")                                                                   \
+    ROW(NODE_DRIFT, "node.drift")                                                                 \
+    ROW(CLUSTER_ID, "cluster.id")                                                                 \
+    ROW(TOPIC_PARTITIONS, "topic.partitions") /* topic */                                         \
+    ROW(TOPIC_REPLICAS, "topic.replicas")     /* topic */                                         \
+    ROW(STEP_TIME, "step.time")               /* step */                                          \
+    ROW(STEP_ANY, "step.any")                 /* step, the member of its set */                   \
+    ROW(STEP_VALUE, "step.value")             /* step, argument */                                \
+    ROW(STEP_THEN, "step.then")               /* step */                                          \
+    ROW(LOSS_KEEP, "loss.keep")               /* step: what `unsynced: random` comes to */        \
+    ROW(LOSS_TEAR, "loss.tear")               /* step */                                          \
+    ROW(LOSS_GARBAGE, "loss.garbage")         /* step */                                          \
+    ROW(CORE_MEMBER, "core.member")           /* of the liveness phase */                         \
+    ROW(CLIENT_RATE, "client.rate")           /* client */                                        \
+    ROW(CLIENT_SIZE, "client.size")           /* of its n-th record; client */                    \
+    ROW(TEST, "test")                                                                             \
+    ROW(SWARM_PROFILE, "swarm.profile")   /* which faults a run has; class */                     \
+    ROW(SWARM_INTERVAL, "swarm.interval") /* until the next of a class */                         \
+    ROW(SWARM_FAULT, "swarm.fault")       /* the seed of the n-th of a class */                   \
+    ROW(CORE_OUTSIDER, "core.outsider")   /* what it reaches of the core */                       \
+    ROW(NET_CORRUPT, "net.corrupt")       /* which bit; conn, side */                             \
+    ROW(NET_ACCEPT, "net.accept")         /* of a shuffled backlog */                             \
+    ROW(NET_CLOG, "net.clog")             /* of a flaky link: how long, and until the next; to */ \
+    ROW(NODE_READY, "node.ready")         /* of shuffled completions */                           \
+    ROW(DISK_STRAY, "disk.stray")         /* where a misdirected write lands; operation, path */  \
+    ROW(DISK_SHORT, "disk.short")         /* a write in two parts, and where; operation, path */  \
+    ROW(DISK_ROT, "disk.rot")             /* where bits flip: the seed */                         \
+    ROW(NET_SWIZZLE, "net.swizzle")       /* who freezes, when: the seed */                       \
+    ROW(NODE_COARSE, "node.coarse")                                                               \
+    ROW(NODE_TIMERS, "node.timers") /* mean lateness */                                           \
+    ROW(NODE_STEP, "node.step")     /* of its wall clock, and when */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

@@ -1,6 +1,6 @@
 #include "sim/disk.h"
 
-#include "sim/node_world.h"
+#include "sim/fault.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@ struct job {
     struct sim_disk *disk;
     struct disk_req *req;
     uint64_t mark; /* what a sync covers */
+    bool halved;   /* the first part of a write is there */
 };
 
 struct sim_disk {
@@ -43,6 +44,9 @@ struct sim_disk {
     uint32_t open_count;
     struct sim_disk_rule rules[SIM_DISK_RULES_MAX];
     uint32_t rule_count;
+    uint32_t short_per_million;
+    struct list watches;
+    struct sim_image *snapshot; /* NULL: none was taken */
 };
 
 struct sim_disk_config sim_disk_config_default(enum sim_disk_profile profile)
@@ -171,20 +175,64 @@ static struct decide_site disk_site(struct sim_disk *disk, enum decide_what what
     return (struct decide_site){what, disk->node->id, (uint64_t)req->op, path};
 }
 
-static struct sim_disk_rule *rule_fires(struct sim_disk *disk, enum disk_op op, const char *path)
+static uint64_t slices_length(const struct disk_req *req)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < req->slice_count; i++)
+        total += req->slices[i].length;
+    return total;
+}
+
+static bool rule_spent(const struct sim_disk_rule *rule)
+{
+    return rule->times != 0 && rule->injected >= rule->times;
+}
+
+/* Does the request touch the rule's place? req NULL: a sync of one file among several. */
+static bool rule_in_place(const struct sim_disk_rule *rule, const struct disk_req *req)
+{
+    uint64_t length;
+
+    if (req != NULL && req->op == DISK_OPEN && rule->changes_only) {
+        return (req->flags & DISK_READ_ONLY) == 0;
+    }
+    if (rule->length == 0 || req == NULL) return true;
+    length = req->op == DISK_WRITE ? slices_length(req) : req->length;
+    return req->offset < rule->offset + rule->length && rule->offset < req->offset + length;
+}
+
+static void rules_mend(struct sim_disk *disk, const struct disk_req *req, const char *path)
 {
     for (uint32_t i = 0; i < disk->rule_count; i++) {
         struct sim_disk_rule *rule = &disk->rules[i];
 
-        if ((rule->ops >> op & 1) == 0) continue;
-        if (rule->times != 0 && rule->injected >= rule->times) continue;
+        if (!rule->until_written || !rule_in_place(rule, req)) continue;
         if (rule->glob[0] != '\0' && !sim_glob(rule->glob, path)) continue;
+        rule->times = 1;
+        rule->injected = 1;
+    }
+}
+
+static struct sim_disk_rule *rule_fires(struct sim_disk *disk, enum disk_op op,
+                                        const struct disk_req *req, const char *path)
+{
+    if (op == DISK_WRITE) rules_mend(disk, req, path);
+    for (uint32_t i = 0; i < disk->rule_count; i++) {
+        struct sim_disk_rule *rule = &disk->rules[i];
+
+        if ((rule->ops >> op & 1) == 0 || rule_spent(rule)) continue;
+        if (rule->glob[0] != '\0' && !sim_glob(rule->glob, path)) continue;
+        if (!rule_in_place(rule, req)) continue;
         if (rule->nth > 1) {
             rule->nth--;
             continue;
         }
         rule->injected++;
         disk->stats.errors++;
+        if (rule->fault > 0 && rule->effect == SIM_DISK_FAIL) {
+            sim_fault_hit(disk->node->sim, (enum sim_fault)(rule->fault - 1));
+        }
         return rule;
     }
     return NULL;
@@ -192,10 +240,17 @@ static struct sim_disk_rule *rule_fires(struct sim_disk *disk, enum disk_op op, 
 
 uint32_t sim_disk_add_rule(struct sim_disk *disk, const struct sim_disk_rule *rule)
 {
-    ASSERT(disk->rule_count < SIM_DISK_RULES_MAX);
-    disk->rules[disk->rule_count] = *rule;
-    disk->rules[disk->rule_count].injected = 0;
-    return disk->rule_count++;
+    uint32_t index = 0;
+
+    while (index < disk->rule_count &&
+           (disk->rule_count < SIM_DISK_RULES_MAX || !rule_spent(&disk->rules[index]))) {
+        index++;
+    }
+    if (index == SIM_DISK_RULES_MAX) return UINT32_MAX;
+    disk->rules[index] = *rule;
+    disk->rules[index].injected = 0;
+    if (index == disk->rule_count) disk->rule_count++;
+    return index;
 }
 
 const struct sim_disk_rule *sim_disk_rule(const struct sim_disk *disk, uint32_t index)
@@ -210,15 +265,6 @@ void sim_disk_clear_rules(struct sim_disk *disk)
 }
 
 /* ---- execution ------------------------------------------------------------------------------- */
-
-static uint64_t slices_length(const struct disk_req *req)
-{
-    uint64_t total = 0;
-
-    for (uint32_t i = 0; i < req->slice_count; i++)
-        total += req->slices[i].length;
-    return total;
-}
 
 /* The first `most` bytes of a gathered write. */
 static void write_bytes(struct sim_disk *disk, struct disk_req *req, uint64_t most)
@@ -294,14 +340,24 @@ static enum err run_read(struct sim_disk *disk, struct disk_req *req)
 static enum err run_sync_one(struct sim_disk *disk, struct disk_file file, uint64_t mark)
 {
     const struct handle *handle = handle_of(disk, file);
-    const struct sim_disk_rule *rule = rule_fires(disk, DISK_SYNC, handle->path);
+    const struct sim_disk_rule *rule = rule_fires(disk, DISK_SYNC, NULL, handle->path);
 
     disk->stats.syncs++;
     if (rule != NULL) {
-        if (rule->error == ERR_IO) sim_image_sync_failed(disk->image, handle->inode);
+        if (rule->error == ERR_IO && rule->reverts) {
+            sim_image_sync_reverts(disk->image, handle->inode);
+        } else if (rule->error == ERR_IO) {
+            sim_image_sync_failed(disk->image, handle->inode);
+        }
         return rule->error;
     }
-    if (!disk->lying) (void)sim_image_sync(disk->image, handle->inode, mark);
+    if (disk->lying) {
+        if (sim_image_pending_bytes(handle->inode) > 0) {
+            sim_fault_hit(disk->node->sim, SIM_FAULT_DISK_LIE);
+        }
+        return ERR_NONE;
+    }
+    (void)sim_image_sync(disk->image, handle->inode, mark);
     return ERR_NONE;
 }
 
@@ -360,6 +416,52 @@ static bool path_too_long(const char *path)
     return path != NULL && strlen(path) > DISK_PATH_MAX;
 }
 
+/* The earlier version of each page: what the device has, or zeros when that is the same. */
+static bool read_stale(struct sim_disk *disk, struct disk_req *req)
+{
+    struct sim_inode *inode = handle_of(disk, req->file)->inode;
+    uint8_t *older = sim_alloc(req->done + 1);
+    uint64_t got = sim_image_read(inode, req->offset, older, req->done, SIM_VIEW_DURABLE);
+    bool hit;
+
+    if (got == req->done && memcmp(older, req->into, got) == 0) {
+        uint64_t sector = req->done > SIM_SECTOR ? req->done - SIM_SECTOR : 0;
+
+        memset(older + sector, 0, req->done - sector); /* before it was ever written */
+    }
+    hit = memcmp(older, req->into, req->done) != 0;
+    memcpy(req->into, older, req->done);
+    free(older);
+    return hit;
+}
+
+/* The request has succeeded; what the rule makes of that. */
+static void rule_after(struct sim_disk *disk, struct disk_req *req,
+                       const struct sim_disk_rule *rule, uint64_t mark)
+{
+    bool hit = false;
+
+    switch (rule->effect) {
+    case SIM_DISK_FAIL: return;
+    case SIM_DISK_LOSE:
+        if (req->op != DISK_WRITE) break;
+        hit = sim_image_lose(disk->image, handle_of(disk, req->file)->inode, mark) > 0;
+        break;
+    case SIM_DISK_MISDIRECT:
+        if (req->op != DISK_WRITE) break;
+        hit = sim_image_misdirect(
+            disk->image, handle_of(disk, req->file)->inode, mark,
+            decide_u64(disk->node->sim, disk_site(disk, DECIDE_DISK_STRAY, req)));
+        break;
+    case SIM_DISK_STALE:
+        if (req->op == DISK_READ && req->done > 0) hit = read_stale(disk, req);
+        break;
+    }
+    if (hit && rule->fault > 0) sim_fault_hit(disk->node->sim, (enum sim_fault)(rule->fault - 1));
+}
+
+static enum err disk_run(struct sim_disk *disk, struct disk_req *req, uint64_t mark);
+
 static enum err disk_execute(struct sim_disk *disk, struct disk_req *req, uint64_t mark)
 {
     const char *path = op_has_file(req->op) ? handle_of(disk, req->file)->path : req->path;
@@ -369,10 +471,22 @@ static enum err disk_execute(struct sim_disk *disk, struct disk_req *req, uint64
     }
     if (req->op == DISK_RENAME && path_too_long(req->path_to)) return ERR_TOO_LARGE;
     if (req->op != DISK_SYNC && req->op != DISK_SYNC_MANY && req->op != DISK_CLOSE) {
-        const struct sim_disk_rule *rule = rule_fires(disk, req->op, path);
+        const struct sim_disk_rule *rule = rule_fires(disk, req->op, req, path);
+        uint64_t before = sim_image_mark(disk->image);
+        enum err error;
 
-        if (rule != NULL) return run_rule(disk, req, rule);
+        if (rule != NULL && rule->effect == SIM_DISK_FAIL) return run_rule(disk, req, rule);
+        if (rule != NULL) {
+            error = disk_run(disk, req, mark);
+            if (error == ERR_NONE) rule_after(disk, req, rule, before);
+            return error;
+        }
     }
+    return disk_run(disk, req, mark);
+}
+
+static enum err disk_run(struct sim_disk *disk, struct disk_req *req, uint64_t mark)
+{
     switch (req->op) {
     case DISK_OPEN: return run_open(disk, req);
     case DISK_CLOSE: handle_close(disk, handle_of(disk, req->file)); return ERR_NONE;
@@ -488,6 +602,62 @@ static void disk_arm_writeback(struct sim_disk *disk)
     sim_schedule(sim, &disk->writeback, sim->now_ns + disk->config.writeback_ns);
 }
 
+static bool watch_matches(struct sim_disk *disk, const struct sim_disk_watch *watch,
+                          const struct disk_req *req)
+{
+    if ((watch->ops >> req->op & 1) == 0) return false;
+    if (watch->glob[0] == '\0') return true;
+    if (req->op == DISK_SYNC_MANY) {
+        for (uint32_t i = 0; i < req->file_count; i++) {
+            if (sim_glob(watch->glob, handle_of(disk, req->files[i])->path)) return true;
+        }
+        return false;
+    }
+    return sim_glob(watch->glob,
+                    op_has_file(req->op) ? handle_of(disk, req->file)->path : req->path);
+}
+
+/* Whoever is told may take watches off and crash the node: one is told, then all is looked at
+ * again by the caller. A closed file has no path any more: its end is told by its submission. */
+static void watches_tell(struct sim_disk *disk, const struct disk_req *req, bool done)
+{
+    struct sim_disk_watch *due[8];
+    uint32_t count = 0;
+
+    LIST_FOR_EACH (link, &disk->watches) {
+        struct sim_disk_watch *watch = LIST_ENTRY(link, struct sim_disk_watch, link);
+
+        if (watch->done != done || count == COUNT_OF(due)) continue;
+        if (!watch_matches(disk, watch, req) || ++watch->seen < watch->nth) continue;
+        due[count++] = watch;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (list_linked(&due[i]->link)) due[i]->fire(due[i], disk->node);
+    }
+}
+
+/* DF16: the first part now, all of it a little later. */
+static bool job_halves(struct sim_disk *disk, struct job *job)
+{
+    struct disk_req *req = job->req;
+    uint64_t total = slices_length(req);
+    struct sim *sim = disk->node->sim;
+
+    if (disk->short_per_million == 0 || req->op != DISK_WRITE || job->halved || total < 2) {
+        return false;
+    }
+    if (!decide_chance(sim, disk_site(disk, DECIDE_DISK_SHORT, req), disk->short_per_million))
+        return false;
+    if (sim_image_growth(handle_of(disk, req->file)->inode, req->offset, total) > space_left(disk))
+        return false;
+    write_bytes(disk, req,
+                1 + decide_below(sim, disk_site(disk, DECIDE_DISK_SHORT, req), total - 1));
+    job->halved = true;
+    sim_fault_hit(sim, SIM_FAULT_SHORT_IO);
+    sim_schedule(sim, &job->event, sim->now_ns + disk->config.latency_ns);
+    return true;
+}
+
 static void job_done(struct sim_event *event)
 {
     struct job *job = CONTAINER_OF(event, struct job, event);
@@ -503,11 +673,21 @@ static void job_done(struct sim_event *event)
         return;
     }
     sim_image_set_time(disk->image, disk->node->sim->now_ns);
+    if (job_halves(disk, job)) {
+        disk_arm_writeback(disk);
+        return;
+    }
     if (req->op == DISK_WRITE) handle_of(disk, req->file)->writing = false;
     result = disk_execute(disk, req, job->mark);
     if (sim_image_mark(disk->image) != mark) disk_arm_writeback(disk);
     list_remove(&job->link);
     free(job);
+    if (!list_empty(&disk->watches) && req->op != DISK_CLOSE && result == ERR_NONE) {
+        uint32_t incarnation = disk->node->incarnation;
+
+        watches_tell(disk, req, true);
+        if (!disk->node->up || disk->node->incarnation != incarnation) return;
+    }
     sim_node_complete(disk->node, &req->req, SIM_KIND_DISK, result,
                       sim_digest((uint64_t)req->op, &req->done, sizeof req->done));
 }
@@ -520,13 +700,21 @@ void sim_disk_submit(struct world *world, struct disk_req *req)
 
     if (!sim_node_admit(node, &req->req)) return;
     ASSERT(req->slice_count <= DISK_SLICES_MAX && req->file_count <= DISK_SYNC_MAX);
-    sim_node_charge(node, node->config.costs.submit_ns + disk->submit_stall_ns);
+    sim_node_charge(node, node->config.costs.submit_ns);
+    if (disk->submit_stall_ns > 0) {
+        sim_node_charge(node, disk->submit_stall_ns);
+        sim_fault_hit(node->sim, SIM_FAULT_SUBMIT_STALL);
+    }
     req->done = 0;
     if (req->op == DISK_WRITE) {
         struct handle *handle = handle_of(disk, req->file);
 
         ASSERT(!handle->writing);
         handle->writing = true;
+    }
+    if (!list_empty(&disk->watches)) {
+        watches_tell(disk, req, false);
+        if (!node->up) return;
     }
     job = sim_alloc(sizeof *job);
     job->disk = disk;
@@ -580,6 +768,12 @@ static void job_interrupt(struct job *job)
     }
 }
 
+static void count_part(struct sim *sim, enum sim_fault fault)
+{
+    sim_fault_asked(sim, fault);
+    sim_fault_hit(sim, fault);
+}
+
 uint64_t sim_disk_crash(struct sim_disk *disk, bool power)
 {
     struct sim *sim = disk->node->sim;
@@ -600,11 +794,16 @@ uint64_t sim_disk_crash(struct sim_disk *disk, bool power)
     disk->free_ns = sim->now_ns;
     ASSERT(sim_image_open_count(disk->image) == 0);
     if (!power) {
+        if (sim_image_pending(disk->image)) count_part(sim, SIM_FAULT_UNSYNCED_KEPT);
         sim_image_evict_orphans(disk->image, sim, disk->node->id);
         disk_arm_writeback(disk);
         return 0;
     }
     disk->losses = sim_image_power_loss(disk->image, &disk->config.loss, sim, disk->node->id);
+    if (disk->losses.dropped > 0) count_part(sim, SIM_FAULT_UNSYNCED_LOST);
+    if (disk->losses.torn > 0) count_part(sim, SIM_FAULT_TORN_PAGE);
+    if (disk->losses.garbage > 0) count_part(sim, SIM_FAULT_GARBAGE_PAGE);
+    if (disk->losses.reordered) count_part(sim, SIM_FAULT_NAMES_LOST);
     sim_unschedule(sim, &disk->writeback);
     return disk->losses.lost_bytes;
 }
@@ -634,6 +833,7 @@ struct sim_disk *sim_disk_create(struct sim_world *node, const struct sim_disk_c
     disk->image = sim_image_create();
     disk->slow_permille = 1000;
     list_init(&disk->jobs);
+    list_init(&disk->watches);
     sim_event_init(&disk->writeback, disk_writeback);
     return disk;
 }
@@ -645,6 +845,7 @@ void sim_disk_destroy(struct sim_disk *disk)
     for (uint32_t i = 1; i <= disk->handle_count; i++)
         free(disk->handles[i].path);
     sim_image_destroy(disk->image);
+    if (disk->snapshot != NULL) sim_image_destroy(disk->snapshot);
     free(disk->handles);
     free(disk);
 }
@@ -700,4 +901,35 @@ void sim_disk_stall_submit(struct sim_disk *disk, int64_t ns)
 void sim_disk_lie(struct sim_disk *disk, bool lying)
 {
     disk->lying = lying;
+}
+
+void sim_disk_watch(struct sim_disk *disk, struct sim_disk_watch *watch)
+{
+    watch->seen = 0;
+    list_init(&watch->link);
+    list_push(&disk->watches, &watch->link);
+}
+
+void sim_disk_unwatch(struct sim_disk_watch *watch)
+{
+    list_remove(&watch->link);
+}
+
+void sim_disk_shorten(struct sim_disk *disk, uint32_t per_million)
+{
+    disk->short_per_million = per_million;
+}
+
+void sim_disk_snapshot(struct sim_disk *disk)
+{
+    if (disk->snapshot != NULL) sim_image_destroy(disk->snapshot);
+    disk->snapshot = sim_image_copy(disk->image);
+}
+
+bool sim_disk_revert(struct sim_disk *disk)
+{
+    if (disk->snapshot == NULL) return false;
+    sim_image_become(disk->image, disk->snapshot);
+    sim_unschedule(disk->node->sim, &disk->writeback);
+    return true;
 }

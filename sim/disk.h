@@ -29,15 +29,43 @@ struct sim_disk_config {
 
 struct sim_disk_config sim_disk_config_default(enum sim_disk_profile profile);
 
+/* What a rule does: fails the request, or lets it succeed and does worse. */
+enum sim_disk_effect {
+    SIM_DISK_FAIL,
+    SIM_DISK_LOSE,      /* of a write: never reaches the device (DF9) */
+    SIM_DISK_MISDIRECT, /* of a write: reaches it elsewhere (DF10) */
+    SIM_DISK_STALE,     /* of a read: what was there before (DF11) */
+};
+
 /* An error to be injected: the nth matching request from now fails, and `times` of them in all. */
 struct sim_disk_rule {
-    uint32_t ops;      /* set of 1u << enum disk_op */
-    char glob[128];    /* of the path at open or of the call; "*" and "?"; "" matches all */
-    uint32_t nth;      /* 1: the next */
-    uint32_t times;    /* 0: for ever */
-    enum err error;    /* ERR_IO, ERR_NO_SPACE, ERR_ACCESS */
-    bool partial;      /* a failing write applies a part of its bytes (DF13) */
+    uint32_t ops;       /* set of 1u << enum disk_op */
+    char glob[128];     /* of the path at open or of the call; "*" and "?"; "" matches all */
+    uint32_t nth;       /* 1: the next */
+    uint32_t times;     /* 0: for ever */
+    enum err error;     /* ERR_IO, ERR_NO_SPACE, ERR_ACCESS */
+    bool partial;       /* a failing write applies a part of its bytes (DF13) */
+    bool reverts;       /* a failing sync takes what was visible with it (DF14) */
+    uint64_t offset;    /* only what touches this range of the file ... */
+    uint64_t length;    /* ... of so many bytes; 0: anything */
+    bool until_written; /* a write to that range mends it (DF12) */
+    bool changes_only;  /* of DISK_OPEN: not those that only read (DF18) */
+    enum sim_disk_effect effect;
+    int fault;         /* enum sim_fault + 1, told when it hits; 0: nobody */
     uint32_t injected; /* out */
+};
+
+/* Told of the nth matching request (and of each after it, until it is taken off): before it is
+ * executed, in the turn that submits it, or when it is done and the node does not know yet. Whoever
+ * fires may crash the node. */
+struct sim_disk_watch {
+    struct list link;
+    uint32_t ops;
+    char glob[128];
+    uint32_t nth;
+    bool done; /* the second of the two moments */
+    void (*fire)(struct sim_disk_watch *watch, struct sim_world *node);
+    uint32_t seen; /* private */
 };
 
 enum { SIM_DISK_RULES_MAX = 32 };
@@ -65,7 +93,16 @@ struct sim_losses sim_disk_losses(const struct sim_disk *disk);
 
 /* ---- faults (counted by fault.h) ------------------------------------------------------------- */
 
-/* Index of the rule. Rules are asked in order; the first that fires decides. */
+void sim_disk_watch(struct sim_disk *disk, struct sim_disk_watch *watch);
+void sim_disk_unwatch(struct sim_disk_watch *watch);
+/* Of the writes so many are done in two parts, with time between (DF16). */
+void sim_disk_shorten(struct sim_disk *disk, uint32_t per_million);
+/* A copy of what is visible, and back to it; no file may be open then (DF19). */
+void sim_disk_snapshot(struct sim_disk *disk);
+bool sim_disk_revert(struct sim_disk *disk);
+
+/* Index of the rule; used up ones make room. Rules are asked in order; the first that fires
+ * decides. UINT32_MAX: too many. */
 uint32_t sim_disk_add_rule(struct sim_disk *disk, const struct sim_disk_rule *rule);
 const struct sim_disk_rule *sim_disk_rule(const struct sim_disk *disk, uint32_t index);
 void sim_disk_clear_rules(struct sim_disk *disk);

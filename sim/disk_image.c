@@ -362,6 +362,11 @@ void sim_image_evict_orphans(struct sim_image *image, struct sim *sim, int32_t n
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+bool sim_image_pending(const struct sim_image *image)
+{
+    return !list_empty(&image->order);
+}
+
 uint64_t sim_image_used(const struct sim_image *image)
 {
     return image->used_pages * SIM_PAGE;

@@ -28,6 +28,7 @@ enum sim_loss_policy {
     SIM_LOSS_PREFIX,     /* keep those before a random moment */
     SIM_LOSS_RANDOM,     /* each on its own (DF2, DF5) */
     SIM_LOSS_PAGES,      /* each page as a whole; lengths and names on their own */
+    SIM_LOSS_NAMES,      /* all data is kept, names on their own (DF5) */
     SIM_LOSS_POLICIES,
 };
 
@@ -53,6 +54,11 @@ struct sim_losses {
     struct sim_file_loss *files; /* owned by the image until the next power loss */
     uint32_t count;
     uint64_t lost_bytes;
+    uint64_t pending; /* operations there were to decide on, */
+    uint64_t dropped; /* of those that never reached the device, */
+    uint64_t torn;    /* that did in some sectors only, */
+    uint64_t garbage; /* that reached it as noise, */
+    bool reordered;   /* a name is gone although something later is there */
 };
 
 enum sim_view {
@@ -105,6 +111,7 @@ void sim_image_evict_orphans(struct sim_image *image, struct sim *sim, int32_t n
 struct sim_losses sim_image_power_loss(struct sim_image *image, const struct sim_loss *loss,
                                        struct sim *sim, int32_t node);
 
+bool sim_image_pending(const struct sim_image *image);  /* something is not on the device */
 uint64_t sim_image_used(const struct sim_image *image); /* bytes of device space */
 uint32_t sim_image_open_count(const struct sim_image *image);
 
@@ -117,5 +124,26 @@ MUST_USE enum err sim_image_peek(struct sim_image *image, const char *path, enum
 bool sim_image_rot(struct sim_image *image, const char *path, uint64_t offset, uint32_t bit);
 /* P7: an empty disk. No file may be open. */
 void sim_image_wipe(struct sim_image *image);
+
+/* ---- disk_damage.c --------------------------------------------------------------------------- */
+
+/* One of the files whose path matches and that are not empty: number `draw` of them, modulo. */
+const char *sim_image_pick(struct sim_image *image, const char *glob, uint64_t draw, char *path,
+                           size_t size, uint64_t *file_size);
+/* DF9: what was written to the file after that mark never reaches the device. How many pieces. */
+uint32_t sim_image_lose(struct sim_image *image, struct sim_inode *inode, uint64_t after_mark);
+/* DF10: likewise, and another page of the device has the bytes. False: there is no other. */
+bool sim_image_misdirect(struct sim_image *image, struct sim_inode *inode, uint64_t after_mark,
+                         uint64_t draw);
+/* DF14, the variant: what is pending is gone at once, also for those who look. */
+void sim_image_sync_reverts(struct sim_image *image, struct sim_inode *inode);
+/* DF19: all that is visible, as a disk of its own, at the cost of the names. */
+struct sim_image *sim_image_copy(const struct sim_image *image);
+void sim_image_become(struct sim_image *image, const struct sim_image *from);
+/* DF20: files of another disk that match, with their directories. How many. */
+uint32_t sim_image_take(struct sim_image *image, const struct sim_image *from, const char *glob,
+                        const char *as);
+/* DF18: unlinks, durably, every file that matches. How many. */
+uint32_t sim_image_empty(struct sim_image *image, const char *glob);
 
 #endif

@@ -155,6 +155,10 @@ static struct verdict decide(const struct power *power, const struct op *op)
         if (op->kind == OP_DATA) return decide_page(power, op);
         verdict.keep = power_chance(power, DECIDE_POWER_KEEP, op, loss->keep_per_million);
         break;
+    case SIM_LOSS_NAMES:
+        verdict.keep = op->kind != OP_NAME ||
+                       power_chance(power, DECIDE_POWER_KEEP, op, loss->keep_per_million);
+        break;
     case SIM_LOSS_POLICIES: IMPOSSIBLE("a count, not a policy");
     }
     return verdict;
@@ -174,6 +178,20 @@ static void make_noise(const struct power *power, struct op *op, uint8_t sectors
     }
 }
 
+static void count_fate(struct sim_losses *losses, const struct op *op,
+                       const struct verdict *verdict, bool *name_dropped)
+{
+    losses->pending++;
+    if (!verdict->keep) {
+        losses->dropped++;
+        if (op->kind == OP_NAME) *name_dropped = true;
+        return;
+    }
+    losses->torn += verdict->mask != 0xff && verdict->mask != 0;
+    losses->garbage += verdict->garbage != 0;
+    if (*name_dropped) losses->reordered = true;
+}
+
 /* What no name leads to is known by its number. */
 static void sites_reset(struct sim_image *image)
 {
@@ -184,9 +202,10 @@ static void sites_reset(struct sim_image *image)
     }
 }
 
-static void resolve_pending(struct sim_image *image, struct power *power)
+static void resolve_pending(struct sim_image *image, struct power *power, struct sim_losses *losses)
 {
     uint64_t first = 0;
+    bool name_dropped = false;
 
     if (!list_empty(&image->order)) {
         first = LIST_ENTRY(image->order.next, struct op, order)->mark;
@@ -198,6 +217,7 @@ static void resolve_pending(struct sim_image *image, struct power *power)
         struct op *op = LIST_ENTRY(image->order.next, struct op, order);
         struct verdict verdict = decide(power, op);
 
+        count_fate(losses, op, &verdict, &name_dropped);
         if (verdict.keep) {
             if (verdict.garbage != 0) {
                 make_noise(power, op, verdict.garbage);
@@ -325,7 +345,7 @@ struct sim_losses sim_image_power_loss(struct sim_image *image, const struct sim
     ASSERT(image->opens == 0);
     sites_reset(image);
     before_walk(&befores, image->root, "");
-    resolve_pending(image, &power);
+    resolve_pending(image, &power, &losses);
     names_restart(image);
     LIST_FOR_EACH (link, &image->inodes) {
         inode_restart(image, LIST_ENTRY(link, struct sim_inode, link));

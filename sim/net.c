@@ -31,6 +31,8 @@ struct sim_net *sim_net_create(struct sim *sim)
     net->sim = sim;
     net->next_id = 1;
     list_init(&net->conns);
+    list_init(&net->holds);
+    list_init(&net->plans);
     net->links = sim_alloc(nodes * nodes * sizeof *net->links);
     return net;
 }
@@ -61,6 +63,12 @@ void sim_net_destroy(struct sim_net *net)
 {
     while (!list_empty(&net->conns)) {
         net_conn_free(LIST_ENTRY(net->conns.next, struct sim_conn, link));
+    }
+    while (!list_empty(&net->holds)) {
+        free(LIST_ENTRY(list_pop(&net->holds), struct sim_hold, link));
+    }
+    while (!list_empty(&net->plans)) {
+        free(LIST_ENTRY(list_pop(&net->plans), struct net_plan, link));
     }
     free(net->links);
     free(net->handles);
@@ -111,7 +119,7 @@ bool net_link_cut(const struct sim_link *link)
 }
 
 /* Which pipe of a connection runs from one node to the other; 2: none. */
-static uint32_t net_pipe_between(const struct sim_conn *conn, uint32_t from, uint32_t to)
+uint32_t net_pipe_between(const struct sim_conn *conn, uint32_t from, uint32_t to)
 {
     if (conn->end[0].node->index == from && conn->end[1].node->index == to) return 0;
     if (conn->end[1].node->index == from && conn->end[0].node->index == to) return 1;
@@ -148,7 +156,7 @@ uint32_t sim_net_cut(struct sim *sim, uint32_t from, uint32_t to, enum sim_cut s
 }
 
 /* What was held moves again. A pump never frees a connection, so the list stands still. */
-static void net_revive(struct sim *sim, uint32_t from, uint32_t to)
+void net_revive(struct sim *sim, uint32_t from, uint32_t to)
 {
     LIST_FOR_EACH (link, &sim->net->conns) {
         struct sim_conn *conn = LIST_ENTRY(link, struct sim_conn, link);
@@ -178,9 +186,20 @@ bool sim_net_mend_all(struct sim *sim, uint32_t from, uint32_t to)
 {
     struct sim_link *mended = net_link(sim, sim->nodes[from], sim->nodes[to]);
     bool any = net_link_cut(mended) || mended->clog_until_ns > sim->now_ns ||
-               mended->extra_ns > 0 || mended->bytes_per_ms > 0;
+               mended->extra_ns > 0 || mended->bytes_per_ms > 0 || mended->buffer > 0 ||
+               mended->has_pieces;
 
     *mended = (struct sim_link){0};
+    net_plans_drop(sim->net, from, to);
+    LIST_FOR_EACH (link, &sim->net->holds) {
+        struct sim_hold *hold = LIST_ENTRY(link, struct sim_hold, link);
+        bool this_way = hold->response ? hold->asked == from && hold->asking == to
+                                       : hold->asking == from && hold->asked == to;
+
+        if (!this_way || hold->released) continue;
+        sim_net_let_go(sim, hold);
+        any = true;
+    }
     if (any) net_revive(sim, from, to);
     return any;
 }

@@ -44,7 +44,31 @@ enum sim_pieces {
 enum sim_connect_fault {
     SIM_CONNECT_REFUSED,
     SIM_CONNECT_TIMED_OUT,
-    SIM_CONNECT_RESET, /* accepted, then reset */
+    SIM_CONNECT_RESET,        /* accepted, then reset */
+    SIM_CONNECT_BACKLOG_FULL, /* no answer; the attempt goes on by itself, 1, 2, 4 s later */
+    SIM_CONNECT_NO_NAME,      /* its name is not resolved */
+    SIM_CONNECT_MOVED,        /* its name leads to an address where nobody is */
+};
+
+/* When the connections of a link are reset (N10). */
+enum sim_moment {
+    SIM_MOMENT_NOW,
+    SIM_MOMENT_IDLE,          /* nothing is on the way and nothing is asked */
+    SIM_MOMENT_MID_FRAME,     /* half of the next frame has gone */
+    SIM_MOMENT_AFTER_REQUEST, /* the answer would leave now: the request was taken */
+};
+
+/* Bytes that wait for something that happens elsewhere (N13). */
+struct sim_hold {
+    struct list link; /* of the network */
+    uint32_t asking;  /* node indexes */
+    uint32_t asked;
+    int16_t api;   /* -1: any */
+    bool response; /* the answer is held, not the request */
+    bool every;    /* each message, not only the first */
+    int fault;     /* enum sim_fault, for the counters */
+    uint32_t held; /* so many messages stand */
+    bool released;
 };
 
 struct sim_net_config {
@@ -72,6 +96,7 @@ struct sim_net_node {
     uint16_t next_port;
     uint32_t connect_faults;              /* so many of the next attempts to this node ... */
     enum sim_connect_fault connect_fault; /* ... end like this */
+    bool shuffled;                        /* accepts in random order (N15) */
     bool names_fail;                      /* resolving fails (N12) */
 };
 
@@ -125,6 +150,19 @@ void sim_net_slow(struct sim *sim, uint32_t from, uint32_t to, int64_t extra_ns,
 enum sim_notice { SIM_NOTICE_BOTH, SIM_NOTICE_FIRST, SIM_NOTICE_SECOND };
 uint32_t sim_net_reset(struct sim *sim, uint32_t first, uint32_t second, enum sim_notice notice);
 void sim_net_fail_connects(struct sim_world *to, enum sim_connect_fault fault, uint32_t count);
+/* net_fault.c */
+void sim_net_reset_at(struct sim *sim, uint32_t first, uint32_t second, enum sim_moment moment);
+uint32_t sim_net_half_open(struct sim *sim, uint32_t first, uint32_t second);
+void sim_net_segment(struct sim *sim, uint32_t from, uint32_t to, enum sim_pieces pieces);
+void sim_net_small_buffers(struct sim *sim, uint32_t from, uint32_t to, uint32_t bytes);
+void sim_net_corrupt(struct sim *sim, uint32_t from, uint32_t to, uint32_t count);
+struct sim_hold *sim_net_hold(struct sim *sim, const struct sim_hold *what);
+void sim_net_let_go(struct sim *sim, struct sim_hold *hold);
+/* The link is clogged from then to then. */
+void sim_net_clog_later(struct sim *sim, uint32_t from, uint32_t to, int64_t from_ns,
+                        int64_t until_ns);
+void sim_net_flaky(struct sim *sim, uint32_t from, uint32_t to, int64_t hold_ns, int64_t gap_ns,
+                   int64_t until_ns);
 
 /* Live connections between two nodes (established, held open by at least one). */
 uint32_t sim_net_conn_count(const struct sim *sim, uint32_t first, uint32_t second);

@@ -2,6 +2,7 @@
  *
  *   connect:  SYN --latency--> listener's backlog (the server's end exists) --latency--> completes
  *   no answer (cut, power off, backlog full): again after 1, 2, 4 ... s until the limit */
+#include "sim/fault.h"
 #include "sim/net_private.h"
 
 #include <stdlib.h>
@@ -97,12 +98,48 @@ void sim_net_alias(struct sim *sim, struct str host, uint16_t port, int32_t node
     memcpy(alias->host, host.data, host.length);
 }
 
+/* Whom a host name means; NULL: nobody, or no name of a node. */
+static struct sim_world *name_node(struct sim *sim, struct str host, uint16_t port)
+{
+    for (uint32_t i = 0; i < sim->net->alias_count; i++) {
+        const struct sim_alias *alias = &sim->net->aliases[i];
+
+        if (!str_equal(host, str_of(alias->host))) continue;
+        if (alias->port != 0 && alias->port != port) continue;
+        return sim_node_find(sim, alias->node_id);
+    }
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (str_equal(host, str_of(sim->nodes[i]->name))) return sim->nodes[i];
+    }
+    return NULL;
+}
+
+/* N12: the name is not known, or leads to an address where nobody is. */
+static bool name_fails(struct sim *sim, struct net_resolve *resolve, enum err *error)
+{
+    struct sim_world *to = name_node(sim, resolve->host, resolve->port);
+
+    if (to == NULL || to->net.connect_faults == 0) return false;
+    if (to->net.connect_fault != SIM_CONNECT_NO_NAME && to->net.connect_fault != SIM_CONNECT_MOVED)
+        return false;
+    to->net.connect_faults--;
+    sim_fault_hit(sim, SIM_FAULT_FAIL_CONNECTS);
+    *error = ERR_ADDRESS_UNKNOWN;
+    if (to->net.connect_fault == SIM_CONNECT_NO_NAME) return true;
+    *error = ERR_NONE;
+    resolve->count = 1;
+    resolve->addresses[0] = address_v4(10, 255, 255, 254, resolve->port);
+    return true;
+}
+
 static enum err resolve_name(const struct sim_world *node, struct net_resolve *resolve)
 {
     struct sim *sim = node->sim;
     struct net_address address;
+    enum err error;
 
     if (node->net.names_fail) return ERR_ADDRESS_UNKNOWN;
+    if (name_fails(node->sim, resolve, &error)) return error;
     resolve->count = 1;
     for (uint32_t i = 0; i < sim->net->alias_count; i++) {
         const struct sim_alias *alias = &sim->net->aliases[i];
@@ -179,6 +216,24 @@ void sim_net_listen(struct world *world, struct net_listener *user)
     sim_node_complete(node, &user->req, SIM_KIND_LISTEN, result, user->address.port);
 }
 
+/* In the order of arrival, or, shuffled, any (N15). */
+static struct sim_end *backlog_pick(struct sim_listener *listener)
+{
+    struct sim_world *node = listener->node;
+    struct list *at = listener->backlog.next;
+
+    if (node->net.shuffled && listener->backlog_count > 1) {
+        uint64_t skip =
+            decide_below(node->sim, (struct decide_site){DECIDE_NET_ACCEPT, node->id, 0, 0},
+                         listener->backlog_count);
+
+        if (skip > 0) sim_fault_hit(node->sim, SIM_FAULT_SHUFFLE);
+        for (; skip > 0; skip--)
+            at = at->next;
+    }
+    return LIST_ENTRY(at, struct sim_end, backlog);
+}
+
 /* A node at its maximum of connections refuses the accept; the connection goes on waiting. */
 static void listener_match(struct sim_listener *listener)
 {
@@ -187,7 +242,7 @@ static void listener_match(struct sim_listener *listener)
     while (!list_empty(&listener->accepts) && !list_empty(&listener->backlog)) {
         struct world_req *req = LIST_ENTRY(listener->accepts.next, struct world_req, link);
         struct net_accept *accept = CONTAINER_OF(req, struct net_accept, req);
-        struct sim_end *end = LIST_ENTRY(listener->backlog.next, struct sim_end, backlog);
+        struct sim_end *end = backlog_pick(listener);
 
         list_remove(&req->link);
         if (node->net.conn_count >= node->world.connections_max) {
@@ -332,8 +387,9 @@ static void connect_establish(struct sim_connect *connect, struct sim_world *to,
     connect_answer(connect, to, ERR_NONE);
     list_push(&listener->backlog, &conn->end[1].backlog);
     listener->backlog_count++;
-    if (to->net.connect_faults > 0) { /* reset behind the handshake */
-        to->net.connect_faults--;
+    if (to->net.connect_faults > 0 && to->net.connect_fault == SIM_CONNECT_RESET) {
+        to->net.connect_faults--; /* reset behind the handshake */
+        sim_fault_hit(sim, SIM_FAULT_FAIL_CONNECTS);
         net_end_break(&conn->end[1], ERR_CONNECTION_RESET);
         net_end_rst(&conn->end[1]);
     }
@@ -368,14 +424,19 @@ static void connect_arrived(struct sim_event *event)
         connect_again(connect);
         return;
     }
-    if (to->net.connect_faults > 0 && to->net.connect_fault != SIM_CONNECT_RESET) {
+    if (to->net.connect_faults > 0 && to->net.connect_fault != SIM_CONNECT_RESET &&
+        to->net.connect_fault != SIM_CONNECT_NO_NAME &&
+        to->net.connect_fault != SIM_CONNECT_MOVED) {
         to->net.connect_faults--;
+        sim_fault_hit(sim, SIM_FAULT_FAIL_CONNECTS);
         if (to->net.connect_fault == SIM_CONNECT_REFUSED) {
             connect_answer(connect, to, ERR_CONNECTION_REFUSED);
-        } else {
-            connect->retry_ns = sim->config.net.connect_limit_ns;
-            connect_again(connect);
+            return;
         }
+        if (to->net.connect_fault == SIM_CONNECT_TIMED_OUT) {
+            connect->retry_ns = sim->config.net.connect_limit_ns;
+        }
+        connect_again(connect);
         return;
     }
     listener = listener_find(to, connect->user->address.port);

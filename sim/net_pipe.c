@@ -1,4 +1,5 @@
 /* Connections: two pipes, two ends, and every way they end. */
+#include "sim/fault.h"
 #include "sim/net_private.h"
 
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static struct sim_pipe *end_outgoing(struct sim_end *end)
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
-static struct sim_segment *segment_create(enum segment_kind kind, uint32_t length)
+struct sim_segment *net_segment_create(enum segment_kind kind, uint32_t length)
 {
     struct sim_segment *segment = malloc(sizeof *segment + length);
 
@@ -35,6 +36,7 @@ static struct sim_segment *segment_create(enum segment_kind kind, uint32_t lengt
     segment->length = length;
     segment->from = 0;
     segment->ready_ns = 0;
+    segment->hold = NULL;
     list_init(&segment->link);
     return segment;
 }
@@ -46,7 +48,7 @@ static void segments_free(struct list *head)
 }
 
 /* Puts a piece on the wire: latency, jitter, rate; never before what was sent earlier. */
-static void pipe_put(struct sim_pipe *pipe, struct sim_segment *segment)
+void net_pipe_put(struct sim_pipe *pipe, struct sim_segment *segment)
 {
     struct sim_conn *conn = pipe->conn;
     struct sim *sim = conn->sim;
@@ -72,12 +74,13 @@ static void pipe_put(struct sim_pipe *pipe, struct sim_segment *segment)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-static uint32_t piece_length(struct sim_conn *conn, uint32_t side, uint64_t sent, uint32_t room)
+static uint32_t piece_length(struct sim_conn *conn, uint32_t side, enum sim_pieces pieces,
+                             uint64_t sent, uint32_t room)
 {
     struct decide_site site = net_site(DECIDE_NET_PIECE, conn, side);
     uint32_t length = room < SEGMENT_MAX ? room : SEGMENT_MAX;
 
-    switch (conn->pieces) {
+    switch (pieces) {
     case SIM_PIECES_WHOLE:
     case SIM_PIECES_STYLES: return length;
     case SIM_PIECES_TINY: return sent < 8 ? 1 : length;
@@ -118,14 +121,26 @@ static void send_copy(struct sim_end *end, uint8_t *to, uint32_t length)
     }
 }
 
+static enum sim_pieces pipe_pieces(const struct sim_pipe *pipe, const struct sim_link *link)
+{
+    return link->has_pieces ? link->pieces : pipe->conn->pieces;
+}
+
+static uint32_t pipe_capacity(const struct sim_pipe *pipe, const struct sim_link *link)
+{
+    return link->buffer > 0 && link->buffer < pipe->capacity ? link->buffer : pipe->capacity;
+}
+
 /* Takes as many bytes as the buffer holds; completes the send when that was all. */
 static void end_push(struct sim_end *end)
 {
     struct sim_pipe *pipe = end_outgoing(end);
+    const struct sim_link *link = net_link(end->conn->sim, end->node, pipe_receiver(pipe)->node);
 
     while (end->send != NULL && end->state == END_OPEN) {
         uint32_t left = send_left(end->send, end, SEGMENT_MAX);
-        uint32_t room = pipe->capacity - pipe->bytes;
+        uint32_t capacity = pipe_capacity(pipe, link);
+        uint32_t room = capacity > pipe->bytes ? capacity - pipe->bytes : 0;
         struct sim_segment *segment;
 
         if (left == 0) {
@@ -135,12 +150,20 @@ static void end_push(struct sim_end *end)
             sim_node_complete(end->node, &send->req, SIM_KIND_SEND, ERR_NONE, end->send_done);
             return;
         }
+        if (left > room && capacity < pipe->capacity) {
+            sim_fault_hit(end->conn->sim, SIM_FAULT_SMALL_BUFFERS);
+        }
         if (room == 0) return;
-        segment = segment_create(SEGMENT_DATA, piece_length(end->conn, end->side, end->send_done,
-                                                            left < room ? left : room));
+        if (left > room) left = room;
+        segment = net_segment_create(
+            SEGMENT_DATA,
+            piece_length(end->conn, end->side, pipe_pieces(pipe, link), end->send_done, left));
+        if (segment->length < left && link->has_pieces) {
+            sim_fault_hit(end->conn->sim, SIM_FAULT_SEGMENT);
+        }
         send_copy(end, segment->data, segment->length);
         pipe->bytes += segment->length;
-        pipe_put(pipe, segment);
+        net_launch(pipe, segment);
     }
 }
 
@@ -229,7 +252,7 @@ static struct sim_segment *recv_coalesce(struct sim_conn *conn, struct sim_pipe 
         if (total > 0 && total + segment->length - segment->from > COALESCE_MAX) break;
         total += segment->length - segment->from;
     }
-    all = segment_create(SEGMENT_DATA, total);
+    all = net_segment_create(SEGMENT_DATA, total);
     for (uint32_t at = 0; at < total;) {
         struct sim_segment *segment = LIST_ENTRY(pipe->arrived.next, struct sim_segment, link);
 
@@ -332,6 +355,7 @@ void net_pipe_pump(struct sim_pipe *pipe)
         struct sim_segment *head = LIST_ENTRY(pipe->flight.next, struct sim_segment, link);
         int64_t due = head->ready_ns;
 
+        if (head->hold != NULL && !head->hold->released) break;
         if (due < link->clog_until_ns) due = link->clog_until_ns;
         if (due > sim->now_ns) {
             sim_schedule(sim, &pipe->arrive, due);
@@ -374,10 +398,11 @@ void net_end_rst(struct sim_end *end)
     struct list *place;
 
     if (pipe_receiver(pipe)->state != END_OPEN) return;
-    segment = segment_create(SEGMENT_RST, 0);
+    segment = net_segment_create(SEGMENT_RST, 0);
     if (!decide_chance(end->conn->sim, net_site(DECIDE_NET_OVERTAKE, end->conn, end->side),
-                       RNG_MILLION / 2)) {
-        pipe_put(pipe, segment);
+                       RNG_MILLION / 2) ||
+        net_held(pipe)) {
+        net_pipe_put(pipe, segment);
         return;
     }
     segment->ready_ns = sim_node_issue_ns(end->node) + pipe->base_ns;
@@ -668,7 +693,7 @@ void sim_net_close(struct world *world, struct net_conn *conn)
         if (!list_empty(&end_incoming(end)->arrived)) {
             net_end_rst(end);
         } else {
-            pipe_put(end_outgoing(end), segment_create(SEGMENT_FIN, 0));
+            net_pipe_put(end_outgoing(end), net_segment_create(SEGMENT_FIN, 0));
         }
     }
     sim_node_complete(node, &conn->closed, SIM_KIND_CLOSED, ERR_NONE, conn->id);

@@ -13,8 +13,17 @@ struct sim_segment {
     enum segment_kind kind;
     int64_t ready_ns;
     uint32_t length;
-    uint32_t from; /* bytes before it were read */
+    uint32_t from;               /* bytes before it were read */
+    const struct sim_hold *hold; /* stands until it is released; NULL: nothing holds it */
     uint8_t data[];
+};
+
+/* Where in a frame the bytes of a pipe are, as they leave (net_fault.c). */
+struct sim_frames {
+    uint8_t head[12]; /* length, api key, version, correlation id; of a response two of them */
+    uint32_t have;
+    uint32_t left; /* of the frame, behind the head */
+    bool lost;     /* no frames at all */
 };
 
 struct sim_pipe {
@@ -31,6 +40,7 @@ struct sim_pipe {
     int64_t free_ns; /* the rate limit: when the next byte may leave */
     bool stalled;    /* the head is due, but a link is cut or nobody answers */
     bool silent;     /* data crossed, the acknowledgement could not */
+    struct sim_frames frames;
 };
 
 enum end_state { END_OPEN, END_BROKEN, END_CLOSED };
@@ -54,6 +64,8 @@ struct sim_end {
     struct list backlog;    /* in a listener, or nowhere */
 };
 
+enum { CALLS_MAX = 64 };
+
 struct sim_conn {
     struct sim *sim;
     uint64_t id;
@@ -64,6 +76,12 @@ struct sim_conn {
     struct net_address address[2];
     struct sim_end end[2];
     struct sim_pipe pipe[2]; /* pipe[i]: from end i */
+    struct {                 /* what end 0 has asked, by correlation id modulo CALLS_MAX */
+        int32_t correlation;
+        int16_t api;
+    } calls[CALLS_MAX];
+    uint32_t asked; /* requests and responses that have left */
+    uint32_t answered;
 };
 
 struct sim_listener {
@@ -96,6 +114,23 @@ struct sim_link {
     int64_t clog_until_ns;
     int64_t extra_ns;
     int64_t bytes_per_ms;
+    bool has_pieces; /* instead of each connection's own (N2) */
+    enum sim_pieces pieces;
+    uint32_t buffer;              /* bytes on the way, at most (N3); 0: the connection's own */
+    uint32_t corrupt;             /* so many frames more get a wrong bit (N14) */
+    enum sim_moment reset_moment; /* NOW: nothing is armed (N10) */
+};
+
+/* A clog to come, or one after the other (N5, N9). */
+struct net_plan {
+    struct sim_event event;
+    struct list link;
+    struct sim *sim;
+    uint32_t from;
+    uint32_t to;
+    int64_t until_ns; /* of the clog; of all of it, when hold_ns > 0 */
+    int64_t hold_ns;
+    int64_t gap_ns;
 };
 
 struct sim_alias {
@@ -116,6 +151,9 @@ struct sim_net {
     uint32_t handle_capacity;
     struct sim_alias *aliases;
     uint32_t alias_count;
+    struct list holds;
+    uint32_t holding; /* of them not released: nobody looks at frames for nothing */
+    struct list plans;
 };
 
 /* Where a connection's decisions fall: the nodes, which connection between them, which side. */
@@ -129,7 +167,16 @@ static inline struct decide_site net_site(enum decide_what what, const struct si
 struct sim_link *net_link(const struct sim *sim, const struct sim_world *from,
                           const struct sim_world *to);
 bool net_link_cut(const struct sim_link *link);
+void net_revive(struct sim *sim, uint32_t from, uint32_t to);
+uint32_t net_pipe_between(const struct sim_conn *conn, uint32_t from, uint32_t to); /* 2: none */
+/* net_fault.c */
+/* Whatever a fault wants with bytes that leave now; puts them on the wire. */
+void net_launch(struct sim_pipe *pipe, struct sim_segment *segment);
+void net_plans_drop(struct sim_net *net, uint32_t from, uint32_t to);
+bool net_held(const struct sim_pipe *pipe); /* something on it stands */
 /* net_pipe.c */
+void net_pipe_put(struct sim_pipe *pipe, struct sim_segment *segment);
+struct sim_segment *net_segment_create(enum segment_kind kind, uint32_t length);
 struct sim_conn *net_conn_create(struct sim *sim, struct sim_world *client,
                                  struct sim_world *server);
 void net_conn_free(struct sim_conn *conn);

@@ -1,5 +1,7 @@
 #include "sim/node_world.h"
 
+#include "sim/fault.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +86,10 @@ static void node_rearm(struct sim_world *node);
 
 void sim_clock_set_drift(struct sim_world *node, int64_t drift_ppb)
 {
-    node->clock.base_ns = clock_mono(&node->clock, node->sim->now_ns);
-    node->clock.since_ns = node->sim->now_ns;
+    if (!node->sleeping) { /* else it stands where it fell asleep */
+        node->clock.base_ns = clock_mono(&node->clock, node->sim->now_ns);
+        node->clock.since_ns = node->sim->now_ns;
+    }
     node->clock.drift_ppb = drift_ppb;
     node_rearm(node);
 }
@@ -93,6 +97,24 @@ void sim_clock_set_drift(struct sim_world *node, int64_t drift_ppb)
 void sim_clock_step_wall(struct sim_world *node, int64_t step_ms)
 {
     node->clock.wall_ns += step_ms * NS_PER_MS;
+}
+
+void sim_clock_set_offset(struct sim_world *node, int64_t offset_ms)
+{
+    int64_t true_ns = node->sim->config.wall_start_ms * NS_PER_MS + node->sim->now_ns;
+
+    node->clock.wall_ns =
+        true_ns + offset_ms * NS_PER_MS - clock_mono(&node->clock, node->sim->now_ns);
+}
+
+/* What the monotonic clock misses the wall clock gets. */
+static void clock_wake(struct sim_world *node)
+{
+    int64_t now = node->sim->now_ns;
+    int64_t missed = clock_mono(&node->clock, now) - node->clock.base_ns;
+
+    node->clock.since_ns = now;
+    node->clock.wall_ns += missed;
 }
 
 /* ---- turns ----------------------------------------------------------------------------------- */
@@ -175,6 +197,82 @@ int64_t sim_node_issue_ns(const struct sim_world *node)
     return node->sim->now_ns + (node->sim->turning == node ? node->cost_ns : 0);
 }
 
+/* N15: what was asked of different connections and files
+ * becomes ready in any order; of each its own order stays. */
+static const void *req_lane(const struct world_req *req)
+{
+    switch (sim_req_kind(req)) {
+    case SIM_KIND_RECV: return CONTAINER_OF(req, struct net_recv, req)->conn;
+    case SIM_KIND_SEND: return CONTAINER_OF(req, struct net_send, req)->conn;
+    case SIM_KIND_GONE: return CONTAINER_OF(req, struct net_conn, gone);
+    case SIM_KIND_CLOSED: return CONTAINER_OF(req, struct net_conn, closed);
+    case SIM_KIND_ACCEPT: return CONTAINER_OF(req, struct net_accept, req)->conn;
+    case SIM_KIND_CONNECT: return CONTAINER_OF(req, struct net_connect, req)->conn;
+    case SIM_KIND_BOOT:
+    case SIM_KIND_TIMER:
+    case SIM_KIND_RESOLVE:
+    case SIM_KIND_LISTEN:
+    case SIM_KIND_UNLISTENED:
+    case SIM_KIND_DISK:
+    case SIM_KIND_COMPUTE: return NULL;
+    }
+    IMPOSSIBLE("kind of a request");
+}
+
+/* The first one of its lane? Lanes are compared, never ordered. */
+static bool req_leads(const struct list *head, const struct world_req *req)
+{
+    const void *lane = req_lane(req);
+
+    for (const struct list *at = head->next; at != &req->link; at = at->next) {
+        if (req_lane(LIST_ENTRY(at, struct world_req, link)) == lane) return false;
+    }
+    return true;
+}
+
+static void node_shuffle(struct sim_world *node)
+{
+    struct list mixed;
+    bool changed = false;
+
+    list_init(&mixed);
+    while (!list_empty(&node->inbox)) {
+        struct list *pick = node->inbox.next;
+        uint64_t heads = 0;
+
+        LIST_FOR_EACH (at, &node->inbox) {
+            if (!req_leads(&node->inbox, LIST_ENTRY(at, struct world_req, link))) continue;
+            heads++;
+            if (decide_below(node->sim, (struct decide_site){DECIDE_NODE_READY, node->id, 0, 0},
+                             heads) == 0) {
+                pick = at;
+            }
+        }
+        changed = changed || pick != node->inbox.next;
+        list_remove(pick);
+        list_push(&mixed, pick);
+    }
+    list_splice(&node->inbox, &mixed);
+    if (changed) sim_fault_hit(node->sim, SIM_FAULT_SHUFFLE);
+}
+
+static void loop_hit(struct sim_world *node)
+{
+    sim_fault_hit(node->sim, SIM_FAULT_CRASH_LOOP);
+    node->loop.times--;
+    sim_node_down(node, node->loop.how);
+    if (node->loop.again_ns > 0) {
+        sim_schedule(node->sim, &node->again, node->sim->now_ns + node->loop.again_ns);
+    }
+}
+
+static void loop_again(struct sim_event *event)
+{
+    struct sim_world *node = CONTAINER_OF(event, struct sim_world, again);
+
+    if (!node->up) sim_node_start(node);
+}
+
 static void node_deliver(struct sim_world *node, struct world_req *req)
 {
     const struct sim_costs *costs = &node->config.costs;
@@ -183,7 +281,12 @@ static void node_deliver(struct sim_world *node, struct world_req *req)
     req->pending = false;
     sim_node_charge(node, kind == SIM_KIND_TIMER ? costs->timer_ns : costs->callback_ns);
     sim_delivered(node->sim, node->index, kind, req->result, req->token);
+    node->delivered++;
     req->complete(req, node->now);
+    if (node->loop.times > 0 && node->loop.event == node->delivered &&
+        node->doomed == SIM_DOWN_NOT) {
+        loop_hit(node);
+    }
 }
 
 static void node_take_due(struct sim_world *node)
@@ -198,15 +301,49 @@ static void node_take_due(struct sim_world *node)
         timer->req.token = (uint64_t)SIM_KIND_TIMER << KIND_SHIFT;
         list_push(&node->turn, &timer->req.link);
     }
+    if (node->net.shuffled) node_shuffle(node);
     list_splice(&node->turn, &node->inbox);
 }
 
 static void node_tear_down(struct sim_world *node, enum sim_down how);
 
+bool sim_node_oom(struct sim_world *node, uint64_t after, uint32_t times)
+{
+    struct sim_program *program = node->config.program;
+    struct mem *mem = NULL;
+
+    if (node->up && program != NULL && program->memory != NULL) mem = program->memory(program);
+    if (mem == NULL) return false;
+    mem->fail_at = after > 0 ? after : 1;
+    node->oom_armed = true;
+    node->oom_times = times > 0 ? times : 1;
+    return true;
+}
+
+void sim_node_oom_off(struct sim_world *node)
+{
+    struct mem *mem = node->oom_armed ? node->config.program->memory(node->config.program) : NULL;
+
+    node->oom_armed = false;
+    if (mem != NULL) mem->fail_at = 0;
+}
+
+static void node_look_oom(struct sim_world *node)
+{
+    struct mem *mem = node->config.program->memory(node->config.program);
+
+    if (mem == NULL || mem->fail_at != 0) return;
+    sim_fault_hit(node->sim, SIM_FAULT_OOM);
+    node->oom_times--;
+    node->oom_armed = node->oom_times > 0;
+    if (node->oom_armed) mem->fail_at = 1;
+}
+
 static void node_end_turn(struct sim_world *node)
 {
     struct sim *sim = node->sim;
 
+    if (node->oom_armed && node->doomed == SIM_DOWN_NOT) node_look_oom(node);
     sim->turning = NULL;
     node->busy_until_ns = sim->now_ns + node->cost_ns;
     node->cost_ns = 0;
@@ -341,10 +478,15 @@ static uint64_t world_seed(struct world *world, enum dice_concern concern)
 static void world_trace(struct world *world, const struct trace_event *event)
 {
     struct sim_world *node = sim_world_of(world);
+    struct trace_kind_info info;
 
     if (node->doomed != SIM_DOWN_NOT) return; /* it is dead already: nobody hears it */
     node->traced++;
     sim_traced(node->sim, node, event);
+    if (node->loop.times == 0 || node->loop.event > 0 || node->doomed != SIM_DOWN_NOT) return;
+    trace_kind_describe(event->kind, &info);
+    if (!sim_glob(node->loop.point, info.name)) return;
+    if (++node->points >= node->loop.nth) loop_hit(node);
 }
 
 static void world_stop_node(struct world *world, int status)
@@ -407,13 +549,17 @@ struct sim_world *sim_node_add(struct sim *sim, const struct sim_node_config *co
     node->slow_permille = 1000;
     (void)snprintf(node->name, sizeof node->name, "node-%d", (int)config->id);
     /* Machines were not switched on at the same moment: no two monotonic clocks agree. */
-    node->clock = (struct sim_clock){.since_ns = sim->now_ns, .drift_ppb = config->drift_ppb};
+    node->clock = (struct sim_clock){.since_ns = sim->now_ns,
+                                     .drift_ppb = config->drift_ppb,
+                                     .coarse_ms = config->coarse_ms,
+                                     .late_ns = config->late_ns};
     node->clock.base_ns =
         decide_range(sim, (struct decide_site){DECIDE_NODE_CLOCK, config->id, 0, 0}, NS_PER_SEC,
                      1000 * NS_PER_SEC);
     node->clock.wall_ns = (sim->config.wall_start_ms + config->wall_offset_ms) * NS_PER_MS +
                           sim->now_ns - node->clock.base_ns;
     sim_event_init(&node->wake, node_turn);
+    sim_event_init(&node->again, loop_again);
     list_init(&node->inbox);
     list_init(&node->turn);
     list_init(&node->jobs);
@@ -477,7 +623,11 @@ void sim_node_start(struct sim_world *node)
     node->stop_status = 0;
     node->doomed = SIM_DOWN_NOT;
     node->traced = 0;
+    node->delivered = 0;
+    node->points = 0;
+    node->oom_armed = false;
     node->incarnation++;
+    sim_unschedule(node->sim, &node->again);
     node->busy_until_ns = node->sim->now_ns;
     node->worker_free_ns = node->sim->now_ns;
     sim_net_host_up(node);
@@ -542,6 +692,9 @@ static void node_tear_down(struct sim_world *node, enum sim_down how)
     node->cost_ns = 0;
     node->owed_ns = 0;
     node->paused = false;
+    if (node->sleeping) clock_wake(node);
+    node->sleeping = false;
+    node->oom_armed = false;
     node->doomed = SIM_DOWN_NOT;
     node->world.actor = NULL;
     region_reset(&node->region);
@@ -563,9 +716,19 @@ void sim_node_pause(struct sim_world *node)
     sim_unschedule(node->sim, &node->wake);
 }
 
+void sim_node_sleep(struct sim_world *node)
+{
+    sim_node_pause(node);
+    node->clock.base_ns = clock_mono(&node->clock, node->sim->now_ns);
+    node->clock.since_ns = node->sim->now_ns;
+    node->sleeping = true;
+}
+
 void sim_node_resume(struct sim_world *node)
 {
     if (!node->paused) return;
     node->paused = false;
+    if (node->sleeping) clock_wake(node);
+    node->sleeping = false;
     node_rearm(node);
 }

@@ -28,6 +28,18 @@ struct sim_program {
     void (*boot)(struct sim_program *program, struct world *world, struct instant now);
     /* After the memory was reset; NULL when nobody cares. */
     void (*down)(struct sim_program *program, struct world *world, enum sim_down how);
+    /* The heap of the process, for P8; NULL: it has none now. The pointer itself may be NULL. */
+    struct mem *(*memory)(struct sim_program *program);
+};
+
+/* P4: dies again in each start, `times` in all. */
+struct sim_crash_loop {
+    enum sim_down how;
+    uint64_t event; /* after so many callbacks of its life; 0: at the point */
+    char point[64]; /* glob of the name of a trace event */
+    uint32_t nth;   /* of them in this life; 0 and 1: the first */
+    uint32_t times;
+    int64_t again_ns; /* is started again after so long; 0: is left to others */
 };
 
 /* Modelled CPU time (P6). Zero everywhere: an infinitely fast node. */
@@ -61,6 +73,8 @@ struct sim_node_config {
     struct sim_disk_config disk;
     int64_t wall_offset_ms;
     int64_t drift_ppb;
+    int64_t coarse_ms;
+    int64_t late_ns;
     uint8_t fill;     /* fresh and reset memory begins with this pattern ... */
     size_t fill_size; /* ... for so many bytes; 0: zeros */
 };
@@ -84,13 +98,20 @@ struct sim_world {
     struct instant now;     /* of the present turn */
     struct sim_clock clock;
     int64_t slow_permille; /* of its CPU: 1000 is normal */
+    bool sleeping;         /* W6: paused, and its monotonic clock stands */
+    struct sim_crash_loop loop;
+    uint64_t delivered; /* callbacks of this incarnation */
+    uint32_t points;    /* of the crash loop, met in this incarnation */
+    bool oom_armed;     /* P8: the heap is to refuse */
+    uint32_t oom_times; /* so often more */
     struct region region;
 
     /* private */
     struct world_req boot;
     struct sim_event wake;
-    struct list inbox; /* completions for the next turn, through world_req.link */
-    struct list turn;  /* of the present turn, not yet delivered */
+    struct sim_event again; /* of the crash loop */
+    struct list inbox;      /* completions for the next turn, through world_req.link */
+    struct list turn;       /* of the present turn, not yet delivered */
     struct heap timers;
     uint64_t timer_sequence;
     int64_t busy_until_ns;
@@ -130,6 +151,12 @@ bool sim_node_at_baseline(const struct sim_world *node);
 struct instant sim_node_now(const struct sim_world *node);
 void sim_clock_set_drift(struct sim_world *node, int64_t drift_ppb);
 void sim_clock_step_wall(struct sim_world *node, int64_t step_ms);
+void sim_clock_set_offset(struct sim_world *node, int64_t offset_ms); /* from the true time */
+/* The monotonic clock stands until sim_node_resume(); the wall clock does not. */
+void sim_node_sleep(struct sim_world *node);
+/* False: there is no heap to fail now. */
+bool sim_node_oom(struct sim_world *node, uint64_t after, uint32_t times);
+void sim_node_oom_off(struct sim_world *node);
 
 /* ---- for net.c and disk.c ---- */
 

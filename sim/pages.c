@@ -64,12 +64,10 @@ static uint32_t pages_faults(const struct run_result *result, struct reports_fau
         const char *id = sim_fault_id((enum sim_fault)i);
 
         if (result->faults[i].asked == 0) continue;
-        faults[count++] = (struct reports_fault){id[0] != '\0' ? id : NULL,
-                                                 sim_fault_word((enum sim_fault)i),
-                                                 result->faults[i].asked,
-                                                 result->faults[i].injected,
-                                                 0,
-                                                 0};
+        faults[count++] =
+            (struct reports_fault){id[0] != '\0' ? id : NULL,  sim_fault_word((enum sim_fault)i),
+                                   result->faults[i].asked,    result->faults[i].injected,
+                                   result->faults[i].weakened, result->faults[i].refused};
     }
     return count;
 }
@@ -158,6 +156,8 @@ void pages_add(struct pages *pages, const struct scenario *scenario,
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
         pages->faults[i].asked += result->faults[i].asked;
         pages->faults[i].injected += result->faults[i].injected;
+        pages->faults[i].weakened += result->faults[i].weakened;
+        pages->faults[i].refused += result->faults[i].refused;
     }
     if (!page || pages->rendered == PAGES_RENDERED_MAX) return;
     (void)snprintf(name, sizeof name, "%.100s-%llu", scenario->name,

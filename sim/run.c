@@ -88,9 +88,11 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
         run->lie = *event;
         run->lie_node = id;
     }
+    if (run->holds != NULL) run_holds_look(run, id, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
     /* All nodes are ours: none has a reason to send what another cannot read or did not want. */
-    if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history) {
+    if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history &&
+        sim_fault_counted(run->sim, SIM_FAULT_CORRUPT).asked == 0) {
         run_decide(run, RUN_FAIL, "hostile", id, "a connection was given up as hostile: %.*s",
                    (int)event->text.length, event->text.data);
     }
@@ -305,6 +307,8 @@ static bool run_safety(struct run *run)
     run->zero_ns = run->sim->now_ns;
     run_enter(run, RUN_SAFETY);
     workload_start(run->workload);
+    run_snapshots_begin(run);
+    run_clocks_begin(run);
     run_steps_begin(run);
     if (run->swarm != NULL) swarm_begin(run->swarm);
     if (!run_until(run, run->zero_ns + run->scenario->stop_ns, done_safety, &end)) return false;
@@ -379,9 +383,7 @@ static void run_judge_faults(struct run *run)
         enum sim_fault fault = (enum sim_fault)i;
         struct sim_fault_count count = sim_fault_counted(run->sim, fault);
 
-        if (fault == SIM_FAULT_START || fault == SIM_FAULT_RESUME || fault == SIM_FAULT_HEAL) {
-            continue; /* ends of faults */
-        }
+        if (sim_fault_info(fault)->kind != SIM_FAULT_OWN) continue;
         if (count.asked == 0 || count.injected > 0) continue;
         run_not_exercised(run, "%s was asked for %llu times and never hit anything",
                           sim_fault_word(fault), (unsigned long long)count.asked);
@@ -538,6 +540,7 @@ static void run_destroy(struct run *run)
         free(later);
         later = next;
     }
+    run_holds_free(run);
     workload_destroy(run->workload);
     cluster_destroy(run->cluster);
     if (run->check != NULL) check_destroy(run->check);

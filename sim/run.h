@@ -82,6 +82,7 @@ enum run_phase {
 
 struct run;
 struct swarm;
+struct run_hold;
 
 /* Something that happens later: the end of a fault, a delayed action. */
 struct run_later {
@@ -94,6 +95,7 @@ struct run_later {
     uint64_t nodes;
     uint64_t others;
     enum sim_cut style;
+    void *context;
 };
 
 struct run_steps {
@@ -146,6 +148,7 @@ struct run {
     uint64_t steps_fired; /* bit mask */
     struct run_expect expects[SCENARIO_EXPECTS_MAX];
     struct run_later *laters;
+    struct run_hold *holds; /* run_act_hold.c */
     /* liveness */
     uint64_t core;
     bool converged;
@@ -189,6 +192,14 @@ void run_expects_end(struct run *run);
 uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it);
 struct run_later *run_later(struct run *run, int64_t delay_ns,
                             void (*act)(struct run_later *later));
+
+/* run_act_hold.c: what held messages wait for, after each trace event; node -1: the simulator */
+void run_holds_look(struct run *run, int32_t node, const struct trace_event *event);
+void run_holds_free(struct run *run);
+/* run_act_disk.c */
+void run_snapshots_begin(struct run *run);
+/* run_act_process.c: the one step of each wall clock, when the scenario has them differ */
+void run_clocks_begin(struct run *run);
 
 /* run_converge.c. The nodes that must recover, drawn where the scenario says random. */
 void run_choose_core(struct run *run);

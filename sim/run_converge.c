@@ -239,6 +239,13 @@ static void heal_node(struct run *run, uint32_t index)
     sim_disk_unstall(node->disk);
     sim_disk_slow(node->disk, 1000);
     sim_disk_settings(node->disk)->capacity = node->config.disk.capacity;
+    sim_disk_lie(node->disk, false);
+    sim_disk_shorten(node->disk, 0);
+    sim_disk_stall_submit(node->disk, 0);
+    node->net.shuffled = false;
+    node->net.connect_faults = 0;
+    node->loop.times = 0;
+    sim_node_oom_off(node);
     node->slow_permille = 1000;
     if (node->paused) sim_resume(node);
 }
@@ -268,6 +275,19 @@ static void link_outsider(struct run *run, uint64_t healthy, uint32_t index)
     if ((mode & 2) != 0) sim_partition_one_way(run->sim, healthy, own, SIM_CUT_BLACKHOLE);
 }
 
+/* A replica that its disk has failed stays offline until the broker starts anew, as in Kafka. */
+static bool has_offline(const struct run *run, uint32_t index)
+{
+    const struct node *node = cluster_node(run->cluster, index);
+
+    if (node == NULL || !node->has_replicas || !node->replicas.started) return false;
+    for (const struct partition *part = manager_first(&node->replicas); part != NULL;
+         part = manager_next(&node->replicas, part)) {
+        if (part->role == PARTITION_OFFLINE) return true;
+    }
+    return false;
+}
+
 static void heal_core(struct run *run)
 {
     uint64_t healthy = run->core | workload_set(run->workload);
@@ -286,6 +306,10 @@ static void heal_core(struct run *run)
         if (!in_set(healthy, i)) continue;
         heal_node(run, i);
         if (!run->sim->nodes[i]->up && i < run->cluster->count) sim_restart(run->sim->nodes[i]);
+        /* Its disk is mended: whoever runs it starts it again (the tick below does). */
+        if (i < run->cluster->count && run->cluster->nodes[i].disk_faulted && has_offline(run, i)) {
+            cluster_stop(run->cluster, i);
+        }
     }
 }
 

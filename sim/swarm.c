@@ -209,11 +209,14 @@ bool swarm_do(struct swarm *swarm, const char *text)
     switch (budget_judge(run, action)) {
     case BUDGET_FULL: break;
     case BUDGET_WEAKER:
-        sim_fault_weaken(run->sim, budget_fault(action));
+        sim_fault_weakened(run->sim, budget_fault(action));
         budget_weaken(action);
         weaker = true;
         break;
-    case BUDGET_REFUSED: sim_fault_refuse(run->sim, budget_fault(action)); return false;
+    case BUDGET_REFUSED:
+        sim_fault_asked(run->sim, budget_fault(action));
+        sim_fault_refused(run->sim, budget_fault(action));
+        return false;
     }
     swarm_act(swarm, action, weaker);
     return true;

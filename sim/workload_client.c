@@ -420,4 +420,4 @@ static void client_down(struct sim_program *program, struct world *world, enum s
     if (how == SIM_DOWN_CLEAN) client->finished = true;
 }
 
-const struct sim_program workload_program = {client_boot, client_down};
+const struct sim_program workload_program = {client_boot, client_down, NULL};

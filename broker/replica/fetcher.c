@@ -471,6 +471,25 @@ static bool list_needs_start(const struct fetcher *fetcher)
            fetcher->listed_end >= fetcher->listed->log->log_end;
 }
 
+/* The end is within the leader's log, and yet it was refused. An epoch of ours above the leader's
+ * was never written by anybody: rot of a batch's epoch, which its CRC does not cover (DF8). What
+ * stands under it is dropped and fetched again; otherwise the leader has moved meanwhile. */
+static void range_resume(struct partition *part)
+{
+    const struct log_epochs *epochs = &part->log->epochs;
+    int64_t start = part->log->log_start;
+
+    if (log_epochs_latest(epochs) <= part->leader_epoch) {
+        set_fetching(part, PARTITION_DELAYED);
+        return;
+    }
+    if (epochs->entries[epochs->count - 1].start_offset > start) {
+        start = epochs->entries[epochs->count - 1].start_offset;
+    }
+    set_fetching(part, PARTITION_BUSY);
+    partition_truncate(part, start);
+}
+
 static void list_decide(struct fetcher *fetcher, int64_t leader_start)
 {
     struct partition *part = fetcher->listed;
@@ -490,7 +509,7 @@ static void list_decide(struct fetcher *fetcher, int64_t leader_start)
         set_fetching(part, PARTITION_BUSY);
         partition_reset(part, leader_start);
         return;
-    case FOLLOWER_RANGE_RESUME: set_fetching(part, PARTITION_READY); return;
+    case FOLLOWER_RANGE_RESUME: range_resume(part); return;
     }
 }
 

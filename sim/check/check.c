@@ -411,10 +411,14 @@ static void fault(struct check *check, const struct trace_event *event)
 
     if (check_field(event, 2) >= 0) step_begins(check, check_field(event, 2), event->text);
     if (check_field(event, 1) == 0 || target < 0) return;
-    if (what == SIM_FAULT_DISK_ERROR)
+    if (what == SIM_FAULT_DISK_ERROR || what == SIM_FAULT_READ_ERROR ||
+        what == SIM_FAULT_WRITE_ERROR || what == SIM_FAULT_SYNC_ERROR) {
         check->nodes[check_node(check, (int32_t)target)].disk_failed =
             check->nodes[check_node(check, (int32_t)target)].disk_armed = true;
-    if (what == SIM_FAULT_WIPE || what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_DISK_ROT) {
+    }
+    if (what >= 0 && what < SIM_FAULT_COUNT &&
+        (what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_FOREIGN ||
+         sim_fault_info((enum sim_fault)what)->ledger)) {
         struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
 
         node->disk_lied = true;

@@ -90,6 +90,37 @@ static void read_arg(const struct read *read, const struct yaml *at, const struc
     }
 }
 
+/* At least one of "a b c". */
+static void read_one_of(const struct read *read, const struct yaml *at,
+                        const struct scenario_action *action, enum action_kind kind,
+                        const char *names)
+{
+    if (action->kind != kind || yaml_failed(read->error)) return;
+    for (const char *name = names; *name != '\0'; name += strcspn(name, " ")) {
+        char one[32];
+
+        while (*name == ' ')
+            name++;
+        (void)snprintf(one, sizeof one, "%.*s", (int)strcspn(name, " "), name);
+        if (scenario_arg(action, one) != NULL) return;
+    }
+    read_fail(read, at, "%s: one of %s is missing", language_action(kind)->name, names);
+}
+
+static void read_hold_check(const struct read *read, const struct yaml *at,
+                            const struct scenario_action *action)
+{
+    const struct scenario_value *api = scenario_arg(action, "api");
+    const struct scenario_value *until = scenario_arg(action, "until");
+
+    if (api != NULL && language_api(api->text) < 0) {
+        read_fail(read, at, "hold_message: no such api: %s", api->text);
+    }
+    if (until != NULL && until->choice == 3 && scenario_arg(action, "for") == NULL) {
+        read_fail(read, at, "hold_message: until: time needs \"for\"");
+    }
+}
+
 /* Arguments that belong together, beyond what the table says. */
 static void read_action_check(const struct read *read, const struct yaml *at,
                               const struct scenario_action *action)
@@ -114,10 +145,10 @@ static void read_action_check(const struct read *read, const struct yaml *at,
             read_fail(read, at, "crash: \"unsynced\" needs how: power_loss; a kill loses nothing");
         }
     }
-    if (action->kind == ACTION_CLOCK && scenario_arg(action, "jump") == NULL &&
-        scenario_arg(action, "drift") == NULL) {
-        read_fail(read, at, "clock: \"jump\" or \"drift\" is missing");
-    }
+    read_one_of(read, at, action, ACTION_CLOCK, "jump drift skew coarse late");
+    read_one_of(read, at, action, ACTION_SLOW_LINK, "latency rate");
+    read_one_of(read, at, action, ACTION_CRASH_LOOP, "event point");
+    if (action->kind == ACTION_HOLD_MESSAGE) read_hold_check(read, at, action);
 }
 
 static int read_action_name(const struct read *read, const struct yaml *at)
@@ -162,7 +193,9 @@ static void read_arguments(const struct read *read, const struct yaml *name, con
             }
         }
         after = yaml_get(at, "after");
-        if (after != NULL) action->after = read_range(read, after, UNIT_TIME);
+        if (after != NULL && scenario_arg(action, "after") == NULL) { /* oom has its own */
+            action->after = read_range(read, after, UNIT_TIME);
+        }
     }
     read_action_check(read, name, action);
 }

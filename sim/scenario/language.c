@@ -2,6 +2,8 @@
 
 #include "client/base/assert.h"
 #include "client/base/list.h"
+#include "client/wire/api.h"
+#include "sim/scenario/schema.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,21 +20,33 @@
     {                                                  \
         name, VALUE_CHOICE, UNIT_COUNT, choices, false \
     }
+#define TEXT(name, required)                         \
+    {                                                \
+        name, VALUE_TEXT, UNIT_COUNT, NULL, required \
+    }
+#define TRUTH(name)                               \
+    {                                             \
+        name, VALUE_BOOL, UNIT_COUNT, NULL, false \
+    }
+#define LINKS                                        \
+    {                                                \
+        "links", VALUE_LINKS, UNIT_COUNT, NULL, true \
+    }
 #define FOR QUANTITY("for", UNIT_TIME, false)
 
 static const struct action_word actions[] = {
     [ACTION_CRASH] = {"crash",
                       "a process dies, or its machine loses power",
-                      "P1 P2",
+                      "P1 P2 P3 DF1 DF2 DF3 DF4 DF5",
                       0,
                       {NODES("node", false), NODES("nodes", false),
                        CHOICE("how", "kill power_loss clean"),
-                       CHOICE("unsynced", "keep drop tear garbage random")}},
+                       CHOICE("unsynced", "keep drop tear garbage random prefix each names")}},
     [ACTION_RESTART] = {"restart",
-                        "starts nodes that are down",
-                        "P1",
+                        "starts nodes that are down; with: \"key=value key=value\", their settings",
+                        "P10",
                         0,
-                        {NODES("node", false), NODES("nodes", false)}},
+                        {NODES("node", false), NODES("nodes", false), TEXT("with", false)}},
     [ACTION_PAUSE] = {"pause",
                       "a node stands still and is then late for everything",
                       "P5",
@@ -63,12 +77,15 @@ static const struct action_word actions[] = {
                                "N12",
                                -1,
                                {NODES("node", true), QUANTITY("times", UNIT_COUNT, true),
-                                CHOICE("how", "refused timed_out reset")}},
+                                CHOICE("how", "refused timed_out reset backlog_full no_name "
+                                              "moved")}},
     [ACTION_RESET] = {"reset",
-                      "every connection of the links breaks",
+                      "connections of the links break: all now, those that are idle, or at the "
+                      "next frame or answer",
                       "N10",
                       0,
-                      {{"links", VALUE_LINKS, UNIT_COUNT, NULL, true}}},
+                      {LINKS, CHOICE("moment", "now idle mid_frame after_request"),
+                       CHOICE("notice", "both first second")}},
     [ACTION_HEAL] = {"heal",
                      "cuts, clogs and slowness of the links end",
                      "",
@@ -89,22 +106,174 @@ static const struct action_word actions[] = {
                           "DF15",
                           -1,
                           {NODES("node", true), QUANTITY("free", UNIT_SIZE, false), FOR}},
-    [ACTION_DISK_ERROR] = {"disk_error",
-                           "the nth matching request fails, `times` in all",
-                           "DF12 DF13 DF14",
-                           -1,
-                           {NODES("node", true),
-                            CHOICE("op", "write read sync open truncate rename"),
-                            {"file", VALUE_TEXT, UNIT_COUNT, NULL, false},
-                            QUANTITY("nth", UNIT_COUNT, false),
-                            QUANTITY("times", UNIT_COUNT, false),
-                            CHOICE("errno", "EIO ENOSPC")}},
+    [ACTION_DISK_ERROR] =
+        {"disk_error",
+         "the nth matching request fails, `times` in all; offset: reads of that sector until "
+         "it is written again; partial: a write applies some bytes; reverts: a sync takes what "
+         "was visible",
+         "DF12 DF13 DF14",
+         -1,
+         {NODES("node", true), CHOICE("op", "write read sync open truncate rename"),
+          TEXT("file", false), QUANTITY("nth", UNIT_COUNT, false),
+          QUANTITY("times", UNIT_COUNT, false), CHOICE("errno", "EIO ENOSPC"),
+          QUANTITY("offset", UNIT_SIZE, false), TRUTH("partial"), TRUTH("reverts")}},
     [ACTION_CLOCK] = {"clock",
-                      "a node's wall clock jumps, or its clocks drift",
-                      "W2 W3",
+                      "a node's wall clock is wrong, jumps, moves in steps; both drift; timers are "
+                      "late",
+                      "W1 W2 W3 W4 W5",
                       -1,
                       {NODES("node", true), QUANTITY("jump", UNIT_TIME, false),
-                       QUANTITY("drift", UNIT_DRIFT, false)}},
+                       QUANTITY("drift", UNIT_DRIFT, false), QUANTITY("skew", UNIT_TIME, false),
+                       QUANTITY("coarse", UNIT_TIME, false), QUANTITY("late", UNIT_TIME, false),
+                       FOR}},
+    [ACTION_CRASH_LOOP] =
+        {"crash_loop",
+         "dies now, and `times` again: at the n-th event of its next lives, or at "
+         "the nth trace event that matches point",
+         "P4",
+         -1,
+         {NODES("node", true), CHOICE("how", "kill power_loss"),
+          QUANTITY("event", UNIT_COUNT, false), TEXT("point", false),
+          QUANTITY("nth", UNIT_COUNT, false), QUANTITY("times", UNIT_COUNT, false),
+          QUANTITY("again", UNIT_TIME, false)}},
+    [ACTION_WIPE] = {"wipe",
+                     "a node loses its disk; it keeps its identity, gets a new one, or has none",
+                     "P7",
+                     0,
+                     {NODES("node", true), CHOICE("identity", "same new none")}},
+    [ACTION_OOM] = {"oom",
+                    "the allocation that comes after so many others is refused",
+                    "P8",
+                    -1,
+                    {NODES("node", true), QUANTITY("after", UNIT_COUNT, true),
+                     QUANTITY("times", UNIT_COUNT, false)}},
+    [ACTION_SLEEP] = {"sleep",
+                      "a machine sleeps; its monotonic clock stops meanwhile, or runs on",
+                      "W6",
+                      -1,
+                      {NODES("node", true), QUANTITY("for", UNIT_TIME, true),
+                       CHOICE("monotonic", "stops runs")}},
+    [ACTION_CUT] = {"cut",
+                    "the links named are cut, all others are not",
+                    "N8",
+                    -1,
+                    {LINKS, CHOICE("style", "hold reset blackhole"), FOR}},
+    [ACTION_SLOW_LINK] = {"slow_link",
+                          "more latency, or so many bytes a second",
+                          "N1 N9",
+                          -1,
+                          {LINKS, QUANTITY("latency", UNIT_TIME, false),
+                           QUANTITY("rate", UNIT_SIZE, false), FOR}},
+    [ACTION_FLAKY] = {"flaky",
+                      "clogs of up to `hold`, one after the other, `every` so often in the mean",
+                      "N9",
+                      -1,
+                      {LINKS, QUANTITY("hold", UNIT_TIME, true), QUANTITY("every", UNIT_TIME, true),
+                       QUANTITY("for", UNIT_TIME, true)}},
+    [ACTION_SEGMENT] = {"segment",
+                        "bytes arrive in pieces, also on connections that stand",
+                        "N2",
+                        -1,
+                        {LINKS, CHOICE("mode", "tiny random header"), FOR}},
+    [ACTION_SMALL_BUFFERS] = {"small_buffers",
+                              "so few bytes may be on the way",
+                              "N3",
+                              -1,
+                              {LINKS, QUANTITY("size", UNIT_SIZE, true), FOR}},
+    [ACTION_SWIZZLE] = {"swizzle",
+                        "a random half of the nodes is clogged one by one, and freed in another "
+                        "order",
+                        "N5",
+                        -1,
+                        {NODES("nodes", true), QUANTITY("for", UNIT_TIME, true)}},
+    [ACTION_HALF_OPEN] =
+        {"half_open", "connections of the links are dead, and nobody is told", "N11", 0, {LINKS}},
+    [ACTION_CORRUPT] =
+        {"corrupt",
+         "one bit flips in each of the next pieces; tests that decoders fail cleanly",
+         "N14",
+         -1,
+         {LINKS, QUANTITY("times", UNIT_COUNT, true)}},
+    [ACTION_SHUFFLE] = {"shuffle",
+                        "connections are accepted and become ready in random order",
+                        "N15",
+                        -1,
+                        {NODES("node", true), FOR}},
+    [ACTION_HOLD_MESSAGE] = {"hold_message",
+                             "the next request to a node with this api, or the answer to it, and "
+                             "what is behind it, waits until a leader changes, the asking node (or "
+                             "`of`) has started again, or for so long",
+                             "N13",
+                             -1,
+                             {NODES("from", true), NODES("to", true), TEXT("api", false),
+                              TRUTH("response"),
+                              CHOICE("until", "leader_change controller_change restart time"),
+                              NODES("of", false), QUANTITY("plus", UNIT_TIME, false), FOR}},
+    [ACTION_COALESCE_METADATA] =
+        {"coalesce_metadata",
+         "what controllers tell a node of the metadata waits, and comes at "
+         "once",
+         "N13",
+         -1,
+         {NODES("node", true), QUANTITY("for", UNIT_TIME, true)}},
+    [ACTION_LYING_SYNC] =
+        {"lying_sync", "syncs succeed and settle nothing", "DF6", -1, {NODES("node", true), FOR}},
+    [ACTION_ROT] = {"rot",
+                    "bits flip in one sector of a file: somewhere, at an offset, in a batch header",
+                    "DF7 DF8",
+                    -1,
+                    {NODES("node", true), TEXT("file", false), QUANTITY("offset", UNIT_SIZE, false),
+                     QUANTITY("bits", UNIT_COUNT, false), TRUTH("header")}},
+    [ACTION_LOSE_WRITE] = {"lose_write",
+                           "a write succeeds, also its sync, and the device keeps what it had",
+                           "DF9",
+                           -1,
+                           {NODES("node", true), TEXT("file", false),
+                            QUANTITY("nth", UNIT_COUNT, false),
+                            QUANTITY("times", UNIT_COUNT, false)}},
+    [ACTION_MISDIRECT] = {"misdirect",
+                          "a write lands at another page of the device",
+                          "DF10",
+                          -1,
+                          {NODES("node", true), TEXT("file", false),
+                           QUANTITY("nth", UNIT_COUNT, false),
+                           QUANTITY("times", UNIT_COUNT, false)}},
+    [ACTION_STALE_READ] = {"stale_read",
+                           "a read returns an earlier version",
+                           "DF11",
+                           -1,
+                           {NODES("node", true), TEXT("file", false),
+                            QUANTITY("nth", UNIT_COUNT, false),
+                            QUANTITY("times", UNIT_COUNT, false)}},
+    [ACTION_SHORT_IO] = {"short_io",
+                         "so many of the writes are done in two parts",
+                         "DF16",
+                         -1,
+                         {NODES("node", true), QUANTITY("share", UNIT_SHARE, true), FOR}},
+    [ACTION_DISK_BLOCK] = {"disk_block",
+                           "each disk request blocks the node's turn for so long",
+                           "DF17",
+                           -1,
+                           {NODES("node", true), QUANTITY("each", UNIT_TIME, true), FOR}},
+    [ACTION_DIR_GONE] = {"dir_gone",
+                         "a directory fails, or is empty at the next start, or is read-only",
+                         "DF18",
+                         -1,
+                         {NODES("node", true), TEXT("dir", false),
+                          CHOICE("how", "failed empty read_only")}},
+    [ACTION_SNAPSHOT] =
+        {"snapshot", "the disks are copied, for a later revert", "DF19", 0, {NODES("node", true)}},
+    [ACTION_REVERT] = {"revert",
+                       "a node goes down and its disk is as at its last snapshot, or at a time",
+                       "DF19",
+                       -1,
+                       {NODES("node", true), QUANTITY("to", UNIT_TIME, false)}},
+    [ACTION_FOREIGN] =
+        {"foreign",
+         "a node goes down and has files of another, or of itself under another name",
+         "DF20",
+         -1,
+         {NODES("node", true), NODES("from", true), TEXT("file", true), TEXT("as", false)}},
     [ACTION_NOTE] =
         {"note", "a sentence in the trace", "", 0, {{"text", VALUE_TEXT, UNIT_COUNT, NULL, true}}},
     [ACTION_CHECK] = {"check", "all periodic checks look now", "", -1, {{NULL, 0, 0, NULL, false}}},
@@ -213,6 +382,29 @@ const char *language_field(enum field field)
 const struct language_word *language_triggers(void)
 {
     return triggers;
+}
+
+/* AlterPartition and alter_partition are the same. */
+static bool same_api(const char *a, const char *b)
+{
+    for (;;) {
+        while (*a == '_')
+            a++;
+        while (*b == '_')
+            b++;
+        if ((*a | 0x20) != (*b | 0x20)) return false;
+        if (*a == '\0') return true;
+        a++;
+        b++;
+    }
+}
+
+int16_t language_api(const char *name)
+{
+    for (int16_t key = 0; key < 128; key++) {
+        if (api_find(key) != NULL && same_api(name, api_name(key))) return key;
+    }
+    return -1;
 }
 
 int language_choice(const char *choices, const char *word)
@@ -367,7 +559,17 @@ static void list_terms(const struct listing *listing)
 static void list_faults(const struct listing *listing)
 {
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
-        list_line(listing, sim_fault_word((enum sim_fault)i), sim_fault_id((enum sim_fault)i));
+        const struct sim_fault_info *info = sim_fault_info((enum sim_fault)i);
+        char name[64];
+        char about[400];
+
+        if (info->kind == SIM_FAULT_END) continue;
+        (void)snprintf(name, sizeof name, "%-5s%s", info->id, info->word);
+        (void)snprintf(about, sizeof about, "%s: %s (%s)%s%s%s", sim_fault_class_name(info->class),
+                       info->about, info->kind == SIM_FAULT_ABSENT ? "not injected" : "action",
+                       info->actions[0] != '\0' ? ": " : "", info->actions,
+                       info->ledger ? "; needs the loss budget" : "");
+        list_line(listing, name, about);
     }
 }
 
@@ -378,6 +580,14 @@ bool language_list(const char *table, void (*put)(void *context, const char *lin
     const struct listing listing = {put, context};
     bool known = false;
 
+    if (table != NULL && strcmp(table, "schema") == 0) {
+        schema_write(put, context);
+        return true;
+    }
+    if (table != NULL && strcmp(table, "reference") == 0) {
+        reference_write(put, context);
+        return true;
+    }
     for (uint32_t i = 0; i < COUNT_OF(tables); i++) {
         if (table != NULL && strcmp(table, tables[i]) != 0) continue;
         known = true;

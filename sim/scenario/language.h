@@ -24,6 +24,32 @@ enum action_kind {
     ACTION_DISK_FULL,
     ACTION_DISK_ERROR,
     ACTION_CLOCK,
+    ACTION_CRASH_LOOP,
+    ACTION_WIPE,
+    ACTION_OOM,
+    ACTION_SLEEP,
+    ACTION_CUT,
+    ACTION_SLOW_LINK,
+    ACTION_FLAKY,
+    ACTION_SEGMENT,
+    ACTION_SMALL_BUFFERS,
+    ACTION_SWIZZLE,
+    ACTION_HALF_OPEN,
+    ACTION_CORRUPT,
+    ACTION_SHUFFLE,
+    ACTION_HOLD_MESSAGE,
+    ACTION_COALESCE_METADATA,
+    ACTION_LYING_SYNC,
+    ACTION_ROT,
+    ACTION_LOSE_WRITE,
+    ACTION_MISDIRECT,
+    ACTION_STALE_READ,
+    ACTION_SHORT_IO,
+    ACTION_DISK_BLOCK,
+    ACTION_DIR_GONE,
+    ACTION_SNAPSHOT,
+    ACTION_REVERT,
+    ACTION_FOREIGN,
     ACTION_NOTE,
     ACTION_CHECK,
     ACTION_BEGIN_LIVENESS,
@@ -39,7 +65,7 @@ enum value_kind {
     VALUE_TEXT,
 };
 
-enum { ACTION_ARGS_MAX = 6 };
+enum { ACTION_ARGS_MAX = 10 };
 
 struct action_arg {
     const char *name;
@@ -58,6 +84,8 @@ struct action_word {
 };
 
 const struct action_word *language_action(enum action_kind kind);
+/* The key of an api by its Kafka name, in any case and with or without '_'; -1: none. */
+int16_t language_api(const char *name);
 /* The index of a word in "a b c", or -1. */
 int language_choice(const char *choices, const char *word);
 

@@ -2,16 +2,14 @@
 
 #include "sim/scenario/read.h"
 
+#include "sim/scenario/keys.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SCENARIO_FILE_MAX = 1 << 20 };
-
-static const char *const scenario_keys[] = {
-    "gregor",   "name",  "about",  "tags",     "seeds",       "stop",   "cluster", "topics",
-    "workload", "steps", "expect", "liveness", "loss_budget", "faults", "canary",  NULL};
 
 static void read_seeds(const struct read *read, const struct yaml *at)
 {
@@ -47,11 +45,10 @@ static void read_seeds(const struct read *read, const struct yaml *at)
 
 static void read_stop(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"time", "events", "wall", NULL};
     struct scenario *scenario = read->scenario;
     const struct yaml *value;
 
-    if (!read_map(read, at, "stop", known)) return;
+    if (!read_map(read, at, "stop", keys_names(KEYS_STOP))) return;
     value = yaml_get(at, "time");
     if (value != NULL) scenario->stop_ns = read_fixed(read, value, UNIT_TIME, 1, INT64_MAX / 4);
     value = yaml_get(at, "events");
@@ -64,7 +61,6 @@ static void read_stop(const struct read *read, const struct yaml *at)
 
 static void read_liveness(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"converge", "core", NULL};
     struct scenario *scenario = read->scenario;
     const struct yaml *value;
 
@@ -72,7 +68,7 @@ static void read_liveness(const struct read *read, const struct yaml *at)
         scenario->liveness = read_choice(read, at, "liveness", "off on") == 1;
         return;
     }
-    if (!read_map(read, at, "liveness", known)) return;
+    if (!read_map(read, at, "liveness", keys_names(KEYS_LIVENESS))) return;
     value = yaml_get(at, "converge");
     if (value != NULL) {
         scenario->converge_ns = read_fixed(read, value, UNIT_TIME, 1, INT64_MAX / 4);
@@ -140,7 +136,7 @@ static void read_scenario(const struct read *read, const struct yaml *root)
     };
     const struct expr_names *names = &read->scenario->names;
 
-    if (!read_map(read, root, "a scenario", scenario_keys)) return;
+    if (!read_map(read, root, "a scenario", keys_names(KEYS_TOP))) return;
     read_header(read, root);
     for (uint32_t i = 0; i < COUNT_OF(parts) && !yaml_failed(read->error); i++) {
         const struct yaml *value = yaml_get(root, parts[i].key);
@@ -169,6 +165,9 @@ struct scenario *scenario_parse(const char *file, const char *text, size_t lengt
     scenario->loss = sim_disk_config_default(SIM_DISK_NVME).loss;
     scenario->skew_ns = (struct unit_range){-500 * NS_PER_MS, 500 * NS_PER_MS};
     scenario->drift_ppb = (struct unit_range){-50000, 50000};
+    scenario->clock_step_ns = (struct unit_range){-200 * NS_PER_MS, 200 * NS_PER_MS};
+    scenario->coarse_ns = (struct unit_range){NS_PER_MS, 4 * NS_PER_MS};
+    scenario->late_ns = (struct unit_range){0, NS_PER_MS / 5};
     scenario->liveness = true;
     scenario->core = SCENARIO_CORE_ALL;
     scenario->loss_budget = -1;

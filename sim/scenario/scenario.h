@@ -147,6 +147,9 @@ struct scenario {
     struct sim_loss loss;
     struct unit_range skew_ns;
     struct unit_range drift_ppb;
+    struct unit_range clock_step_ns; /* of each wall clock, once */
+    struct unit_range coarse_ns;
+    struct unit_range late_ns;
     bool free_cpu; /* cpu: free */
 
     struct scenario_topic topics[SCENARIO_TOPICS_MAX];

@@ -2,6 +2,7 @@
 #include "sim/scenario/read.h"
 
 #include "client/base/list.h"
+#include "sim/scenario/keys.h"
 
 #include <string.h>
 
@@ -72,11 +73,10 @@ static void read_node(const struct read *read, const struct yaml *at)
 
 static void read_network(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"latency", "jitter", "bandwidth", "pieces", NULL};
     struct sim_net_config *net = &read->scenario->net;
     const struct yaml *value;
 
-    if (!read_map(read, at, "network", known)) return;
+    if (!read_map(read, at, "network", keys_names(KEYS_NETWORK))) return;
     value = yaml_get(at, "latency");
     if (value != NULL) {
         struct unit_range range = read_range(read, value, UNIT_TIME);
@@ -98,7 +98,7 @@ static void read_network(const struct read *read, const struct yaml *at)
 
 static void read_power_loss(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"keep", "drop", "tear", "garbage", NULL};
+    const char *const *known = keys_names(KEYS_POWER_LOSS);
     struct sim_loss *loss = &read->scenario->loss;
     int64_t shares[4] = {0};
     int64_t sum = 0;
@@ -119,10 +119,9 @@ static void read_power_loss(const struct read *read, const struct yaml *at)
 
 static void read_disk(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"profile", "power_loss", NULL};
     const struct yaml *value;
 
-    if (!read_map(read, at, "disk", known)) return;
+    if (!read_map(read, at, "disk", keys_names(KEYS_DISK))) return;
     value = yaml_get(at, "profile");
     if (value != NULL) {
         read->scenario->disk_profile =
@@ -132,23 +131,36 @@ static void read_disk(const struct read *read, const struct yaml *at)
     if (value != NULL) read_power_loss(read, value);
 }
 
+/* How the clocks differ; none: not at all. */
 static void read_clock(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"skew", "drift", NULL};
-    const struct yaml *value;
+    struct scenario *scenario = read->scenario;
+    const struct {
+        const char *key;
+        enum unit unit;
+        struct unit_range *range;
+    } parts[] = {{"skew", UNIT_TIME, &scenario->skew_ns},
+                 {"drift", UNIT_DRIFT, &scenario->drift_ppb},
+                 {"step", UNIT_TIME, &scenario->clock_step_ns},
+                 {"coarse", UNIT_TIME, &scenario->coarse_ns},
+                 {"late", UNIT_TIME, &scenario->late_ns}};
 
-    if (!read_map(read, at, "clock", known)) return;
-    value = yaml_get(at, "skew");
-    if (value != NULL) read->scenario->skew_ns = read_range(read, value, UNIT_TIME);
-    value = yaml_get(at, "drift");
-    if (value != NULL) read->scenario->drift_ppb = read_range(read, value, UNIT_DRIFT);
+    if (at->kind == YAML_SCALAR) {
+        (void)read_choice(read, at, "clock", "none");
+        for (uint32_t i = 0; i < COUNT_OF(parts); i++)
+            *parts[i].range = (struct unit_range){0, 0};
+        return;
+    }
+    if (!read_map(read, at, "clock", keys_names(KEYS_CLOCK))) return;
+    for (uint32_t i = 0; i < COUNT_OF(parts); i++) {
+        const struct yaml *value = yaml_get(at, parts[i].key);
+
+        if (value != NULL) *parts[i].range = read_range(read, value, parts[i].unit);
+    }
 }
 
 void read_cluster(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"controllers", "brokers", "combined", "racks",
-                                        "config",      "node",    "network",  "disk",
-                                        "clock",       "cpu",     NULL};
     static const struct {
         const char *key;
         void (*read)(const struct read *read, const struct yaml *at);
@@ -160,7 +172,7 @@ void read_cluster(const struct read *read, const struct yaml *at)
     struct scenario *scenario = read->scenario;
     const struct yaml *value;
 
-    if (!read_map(read, at, "cluster", known)) return;
+    if (!read_map(read, at, "cluster", keys_names(KEYS_CLUSTER))) return;
     value = yaml_get(at, "controllers");
     if (value != NULL) {
         scenario->controllers = (uint32_t)read_pick(read, value, &scenario->controllers_pick, 1,

@@ -72,7 +72,7 @@ void log_box_init(struct log_box *box, uint64_t seed)
 
     memset(box, 0, sizeof *box);
     config.nodes_max = 2;
-    box->program = (struct sim_program){box_boot, box_down};
+    box->program = (struct sim_program){box_boot, box_down, NULL};
     box->observer.traced = box_traced;
     list_init(&box->observer.link);
     node.program = &box->program;

@@ -126,7 +126,8 @@ static void add_node(struct node_box *box, uint32_t i, const char *roles, const 
     struct node_box_node *n = &box->node[i];
     struct sim_node_config machine = sim_node_config_default((int32_t)i + 1);
 
-    *n = (struct node_box_node){.all = box, .id = (int32_t)i + 1, .program = {box_boot, box_down}};
+    *n = (struct node_box_node){
+        .all = box, .id = (int32_t)i + 1, .program = {box_boot, box_down, NULL}};
     make_config(n, roles, extra);
     machine.region_size = (size_t)256 << 20;
     machine.program = &n->program;

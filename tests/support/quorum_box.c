@@ -355,7 +355,7 @@ void quorum_box_init(struct quorum_box *box, uint64_t seed, uint32_t nodes, uint
 
         n->all = box;
         n->id = (int32_t)i + 1;
-        n->program = (struct sim_program){node_boot, node_down};
+        n->program = (struct sim_program){node_boot, node_down, NULL};
         node.program = &n->program;
         n->world = sim_node_add(box->sim, &node);
         sim_node_start(n->world);

@@ -315,7 +315,7 @@ void replica_rig_init(struct replica_rig *rig, uint64_t seed)
         struct rig_machine *m = &rig->machines[i];
         struct sim_node_config node = sim_node_config_default((int32_t)i + 1);
 
-        m->program = (struct sim_program){rig_boot, rig_down};
+        m->program = (struct sim_program){rig_boot, rig_down, NULL};
         m->rig = rig;
         m->id = (int32_t)i + 1;
         m->links = (struct manager_links){rig_broker_epoch, rig_controller_peer, NULL};
