@@ -105,6 +105,15 @@ static enum err admin_first_error(struct admin_task *task)
             admin_note(task, &first, task->response.delete_topics.responses[i].error_code,
                        task->response.delete_topics.responses[i].error_message);
         break;
+    case API_DELETE_RECORDS:
+        for (uint32_t i = 0; i < task->response.delete_records.topics_count; i++) {
+            const struct delete_records_response_topic *topic =
+                &task->response.delete_records.topics[i];
+
+            for (uint32_t j = 0; j < topic->partitions_count; j++)
+                admin_note(task, &first, topic->partitions[j].error_code, STR_NULL);
+        }
+        break;
     case API_DESCRIBE_CONFIGS:
         for (uint32_t i = 0; i < task->response.describe_configs.results_count; i++)
             admin_note(task, &first, task->response.describe_configs.results[i].error_code,
@@ -257,6 +266,7 @@ void admin_task_init(struct admin_task *task, int16_t api)
         return;
     case API_CREATE_TOPICS: create_topics_request_default(&task->request.create_topics); return;
     case API_DELETE_TOPICS: delete_topics_request_default(&task->request.delete_topics); return;
+    case API_DELETE_RECORDS: delete_records_request_default(&task->request.delete_records); return;
     case API_DESCRIBE_CONFIGS:
         describe_configs_request_default(&task->request.describe_configs);
         return;

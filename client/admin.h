@@ -12,6 +12,7 @@
 #include "client/metadata.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
+#include "wire/delete_records.h"
 #include "wire/delete_topics.h"
 #include "wire/describe_configs.h"
 #include "wire/describe_log_dirs.h"
@@ -40,6 +41,7 @@ struct admin_task {
         struct metadata_request metadata;
         struct create_topics_request create_topics;
         struct delete_topics_request delete_topics;
+        struct delete_records_request delete_records; /* of one node: the leader */
         struct describe_configs_request describe_configs;
         struct incremental_alter_configs_request incremental_alter_configs;
         struct create_partitions_request create_partitions;
@@ -58,6 +60,7 @@ struct admin_task {
         struct metadata_response metadata;
         struct create_topics_response create_topics;
         struct delete_topics_response delete_topics;
+        struct delete_records_response delete_records;
         struct describe_configs_response describe_configs;
         struct incremental_alter_configs_response incremental_alter_configs;
         struct create_partitions_response create_partitions;

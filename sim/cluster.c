@@ -187,11 +187,21 @@ void cluster_stop(struct cluster *cluster, uint32_t index)
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
+/* What the scenario says of this node alone. */
+static struct scenario_node cluster_own(const struct scenario *scenario, int32_t id)
+{
+    for (uint32_t i = 0; i < scenario->node_count; i++) {
+        if (scenario->nodes[i].id == id) return scenario->nodes[i];
+    }
+    return (struct scenario_node){.id = id};
+}
+
 static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role role)
 {
     struct cluster_node *node = &cluster->nodes[cluster->count];
     const struct scenario *scenario = cluster->scenario;
     struct sim_node_config config = sim_node_config_default(id);
+    struct scenario_node own;
     struct rng rng;
 
     sim_stream(cluster->sim, &rng, SIM_DOMAIN_CLOCK, (uint64_t)id);
@@ -205,10 +215,12 @@ static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role r
     config.connections_max = 512;
     config.files_max = 4096;
     if (!scenario->free_cpu) config.costs = sim_costs_default();
-    config.disk = sim_disk_config_default(scenario->disk_profile);
-    config.disk.loss = scenario->loss;
-    config.wall_offset_ms = units_draw(scenario->skew_ns, &rng) / NS_PER_MS;
-    config.drift_ppb = units_draw(scenario->drift_ppb, &rng);
+    own = cluster_own(scenario, id);
+    config.disk = sim_disk_config_default(own.has_profile ? own.profile : scenario->disk_profile);
+    config.disk.loss = own.has_loss ? own.loss : scenario->loss;
+    config.wall_offset_ms =
+        units_draw(own.has_skew ? own.skew_ns : scenario->skew_ns, &rng) / NS_PER_MS;
+    config.drift_ppb = units_draw(own.has_drift ? own.drift_ppb : scenario->drift_ppb, &rng);
     node->world = sim_node_add(cluster->sim, &config);
     ASSERT(node->world->index == cluster->count);
     cluster->count++;
@@ -239,6 +251,7 @@ struct cluster *cluster_create(struct sim *sim, const struct scenario *scenario,
     for (uint32_t i = 0; i < scenario->topic_count; i++) {
         cluster->partitions[i] = (uint32_t)units_draw(scenario->topics[i].partitions, &rng);
         cluster->replicas[i] = (uint32_t)units_draw(scenario->topics[i].replicas, &rng);
+        cluster->topics_off[i] = scenario->topics[i].late;
     }
     for (uint32_t i = 0; i < scenario->brokers; i++) {
         cluster_add(cluster, (int32_t)i + 1, scenario->combined ? CLUSTER_BOTH : CLUSTER_BROKER);

@@ -70,11 +70,19 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     run_trace_event(run, id, event);
     check_event(run->check, run->sim->now_ns, id, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
+    if (node != NULL) run_facts_event(run, node->index, event);
     /* All nodes are ours: none has a reason to send what another cannot read or did not want. */
     if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history) {
         run_decide(run, RUN_FAIL, "hostile", id, "a connection was given up as hostile: %.*s",
                    (int)event->text.length, event->text.data);
     }
+    if (node != NULL) run_steps_point(run, node, event);
+}
+
+static void run_disk(struct sim_observer *observer, struct sim_world *node, enum disk_op op,
+                     const char *path)
+{
+    run_steps_disk(CONTAINER_OF(observer, struct run, observer), node, op, path);
 }
 
 /* The ghosts of the oracles against what the nodes really hold. */
@@ -96,6 +104,11 @@ static void run_compare_memory(struct run *run, const struct sim_world *world)
     }
 }
 
+static uint32_t run_memory_turns(const struct run *run)
+{
+    return run->scenario->every > 0 ? run->scenario->every : RUN_MEMORY_TURNS;
+}
+
 static void run_turned(struct sim_observer *observer, struct sim_world *node)
 {
     struct run *run = CONTAINER_OF(observer, struct run, observer);
@@ -104,10 +117,10 @@ static void run_turned(struct sim_observer *observer, struct sim_world *node)
     if (run->workload == NULL) return;
     cluster_turned(run->cluster, node);
     workload_turned(run->workload, node);
-    if (run->memory_turns++ % RUN_MEMORY_TURNS == 0 && node->index < run->cluster->count) {
+    if (run->memory_turns++ % run_memory_turns(run) == 0 && node->index < run->cluster->count) {
         run_compare_memory(run, node);
     }
-    run_steps_look(run);
+    run_look(run);
 }
 
 /* What ends any phase at once. */
@@ -271,6 +284,7 @@ static bool run_safety(struct run *run)
     run->zero_ns = run->sim->now_ns;
     run_enter(run, RUN_SAFETY);
     workload_start(run->workload);
+    run_expects_begin(run);
     run_steps_begin(run);
     if (!run_until(run, run->zero_ns + run->scenario->stop_ns, done_safety, &end)) return false;
     run_steps_end(run);
@@ -419,6 +433,26 @@ static void run_configure_check(struct run *run)
     check->quorum_fetch_ns = config->quorum_fetch_timeout_ms * NS_PER_MS;
 }
 
+/* invariants: off and only */
+static void run_configure_invariants(struct run *run)
+{
+    const struct scenario *scenario = run->scenario;
+    struct check_config *check = &run->check_config;
+
+    for (uint32_t i = 0; i < CHECK_OFF_WORDS && scenario->only_count > 0; i++)
+        check->off[i] = UINT64_MAX;
+    for (uint32_t i = 0; i < scenario->only_count; i++) {
+        int oracle = scenario_oracle(scenario->onlys[i]);
+
+        check->off[oracle / 64] &= ~(UINT64_C(1) << (oracle % 64));
+    }
+    for (uint32_t i = 0; i < scenario->off_count; i++) {
+        int oracle = scenario_oracle(scenario->offs[i].name);
+
+        check->off[oracle / 64] |= UINT64_C(1) << (oracle % 64);
+    }
+}
+
 static struct run *run_create(const struct scenario *scenario, uint64_t seed,
                               const struct run_options *options, struct run_result *result)
 {
@@ -444,10 +478,12 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
         return run;
     }
     run_configure_check(run);
+    run_configure_invariants(run);
     run->check = check_create(&run->check_config);
     run_trace_begin(run);
     run->observer.traced = run_traced;
     run->observer.turned = run_turned;
+    run->observer.disk = run_disk;
     sim_observe(run->sim, &run->observer);
     started[0] = (int64_t)seed;
     started[1] = run->cluster->count;
@@ -474,15 +510,10 @@ static void run_destroy(struct run *run)
     free(run);
 }
 
-void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
-                  struct run_result *result)
+static void run_made(const struct scenario *scenario, uint64_t seed,
+                     const struct run_options *options, struct run_result *result)
 {
-    struct run *run;
-
-    memset(result, 0, sizeof *result);
-    result->seed = seed;
-    result->node = -1;
-    run = run_create(scenario, seed, options, result);
+    struct run *run = run_create(scenario, seed, options, result);
     if (!run->decided) {
         bool alive = run_setup(run) && run_safety(run);
 
@@ -494,4 +525,27 @@ void run_scenario(const struct scenario *scenario, uint64_t seed, const struct r
     if (result->verdict != RUN_PASS && run->cluster != NULL) run_report(run);
     run_trace_end(run);
     run_destroy(run);
+}
+
+void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
+                  struct run_result *result)
+{
+    struct scenario *made;
+    struct yaml_error error;
+
+    memset(result, 0, sizeof *result);
+    result->seed = seed;
+    result->node = -1;
+    if (!scenario->varies) {
+        run_made(scenario, seed, options, result);
+        return;
+    }
+    made = scenario_for_seed(scenario, seed, &error);
+    if (made == NULL) {
+        result->verdict = RUN_ERROR;
+        (void)snprintf(result->text, sizeof result->text, "%s", error.text);
+        return;
+    }
+    run_made(made, seed, options, result);
+    scenario_destroy(made);
 }

@@ -255,6 +255,7 @@ static void violation_fill(const struct check *check, struct check_violation *vi
 bool check_fail_begin(struct check *check, enum check_id id, struct check_at at, struct text *text)
 {
     if (check->violated) return false;
+    if ((check->config.off[id / 64] >> (id % 64) & 1) != 0) return false;
     if (check->config.only_history && check_infos[id].class != CHECK_HISTORY) return false;
     check->violated = true;
     violation_fill(check, &check->violation, id, at);

@@ -45,27 +45,7 @@ static void read_racks(const struct read *read, const struct yaml *at)
     }
 }
 
-static void read_node(const struct read *read, const struct yaml *at)
-{
-    static const char *const known[] = {"config", NULL};
-    struct scenario *scenario = read->scenario;
-
-    if (at->kind != YAML_MAP) {
-        read_fail(read, at, "node: is a map of node numbers");
-        return;
-    }
-    for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++) {
-        int32_t id = (int32_t)read_fixed(read, at->keys[i], UNIT_COUNT, 1, INT32_MAX);
-        const struct yaml *config =
-            read_map(read, at->items[i], "a node", known) ? yaml_get(at->items[i], "config") : NULL;
-
-        if (config != NULL) {
-            read_configs(read, config, id, &scenario->configs, &scenario->config_count);
-        }
-    }
-}
-
-static void read_network(const struct read *read, const struct yaml *at)
+void read_network(const struct read *read, const struct yaml *at)
 {
     static const char *const known[] = {"latency", "jitter", "bandwidth", "pieces", NULL};
     struct sim_net_config *net = &read->scenario->net;
@@ -91,10 +71,9 @@ static void read_network(const struct read *read, const struct yaml *at)
     }
 }
 
-static void read_power_loss(const struct read *read, const struct yaml *at)
+static void read_power_loss(const struct read *read, const struct yaml *at, struct sim_loss *loss)
 {
     static const char *const known[] = {"keep", "drop", "tear", "garbage", NULL};
-    struct sim_loss *loss = &read->scenario->loss;
     int64_t shares[4] = {0};
     int64_t sum = 0;
 
@@ -112,43 +91,133 @@ static void read_power_loss(const struct read *read, const struct yaml *at)
                               (uint32_t)shares[3]};
 }
 
-static void read_disk(const struct read *read, const struct yaml *at)
+/* The model has one of each; who writes them may rely on them. */
+static void read_disk_sizes(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"profile", "power_loss", NULL};
+    const struct yaml *sector = yaml_get(at, "sector");
+    const struct yaml *page = yaml_get(at, "page");
+
+    if (sector != NULL) (void)read_fixed(read, sector, UNIT_SIZE, 512, 512);
+    if (page != NULL) (void)read_fixed(read, page, UNIT_SIZE, 4096, 4096);
+}
+
+static const char *const disk_keys[] = {"profile", "power_loss", "sector", "page", NULL};
+
+void read_disk(const struct read *read, const struct yaml *at)
+{
     const struct yaml *value;
 
-    if (!read_map(read, at, "disk", known)) return;
+    if (!read_map(read, at, "disk", disk_keys)) return;
     value = yaml_get(at, "profile");
     if (value != NULL) {
         read->scenario->disk_profile =
             (enum sim_disk_profile)read_choice(read, value, "profile", "nvme ssd hdd");
     }
     value = yaml_get(at, "power_loss");
-    if (value != NULL) read_power_loss(read, value);
+    if (value != NULL) read_power_loss(read, value, &read->scenario->loss);
+    read_disk_sizes(read, at);
 }
 
-static void read_clock(const struct read *read, const struct yaml *at)
+static const char *const clock_keys[] = {"skew", "drift", NULL};
+
+void read_clock(const struct read *read, const struct yaml *at)
 {
-    static const char *const known[] = {"skew", "drift", NULL};
     const struct yaml *value;
 
-    if (!read_map(read, at, "clock", known)) return;
+    if (!read_map(read, at, "clock", clock_keys)) return;
     value = yaml_get(at, "skew");
     if (value != NULL) read->scenario->skew_ns = read_range(read, value, UNIT_TIME);
     value = yaml_get(at, "drift");
     if (value != NULL) read->scenario->drift_ppb = read_range(read, value, UNIT_DRIFT);
 }
 
+/* ---- one node -------------------------------------------------------------------------------- */
+
+static void read_node_disk(const struct read *read, const struct yaml *at,
+                           struct scenario_node *node)
+{
+    const struct yaml *value;
+
+    if (!read_map(read, at, "disk", disk_keys)) return;
+    value = yaml_get(at, "profile");
+    node->has_profile = value != NULL;
+    if (value != NULL) {
+        node->profile = (enum sim_disk_profile)read_choice(read, value, "profile", "nvme ssd hdd");
+    }
+    value = yaml_get(at, "power_loss");
+    node->has_loss = value != NULL;
+    if (value != NULL) read_power_loss(read, value, &node->loss);
+    read_disk_sizes(read, at);
+}
+
+static void read_node_clock(const struct read *read, const struct yaml *at,
+                            struct scenario_node *node)
+{
+    const struct yaml *value;
+
+    if (!read_map(read, at, "clock", clock_keys)) return;
+    value = yaml_get(at, "skew");
+    node->has_skew = value != NULL;
+    if (value != NULL) node->skew_ns = read_range(read, value, UNIT_TIME);
+    value = yaml_get(at, "drift");
+    node->has_drift = value != NULL;
+    if (value != NULL) node->drift_ppb = read_range(read, value, UNIT_DRIFT);
+}
+
+static bool node_known(const struct scenario *scenario, int64_t id)
+{
+    int64_t first = scenario->combined ? 1 : SCENARIO_FIRST_CONTROLLER;
+
+    return (id >= 1 && id <= scenario->brokers) ||
+           (id >= first && id < first + scenario->controllers);
+}
+
+static void read_node(const struct read *read, const struct yaml *key, const struct yaml *at)
+{
+    static const char *const known[] = {"config", "disk", "clock", NULL};
+    struct scenario *scenario = read->scenario;
+    struct scenario_node *node = &scenario->nodes[scenario->node_count];
+    const struct yaml *value;
+
+    *node = (struct scenario_node){.id = (int32_t)read_fixed(read, key, UNIT_COUNT, 1, INT32_MAX)};
+    if (!node_known(scenario, node->id)) {
+        read_fail(read, key, "there is no node %d; brokers are 1 to %u, controllers %d to %d",
+                  node->id, scenario->brokers, scenario->combined ? 1 : SCENARIO_FIRST_CONTROLLER,
+                  (scenario->combined ? 0 : SCENARIO_FIRST_CONTROLLER - 1) +
+                      (int)scenario->controllers);
+    }
+    if (yaml_failed(read->error) || !read_map(read, at, "a node", known)) return;
+    scenario->node_count++;
+    value = yaml_get(at, "config");
+    if (value != NULL) {
+        read_configs(read, value, node->id, &scenario->configs, &scenario->config_count);
+    }
+    value = yaml_get(at, "disk");
+    if (value != NULL) read_node_disk(read, value, node);
+    value = yaml_get(at, "clock");
+    if (value != NULL) read_node_clock(read, value, node);
+}
+
+static void read_nodes(const struct read *read, const struct yaml *at)
+{
+    if (at->kind != YAML_MAP) {
+        read_fail(read, at, "node: is a map of node numbers");
+        return;
+    }
+    for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++)
+        read_node(read, at->keys[i], at->items[i]);
+}
+
 void read_cluster(const struct read *read, const struct yaml *at)
 {
     static const char *const known[] = {"controllers", "brokers", "combined", "racks",
                                         "config",      "node",    "network",  "disk",
-                                        "clock",       "cpu",     NULL};
+                                        "clock",       "cpu",     "versions", NULL};
     static const struct {
         const char *key;
         void (*read)(const struct read *read, const struct yaml *at);
     } parts[] = {{"racks", read_racks},
-                 {"node", read_node},
+                 {"node", read_nodes},
                  {"network", read_network},
                  {"disk", read_disk},
                  {"clock", read_clock}};
@@ -159,17 +228,25 @@ void read_cluster(const struct read *read, const struct yaml *at)
     value = yaml_get(at, "controllers");
     if (value != NULL) {
         scenario->controllers =
-            (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_CONTROLLERS_MAX);
+            (uint32_t)vary_range(read, value, "cluster.controllers", 1, SCENARIO_CONTROLLERS_MAX);
     }
     value = yaml_get(at, "brokers");
     if (value != NULL) {
-        scenario->brokers = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_BROKERS_MAX);
+        scenario->brokers =
+            (uint32_t)vary_range(read, value, "cluster.brokers", 1, SCENARIO_BROKERS_MAX);
     }
     value = yaml_get(at, "combined");
     if (value != NULL) scenario->combined = read_bool(read, value);
     if (scenario->combined && scenario->brokers != scenario->controllers) {
         read_fail(read, value, "combined: true needs as many brokers as controllers, not %u and %u",
                   scenario->brokers, scenario->controllers);
+    }
+    value = yaml_get(at, "versions");
+    if (value != NULL && strcmp(read_text(read, value, "versions"), "same") != 0) {
+        read_fail(read, value,
+                  "\"%s\" needs nodes of several versions, which this version does "
+                  "not have; there is only \"same\"",
+                  value->text);
     }
     value = yaml_get(at, "config");
     if (value != NULL) {

@@ -12,6 +12,11 @@ static void read_replicas(const struct read *read, const struct yaml *at,
 
     if (at->kind != YAML_LIST) {
         topic->replicas = read_range(read, at, UNIT_COUNT);
+        /* A range follows the number of brokers, which may be drawn; a number is meant. */
+        if (topic->replicas.min < topic->replicas.max && topic->replicas.min <= brokers &&
+            topic->replicas.max > brokers) {
+            topic->replicas.max = brokers;
+        }
         if (topic->replicas.min < 1 || topic->replicas.max > brokers) {
             read_fail(read, at, "\"%s\": 1 to %d replicas can be placed on %d brokers", at->text,
                       (int)brokers, (int)brokers);
@@ -70,6 +75,101 @@ void read_topics(const struct read *read, const struct yaml *at)
     }
     for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++)
         read_topic(read, at->keys[i], at->items[i]);
+}
+
+/* ---- what steps make ------------------------------------------------------------------------- */
+
+/* create_topic: the name is known from here on, and the topic from when the step has fired. */
+void read_new_topic(const struct read *read, const struct yaml *at, struct scenario_action *action)
+{
+    struct scenario *scenario = read->scenario;
+    struct expr_names *names = &scenario->names;
+    struct scenario_topic *topic = &scenario->topics[scenario->topic_count];
+    const struct scenario_value *partitions = scenario_arg(action, "partitions");
+    const struct scenario_value *replicas = scenario_arg(action, "replicas");
+    const struct scenario_value *config = scenario_arg(action, "config");
+    struct yaml name = *at;
+    int64_t usual = scenario->brokers < 3 ? scenario->brokers : 3;
+
+    name.text = action->args[0].text;
+    if (scenario->topic_count == SCENARIO_TOPICS_MAX) {
+        read_fail(read, at, "more than %d topics", SCENARIO_TOPICS_MAX);
+        return;
+    }
+    *topic = (struct scenario_topic){.name = read_name(read, &name, "a topic"),
+                                     .partitions = {1, 1},
+                                     .replicas = {usual, usual},
+                                     .late = true};
+    for (uint32_t i = 0; i < names->topic_count; i++) {
+        if (strcmp(names->topics[i], topic->name) != 0) continue;
+        read_fail(read, at, "a topic \"%s\" is there already", topic->name);
+    }
+    if (partitions != NULL) topic->partitions = partitions->quantity;
+    if (replicas != NULL) topic->replicas = replicas->quantity;
+    if (topic->partitions.min < 1 || topic->partitions.max > 1000) {
+        read_fail(read, at, "create_topic: 1 to 1000 partitions");
+    }
+    if (topic->replicas.min < 1 || topic->replicas.max > scenario->brokers) {
+        read_fail(read, at, "create_topic: 1 to %u replicas can be placed on %u brokers",
+                  scenario->brokers, scenario->brokers);
+    }
+    if (config != NULL) {
+        topic->configs = config->configs;
+        topic->config_count = config->config_count;
+    }
+    action->args[0].topic = (int32_t)scenario->topic_count++;
+    names->topics[names->topic_count] = topic->name;
+    names->partitions[names->topic_count++] = (int32_t)topic->partitions.max;
+}
+
+/* add_partitions: conditions may name the new ones from here on. */
+void read_more_partitions(const struct read *read, const struct yaml *at,
+                          const struct scenario_action *action)
+{
+    int32_t *known = &read->scenario->names.partitions[action->args[0].topic];
+    struct unit_range count = action->args[1].quantity;
+
+    if (count.min <= *known || count.max > 1000) {
+        read_fail(read, at, "add_partitions: count is how many there are then: %d to 1000",
+                  (int)*known + 1);
+    } else {
+        *known = (int32_t)count.max;
+    }
+}
+
+/* start_client: a machine of its own, switched on by the step. */
+void read_new_client(const struct read *read, const struct yaml *at, struct scenario_action *action)
+{
+    struct scenario *scenario = read->scenario;
+    struct expr_names *names = &scenario->names;
+    const char *list[SCENARIO_CLIENTS_MAX + 1] = {NULL};
+    struct scenario_client *client = &scenario->clients[scenario->client_count];
+    struct yaml word = *at;
+    int of = -1;
+
+    for (uint32_t i = 0; i < names->client_count; i++) {
+        list[i] = names->clients[i];
+        if (strcmp(names->clients[i], action->args[0].text) == 0) of = (int)i;
+    }
+    word.text = action->args[0].text;
+    if (of < 0) {
+        read_fail_word(read, &word, "client", list);
+        return;
+    }
+    if (scenario->client_count == SCENARIO_CLIENTS_MAX) {
+        read_fail(read, at, "more than %d clients", SCENARIO_CLIENTS_MAX);
+        return;
+    }
+    word.text = action->args[1].text;
+    *client = scenario->clients[of];
+    client->name = read_name(read, &word, "a client");
+    client->copy_of = client->copy_of >= 0 ? client->copy_of : of;
+    for (uint32_t i = 0; i < names->client_count; i++) {
+        if (strcmp(names->clients[i], client->name) != 0) continue;
+        read_fail(read, at, "a client \"%s\" is there already", client->name);
+    }
+    action->args[1].topic = (int32_t)scenario->client_count++; /* its number */
+    names->clients[names->client_count++] = client->name;
 }
 
 /* ---- clients --------------------------------------------------------------------------------- */
@@ -179,6 +279,7 @@ static void read_client(const struct read *read, const struct yaml *at)
                                  .idempotent = true,
                                  .rate = {100 * 1000, 100 * 1000},
                                  .batch = 1,
+                                 .copy_of = -1,
                                  .record_size = {100, 100}};
     if (name == NULL) {
         read_fail(read, at, "a client is a producer: NAME or a consumer: NAME");

@@ -130,9 +130,9 @@ static void steps_are_checked(void **state)
 {
     (void)state;
     refuse(HEAD "steps:\n  - {do: {heal: all}}\n",
-           "t.yaml:6:5: a step needs a trigger: at, after or when");
+           "t.yaml:6:5: a step needs a trigger: at, after, every, when or on");
     refuse(HEAD "steps:\n  - {at: 1s, after: 2s, do: {heal: all}}\n",
-           "t.yaml:6:21: a step has one trigger; at, after or when");
+           "t.yaml:6:21: a step has one trigger; at, after, every, when or on");
     refuse(HEAD "steps:\n  - {at: 61s, do: {heal: all}}\n",
            "t.yaml:6:10: unreachable: the run stops before, at stop.time");
     refuse(HEAD "steps:\n  - {at: 5s, do: begin_liveness}\n  - {after: 1s, do: {heal: all}}\n",

@@ -1,0 +1,46 @@
+/* Actions on clients: start, stop, a burst of records. */
+#include "sim/run.h"
+
+#include <stdio.h>
+
+static void client_tell(struct run *run, int step, const char *what, const char *name)
+{
+    const int64_t fields[] = {step + 1};
+    char text[128];
+    int used = snprintf(text, sizeof text, "%s %.80s", what, name);
+
+    ASSERT(used > 0);
+    sim_tell(run->sim, TRACE_SIM_STEP, str_of(text), fields, 1);
+}
+
+uint64_t run_act_client(struct run *run, const struct scenario_action *action, int step,
+                        uint64_t nodes)
+{
+    uint64_t hit = 0;
+
+    if (action->kind == ACTION_START_CLIENT) {
+        uint32_t number = (uint32_t)action->args[1].topic;
+
+        client_tell(run, step, "start of client", run->scenario->clients[number].name);
+        workload_start_client(run->workload, number);
+        return workload_client_set(run->workload, (int32_t)number);
+    }
+    for (uint32_t i = run->cluster->count; i < run->sim->node_count && i < EXPR_NODES_MAX; i++) {
+        struct sim_world *world = run->sim->nodes[i];
+        bool done;
+
+        if ((nodes >> i & 1) == 0) continue;
+        if (action->kind == ACTION_STOP_CLIENT) {
+            const struct scenario_value *how = scenario_arg(action, "how");
+
+            done = workload_stop_client(run->workload, world, how == NULL || how->choice == 0);
+            if (done) client_tell(run, step, "stop of client", world->name);
+        } else {
+            int64_t records = units_draw(scenario_arg(action, "n")->quantity, &run->rng);
+
+            done = workload_produce(run->workload, world, (uint32_t)records);
+        }
+        if (done) hit |= UINT64_C(1) << i;
+    }
+    return hit;
+}
