@@ -36,7 +36,8 @@ uint64_t run_act_client(struct run *run, const struct scenario_action *action, i
             done = workload_stop_client(run->workload, world, how == NULL || how->choice == 0);
             if (done) client_tell(run, step, "stop of client", world->name);
         } else {
-            int64_t records = units_draw(scenario_arg(action, "n")->quantity, &run->rng);
+            int64_t records =
+                run_draw(run, DECIDE_STEP_VALUE, 0, scenario_arg(action, "n")->quantity);
 
             done = workload_produce(run->workload, world, (uint32_t)records);
         }

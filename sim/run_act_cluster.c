@@ -16,14 +16,14 @@ void run_act_cluster(struct run *run, const struct scenario_action *action, int 
     job->action = action;
     job->step = step;
     if (action->kind == ACTION_ADD_PARTITIONS) {
-        job->number = (uint32_t)units_draw(action->args[1].quantity, &run->rng);
+        job->number = (uint32_t)run_draw(run, DECIDE_STEP_VALUE, 0, action->args[1].quantity);
     } else if (action->kind == ACTION_DELETE_TOPIC) {
         cluster->topics_off[topic] = true; /* from now on it may be gone at any moment */
     } else if (action->kind == ACTION_DELETE_RECORDS) {
         const struct scenario_value *before = scenario_arg(action, "before");
         int leader = cluster_partition_leader(cluster, topic, action->args[0].partition);
 
-        if (before != NULL) job->before = units_draw(before->quantity, &run->rng);
+        if (before != NULL) job->before = run_draw(run, DECIDE_STEP_VALUE, 0, before->quantity);
         if (leader >= 0) job->node = cluster->nodes[leader].id;
     } else if (action->kind == ACTION_CONFIG && action->args[0].partition > 0) {
         job->node = action->args[0].partition; /* a broker answers for itself */

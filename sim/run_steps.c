@@ -52,8 +52,10 @@ static void step_arm(struct run *run, struct run_step *step)
     step->true_since_ns = -1;
     step->armed_ns = run->sim->now_ns;
     if (step_by_clock(words)) {
-        int64_t time = units_draw(words->time, &run->rng);
+        int64_t time;
 
+        run->step = (int)step->index;
+        time = run_draw(run, DECIDE_STEP_TIME, 0, words->time);
         step->due_ns =
             words->trigger == SCENARIO_AT ? run->zero_ns + time : run->sim->now_ns + time;
     }
@@ -89,6 +91,14 @@ static void step_over(struct run *run, struct run_step *step)
 
 /* ---- firing ---------------------------------------------------------------------------------- */
 
+uint64_t run_steps_choose(struct expr_source *source, uint64_t count)
+{
+    struct run *run = CONTAINER_OF(source, struct run, source);
+    struct decide_site site = {DECIDE_STEP_ANY, -1, (uint64_t)(run->step + 1), 0};
+
+    return decide_below(run->sim, site, count);
+}
+
 static void step_act(struct run *run, struct run_step *step, uint64_t it)
 {
     const struct scenario_step *words = step_of(run, step);
@@ -96,7 +106,7 @@ static void step_act(struct run *run, struct run_step *step, uint64_t it)
 
     run->steps.busy = true;
     sim_tell(run->sim, TRACE_SIM_STEP, str_of(words->text), fields, 1);
-    run->source.rng = &run->rng;
+    run->source.choose = run_steps_choose;
     run->source.it = it;
     for (uint32_t i = 0; i < words->as_count; i++) {
         struct expr_value value = expr_eval(words->as[i].selector, &run->source);
@@ -105,10 +115,17 @@ static void step_act(struct run *run, struct run_step *step, uint64_t it)
     }
     for (uint32_t i = 0; i < words->action_count; i++)
         it = run_act(run, &words->actions[i], (int)step->index, it);
-    run->source.rng = NULL;
+    run->source.choose = NULL;
     run->steps.busy = false;
     step->fired++;
     run_expects_step(run, step->index);
+}
+
+static bool step_lucky(struct run *run, uint32_t chance)
+{
+    struct decide_site site = {DECIDE_STEP_CHANCE, -1, (uint64_t)(run->step + 1), 0};
+
+    return decide_chance(run->sim, site, chance);
 }
 
 /* Its trigger has happened; the guards decide. False: it did not count. */
@@ -122,7 +139,8 @@ static bool step_comes(struct run *run, struct run_step *step, uint64_t it)
     }
     step->came++;
     step->matched = 0;
-    if (words->chance == RNG_MILLION || rng_chance(&run->rng, words->chance)) {
+    run->step = (int)step->index;
+    if (words->chance == RNG_MILLION || step_lucky(run, words->chance)) {
         step_act(run, step, it);
     }
     if (words->times > 0 && step->came >= words->times) {
@@ -161,7 +179,8 @@ static bool step_look_clock(struct run *run, struct run_step *step)
         step_over(run, step); /* "if" did not hold at its one moment */
         return true;
     }
-    step->due_ns = run->sim->now_ns + units_draw(words->time, &run->rng);
+    run->step = (int)step->index;
+    step->due_ns = run->sim->now_ns + run_draw(run, DECIDE_STEP_TIME, 0, words->time);
     step_set_timer(run, step);
     return came;
 }

@@ -128,6 +128,16 @@ static bool producer_has_more(const struct workload_node *node)
     return client->scenario->records == 0 || client->sent < (uint64_t)client->scenario->records;
 }
 
+/* By the client, not by the life of its process. */
+static int64_t client_draw(const struct workload_node *node, enum decide_what what,
+                           struct unit_range range)
+{
+    struct sim_world *world = node->client->world;
+
+    return decide_range(world->sim, (struct decide_site){what, world->id, 0, 0}, range.min,
+                        range.max);
+}
+
 /* False: too many are under way. */
 static bool producer_one(struct workload_node *node)
 {
@@ -135,7 +145,7 @@ static bool producer_one(struct workload_node *node)
     const struct scenario_client *scenario = client->scenario;
     const struct scenario *all = client->workload->cluster->scenario;
     struct client_record *record = pool_take(&node->records);
-    uint32_t length = (uint32_t)units_draw(scenario->record_size, &node->rng);
+    uint32_t length = (uint32_t)client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
     uint64_t name = (uint64_t)client->number << 32 | client->sent;
 
     if (record == NULL) return false;
@@ -217,8 +227,7 @@ static enum err producer_begin(struct workload_node *node)
             config.request_timeout_ms = config.delivery_timeout_ms;
         }
     }
-    rng_init(&node->rng, dice_seed(node->env.world, DICE_WORKLOAD));
-    rate = units_draw(scenario->rate, &node->rng);
+    rate = client_draw(node, DECIDE_CLIENT_RATE, scenario->rate);
     node->beat_ns = (int64_t)scenario->batch * 1000 * NS_PER_SEC / rate;
     if (node->beat_ns < 1000) node->beat_ns = 1000;
     node->record_size_max = (uint32_t)scenario->record_size.max;
@@ -249,9 +258,10 @@ static enum err consumer_begin(struct workload_node *node)
     config.trace_value = workload_value;
     err = consumer_init(&node->consumer, &node->env, &config);
     for (uint32_t topic = 0; topic < cluster->scenario->topic_count && err == ERR_NONE; topic++) {
-        bool wanted = client->kind == WORKLOAD_DRAIN && !cluster->topics_off[topic];
+        bool drains = client->kind == WORKLOAD_DRAIN;
+        bool wanted = drains && !cluster->topics_off[topic];
 
-        for (uint32_t i = 0; !wanted && i < client->scenario->topic_count; i++)
+        for (uint32_t i = 0; !drains && !wanted && i < client->scenario->topic_count; i++)
             wanted = client->scenario->topics[i] == topic;
         for (uint32_t i = 0; wanted && i < cluster->partitions[topic] && err == ERR_NONE; i++) {
             struct consumer_partition *assigned;

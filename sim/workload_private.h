@@ -38,7 +38,6 @@ struct workload_node {
     struct producer producer;
     struct pool records;
     struct list done; /* of client_record, through producer_record.link */
-    struct rng rng;
     uint32_t record_size_max;
     int64_t beat_ns; /* between two batches */
     int64_t next_ns;
