@@ -374,12 +374,21 @@ static void run_judge_faults(struct run *run)
     }
 }
 
+static void run_judge_jobs(struct run *run)
+{
+    char text[320];
+
+    if (run->workload == NULL) return;
+    workload_jobs_failed(run->workload, text, sizeof text);
+    if (text[0] != '\0') run_not_exercised(run, "%s", text);
+}
+
 static void run_judge(struct run *run)
 {
     struct check_stat stat;
 
     run_judge_faults(run);
-
+    run_judge_jobs(run);
     if (!run->decided) {
         run_enter(run, RUN_DONE);
         check_phase(run->check, run->sim->now_ns, 3);

@@ -96,11 +96,12 @@ struct run_step {
     struct run *run;
     uint32_t index;
     int64_t armed_ns;
-    int64_t due_ns;   /* at, after, every */
-    uint32_t matched; /* on: events since it was armed, or since it fired */
-    uint32_t came;    /* how often it was its turn, with times > 1 */
-    uint32_t fired;   /* how often it acted */
-    bool was_true;    /* the condition, for the rising edge */
+    int64_t due_ns;               /* at, after, every */
+    bool kinds[TRACE_KIND_COUNT]; /* on: point, its glob against the names of all events */
+    uint32_t matched;             /* on: events since it was armed, or since it fired */
+    uint32_t came;                /* how often it was its turn, with times > 1 */
+    uint32_t fired;               /* how often it acted */
+    bool was_true;                /* the condition, for the rising edge */
     int64_t true_since_ns;
     struct sim_event timer; /* at, after, every, within, hold */
 };

@@ -247,15 +247,12 @@ static bool in_selector(struct run *run, const struct expr *selector, const stru
     return value.kind == EXPR_SET && (value.set & bit_of(node)) != 0;
 }
 
-static bool on_point(struct run *run, const struct scenario_step *words,
-                     const struct sim_world *node, const struct trace_event *event)
+static bool on_point(struct run *run, const struct run_step *step, const struct sim_world *node,
+                     const struct trace_event *event)
 {
-    struct trace_kind_info info;
+    const struct scenario_step *words = step_of(run, step);
 
-    if (words->trigger == SCENARIO_POINT) {
-        trace_kind_describe(event->kind, &info);
-        return sim_glob(words->glob, info.name);
-    }
+    if (words->trigger == SCENARIO_POINT) return step->kinds[event->kind];
     if (words->trigger != SCENARIO_API || event->kind != TRACE_RPC_RECEIVED) return false;
     if (event->fields[2] != words->api) return false;
     return words->from == NULL ||
@@ -284,7 +281,7 @@ void run_steps_point(struct run *run, struct sim_world *node, const struct trace
         struct run_step *step = &run->steps.all[i];
 
         if (step->state != RUN_STEP_ARMED) continue;
-        if (on_point(run, step_of(run, step), node, event)) step_match(run, step, node);
+        if (on_point(run, step, node, event)) step_match(run, step, node);
     }
 }
 
@@ -315,10 +312,15 @@ void run_steps_disk(struct run *run, struct sim_world *node, enum disk_op op, co
 void run_steps_begin(struct run *run)
 {
     for (uint32_t i = 0; i < run->scenario->step_count; i++) {
-        run->steps.all[i].run = run;
-        run->steps.all[i].index = i;
-        sim_event_init(&run->steps.all[i].timer, step_timer);
-        if (run->scenario->steps[i].trigger >= SCENARIO_POINT) run->steps.watches = true;
+        const struct scenario_step *words = &run->scenario->steps[i];
+        struct run_step *step = &run->steps.all[i];
+
+        step->run = run;
+        step->index = i;
+        sim_event_init(&step->timer, step_timer);
+        if (words->trigger >= SCENARIO_POINT) run->steps.watches = true;
+        for (int kind = 0; words->trigger == SCENARIO_POINT && kind < TRACE_KIND_COUNT; kind++)
+            step->kinds[kind] = language_point(words->glob, (enum trace_kind)kind);
     }
     steps_arm_next(run);
     run_look(run);

@@ -362,7 +362,8 @@ static const struct language_word triggers[] = {
     {"after", "after: TIME since the previous step fired"},
     {"every", "every: TIME again and again, `times` often; the next step is armed with its first"},
     {"when", "when: CONDITION holds; one that holds already when its step is armed fires"},
-    {"on: point", "on: point GLOB #n: the n-th trace event of such a kind; fires at that event"},
+    {"on: point", "on: point GLOB #n: the n-th trace event of such a kind (or recovery.node, "
+                  "recovery.segment, recovery.log); fires at that event"},
     {"on: disk", "on: disk OP GLOB #n: the n-th such request, before it is executed; "
                  "OP: " SCENARIO_DISK_OPS},
     {"on: api", "on: api NAME #n from SET: the n-th such request that arrives at a broker"},
@@ -380,6 +381,16 @@ static const struct language_word triggers[] = {
     {"then", "beside an action: another action that follows it, after: TIME inside delays it"},
     {"pick", "{pick: [a, b]} where a value stands: a run takes one"},
     {NULL, NULL},
+};
+
+/* Stages by a name of their own, beside the name of the event that tells of them. */
+static const struct {
+    const char *name;
+    enum trace_kind kind;
+} points[] = {
+    {"recovery.node", TRACE_NODE_STARTED},
+    {"recovery.segment", TRACE_LOG_RECOVERED_TO},
+    {"recovery.log", TRACE_LOG_OPENED},
 };
 
 static const struct language_word workloads[] = {
@@ -447,6 +458,18 @@ int language_choice(const char *choices, const char *word)
             choices++;
     }
     return -1;
+}
+
+bool language_point(const char *glob, enum trace_kind kind)
+{
+    struct trace_kind_info info;
+
+    for (uint32_t i = 0; i < COUNT_OF(points); i++) {
+        if (points[i].kind == kind && sim_glob(glob, points[i].name)) return true;
+    }
+    trace_kind_describe(kind, &info);
+    if (strncmp(info.name, "sim.", 4) == 0) return false; /* of no node */
+    return sim_glob(glob, info.name);
 }
 
 /* ---- the nearest word ------------------------------------------------------------------------ */

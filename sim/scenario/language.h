@@ -4,6 +4,7 @@
 #ifndef SIM_SCENARIO_LANGUAGE_H
 #define SIM_SCENARIO_LANGUAGE_H
 
+#include "client/world/trace.h"
 #include "sim/fault.h"
 #include "sim/scenario/units.h"
 
@@ -162,6 +163,10 @@ struct language_word {
 };
 /* Terminated by a NULL name. */
 const struct language_word *language_triggers(void);
+
+/* Points are the names of trace events, and names of stages that are events by another name. Does
+ * a glob match what an event of this kind is called? */
+bool language_point(const char *glob, enum trace_kind kind);
 
 /* What the full language knows and this cluster cannot do: "transactions". NULL: no such word. */
 const char *language_missing(const char *word);

@@ -5,6 +5,30 @@
 
 #include <string.h>
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+
+    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* Kafka counts bytes and milliseconds; `segment.bytes: 64KiB` and `retention.ms: 5s` mean those. */
+static const char *config_value(const struct read *read, const char *key, const char *text)
+{
+    struct unit_range range;
+    char why[192];
+
+    if (ends_with(key, "bytes") && units_parse(UNIT_SIZE, text, &range, why) &&
+        range.min == range.max) {
+        return store_format(&read->scenario->store, "%lld", (long long)range.min);
+    }
+    if (ends_with(key, ".ms") && units_parse(UNIT_TIME, text, &range, why) &&
+        range.min == range.max && range.min % NS_PER_MS == 0) {
+        return store_format(&read->scenario->store, "%lld", (long long)(range.min / NS_PER_MS));
+    }
+    return text;
+}
+
 void read_configs(const struct read *read, const struct yaml *at, int32_t node,
                   struct scenario_config **configs, uint32_t *count)
 {
@@ -20,6 +44,7 @@ void read_configs(const struct read *read, const struct yaml *at, int32_t node,
             return;
         }
         *configs = store_grow(&read->scenario->store, *configs, *count, sizeof **configs);
+        value = config_value(read, at->keys[i]->text, value);
         (*configs)[(*count)++] = (struct scenario_config){at->keys[i]->text, value, node};
     }
 }

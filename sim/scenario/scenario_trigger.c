@@ -79,8 +79,7 @@ static void read_point(struct words *words, struct scenario_step *step)
 
         trace_kind_describe((enum trace_kind)i, &info);
         names[i] = info.name;
-        if (strncmp(info.name, "sim.", 4) == 0) continue; /* of no node */
-        fits = fits || sim_glob(word.text, info.name);
+        fits = fits || language_point(word.text, (enum trace_kind)i);
     }
     step->glob = word.text;
     if (!fits && word.text[0] != '\0') read_fail_word(words->read, &word, "point", names);
