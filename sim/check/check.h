@@ -38,8 +38,8 @@ struct check_config {
     bool acks_all;         /* the workload's acks; otherwise an ack promises no reader anything */
     bool final_drain;      /* a fresh consumer reads every partition from its start at the end */
     uint64_t off[CHECK_OFF_WORDS]; /* bit mask of oracles that do not judge, by check_list() */
-    bool only_history;     /* only class H judges: what a test without our trace could see */
-    int32_t min_isr;       /* min.insync.replicas where no event tells better; 0 = 1 */
+    bool only_history;   /* only class H judges: what a test without our trace could see */
+    int32_t min_isr;     /* min.insync.replicas where no event tells better; 0 = 1 */
     int32_t loss_budget; /* replicas of a partition that may lose data at once; -1 = min_isr - 1 */
     int64_t replica_lag_ns;     /* replica.lag.time.max.ms */
     int64_t fetch_wait_ns;      /* replica.fetch.wait.max.ms */

@@ -220,7 +220,7 @@ struct scenario {
 
     struct expr_names names;
     /* {pick: [..]} and ranges of the cluster's shape are drawn once a run: a scenario that has some
-     * is a pattern, read with the first choice everywhere, and the runs are of scenario_for_seed. */
+     * is a pattern, read with the first choice everywhere; runs are of scenario_for_seed(). */
     bool varies;
     const char *source;
     size_t source_length;

@@ -180,7 +180,7 @@ static void read_on(const struct read *read, const struct yaml *at, struct scena
         step->trigger = SCENARIO_API;
         read_api(&words, step);
     } else {
-        read_fail_word(read, &kind, "kind of on:", kinds);
+        read_fail_word(read, &kind, "trigger on", kinds);
     }
     step->nth = words_nth(&words);
     if (step->trigger == SCENARIO_API) read_from(&words, step);

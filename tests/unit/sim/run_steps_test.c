@@ -75,7 +75,7 @@ static void every_beats_so_often_and_lets_the_next_step_begin(void **state)
     /* Without times: until the safety phase ends. */
     assert_int_equal(injected(CLUSTER "  - {every: 1s, do: {pause: {node: 1, for: 50ms}}}\n", 1,
                               SIM_FAULT_PAUSE),
-                     5);
+                     6); /* also at the last moment */
 }
 
 static void a_point_fires_inside_the_turn_of_its_node(void **state)
