@@ -182,7 +182,7 @@ static void triggers_and_guards_are_checked(void **state)
            "t.yaml:6:22: \"3\" has no unit; wanted is for example 15%");
     refuse(HEAD "steps:\n  - {every: 1us, do: check}\n", "t.yaml:6:13: every: wants at least 1ms");
     refuse(HEAD "steps:\n  - {at: 1s, do: {one_of: [check]}}\n",
-           "t.yaml:6:28: one_of: 2 to 16 actions, of which one is drawn");
+           "t.yaml:6:27: one_of: 2 to 16 actions, of which one is drawn");
     refuse(HEAD "steps:\n  - {at: 1s, do: {crash: {node: $it}}}\n",
            "t.yaml:6:33: no such variable here: \"it\"");
 }
