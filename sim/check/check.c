@@ -95,6 +95,7 @@ void check_destroy(struct check *check)
     check_table_deinit(&check->produces_by_key);
     free(check->produces.items);
     check_history_destroy(check);
+    check_group_destroy(check);
     free(check);
 }
 
@@ -389,6 +390,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
     check_raft_down(check, index);
+    check_group_down(check, index);
     for (uint32_t i = 0; i < check->parts.count; i++) {
         struct check_replica_ghost *replica = check->parts.items[i]->replicas[index];
 
@@ -469,7 +471,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
 
     if (check->violated || check->finished) return;
     check->now_ns = time_ns;
-    if (event->kind >= TRACE_SIM_STARTED) {
+    if (event->kind >= TRACE_SIM_STARTED && event->kind <= TRACE_SIM_BLOCKED) {
         sim_event(check, event);
         return;
     }
@@ -484,6 +486,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
     if (check_isr_event(check, index, event)) return;
     if (check_controller_event(check, index, event)) return;
     if (check_raft_event(check, index, event)) return;
+    if (check_group_event(check, index, event)) return;
     (void)check_history_event(check, index, event);
 }
 
