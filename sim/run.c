@@ -76,7 +76,9 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     run_trace_event(run, id, event);
     check_event(run->check, run->sim->now_ns, id, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
-    if (node != NULL) run_facts_event(run, node->index, event);
+    if (node != NULL || event->kind == TRACE_SIM_DOWN) {
+        run_facts_event(run, node != NULL ? node->index : 0, event);
+    }
     /* All nodes are ours: none has a reason to send what another cannot read or did not want. */
     if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history) {
         run_decide(run, RUN_FAIL, "hostile", id, "a connection was given up as hostile: %.*s",
@@ -493,6 +495,7 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     run->options = options;
     run->result = result;
     run->source.term = run_term;
+    run_facts_begin(run);
     run->wall_start_ns = wall_ns();
     run->wall_deadline_ns =
         scenario->stop_wall_ns > 0 ? run->wall_start_ns + scenario->stop_wall_ns : INT64_MAX;

@@ -123,8 +123,34 @@ struct run_cut {
 };
 enum { RUN_CUTS_MAX = 4096 };
 
+/* A group as its coordinators tell of it. */
+struct run_group {
+    int64_t partition; /* of __consumer_offsets; -1: nobody has told of the group */
+    int64_t epoch;
+    int64_t state;
+    int64_t generation;
+    int64_t members;
+    uint32_t node; /* the coordinator */
+    bool regressed;
+};
+
+/* The committed offset of one partition in one group, and who owns it. */
+struct run_committed {
+    int32_t group;
+    int topic;
+    int32_t partition;
+    int64_t offset; /* -1: none */
+    int64_t record; /* of __consumer_offsets: a coordinator that loads tells the past again */
+    int64_t owned[EXPR_NODES_MAX]; /* generation + 1 in which a machine has it; 0: it has not */
+};
+enum { RUN_COMMITTED_MAX = 1024 };
+
 /* run_facts.c: what only the trace tells. */
 struct run_facts {
+    struct run_group groups[SCENARIO_CLIENTS_MAX];
+    struct run_committed committed[RUN_COMMITTED_MAX];
+    uint32_t committed_count;
+    bool reset;                          /* a committed offset was deleted */
     int64_t topics[SCENARIO_TOPICS_MAX]; /* their numbers in the trace; 0: not known yet */
     struct run_cut cuts[RUN_CUTS_MAX];
     uint32_t cut_count;
@@ -165,6 +191,7 @@ struct run {
     bool drained;
     struct run_steps steps;
     struct run_facts facts;
+    bool only_up;                  /* names of clients mean those that run */
     char marks[RUN_MARKS_MAX][64]; /* of the action mark */
     uint32_t mark_count;
     struct run_expect expects[SCENARIO_EXPECTS_MAX];
@@ -201,6 +228,7 @@ int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct 
 struct expr_value run_term(struct expr_source *source, const struct expr *expr, uint64_t argument);
 
 /* run_facts.c */
+void run_facts_begin(struct run *run);
 void run_facts_event(struct run *run, uint32_t node, const struct trace_event *event);
 int64_t run_facts_truncated(const struct run *run, uint32_t node, int topic, int32_t partition);
 struct expr_value run_facts_group(struct run *run, const struct expr *expr);

@@ -13,18 +13,35 @@ static void client_tell(struct run *run, int step, const char *what, const char 
     sim_tell(run->sim, TRACE_SIM_STEP, str_of(text), fields, 1);
 }
 
+/* The copy that has a name; else the first machine of the client and its copies that is off. That
+ * all of them run is no failure of a step that asks for one more, again and again. */
+static uint64_t start_client(struct run *run, const struct scenario_action *action, int step)
+{
+    int32_t of = action->args[0].topic;
+    bool named = action->args[1].set;
+
+    for (uint32_t i = 0; i < run->scenario->client_count; i++) {
+        const struct scenario_client *client = &run->scenario->clients[i];
+        uint64_t machine = workload_machine(run->workload, i);
+
+        if (named ? i != (uint32_t)action->args[1].topic
+                  : (int32_t)i != of && client->copy_of != of) {
+            continue;
+        }
+        if (machine == 0 || workload_up(run->workload, i)) continue;
+        client_tell(run, step, "start of client", client->name);
+        workload_start_client(run->workload, i);
+        return machine;
+    }
+    return named ? 0 : workload_client_set(run->workload, of);
+}
+
 uint64_t run_act_client(struct run *run, const struct scenario_action *action, int step,
                         uint64_t nodes)
 {
     uint64_t hit = 0;
 
-    if (action->kind == ACTION_START_CLIENT) {
-        uint32_t number = (uint32_t)action->args[1].topic;
-
-        client_tell(run, step, "start of client", run->scenario->clients[number].name);
-        workload_start_client(run->workload, number);
-        return workload_client_set(run->workload, (int32_t)number);
-    }
+    if (action->kind == ACTION_START_CLIENT) return start_client(run, action, step);
     for (uint32_t i = run->cluster->count; i < run->sim->node_count && i < EXPR_NODES_MAX; i++) {
         struct sim_world *world = run->sim->nodes[i];
         bool done;

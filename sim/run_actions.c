@@ -428,7 +428,10 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
 
     if (named == NULL) named = scenario_arg(action, "nodes");
     if (named == NULL) named = scenario_arg(action, "client");
+    /* `any g` of what stops or produces means one that runs. */
+    run->only_up = action->kind == ACTION_STOP_CLIENT || action->kind == ACTION_PRODUCE;
     if (named != NULL) nodes = select_nodes(run, named);
+    run->only_up = false;
     switch (action->kind) {
     case ACTION_CRASH: act_crash(run, action, step, nodes); break;
     case ACTION_RESTART: act_restart(run, step, nodes); break;

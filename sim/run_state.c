@@ -136,6 +136,13 @@ static struct expr_value term_controller(const struct run *run, enum term term)
                                                 : node->quorum.high_watermark);
 }
 
+static uint64_t client_set(const struct run *run, int32_t client)
+{
+    uint64_t machines = workload_client_set(run->workload, client);
+
+    return run->only_up ? up_set(run, machines) : machines;
+}
+
 /* ---- logs side by side ----------------------------------------------------------------------- */
 
 /* By what the nodes traced of their appends, so also of nodes that are down. */
@@ -229,7 +236,7 @@ struct expr_value run_term(struct expr_source *source, const struct expr *expr, 
         if (!run->drained) return undefined();
         return number(workload_lost_acked(run->workload, expr->client));
     case TERM_TIME: return number(run_time(run));
-    case TERM_CLIENT: return set(workload_client_set(run->workload, expr->client));
+    case TERM_CLIENT: return set(client_set(run, expr->client));
     case TERM_SAME_PREFIX: return term_same_prefix(run, expr, argument);
     case TERM_TRUNCATED: return term_truncated(run, expr, argument);
     case TERM_IDENTICAL: return term_identical(run, expr);
@@ -237,7 +244,8 @@ struct expr_value run_term(struct expr_source *source, const struct expr *expr, 
     case TERM_GROUP:
     case TERM_LAG:
     case TERM_COMMITTED_REGRESSED:
-    case TERM_RESET: return run_facts_group(run, expr);
+    case TERM_RESET:
+    case TERM_SHARED_OWNER: return run_facts_group(run, expr);
     case TERMS: break;
     }
     return undefined();

@@ -23,7 +23,7 @@ static void workload_add(struct workload *workload, enum workload_kind kind, int
     client->kind = kind;
     client->scenario = scenario;
     client->number = number;
-    client->off = scenario != NULL && scenario->copy_of >= 0;
+    client->off = scenario != NULL && scenario->by_step;
     config.program = &client->program;
     config.region_size = (size_t)512 << 20;
     config.connections_max = 256;

@@ -98,7 +98,9 @@ bool workload_consumers_finished(const struct workload *workload);
 void workload_drain(struct workload *workload);
 bool workload_drained(const struct workload *workload);
 
-/* The machine of a client that a step starts, or the copy that it made. */
+/* The machine of one client of the scenario, as a bit; whether it runs. */
+uint64_t workload_machine(const struct workload *workload, uint32_t number);
+bool workload_up(const struct workload *workload, uint32_t number);
 void workload_start_client(struct workload *workload, uint32_t number);
 /* In order, or as a process that is gone; false: it does not run. */
 bool workload_stop_client(struct workload *workload, const struct sim_world *world, bool in_order);

@@ -339,6 +339,11 @@ static const struct op_kind client_kinds[] = {
                         client_consumer_run, workload_client_over},
 };
 
+static bool client_in_group(const struct workload_node *node)
+{
+    return node->client->kind == WORKLOAD_CONSUMER && node->client->scenario->group >= 0;
+}
+
 static void client_started(struct env *env)
 {
     struct workload_node *node = CONTAINER_OF(env, struct workload_node, env);
@@ -350,12 +355,17 @@ static void client_started(struct env *env)
         err = admin_init(&node->admin, env, &metadata);
     } else if (kind == WORKLOAD_PRODUCER) {
         err = producer_begin(node);
+    } else if (client_in_group(node)) {
+        err = workload_member_begin(node, &metadata);
     } else {
         err = consumer_begin(node);
     }
     ASSERT(err == ERR_NONE);
     op_start(&env->loop, &node->op,
-             kind == WORKLOAD_OPERATOR ? &workload_operator_kind : &client_kinds[kind], 0);
+             kind == WORKLOAD_OPERATOR ? &workload_operator_kind
+             : client_in_group(node)   ? &workload_member_kind
+                                       : &client_kinds[kind],
+             0);
 }
 
 static void client_boot(struct sim_program *program, struct world *world, struct instant now)

@@ -38,6 +38,30 @@ static bool steps_nudge(struct workload_client *client)
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
+static const struct workload_client *steps_number(const struct workload *workload, uint32_t number)
+{
+    for (uint32_t i = 0; i < workload->count; i++) {
+        const struct workload_client *client = &workload->clients[i];
+
+        if (client->scenario != NULL && client->number == number) return client;
+    }
+    return NULL;
+}
+
+uint64_t workload_machine(const struct workload *workload, uint32_t number)
+{
+    const struct workload_client *client = steps_number(workload, number);
+
+    return client != NULL ? UINT64_C(1) << client->world->index : 0;
+}
+
+bool workload_up(const struct workload *workload, uint32_t number)
+{
+    const struct workload_client *client = steps_number(workload, number);
+
+    return client != NULL && client->world->up;
+}
+
 void workload_start_client(struct workload *workload, uint32_t number)
 {
     for (uint32_t i = 0; i < workload->count; i++) {
@@ -45,6 +69,7 @@ void workload_start_client(struct workload *workload, uint32_t number)
 
         if (client->scenario == NULL || client->number != number || client->world->up) continue;
         client->off = false;
+        client->finished = false;
         sim_node_start(client->world);
     }
 }

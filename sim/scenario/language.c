@@ -161,11 +161,12 @@ static const struct action_word actions[] = {
                       {{"partition", VALUE_PARTITION, UNIT_COUNT, NULL, true},
                        CHOICE("how", "preferred unclean")}},
     [ACTION_START_CLIENT] = {"start_client",
-                             "a copy of a client, with a name of its own, begins",
+                             "a copy of a client begins, with a name of its own or whichever "
+                             "machine of the client is off",
                              "",
                              -1,
                              {{"copy_of", VALUE_TEXT, UNIT_COUNT, NULL, true},
-                              {"as", VALUE_TEXT, UNIT_COUNT, NULL, true}}},
+                              {"as", VALUE_TEXT, UNIT_COUNT, NULL, false}}},
     [ACTION_STOP_CLIENT] = {"stop_client",
                             "a client stops in order, or its process is gone",
                             "",
@@ -314,6 +315,12 @@ static const struct term_word terms[] = {
                                   TERM_FIELDS_NONE,
                                   {TERM_ARG_GROUP},
                                   true},
+    [TERM_SHARED_OWNER] = {"shared_owner",
+                           "two running members own a partition in the same generation",
+                           false,
+                           TERM_FIELDS_NONE,
+                           {TERM_ARG_GROUP},
+                           true},
     [TERM_RESET] = {"reset",
                     "committed offsets of a group were deleted on request or have expired",
                     false,
@@ -347,7 +354,6 @@ static const struct language_word missing[] = {
     {"atomic", "transactions"},
     {"exactly_once", "transactions"},
     {"processor", "transactions"},
-    {"shared_owner", "a trace of which member owns what"},
     {"reassign", "partition reassignment"},
     {"add_broker", "changes of the set of brokers"},
     {"remove_broker", "changes of the set of brokers"},
@@ -397,6 +403,8 @@ static const struct language_word workloads[] = {
     {"producer", "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
                  "records, record_size"},
     {"consumer", "consumer: NAME, topics: [..]; reads all partitions, by assignment"},
+    {"consumer with group", "group: NAME, members (machines), commit: {every}, session; shares the "
+                            "partitions, commits what it has read"},
     {NULL, NULL},
 };
 

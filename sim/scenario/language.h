@@ -108,6 +108,7 @@ enum term {
     TERM_LAG,
     TERM_COMMITTED_REGRESSED,
     TERM_RESET,
+    TERM_SHARED_OWNER,
     TERMS,
 };
 

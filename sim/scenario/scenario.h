@@ -69,7 +69,13 @@ struct scenario_client {
     struct unit_range record_size;
     int64_t linger_ns;
     int64_t delivery_timeout_ns; /* 0: the default of the client */
-    int32_t copy_of;             /* a client that a step starts; -1: it is there from the start */
+    int32_t copy_of;             /* the client that it is like; -1: it stands in the file */
+    bool by_step;                /* a step starts it */
+    /* member of a group */
+    int32_t group;      /* number in the names; -1: reads by assignment */
+    uint32_t members;   /* machines, this one and copies */
+    int64_t commit_ns;  /* 0: the default of the client */
+    int64_t session_ns; /* 0: the default of the client */
 };
 
 struct scenario_link {

@@ -137,13 +137,37 @@ void read_more_partitions(const struct read *read, const struct yaml *at,
     }
 }
 
-/* start_client: a machine of its own, switched on by the step. */
-void read_new_client(const struct read *read, const struct yaml *at, struct scenario_action *action)
+/* One more machine for a copy of a client, switched on by a step. */
+static void read_copy(const struct read *read, const struct yaml *at, int32_t of, const char *name)
 {
     struct scenario *scenario = read->scenario;
     struct expr_names *names = &scenario->names;
-    const char *list[SCENARIO_CLIENTS_MAX + 1] = {NULL};
     struct scenario_client *client = &scenario->clients[scenario->client_count];
+
+    if (scenario->client_count == SCENARIO_CLIENTS_MAX) {
+        read_fail(read, at, "more than %d clients, with those that steps start",
+                  SCENARIO_CLIENTS_MAX);
+        return;
+    }
+    *client = scenario->clients[of];
+    client->name = name;
+    client->copy_of = client->copy_of >= 0 ? client->copy_of : of;
+    client->by_step = true;
+    for (uint32_t i = 0; i < names->client_count; i++) {
+        if (strcmp(names->clients[i], client->name) != 0) continue;
+        read_fail(read, at, "a client \"%s\" is there already", client->name);
+    }
+    scenario->client_count++;
+    names->clients[names->client_count++] = client->name;
+}
+
+/* start_client: without a name it may happen often, and starts whatever machine is off. */
+void read_new_client(const struct read *read, const struct yaml *at, struct scenario_action *action)
+{
+    enum { SPARES = 2 };
+    struct scenario *scenario = read->scenario;
+    struct expr_names *names = &scenario->names;
+    const char *list[SCENARIO_CLIENTS_MAX + 1] = {NULL};
     struct yaml word = *at;
     int of = -1;
 
@@ -156,20 +180,18 @@ void read_new_client(const struct read *read, const struct yaml *at, struct scen
         read_fail_word(read, &word, "client", list);
         return;
     }
-    if (scenario->client_count == SCENARIO_CLIENTS_MAX) {
-        read_fail(read, at, "more than %d clients", SCENARIO_CLIENTS_MAX);
+    action->args[0].topic = of;
+    action->args[1].topic = (int32_t)scenario->client_count; /* the number of the copy */
+    word.text = action->args[1].text;
+    if (action->args[1].set) {
+        read_copy(read, at, of, read_name(read, &word, "a client"));
         return;
     }
-    word.text = action->args[1].text;
-    *client = scenario->clients[of];
-    client->name = read_name(read, &word, "a client");
-    client->copy_of = client->copy_of >= 0 ? client->copy_of : of;
-    for (uint32_t i = 0; i < names->client_count; i++) {
-        if (strcmp(names->clients[i], client->name) != 0) continue;
-        read_fail(read, at, "a client \"%s\" is there already", client->name);
+    for (uint32_t i = 0; i < SPARES && !yaml_failed(read->error); i++) {
+        read_copy(read, at, of,
+                  store_format(&scenario->store, "%s-spare-%u", scenario->clients[of].name,
+                               scenario->client_count));
     }
-    action->args[1].topic = (int32_t)scenario->client_count++; /* its number */
-    names->clients[names->client_count++] = client->name;
 }
 
 /* ---- clients --------------------------------------------------------------------------------- */
@@ -246,13 +268,93 @@ static void read_producer(const struct read *read, const struct yaml *at,
     }
 }
 
+static void read_group(const struct read *read, const struct yaml *at,
+                       struct scenario_client *client)
+{
+    struct expr_names *names = &read->scenario->names;
+    const char *name = read_name(read, at, "a group");
+
+    for (uint32_t i = 0; i < names->group_count; i++) {
+        if (strcmp(names->groups[i], name) == 0) client->group = (int32_t)i;
+    }
+    if (client->group >= 0) return;
+    client->group = (int32_t)names->group_count;
+    names->groups[names->group_count++] = name; /* there are at most as many as clients */
+}
+
+static void read_protocol(const struct read *read, const struct yaml *at)
+{
+    if (read_choice(read, at, "protocol", "classic consumer") == 0) return;
+    read_fail(read, at,
+              "\"consumer\" needs the protocol of KIP-848, which this version does not have; there "
+              "is only \"classic\"");
+}
+
+/* What only members of a group have. */
+static void read_member(const struct read *read, const struct yaml *at,
+                        struct scenario_client *client)
+{
+    static const char *const keys[] = {"members", "protocol", "commit", "session"};
+    static const char *const commit_keys[] = {"every", NULL};
+    const struct yaml *value;
+
+    for (uint32_t i = 0; i < COUNT_OF(keys) && client->group < 0; i++) {
+        if (yaml_get(at, keys[i]) == NULL) continue;
+        read_fail(read, yaml_get(at, keys[i]), "%s: belongs to a consumer with a group", keys[i]);
+        return;
+    }
+    value = yaml_get(at, "members");
+    if (value != NULL) {
+        client->members = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_CLIENTS_MAX);
+    }
+    value = yaml_get(at, "protocol");
+    if (value != NULL && value->kind != YAML_LIST) read_protocol(read, value);
+    for (uint32_t i = 0; value != NULL && value->kind == YAML_LIST && i < value->count; i++)
+        read_protocol(read, value->items[i]);
+    value = yaml_get(at, "session");
+    if (value != NULL) {
+        client->session_ns = read_fixed(read, value, UNIT_TIME, NS_PER_SEC, 3600 * NS_PER_SEC);
+    }
+    value = yaml_get(at, "commit");
+    if (value == NULL || !read_map(read, value, "commit", commit_keys)) return;
+    value = yaml_get(value, "every");
+    if (value != NULL) {
+        client->commit_ns = read_fixed(read, value, UNIT_TIME, NS_PER_MS, 3600 * NS_PER_SEC);
+    }
+}
+
+/* members: N is this machine and copies named g-2, g-3, ... */
+static void read_members(const struct read *read, const struct yaml *at, uint32_t of)
+{
+    struct scenario *scenario = read->scenario;
+    struct expr_names *names = &scenario->names;
+
+    for (uint32_t i = 2; i <= scenario->clients[of].members && !yaml_failed(read->error); i++) {
+        struct scenario_client *copy = &scenario->clients[scenario->client_count];
+
+        if (scenario->client_count == SCENARIO_CLIENTS_MAX) {
+            read_fail(read, at, "more than %d clients, with all members", SCENARIO_CLIENTS_MAX);
+            return;
+        }
+        *copy = scenario->clients[of];
+        copy->name = store_format(&scenario->store, "%s-%u", scenario->clients[of].name, i);
+        copy->copy_of = (int32_t)of;
+        names->clients[names->client_count++] = copy->name;
+        scenario->client_count++;
+    }
+}
+
 static void read_consumer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
-    static const char *const known[] = {"consumer", "topics", NULL};
-    const struct yaml *value = yaml_get(at, "topics");
+    static const char *const known[] = {"consumer", "topics", "group",   "members",
+                                        "protocol", "commit", "session", NULL};
+    const struct yaml *value = yaml_get(at, "group");
 
     if (!read_map(read, at, "a consumer", known)) return;
+    if (value != NULL) read_group(read, value, client);
+    read_member(read, at, client);
+    value = yaml_get(at, "topics");
     if (value == NULL) {
         read_fail(read, at, "a consumer needs its topics");
         return;
@@ -280,6 +382,8 @@ static void read_client(const struct read *read, const struct yaml *at)
                                  .rate = {100 * 1000, 100 * 1000},
                                  .batch = 1,
                                  .copy_of = -1,
+                                 .group = -1,
+                                 .members = 1,
                                  .record_size = {100, 100}};
     if (name == NULL) {
         read_fail(read, at, "a client is a producer: NAME or a consumer: NAME");
@@ -296,6 +400,7 @@ static void read_client(const struct read *read, const struct yaml *at)
         read_producer(read, at, client);
     } else {
         read_consumer(read, at, client);
+        read_members(read, at, (uint32_t)(client - scenario->clients));
     }
 }
 

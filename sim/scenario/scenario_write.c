@@ -281,6 +281,25 @@ static void write_producer(const struct write *w, const struct scenario *s,
     write_text(w, "}\n");
 }
 
+static void write_member(const struct write *w, const struct scenario *s,
+                         const struct scenario_client *client)
+{
+    if (client->group < 0) return;
+    write_format(w, ", group: %s", s->names.groups[client->group]);
+    if (client->members > 1) write_format(w, ", members: %u", client->members);
+    if (client->commit_ns > 0) {
+        write_text(w, ", commit: {");
+        write_quantity(w, "every", UNIT_TIME,
+                       (struct unit_range){client->commit_ns, client->commit_ns});
+        write_text(w, "}");
+    }
+    if (client->session_ns > 0) {
+        write_text(w, ", ");
+        write_quantity(w, "session", UNIT_TIME,
+                       (struct unit_range){client->session_ns, client->session_ns});
+    }
+}
+
 static void write_workload(const struct write *w, const struct scenario *s)
 {
     bool first = true;
@@ -298,7 +317,9 @@ static void write_workload(const struct write *w, const struct scenario *s)
         write_format(w, "  - {consumer: %s, topics: [", client->name);
         for (uint32_t j = 0; j < client->topic_count; j++)
             write_format(w, "%s%s", j > 0 ? ", " : "", s->topics[client->topics[j]].name);
-        write_text(w, "]}\n");
+        write_text(w, "]");
+        write_member(w, s, client);
+        write_text(w, "}\n");
     }
 }
 
