@@ -311,6 +311,7 @@ static bool run_liveness(struct run *run)
     run_choose_core(run);
     run_enter(run, RUN_LIVENESS);
     run_liveness_begin(run);
+    workload_restore_groups(run->workload);
     if (!run_wait(run, run_liveness_deadline_ns(run), done_converged,
                   "the core does not converge")) {
         return false;

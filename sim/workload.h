@@ -102,6 +102,8 @@ bool workload_drained(const struct workload *workload);
 uint64_t workload_machine(const struct workload *workload, uint32_t number);
 bool workload_up(const struct workload *workload, uint32_t number);
 void workload_start_client(struct workload *workload, uint32_t number);
+/* A group whose members steps have all taken away gets its first one back. */
+void workload_restore_groups(struct workload *workload);
 /* In order, or as a process that is gone; false: it does not run. */
 bool workload_stop_client(struct workload *workload, const struct sim_world *world, bool in_order);
 bool workload_produce(struct workload *workload, const struct sim_world *world, uint32_t records);

@@ -94,6 +94,24 @@ bool workload_produce(struct workload *workload, const struct sim_world *world, 
     return steps_nudge(client);
 }
 
+/* Whether a group is served can only be judged when it has a member. */
+void workload_restore_groups(struct workload *workload)
+{
+    const struct scenario *scenario = workload->cluster->scenario;
+
+    for (uint32_t group = 0; group < scenario->names.group_count; group++) {
+        int first = -1;
+        bool served = false;
+
+        for (uint32_t i = 0; i < scenario->client_count; i++) {
+            if (scenario->clients[i].group != (int32_t)group) continue;
+            if (first < 0) first = (int)i;
+            served = served || workload_up(workload, i);
+        }
+        if (!served && first >= 0) workload_start_client(workload, (uint32_t)first);
+    }
+}
+
 /* ---- the operator ---------------------------------------------------------------------------- */
 
 struct workload_job *workload_job(struct workload *workload)
