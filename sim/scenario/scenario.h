@@ -54,6 +54,14 @@ struct scenario_client {
     struct unit_range record_size;
     int64_t linger_ns;
     int64_t delivery_timeout_ns; /* 0: the default of the client */
+    /* consumer, as a member of a group */
+    const char *group;    /* NULL: it reads everything by itself */
+    const char *instance; /* static member; NULL: dynamic */
+    int assignor;         /* of range roundrobin sticky cooperative-sticky */
+    int64_t commit_ns;    /* between automatic commits; 0: none but at the end */
+    int64_t session_ns;
+    int64_t poll_max_ns;    /* max.poll.interval.ms */
+    struct unit_range work; /* ns between two polls; 0: none */
 };
 
 struct scenario_link {

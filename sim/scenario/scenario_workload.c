@@ -146,10 +146,85 @@ static void read_producer(const struct read *read, const struct yaml *at,
     }
 }
 
+/* The members behind the first are clients of their own: NAME_2, NAME_3, ... */
+static void add_members(const struct read *read, const struct yaml *at, int64_t members, bool stays)
+{
+    struct scenario *scenario = read->scenario;
+    struct expr_names *names = &scenario->names;
+    uint32_t first = scenario->client_count - 1;
+
+    if (scenario->client_count + members - 1 > SCENARIO_CLIENTS_MAX) {
+        read_fail(read, at, "more than %d clients, members of groups included",
+                  SCENARIO_CLIENTS_MAX);
+        return;
+    }
+    for (int64_t i = 1; i < members; i++) {
+        struct scenario_client *member = &scenario->clients[scenario->client_count++];
+
+        *member = scenario->clients[first];
+        member->name = store_format(&scenario->store, "%s_%d", member->name, (int)i + 1);
+        names->clients[names->client_count++] = member->name;
+    }
+    for (uint32_t i = first; i < scenario->client_count && stays; i++)
+        scenario->clients[i].instance = scenario->clients[i].name;
+}
+
+static void read_member(const struct read *read, const struct yaml *at,
+                        struct scenario_client *client)
+{
+    static const char *const needs_group[] = {"members", "commit",  "protocol", "assignor",
+                                              "static",  "session", "poll",     "work"};
+    const struct yaml *value = yaml_get(at, "group");
+    const struct yaml *stays = yaml_get(at, "static");
+    int64_t members = 1;
+
+    if (value == NULL) {
+        for (size_t i = 0; i < COUNT_OF(needs_group); i++)
+            if (yaml_get(at, needs_group[i]) != NULL)
+                read_fail(read, yaml_get(at, needs_group[i]), "%s: needs a group:", needs_group[i]);
+        return;
+    }
+    client->group = read_name(read, value, "a group");
+    client->commit_ns = NS_PER_SEC;
+    client->session_ns = 10 * NS_PER_SEC;
+    client->poll_max_ns = 30 * NS_PER_SEC;
+    value = yaml_get(at, "protocol");
+    if (value != NULL) (void)read_choice(read, value, "protocol", "classic");
+    value = yaml_get(at, "assignor");
+    if (value != NULL)
+        client->assignor =
+            read_choice(read, value, "assignor", "range roundrobin sticky cooperative-sticky");
+    value = yaml_get(at, "session");
+    if (value != NULL)
+        client->session_ns = read_fixed(read, value, UNIT_TIME, NS_PER_SEC, NS_PER_SEC * 1800);
+    value = yaml_get(at, "poll");
+    if (value != NULL)
+        client->poll_max_ns = read_fixed(read, value, UNIT_TIME, NS_PER_SEC, NS_PER_SEC * 3600);
+    value = yaml_get(at, "work");
+    if (value != NULL) client->work = read_range(read, value, UNIT_TIME);
+    value = yaml_get(at, "commit");
+    if (value != NULL && read_map(read, value, "commit", (const char *const[]){"every", NULL})) {
+        const struct yaml *every = yaml_get(value, "every");
+
+        if (every == NULL) {
+            read_fail(read, value, "commit: {every: TIME} is wanted");
+        } else {
+            client->commit_ns =
+                read_fixed(read, every, UNIT_TIME, 10 * NS_PER_MS, NS_PER_SEC * 3600);
+        }
+    }
+    value = yaml_get(at, "members");
+    if (value != NULL) members = read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_CLIENTS_MAX);
+    if (!yaml_failed(read->error))
+        add_members(read, value, members, stays != NULL && read_bool(read, stays));
+}
+
 static void read_consumer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
-    static const char *const known[] = {"consumer", "topics", NULL};
+    static const char *const known[] = {"consumer", "topics",   "group",    "members",
+                                        "commit",   "protocol", "assignor", "static",
+                                        "session",  "poll",     "work",     NULL};
     const struct yaml *value = yaml_get(at, "topics");
 
     if (!read_map(read, at, "a consumer", known)) return;
@@ -163,6 +238,7 @@ static void read_consumer(const struct read *read, const struct yaml *at,
     }
     for (uint32_t i = 0; i < value->count && !yaml_failed(read->error); i++)
         read_client_topic(read, value->items[i], client);
+    if (!yaml_failed(read->error)) read_member(read, at, client);
 }
 
 static void read_client(const struct read *read, const struct yaml *at)
