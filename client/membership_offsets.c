@@ -345,9 +345,12 @@ void membership_auto_commit(struct membership *member, bool again, int64_t deadl
 
 /* ---- where to begin ------------------------------------------------------------------------- */
 
+/* Without the topic's metadata nothing could be fetched, and its id, the name of the position in
+ * traces, is not known. */
 static bool begins(const struct consumer_partition *partition)
 {
-    return partition->state == CONSUMER_WAITING && !partition->fresh && !partition->revoking;
+    return partition->state == CONSUMER_WAITING && !partition->fresh && !partition->revoking &&
+           partition->topic->partitions_count > 0;
 }
 
 bool membership_offsets_wanted(const struct membership *member)

@@ -63,7 +63,8 @@ struct decide;
     ROW(CLIENT_SIZE, "client.size")           /* of its n-th record; client */                  \
     ROW(TEST, "test")                                                                           \
     ROW(STEP_CHANCE, "step.chance") /* whether it acts; step */                                 \
-    ROW(STEP_ONE_OF, "step.one_of") /* which one; step */
+    ROW(STEP_ONE_OF, "step.one_of") /* which one; step */                                       \
+    ROW(CLIENT_WORK, "client.work") /* of a member between two polls; client */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

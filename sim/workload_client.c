@@ -9,6 +9,8 @@ enum {
     CLIENT_PAYLOAD = 128 << 20,
     CLIENT_RECORDS_MAX = 4096, /* handed over and not finished; then the producer skips beats */
     CLIENT_TAKEN_MAX = 500,    /* records taken per resumption */
+    CLIENT_REQUEST_TIMEOUT_MS = 10000, /* of a member */
+    CLIENT_POLL_MS = 200,              /* a member without records */
 };
 
 /* One record that is under way. */
@@ -245,6 +247,36 @@ static enum err producer_begin(struct workload_node *node)
 
 /* ---- consumer and drain ---------------------------------------------------------------------- */
 
+static bool in_group(const struct workload_client *client)
+{
+    return client->kind == WORKLOAD_CONSUMER && client->scenario->group != NULL;
+}
+
+static enum err member_begin(struct workload_node *node)
+{
+    const struct scenario_client *of = node->client->scenario;
+    const struct scenario *scenario = node->client->workload->cluster->scenario;
+    struct str topics[SCENARIO_TOPICS_MAX];
+    struct membership_config config;
+    enum err err;
+
+    membership_config_default(&config);
+    config.group_id = str_of(of->group);
+    if (of->instance != NULL) config.instance_id = str_of(of->instance);
+    config.assignors[0] = (enum assignor)of->assignor;
+    config.assignors_count = 1;
+    config.session_timeout_ms = (int32_t)(of->session_ns / NS_PER_MS);
+    config.heartbeat_interval_ms = config.session_timeout_ms / 5;
+    config.max_poll_interval_ms = (int32_t)(of->poll_max_ns / NS_PER_MS);
+    config.commit_interval_ms = (int32_t)(of->commit_ns / NS_PER_MS);
+    config.request_timeout_ms = CLIENT_REQUEST_TIMEOUT_MS;
+    for (uint32_t i = 0; i < of->topic_count; i++)
+        topics[i] = str_of(scenario->topics[of->topics[i]].name);
+    err = membership_init(&node->member, &node->consumer, &config);
+    if (err != ERR_NONE) return err;
+    return membership_subscribe(&node->member, topics, of->topic_count);
+}
+
 static enum err consumer_begin(struct workload_node *node)
 {
     const struct workload_client *client = node->client;
@@ -256,7 +288,9 @@ static enum err consumer_begin(struct workload_node *node)
     consumer_config_default(&config);
     config.metadata = client_metadata(node);
     config.trace_value = workload_value;
+    if (in_group(client)) config.reset = CONSUMER_RESET_EARLIEST;
     err = consumer_init(&node->consumer, &node->env, &config);
+    if (in_group(client)) return err == ERR_NONE ? member_begin(node) : err;
     for (uint32_t topic = 0; topic < cluster->scenario->topic_count && err == ERR_NONE; topic++) {
         bool drains = client->kind == WORKLOAD_DRAIN;
         bool wanted = drains && !cluster->topics_off[topic];
@@ -318,6 +352,66 @@ static enum op_result client_consumer_run(struct op *op)
     IMPOSSIBLE("step of a consumer");
 }
 
+/* ---- member of a group ----------------------------------------------------------------------- */
+
+enum member_step { MEMBER_START, MEMBER_READY, MEMBER_CLOSED };
+static const char *const member_steps[] = {"START", "READY", "CLOSED"};
+
+/* One poll of the application, and what it does with what it got. */
+static void member_turn(struct workload_node *node)
+{
+    const struct scenario_client *of = node->client->scenario;
+    int64_t now_ns = node->env.now.mono.ns;
+    struct consumer_record record;
+    bool any = false;
+
+    if (now_ns < node->working_ns && !node->finishing) return;
+    (void)membership_poll(&node->member);
+    membership_handled(&node->member);
+    for (int i = 0; i < CLIENT_TAKEN_MAX && consumer_next(&node->consumer, &record); i++)
+        any = true;
+    if (any && of->work.max > 0)
+        node->working_ns = now_ns + client_draw(node, DECIDE_CLIENT_WORK, of->work);
+    if (node->finishing) membership_close(&node->member);
+}
+
+static int64_t member_deadline(const struct workload_node *node)
+{
+    int64_t now_ns = node->env.now.mono.ns;
+
+    return node->working_ns > now_ns ? node->working_ns : env_deadline(&node->env, CLIENT_POLL_MS);
+}
+
+static bool member_woken(const struct workload_node *node)
+{
+    if (node->finishing && !node->member.closing) return true;
+    if (membership_closed(&node->member)) return true;
+    if (node->working_ns >= node->op.deadline_ns) return false;
+    return membership_due(&node->member) || consumer_has_records(&node->consumer);
+}
+
+static enum op_result client_member_run(struct op *op)
+{
+    struct workload_node *o = CONTAINER_OF(op, struct workload_node, op);
+
+    switch ((enum member_step)op->step) {
+    case MEMBER_START:
+        for (;;) {
+            member_turn(o);
+            op_deadline(op, member_deadline(o));
+            AWAIT(o, MEMBER_READY, &o->consumer.ready, member_woken(o) || op_expired(op));
+            if (membership_closed(&o->member)) break;
+        }
+        op_deadline(op, OP_NO_DEADLINE);
+        membership_deinit(&o->member);
+        consumer_close(&o->consumer);
+        AWAIT(o, MEMBER_CLOSED, &o->consumer.ready, consumer_closed(&o->consumer));
+        consumer_deinit(&o->consumer);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step of a member");
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 void workload_client_over(struct op *op)
@@ -338,11 +432,9 @@ static const struct op_kind client_kinds[] = {
     [WORKLOAD_DRAIN] = {"workload_drain", consumer_steps, COUNT_OF(consumer_steps),
                         client_consumer_run, workload_client_over},
 };
-
-static bool client_in_group(const struct workload_node *node)
-{
-    return node->client->kind == WORKLOAD_CONSUMER && node->client->scenario->group >= 0;
-}
+static const struct op_kind client_member_kind = {"workload_member", member_steps,
+                                                  COUNT_OF(member_steps), client_member_run,
+                                                  workload_client_over};
 
 static void client_started(struct env *env)
 {
@@ -355,15 +447,13 @@ static void client_started(struct env *env)
         err = admin_init(&node->admin, env, &metadata);
     } else if (kind == WORKLOAD_PRODUCER) {
         err = producer_begin(node);
-    } else if (client_in_group(node)) {
-        err = workload_member_begin(node, &metadata);
     } else {
         err = consumer_begin(node);
     }
     ASSERT(err == ERR_NONE);
     op_start(&env->loop, &node->op,
              kind == WORKLOAD_OPERATOR ? &workload_operator_kind
-             : client_in_group(node)   ? &workload_member_kind
+             : in_group(node->client)  ? &client_member_kind
                                        : &client_kinds[kind],
              0);
 }

@@ -45,17 +45,13 @@ struct workload_node {
     /* consumer, drain */
     struct consumer consumer;
     struct membership member; /* of a group */
-    bool leaving;
+    int64_t working_ns;       /* it does not poll before */
 };
 
 /* workload_operator.c: does the jobs of the workload, one after the other. */
 extern const struct op_kind workload_operator_kind;
 /* The request of one topic, as the scenario and the draws of this run have it. */
 void workload_operator_create(struct workload_node *node, uint32_t topic);
-/* workload_member.c: a consumer that shares the partitions with its group. */
-extern const struct op_kind workload_member_kind;
-MUST_USE enum err workload_member_begin(struct workload_node *node,
-                                        const struct metadata_config *metadata);
 /* Ends the op's machine: for every kind of op on it. */
 void workload_client_over(struct op *op);
 

@@ -104,7 +104,8 @@ void workload_restore_groups(struct workload *workload)
         bool served = false;
 
         for (uint32_t i = 0; i < scenario->client_count; i++) {
-            if (scenario->clients[i].group != (int32_t)group) continue;
+            if (scenario->clients[i].group == NULL) continue;
+            if (scenario->clients[i].group_number != (int32_t)group) continue;
             if (first < 0) first = (int)i;
             served = served || workload_up(workload, i);
         }

@@ -16,8 +16,8 @@ enum {
     STATE_COMPLETING = 2,
     STATE_DEAD = 4,
     SHARD_IS_ACTIVE = 2,
-    MEMBER_IS_STABLE = 6,
-    OFFSET_SENT = 1, /* `what` of client.offset */
+    MEMBER_IS_ASSIGNING = 5, /* has its assignment, and gives up what that leaves out */
+    OFFSET_SENT = 1,         /* `what` of client.offset */
     OFFSET_ANSWERED = 2,
     OFFSET_FETCHED = 3,
     OWNS_ASSIGNED = 1, /* `how` of client.owns */
@@ -259,16 +259,27 @@ static void owns(struct check *check, uint32_t node, const struct trace_event *e
     if (gets) check_count(check, CHECK_G6);
 }
 
-/* Who keeps partitions over a cooperative rebalance has them in the new generation. */
+/* What a member holds when it gets an assignment it holds in that generation, also what it is about
+ * to give up: nobody else may have that yet (G6, G20). */
 static void member_state(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct check_groups *groups = all(check);
+    int64_t generation = check_field(event, 2);
 
-    if (check_field(event, 1) != MEMBER_IS_STABLE) return;
+    if (check_field(event, 1) != MEMBER_IS_ASSIGNING) return;
     for (uint32_t i = 0; i < groups->owned.count; i++) {
         struct owned_ghost *owned = &groups->owned.items[i];
 
-        if (owned->generation[node] >= 0) owned->generation[node] = check_field(event, 2);
+        if (owned->generation[node] < 0) continue;
+        owned->generation[node] = generation;
+        check_count(check, CHECK_G6);
+        for (uint32_t other = 0; other < CHECK_NODES_MAX; other++) {
+            if (other == node || owned->generation[other] != generation) continue;
+            CHECK_FAIL(check, G6, at_group(node, generation, -1),
+                       "group %S: a partition that changes hands has two owners in generation %D",
+                       event->text, generation);
+            return;
+        }
     }
 }
 

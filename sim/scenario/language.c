@@ -403,8 +403,8 @@ static const struct language_word workloads[] = {
     {"producer", "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
                  "records, record_size"},
     {"consumer", "consumer: NAME, topics: [..]; reads all partitions, by assignment"},
-    {"consumer with group", "group: NAME, members (machines), commit: {every}, session; shares the "
-                            "partitions, commits what it has read"},
+    {"consumer with group", "group: NAME, members (machines), assignor, static, commit: {every}, "
+                            "session, poll, work; shares the partitions, commits what it read"},
     {NULL, NULL},
 };
 

@@ -71,11 +71,16 @@ struct scenario_client {
     int64_t delivery_timeout_ns; /* 0: the default of the client */
     int32_t copy_of;             /* the client that it is like; -1: it stands in the file */
     bool by_step;                /* a step starts it */
-    /* member of a group */
-    int32_t group;      /* number in the names; -1: reads by assignment */
-    uint32_t members;   /* machines, this one and copies */
-    int64_t commit_ns;  /* 0: the default of the client */
-    int64_t session_ns; /* 0: the default of the client */
+    /* consumer, as a member of a group */
+    const char *group;    /* NULL: it reads everything by itself */
+    const char *instance; /* static member; NULL: dynamic */
+    int32_t group_number; /* in the names */
+    uint32_t members;     /* machines, this one and copies */
+    int assignor;         /* of range roundrobin sticky cooperative-sticky */
+    int64_t commit_ns;    /* between automatic commits; 0: none but at the end */
+    int64_t session_ns;
+    int64_t poll_max_ns;    /* max.poll.interval.ms */
+    struct unit_range work; /* ns between two polls; 0: none */
 };
 
 struct scenario_link {

@@ -153,6 +153,7 @@ static void read_copy(const struct read *read, const struct yaml *at, int32_t of
     client->name = name;
     client->copy_of = client->copy_of >= 0 ? client->copy_of : of;
     client->by_step = true;
+    if (client->instance != NULL) client->instance = name;
     for (uint32_t i = 0; i < names->client_count; i++) {
         if (strcmp(names->clients[i], client->name) != 0) continue;
         read_fail(read, at, "a client \"%s\" is there already", client->name);
@@ -268,93 +269,107 @@ static void read_producer(const struct read *read, const struct yaml *at,
     }
 }
 
-static void read_group(const struct read *read, const struct yaml *at,
-                       struct scenario_client *client)
-{
-    struct expr_names *names = &read->scenario->names;
-    const char *name = read_name(read, at, "a group");
-
-    for (uint32_t i = 0; i < names->group_count; i++) {
-        if (strcmp(names->groups[i], name) == 0) client->group = (int32_t)i;
-    }
-    if (client->group >= 0) return;
-    client->group = (int32_t)names->group_count;
-    names->groups[names->group_count++] = name; /* there are at most as many as clients */
-}
-
-static void read_protocol(const struct read *read, const struct yaml *at)
-{
-    if (read_choice(read, at, "protocol", "classic consumer") == 0) return;
-    read_fail(read, at,
-              "\"consumer\" needs the protocol of KIP-848, which this version does not have; there "
-              "is only \"classic\"");
-}
-
-/* What only members of a group have. */
-static void read_member(const struct read *read, const struct yaml *at,
-                        struct scenario_client *client)
-{
-    static const char *const keys[] = {"members", "protocol", "commit", "session"};
-    static const char *const commit_keys[] = {"every", NULL};
-    const struct yaml *value;
-
-    for (uint32_t i = 0; i < COUNT_OF(keys) && client->group < 0; i++) {
-        if (yaml_get(at, keys[i]) == NULL) continue;
-        read_fail(read, yaml_get(at, keys[i]), "%s: belongs to a consumer with a group", keys[i]);
-        return;
-    }
-    value = yaml_get(at, "members");
-    if (value != NULL) {
-        client->members = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_CLIENTS_MAX);
-    }
-    value = yaml_get(at, "protocol");
-    if (value != NULL && value->kind != YAML_LIST) read_protocol(read, value);
-    for (uint32_t i = 0; value != NULL && value->kind == YAML_LIST && i < value->count; i++)
-        read_protocol(read, value->items[i]);
-    value = yaml_get(at, "session");
-    if (value != NULL) {
-        client->session_ns = read_fixed(read, value, UNIT_TIME, NS_PER_SEC, 3600 * NS_PER_SEC);
-    }
-    value = yaml_get(at, "commit");
-    if (value == NULL || !read_map(read, value, "commit", commit_keys)) return;
-    value = yaml_get(value, "every");
-    if (value != NULL) {
-        client->commit_ns = read_fixed(read, value, UNIT_TIME, NS_PER_MS, 3600 * NS_PER_SEC);
-    }
-}
-
-/* members: N is this machine and copies named g-2, g-3, ... */
-static void read_members(const struct read *read, const struct yaml *at, uint32_t of)
+/* The members behind the first are clients of their own: NAME_2, NAME_3, ... */
+static void add_members(const struct read *read, const struct yaml *at, int64_t members, bool stays)
 {
     struct scenario *scenario = read->scenario;
     struct expr_names *names = &scenario->names;
+    uint32_t first = scenario->client_count - 1;
 
-    for (uint32_t i = 2; i <= scenario->clients[of].members && !yaml_failed(read->error); i++) {
-        struct scenario_client *copy = &scenario->clients[scenario->client_count];
-
-        if (scenario->client_count == SCENARIO_CLIENTS_MAX) {
-            read_fail(read, at, "more than %d clients, with all members", SCENARIO_CLIENTS_MAX);
-            return;
-        }
-        *copy = scenario->clients[of];
-        copy->name = store_format(&scenario->store, "%s-%u", scenario->clients[of].name, i);
-        copy->copy_of = (int32_t)of;
-        names->clients[names->client_count++] = copy->name;
-        scenario->client_count++;
+    if (scenario->client_count + members - 1 > SCENARIO_CLIENTS_MAX) {
+        read_fail(read, at, "more than %d clients, members of groups included",
+                  SCENARIO_CLIENTS_MAX);
+        return;
     }
+    for (int64_t i = 1; i < members; i++) {
+        struct scenario_client *member = &scenario->clients[scenario->client_count++];
+
+        *member = scenario->clients[first];
+        member->copy_of = (int32_t)first;
+        member->name = store_format(&scenario->store, "%s_%d", member->name, (int)i + 1);
+        names->clients[names->client_count++] = member->name;
+    }
+    for (uint32_t i = first; i < scenario->client_count && stays; i++)
+        scenario->clients[i].instance = scenario->clients[i].name;
+}
+
+/* Conditions name it: there are at most as many as clients. */
+static int32_t read_group_number(const struct read *read, const char *name)
+{
+    struct expr_names *names = &read->scenario->names;
+
+    for (uint32_t i = 0; i < names->group_count; i++) {
+        if (strcmp(names->groups[i], name) == 0) return (int32_t)i;
+    }
+    names->groups[names->group_count] = name;
+    return (int32_t)names->group_count++;
+}
+
+static void read_member(const struct read *read, const struct yaml *at,
+                        struct scenario_client *client)
+{
+    static const char *const needs_group[] = {"members", "commit",  "protocol", "assignor",
+                                              "static",  "session", "poll",     "work"};
+    const struct yaml *value = yaml_get(at, "group");
+    const struct yaml *stays = yaml_get(at, "static");
+    int64_t members = 1;
+
+    if (value == NULL) {
+        for (size_t i = 0; i < COUNT_OF(needs_group); i++)
+            if (yaml_get(at, needs_group[i]) != NULL)
+                read_fail(read, yaml_get(at, needs_group[i]), "%s: needs a group:", needs_group[i]);
+        return;
+    }
+    client->group = read_name(read, value, "a group");
+    client->group_number = read_group_number(read, client->group);
+    client->commit_ns = NS_PER_SEC;
+    client->session_ns = 10 * NS_PER_SEC;
+    client->poll_max_ns = 30 * NS_PER_SEC;
+    value = yaml_get(at, "protocol");
+    for (uint32_t i = 0; value != NULL && value->kind == YAML_LIST && i < value->count; i++)
+        (void)read_choice(read, value->items[i], "protocol", "classic");
+    if (value != NULL && value->kind != YAML_LIST) {
+        (void)read_choice(read, value, "protocol", "classic");
+    }
+    value = yaml_get(at, "assignor");
+    if (value != NULL)
+        client->assignor =
+            read_choice(read, value, "assignor", "range roundrobin sticky cooperative-sticky");
+    value = yaml_get(at, "session");
+    if (value != NULL)
+        client->session_ns = read_fixed(read, value, UNIT_TIME, NS_PER_SEC, NS_PER_SEC * 1800);
+    value = yaml_get(at, "poll");
+    if (value != NULL)
+        client->poll_max_ns = read_fixed(read, value, UNIT_TIME, NS_PER_SEC, NS_PER_SEC * 3600);
+    value = yaml_get(at, "work");
+    if (value != NULL) client->work = read_range(read, value, UNIT_TIME);
+    value = yaml_get(at, "commit");
+    if (value != NULL && read_map(read, value, "commit", (const char *const[]){"every", NULL})) {
+        const struct yaml *every = yaml_get(value, "every");
+
+        if (every == NULL) {
+            read_fail(read, value, "commit: {every: TIME} is wanted");
+        } else {
+            client->commit_ns =
+                read_fixed(read, every, UNIT_TIME, 10 * NS_PER_MS, NS_PER_SEC * 3600);
+        }
+    }
+    value = yaml_get(at, "members");
+    if (value != NULL) members = read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_CLIENTS_MAX);
+    client->members = (uint32_t)members;
+    if (!yaml_failed(read->error))
+        add_members(read, value, members, stays != NULL && read_bool(read, stays));
 }
 
 static void read_consumer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
-    static const char *const known[] = {"consumer", "topics", "group",   "members",
-                                        "protocol", "commit", "session", NULL};
-    const struct yaml *value = yaml_get(at, "group");
+    static const char *const known[] = {"consumer", "topics",   "group",    "members",
+                                        "commit",   "protocol", "assignor", "static",
+                                        "session",  "poll",     "work",     NULL};
+    const struct yaml *value = yaml_get(at, "topics");
 
     if (!read_map(read, at, "a consumer", known)) return;
-    if (value != NULL) read_group(read, value, client);
-    read_member(read, at, client);
-    value = yaml_get(at, "topics");
     if (value == NULL) {
         read_fail(read, at, "a consumer needs its topics");
         return;
@@ -365,6 +380,7 @@ static void read_consumer(const struct read *read, const struct yaml *at,
     }
     for (uint32_t i = 0; i < value->count && !yaml_failed(read->error); i++)
         read_client_topic(read, value->items[i], client);
+    if (!yaml_failed(read->error)) read_member(read, at, client);
 }
 
 static void read_client(const struct read *read, const struct yaml *at)
@@ -382,7 +398,6 @@ static void read_client(const struct read *read, const struct yaml *at)
                                  .rate = {100 * 1000, 100 * 1000},
                                  .batch = 1,
                                  .copy_of = -1,
-                                 .group = -1,
                                  .members = 1,
                                  .record_size = {100, 100}};
     if (name == NULL) {
@@ -400,7 +415,6 @@ static void read_client(const struct read *read, const struct yaml *at)
         read_producer(read, at, client);
     } else {
         read_consumer(read, at, client);
-        read_members(read, at, (uint32_t)(client - scenario->clients));
     }
 }
 

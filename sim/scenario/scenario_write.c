@@ -281,22 +281,29 @@ static void write_producer(const struct write *w, const struct scenario *s,
     write_text(w, "}\n");
 }
 
-static void write_member(const struct write *w, const struct scenario *s,
-                         const struct scenario_client *client)
+static void write_time(const struct write *w, const char *key, int64_t ns)
 {
-    if (client->group < 0) return;
-    write_format(w, ", group: %s", s->names.groups[client->group]);
+    write_text(w, ", ");
+    write_quantity(w, key, UNIT_TIME, (struct unit_range){ns, ns});
+}
+
+static void write_member(const struct write *w, const struct scenario_client *client)
+{
+    static const char *const assignors[] = {"range", "roundrobin", "sticky", "cooperative-sticky"};
+
+    if (client->group == NULL) return;
+    write_format(w, ", group: %s", client->group);
     if (client->members > 1) write_format(w, ", members: %u", client->members);
-    if (client->commit_ns > 0) {
-        write_text(w, ", commit: {");
-        write_quantity(w, "every", UNIT_TIME,
-                       (struct unit_range){client->commit_ns, client->commit_ns});
-        write_text(w, "}");
-    }
-    if (client->session_ns > 0) {
+    if (client->instance != NULL) write_text(w, ", static: true");
+    write_format(w, ", assignor: %s, commit: {", assignors[client->assignor]);
+    write_quantity(w, "every", UNIT_TIME,
+                   (struct unit_range){client->commit_ns, client->commit_ns});
+    write_text(w, "}");
+    write_time(w, "session", client->session_ns);
+    write_time(w, "poll", client->poll_max_ns);
+    if (client->work.max > 0) {
         write_text(w, ", ");
-        write_quantity(w, "session", UNIT_TIME,
-                       (struct unit_range){client->session_ns, client->session_ns});
+        write_quantity(w, "work", UNIT_TIME, client->work);
     }
 }
 
@@ -318,7 +325,7 @@ static void write_workload(const struct write *w, const struct scenario *s)
         for (uint32_t j = 0; j < client->topic_count; j++)
             write_format(w, "%s%s", j > 0 ? ", " : "", s->topics[client->topics[j]].name);
         write_text(w, "]");
-        write_member(w, s, client);
+        write_member(w, client);
         write_text(w, "}\n");
     }
 }
