@@ -67,7 +67,11 @@ static void write_arg(const struct writer *w, const struct expr *expr, enum term
     case TERM_ARG_ID: sink_format(w->sink, "%d", (int)expr->id); return;
     case TERM_ARG_NODES: write_at(w, expr->nodes, LEVEL_OR); return;
     case TERM_ARG_OTHERS: write_at(w, expr->others, LEVEL_OR); return;
-    case TERM_ARG_GROUP: sink_format(w->sink, "group %s", w->names->groups[expr->group]); return;
+    case TERM_ARG_GROUP:
+        sink_format(w->sink, "%s%s",
+                    expr->term == TERM_GROUP || expr->term == TERM_LAG ? "" : "group ",
+                    w->names->groups[expr->group]);
+        return;
     }
     IMPOSSIBLE("argument of a term");
 }

@@ -234,6 +234,33 @@ static void epochs_and_logs_can_be_asked_for(void **state)
     expect_verdict(text, RUN_FAIL, "is broken");
 }
 
+#define GROUP                                                                            \
+    "gregor: 1\nname: group\nstop: {time: 20s}\ncluster: {controllers: 1, brokers: 3}\n" \
+    "topics: {t: {partitions: 4, replicas: 3}}\n"                                        \
+    "workload:\n  - {producer: p, topic: t, rate: 100/s}\n"                              \
+    "  - {consumer: g, group: g, topics: [t], members: 2, commit: {every: 500ms}}\nsteps:\n"
+
+static void groups_can_be_asked_for(void **state)
+{
+    (void)state;
+    passes(GROUP "  - when: group(g).state == stable and group(g).members == 2\n"
+                 "    within: 15s\n    as: {c: coordinator(group g)}\n"
+                 "    do: {stop_client: {client: any g}}\n"
+                 "  - {when: group(g).members == 1 and group(g).state == stable, within: 5s, do: "
+                 "{start_client: {copy_of: g}}}\n"
+                 "  - {when: group(g).generation > 1 and $c == coordinator(group g), do: check}\n"
+                 "expect:\n  - {that: never shared_owner(group g)}\n"
+                 "  - {that: never committed_regressed(group g) unless reset}\n"
+                 "  - {by: end, that: lag(g) == 0}\n");
+    expect_verdict(GROUP "  - {when: group(g).state == stable, within: 15s, do: check}\nexpect:\n"
+                         "  - {that: never lag(g) > 0 for 100ms}\n",
+                   RUN_FAIL, "is broken: never lag(g) > 0");
+    /* A group that steps have emptied gets a member back for the liveness phase. */
+    passes(GROUP
+           "  - {when: group(g).members == 2, within: 15s, do: [{stop_client: {client: g, "
+           "how: vanish}}]}\nexpect:\n  - {by: end, that: lag(g) == 0 and count(up(g)) == 1}\n");
+}
+
 static void unless_excuses_and_off_silences(void **state)
 {
     (void)state;
@@ -258,6 +285,7 @@ int main(void)
         cmocka_unit_test(clients_come_and_go),
         cmocka_unit_test(fail_fails_and_mark_passes),
         cmocka_unit_test(epochs_and_logs_can_be_asked_for),
+        cmocka_unit_test(groups_can_be_asked_for),
         cmocka_unit_test(unless_excuses_and_off_silences),
     };
 

@@ -28,6 +28,8 @@ static const char everything[] =
     "workload:\n  - {producer: p, topic: pay, acks: 1, idempotent: false, batch: 5, rate: 20/s, "
     "records: 7, record_size: 20B..1KiB, linger: 5ms, timeout: 30s}\n"
     "  - {producer: q, topic: t, rate: 0.05/s..3/s}\n  - {consumer: c, topics: [pay, t]}\n"
+    "  - {consumer: m, topics: [t], group: g, members: 3, static: true, assignor: sticky, "
+    "work: 1ms..3ms}\n"
     "steps:\n"
     "  - {every: 1s..2s, times: 3, parallel: true, do: {one_of: [{heal: all}, {note: 'a, b'}], "
     "then: {check: {}}}}\n"
@@ -54,6 +56,8 @@ static const char everything[] =
     "  - {that: \"never errors(p, NOT_LEADER_OR_FOLLOWER) > 5 unless acked(all) == 0\"}\n"
     "  - {by: end, that: 'same_prefix(pay-0, node(1), node(3)) and truncated(t-0, node(2)) >= 0'}\n"
     "  - {by: end, that: all replicas(t) identical below hw}\n"
+    "  - {by: end, that: group(g).state == stable and exists coordinator(group g) and lag(g) == 0}"
+    "\n  - {that: never committed_regressed(group g) unless reset}\n"
     "  - {that: \"always replica(t-0, node(1)).epoch_end(leader(t-0).epoch - 1) >= 0\"}\n"
     "invariants:\n  off:\n    - {name: leader-hw-monotone, why: 'because, of this'}\n  every: 7\n"
     "loss_budget: {replicas: 2}\nliveness: {core: [1, 2, 101], converge: 50s}\n";
@@ -137,6 +141,10 @@ static void every_part_of_the_language_is_written(void **state)
         "that: eventually exists leader(pay-0) for 1s within 3s\n    after: step 2\n",
         "that: \"never errors(p, NOT_LEADER_OR_FOLLOWER) > 5 unless acked(all) == 0\"\n",
         "that: all replicas(t) identical below hw\n",
+        "  - {consumer: m, topics: [t], group: g, members: 3, static: true, assignor: sticky, "
+        "commit: {every: 1s}, session: 10s, poll: 30s, work: 1ms..3ms}\n",
+        "that: group(g).state == stable and exists coordinator(group g) and lag(g) == "
+        "0\n",
         "epoch_end(leader(t-0).epoch - 1) >= 0",
         "- {name: leader-hw-monotone, why: \"because, of this\"}\n",
         "liveness: {core: [1, 2, 101], converge: 50s}\n",
