@@ -9,6 +9,7 @@ static const char *const admin_steps[ADMIN_STEP_COUNT] = {
     [ADMIN_ANSWERED] = "ANSWERED",
     [ADMIN_BACKED_OFF] = "BACKED_OFF",
 };
+enum { ADMIN_FIND_TO = 3, ADMIN_FETCH_TO = 7, ADMIN_COMMIT_TO = 8, ADMIN_STATES_FROM = 4 };
 static enum op_result admin_run(struct op *op);
 static const struct op_kind admin_kind = {"admin", admin_steps, ADMIN_STEP_COUNT, admin_run, NULL};
 
@@ -18,7 +19,7 @@ static const struct op_kind admin_kind = {"admin", admin_steps, ADMIN_STEP_COUNT
 static bool admin_by_anybody(int16_t api)
 {
     return api == API_METADATA || api == API_DESCRIBE_CONFIGS || api == API_DESCRIBE_LOG_DIRS ||
-           api == API_DESCRIBE_QUORUM;
+           api == API_DESCRIBE_QUORUM || api == API_FIND_COORDINATOR || api == API_LIST_GROUPS;
 }
 
 static struct peer *admin_target(struct admin_task *task)
@@ -63,6 +64,12 @@ static void admin_ask(struct admin_task *task)
     task->call.timeout_ms = left_ms > 0 && left_ms < usual_ms ? (int32_t)left_ms : usual_ms;
     if (task->api == API_METADATA) task->call.version_min = 1;
     if (task->api == API_DELETE_TOPICS) task->call.encode = admin_encode_delete;
+    /* One group, one coordinator: the newer forms say the same of many. */
+    if (task->api == API_FIND_COORDINATOR) task->call.version_max = ADMIN_FIND_TO;
+    if (task->api == API_OFFSET_FETCH) task->call.version_max = ADMIN_FETCH_TO;
+    if (task->api == API_OFFSET_COMMIT) task->call.version_max = ADMIN_COMMIT_TO;
+    if (task->api == API_LIST_GROUPS && task->request.list_groups.states_filter_count > 0)
+        task->call.version_min = ADMIN_STATES_FROM;
     if (peer != NULL) {
         peer_call(peer, &task->call);
     } else {
@@ -85,6 +92,30 @@ static void admin_note(struct admin_task *task, enum err *first, int16_t code, s
     task->message[length] = 0;
 }
 
+static void admin_offsets_error(struct admin_task *task, enum err *first)
+{
+    if (task->api == API_OFFSET_FETCH) {
+        const struct offset_fetch_response *response = &task->response.offset_fetch;
+
+        admin_note(task, first, response->error_code, STR_NULL);
+        for (uint32_t t = 0; t < response->topics_count; t++)
+            for (uint32_t p = 0; p < response->topics[t].partitions_count; p++)
+                admin_note(task, first, response->topics[t].partitions[p].error_code, STR_NULL);
+    } else if (task->api == API_OFFSET_COMMIT) {
+        const struct offset_commit_response *response = &task->response.offset_commit;
+
+        for (uint32_t t = 0; t < response->topics_count; t++)
+            for (uint32_t p = 0; p < response->topics[t].partitions_count; p++)
+                admin_note(task, first, response->topics[t].partitions[p].error_code, STR_NULL);
+    } else {
+        const struct list_offsets_response *response = &task->response.list_offsets;
+
+        for (uint32_t t = 0; t < response->topics_count; t++)
+            for (uint32_t p = 0; p < response->topics[t].partitions_count; p++)
+                admin_note(task, first, response->topics[t].partitions[p].error_code, STR_NULL);
+    }
+}
+
 /* What an answer says went wrong, the first of it. */
 static enum err admin_first_error(struct admin_task *task)
 {
@@ -104,6 +135,15 @@ static enum err admin_first_error(struct admin_task *task)
         for (uint32_t i = 0; i < task->response.delete_topics.responses_count; i++)
             admin_note(task, &first, task->response.delete_topics.responses[i].error_code,
                        task->response.delete_topics.responses[i].error_message);
+        break;
+    case API_DELETE_RECORDS:
+        for (uint32_t i = 0; i < task->response.delete_records.topics_count; i++) {
+            const struct delete_records_response_topic *topic =
+                &task->response.delete_records.topics[i];
+
+            for (uint32_t j = 0; j < topic->partitions_count; j++)
+                admin_note(task, &first, topic->partitions[j].error_code, STR_NULL);
+        }
         break;
     case API_DESCRIBE_CONFIGS:
         for (uint32_t i = 0; i < task->response.describe_configs.results_count; i++)
@@ -134,6 +174,25 @@ static enum err admin_first_error(struct admin_task *task)
             admin_note(task, &first, task->response.describe_log_dirs.results[i].error_code,
                        STR_NULL);
         break;
+    case API_LIST_GROUPS:
+        admin_note(task, &first, task->response.list_groups.error_code, STR_NULL);
+        break;
+    case API_DESCRIBE_GROUPS:
+        for (uint32_t i = 0; i < task->response.describe_groups.groups_count; i++)
+            admin_note(task, &first, task->response.describe_groups.groups[i].error_code,
+                       task->response.describe_groups.groups[i].error_message);
+        break;
+    case API_DELETE_GROUPS:
+        for (uint32_t i = 0; i < task->response.delete_groups.results_count; i++)
+            admin_note(task, &first, task->response.delete_groups.results[i].error_code, STR_NULL);
+        break;
+    case API_FIND_COORDINATOR:
+        admin_note(task, &first, task->response.find_coordinator.error_code,
+                   task->response.find_coordinator.error_message);
+        break;
+    case API_OFFSET_FETCH:
+    case API_OFFSET_COMMIT:
+    case API_LIST_OFFSETS: admin_offsets_error(task, &first); break;
     default: IMPOSSIBLE("api");
     }
     return first;
@@ -166,6 +225,10 @@ static bool admin_answered(struct admin_task *task)
         again = err_retry(task->result) != ERR_FINAL;
         /* A topic that is not there is an answer, not something to wait for. */
         if (task->result == ERR_UNKNOWN_TOPIC_OR_PARTITION) again = false;
+        /* Nor is a node that is not the right one any more: the caller finds the other. */
+        if (task->node >= 0 &&
+            (task->result == ERR_NOT_COORDINATOR || task->result == ERR_NOT_LEADER_OR_FOLLOWER))
+            again = false;
         if (task->result == ERR_BROKER_NOT_AVAILABLE && !task->answered) again = true;
     } else {
         again = task->result != ERR_UNSUPPORTED_VERSION && task->result != ERR_MALFORMED &&
@@ -257,6 +320,7 @@ void admin_task_init(struct admin_task *task, int16_t api)
         return;
     case API_CREATE_TOPICS: create_topics_request_default(&task->request.create_topics); return;
     case API_DELETE_TOPICS: delete_topics_request_default(&task->request.delete_topics); return;
+    case API_DELETE_RECORDS: delete_records_request_default(&task->request.delete_records); return;
     case API_DESCRIBE_CONFIGS:
         describe_configs_request_default(&task->request.describe_configs);
         return;
@@ -273,6 +337,20 @@ void admin_task_init(struct admin_task *task, int16_t api)
     case API_DESCRIBE_LOG_DIRS:
         describe_log_dirs_request_default(&task->request.describe_log_dirs);
         task->request.describe_log_dirs.topics_null = true; /* all */
+        return;
+    case API_LIST_GROUPS: list_groups_request_default(&task->request.list_groups); return;
+    case API_DESCRIBE_GROUPS:
+        describe_groups_request_default(&task->request.describe_groups);
+        return;
+    case API_DELETE_GROUPS: delete_groups_request_default(&task->request.delete_groups); return;
+    case API_FIND_COORDINATOR:
+        find_coordinator_request_default(&task->request.find_coordinator);
+        return;
+    case API_OFFSET_FETCH: offset_fetch_request_default(&task->request.offset_fetch); return;
+    case API_OFFSET_COMMIT: offset_commit_request_default(&task->request.offset_commit); return;
+    case API_LIST_OFFSETS:
+        list_offsets_request_default(&task->request.list_offsets);
+        task->request.list_offsets.replica_id = -1;
         return;
     default: IMPOSSIBLE("no admin request");
     }

@@ -4,6 +4,8 @@
  * Target: the node that is named; else what changes something goes to the node that metadata calls
  * the controller (with KRaft any broker, which forwards), everything else to the least loaded node
  * (clients.md 4).
+ * Of a group's coordinator and a partition's leader the caller finds the node first and names it;
+ * when that is the wrong one (any more), the task ends and says so.
  * A change whose answer was lost may have happened: `unclear` says so; the retry then often ends
  * with TOPIC_ALREADY_EXISTS or UNKNOWN_TOPIC_OR_PARTITION. */
 #ifndef CLIENT_ADMIN_H
@@ -12,13 +14,21 @@
 #include "client/metadata.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
+#include "wire/delete_groups.h"
+#include "wire/delete_records.h"
 #include "wire/delete_topics.h"
 #include "wire/describe_configs.h"
+#include "wire/describe_groups.h"
 #include "wire/describe_log_dirs.h"
 #include "wire/describe_quorum.h"
 #include "wire/elect_leaders.h"
+#include "wire/find_coordinator.h"
 #include "wire/incremental_alter_configs.h"
+#include "wire/list_groups.h"
+#include "wire/list_offsets.h"
 #include "wire/metadata.h"
+#include "wire/offset_commit.h"
+#include "wire/offset_fetch.h"
 
 enum {
     ADMIN_ARENA_MAX = 64 * 1024 * 1024, /* one decoded answer */
@@ -40,12 +50,20 @@ struct admin_task {
         struct metadata_request metadata;
         struct create_topics_request create_topics;
         struct delete_topics_request delete_topics;
+        struct delete_records_request delete_records; /* of one node: the leader */
         struct describe_configs_request describe_configs;
         struct incremental_alter_configs_request incremental_alter_configs;
         struct create_partitions_request create_partitions;
         struct elect_leaders_request elect_leaders;
         struct describe_quorum_request describe_quorum;
         struct describe_log_dirs_request describe_log_dirs;
+        struct list_groups_request list_groups;
+        struct describe_groups_request describe_groups;
+        struct delete_groups_request delete_groups;
+        struct find_coordinator_request find_coordinator;
+        struct offset_fetch_request offset_fetch;
+        struct offset_commit_request offset_commit;
+        struct list_offsets_request list_offsets;
     } request; /* set to its defaults by admin_task_init(); what it names is borrowed until done */
     /* out */
     struct op_source done;
@@ -58,12 +76,20 @@ struct admin_task {
         struct metadata_response metadata;
         struct create_topics_response create_topics;
         struct delete_topics_response delete_topics;
+        struct delete_records_response delete_records;
         struct describe_configs_response describe_configs;
         struct incremental_alter_configs_response incremental_alter_configs;
         struct create_partitions_response create_partitions;
         struct elect_leaders_response elect_leaders;
         struct describe_quorum_response describe_quorum;
         struct describe_log_dirs_response describe_log_dirs;
+        struct list_groups_response list_groups;
+        struct describe_groups_response describe_groups;
+        struct delete_groups_response delete_groups;
+        struct find_coordinator_response find_coordinator;
+        struct offset_fetch_response offset_fetch;
+        struct offset_commit_response offset_commit;
+        struct list_offsets_response list_offsets;
     } response; /* until admin_task_release() */
     /* private */
     struct admin *admin;

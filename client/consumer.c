@@ -37,6 +37,8 @@ void consumer_kick(struct consumer *consumer)
 void consumer_set_state(struct consumer_partition *partition, enum consumer_state state)
 {
     static const uint32_t legal[CONSUMER_STATE_COUNT] = {
+        [CONSUMER_WAITING] =
+            1U << CONSUMER_LOCATING | 1U << CONSUMER_FETCHING | 1U << CONSUMER_FAILED,
         [CONSUMER_LOCATING] =
             1U << CONSUMER_LOCATING | 1U << CONSUMER_FETCHING | 1U << CONSUMER_FAILED,
         [CONSUMER_VALIDATING] =
@@ -171,7 +173,11 @@ enum err consumer_assign(struct consumer *consumer, struct str topic, int32_t pa
     made->log_start = -1;
     made->validated_epoch = -1;
     made->generation = made->topic->generation;
-    made->state = CONSUMER_LOCATING;
+    made->consumed = -1;
+    made->consumed_epoch = -1;
+    made->committed = -1;
+    made->preferred = -1;
+    made->state = start.waiting ? CONSUMER_WAITING : CONSUMER_LOCATING;
     made->start = start;
     made->reason = CONSUMER_MOVED_START;
     call_init(&made->locate_call, API_LIST_OFFSETS);
@@ -182,6 +188,68 @@ enum err consumer_assign(struct consumer *consumer, struct str topic, int32_t pa
     consumer_kick(consumer);
     *assigned = made;
     return ERR_NONE;
+}
+
+void consumer_unassign(struct consumer_partition *partition)
+{
+    struct consumer *consumer = partition->consumer;
+
+    consumer_drop_held(partition);
+    partition->moves++; /* answers on their way are ignored */
+    list_remove(&partition->link);
+    consumer->partitions_count--;
+    list_push(&consumer->leaving, &partition->link);
+    if (op_live(&partition->locate)) {
+        call_cancel(&partition->locate_call);
+        op_resume(&partition->locate);
+    }
+    consumer_kick(consumer);
+}
+
+static void consumer_free(struct consumer_partition *partition)
+{
+    struct consumer *consumer = partition->consumer;
+
+    ASSERT(partition->held == NULL && !op_live(&partition->locate));
+    list_remove(&partition->link);
+    metadata_unuse(&consumer->metadata, partition->topic);
+    mem_free(&consumer->env->mem, partition, sizeof *partition);
+}
+
+static void consumer_reap(struct consumer *consumer)
+{
+    LIST_FOR_EACH_SAFE (link, after, &consumer->leaving) {
+        struct consumer_partition *partition = PARTITION(link);
+
+        if (!partition->fetching && !op_live(&partition->locate)) consumer_free(partition);
+    }
+}
+
+void consumer_continue(struct consumer_partition *partition, int64_t offset, int32_t epoch)
+{
+    consumer_move(partition, offset, epoch, CONSUMER_MOVED_COMMITTED);
+}
+
+void consumer_pause(struct consumer_partition *partition)
+{
+    partition->paused = true;
+}
+
+void consumer_resume(struct consumer_partition *partition)
+{
+    partition->paused = false;
+    op_wake(&partition->consumer->ready);
+    consumer_kick(partition->consumer);
+}
+
+struct consumer_partition *consumer_find(const struct consumer *consumer, struct str topic,
+                                         int32_t partition)
+{
+    LIST_FOR_EACH (link, &consumer->partitions)
+        if (PARTITION(link)->index == partition &&
+            str_equal(metadata_name(PARTITION(link)->topic), topic))
+            return PARTITION(link);
+    return NULL;
 }
 
 struct consumer_partition *consumer_failed(const struct consumer *consumer)
@@ -199,10 +267,15 @@ bool consumer_at_end(const struct consumer_partition *partition)
 
 /* ---- taking records ------------------------------------------------------------------------- */
 
+static bool consumer_silent(const struct consumer_partition *partition)
+{
+    return partition->paused || partition->revoking;
+}
+
 bool consumer_has_records(const struct consumer *consumer)
 {
     LIST_FOR_EACH (link, &consumer->partitions)
-        if (PARTITION(link)->held != NULL) return true;
+        if (PARTITION(link)->held != NULL && !consumer_silent(PARTITION(link))) return true;
     return false;
 }
 
@@ -293,7 +366,7 @@ bool consumer_next(struct consumer *consumer, struct consumer_record *record)
         struct consumer_partition *partition = PARTITION(link);
         enum err err;
 
-        if (partition->held == NULL) continue;
+        if (partition->held == NULL || consumer_silent(partition)) continue;
         err = consumer_take(partition, &record->record);
         if (err == ERR_NONE) {
             record->partition = partition;
@@ -324,7 +397,36 @@ static const struct metadata_partition *consumer_known(const struct consumer_par
 bool consumer_fetchable(const struct consumer_partition *partition)
 {
     return partition->state == CONSUMER_FETCHING && partition->held == NULL &&
-           !partition->fetching && partition->retry_at_ns <= partition->consumer->env->now.mono.ns;
+           !partition->fetching && !consumer_silent(partition) &&
+           partition->retry_at_ns <= partition->consumer->env->now.mono.ns;
+}
+
+/* KIP-392: a replica that is nearer, as long as the leader that said so leads. */
+struct peer *consumer_source(const struct consumer_partition *partition)
+{
+    struct consumer *consumer = partition->consumer;
+    const struct metadata_partition *known = consumer_known(partition);
+
+    if (partition->preferred >= 0 && known != NULL &&
+        partition->preferred_epoch == known->leader_epoch &&
+        partition->preferred_until_ns > consumer->env->now.mono.ns) {
+        struct peer *peer = metadata_peer(&consumer->metadata, partition->preferred);
+
+        if (peer != NULL && peer_usable(peer)) return peer;
+    }
+    return metadata_leader(&consumer->metadata, partition->topic, partition->index);
+}
+
+void consumer_prefer(struct consumer_partition *partition, int32_t node)
+{
+    struct consumer *consumer = partition->consumer;
+    const struct metadata_partition *known = consumer_known(partition);
+
+    partition->preferred = known != NULL ? node : -1;
+    if (partition->preferred < 0) return;
+    partition->preferred_epoch = known->leader_epoch;
+    partition->preferred_until_ns =
+        env_deadline(consumer->env, consumer->config.metadata.max_age_ms);
 }
 
 /* What the metadata says may change what a partition has to do. */
@@ -334,7 +436,8 @@ static void consumer_review(struct consumer_partition *partition)
 
     if (partition->generation != partition->topic->generation) {
         partition->generation = partition->topic->generation; /* another topic of that name */
-        if (partition->state != CONSUMER_LOCATING) consumer_reset(partition, ERR_UNKNOWN_TOPIC_ID);
+        if (partition->state != CONSUMER_LOCATING && partition->state != CONSUMER_WAITING)
+            consumer_reset(partition, ERR_UNKNOWN_TOPIC_ID);
         return;
     }
     if (known == NULL || known->leader < 0 || partition->state != CONSUMER_FETCHING) return;
@@ -359,6 +462,7 @@ static void consumer_turn(struct consumer *consumer)
     int64_t now_ns = consumer->env->now.mono.ns;
 
     consumer->kicked = false;
+    consumer_reap(consumer);
     LIST_FOR_EACH (link, &consumer->partitions) {
         struct consumer_partition *partition = PARTITION(link);
 
@@ -373,7 +477,7 @@ static void consumer_turn(struct consumer *consumer)
 
         if (consumer->buffered >= consumer->config.buffer_bytes) break;
         if (!consumer_fetchable(partition)) continue;
-        peer = metadata_leader(&consumer->metadata, partition->topic, partition->index);
+        peer = consumer_source(partition);
         if (peer == NULL || !peer_usable(peer) || consumer_node_busy(consumer, peer->node_id))
             continue;
         consumer_fetch_start(consumer, peer);
@@ -389,9 +493,11 @@ static int64_t consumer_next_deadline(const struct consumer *consumer)
 
     LIST_FOR_EACH (link, &consumer->partitions) {
         const struct consumer_partition *partition = PARTITION(link);
-        bool waits = partition->state == CONSUMER_FETCHING
-                         ? !partition->fetching && partition->held == NULL
-                         : partition->state != CONSUMER_FAILED && !op_live(&partition->locate);
+        bool waits =
+            partition->state == CONSUMER_FETCHING
+                ? !partition->fetching && partition->held == NULL && !consumer_silent(partition)
+                : partition->state != CONSUMER_FAILED && partition->state != CONSUMER_WAITING &&
+                      !op_live(&partition->locate);
         int64_t at = partition->retry_at_ns > now_ns ? partition->retry_at_ns : poll_ns;
 
         /* Without a leader, or with its peer in backoff: look again in a while. */
@@ -491,6 +597,7 @@ enum err consumer_init(struct consumer *consumer, struct env *env,
     op_source_init(&consumer->ready);
     op_source_init(&consumer->wake);
     list_init(&consumer->partitions);
+    list_init(&consumer->leaving);
     list_init(&consumer->in_flight);
     pool_init(&consumer->fetches, &env->mem, sizeof(struct consumer_fetch),
               config->metadata.nodes_max);
@@ -514,16 +621,11 @@ bool consumer_closed(const struct consumer *consumer)
 
 void consumer_deinit(struct consumer *consumer)
 {
-    struct list *link;
-
     ASSERT(consumer_closed(consumer));
-    while ((link = list_pop(&consumer->partitions)) != NULL) {
-        struct consumer_partition *partition = PARTITION(link);
-
-        ASSERT(partition->held == NULL && !op_live(&partition->locate));
-        metadata_unuse(&consumer->metadata, partition->topic);
-        mem_free(&consumer->env->mem, partition, sizeof *partition);
-    }
+    LIST_FOR_EACH_SAFE (link, after, &consumer->partitions)
+        consumer_free(PARTITION(link));
+    LIST_FOR_EACH_SAFE (link, after, &consumer->leaving)
+        consumer_free(PARTITION(link));
     ASSERT(consumer->buffered == 0);
     pool_deinit(&consumer->fetches);
     arena_deinit(&consumer->arena);

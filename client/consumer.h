@@ -1,5 +1,8 @@
-/* The consumer with manual assignment: fetches the partitions it was given, from their leaders, and
- * hands out records in order. Group membership is not here (group_member.h, later).
+/* The consumer: fetches the partitions it was given, from their leaders, and hands out records in
+ * order. Who gives them is another question: the caller (consumer_assign), or membership.h.
+ *
+ *    consumer_assign
+ *    (none) --> WAITING --consumer_continue, consumer_seek, consumer_reset--> ...
  *
  *              consumer_assign                position known
  *     (none) -----------------> LOCATING --------------------------> FETCHING
@@ -13,6 +16,9 @@
  *   is not fetched, and nothing is fetched while more than buffer_bytes are held: back-pressure.
  * - Every batch's crc is checked before its records are handed out. A bad one stops the partition,
  *   the position stays on it (clients.md 3.4).
+ * - A follower that the leader prefers for our rack is read instead of it (KIP-392), until it fails,
+ *   the leader changes or the advice is old.
+ * - A partition taken away is forgotten at once; its memory goes when nothing refers to it.
  * - After a leader change a position is validated by the epoch of the record before it; a truncated
  *   log moves the position back to where the logs part, or fails with policy NONE. */
 #ifndef CLIENT_CONSUMER_H
@@ -39,6 +45,7 @@ enum consumer_reset { CONSUMER_RESET_EARLIEST, CONSUMER_RESET_LATEST, CONSUMER_R
 
 /* Where to begin. */
 struct consumer_start {
+    bool waiting; /* nowhere yet: WAITING */
     bool by_offset;
     int64_t offset;    /* by_offset */
     int64_t timestamp; /* else: CONSUMER_LATEST, CONSUMER_EARLIEST, or milliseconds */
@@ -54,11 +61,14 @@ struct consumer_config {
     size_t buffer_bytes; /* of fetched responses held; one response may go beyond */
     int32_t request_timeout_ms;
     uint32_t partitions_max;
+    bool read_committed;
+    struct str rack;                            /* borrowed; length 0: none */
     int64_t (*trace_value)(struct bytes value); /* names a record in traces; NULL: -1 */
 };
 void consumer_config_default(struct consumer_config *config);
 
 enum consumer_state {
+    CONSUMER_WAITING,
     CONSUMER_LOCATING,
     CONSUMER_VALIDATING,
     CONSUMER_FETCHING,
@@ -72,6 +82,7 @@ enum consumer_moved {
     CONSUMER_MOVED_SEEK,
     CONSUMER_MOVED_RESET,
     CONSUMER_MOVED_TRUNCATED,
+    CONSUMER_MOVED_COMMITTED,
 };
 
 struct consumer;
@@ -87,7 +98,18 @@ struct consumer_partition {
     int32_t position_epoch; /* leader epoch of the record before it; -1: not known */
     int64_t high_watermark; /* of the latest answer; -1 */
     int64_t log_start;
+    bool paused; /* consumer_pause() */
+    /* of membership.h */
+    bool revoking;    /* nothing is handed out any more */
+    bool claimed;     /* scratch: in the new assignment */
+    bool fresh;       /* assigned, and the application was not heard yet */
+    int64_t consumed; /* position that may be committed; -1 */
+    int32_t consumed_epoch;
+    int64_t committed; /* the latest that was acknowledged; -1 */
     /* private */
+    int32_t preferred; /* node to fetch from; -1: the leader */
+    int32_t preferred_epoch;
+    int64_t preferred_until_ns;
     struct consumer_start start;
     enum consumer_moved reason;
     uint64_t generation;     /* of the topic */
@@ -134,6 +156,7 @@ struct consumer {
     struct op_source ready; /* records, an error, a position, closed */
     struct list partitions;
     uint32_t partitions_count;
+    struct list leaving; /* taken away, still referred to */
     size_t buffered;     /* bytes of responses held */
     enum err last_error; /* of the latest attempt of anything */
     /* private */
@@ -176,6 +199,15 @@ void consumer_deinit(struct consumer *consumer);
 MUST_USE enum err consumer_assign(struct consumer *consumer, struct str topic, int32_t partition,
                                   struct consumer_start start,
                                   struct consumer_partition **assigned);
+/* Takes it away; the pointer is invalid from now on. */
+void consumer_unassign(struct consumer_partition *partition);
+/* From where the group stands: the committed offset and its leader epoch (-1: not known). */
+void consumer_continue(struct consumer_partition *partition, int64_t offset, int32_t epoch);
+/* Nothing more is handed out or asked for; what was fetched is kept. */
+void consumer_pause(struct consumer_partition *partition);
+void consumer_resume(struct consumer_partition *partition);
+struct consumer_partition *consumer_find(const struct consumer *consumer, struct str topic,
+                                         int32_t partition);
 /* Moves the position; what was fetched is dropped. Ends FAILED. */
 void consumer_seek(struct consumer_partition *partition, struct consumer_start start);
 
@@ -200,6 +232,10 @@ void consumer_move(struct consumer_partition *partition, int64_t position, int32
 void consumer_retry(struct consumer_partition *partition, int16_t api, enum err err);
 void consumer_fetch_start(struct consumer *consumer, struct peer *peer);
 bool consumer_fetchable(const struct consumer_partition *partition);
+/* Where to fetch from: the preferred replica, else the leader; NULL: not known now. */
+struct peer *consumer_source(const struct consumer_partition *partition);
+/* Advice of the leader; node -1: none any more. */
+void consumer_prefer(struct consumer_partition *partition, int32_t node);
 void consumer_locate_start(struct consumer_partition *partition);
 
 #endif

@@ -61,7 +61,7 @@ static void consumer_fetch_collect(struct consumer_fetch *fetch, const struct pe
 
             if (fetch->count == CONSUMER_FETCH_PARTITIONS) return;
             if (partition->topic != topic || !consumer_fetchable(partition)) continue;
-            if (metadata_leader(&consumer->metadata, topic, partition->index) != peer) continue;
+            if (consumer_source(partition) != peer) continue;
             consumer_fetch_ask(fetch, partition);
         }
     }
@@ -71,6 +71,13 @@ static void consumer_fetch_collect(struct consumer_fetch *fetch, const struct pe
 
 static void consumer_fetch_failed(struct consumer_partition *partition, enum err err)
 {
+    if (partition->preferred >= 0) { /* the leader knows better */
+        consumer_prefer(partition, -1);
+        if (err == ERR_OFFSET_OUT_OF_RANGE) {
+            consumer_kick(partition->consumer);
+            return;
+        }
+    }
     switch (err_retry(err)) {
     case ERR_RETRIABLE:
     case ERR_RETRIABLE_META: break;
@@ -123,6 +130,8 @@ static void consumer_fetch_partition(struct consumer_fetch *fetch,
         consumer_fetch_failed(partition, err);
         return;
     }
+    if (answer->preferred_read_replica >= 0)
+        consumer_prefer(partition, answer->preferred_read_replica);
     news = partition->high_watermark != answer->high_watermark;
     partition->failures = 0;
     partition->high_watermark = answer->high_watermark;
@@ -235,6 +244,8 @@ void consumer_fetch_start(struct consumer *consumer, struct peer *peer)
     fetch->body.max_wait_ms = config->max_wait_ms;
     fetch->body.min_bytes = config->min_bytes;
     fetch->body.max_bytes = config->max_bytes;
+    fetch->body.isolation_level = config->read_committed;
+    if (config->rack.length > 0) fetch->body.rack_id = config->rack;
     fetch->body.session_id = 0;
     fetch->body.session_epoch = -1;
     fetch->body.topics = fetch->topics;

@@ -24,6 +24,7 @@ static void consumer_locate_ask_time(struct consumer_partition *partition)
     list_offsets_request_topic_default(topic);
     list_offsets_request_partition_default(one);
     body->replica_id = -1;
+    body->isolation_level = partition->consumer->config.read_committed;
     body->topics = topic;
     body->topics_count = 1;
     topic->name = metadata_name(partition->topic);

@@ -247,13 +247,25 @@ static int64_t clock_draw(struct sim *sim, enum decide_what what, int32_t id,
     return decide_range(sim, (struct decide_site){what, id, 0, 0}, range.min, range.max);
 }
 
+/* What the scenario says of this node alone. */
+static struct scenario_node cluster_own(const struct scenario *scenario, int32_t id)
+{
+    for (uint32_t i = 0; i < scenario->node_count; i++) {
+        if (scenario->nodes[i].id == id) return scenario->nodes[i];
+    }
+    return (struct scenario_node){.id = id};
+}
+
 void cluster_draw_clock(struct sim *sim, const struct scenario *scenario,
                         struct sim_node_config *config)
 {
+    struct scenario_node own = cluster_own(scenario, config->id);
+    struct unit_range skew = own.has_skew ? own.skew_ns : scenario->skew_ns;
+    struct unit_range drift = own.has_drift ? own.drift_ppb : scenario->drift_ppb;
     int32_t id = config->id;
 
-    config->wall_offset_ms = clock_draw(sim, DECIDE_NODE_SKEW, id, scenario->skew_ns) / NS_PER_MS;
-    config->drift_ppb = clock_draw(sim, DECIDE_NODE_DRIFT, id, scenario->drift_ppb);
+    config->wall_offset_ms = clock_draw(sim, DECIDE_NODE_SKEW, id, skew) / NS_PER_MS;
+    config->drift_ppb = clock_draw(sim, DECIDE_NODE_DRIFT, id, drift);
     config->coarse_ms = clock_draw(sim, DECIDE_NODE_COARSE, id, scenario->coarse_ns) / NS_PER_MS;
     config->late_ns = clock_draw(sim, DECIDE_NODE_TIMERS, id, scenario->late_ns);
 }
@@ -270,6 +282,7 @@ static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role r
     struct cluster_node *node = &cluster->nodes[cluster->count];
     const struct scenario *scenario = cluster->scenario;
     struct sim_node_config config = sim_node_config_default(id);
+    struct scenario_node own = cluster_own(scenario, id);
 
     node->program = (struct sim_program){cluster_boot, cluster_down, cluster_memory};
     node->cluster = cluster;
@@ -281,8 +294,8 @@ static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role r
     config.connections_max = 512;
     config.files_max = 4096;
     if (!scenario->free_cpu) config.costs = sim_costs_default();
-    config.disk = sim_disk_config_default(scenario->disk_profile);
-    config.disk.loss = scenario->loss;
+    config.disk = sim_disk_config_default(own.has_profile ? own.profile : scenario->disk_profile);
+    config.disk.loss = own.has_loss ? own.loss : scenario->loss;
     cluster_draw_clock(cluster->sim, scenario, &config);
     node->world = sim_node_add(cluster->sim, &config);
     ASSERT(node->world->index == cluster->count);
@@ -316,6 +329,7 @@ struct cluster *cluster_create(struct sim *sim, const struct scenario *scenario,
             topic_draw(sim, DECIDE_TOPIC_PARTITIONS, i, scenario->topics[i].partitions);
         cluster->replicas[i] =
             topic_draw(sim, DECIDE_TOPIC_REPLICAS, i, scenario->topics[i].replicas);
+        cluster->topics_off[i] = scenario->topics[i].late;
     }
     for (uint32_t i = 0; i < scenario->brokers; i++) {
         cluster_add(cluster, (int32_t)i + 1, scenario->combined ? CLUSTER_BOTH : CLUSTER_BROKER);

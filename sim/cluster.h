@@ -59,7 +59,8 @@ struct cluster {
     struct codecs *codecs;
     uint32_t partitions[SCENARIO_TOPICS_MAX]; /* as drawn for this run */
     uint32_t replicas[SCENARIO_TOPICS_MAX];
-    char problem[320]; /* a node that did not start or stopped by itself; "" */
+    bool topics_off[SCENARIO_TOPICS_MAX]; /* not created yet, or to be deleted */
+    char problem[320];                    /* a node that did not start or stopped by itself; "" */
     int32_t problem_node;
     char lost_wakeup[160]; /* a parked op whose condition holds; "" */
     int32_t lost_wakeup_node;

@@ -76,7 +76,10 @@ struct decide;
     ROW(NET_SWIZZLE, "net.swizzle")       /* who freezes, when: the seed */                       \
     ROW(NODE_COARSE, "node.coarse")                                                               \
     ROW(NODE_TIMERS, "node.timers") /* mean lateness */                                           \
-    ROW(NODE_STEP, "node.step")     /* of its wall clock, and when */
+    ROW(NODE_STEP, "node.step")     /* of its wall clock, and when */                             \
+    ROW(STEP_CHANCE, "step.chance") /* whether it acts; step */                                   \
+    ROW(STEP_ONE_OF, "step.one_of") /* which one; step */                                         \
+    ROW(CLIENT_WORK, "client.work") /* of a member between two polls; client */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

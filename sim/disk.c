@@ -692,12 +692,29 @@ static void job_done(struct sim_event *event)
                       sim_digest((uint64_t)req->op, &req->done, sizeof req->done));
 }
 
+/* Whoever watches may kill the node here: between what it decided and what makes it durable. */
+static void disk_tell(struct sim_disk *disk, const struct disk_req *req)
+{
+    struct sim *sim = disk->node->sim;
+
+    if (req->op == DISK_SYNC_MANY) {
+        for (uint32_t i = 0; i < req->file_count; i++)
+            sim_disk_asked(sim, disk->node, req->op, handle_of(disk, req->files[i])->path);
+        return;
+    }
+    sim_disk_asked(sim, disk->node, req->op,
+                   op_has_file(req->op) ? handle_of(disk, req->file)->path
+                   : req->path != NULL  ? req->path
+                                        : "");
+}
+
 void sim_disk_submit(struct world *world, struct disk_req *req)
 {
     struct sim_world *node = sim_world_of(world);
     struct sim_disk *disk = node->disk;
     struct job *job;
 
+    if (node->doomed == SIM_DOWN_NOT) disk_tell(disk, req);
     if (!sim_node_admit(node, &req->req)) return;
     ASSERT(req->slice_count <= DISK_SLICES_MAX && req->file_count <= DISK_SYNC_MAX);
     sim_node_charge(node, node->config.costs.submit_ns);

@@ -309,3 +309,15 @@ void sim_net_host_up(struct sim_world *node)
         }
     }
 }
+
+struct sim_world *sim_net_peer(const struct sim_world *node, uint64_t id)
+{
+    LIST_FOR_EACH (link, &node->net.ends) {
+        const struct sim_end *end = LIST_ENTRY(link, struct sim_end, node_link);
+
+        if (end->user != NULL && end->user->id == id) {
+            return end->conn->end[1 - end->side].node;
+        }
+    }
+    return NULL;
+}

@@ -102,6 +102,8 @@ struct sim_net_node {
 
 /* ---- the door -------------------------------------------------------------------------------- */
 
+/* Who is at the other end of a node's connection, by its net_conn.id; NULL: nobody any more. */
+struct sim_world *sim_net_peer(const struct sim_world *node, uint64_t id);
 void sim_net_resolve(struct world *world, struct net_resolve *resolve);
 void sim_net_listen(struct world *world, struct net_listener *listener);
 void sim_net_unlisten(struct world *world, struct net_listener *listener);

@@ -90,12 +90,22 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     }
     if (run->holds != NULL) run_holds_look(run, id, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
+    if (node != NULL || event->kind == TRACE_SIM_DOWN) {
+        run_facts_event(run, node != NULL ? node->index : 0, event);
+    }
     /* All nodes are ours: none has a reason to send what another cannot read or did not want. */
     if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history &&
         sim_fault_counted(run->sim, SIM_FAULT_CORRUPT).asked == 0) {
         run_decide(run, RUN_FAIL, "hostile", id, "a connection was given up as hostile: %.*s",
                    (int)event->text.length, event->text.data);
     }
+    if (node != NULL) run_steps_point(run, node, event);
+}
+
+static void run_disk(struct sim_observer *observer, struct sim_world *node, enum disk_op op,
+                     const char *path)
+{
+    run_steps_disk(CONTAINER_OF(observer, struct run, observer), node, op, path);
 }
 
 /* The ghosts of the oracles against what the nodes really hold. */
@@ -117,6 +127,11 @@ static void run_compare_memory(struct run *run, const struct sim_world *world)
     }
 }
 
+static uint32_t run_memory_turns(const struct run *run)
+{
+    return run->scenario->every > 0 ? run->scenario->every : RUN_MEMORY_TURNS;
+}
+
 static void run_turned(struct sim_observer *observer, struct sim_world *node)
 {
     struct run *run = CONTAINER_OF(observer, struct run, observer);
@@ -125,10 +140,10 @@ static void run_turned(struct sim_observer *observer, struct sim_world *node)
     if (run->workload == NULL) return;
     cluster_turned(run->cluster, node);
     workload_turned(run->workload, node);
-    if (run->memory_turns++ % RUN_MEMORY_TURNS == 0 && node->index < run->cluster->count) {
+    if (run->memory_turns++ % run_memory_turns(run) == 0 && node->index < run->cluster->count) {
         run_compare_memory(run, node);
     }
-    run_steps_look(run);
+    run_look(run);
 }
 
 /* What ends any phase at once. */
@@ -309,6 +324,7 @@ static bool run_safety(struct run *run)
     workload_start(run->workload);
     run_snapshots_begin(run);
     run_clocks_begin(run);
+    run_expects_begin(run);
     run_steps_begin(run);
     if (run->swarm != NULL) swarm_begin(run->swarm);
     if (!run_until(run, run->zero_ns + run->scenario->stop_ns, done_safety, &end)) return false;
@@ -326,6 +342,7 @@ static bool run_liveness(struct run *run)
     run_choose_core(run);
     run_enter(run, RUN_LIVENESS);
     run_liveness_begin(run);
+    workload_restore_groups(run->workload);
     if (!run_wait(run, run_liveness_deadline_ns(run), done_converged,
                   "the core does not converge")) {
         return false;
@@ -390,12 +407,21 @@ static void run_judge_faults(struct run *run)
     }
 }
 
+static void run_judge_jobs(struct run *run)
+{
+    char text[320];
+
+    if (run->workload == NULL) return;
+    workload_jobs_failed(run->workload, text, sizeof text);
+    if (text[0] != '\0') run_not_exercised(run, "%s", text);
+}
+
 static void run_judge(struct run *run)
 {
     struct check_stat stat;
 
     run_judge_faults(run);
-
+    run_judge_jobs(run);
     if (!run->decided) {
         run_enter(run, RUN_DONE);
         check_phase(run->check, run->sim->now_ns, 3);
@@ -478,6 +504,26 @@ static void run_swarm(struct run *run)
     swarm_tell(run->swarm, text + strlen(text), RUN_DRAWN_MAX - strlen(text));
 }
 
+/* invariants: off and only */
+static void run_configure_invariants(struct run *run)
+{
+    const struct scenario *scenario = run->scenario;
+    struct check_config *check = &run->check_config;
+
+    for (uint32_t i = 0; i < CHECK_OFF_WORDS && scenario->only_count > 0; i++)
+        check->off[i] = UINT64_MAX;
+    for (uint32_t i = 0; i < scenario->only_count; i++) {
+        int oracle = scenario_oracle(scenario->onlys[i]);
+
+        check->off[oracle / 64] &= ~(UINT64_C(1) << (oracle % 64));
+    }
+    for (uint32_t i = 0; i < scenario->off_count; i++) {
+        int oracle = scenario_oracle(scenario->offs[i].name);
+
+        check->off[oracle / 64] |= UINT64_C(1) << (oracle % 64);
+    }
+}
+
 int32_t run_min_isr(const struct run *run, uint32_t topic)
 {
     const struct scenario_topic *own = &run->scenario->topics[topic];
@@ -503,6 +549,7 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     scenario = run_shape(run, scenario, seed);
     run->scenario = scenario;
     run->source.term = run_term;
+    run_facts_begin(run);
     run->wall_start_ns = wall_ns();
     run->wall_deadline_ns =
         scenario->stop_wall_ns > 0 ? run->wall_start_ns + scenario->stop_wall_ns : INT64_MAX;
@@ -515,12 +562,14 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
         return run;
     }
     run_configure_check(run);
+    run_configure_invariants(run);
     run->check = check_create(&run->check_config);
     for (uint32_t i = 0; i < scenario->topic_count; i++)
         check_topic_min_isr(run->check, scenario->topics[i].name, run_min_isr(run, i));
     run_trace_begin(run);
     run->observer.traced = run_traced;
     run->observer.turned = run_turned;
+    run->observer.disk = run_disk;
     sim_observe(run->sim, &run->observer);
     started[0] = (int64_t)seed;
     started[1] = run->cluster->count;
@@ -550,15 +599,10 @@ static void run_destroy(struct run *run)
     free(run);
 }
 
-void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
-                  struct run_result *result)
+static void run_made(const struct scenario *scenario, uint64_t seed,
+                     const struct run_options *options, struct run_result *result)
 {
-    struct run *run;
-
-    memset(result, 0, sizeof *result);
-    result->seed = seed;
-    result->node = -1;
-    run = run_create(scenario, seed, options, result);
+    struct run *run = run_create(scenario, seed, options, result);
     if (!run->decided) {
         bool alive = run_setup(run) && run_safety(run);
 
@@ -574,4 +618,27 @@ void run_scenario(const struct scenario *scenario, uint64_t seed, const struct r
     }
     run_trace_end(run);
     run_destroy(run);
+}
+
+void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
+                  struct run_result *result)
+{
+    struct scenario *made;
+    struct yaml_error error;
+
+    memset(result, 0, sizeof *result);
+    result->seed = seed;
+    result->node = -1;
+    if (!scenario->varies) {
+        run_made(scenario, seed, options, result);
+        return;
+    }
+    made = scenario_for_seed(scenario, seed, &error);
+    if (made == NULL) {
+        result->verdict = RUN_ERROR;
+        (void)snprintf(result->text, sizeof result->text, "%s", error.text);
+        return;
+    }
+    run_made(made, seed, options, result);
+    scenario_destroy(made);
 }

@@ -39,6 +39,7 @@ struct run_options {
 };
 
 enum {
+    RUN_MARKS_MAX = 32,
     RUN_ORACLES_MAX = 192,
     RUN_REPORT_MAX = 24576,
     RUN_DRAWN_MAX = 2048,
@@ -98,15 +99,72 @@ struct run_later {
     void *context;
 };
 
-struct run_steps {
-    uint32_t armed; /* the step whose turn it is; step_count: none left */
+enum run_step_state { RUN_STEP_WAITING, RUN_STEP_ARMED, RUN_STEP_OVER };
+
+/* One step of this run. */
+struct run_step {
+    enum run_step_state state;
+    struct run *run;
+    uint32_t index;
     int64_t armed_ns;
-    int64_t due_ns; /* at, after */
-    uint32_t fired; /* of the armed step, with times > 1 */
-    bool was_true;  /* the condition, for the rising edge */
+    int64_t due_ns;               /* at, after, every */
+    bool kinds[TRACE_KIND_COUNT]; /* on: point, its glob against the names of all events */
+    uint32_t matched;             /* on: events since it was armed, or since it fired */
+    uint32_t came;                /* how often it was its turn, with times > 1 */
+    uint32_t fired;               /* how often it acted */
+    bool was_true;                /* the condition, for the rising edge */
     int64_t true_since_ns;
-    struct sim_event timer; /* at, after, within, hold */
-    bool missed;            /* a guard ran out: nothing fires any more */
+    struct sim_event timer; /* at, after, every, within, hold */
+};
+
+struct run_steps {
+    struct run_step all[SCENARIO_STEPS_MAX];
+    uint32_t next; /* the first that was never armed */
+    bool watches;  /* some wait for points, disks or requests */
+    bool busy;     /* one fires: what is traced meanwhile makes no other one fire */
+    bool missed;   /* a guard ran out: nothing fires any more */
+};
+
+/* Records that one replica has cut off its end. */
+struct run_cut {
+    uint32_t node;
+    int topic;
+    int32_t partition;
+    int64_t records;
+};
+enum { RUN_CUTS_MAX = 4096 };
+
+/* A group as its coordinators tell of it. */
+struct run_group {
+    int64_t partition; /* of __consumer_offsets; -1: nobody has told of the group */
+    int64_t epoch;
+    int64_t state;
+    int64_t generation;
+    int64_t members;
+    uint32_t node; /* the coordinator */
+    bool regressed;
+};
+
+/* The committed offset of one partition in one group, and who owns it. */
+struct run_committed {
+    int32_t group;
+    int topic;
+    int32_t partition;
+    int64_t offset; /* -1: none */
+    int64_t record; /* of __consumer_offsets: a coordinator that loads tells the past again */
+    int64_t owned[EXPR_NODES_MAX]; /* generation + 1 in which a machine has it; 0: it has not */
+};
+enum { RUN_COMMITTED_MAX = 1024 };
+
+/* run_facts.c: what only the trace tells. */
+struct run_facts {
+    struct run_group groups[SCENARIO_CLIENTS_MAX];
+    struct run_committed committed[RUN_COMMITTED_MAX];
+    uint32_t committed_count;
+    bool reset;                          /* a committed offset was deleted */
+    int64_t topics[SCENARIO_TOPICS_MAX]; /* their numbers in the trace; 0: not known yet */
+    struct run_cut cuts[RUN_CUTS_MAX];
+    uint32_t cut_count;
 };
 
 enum run_expect_state { RUN_EXPECT_WAITING, RUN_EXPECT_ARMED, RUN_EXPECT_FULFILLED };
@@ -145,7 +203,10 @@ struct run {
     bool out_of_wall;
     bool drained;
     struct run_steps steps;
-    uint64_t steps_fired; /* bit mask */
+    struct run_facts facts;
+    bool only_up;                  /* names of clients mean those that run */
+    char marks[RUN_MARKS_MAX][64]; /* of the action mark */
+    uint32_t mark_count;
     struct run_expect expects[SCENARIO_EXPECTS_MAX];
     struct run_later *laters;
     struct run_hold *holds; /* run_act_hold.c */
@@ -182,14 +243,37 @@ int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct 
 /* run_state.c: terms of conditions */
 struct expr_value run_term(struct expr_source *source, const struct expr *expr, uint64_t argument);
 
+/* run_facts.c */
+void run_facts_begin(struct run *run);
+void run_facts_event(struct run *run, uint32_t node, const struct trace_event *event);
+int64_t run_facts_truncated(const struct run *run, uint32_t node, int topic, int32_t partition);
+struct expr_value run_facts_group(struct run *run, const struct expr *expr);
+
 /* run_steps.c */
 void run_steps_begin(struct run *run);
-void run_steps_look(struct run *run); /* after a turn in which something was traced */
+bool run_steps_look(struct run *run); /* the armed steps; true: look again */
 void run_steps_end(struct run *run);  /* of the safety phase: what never fired */
-void run_expects_end(struct run *run);
+/* `any SET` of actions and bindings. */
+uint64_t run_steps_choose(struct expr_source *source, uint64_t count);
+/* What steps wait for, at the moment it happens; the actions act at once. */
+void run_steps_point(struct run *run, struct sim_world *node, const struct trace_event *event);
+void run_steps_disk(struct run *run, struct sim_world *node, enum disk_op op, const char *path);
+
+/* run_expects.c */
+void run_expects_begin(struct run *run);
+void run_expects_look(struct run *run);
+void run_expects_step(struct run *run, uint32_t step); /* it has fired */
+void run_expects_end(struct run *run);                 /* after the final drain */
+/* After a turn in which something was traced: steps, then expectations. */
+void run_look(struct run *run);
 
 /* run_actions.c; `it` is what the action before has hit. Returns what this one has hit. */
 uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it);
+/* run_act_cluster.c: what an administrator asks of the cluster; the answer comes later. */
+void run_act_cluster(struct run *run, const struct scenario_action *action, int step);
+/* run_act_client.c */
+uint64_t run_act_client(struct run *run, const struct scenario_action *action, int step,
+                        uint64_t nodes);
 struct run_later *run_later(struct run *run, int64_t delay_ns,
                             void (*act)(struct run_later *later));
 

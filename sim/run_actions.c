@@ -99,6 +99,30 @@ static void note(struct run *run, const struct scenario_action *action, int step
     sim_tell(run->sim, TRACE_SIM_STEP, str_of(scenario_arg(action, "text")->text), fields, 1);
 }
 
+/* mark NAME: each name once a run. */
+static void mark(struct run *run, const struct scenario_action *action, int step)
+{
+    const char *name = scenario_arg(action, "name")->text;
+    const int64_t fields[] = {step + 1};
+    char text[96];
+
+    (void)snprintf(text, sizeof text, "mark %.64s", name);
+    sim_tell(run->sim, TRACE_SIM_STEP, str_of(text), fields, 1);
+    for (uint32_t i = 0; i < run->mark_count; i++) {
+        if (strcmp(run->marks[i], name) == 0) return;
+    }
+    if (run->mark_count == RUN_MARKS_MAX) return;
+    (void)snprintf(run->marks[run->mark_count++], sizeof run->marks[0], "%.63s", name);
+}
+
+static void fail(struct run *run, const struct scenario_action *action, int step)
+{
+    char check[40];
+
+    (void)snprintf(check, sizeof check, "step:%d", step + 1);
+    run_decide(run, RUN_FAIL, check, -1, "%s", scenario_arg(action, "text")->text);
+}
+
 static void later_then(struct run_later *later)
 {
     (void)run_act(later->run, later->action, later->step, later->nodes);
@@ -111,7 +135,11 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
     uint64_t nodes = it;
 
     if (named == NULL) named = scenario_arg(action, "nodes");
+    if (named == NULL) named = scenario_arg(action, "client");
+    /* `any g` of what stops or produces means one that runs. */
+    run->only_up = action->kind == ACTION_STOP_CLIENT || action->kind == ACTION_PRODUCE;
     if (named != NULL) nodes = act_nodes(run, named);
+    run->only_up = false;
     switch (action->kind) {
     case ACTION_CRASH: act_crash(run, action, step, nodes); break;
     case ACTION_RESTART: act_restart(run, action, step, nodes); break;
@@ -156,6 +184,17 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
     case ACTION_NOTE: note(run, action, step); return UINT64_MAX;
     case ACTION_CHECK: run->memory_turns = 0; return UINT64_MAX;
     case ACTION_BEGIN_LIVENESS: run->liveness_asked = true; return UINT64_MAX;
+    case ACTION_MARK: mark(run, action, step); return UINT64_MAX;
+    case ACTION_FAIL: fail(run, action, step); return UINT64_MAX;
+    case ACTION_CREATE_TOPIC:
+    case ACTION_DELETE_TOPIC:
+    case ACTION_ADD_PARTITIONS:
+    case ACTION_DELETE_RECORDS:
+    case ACTION_CONFIG:
+    case ACTION_ELECT: run_act_cluster(run, action, step); return UINT64_MAX;
+    case ACTION_START_CLIENT:
+    case ACTION_STOP_CLIENT:
+    case ACTION_PRODUCE: return run_act_client(run, action, step, nodes);
     case ACTIONS: IMPOSSIBLE("kind of an action");
     }
     return nodes;
@@ -163,13 +202,23 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
 
 uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it)
 {
+    uint64_t (*choose)(struct expr_source * source, uint64_t count) = run->source.choose;
     uint64_t hit;
 
     run->step = step;
     run->source.it = it;
-    hit = act(run, action, step, it);
+    run->source.choose = run_steps_choose;
+    if (action->one_of_count > 0) {
+        struct decide_site site = {DECIDE_STEP_ONE_OF, -1, (uint64_t)(step + 1), 0};
+        uint64_t index = decide_below(run->sim, site, action->one_of_count);
+
+        hit = run_act(run, &action->one_of[index], step, it);
+    } else {
+        hit = act(run, action, step, it);
+    }
     run->source.it = hit;
-    if (hit == 0 && step >= 0) { /* what is random may miss */
+    run->source.choose = choose;
+    if (hit == 0 && step >= 0 && action->one_of_count == 0) { /* what is random may miss */
         run_not_exercised(run, "step %d: %s found nobody to act on at %.3f s", step + 1,
                           language_action(action->kind)->name,
                           (double)run_time(run) / (double)NS_PER_SEC);

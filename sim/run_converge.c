@@ -137,6 +137,7 @@ static bool core_at_rest(struct run *run, uint64_t core)
 {
     if (!core_is_up(run, core) || !core_has_controller(run, core)) return false;
     for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
+        if (run->cluster->topics_off[topic]) continue;
         for (uint32_t i = 0; i < run->cluster->partitions[topic]; i++) {
             if (!partition_at_rest(run, topic, (int32_t)i, core)) return false;
         }
@@ -204,6 +205,7 @@ static uint64_t core_random(struct run *run)
     while (count_of(core & controllers) * 2 <= count_of(controllers))
         core |= draw_one(run, controllers & ~core);
     for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
+        if (run->cluster->topics_off[topic]) continue;
         for (uint32_t i = 0; i < run->cluster->partitions[topic]; i++)
             core = core_for_partition(run, core, topic, (int32_t)i);
     }

@@ -94,6 +94,18 @@ void run_report_allowed(struct run *run)
         put(run, "  allowed: %s %s\n", excused->id, excused->text);
 }
 
+/* What did not judge, and why: whoever reads a verdict must know. */
+static void report_invariants(struct run *run)
+{
+    const struct scenario *scenario = run->scenario;
+
+    for (uint32_t i = 0; i < scenario->off_count; i++) {
+        put(run, "  invariant %s is off: %s\n", scenario->offs[i].name, scenario->offs[i].why);
+    }
+    for (uint32_t i = 0; i < scenario->only_count; i++)
+        put(run, "  only invariant%s %s judges\n", i > 0 ? ", too," : "", scenario->onlys[i]);
+}
+
 void run_report(struct run *run)
 {
     const struct run_result *result = run->result;
@@ -112,6 +124,7 @@ void run_report(struct run *run)
         put(run, "  core and clients of the liveness phase: %s\n", core);
     }
     if (run->check != NULL) run_report_allowed(run);
+    report_invariants(run);
     put(run, "  last events:\n");
     report_events(run);
     if (alive && run->cluster != NULL && run->phase != RUN_DONE) {

@@ -205,6 +205,15 @@ void sim_tell(struct sim *sim, enum trace_kind kind, struct str text, const int6
     sim_traced(sim, NULL, &event);
 }
 
+void sim_disk_asked(struct sim *sim, struct sim_world *node, enum disk_op op, const char *path)
+{
+    LIST_FOR_EACH (link, &sim->observers) {
+        struct sim_observer *observer = LIST_ENTRY(link, struct sim_observer, link);
+
+        if (observer->disk != NULL) observer->disk(observer, node, op, path);
+    }
+}
+
 void sim_turned(struct sim *sim, struct sim_world *node)
 {
     sim->turns++;

@@ -54,6 +54,10 @@ struct sim_observer {
     void (*traced)(struct sim_observer *observer, struct sim_world *node,
                    const struct trace_event *event); /* node NULL: told by the simulator itself */
     void (*turned)(struct sim_observer *observer, struct sim_world *node); /* a turn has ended */
+    /* A request of a node's disk, before it is executed: a node that is killed here never asked.
+     * A sync of many files is told once a file, as DISK_SYNC_MANY. */
+    void (*disk)(struct sim_observer *observer, struct sim_world *node, enum disk_op op,
+                 const char *path);
     struct list link;
 };
 
@@ -135,6 +139,7 @@ void sim_tell(struct sim *sim, enum trace_kind kind, struct str text, const int6
 /* For node_world.c: a node's own trace event, a node's turn that has ended, a delivery. */
 void sim_traced(struct sim *sim, struct sim_world *node, const struct trace_event *event);
 void sim_turned(struct sim *sim, struct sim_world *node);
+void sim_disk_asked(struct sim *sim, struct sim_world *node, enum disk_op op, const char *path);
 void sim_delivered(struct sim *sim, uint32_t node, enum sim_kind kind, enum err result,
                    uint64_t digest);
 

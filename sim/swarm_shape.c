@@ -107,13 +107,6 @@ static void shape_consistent(struct scenario *drawn)
 
 /* ---- shape ----------------------------------------------------------------------------------- */
 
-static void draw_pick(const struct scenario_pick *pick, uint32_t *value, struct rng *rng)
-{
-    uint64_t which = rng_below(rng, pick->count > 0 ? pick->count : 1);
-
-    if (pick->count > 0) *value = (uint32_t)pick->values[which];
-}
-
 static void draw_topic(struct scenario *drawn, struct scenario_topic *topic, struct rng *rng)
 {
     int64_t partitions = units_draw(topic->partitions, rng);
@@ -201,9 +194,7 @@ bool swarm_shape_wanted(const struct scenario *scenario)
 
     for (uint32_t i = 0; i < scenario->topic_count; i++)
         topics = topics || scenario->topics[i].swarm;
-    return topics || scenario->swarm_config || scenario->mix.max > 0 ||
-           scenario->brokers_pick.count > 0 || scenario->controllers_pick.count > 0 ||
-           scenario->faults.swarm;
+    return topics || scenario->swarm_config || scenario->mix.max > 0 || scenario->faults.swarm;
 }
 
 struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed)
@@ -214,8 +205,6 @@ struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed
     *drawn = *scenario;
     drawn->store = (struct store){NULL};
     rng_init(&rng, rng_stream(seed, SHAPE_STREAM, 0));
-    draw_pick(&scenario->controllers_pick, &drawn->controllers, &rng);
-    draw_pick(&scenario->brokers_pick, &drawn->brokers, &rng);
     for (uint32_t i = 0; i < drawn->topic_count; i++)
         draw_topic(drawn, &drawn->topics[i], &rng);
     if (drawn->swarm_config) {

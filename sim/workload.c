@@ -23,6 +23,7 @@ static void workload_add(struct workload *workload, enum workload_kind kind, int
     client->kind = kind;
     client->scenario = scenario;
     client->number = number;
+    client->off = scenario != NULL && scenario->by_step;
     config.program = &client->program;
     config.region_size = (size_t)512 << 20;
     config.connections_max = 256;
@@ -54,6 +55,10 @@ struct workload *workload_create(struct cluster *cluster)
     }
     workload_add(workload, WORKLOAD_DRAIN, SCENARIO_FIRST_CLIENT + (int32_t)scenario->client_count,
                  NULL, 0);
+    if (scenario->operates) {
+        workload_add(workload, WORKLOAD_OPERATOR,
+                     SCENARIO_FIRST_CLIENT + (int32_t)scenario->client_count + 1, NULL, 0);
+    }
     return workload;
 }
 
@@ -72,7 +77,8 @@ static void workload_start_kind(struct workload *workload, enum workload_kind ki
     for (uint32_t i = 0; i < workload->count; i++) {
         struct workload_client *client = &workload->clients[i];
 
-        if (client->kind == kind && !client->world->up) sim_node_start(client->world);
+        if (client->kind != kind || client->off || client->world->up) continue;
+        sim_node_start(client->world);
     }
 }
 
@@ -84,24 +90,30 @@ static void workload_finish_now(struct world_req *req, struct instant now)
     if (client->node != NULL) workload_client_finish(client->node);
 }
 
+bool workload_finish_one(struct workload_client *client)
+{
+    if (!client->world->up || client->finish_sent) return false;
+    if (client->world->paused) sim_node_resume(client->world);
+    world_req_init(&client->finish, workload_finish_now);
+    if (!sim_node_admit(client->world, &client->finish)) return false;
+    client->finish_sent = true;
+    sim_node_complete(client->world, &client->finish, SIM_KIND_TIMER, ERR_NONE, 0);
+    return true;
+}
+
 static void workload_finish_kind(struct workload *workload, enum workload_kind kind)
 {
     for (uint32_t i = 0; i < workload->count; i++) {
-        struct workload_client *client = &workload->clients[i];
-
-        if (client->kind != kind || !client->world->up || client->finish_sent) continue;
-        if (client->world->paused) sim_node_resume(client->world);
-        world_req_init(&client->finish, workload_finish_now);
-        if (!sim_node_admit(client->world, &client->finish)) continue;
-        client->finish_sent = true;
-        sim_node_complete(client->world, &client->finish, SIM_KIND_TIMER, ERR_NONE, 0);
+        if (workload->clients[i].kind == kind) (void)workload_finish_one(&workload->clients[i]);
     }
 }
 
 static bool workload_finished_kind(const struct workload *workload, enum workload_kind kind)
 {
     for (uint32_t i = 0; i < workload->count; i++) {
-        if (workload->clients[i].kind == kind && !workload->clients[i].finished) return false;
+        const struct workload_client *client = &workload->clients[i];
+
+        if (client->kind == kind && !client->off && !client->finished) return false;
     }
     return true;
 }
@@ -120,16 +132,19 @@ void workload_start(struct workload *workload)
 {
     workload_start_kind(workload, WORKLOAD_PRODUCER);
     workload_start_kind(workload, WORKLOAD_CONSUMER);
+    workload_start_kind(workload, WORKLOAD_OPERATOR);
 }
 
 void workload_finish_producers(struct workload *workload)
 {
     workload_finish_kind(workload, WORKLOAD_PRODUCER);
+    workload_finish_kind(workload, WORKLOAD_OPERATOR);
 }
 
 bool workload_producers_finished(const struct workload *workload)
 {
-    return workload_finished_kind(workload, WORKLOAD_PRODUCER);
+    return workload_finished_kind(workload, WORKLOAD_PRODUCER) &&
+           workload_finished_kind(workload, WORKLOAD_OPERATOR);
 }
 
 void workload_finish_consumers(struct workload *workload)
@@ -294,6 +309,22 @@ int64_t workload_errors(const struct workload *workload, int32_t client, int32_t
 int64_t workload_lost_acked(const struct workload *workload, int32_t client)
 {
     return workload_number(workload, client, SUM_LOST, 0);
+}
+
+uint64_t workload_client_set(const struct workload *workload, int32_t number)
+{
+    uint64_t set = 0;
+
+    for (uint32_t i = 0; i < workload->count; i++) {
+        const struct workload_client *client = &workload->clients[i];
+
+        if (client->scenario == NULL) continue;
+        if (number < 0 || client->number == (uint32_t)number ||
+            client->scenario->copy_of == number) {
+            set |= UINT64_C(1) << client->world->index;
+        }
+    }
+    return set;
 }
 
 uint64_t workload_set(const struct workload *workload)

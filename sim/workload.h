@@ -4,6 +4,7 @@
  *   admin     creates the topics, then is gone                    SCENARIO_ADMIN
  *   clients   produce and consume until they are told to finish   SCENARIO_FIRST_CLIENT ..
  *   drain     at the end: a fresh consumer reads every partition  behind the last client
+ *   operator  does what steps ask of the cluster, one after the other; there when a step does
  *
  * A value carries its name: client number << 32 | sequence, big-endian, then filler. Oracles judge
  * by it; so does lost_acked(). */
@@ -12,9 +13,31 @@
 
 #include "sim/cluster.h"
 
-enum { WORKLOAD_CLIENTS_MAX = SCENARIO_CLIENTS_MAX + 2, WORKLOAD_ERRORS = 512 };
+enum {
+    WORKLOAD_CLIENTS_MAX = SCENARIO_CLIENTS_MAX + 3,
+    WORKLOAD_ERRORS = 512,
+    WORKLOAD_JOBS_MAX = 256, /* of the operator, in one run */
+};
 
-enum workload_kind { WORKLOAD_ADMIN, WORKLOAD_PRODUCER, WORKLOAD_CONSUMER, WORKLOAD_DRAIN };
+enum workload_kind {
+    WORKLOAD_ADMIN,
+    WORKLOAD_PRODUCER,
+    WORKLOAD_CONSUMER,
+    WORKLOAD_DRAIN,
+    WORKLOAD_OPERATOR
+};
+
+/* One request of an administrator, asked for by a step. */
+struct workload_job {
+    const struct scenario_action *action;
+    int step;
+    uint32_t number; /* add_partitions: in all */
+    int64_t before;  /* delete_records; -1: the high watermark */
+    int32_t node;    /* who is to answer; -1: whoever is right */
+    bool done;
+    enum err result;
+    char message[128];
+};
 
 struct workload_node; /* what stands in the region of a client machine */
 struct workload;
@@ -32,7 +55,11 @@ struct workload_client {
     struct workload_node *node; /* while it is up */
     struct world_req finish;    /* an injected callback */
     bool finish_sent;
-    bool finished; /* stopped in order */
+    bool finished;          /* stopped in order */
+    bool off;               /* a step starts it, or has taken it away: nobody waits for it */
+    struct world_req nudge; /* an injected callback: there is more to do */
+    bool nudged;
+    uint32_t extra; /* records to send besides the rate */
     uint64_t sent;
     uint64_t acked;
     uint64_t failed; /* definitely, or perhaps */
@@ -47,6 +74,9 @@ struct workload {
     struct cluster *cluster;
     struct workload_client clients[WORKLOAD_CLIENTS_MAX]; /* admin, clients, drain */
     uint32_t count;
+    struct workload_job jobs[WORKLOAD_JOBS_MAX];
+    uint32_t job_count;
+    uint32_t job_next; /* the first that is not done */
     char bootstrap[SCENARIO_BROKERS_MAX * 16];
     char problem[256]; /* a topic that cannot be created; "" */
     char lost_wakeup[160];
@@ -68,6 +98,22 @@ bool workload_consumers_finished(const struct workload *workload);
 void workload_drain(struct workload *workload);
 bool workload_drained(const struct workload *workload);
 
+/* The machine of one client of the scenario, as a bit; whether it runs. */
+uint64_t workload_machine(const struct workload *workload, uint32_t number);
+bool workload_up(const struct workload *workload, uint32_t number);
+void workload_start_client(struct workload *workload, uint32_t number);
+/* A group whose members steps have all taken away gets its first one back. */
+void workload_restore_groups(struct workload *workload);
+/* In order, or as a process that is gone; false: it does not run. */
+bool workload_stop_client(struct workload *workload, const struct sim_world *world, bool in_order);
+bool workload_produce(struct workload *workload, const struct sim_world *world, uint32_t records);
+bool workload_finish_one(struct workload_client *client); /* an orderly stop begins */
+/* NULL: too many. The caller fills it in, then calls workload_ask(). */
+struct workload_job *workload_job(struct workload *workload);
+void workload_ask(struct workload *workload);
+/* What the operator could not do, as a sentence; "" when all was done. */
+void workload_jobs_failed(const struct workload *workload, char *text, size_t size);
+
 /* Whoever watches gives every trace event and every turn of a client here. */
 void workload_traced(struct workload *workload, const struct sim_world *world,
                      const struct trace_event *event);
@@ -82,10 +128,13 @@ int64_t workload_errors(const struct workload *workload, int32_t client, int32_t
 int64_t workload_lost_acked(const struct workload *workload, int32_t client);
 /* Bit mask of the machines' indexes. */
 uint64_t workload_set(const struct workload *workload);
+/* Those of one client and of its copies; -1: of all that are in the scenario. */
+uint64_t workload_client_set(const struct workload *workload, int32_t client);
 
 /* ---- workload_client.c ---- */
 extern const struct sim_program workload_program;
 void workload_client_finish(struct workload_node *node);
+void workload_client_nudge(struct workload_node *node);
 struct env *workload_client_env(struct workload_node *node);
 /* A record's name from its bytes; -1: none of ours. */
 int64_t workload_value(struct bytes value);

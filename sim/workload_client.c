@@ -1,9 +1,5 @@
 /* What runs on a client machine: one op over the real client library. */
-#include "sim/workload.h"
-
-#include "client/admin.h"
-#include "client/consumer.h"
-#include "client/producer.h"
+#include "sim/workload_private.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,37 +9,14 @@ enum {
     CLIENT_PAYLOAD = 128 << 20,
     CLIENT_RECORDS_MAX = 4096, /* handed over and not finished; then the producer skips beats */
     CLIENT_TAKEN_MAX = 500,    /* records taken per resumption */
-    CLIENT_ADMIN_TIMEOUT_MS = 60000,
+    CLIENT_REQUEST_TIMEOUT_MS = 10000, /* of a member */
+    CLIENT_POLL_MS = 200,              /* a member without records */
 };
 
 /* One record that is under way. */
 struct client_record {
     struct producer_record record; /* first: the pool knows it by its address */
     uint8_t value[];
-};
-
-struct workload_node {
-    struct env env;
-    struct workload_client *client;
-    struct op op;
-    struct op_source wake; /* told to finish */
-    bool finishing;
-    /* admin */
-    struct admin admin;
-    struct admin_task task;
-    uint32_t topic;
-    struct create_topics_request_topic request;
-    struct create_topics_request_assignment assignments[1000];
-    struct create_topics_request_config configs[SCENARIO_CONFIGS_MAX];
-    /* producer */
-    struct producer producer;
-    struct pool records;
-    struct list done; /* of client_record, through producer_record.link */
-    uint32_t record_size_max;
-    int64_t beat_ns; /* between two batches */
-    int64_t next_ns;
-    /* consumer, drain */
-    struct consumer consumer;
 };
 
 struct env *workload_client_env(struct workload_node *node)
@@ -58,6 +31,12 @@ void workload_client_finish(struct workload_node *node)
     if (node->client->kind == WORKLOAD_CONSUMER) op_wake(&node->consumer.ready);
 }
 
+void workload_client_nudge(struct workload_node *node)
+{
+    node->nudged = true;
+    op_wake(&node->wake);
+}
+
 static struct metadata_config client_metadata(const struct workload_node *node)
 {
     struct metadata_config config;
@@ -68,42 +47,6 @@ static struct metadata_config client_metadata(const struct workload_node *node)
 }
 
 /* ---- admin ----------------------------------------------------------------------------------- */
-
-static void admin_ask(struct workload_node *node)
-{
-    const struct cluster *cluster = node->client->workload->cluster;
-    const struct scenario_topic *topic = &cluster->scenario->topics[node->topic];
-    uint32_t partitions = cluster->partitions[node->topic];
-
-    admin_task_init(&node->task, API_CREATE_TOPICS);
-    node->task.timeout_ms = CLIENT_ADMIN_TIMEOUT_MS;
-    create_topics_request_topic_default(&node->request);
-    node->request.name = str_of(topic->name);
-    node->request.num_partitions = (int32_t)partitions;
-    node->request.replication_factor = (int16_t)cluster->replicas[node->topic];
-    if (topic->assignment_count > 0) {
-        for (uint32_t i = 0; i < partitions; i++) {
-            create_topics_request_assignment_default(&node->assignments[i]);
-            node->assignments[i].partition_index = (int32_t)i;
-            node->assignments[i].broker_ids = (int32_t *)(uintptr_t)topic->assignment;
-            node->assignments[i].broker_ids_count = topic->assignment_count;
-        }
-        node->request.num_partitions = -1;
-        node->request.replication_factor = -1;
-        node->request.assignments = node->assignments;
-        node->request.assignments_count = partitions;
-    }
-    for (uint32_t i = 0; i < topic->config_count; i++) {
-        node->configs[i].name = str_of(topic->configs[i].key);
-        node->configs[i].value = str_of(topic->configs[i].value);
-    }
-    node->request.configs = node->configs;
-    node->request.configs_count = topic->config_count;
-    node->task.request.create_topics.topics = &node->request;
-    node->task.request.create_topics.topics_count = 1;
-    node->task.request.create_topics.timeout_ms = CLIENT_ADMIN_TIMEOUT_MS;
-    admin_start(&node->admin, &node->task);
-}
 
 static void admin_judge(struct workload_node *node)
 {
@@ -131,7 +74,9 @@ static enum op_result client_admin_run(struct op *op)
     switch ((enum admin_step)op->step) {
     case ADMIN_START:
         for (o->topic = 0; o->topic < scenario->topic_count; o->topic++) {
-            admin_ask(o);
+            if (scenario->topics[o->topic].late) continue;
+            workload_operator_create(o, o->topic);
+            admin_start(&o->admin, &o->task);
             AWAIT(o, ADMIN_CREATED, &o->task.done, o->task.finished);
             admin_judge(o);
         }
@@ -195,32 +140,48 @@ static int64_t client_draw(const struct workload_node *node, enum decide_what wh
                         range.max);
 }
 
-static void producer_beat(struct workload_node *node)
+/* False: too many are under way. */
+static bool producer_one(struct workload_node *node)
 {
     struct workload_client *client = node->client;
     const struct scenario_client *scenario = client->scenario;
     const struct scenario *all = client->workload->cluster->scenario;
+    struct client_record *record = pool_take(&node->records);
+    uint32_t length = (uint32_t)client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
+    uint64_t name = (uint64_t)client->number << 32 | client->sent;
 
-    for (uint32_t i = 0; i < scenario->batch && producer_has_more(node); i++) {
-        struct client_record *record = pool_take(&node->records);
-        uint32_t length = (uint32_t)client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
-        uint64_t name = (uint64_t)client->number << 32 | client->sent;
-
-        if (record == NULL) return;
-        client->sent++;
-        value_write(record->value, length, name);
-        producer_record_init(&record->record);
-        record->record.topic = str_of(all->topics[scenario->topics[0]].name);
-        record->record.value = (struct bytes){record->value, length};
-        record->record.trace_value = (int64_t)name;
-        record->record.collect = &node->done;
-        producer_send(&node->producer, &record->record);
-    }
-    if (scenario->batch > 1) producer_flush(&node->producer);
+    if (record == NULL) return false;
+    client->sent++;
+    value_write(record->value, length, name);
+    producer_record_init(&record->record);
+    record->record.topic = str_of(all->topics[scenario->topics[0]].name);
+    record->record.value = (struct bytes){record->value, length};
+    record->record.trace_value = (int64_t)name;
+    record->record.collect = &node->done;
+    producer_send(&node->producer, &record->record);
+    return true;
 }
 
-enum producer_step { PRODUCER_START, PRODUCER_BEAT, PRODUCER_ALL, PRODUCER_CLOSED };
-static const char *const producer_steps[] = {"START", "BEAT", "ALL", "CLOSED"};
+static void producer_beat(struct workload_node *node)
+{
+    uint32_t batch = node->client->scenario->batch;
+
+    for (uint32_t i = 0; i < batch && producer_has_more(node); i++) {
+        if (!producer_one(node)) return;
+    }
+    if (batch > 1) producer_flush(&node->producer);
+}
+
+/* What a step has asked for, as fast as the producer takes it. */
+static void producer_burst(struct workload_node *node)
+{
+    for (; node->client->extra > 0; node->client->extra--) {
+        if (!producer_one(node)) return;
+    }
+}
+
+enum producer_step { PRODUCER_START, PRODUCER_BEAT, PRODUCER_CLOSED };
+static const char *const producer_steps[] = {"START", "BEAT", "CLOSED"};
 
 static enum op_result client_producer_run(struct op *op)
 {
@@ -229,15 +190,18 @@ static enum op_result client_producer_run(struct op *op)
     switch ((enum producer_step)op->step) {
     case PRODUCER_START:
         o->next_ns = o->env.now.mono.ns;
-        while (!o->finishing && producer_has_more(o)) {
+        while (!o->finishing) {
             producer_reap(o);
-            producer_beat(o);
-            o->next_ns += o->beat_ns;
-            op_deadline(op, o->next_ns);
-            AWAIT(o, PRODUCER_BEAT, &o->wake, o->finishing || op_expired(op));
+            if (producer_has_more(o) && o->env.now.mono.ns >= o->next_ns) {
+                producer_beat(o);
+                o->next_ns += o->beat_ns;
+            }
+            if (o->nudged) producer_burst(o);
+            o->nudged = false;
+            op_deadline(op, producer_has_more(o) ? o->next_ns : OP_NO_DEADLINE);
+            AWAIT(o, PRODUCER_BEAT, &o->wake, o->finishing || o->nudged || op_expired(op));
         }
         op_deadline(op, OP_NO_DEADLINE);
-        AWAIT(o, PRODUCER_ALL, &o->wake, o->finishing);
         producer_close(&o->producer, false);
         AWAIT(o, PRODUCER_CLOSED, &o->producer.changed, producer_closed(&o->producer));
         producer_reap(o);
@@ -283,6 +247,36 @@ static enum err producer_begin(struct workload_node *node)
 
 /* ---- consumer and drain ---------------------------------------------------------------------- */
 
+static bool in_group(const struct workload_client *client)
+{
+    return client->kind == WORKLOAD_CONSUMER && client->scenario->group != NULL;
+}
+
+static enum err member_begin(struct workload_node *node)
+{
+    const struct scenario_client *of = node->client->scenario;
+    const struct scenario *scenario = node->client->workload->cluster->scenario;
+    struct str topics[SCENARIO_TOPICS_MAX];
+    struct membership_config config;
+    enum err err;
+
+    membership_config_default(&config);
+    config.group_id = str_of(of->group);
+    if (of->instance != NULL) config.instance_id = str_of(of->instance);
+    config.assignors[0] = (enum assignor)of->assignor;
+    config.assignors_count = 1;
+    config.session_timeout_ms = (int32_t)(of->session_ns / NS_PER_MS);
+    config.heartbeat_interval_ms = config.session_timeout_ms / 5;
+    config.max_poll_interval_ms = (int32_t)(of->poll_max_ns / NS_PER_MS);
+    config.commit_interval_ms = (int32_t)(of->commit_ns / NS_PER_MS);
+    config.request_timeout_ms = CLIENT_REQUEST_TIMEOUT_MS;
+    for (uint32_t i = 0; i < of->topic_count; i++)
+        topics[i] = str_of(scenario->topics[of->topics[i]].name);
+    err = membership_init(&node->member, &node->consumer, &config);
+    if (err != ERR_NONE) return err;
+    return membership_subscribe(&node->member, topics, of->topic_count);
+}
+
 static enum err consumer_begin(struct workload_node *node)
 {
     const struct workload_client *client = node->client;
@@ -294,11 +288,14 @@ static enum err consumer_begin(struct workload_node *node)
     consumer_config_default(&config);
     config.metadata = client_metadata(node);
     config.trace_value = workload_value;
+    if (in_group(client)) config.reset = CONSUMER_RESET_EARLIEST;
     err = consumer_init(&node->consumer, &node->env, &config);
+    if (in_group(client)) return err == ERR_NONE ? member_begin(node) : err;
     for (uint32_t topic = 0; topic < cluster->scenario->topic_count && err == ERR_NONE; topic++) {
-        bool wanted = client->kind == WORKLOAD_DRAIN;
+        bool drains = client->kind == WORKLOAD_DRAIN;
+        bool wanted = drains && !cluster->topics_off[topic];
 
-        for (uint32_t i = 0; !wanted && i < client->scenario->topic_count; i++)
+        for (uint32_t i = 0; !drains && !wanted && i < client->scenario->topic_count; i++)
             wanted = client->scenario->topics[i] == topic;
         for (uint32_t i = 0; wanted && i < cluster->partitions[topic] && err == ERR_NONE; i++) {
             struct consumer_partition *assigned;
@@ -355,9 +352,69 @@ static enum op_result client_consumer_run(struct op *op)
     IMPOSSIBLE("step of a consumer");
 }
 
+/* ---- member of a group ----------------------------------------------------------------------- */
+
+enum member_step { MEMBER_START, MEMBER_READY, MEMBER_CLOSED };
+static const char *const member_steps[] = {"START", "READY", "CLOSED"};
+
+/* One poll of the application, and what it does with what it got. */
+static void member_turn(struct workload_node *node)
+{
+    const struct scenario_client *of = node->client->scenario;
+    int64_t now_ns = node->env.now.mono.ns;
+    struct consumer_record record;
+    bool any = false;
+
+    if (now_ns < node->working_ns && !node->finishing) return;
+    (void)membership_poll(&node->member);
+    membership_handled(&node->member);
+    for (int i = 0; i < CLIENT_TAKEN_MAX && consumer_next(&node->consumer, &record); i++)
+        any = true;
+    if (any && of->work.max > 0)
+        node->working_ns = now_ns + client_draw(node, DECIDE_CLIENT_WORK, of->work);
+    if (node->finishing) membership_close(&node->member);
+}
+
+static int64_t member_deadline(const struct workload_node *node)
+{
+    int64_t now_ns = node->env.now.mono.ns;
+
+    return node->working_ns > now_ns ? node->working_ns : env_deadline(&node->env, CLIENT_POLL_MS);
+}
+
+static bool member_woken(const struct workload_node *node)
+{
+    if (node->finishing && !node->member.closing) return true;
+    if (membership_closed(&node->member)) return true;
+    if (node->working_ns >= node->op.deadline_ns) return false;
+    return membership_due(&node->member) || consumer_has_records(&node->consumer);
+}
+
+static enum op_result client_member_run(struct op *op)
+{
+    struct workload_node *o = CONTAINER_OF(op, struct workload_node, op);
+
+    switch ((enum member_step)op->step) {
+    case MEMBER_START:
+        for (;;) {
+            member_turn(o);
+            op_deadline(op, member_deadline(o));
+            AWAIT(o, MEMBER_READY, &o->consumer.ready, member_woken(o) || op_expired(op));
+            if (membership_closed(&o->member)) break;
+        }
+        op_deadline(op, OP_NO_DEADLINE);
+        membership_deinit(&o->member);
+        consumer_close(&o->consumer);
+        AWAIT(o, MEMBER_CLOSED, &o->consumer.ready, consumer_closed(&o->consumer));
+        consumer_deinit(&o->consumer);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step of a member");
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static void client_finish(struct op *op)
+void workload_client_over(struct op *op)
 {
     struct workload_node *node = CONTAINER_OF(op, struct workload_node, op);
 
@@ -367,14 +424,17 @@ static void client_finish(struct op *op)
 
 static const struct op_kind client_kinds[] = {
     [WORKLOAD_ADMIN] = {"workload_admin", admin_steps, COUNT_OF(admin_steps), client_admin_run,
-                        client_finish},
+                        workload_client_over},
     [WORKLOAD_PRODUCER] = {"workload_producer", producer_steps, COUNT_OF(producer_steps),
-                           client_producer_run, client_finish},
+                           client_producer_run, workload_client_over},
     [WORKLOAD_CONSUMER] = {"workload_consumer", consumer_steps, COUNT_OF(consumer_steps),
-                           client_consumer_run, client_finish},
+                           client_consumer_run, workload_client_over},
     [WORKLOAD_DRAIN] = {"workload_drain", consumer_steps, COUNT_OF(consumer_steps),
-                        client_consumer_run, client_finish},
+                        client_consumer_run, workload_client_over},
 };
+static const struct op_kind client_member_kind = {"workload_member", member_steps,
+                                                  COUNT_OF(member_steps), client_member_run,
+                                                  workload_client_over};
 
 static void client_started(struct env *env)
 {
@@ -383,7 +443,7 @@ static void client_started(struct env *env)
     struct metadata_config metadata = client_metadata(node);
     enum err err;
 
-    if (kind == WORKLOAD_ADMIN) {
+    if (kind == WORKLOAD_ADMIN || kind == WORKLOAD_OPERATOR) {
         err = admin_init(&node->admin, env, &metadata);
     } else if (kind == WORKLOAD_PRODUCER) {
         err = producer_begin(node);
@@ -391,7 +451,11 @@ static void client_started(struct env *env)
         err = consumer_begin(node);
     }
     ASSERT(err == ERR_NONE);
-    op_start(&env->loop, &node->op, &client_kinds[kind], 0);
+    op_start(&env->loop, &node->op,
+             kind == WORKLOAD_OPERATOR ? &workload_operator_kind
+             : in_group(node->client)  ? &client_member_kind
+                                       : &client_kinds[kind],
+             0);
 }
 
 static void client_boot(struct sim_program *program, struct world *world, struct instant now)
@@ -407,6 +471,7 @@ static void client_boot(struct sim_program *program, struct world *world, struct
     world->codecs = client->workload->cluster->codecs;
     world->node_id = client->world->id;
     client->finish_sent = false;
+    client->nudged = false;
     client->node = node;
     ASSERT(env_init(&node->env, world, &limits, client_started) == ERR_NONE);
 }

@@ -15,6 +15,7 @@ enum cli_exit { CLI_FINE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERNAL = 3 };
 struct cli {
     const char *bootstrap;
     int32_t timeout_ms;
+    bool signals; /* SIGTERM and SIGINT come through posix_world_on_signal() */
     struct posix_world *posix;
     struct codecs codecs;
     struct env env;
@@ -53,5 +54,6 @@ int configs_main(struct cli *cli, int argc, char **argv);
 int cluster_main(struct cli *cli, int argc, char **argv);
 int produce_main(struct cli *cli, int argc, char **argv);
 int consume_main(struct cli *cli, int argc, char **argv);
+int groups_main(struct cli *cli, int argc, char **argv);
 
 #endif

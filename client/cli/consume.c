@@ -1,6 +1,8 @@
-/* gregor consume: records of a topic, one line each unless --format says otherwise. */
+/* gregor consume: records of a topic, one line each unless --format says otherwise. With -g as a
+ * member of a group: partitions and positions are the group's, what was printed is committed. */
 #include "client/cli/cli.h"
 #include "client/consumer.h"
+#include "client/membership.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -20,15 +22,29 @@ struct consume {
     struct op op;
     const char *name;
     const char *format;
+    const char *group; /* NULL: none */
+    struct membership member;
+    struct membership_config membership;
+    struct world_req signal;
+    bool stopped;      /* SIGTERM, SIGINT */
     int64_t partition; /* -1: all */
     int64_t count;     /* -1: no limit */
+    bool from;         /* said with --from */
     bool exit_at_end;
     bool pipe_closed;
     enum cli_exit code;
 };
 
-enum consume_step { CONSUME_START, CONSUME_KNOWN, CONSUME_READY, CONSUME_CLOSED, CONSUME_STEPS };
-static const char *const consume_steps[CONSUME_STEPS] = {"START", "KNOWN", "READY", "CLOSED"};
+enum consume_step {
+    CONSUME_START,
+    CONSUME_KNOWN,
+    CONSUME_READY,
+    CONSUME_LEFT,
+    CONSUME_CLOSED,
+    CONSUME_STEPS
+};
+static const char *const consume_steps[CONSUME_STEPS] = {"START", "KNOWN", "READY", "LEFT",
+                                                         "CLOSED"};
 
 static void print_bytes(struct bytes bytes)
 {
@@ -95,9 +111,39 @@ static void assign(struct consume *consume)
 
 static bool at_end(const struct consume *consume)
 {
+    if (consume->group != NULL && consume->member.state != MEMBERSHIP_STABLE) return false;
     LIST_FOR_EACH (link, &consume->consumer.partitions)
         if (!consumer_at_end(LIST_ENTRY(link, struct consumer_partition, link))) return false;
     return true;
+}
+
+/* What came before is printed, so it may be committed; there is nothing to prepare. */
+static void poll_group(struct consume *consume)
+{
+    (void)membership_poll(&consume->member);
+    membership_handled(&consume->member);
+}
+
+static bool ready(const struct consume *consume)
+{
+    return consumer_has_records(&consume->consumer) ||
+           consumer_failed(&consume->consumer) != NULL || consume->stopped ||
+           (consume->exit_at_end && at_end(consume)) ||
+           (consume->group != NULL &&
+            (membership_due(&consume->member) || consume->member.state == MEMBERSHIP_FAILED)) ||
+           op_expired(&consume->op);
+}
+
+static void signalled(struct world_req *req, struct instant now)
+{
+    struct consume *consume = CONTAINER_OF(req, struct consume, signal);
+
+    (void)now;
+    if (consume->stopped) exit(CLI_FAILED); /* the second one does not wait */
+    consume->stopped = true;
+    op_wake(&consume->consumer.ready);
+    op_wake(&consume->consumer.metadata.changed);
+    posix_world_on_signal(consume->cli.posix, &consume->signal);
 }
 
 /* False: it is over. */
@@ -106,6 +152,7 @@ static bool take(struct consume *consume)
     struct consumer_partition *failed;
     struct consumer_record record;
 
+    if (consume->group != NULL) poll_group(consume);
     for (uint32_t i = 0; i < TURN_RECORDS; i++) {
         if (consume->count == 0) return false;
         if (!consumer_next(&consume->consumer, &record)) break;
@@ -116,7 +163,11 @@ static bool take(struct consume *consume)
         consume->pipe_closed = true;
         return false;
     }
-    if (consume->count == 0) return false;
+    if (consume->count == 0 || consume->stopped) return false;
+    if (consume->group != NULL && consume->member.state == MEMBERSHIP_FAILED) {
+        consume->code = cli_complain_err(consume->group, consume->member.error, NULL);
+        return false;
+    }
     failed = consumer_failed(&consume->consumer);
     if (failed != NULL) {
         char what[300];
@@ -129,10 +180,21 @@ static bool take(struct consume *consume)
     return !(consume->exit_at_end && at_end(consume));
 }
 
+static void join(struct consume *consume)
+{
+    struct str topic = str_of(consume->name);
+    enum err err;
+
+    consume->membership.group_id = str_of(consume->group);
+    err = membership_init(&consume->member, &consume->consumer, &consume->membership);
+    if (err == ERR_NONE) err = membership_subscribe(&consume->member, &topic, 1);
+    if (err != ERR_NONE) consume->code = cli_complain_err(consume->group, err, NULL);
+}
+
 static bool topic_decided(const struct consume *consume)
 {
     return consume->topic->partitions_count > 0 || consume->topic->error != ERR_NONE ||
-           op_expired(&consume->op);
+           consume->stopped || op_expired(&consume->op);
 }
 
 static void topic_missing(struct consume *consume)
@@ -152,18 +214,25 @@ static enum op_result consume_run(struct op *op)
         op_deadline(op, env_deadline(&o->cli.env, o->cli.timeout_ms));
         AWAIT(o, CONSUME_KNOWN, &o->consumer.metadata.changed, topic_decided(o));
         op_deadline(op, OP_NO_DEADLINE);
-        if (o->topic->partitions_count > 0) {
+        if (o->topic->partitions_count > 0 && o->group != NULL) {
+            join(o);
+        } else if (o->topic->partitions_count > 0) {
             assign(o);
         } else {
             topic_missing(o);
         }
         while (o->code == CLI_FINE && take(o)) {
             op_deadline(op, env_deadline(&o->cli.env, 1000));
-            AWAIT(o, CONSUME_READY, &o->consumer.ready,
-                  consumer_has_records(&o->consumer) || consumer_failed(&o->consumer) != NULL ||
-                      (o->exit_at_end && at_end(o)) || op_expired(op));
+            AWAIT(o, CONSUME_READY, &o->consumer.ready, ready(o));
         }
         op_deadline(op, OP_NO_DEADLINE);
+        while (o->member.consumer != NULL && !membership_closed(&o->member)) {
+            membership_close(&o->member);
+            poll_group(o);
+            AWAIT(o, CONSUME_LEFT, &o->consumer.ready,
+                  membership_closed(&o->member) || membership_due(&o->member));
+        }
+        if (o->member.consumer != NULL) membership_deinit(&o->member);
         metadata_unuse(&o->consumer.metadata, o->topic);
         consumer_close(&o->consumer);
         AWAIT(o, CONSUME_CLOSED, &o->consumer.ready, consumer_closed(&o->consumer));
@@ -191,7 +260,32 @@ static void consume_begin(struct cli *cli)
         cli_end(cli, cli_complain_err(consume->name, err, NULL));
         return;
     }
+    world_req_init(&consume->signal, signalled);
+    if (consume->group != NULL) posix_world_on_signal(cli->posix, &consume->signal);
     op_start(&cli->env.loop, &consume->op, &kind, CONSUME_START);
+}
+
+/* Names of assignors, comma between; all at once, or none. */
+static bool parse_assignors(const char *text, struct membership_config *config)
+{
+    char copy[128];
+    char *rest = copy;
+    char *name;
+
+    config->assignors_count = 0;
+    snprintf(copy, sizeof copy, "%s", text);
+    while ((name = strsep(&rest, ",")) != NULL) {
+        enum assignor *place = &config->assignors[config->assignors_count];
+
+        if (config->assignors_count == ASSIGNORS || !assignor_find(str_of(name), place)) {
+            cli_complain(CLI_USAGE,
+                         "--assignor: '%s' is not range, roundrobin, sticky or cooperative-sticky",
+                         name);
+            return false;
+        }
+        config->assignors_count++;
+    }
+    return true;
 }
 
 /* beginning, end, an offset, or a time: 2026-03-01T12:00:00 (UTC) or 2026-03-01. */
@@ -226,18 +320,53 @@ static bool parse_start(const char *text, struct consumer_start *start)
     return true;
 }
 
+/* A group says where to read; --from says where to begin what it has no offset for. */
+static int check_group(struct consume *consume)
+{
+    if (consume->group == NULL) return CLI_FINE;
+    consume->cli.signals = true; /* to leave in order */
+    if (consume->group[0] == 0) return (int)cli_complain(CLI_USAGE, "-g: wants a name");
+    if (consume->partition >= 0)
+        return (int)cli_complain(CLI_USAGE, "-g and --partition: the group shares them out");
+    if (consume->from && (consume->start.by_offset || consume->start.timestamp >= 0))
+        return (int)cli_complain(CLI_USAGE, "-g: --from is beginning or end; for another place "
+                                            "see gregor groups reset-offsets");
+    consume->config.reset = consume->start.timestamp == CONSUMER_EARLIEST ? CONSUMER_RESET_EARLIEST
+                                                                          : CONSUMER_RESET_LATEST;
+    return CLI_FINE;
+}
+
 static int parse(struct consume *consume, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"from", required_argument, NULL, 'f'},      {"count", required_argument, NULL, 'c'},
-        {"partition", required_argument, NULL, 'p'}, {"exit-at-end", no_argument, NULL, 'e'},
-        {"format", required_argument, NULL, 'F'},    {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+                                            {"count", required_argument, NULL, 'c'},
+                                            {"partition", required_argument, NULL, 'p'},
+                                            {"exit-at-end", no_argument, NULL, 'e'},
+                                            {"format", required_argument, NULL, 'F'},
+                                            {"group", required_argument, NULL, 'g'},
+                                            {"assignor", required_argument, NULL, 'a'},
+                                            {"instance", required_argument, NULL, 'i'},
+                                            {"session-timeout", required_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
+    int64_t session_ms = 0;
     int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "g:", options, NULL)) != -1) {
         switch (option) {
         case 'f':
             if (!parse_start(optarg, &consume->start)) return CLI_USAGE;
+            consume->from = true;
+            break;
+        case 'g': consume->group = optarg; break;
+        case 'a':
+            if (!parse_assignors(optarg, &consume->membership)) return CLI_USAGE;
+            break;
+        case 'i': consume->membership.instance_id = str_of(optarg); break;
+        case 's':
+            if (!cli_number("--session-timeout", optarg, 1000, 1800000, &session_ms))
+                return CLI_USAGE;
+            consume->membership.session_timeout_ms = (int32_t)session_ms;
+            consume->membership.heartbeat_interval_ms = (int32_t)session_ms / 5;
             break;
         case 'c':
             if (!cli_number("--count", optarg, 1, INT64_MAX, &consume->count)) return CLI_USAGE;
@@ -253,7 +382,7 @@ static int parse(struct consume *consume, int argc, char **argv)
     }
     if (argc - optind != 1) return (int)cli_complain(CLI_USAGE, "consume: wants one topic");
     consume->name = argv[optind];
-    return CLI_FINE;
+    return check_group(consume);
 }
 
 int consume_main(struct cli *cli, int argc, char **argv)
@@ -268,6 +397,7 @@ int consume_main(struct cli *cli, int argc, char **argv)
     consume->count = -1;
     consume->partition = -1;
     consumer_config_default(&consume->config);
+    membership_config_default(&consume->membership);
     cli_metadata_config(cli, &consume->config.metadata);
     consume->config.reset = CONSUMER_RESET_NONE;
     code = parse(consume, argc, argv);

@@ -77,6 +77,7 @@ int cli_run(struct cli *cli, void (*begin)(struct cli *cli))
     options.disk_workers = 1;
     options.compute_workers = 1;
     options.log_fd = -1;
+    options.signals = cli->signals;
     cli->begin = begin;
     if (codecs_create(&cli->codecs) != ERR_NONE)
         return (int)cli_complain(CLI_FAILED, "not enough memory for the compression libraries");
@@ -175,6 +176,16 @@ static void usage(FILE *out)
           "                                   one record per line of stdin\n"
           "  consume TOPIC [--from beginning|end|OFFSET|TIME] [--partition N] [--count N]\n"
           "                [--exit-at-end] [--format FMT]\n"
+          "  consume TOPIC -g GROUP [--from beginning|end] [--assignor NAME,...]\n"
+          "                [--instance ID] [--session-timeout MS] ...\n"
+          "                                   as a member; what was printed is committed\n"
+          "  groups list [--state]            all groups\n"
+          "  groups describe GROUP... | --all [--members | --state]\n"
+          "                                   offsets and lag, members, or state\n"
+          "  groups delete GROUP...           groups without members\n"
+          "  groups reset-offsets GROUP (--topic T[:P,...] | --all-topics) [--execute]\n"
+          "         --to-earliest | --to-latest | --to-current | --to-offset N | --shift-by N |\n"
+          "         --to-datetime TIME        where the group goes on; shown without --execute\n"
           "  configs describe topic NAME | broker [ID] [--all]\n"
           "                                   settings and where they come from\n"
           "  configs alter topic NAME | broker [ID] [--set k=v]... [--delete k]...\n"
@@ -197,11 +208,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(struct cli *cli, int argc, char **argv);
-    } commands[] = {{"topics", topics_main},
-                    {"configs", configs_main},
-                    {"cluster", cluster_main},
-                    {"produce", produce_main},
-                    {"consume", consume_main}};
+    } commands[] = {{"topics", topics_main},   {"configs", configs_main}, {"cluster", cluster_main},
+                    {"produce", produce_main}, {"consume", consume_main}, {"groups", groups_main}};
 
     if (argc == 0) return (int)cli_complain(CLI_USAGE, "no command; see gregor --help");
     for (size_t i = 0; i < COUNT_OF(commands); i++)

@@ -95,6 +95,7 @@ void check_destroy(struct check *check)
     check_table_deinit(&check->produces_by_key);
     free(check->produces.items);
     check_history_destroy(check);
+    check_group_destroy(check);
     free(check);
 }
 
@@ -309,6 +310,7 @@ static void violation_fill(const struct check *check, struct check_violation *vi
 bool check_fail_begin(struct check *check, enum check_id id, struct check_at at, struct text *text)
 {
     if (check->violated) return false;
+    if ((check->config.off[id / 64] >> (id % 64) & 1) != 0) return false;
     if (check->config.only_history && check_infos[id].class != CHECK_HISTORY) return false;
     check->violated = true;
     violation_fill(check, &check->violation, id, at);
@@ -388,6 +390,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
     check_raft_down(check, index);
+    check_group_down(check, index);
     for (uint32_t i = 0; i < check->parts.count; i++) {
         struct check_replica_ghost *replica = check->parts.items[i]->replicas[index];
 
@@ -473,7 +476,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
 
     if (check->violated || check->finished) return;
     check->now_ns = time_ns;
-    if (event->kind >= TRACE_SIM_STARTED) {
+    if (event->kind >= TRACE_SIM_STARTED && event->kind <= TRACE_SIM_BLOCKED) {
         sim_event(check, event);
         return;
     }
@@ -490,6 +493,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
     if (check_isr_event(check, index, event)) return;
     if (check_controller_event(check, index, event)) return;
     if (check_raft_event(check, index, event)) return;
+    if (check_group_event(check, index, event)) return;
     (void)check_history_event(check, index, event);
 }
 

@@ -19,6 +19,7 @@
 enum {
     CHECK_NODES_MAX = 64, /* distinct node ids of one run, clients included */
     CHECK_TEXT_MAX = 512,
+    CHECK_OFF_WORDS = 3, /* of 64 oracles each */
 };
 
 /* How a violation is classed: it decides the verdict and the exit code. */
@@ -36,8 +37,9 @@ struct check_config {
     bool idempotent;       /* the workload's producers are: duplicates and order are judged */
     bool acks_all;         /* the workload's acks; otherwise an ack promises no reader anything */
     bool final_drain;      /* a fresh consumer reads every partition from its start at the end */
-    bool only_history;     /* only class H judges: what a test without our trace could see */
-    int32_t min_isr;       /* min.insync.replicas where no event tells better; 0 = 1 */
+    uint64_t off[CHECK_OFF_WORDS]; /* bit mask of oracles that do not judge, by check_list() */
+    bool only_history;   /* only class H judges: what a test without our trace could see */
+    int32_t min_isr;     /* min.insync.replicas where no event tells better; 0 = 1 */
     int32_t loss_budget; /* replicas of a partition that may lose data at once; -1 = min_isr - 1 */
     int64_t replica_lag_ns;     /* replica.lag.time.max.ms */
     int64_t fetch_wait_ns;      /* replica.fetch.wait.max.ms */

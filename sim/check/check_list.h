@@ -161,7 +161,23 @@
     X(C8, "nonmonotonic-send", HISTORY, "check_history.c",                                         \
       "values of one idempotent producer stand in the order they were sent")                       \
     X(C9, "ack-offset-true", HISTORY, "check_history.c",                                           \
-      "readers find a value at the offset its acknowledgement named")
+      "readers find a value at the offset its acknowledgement named")                               \
+    X(C15, "callbacks-paired", EVENT, "check_group.c",                                             \
+      "a member is given a partition it does not have, and loses one it has")                      \
+    X(G1, "one-coordinator", EVENT, "check_group.c",                                               \
+      "one broker is the active coordinator of a partition at a leader epoch")                     \
+    X(G2, "generations-rise", EVENT, "check_group.c",                                              \
+      "each rebalance that completes has a higher generation than those before, over failovers")   \
+    X(G6, "one-owner-per-generation", EVENT, "check_group.c",                                      \
+      "within one generation a partition is given to one member")                                  \
+    X(G8, "old-generation-refused", EVENT, "check_group.c",                                        \
+      "no commit of an older generation is accepted once the newer one is stable")                 \
+    X(G9, "committed-offset-kept", EVENT, "check_group.c",                                         \
+      "a member is told the offset that was acknowledged last, or one committed after it")         \
+    X(G10, "offset-was-committed", EVENT, "check_group.c",                                         \
+      "a member is told only offsets that somebody committed")                                     \
+    X(G18, "generation-durable", EVENT, "check_group.c",                                           \
+      "a coordinator that takes over knows the newest generation that a member was given")
 
 #define CHECK_ENUM(id, name, class, file, sentence) CHECK_##id,
 enum check_id { CHECK_LIST(CHECK_ENUM) CHECK_ID_COUNT };

@@ -3,6 +3,7 @@
 
 #include "client/base/list.h"
 
+#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +65,34 @@ static void read_link(const struct read *read, const struct yaml *at, struct sce
     link->to = expr_parse_selector(&reader, at, (uint32_t)(arrow - text), arrow);
 }
 
+static void read_topic_name(const struct read *read, const struct yaml *at,
+                            struct scenario_value *value)
+{
+    const struct expr_names *names = &read->scenario->names;
+    const char *list[COUNT_OF(names->topics) + 1] = {NULL};
+
+    value->text = read_text(read, at, "a topic");
+    value->topic = -1;
+    for (uint32_t i = 0; i < names->topic_count; i++) {
+        list[i] = names->topics[i];
+        if (strcmp(names->topics[i], value->text) == 0) value->topic = (int32_t)i;
+    }
+    if (value->topic < 0 && !yaml_failed(read->error)) read_fail_word(read, at, "topic", list);
+}
+
+/* "orders-0", by the parser of conditions. */
+static void read_partition(const struct read *read, const struct yaml *at,
+                           struct scenario_value *value)
+{
+    struct expr_reader reader = read_expr(read);
+    const char *text = read_text(read, at, "a partition");
+    const struct expr *leader = expr_parse_partition(&reader, at, text);
+
+    if (leader == NULL) return;
+    value->topic = leader->topic;
+    value->partition = leader->partition;
+}
+
 static void read_arg(const struct read *read, const struct yaml *at, const struct action_arg *arg,
                      struct scenario_value *value)
 {
@@ -87,11 +116,16 @@ static void read_arg(const struct read *read, const struct yaml *at, const struc
     case VALUE_CHOICE: value->choice = read_choice(read, at, arg->name, arg->choices); return;
     case VALUE_BOOL: value->truth = read_bool(read, at); return;
     case VALUE_TEXT: value->text = read_text(read, at, arg->name); return;
+    case VALUE_TOPIC: read_topic_name(read, at, value); return;
+    case VALUE_PARTITION: read_partition(read, at, value); return;
+    case VALUE_CONFIGS:
+        read_configs(read, at, -1, &value->configs, &value->config_count, NULL);
+        return;
     }
 }
 
 /* At least one of "a b c". */
-static void read_one_of(const struct read *read, const struct yaml *at,
+static void read_any_of(const struct read *read, const struct yaml *at,
                         const struct scenario_action *action, enum action_kind kind,
                         const char *names)
 {
@@ -121,40 +155,98 @@ static void read_hold_check(const struct read *read, const struct yaml *at,
     }
 }
 
-/* Arguments that belong together, beyond what the table says. */
-static void read_action_check(const struct read *read, const struct yaml *at,
+static bool given(const struct scenario_action *action, const char *name)
+{
+    return scenario_arg(action, name) != NULL;
+}
+
+/* node, nodes or client: one of them, unless something was hit before. */
+static void read_target_check(const struct read *read, const struct yaml *at,
                               const struct scenario_action *action)
 {
     const struct action_word *word = language_action(action->kind);
-    bool follows = read->scenario->names.has_it;
+    int count = given(action, "node") + given(action, "nodes") + given(action, "client");
+    bool follows = read->scenario->names.has_it && action->kind == ACTION_RESTART;
 
+    if (count > 1) {
+        read_fail(read, at, "%s: node or %s, not both", word->name,
+                  given(action, "client") ? "client" : "nodes");
+    }
+    if (count == 0 && !follows) read_fail(read, at, "%s: \"node\" is missing", word->name);
+}
+
+/* "topic NAME", "broker N", "brokers" */
+static void read_scope(const struct read *read, const struct yaml *at, struct scenario_value *scope)
+{
+    const char *text = scope->text;
+    struct yaml name = *at;
+    char *end = NULL;
+    long id;
+
+    scope->topic = -1;
+    scope->partition = -1; /* the broker */
+    if (strcmp(text, "brokers") == 0) return;
+    if (strncmp(text, "topic ", 6) == 0) {
+        name.text = text + 6;
+        name.kind = YAML_SCALAR;
+        read_topic_name(read, &name, scope);
+        scope->text = text;
+        return;
+    }
+    id = strncmp(text, "broker ", 7) == 0 ? strtol(text + 7, &end, 10) : 0;
+    if (end == NULL || *end != '\0' || id < 1 || id > (long)read->scenario->brokers) {
+        read_fail(read, at, "config: \"%s\" is no scope; wanted is topic NAME, broker N or brokers",
+                  text);
+        return;
+    }
+    scope->partition = (int32_t)id;
+}
+
+static bool follows_power_loss(const struct scenario_action *action)
+{
+    const struct scenario_value *how = scenario_arg(action, "how");
+
+    return how != NULL && how->choice == 1;
+}
+
+/* Arguments that belong together, beyond what the table says; names that an action makes. */
+static void read_action_check(const struct read *read, const struct yaml *at,
+                              struct scenario_action *action)
+{
     if (yaml_failed(read->error)) return;
-    if (action->kind == ACTION_CRASH || action->kind == ACTION_RESTART) {
-        bool node = scenario_arg(action, "node") != NULL;
-        bool nodes = scenario_arg(action, "nodes") != NULL;
-
-        if (node && nodes) read_fail(read, at, "%s: node or nodes, not both", word->name);
-        if (!node && !nodes && !(follows && action->kind == ACTION_RESTART)) {
-            read_fail(read, at, "%s: \"node\" is missing", word->name);
-        }
+    if (action->kind == ACTION_CRASH || action->kind == ACTION_RESTART ||
+        action->kind == ACTION_PAUSE) {
+        read_target_check(read, at, action);
     }
-    if (action->kind == ACTION_CRASH && scenario_arg(action, "unsynced") != NULL) {
-        const struct scenario_value *how = scenario_arg(action, "how");
-
-        if (how == NULL || how->choice != 1) {
-            read_fail(read, at, "crash: \"unsynced\" needs how: power_loss; a kill loses nothing");
-        }
+    if (action->kind == ACTION_CRASH && given(action, "unsynced") && !follows_power_loss(action)) {
+        read_fail(read, at, "crash: \"unsynced\" needs how: power_loss; a kill loses nothing");
     }
-    read_one_of(read, at, action, ACTION_CLOCK, "jump drift skew coarse late");
-    read_one_of(read, at, action, ACTION_SLOW_LINK, "latency rate");
-    read_one_of(read, at, action, ACTION_CRASH_LOOP, "event point");
+    read_any_of(read, at, action, ACTION_CLOCK, "jump drift skew coarse late");
+    read_any_of(read, at, action, ACTION_SLOW_LINK, "latency rate");
+    read_any_of(read, at, action, ACTION_CRASH_LOOP, "event point");
     if (action->kind == ACTION_HOLD_MESSAGE) read_hold_check(read, at, action);
+    if (action->kind == ACTION_CONFIG) read_scope(read, at, &action->args[0]);
+    if (action->kind == ACTION_MARK) {
+        const struct yaml name = {.kind = YAML_SCALAR,
+                                  .line = at->line,
+                                  .column = at->column,
+                                  .text = action->args[0].text};
+
+        (void)read_name(read, &name, "a mark");
+    }
+    if (action->kind >= ACTION_CREATE_TOPIC && action->kind <= ACTION_ELECT) {
+        read->scenario->operates = true;
+    }
+    if (action->kind == ACTION_CREATE_TOPIC) read_new_topic(read, at, action);
+    if (action->kind == ACTION_ADD_PARTITIONS) read_more_partitions(read, at, action);
+    if (action->kind == ACTION_START_CLIENT) read_new_client(read, at, action);
 }
 
 static int read_action_name(const struct read *read, const struct yaml *at)
 {
-    const char *names[ACTIONS + 1] = {NULL};
+    const char *names[ACTIONS + 2] = {NULL};
 
+    names[ACTIONS] = "one_of";
     for (int i = 0; i < ACTIONS; i++) {
         names[i] = language_action((enum action_kind)i)->name;
         if (strcmp(names[i], at->text) == 0) return i;
@@ -200,11 +292,37 @@ static void read_arguments(const struct read *read, const struct yaml *name, con
     read_action_check(read, name, action);
 }
 
+static void read_then(const struct read *read, const struct yaml *then,
+                      struct scenario_action *action)
+{
+    bool had_it = read->scenario->names.has_it;
+
+    action->then = store_take(&read->scenario->store, sizeof *action->then);
+    read->scenario->names.has_it = true;
+    read_action(read, then, action->then);
+    read->scenario->names.has_it = had_it;
+}
+
+/* {one_of: [{...}, {...}]} */
+static void read_one_of(const struct read *read, const struct yaml *at,
+                        struct scenario_action *action)
+{
+    if (!read_list(read, at, "one_of")) return;
+    if (at->count < 2 || at->count > SCENARIO_ACTIONS_MAX) {
+        read_fail(read, at, "one_of: 2 to %d actions, of which one is drawn", SCENARIO_ACTIONS_MAX);
+        return;
+    }
+    action->one_of = store_take(&read->scenario->store, at->count * sizeof *action->one_of);
+    for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++)
+        read_action(read, at->items[i], &action->one_of[i]);
+    action->one_of_count = at->count;
+    action->kind = action->one_of[0].kind;
+}
+
 /* {crash: {...}} or {crash: {...}, then: {...}} or a bare word */
 void read_action(const struct read *read, const struct yaml *at, struct scenario_action *action)
 {
     const struct yaml *then = at->kind == YAML_MAP ? yaml_get(at, "then") : NULL;
-    bool had_it = read->scenario->names.has_it;
     const struct yaml *name = NULL;
     const struct yaml *args = NULL;
     int kind;
@@ -228,17 +346,17 @@ void read_action(const struct read *read, const struct yaml *at, struct scenario
         read_fail(read, at, "an action is missing here; see gregor-sim list actions");
         return;
     }
-    kind = read_action_name(read, name);
-    if (kind < 0) return;
-    action->kind = (enum action_kind)kind;
-    if (args != NULL) {
-        read_arguments(read, name, args, action);
-    } else if (language_action(action->kind)->args[0].name != NULL) {
-        read_fail(read, name, "%s needs its arguments", name->text);
+    if (strcmp(name->text, "one_of") == 0 && args != NULL) {
+        read_one_of(read, args, action);
+    } else {
+        kind = read_action_name(read, name);
+        if (kind < 0) return;
+        action->kind = (enum action_kind)kind;
+        if (args != NULL) {
+            read_arguments(read, name, args, action);
+        } else if (language_action(action->kind)->args[0].name != NULL) {
+            read_fail(read, name, "%s needs its arguments", name->text);
+        }
     }
-    if (then == NULL) return;
-    action->then = store_take(&read->scenario->store, sizeof *action->then);
-    read->scenario->names.has_it = true;
-    read_action(read, then, action->then);
-    read->scenario->names.has_it = had_it;
+    if (then != NULL) read_then(read, then, action);
 }

@@ -4,8 +4,10 @@
  *     or         = and { "or" and }           and = not { "and" not }
  *     not        = "not" not | "exists" sum | sum [ ( == != < <= > >= in ) sum ]
  *     sum        = primary { ( + | - ) primary }
- *     primary    = QUANTITY | "(" or ")" | "any" primary | "count" "(" or ")" | $var
- *                | TERM [ "(" args ")" ] [ .leo | .hw | .epoch | .log_start ]
+ *     primary    = QUANTITY | "(" or ")" | "any" primary | "count" "(" or ")" | $var | CLIENT
+ *                | TERM [ "(" args ")" ] [ .leo | .hw | .epoch | .log_start | .epoch_end(sum)
+ *                                          | .state | .generation | .members ]
+ *                | "all" "replicas" "(" TOPIC ")" "identical" "below" "hw"
  *
  * Values are numbers and sets of nodes. What cannot be known (the log end of a leader that does not
  * exist) is undefined: no comparison with it holds. Evaluation changes nothing; only `any` draws,
@@ -14,6 +16,7 @@
 #define SIM_SCENARIO_EXPR_H
 
 #include "sim/scenario/language.h"
+#include "sim/scenario/sink.h"
 #include "sim/scenario/yaml.h"
 
 enum { EXPR_NODES_MAX = 64, EXPR_VARS_MAX = 16 };
@@ -44,6 +47,7 @@ enum expr_op {
     EXPR_LITERAL,
     EXPR_VAR,
     EXPR_TERM,
+    EXPR_STATE, /* of a group, by name */
 };
 
 struct expr {
@@ -52,18 +56,21 @@ struct expr {
     bool is_bool;
     struct expr *left;
     struct expr *right;
-    int64_t number; /* LITERAL */
+    int64_t number; /* LITERAL, STATE */
     enum unit unit;
     int32_t var; /* VAR: number of the variable; -1: $it */
     enum term term;
     enum field field;
     int32_t topic; /* number in the scenario */
     int32_t partition;
-    int32_t client;     /* number of the workload; -1: all */
-    int32_t error;      /* enum err */
-    const char *name;   /* rack */
-    int32_t id;         /* node */
-    struct expr *nodes; /* argument that is a set */
+    int32_t client;        /* number of the workload; -1: all */
+    int32_t error;         /* enum err */
+    const char *name;      /* rack */
+    int32_t id;            /* node */
+    struct expr *nodes;    /* argument that is a set */
+    struct expr *others;   /* the second one */
+    struct expr *argument; /* of .epoch_end */
+    int32_t group;         /* number in the names */
 };
 
 /* What the words of expressions may name; grows while the scenario is read. */
@@ -75,6 +82,8 @@ struct expr_names {
     uint32_t client_count;
     const char *racks[64];
     uint32_t rack_count;
+    const char *groups[16];
+    uint32_t group_count;
     const char *vars[EXPR_VARS_MAX];
     bool vars_used[EXPR_VARS_MAX];
     int vars_line[EXPR_VARS_MAX];
@@ -98,6 +107,13 @@ struct expr *expr_parse_text(const struct expr_reader *reader, const struct yaml
 /* A set of nodes. */
 struct expr *expr_parse_selector(const struct expr_reader *reader, const struct yaml *at,
                                  uint32_t offset, const char *text);
+
+/* "orders-0": an expression with nothing but topic and partition. */
+struct expr *expr_parse_partition(const struct expr_reader *reader, const struct yaml *at,
+                                  const char *text);
+/* The words that the parser reads back to the same expression. */
+void expr_write(const struct expr *expr, const struct expr_names *names,
+                const struct text_sink *sink);
 
 /* Where the values come from. */
 struct expr_source {

@@ -77,6 +77,7 @@ struct expr_value expr_eval(const struct expr *expr, struct expr_source *source)
     struct expr_value left;
 
     switch (expr->op) {
+    case EXPR_STATE:
     case EXPR_LITERAL: return (struct expr_value){.kind = EXPR_NUMBER, .number = expr->number};
     case EXPR_VAR: return set_of(expr->var < 0 ? source->it : source->vars[expr->var]);
     case EXPR_TERM: return term(expr, source);

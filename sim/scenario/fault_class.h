@@ -63,11 +63,4 @@ struct fault_profile {
     struct unit_range rate[FAULT_CLASSES]; /* per 1,000 s; max 0: drawn */
 };
 
-/* A value that a run picks out of a list, with the same chance for each. */
-enum { SCENARIO_PICK_MAX = 16 };
-struct scenario_pick {
-    int32_t values[SCENARIO_PICK_MAX];
-    uint32_t count; /* 0: nothing to pick */
-};
-
 #endif

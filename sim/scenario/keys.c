@@ -17,6 +17,11 @@
     X("expect", "any", "what must hold: {by: end, that: C}, {that: never C, after: step N}")       \
     X("liveness", "off liveness", "what must recover when the faults have ended")                  \
     X("loss_budget", "any", "{replicas: N}: so many may lose what was not synced")                 \
+    X("network", "network", "as in cluster")                                                       \
+    X("disk", "disk", "as in cluster")                                                             \
+    X("clock", "none clock", "as in cluster")                                                      \
+    X("invariants", "any",                                                                         \
+      "{off: [{name, why}]}, {only: [names]}, {every: N}: which oracles judge")                    \
     X("faults", "any", "random faults: {swarm, classes, intensity, quiet_start, only, off, rate}") \
     X("canary", "bool", "one seed in a hundred must fail, which shows that failures are told")
 
@@ -35,6 +40,7 @@
     X("network", "network", "latency and the like of all links (N1)")           \
     X("disk", "disk", "of all nodes")                                           \
     X("clock", "none clock", "how clocks differ; none: all show the true time") \
+    X("versions", "one of same", "of the nodes")                                \
     X("cpu", "one of modelled free", "what a turn of a node costs; free: nothing")
 
 #define NETWORK(X)                                                    \
@@ -43,8 +49,10 @@
     X("bandwidth", "size", "of a connection, a second")               \
     X("pieces", "share", "of connections whose bytes come in pieces (N2)")
 
-#define DISK(X)                                     \
-    X("profile", "one of nvme ssd hdd", "how fast") \
+#define DISK(X)                                        \
+    X("profile", "one of nvme ssd hdd", "how fast")    \
+    X("sector", "size", "512B: the only one there is") \
+    X("page", "size", "4KiB: the only one there is")   \
     X("power_loss", "power_loss", "what becomes of unsynced pages; the shares sum up to 100%")
 
 #define POWER_LOSS(X)                               \

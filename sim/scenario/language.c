@@ -3,6 +3,7 @@
 #include "client/base/assert.h"
 #include "client/base/list.h"
 #include "client/wire/api.h"
+#include "sim/scenario/scenario.h"
 #include "sim/scenario/schema.h"
 
 #include <stdio.h>
@@ -51,7 +52,7 @@ static const struct action_word actions[] = {
                       "a node stands still and is then late for everything",
                       "P5",
                       0,
-                      {NODES("node", true), FOR}},
+                      {NODES("node", false), NODES("client", false), FOR}},
     [ACTION_SLOW] = {"slow",
                      "a node's CPU takes so many times as long",
                      "P6",
@@ -279,6 +280,72 @@ static const struct action_word actions[] = {
     [ACTION_CHECK] = {"check", "all periodic checks look now", "", -1, {{NULL, 0, 0, NULL, false}}},
     [ACTION_BEGIN_LIVENESS] =
         {"begin_liveness", "the safety phase ends here", "", -1, {{NULL, 0, 0, NULL, false}}},
+    [ACTION_MARK] = {"mark",
+                     "the run came by here: counted by campaigns",
+                     "",
+                     0,
+                     {{"name", VALUE_TEXT, UNIT_COUNT, NULL, true}}},
+    [ACTION_FAIL] = {"fail",
+                     "the run fails with this sentence",
+                     "",
+                     0,
+                     {{"text", VALUE_TEXT, UNIT_COUNT, NULL, true}}},
+    [ACTION_CREATE_TOPIC] = {"create_topic",
+                             "an administrator creates a topic, named nowhere before",
+                             "",
+                             -1,
+                             {{"topic", VALUE_TEXT, UNIT_COUNT, NULL, true},
+                              QUANTITY("partitions", UNIT_COUNT, false),
+                              QUANTITY("replicas", UNIT_COUNT, false),
+                              {"config", VALUE_CONFIGS, UNIT_COUNT, NULL, false}}},
+    [ACTION_DELETE_TOPIC] = {"delete_topic",
+                             "an administrator deletes a topic",
+                             "",
+                             0,
+                             {{"topic", VALUE_TOPIC, UNIT_COUNT, NULL, true}}},
+    [ACTION_ADD_PARTITIONS] = {"add_partitions",
+                               "an administrator gives a topic more partitions: `count` in all",
+                               "",
+                               -1,
+                               {{"topic", VALUE_TOPIC, UNIT_COUNT, NULL, true},
+                                QUANTITY("count", UNIT_COUNT, true)}},
+    [ACTION_DELETE_RECORDS] = {"delete_records",
+                               "an administrator deletes what is before an offset, or below the "
+                               "high watermark",
+                               "",
+                               0,
+                               {{"partition", VALUE_PARTITION, UNIT_COUNT, NULL, true},
+                                QUANTITY("before", UNIT_COUNT, false)}},
+    [ACTION_CONFIG] = {"config",
+                       "an administrator sets properties of \"topic NAME\", \"broker N\" or "
+                       "\"brokers\"",
+                       "P10",
+                       -1,
+                       {{"scope", VALUE_TEXT, UNIT_COUNT, NULL, true},
+                        {"set", VALUE_CONFIGS, UNIT_COUNT, NULL, true}}},
+    [ACTION_ELECT] = {"elect",
+                      "an administrator asks for an election of a partition's leader",
+                      "P11",
+                      0,
+                      {{"partition", VALUE_PARTITION, UNIT_COUNT, NULL, true},
+                       CHOICE("how", "preferred unclean")}},
+    [ACTION_START_CLIENT] = {"start_client",
+                             "a copy of a client begins, with a name of its own or whichever "
+                             "machine of the client is off",
+                             "",
+                             -1,
+                             {{"copy_of", VALUE_TEXT, UNIT_COUNT, NULL, true},
+                              {"as", VALUE_TEXT, UNIT_COUNT, NULL, false}}},
+    [ACTION_STOP_CLIENT] = {"stop_client",
+                            "a client stops in order, or its process is gone",
+                            "",
+                            0,
+                            {NODES("client", true), CHOICE("how", "leave vanish")}},
+    [ACTION_PRODUCE] = {"produce",
+                        "a producer sends so many records at once, besides its rate",
+                        "",
+                        -1,
+                        {NODES("client", true), QUANTITY("n", UNIT_COUNT, true)}},
 };
 _Static_assert(COUNT_OF(actions) == ACTIONS, "one row an action");
 
@@ -286,70 +353,227 @@ static const struct term_word terms[] = {
     [TERM_LEADER] = {"leader",
                      "the broker that leads with the highest epoch, by its own word",
                      true,
-                     true,
-                     {TERM_ARG_TP}},
-    [TERM_FOLLOWERS] = {"followers", "replicas(tp) without leader(tp)", true, false, {TERM_ARG_TP}},
-    [TERM_ISR] = {"isr", "in-sync replicas by committed metadata", true, false, {TERM_ARG_TP}},
-    [TERM_REPLICAS] = {"replicas", "replicas by committed metadata", true, false, {TERM_ARG_TP}},
+                     TERM_FIELDS_REPLICA,
+                     {TERM_ARG_TP},
+                     false},
+    [TERM_FOLLOWERS] = {"followers",
+                        "replicas(tp) without leader(tp)",
+                        true,
+                        TERM_FIELDS_NONE,
+                        {TERM_ARG_TP},
+                        false},
+    [TERM_ISR] = {"isr",
+                  "in-sync replicas by committed metadata",
+                  true,
+                  TERM_FIELDS_NONE,
+                  {TERM_ARG_TP},
+                  false},
+    [TERM_REPLICAS] = {"replicas",
+                       "replicas by committed metadata",
+                       true,
+                       TERM_FIELDS_NONE,
+                       {TERM_ARG_TP},
+                       false},
     [TERM_ACTIVE_CONTROLLER] = {"active controller",
                                 "the controller that leads the quorum with the "
                                 "highest epoch",
                                 true,
-                                false,
-                                {TERM_ARG_NONE}},
-    [TERM_CONTROLLERS] = {"controllers", "all controllers", true, false, {TERM_ARG_NONE}},
-    [TERM_BROKERS] = {"brokers", "all brokers", true, false, {TERM_ARG_NONE}},
-    [TERM_CLIENTS] = {"clients", "all client machines", true, false, {TERM_ARG_NONE}},
-    [TERM_RACK] = {"rack", "the brokers of a rack", true, false, {TERM_ARG_RACK}},
-    [TERM_NODE] = {"node", "one node by its number", true, false, {TERM_ARG_ID}},
-    [TERM_UP] = {"up", "those of a set that run", true, false, {TERM_ARG_NODES}},
+                                TERM_FIELDS_NONE,
+                                {TERM_ARG_NONE},
+                                false},
+    [TERM_CONTROLLERS] =
+        {"controllers", "all controllers", true, TERM_FIELDS_NONE, {TERM_ARG_NONE}, false},
+    [TERM_BROKERS] = {"brokers", "all brokers", true, TERM_FIELDS_NONE, {TERM_ARG_NONE}, false},
+    [TERM_CLIENTS] =
+        {"clients", "all client machines", true, TERM_FIELDS_NONE, {TERM_ARG_NONE}, false},
+    [TERM_RACK] = {"rack", "the brokers of a rack", true, TERM_FIELDS_NONE, {TERM_ARG_RACK}, false},
+    [TERM_NODE] = {"node", "one node by its number", true, TERM_FIELDS_NONE, {TERM_ARG_ID}, false},
+    [TERM_UP] = {"up", "those of a set that run", true, TERM_FIELDS_NONE, {TERM_ARG_NODES}, false},
     [TERM_REPLICA] = {"replica",
                       "what one node believes of a partition",
                       false,
-                      true,
-                      {TERM_ARG_TP, TERM_ARG_NODES}},
-    [TERM_CONTROLLER_EPOCH] =
-        {"controller.epoch", "epoch of the active controller", false, false, {TERM_ARG_NONE}},
-    [TERM_METADATA_OFFSET] =
-        {"metadata.offset", "high watermark of the metadata log", false, false, {TERM_ARG_NONE}},
-    [TERM_ACKED] = {"acked", "records acknowledged to a producer", false, false, {TERM_ARG_CLIENT}},
-    [TERM_SENT] = {"sent", "records a producer has sent", false, false, {TERM_ARG_CLIENT}},
-    [TERM_READ] = {"read", "records a consumer has read", false, false, {TERM_ARG_CLIENT}},
+                      TERM_FIELDS_REPLICA,
+                      {TERM_ARG_TP, TERM_ARG_NODES},
+                      false},
+    [TERM_CONTROLLER_EPOCH] = {"controller.epoch",
+                               "epoch of the active controller",
+                               false,
+                               TERM_FIELDS_NONE,
+                               {TERM_ARG_NONE},
+                               false},
+    [TERM_METADATA_OFFSET] = {"metadata.offset",
+                              "high watermark of the metadata log",
+                              false,
+                              TERM_FIELDS_NONE,
+                              {TERM_ARG_NONE},
+                              false},
+    [TERM_ACKED] = {"acked",
+                    "records acknowledged to a producer",
+                    false,
+                    TERM_FIELDS_NONE,
+                    {TERM_ARG_CLIENT},
+                    false},
+    [TERM_SENT] =
+        {"sent", "records a producer has sent", false, TERM_FIELDS_NONE, {TERM_ARG_CLIENT}, false},
+    [TERM_READ] =
+        {"read", "records a consumer has read", false, TERM_FIELDS_NONE, {TERM_ARG_CLIENT}, false},
     [TERM_ERRORS] = {"errors",
                      "how often a client met an error",
                      false,
-                     false,
-                     {TERM_ARG_CLIENT, TERM_ARG_ERROR}},
+                     TERM_FIELDS_NONE,
+                     {TERM_ARG_CLIENT, TERM_ARG_ERROR},
+                     false},
     [TERM_LOST_ACKED] = {"lost_acked",
                          "acknowledged records that the final drain did not find",
                          false,
-                         false,
-                         {TERM_ARG_CLIENT}},
-    [TERM_TIME] = {"time", "virtual time since the cluster stood", false, false, {TERM_ARG_NONE}},
+                         TERM_FIELDS_NONE,
+                         {TERM_ARG_CLIENT},
+                         false},
+    [TERM_TIME] = {"time",
+                   "virtual time since the cluster stood",
+                   false,
+                   TERM_FIELDS_NONE,
+                   {TERM_ARG_NONE},
+                   false},
+    [TERM_CLIENT] = {"client",
+                     "the machines of a client and of its copies; the bare name does",
+                     true,
+                     TERM_FIELDS_NONE,
+                     {TERM_ARG_CLIENT},
+                     false},
+    [TERM_SAME_PREFIX] = {"same_prefix",
+                          "as far as both logs reach they hold the same batches",
+                          false,
+                          TERM_FIELDS_NONE,
+                          {TERM_ARG_TP, TERM_ARG_NODES, TERM_ARG_OTHERS},
+                          true},
+    [TERM_TRUNCATED] = {"truncated",
+                        "records a replica has cut off its end since the cluster stood",
+                        false,
+                        TERM_FIELDS_NONE,
+                        {TERM_ARG_TP, TERM_ARG_NODES},
+                        false},
+    [TERM_IDENTICAL] = {"all replicas",
+                        "identical below hw: the running replicas of every partition of a topic "
+                        "hold the same batches up to the leader's high watermark",
+                        false,
+                        TERM_FIELDS_NONE,
+                        {TERM_ARG_TOPIC},
+                        true},
+    [TERM_COORDINATOR] = {"coordinator",
+                          "the broker that coordinates a group",
+                          true,
+                          TERM_FIELDS_NONE,
+                          {TERM_ARG_GROUP},
+                          false},
+    [TERM_GROUP] = {"group",
+                    "what its coordinator says of a group",
+                    false,
+                    TERM_FIELDS_GROUP,
+                    {TERM_ARG_GROUP},
+                    false},
+    [TERM_LAG] = {"lag",
+                  "records between the committed offsets of a group and the high watermarks",
+                  false,
+                  TERM_FIELDS_NONE,
+                  {TERM_ARG_GROUP},
+                  false},
+    [TERM_COMMITTED_REGRESSED] = {"committed_regressed",
+                                  "a committed offset of the group went back",
+                                  false,
+                                  TERM_FIELDS_NONE,
+                                  {TERM_ARG_GROUP},
+                                  true},
+    [TERM_SHARED_OWNER] = {"shared_owner",
+                           "two running members own a partition in the same generation",
+                           false,
+                           TERM_FIELDS_NONE,
+                           {TERM_ARG_GROUP},
+                           true},
+    [TERM_RESET] = {"reset",
+                    "committed offsets of a group were deleted on request or have expired",
+                    false,
+                    TERM_FIELDS_NONE,
+                    {TERM_ARG_NONE},
+                    true},
 };
 _Static_assert(COUNT_OF(terms) == TERMS, "one row a term");
 
-static const char *const fields[] = {"", "leo", "hw", "epoch", "log_start"};
+static const struct {
+    const char *name;
+    enum term_fields of;
+} fields[] = {
+    [FIELD_NONE] = {"", TERM_FIELDS_NONE},
+    [FIELD_LEO] = {"leo", TERM_FIELDS_REPLICA},
+    [FIELD_HW] = {"hw", TERM_FIELDS_REPLICA},
+    [FIELD_EPOCH] = {"epoch", TERM_FIELDS_REPLICA},
+    [FIELD_LOG_START] = {"log_start", TERM_FIELDS_REPLICA},
+    [FIELD_EPOCH_END] = {"epoch_end", TERM_FIELDS_REPLICA},
+    [FIELD_STATE] = {"state", TERM_FIELDS_GROUP},
+    [FIELD_GENERATION] = {"generation", TERM_FIELDS_GROUP},
+    [FIELD_MEMBERS] = {"members", TERM_FIELDS_GROUP},
+};
 _Static_assert(COUNT_OF(fields) == FIELDS, "one name a field");
+
+/* Words of the full language whose feature this cluster lacks. A word leaves with its feature. */
+static const struct language_word missing[] = {
+    {"txn", "transactions"},
+    {"lso", "transactions"},
+    {"reads_aborted", "transactions"},
+    {"atomic", "transactions"},
+    {"exactly_once", "transactions"},
+    {"processor", "transactions"},
+    {"reassign", "partition reassignment"},
+    {"add_broker", "changes of the set of brokers"},
+    {"remove_broker", "changes of the set of brokers"},
+    {"add_voter", "dynamic voters"},
+    {"remove_voter", "dynamic voters"},
+    {"upgrade", "nodes of several versions"},
+    {NULL, NULL},
+};
 
 static const struct language_word triggers[] = {
     {"at", "at: TIME since the cluster stood"},
     {"after", "after: TIME since the previous step fired"},
+    {"every", "every: TIME again and again, `times` often; the next step is armed with its first"},
     {"when", "when: CONDITION holds; one that holds already when its step is armed fires"},
+    {"on: point", "on: point GLOB #n: the n-th trace event of such a kind (or recovery.node, "
+                  "recovery.segment, recovery.log); fires at that event"},
+    {"on: disk", "on: disk OP GLOB #n: the n-th such request, before it is executed; "
+                 "OP: " SCENARIO_DISK_OPS},
+    {"on: api", "on: api NAME #n from SET: the n-th such request that arrives at a broker"},
+    {"node", "of on: the nodes where it must happen; $it is the one"},
     {"within", "guard: the step must fire within TIME of being armed"},
+    {"if", "guard: CONDITION must hold at that moment, or the trigger did not happen"},
     {"hold", "guard: the condition must hold for TIME"},
-    {"times", "guard: fires so often, each time the condition becomes true again"},
+    {"times", "guard: fires so often, each time the trigger happens again"},
+    {"chance", "guard: acts with this probability, drawn each time"},
+    {"parallel", "true: the next step is armed with this one"},
     {"optional", "guard: true: the step may never fire"},
     {"as", "binding: {var: SELECTOR}, evaluated when the step fires, then $var"},
-    {"do", "one action, or a list in order; $it is the node the action before has hit"},
+    {"do", "one action, or a list in order, or {one_of: [..]}; $it is the node the action before "
+           "has hit"},
     {"then", "beside an action: another action that follows it, after: TIME inside delays it"},
+    {"pick", "{pick: [a, b]} where a value stands: a run takes one"},
     {NULL, NULL},
+};
+
+/* Stages by a name of their own, beside the name of the event that tells of them. */
+static const struct {
+    const char *name;
+    enum trace_kind kind;
+} points[] = {
+    {"recovery.node", TRACE_NODE_STARTED},
+    {"recovery.segment", TRACE_LOG_RECOVERED_TO},
+    {"recovery.log", TRACE_LOG_OPENED},
 };
 
 static const struct language_word workloads[] = {
     {"producer", "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
                  "records, record_size"},
     {"consumer", "consumer: NAME, topics: [..]; reads all partitions, by assignment"},
+    {"consumer with group", "group: NAME, members (machines), assignor, static, commit: {every}, "
+                            "session, poll, work; shares the partitions, commits what it read"},
     {NULL, NULL},
 };
 
@@ -361,6 +585,7 @@ static const struct language_word others[] = {
     {"CONDITION for TIME", "holds so long without a break"},
     {"eventually C within T", "of expect: C becomes true in time"},
     {"never C, always C", "of expect: at every turn"},
+    {"never C unless D", "of expect: D excuses it"},
     {NULL, NULL},
 };
 
@@ -376,7 +601,20 @@ const struct term_word *language_term(enum term term)
 
 const char *language_field(enum field field)
 {
-    return fields[field];
+    return fields[field].name;
+}
+
+enum term_fields language_field_of(enum field field)
+{
+    return fields[field].of;
+}
+
+const char *language_missing(const char *word)
+{
+    for (uint32_t i = 0; missing[i].name != NULL; i++) {
+        if (strcmp(missing[i].name, word) == 0) return missing[i].about;
+    }
+    return NULL;
 }
 
 const struct language_word *language_triggers(void)
@@ -420,6 +658,18 @@ int language_choice(const char *choices, const char *word)
             choices++;
     }
     return -1;
+}
+
+bool language_point(const char *glob, enum trace_kind kind)
+{
+    struct trace_kind_info info;
+
+    for (uint32_t i = 0; i < COUNT_OF(points); i++) {
+        if (points[i].kind == kind && sim_glob(glob, points[i].name)) return true;
+    }
+    trace_kind_describe(kind, &info);
+    if (strncmp(info.name, "sim.", 4) == 0) return false; /* of no node */
+    return sim_glob(glob, info.name);
 }
 
 /* ---- the nearest word ------------------------------------------------------------------------ */
@@ -512,6 +762,9 @@ static const char *list_kind(const struct action_arg *arg)
     case VALUE_CHOICE: return arg->choices;
     case VALUE_BOOL: return "true false";
     case VALUE_TEXT: return "TEXT";
+    case VALUE_TOPIC: return "TOPIC";
+    case VALUE_PARTITION: return "TOPIC-N";
+    case VALUE_CONFIGS: return "{KEY: VALUE}";
     }
     IMPOSSIBLE("kind of an argument");
 }
@@ -538,18 +791,25 @@ static void list_actions(const struct listing *listing)
 
 static void list_terms(const struct listing *listing)
 {
-    static const char *const arg_names[] = {"", "TP", "NODE", "CLIENT", "ERROR", "RACK", "N"};
+    static const char *const arg_names[] = {"",     "TP", "NODE", "CLIENT", "ERROR",
+                                            "RACK", "N",  "NODE", "TOPIC",  "GROUP"};
 
     for (uint32_t i = 0; i < TERMS; i++) {
         const struct term_word *term = &terms[i];
-        char name[64];
+        char name[96];
 
-        if (term->args[0] == TERM_ARG_NONE) {
-            (void)snprintf(name, sizeof name, "%s", term->name);
-        } else {
-            (void)snprintf(name, sizeof name, "%s(%s%s%s)%s", term->name, arg_names[term->args[0]],
-                           term->args[1] != TERM_ARG_NONE ? ", " : "", arg_names[term->args[1]],
-                           term->fields ? ".leo" : "");
+        uint32_t used = (uint32_t)snprintf(name, sizeof name, "%s", term->name);
+
+        for (uint32_t j = 0; j < TERM_ARGS_MAX && term->args[j] != TERM_ARG_NONE; j++) {
+            used += (uint32_t)snprintf(name + used, sizeof name - used, "%s%s", j > 0 ? ", " : "(",
+                                       arg_names[term->args[j]]);
+        }
+        if (term->args[0] != TERM_ARG_NONE) {
+            (void)snprintf(name + used, sizeof name - used, ")%s%s",
+                           term->fields == TERM_FIELDS_NONE ? "" : ".",
+                           term->fields == TERM_FIELDS_REPLICA ? "leo"
+                           : term->fields == TERM_FIELDS_GROUP ? "state"
+                                                               : "");
         }
         list_line(listing, name, term->about);
     }

@@ -4,6 +4,7 @@
 #ifndef SIM_SCENARIO_LANGUAGE_H
 #define SIM_SCENARIO_LANGUAGE_H
 
+#include "client/world/trace.h"
 #include "sim/fault.h"
 #include "sim/scenario/units.h"
 
@@ -53,6 +54,17 @@ enum action_kind {
     ACTION_NOTE,
     ACTION_CHECK,
     ACTION_BEGIN_LIVENESS,
+    ACTION_MARK,
+    ACTION_FAIL,
+    ACTION_CREATE_TOPIC,
+    ACTION_DELETE_TOPIC,
+    ACTION_ADD_PARTITIONS,
+    ACTION_DELETE_RECORDS,
+    ACTION_CONFIG,
+    ACTION_ELECT,
+    ACTION_START_CLIENT,
+    ACTION_STOP_CLIENT,
+    ACTION_PRODUCE,
     ACTIONS,
 };
 
@@ -63,6 +75,9 @@ enum value_kind {
     VALUE_CHOICE, /* one of arg.choices */
     VALUE_BOOL,
     VALUE_TEXT,
+    VALUE_TOPIC,     /* the name of a topic */
+    VALUE_PARTITION, /* "orders-0" */
+    VALUE_CONFIGS,   /* a map of Kafka's property names to values */
 };
 
 enum { ACTION_ARGS_MAX = 10 };
@@ -112,6 +127,16 @@ enum term {
     TERM_ERRORS,
     TERM_LOST_ACKED,
     TERM_TIME,
+    TERM_CLIENT,
+    TERM_SAME_PREFIX,
+    TERM_TRUNCATED,
+    TERM_IDENTICAL,
+    TERM_COORDINATOR,
+    TERM_GROUP,
+    TERM_LAG,
+    TERM_COMMITTED_REGRESSED,
+    TERM_RESET,
+    TERM_SHARED_OWNER,
     TERMS,
 };
 
@@ -122,22 +147,42 @@ enum term_arg {
     TERM_ARG_CLIENT,
     TERM_ARG_ERROR,
     TERM_ARG_RACK,
-    TERM_ARG_ID
+    TERM_ARG_ID,
+    TERM_ARG_OTHERS, /* a second set of nodes */
+    TERM_ARG_TOPIC,
+    TERM_ARG_GROUP, /* "g" or "group g" */
 };
-enum { TERM_ARGS_MAX = 2 };
+enum { TERM_ARGS_MAX = 3 };
+/* Which fields a term takes: .leo, or .state */
+enum term_fields { TERM_FIELDS_NONE, TERM_FIELDS_REPLICA, TERM_FIELDS_GROUP };
 
 struct term_word {
     const char *name;
     const char *about;
     bool is_set; /* of nodes; else a number */
-    bool fields; /* takes .leo .hw .epoch .log_start */
+    enum term_fields fields;
     enum term_arg args[TERM_ARGS_MAX];
+    bool is_bool; /* a verdict */
 };
 
 const struct term_word *language_term(enum term term);
 
-enum field { FIELD_NONE, FIELD_LEO, FIELD_HW, FIELD_EPOCH, FIELD_LOG_START, FIELDS };
+enum field {
+    FIELD_NONE,
+    FIELD_LEO,
+    FIELD_HW,
+    FIELD_EPOCH,
+    FIELD_LOG_START,
+    FIELD_EPOCH_END, /* epoch_end(E) */
+    FIELD_STATE,
+    FIELD_GENERATION,
+    FIELD_MEMBERS,
+    FIELDS
+};
 const char *language_field(enum field field);
+enum term_fields language_field_of(enum field field);
+/* The states of a group, in the order of broker/group/group.h. */
+#define LANGUAGE_GROUP_STATES "empty preparing_rebalance completing_rebalance stable dead"
 
 /* ---- triggers and guards, and all the keys --------------------------------------------------- */
 
@@ -147,6 +192,13 @@ struct language_word {
 };
 /* Terminated by a NULL name. */
 const struct language_word *language_triggers(void);
+
+/* Points are the names of trace events, and names of stages that are events by another name. Does
+ * a glob match what an event of this kind is called? */
+bool language_point(const char *glob, enum trace_kind kind);
+
+/* What the full language knows and this cluster cannot do: "transactions". NULL: no such word. */
+const char *language_missing(const char *word);
 
 /* The entry of a NULL-terminated list that is nearest to a mistyped word, or NULL. */
 const char *language_nearest(const char *word, const char *const *words);

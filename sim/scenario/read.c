@@ -25,6 +25,11 @@ void read_fail_word(const struct read *read, const struct yaml *at, const char *
     char all[320] = "";
     size_t used = 0;
 
+    if (language_missing(word) != NULL) {
+        read_fail(read, at, "\"%s\" needs %s, which this version does not have", word,
+                  language_missing(word));
+        return;
+    }
     if (nearest != NULL) {
         read_fail(read, at, "no such %s: \"%s\"; did you mean \"%s\"?", kind, word, nearest);
         return;

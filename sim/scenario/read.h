@@ -10,6 +10,7 @@ struct read {
     struct scenario *scenario;
     const char *file;
     struct yaml_error *error;
+    const struct choices *choices;
 };
 
 void read_fail(const struct read *read, const struct yaml *at, const char *format, ...)
@@ -34,23 +35,50 @@ int64_t read_fixed(const struct read *read, const struct yaml *at, enum unit uni
                    int64_t max);
 struct expr_reader read_expr(const struct read *read);
 
+/* scenario_vary.c: what a run chooses. A choice is drawn from the seed and the path of its key, so
+ * that a new one moves nothing else. */
+struct choices {
+    bool draw; /* else the first of each list */
+    uint64_t seed;
+    const char *path; /* this one takes `index`, whatever is drawn: lint tries all; NULL: none */
+    uint32_t index;
+};
+/* Replaces every {pick: [..]} below `at` by its choice; true: there was one. */
+bool vary_picks(const struct read *read, struct yaml *root);
+/* The value of a range that decides the shape of the cluster. */
+int64_t vary_range(const struct read *read, const struct yaml *at, const char *path, int64_t min,
+                   int64_t max);
+/* Calls `each` for every alternative of every pick. */
+void vary_each(const struct yaml *root,
+               void (*each)(void *context, const char *path, uint32_t index), void *context);
+
 /* scenario_steps.c */
 void read_steps(const struct read *read, const struct yaml *at);
+/* scenario_trigger.c */
+void read_trigger(const struct read *read, const struct yaml *at, struct scenario_step *step);
+/* scenario_expect.c */
 void read_expects(const struct read *read, const struct yaml *at);
 /* action.c */
 void read_action(const struct read *read, const struct yaml *at, struct scenario_action *action);
 /* scenario_cluster.c */
 void read_cluster(const struct read *read, const struct yaml *at);
+void read_network(const struct read *read, const struct yaml *at);
+void read_disk(const struct read *read, const struct yaml *at);
+void read_clock(const struct read *read, const struct yaml *at);
 /* `swarm` takes the word of that name; NULL: it is none. */
 void read_configs(const struct read *read, const struct yaml *at, int32_t node,
                   struct scenario_config **configs, uint32_t *count, bool *swarm);
 /* scenario_faults.c */
 void read_faults(const struct read *read, const struct yaml *at);
-/* A count, or {pick: [...]} of counts within min..max; the greatest. */
-int32_t read_pick(const struct read *read, const struct yaml *at, struct scenario_pick *pick,
-                  int64_t min, int64_t max);
 /* scenario_workload.c */
 void read_topics(const struct read *read, const struct yaml *at);
+void read_new_topic(const struct read *read, const struct yaml *at, struct scenario_action *action);
+void read_more_partitions(const struct read *read, const struct yaml *at,
+                          const struct scenario_action *action);
+void read_new_client(const struct read *read, const struct yaml *at,
+                     struct scenario_action *action);
+/* scenario_invariants.c */
+void read_invariants(const struct read *read, const struct yaml *at);
 void read_workload(const struct read *read, const struct yaml *at);
 
 #endif

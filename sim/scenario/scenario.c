@@ -87,6 +87,17 @@ static void read_liveness(const struct read *read, const struct yaml *at)
     }
 }
 
+static void read_tags(const struct read *read, const struct yaml *at)
+{
+    struct scenario *scenario = read->scenario;
+
+    if (at->count == 0) return;
+    scenario->tags = store_take(&scenario->store, at->count * sizeof *scenario->tags);
+    for (uint32_t i = 0; i < at->count; i++)
+        scenario->tags[i] = read_name(read, at->items[i], "a tag");
+    scenario->tag_count = at->count;
+}
+
 static void read_header(const struct read *read, const struct yaml *root)
 {
     struct scenario *scenario = read->scenario;
@@ -108,7 +119,7 @@ static void read_header(const struct read *read, const struct yaml *root)
     value = yaml_get(root, "about");
     scenario->about = value != NULL ? read_text(read, value, "about") : "";
     value = yaml_get(root, "tags");
-    if (value != NULL) (void)read_list(read, value, "tags");
+    if (value != NULL && read_list(read, value, "tags")) read_tags(read, value);
     value = yaml_get(root, "canary");
     scenario->canary = value != NULL && read_bool(read, value);
     value = yaml_get(root, "loss_budget");
@@ -130,9 +141,11 @@ static void read_scenario(const struct read *read, const struct yaml *root)
         const char *key;
         void (*read)(const struct read *read, const struct yaml *at);
     } parts[] = {
-        {"seeds", read_seeds},    {"stop", read_stop},         {"cluster", read_cluster},
-        {"topics", read_topics},  {"workload", read_workload}, {"steps", read_steps},
-        {"expect", read_expects}, {"liveness", read_liveness}, {"faults", read_faults},
+        {"seeds", read_seeds},     {"stop", read_stop},         {"cluster", read_cluster},
+        {"network", read_network}, {"disk", read_disk},         {"clock", read_clock},
+        {"topics", read_topics},   {"workload", read_workload}, {"steps", read_steps},
+        {"expect", read_expects},  {"liveness", read_liveness}, {"invariants", read_invariants},
+        {"faults", read_faults},
     };
     const struct expr_names *names = &read->scenario->names;
 
@@ -150,13 +163,9 @@ static void read_scenario(const struct read *read, const struct yaml *root)
     }
 }
 
-struct scenario *scenario_parse(const char *file, const char *text, size_t length,
-                                struct yaml_error *error)
+/* The scenario of an empty file, if there were one: writing leaves out what is as here. */
+static void scenario_init(struct scenario *scenario)
 {
-    struct scenario *scenario = sim_alloc(sizeof *scenario);
-    const struct read read = {scenario, file, error};
-    struct yaml *root;
-
     scenario->stop_ns = 60 * NS_PER_SEC;
     scenario->controllers = 3;
     scenario->brokers = 3;
@@ -171,9 +180,31 @@ struct scenario *scenario_parse(const char *file, const char *text, size_t lengt
     scenario->liveness = true;
     scenario->core = SCENARIO_CORE_ALL;
     scenario->loss_budget = -1;
+}
+
+struct scenario *scenario_empty(void)
+{
+    struct scenario *scenario = sim_alloc(sizeof *scenario);
+
+    scenario_init(scenario);
+    return scenario;
+}
+
+static struct scenario *scenario_read(const char *file, const char *text, size_t length,
+                                      const struct choices *choices, struct yaml_error *error)
+{
+    struct scenario *scenario = scenario_empty();
+    const struct read read = {scenario, file, error, choices};
+    struct yaml *root;
+
     scenario->file = store_text(&scenario->store, file, strlen(file));
+    scenario->source = store_text(&scenario->store, text, length);
+    scenario->source_length = length;
     root = yaml_parse(&scenario->store, file, text, length, error);
-    if (root != NULL) read_scenario(&read, root);
+    if (root != NULL) {
+        scenario->varies = vary_picks(&read, root);
+        read_scenario(&read, root);
+    }
     if (yaml_failed(error)) {
         scenario_destroy(scenario);
         return NULL;
@@ -185,6 +216,69 @@ struct scenario *scenario_parse(const char *file, const char *text, size_t lengt
     }
     return scenario;
 }
+
+/* ---- choices --------------------------------------------------------------------------------- */
+
+struct tries {
+    const struct scenario *scenario;
+    struct yaml_error *error;
+};
+
+static void try_one(void *context, const char *path, uint32_t index)
+{
+    const struct tries *tries = context;
+    const struct scenario *scenario = tries->scenario;
+    const struct choices choices = {.path = path, .index = index};
+    struct yaml_error error;
+    struct scenario *read;
+
+    if (yaml_failed(tries->error) || index == 0) return; /* the first was read already */
+    read =
+        scenario_read(scenario->file, scenario->source, scenario->source_length, &choices, &error);
+    if (read == NULL) {
+        (void)snprintf(tries->error->text, sizeof tries->error->text, "%.500s (choice %u of %.80s)",
+                       error.text, index + 1, path);
+    }
+    scenario_destroy(read);
+}
+
+/* Each alternative must be right by itself, with the first one of all others. */
+static bool scenario_try_all(const struct scenario *scenario, struct yaml_error *error)
+{
+    struct store store = {NULL};
+    struct yaml *root =
+        yaml_parse(&store, scenario->file, scenario->source, scenario->source_length, error);
+    struct tries tries = {scenario, error};
+
+    if (root != NULL) vary_each(root, try_one, &tries);
+    store_free(&store);
+    return !yaml_failed(error);
+}
+
+struct scenario *scenario_parse(const char *file, const char *text, size_t length,
+                                struct yaml_error *error)
+{
+    struct scenario *scenario = scenario_read(file, text, length, NULL, error);
+
+    if (scenario == NULL || !scenario->varies || scenario_try_all(scenario, error)) {
+        return scenario;
+    }
+    scenario_destroy(scenario);
+    return NULL;
+}
+
+struct scenario *scenario_for_seed(const struct scenario *scenario, uint64_t seed,
+                                   struct yaml_error *error)
+{
+    const struct choices choices = {.draw = true, .seed = seed};
+    struct scenario *made =
+        scenario_read(scenario->file, scenario->source, scenario->source_length, &choices, error);
+
+    if (made != NULL) made->varies = false;
+    return made;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
 
 struct scenario *scenario_load(const char *path, struct yaml_error *error)
 {

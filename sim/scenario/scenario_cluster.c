@@ -6,6 +6,30 @@
 
 #include <string.h>
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+
+    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* Kafka counts bytes and milliseconds; `segment.bytes: 64KiB` and `retention.ms: 5s` mean those. */
+static const char *config_value(const struct read *read, const char *key, const char *text)
+{
+    struct unit_range range;
+    char why[192];
+
+    if (ends_with(key, "bytes") && units_parse(UNIT_SIZE, text, &range, why) &&
+        range.min == range.max) {
+        return store_format(&read->scenario->store, "%lld", (long long)range.min);
+    }
+    if (ends_with(key, ".ms") && units_parse(UNIT_TIME, text, &range, why) &&
+        range.min == range.max && range.min % NS_PER_MS == 0) {
+        return store_format(&read->scenario->store, "%lld", (long long)(range.min / NS_PER_MS));
+    }
+    return text;
+}
+
 void read_configs(const struct read *read, const struct yaml *at, int32_t node,
                   struct scenario_config **configs, uint32_t *count, bool *swarm)
 {
@@ -26,6 +50,7 @@ void read_configs(const struct read *read, const struct yaml *at, int32_t node,
             return;
         }
         *configs = store_grow(&read->scenario->store, *configs, *count, sizeof **configs);
+        value = config_value(read, at->keys[i]->text, value);
         (*configs)[(*count)++] = (struct scenario_config){at->keys[i]->text, value, node};
     }
 }
@@ -51,27 +76,7 @@ static void read_racks(const struct read *read, const struct yaml *at)
     }
 }
 
-static void read_node(const struct read *read, const struct yaml *at)
-{
-    static const char *const known[] = {"config", NULL};
-    struct scenario *scenario = read->scenario;
-
-    if (at->kind != YAML_MAP) {
-        read_fail(read, at, "node: is a map of node numbers");
-        return;
-    }
-    for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++) {
-        int32_t id = (int32_t)read_fixed(read, at->keys[i], UNIT_COUNT, 1, INT32_MAX);
-        const struct yaml *config =
-            read_map(read, at->items[i], "a node", known) ? yaml_get(at->items[i], "config") : NULL;
-
-        if (config != NULL) {
-            read_configs(read, config, id, &scenario->configs, &scenario->config_count, NULL);
-        }
-    }
-}
-
-static void read_network(const struct read *read, const struct yaml *at)
+void read_network(const struct read *read, const struct yaml *at)
 {
     struct sim_net_config *net = &read->scenario->net;
     const struct yaml *value;
@@ -96,10 +101,9 @@ static void read_network(const struct read *read, const struct yaml *at)
     }
 }
 
-static void read_power_loss(const struct read *read, const struct yaml *at)
+static void read_power_loss(const struct read *read, const struct yaml *at, struct sim_loss *loss)
 {
     const char *const *known = keys_names(KEYS_POWER_LOSS);
-    struct sim_loss *loss = &read->scenario->loss;
     int64_t shares[4] = {0};
     int64_t sum = 0;
 
@@ -117,7 +121,17 @@ static void read_power_loss(const struct read *read, const struct yaml *at)
                               (uint32_t)shares[3]};
 }
 
-static void read_disk(const struct read *read, const struct yaml *at)
+/* The model has one of each; who writes them may rely on them. */
+static void read_disk_sizes(const struct read *read, const struct yaml *at)
+{
+    const struct yaml *sector = yaml_get(at, "sector");
+    const struct yaml *page = yaml_get(at, "page");
+
+    if (sector != NULL) (void)read_fixed(read, sector, UNIT_SIZE, 512, 512);
+    if (page != NULL) (void)read_fixed(read, page, UNIT_SIZE, 4096, 4096);
+}
+
+void read_disk(const struct read *read, const struct yaml *at)
 {
     const struct yaml *value;
 
@@ -128,11 +142,12 @@ static void read_disk(const struct read *read, const struct yaml *at)
             (enum sim_disk_profile)read_choice(read, value, "profile", "nvme ssd hdd");
     }
     value = yaml_get(at, "power_loss");
-    if (value != NULL) read_power_loss(read, value);
+    if (value != NULL) read_power_loss(read, value, &read->scenario->loss);
+    read_disk_sizes(read, at);
 }
 
 /* How the clocks differ; none: not at all. */
-static void read_clock(const struct read *read, const struct yaml *at)
+void read_clock(const struct read *read, const struct yaml *at)
 {
     struct scenario *scenario = read->scenario;
     const struct {
@@ -159,13 +174,92 @@ static void read_clock(const struct read *read, const struct yaml *at)
     }
 }
 
+/* ---- one node -------------------------------------------------------------------------------- */
+
+static void read_node_disk(const struct read *read, const struct yaml *at,
+                           struct scenario_node *node)
+{
+    const struct yaml *value;
+
+    if (!read_map(read, at, "disk", keys_names(KEYS_DISK))) return;
+    value = yaml_get(at, "profile");
+    node->has_profile = value != NULL;
+    if (value != NULL) {
+        node->profile = (enum sim_disk_profile)read_choice(read, value, "profile", "nvme ssd hdd");
+    }
+    value = yaml_get(at, "power_loss");
+    node->has_loss = value != NULL;
+    if (value != NULL) read_power_loss(read, value, &node->loss);
+    read_disk_sizes(read, at);
+}
+
+static const char *const node_clock_keys[] = {"skew", "drift", NULL};
+
+static void read_node_clock(const struct read *read, const struct yaml *at,
+                            struct scenario_node *node)
+{
+    const struct yaml *value;
+
+    if (!read_map(read, at, "clock of a node", node_clock_keys)) return;
+    value = yaml_get(at, "skew");
+    node->has_skew = value != NULL;
+    if (value != NULL) node->skew_ns = read_range(read, value, UNIT_TIME);
+    value = yaml_get(at, "drift");
+    node->has_drift = value != NULL;
+    if (value != NULL) node->drift_ppb = read_range(read, value, UNIT_DRIFT);
+}
+
+static bool node_known(const struct scenario *scenario, int64_t id)
+{
+    int64_t first = scenario->combined ? 1 : SCENARIO_FIRST_CONTROLLER;
+
+    return (id >= 1 && id <= scenario->brokers) ||
+           (id >= first && id < first + scenario->controllers);
+}
+
+static void read_node(const struct read *read, const struct yaml *key, const struct yaml *at)
+{
+    static const char *const known[] = {"config", "disk", "clock", NULL};
+    struct scenario *scenario = read->scenario;
+    struct scenario_node *node = &scenario->nodes[scenario->node_count];
+    const struct yaml *value;
+
+    *node = (struct scenario_node){.id = (int32_t)read_fixed(read, key, UNIT_COUNT, 1, INT32_MAX)};
+    if (!node_known(scenario, node->id)) {
+        read_fail(read, key, "there is no node %d; brokers are 1 to %u, controllers %d to %d",
+                  node->id, scenario->brokers, scenario->combined ? 1 : SCENARIO_FIRST_CONTROLLER,
+                  (scenario->combined ? 0 : SCENARIO_FIRST_CONTROLLER - 1) +
+                      (int)scenario->controllers);
+    }
+    if (yaml_failed(read->error) || !read_map(read, at, "a node", known)) return;
+    scenario->node_count++;
+    value = yaml_get(at, "config");
+    if (value != NULL) {
+        read_configs(read, value, node->id, &scenario->configs, &scenario->config_count, NULL);
+    }
+    value = yaml_get(at, "disk");
+    if (value != NULL) read_node_disk(read, value, node);
+    value = yaml_get(at, "clock");
+    if (value != NULL) read_node_clock(read, value, node);
+}
+
+static void read_nodes(const struct read *read, const struct yaml *at)
+{
+    if (at->kind != YAML_MAP) {
+        read_fail(read, at, "node: is a map of node numbers");
+        return;
+    }
+    for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++)
+        read_node(read, at->keys[i], at->items[i]);
+}
+
 void read_cluster(const struct read *read, const struct yaml *at)
 {
     static const struct {
         const char *key;
         void (*read)(const struct read *read, const struct yaml *at);
     } parts[] = {{"racks", read_racks},
-                 {"node", read_node},
+                 {"node", read_nodes},
                  {"network", read_network},
                  {"disk", read_disk},
                  {"clock", read_clock}};
@@ -175,23 +269,26 @@ void read_cluster(const struct read *read, const struct yaml *at)
     if (!read_map(read, at, "cluster", keys_names(KEYS_CLUSTER))) return;
     value = yaml_get(at, "controllers");
     if (value != NULL) {
-        scenario->controllers = (uint32_t)read_pick(read, value, &scenario->controllers_pick, 1,
-                                                    SCENARIO_CONTROLLERS_MAX);
+        scenario->controllers =
+            (uint32_t)vary_range(read, value, "cluster.controllers", 1, SCENARIO_CONTROLLERS_MAX);
     }
     value = yaml_get(at, "brokers");
     if (value != NULL) {
         scenario->brokers =
-            (uint32_t)read_pick(read, value, &scenario->brokers_pick, 1, SCENARIO_BROKERS_MAX);
+            (uint32_t)vary_range(read, value, "cluster.brokers", 1, SCENARIO_BROKERS_MAX);
     }
     value = yaml_get(at, "combined");
     if (value != NULL) scenario->combined = read_bool(read, value);
-    if (scenario->combined &&
-        (scenario->controllers_pick.count > 0 || scenario->brokers_pick.count > 0)) {
-        read_fail(read, value, "combined: true with numbers that are picked: write one number");
-    }
     if (scenario->combined && scenario->brokers != scenario->controllers) {
         read_fail(read, value, "combined: true needs as many brokers as controllers, not %u and %u",
                   scenario->brokers, scenario->controllers);
+    }
+    value = yaml_get(at, "versions");
+    if (value != NULL && strcmp(read_text(read, value, "versions"), "same") != 0) {
+        read_fail(read, value,
+                  "\"%s\" needs nodes of several versions, which this version does "
+                  "not have; there is only \"same\"",
+                  value->text);
     }
     value = yaml_get(at, "config");
     if (value != NULL) {

@@ -1,9 +1,9 @@
-/* faults: random faults, and what may be picked per run.
+/* faults: random faults.
  *
  *     faults:
  *       swarm: true
  *       classes: [process, network, disk, clock]     # groups
- *       intensity: rough | {pick: [calm, rough]}
+ *       intensity: rough                             # or drawn
  *       quiet_start: 1s
  *       only: [P1, N6]                               # or
  *       off: [DF15]
@@ -32,41 +32,6 @@ int fault_class_find(const char *id)
         if (strcmp(classes[i].id, id) == 0) return i;
     }
     return -1;
-}
-
-/* ---- picks ----------------------------------------------------------------------------------- */
-
-/* The list of {pick: [...]}; NULL: it is none, or wrong. */
-static const struct yaml *pick_list(const struct read *read, const struct yaml *at)
-{
-    static const char *const known[] = {"pick", NULL};
-    const struct yaml *list;
-
-    if (at->kind != YAML_MAP || !read_map(read, at, "a value to pick", known)) return NULL;
-    list = yaml_get(at, "pick");
-    if (list == NULL || list->kind != YAML_LIST || list->count == 0 ||
-        list->count > SCENARIO_PICK_MAX) {
-        read_fail(read, at, "{pick: [1, 2, 3]} wants a list of up to %d", SCENARIO_PICK_MAX);
-        return NULL;
-    }
-    return list;
-}
-
-int32_t read_pick(const struct read *read, const struct yaml *at, struct scenario_pick *pick,
-                  int64_t min, int64_t max)
-{
-    const struct yaml *list = pick_list(read, at);
-    int32_t most = (int32_t)min;
-
-    pick->count = 0;
-    if (list == NULL) return (int32_t)read_fixed(read, at, UNIT_COUNT, min, max);
-    for (uint32_t i = 0; i < list->count && !yaml_failed(read->error); i++) {
-        int32_t value = (int32_t)read_fixed(read, list->items[i], UNIT_COUNT, min, max);
-
-        pick->values[pick->count++] = value;
-        if (value > most) most = value;
-    }
-    return most;
 }
 
 /* ---- faults ---------------------------------------------------------------------------------- */
@@ -103,20 +68,6 @@ static uint32_t read_groups(const struct read *read, const struct yaml *at)
             if ((int)classes[j].group == group) set |= UINT32_C(1) << j;
         }
     }
-    return set;
-}
-
-static uint32_t read_intensity(const struct read *read, const struct yaml *at)
-{
-    const struct yaml *list = at->kind == YAML_MAP ? pick_list(read, at) : NULL;
-    uint32_t set = 0;
-
-    if (list == NULL) {
-        if (yaml_failed(read->error)) return 0;
-        return UINT32_C(1) << read_choice(read, at, "intensity", FAULT_INTENSITY_NAMES);
-    }
-    for (uint32_t i = 0; i < list->count && !yaml_failed(read->error); i++)
-        set |= UINT32_C(1) << read_choice(read, list->items[i], "intensity", FAULT_INTENSITY_NAMES);
     return set;
 }
 
@@ -158,7 +109,9 @@ void read_faults(const struct read *read, const struct yaml *at)
     value = yaml_get(at, "off");
     if (value != NULL) faults->classes &= ~read_ids(read, value, "off");
     value = yaml_get(at, "intensity");
-    if (value != NULL) faults->intensities = read_intensity(read, value);
+    if (value != NULL)
+        faults->intensities = UINT32_C(1)
+                              << read_choice(read, value, "intensity", FAULT_INTENSITY_NAMES);
     value = yaml_get(at, "quiet_start");
     if (value != NULL)
         faults->quiet_start_ns = read_fixed(read, value, UNIT_TIME, 0, INT64_MAX / 4);
@@ -173,7 +126,7 @@ void read_faults(const struct read *read, const struct yaml *at)
 const struct scenario_action *scenario_action_parse(struct scenario *scenario, const char *text,
                                                     struct yaml_error *error)
 {
-    const struct read read = {scenario, "action", error};
+    const struct read read = {scenario, "action", error, NULL};
     struct scenario_action *action = store_take(&scenario->store, sizeof *action);
     struct yaml *root = yaml_parse(&scenario->store, "action", text, strlen(text), error);
 

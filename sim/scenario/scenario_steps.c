@@ -50,41 +50,15 @@ static void read_do(const struct read *read, const struct yaml *at, struct scena
     step->action_count = count;
     for (uint32_t i = 0; i < count && !yaml_failed(read->error); i++) {
         read_action(read, at->kind == YAML_LIST ? at->items[i] : at, &step->actions[i]);
-        names->has_it = true; /* what the first has hit */
+        names->has_it = true; /* what the one before has hit */
     }
     names->has_it = false;
 }
 
-static void read_trigger(const struct read *read, const struct yaml *at, struct scenario_step *step)
+static bool action_ends(const struct scenario_action *action)
 {
-    static const char *const keys[] = {"at", "after", "when"};
-    struct expr_reader reader = read_expr(read);
-    const struct yaml *found = NULL;
-
-    for (uint32_t i = 0; i < COUNT_OF(keys); i++) {
-        const struct yaml *value = yaml_get(at, keys[i]);
-
-        if (value == NULL) continue;
-        if (found != NULL) {
-            read_fail(read, value, "a step has one trigger; at, after or when");
-            return;
-        }
-        found = value;
-        step->trigger = (enum scenario_trigger)i;
-    }
-    if (found == NULL) {
-        read_fail(read, at, "a step needs a trigger: at, after or when");
-        return;
-    }
-    if (step->trigger == SCENARIO_WHEN) {
-        step->when = expr_parse_condition(&reader, found, &step->hold_ns);
-    } else {
-        step->time = read_range(read, found, UNIT_TIME);
-        if (step->time.min < 0) read_fail(read, found, "time does not run backwards");
-    }
-    if (step->trigger == SCENARIO_AT && step->time.min >= read->scenario->stop_ns) {
-        read_fail(read, found, "unreachable: the run stops before, at stop.time");
-    }
+    if (action->one_of_count > 0) return false; /* perhaps another one is drawn */
+    return action->kind == ACTION_BEGIN_LIVENESS;
 }
 
 /* A step that can never have its turn. */
@@ -95,9 +69,11 @@ static void read_reachable(const struct read *read, const struct yaml *at, uint3
 
     for (uint32_t i = 0; i < index && !yaml_failed(read->error); i++) {
         const struct scenario_step *before = &scenario->steps[i];
+        bool sure = before->only_if == NULL && before->chance == RNG_MILLION;
 
+        if (before->parallel) continue;
         for (uint32_t j = 0; j < before->action_count; j++) {
-            if (before->actions[j].kind != ACTION_BEGIN_LIVENESS) continue;
+            if (!sure || !action_ends(&before->actions[j])) continue;
             read_fail(read, at, "unreachable: step %u ends the safety phase", i + 1);
         }
         if (step->trigger == SCENARIO_AT && before->trigger == SCENARIO_AT &&
@@ -109,31 +85,147 @@ static void read_reachable(const struct read *read, const struct yaml *at, uint3
     }
 }
 
-static void read_step(const struct read *read, const struct yaml *at, uint32_t index)
+/* What one value can be: as much as the words themselves say. */
+static bool bounds_of(const struct expr *expr, int64_t *min, int64_t *max)
 {
-    static const char *const known[] = {"at",       "after", "when", "within", "hold", "times",
-                                        "optional", "as",    "do",   "then",   NULL};
-    struct scenario_step *step = &read->scenario->steps[index];
-    const struct yaml *value;
+    *min = 0; /* counts, offsets, epochs and times of the terms are not negative */
+    *max = INT64_MAX;
+    if (expr->op == EXPR_LITERAL) {
+        *min = *max = expr->number;
+        return true;
+    }
+    if (expr->op == EXPR_COUNT_OF) {
+        *max = EXPR_NODES_MAX;
+        return true;
+    }
+    return expr->op == EXPR_TERM && !expr->is_set && !expr->is_bool;
+}
 
-    *step = (struct scenario_step){.times = 1, .line = at->line};
-    if (!read_map(read, at, "a step", known)) return;
-    read->scenario->step_count = index + 1;
-    read_trigger(read, at, step);
-    value = yaml_get(at, "within");
-    if (value != NULL) step->within_ns = read_fixed(read, value, UNIT_TIME, 1, INT64_MAX);
+/* True when no state of any cluster makes the condition hold. */
+static bool never_true(const struct expr *expr)
+{
+    int64_t left_min, left_max, right_min, right_max;
+
+    if (expr->op == EXPR_AND) return never_true(expr->left) || never_true(expr->right);
+    if (expr->op == EXPR_OR) return never_true(expr->left) && never_true(expr->right);
+    if (expr->left == NULL || expr->right == NULL) return false;
+    if (expr->op == EXPR_EXISTS || expr->op == EXPR_NOT) return false;
+    if (expr->left->is_set || expr->left->is_bool) return false;
+    if (!bounds_of(expr->left, &left_min, &left_max)) return false;
+    if (!bounds_of(expr->right, &right_min, &right_max)) return false;
+    if (expr->op == EXPR_LT) return left_min >= right_max;
+    if (expr->op == EXPR_LE) return left_min > right_max;
+    if (expr->op == EXPR_GT) return left_max <= right_min;
+    if (expr->op == EXPR_GE) return left_max < right_min;
+    if (expr->op == EXPR_EQ) return left_max < right_min || left_min > right_max;
+    return false;
+}
+
+static struct expr *read_condition(const struct read *read, const struct yaml *at, int64_t *hold_ns)
+{
+    struct expr_reader reader = read_expr(read);
+    struct expr *condition = expr_parse_condition(&reader, at, hold_ns);
+
+    if (condition != NULL && never_true(condition)) {
+        read_fail(read, at, "this can never be true: %s", at->text);
+    }
+    return condition;
+}
+
+/* ---- guards ---------------------------------------------------------------------------------- */
+
+static bool step_is_on(const struct scenario_step *step)
+{
+    return step->trigger == SCENARIO_POINT || step->trigger == SCENARIO_DISK ||
+           step->trigger == SCENARIO_API;
+}
+
+static void read_times(const struct read *read, const struct yaml *at, struct scenario_step *step)
+{
+    step->times = step->trigger == SCENARIO_EVERY ? 0 : 1;
+    if (at == NULL) return;
+    step->times = (uint32_t)read_fixed(read, at, UNIT_COUNT, 1, 1000000);
+    if (step->trigger == SCENARIO_AT) {
+        read_fail(read, at, "times: belongs to every:, when:, on: and after:");
+    }
+}
+
+static void read_guards(const struct read *read, const struct yaml *at, struct scenario_step *step)
+{
+    const struct yaml *value = yaml_get(at, "within");
+
+    if (value != NULL) step->within_ns = read_fixed(read, value, UNIT_TIME, 1, INT64_MAX / 4);
     value = yaml_get(at, "hold");
-    if (value != NULL) step->hold_ns = read_fixed(read, value, UNIT_TIME, 1, INT64_MAX);
+    if (value != NULL) {
+        if (step->hold_ns > 0)
+            read_fail(read, value, "hold: and \"for\" say the same; one of them");
+        step->hold_ns = read_fixed(read, value, UNIT_TIME, 1, INT64_MAX / 4);
+    }
     if (value != NULL && step->trigger != SCENARIO_WHEN) {
         read_fail(read, value, "hold: belongs to when:");
     }
-    value = yaml_get(at, "times");
-    if (value != NULL) step->times = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, 1000);
-    if (value != NULL && step->trigger == SCENARIO_AT) {
-        read_fail(read, value, "times: belongs to when: and after:");
+    value = yaml_get(at, "if");
+    if (value != NULL) {
+        int64_t hold_ns = 0;
+
+        step->only_if = read_condition(read, value, &hold_ns);
+        if (hold_ns > 0)
+            read_fail(read, value, "if: looks at one moment; \"for\" belongs to when:");
     }
+    value = yaml_get(at, "chance");
+    if (value != NULL) {
+        step->chance = (uint32_t)read_fixed(read, value, UNIT_SHARE, 1, RNG_MILLION);
+    }
+    value = yaml_get(at, "parallel");
+    if (value != NULL) step->parallel = read_bool(read, value);
     value = yaml_get(at, "optional");
     if (value != NULL) step->optional = read_bool(read, value);
+}
+
+static void read_where(const struct read *read, const struct yaml *at, struct scenario_step *step)
+{
+    struct expr_reader reader = read_expr(read);
+    const struct yaml *value = yaml_get(at, "node");
+
+    if (value == NULL) return;
+    if (!step_is_on(step)) read_fail(read, value, "node: belongs to on:");
+    step->node =
+        expr_parse_selector(&reader, value, 0, value->kind == YAML_SCALAR ? value->text : "");
+}
+
+/* ---- a step ---------------------------------------------------------------------------------- */
+
+/* "step 2 (line 20): crash" */
+static const char *step_words(const struct read *read, const struct scenario_step *step,
+                              uint32_t index)
+{
+    return store_format(&read->scenario->store, "step %u (line %d): %s", index + 1, step->line,
+                        step->actions[0].one_of_count > 0
+                            ? "one_of"
+                            : language_action(step->actions[0].kind)->name);
+}
+
+static void read_step(const struct read *read, const struct yaml *at, uint32_t index)
+{
+    static const char *const known[] = {"at",     "after",  "every",    "when",     "on", "node",
+                                        "if",     "within", "hold",     "times",    "as", "do",
+                                        "chance", "then",   "parallel", "optional", NULL};
+    struct scenario_step *step = &read->scenario->steps[index];
+    const struct yaml *value;
+
+    *step = (struct scenario_step){.times = 1, .nth = 1, .chance = RNG_MILLION, .line = at->line};
+    if (!read_map(read, at, "a step", known)) return;
+    read->scenario->step_count = index + 1;
+    read_trigger(read, at, step);
+    if (step->when != NULL && never_true(step->when)) {
+        read_fail(read, yaml_get(at, "when"), "this can never be true: %s",
+                  yaml_get(at, "when")->text);
+    }
+    read_times(read, yaml_get(at, "times"), step);
+    read_where(read, at, step);
+    /* Whom the point, the disk or the request belongs to. */
+    read->scenario->names.has_it = step_is_on(step);
+    read_guards(read, at, step);
     value = yaml_get(at, "as");
     if (value != NULL) read_as(read, value, step);
     value = yaml_get(at, "do");
@@ -148,8 +240,7 @@ static void read_step(const struct read *read, const struct yaml *at, uint32_t i
     read_do(read, value, step);
     read_reachable(read, at, index);
     if (yaml_failed(read->error)) return;
-    step->text = store_format(&read->scenario->store, "step %u (line %d): %s", index + 1, at->line,
-                              language_action(step->actions[0].kind)->name);
+    step->text = step_words(read, step, index);
 }
 
 void read_steps(const struct read *read, const struct yaml *at)
@@ -160,109 +251,4 @@ void read_steps(const struct read *read, const struct yaml *at)
     }
     for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++)
         read_step(read, at->items[i], i);
-}
-
-/* ---- expect ---------------------------------------------------------------------------------- */
-
-/* Cuts "eventually", "never" or "always" off the front; how many characters. */
-static uint32_t read_verdict(const char *text, enum scenario_verdict *verdict)
-{
-    static const char *const words[] = {"", "eventually ", "never ", "always "};
-
-    for (uint32_t i = 1; i < COUNT_OF(words); i++) {
-        uint32_t length = (uint32_t)strlen(words[i]);
-
-        if (strncmp(text, words[i], length) != 0) continue;
-        *verdict = (enum scenario_verdict)i;
-        return length;
-    }
-    *verdict = SCENARIO_HOLDS;
-    return 0;
-}
-
-/* "C within 10s" -> C, and 10 s. */
-static char *read_within(const struct read *read, const struct yaml *at, const char *text,
-                         struct scenario_expect *expect)
-{
-    const char *within = strstr(text, " within ");
-    struct unit_range range = {0, 0};
-    char why[192];
-
-    if (within == NULL) {
-        if (expect->verdict == SCENARIO_EVENTUALLY) {
-            read_fail(read, at, "eventually C within TIME: the time is missing");
-        }
-        return store_text(&read->scenario->store, text, strlen(text));
-    }
-    if (expect->verdict != SCENARIO_EVENTUALLY) {
-        read_fail(read, at, "within belongs to eventually");
-    } else if (!units_parse(UNIT_TIME, within + strlen(" within "), &range, why)) {
-        read_fail(read, at, "%s", why);
-    }
-    expect->within_ns = range.min;
-    return store_text(&read->scenario->store, text, (size_t)(within - text));
-}
-
-static void read_after(const struct read *read, const struct yaml *at,
-                       struct scenario_expect *expect)
-{
-    const char *text = read_text(read, at, "after");
-    char *end = NULL;
-    long step = strncmp(text, "step ", 5) == 0 ? strtol(text + 5, &end, 10) : 0;
-
-    if (end == NULL || *end != '\0' || step < 1) {
-        read_fail(read, at, "\"%s\": wanted is for example after: step 2", text);
-    } else if (step > (long)read->scenario->step_count) {
-        read_fail(read, at, "there is no step %ld; there are %u", step, read->scenario->step_count);
-    }
-    expect->after_step = (int32_t)step - 1;
-}
-
-static void read_expect(const struct read *read, const struct yaml *at, uint32_t index)
-{
-    static const char *const known[] = {"that", "by", "after", NULL};
-    struct scenario_expect *expect = &read->scenario->expects[index];
-    struct expr_reader reader = read_expr(read);
-    const struct yaml *that;
-    const struct yaml *value;
-    const char *text;
-    uint32_t skip;
-
-    *expect = (struct scenario_expect){.after_step = -1, .line = at->line};
-    if (!read_map(read, at, "an expectation", known)) return;
-    read->scenario->expect_count = index + 1;
-    that = yaml_get(at, "that");
-    if (that == NULL) {
-        read_fail(read, at, "an expectation needs that: CONDITION");
-        return;
-    }
-    text = read_text(read, that, "that");
-    expect->text = text;
-    skip = read_verdict(text, &expect->verdict);
-    expect->condition = expr_parse_text(
-        &reader, that, skip, read_within(read, that, text + skip, expect), &expect->hold_ns);
-    value = yaml_get(at, "by");
-    if (value != NULL) {
-        (void)read_choice(read, value, "moment", "end");
-        expect->at_end = true;
-        if (expect->verdict != SCENARIO_HOLDS) {
-            read_fail(read, value, "by: end judges a plain condition once");
-        }
-    }
-    value = yaml_get(at, "after");
-    if (value != NULL) read_after(read, value, expect);
-    if (value != NULL && expect->verdict == SCENARIO_HOLDS) {
-        read_fail(read, value, "after: step N wants eventually, never or always");
-    }
-    if (expect->verdict == SCENARIO_HOLDS) expect->at_end = true;
-}
-
-void read_expects(const struct read *read, const struct yaml *at)
-{
-    if (!read_list(read, at, "expect")) return;
-    if (at->count > SCENARIO_EXPECTS_MAX) {
-        read_fail(read, at, "more than %d expectations", SCENARIO_EXPECTS_MAX);
-    }
-    for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++)
-        read_expect(read, at->items[i], i);
 }

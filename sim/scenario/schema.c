@@ -111,7 +111,10 @@ static const char *arg_schema(const struct action_arg *arg, char *buffer, size_t
                        words_json(arg->choices, words, sizeof words));
         return buffer;
     case VALUE_BOOL: return "{\"type\": \"boolean\"}";
-    case VALUE_TEXT: return "{\"type\": \"string\"}";
+    case VALUE_TEXT:
+    case VALUE_TOPIC:
+    case VALUE_PARTITION: return "{\"type\": \"string\"}";
+    case VALUE_CONFIGS: return "{\"type\": \"object\"}";
     }
     IMPOSSIBLE("kind of an argument");
 }

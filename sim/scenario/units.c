@@ -47,27 +47,27 @@ static bool unit_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '%' || c == '/';
 }
 
-/* Digits and decimals as value * 1000; decimals beyond the third are refused. */
-static bool units_digits(const char **at, int64_t *milli)
+/* Digits as a whole number, decimals as millionths; decimals beyond the sixth are refused. */
+static bool units_digits(const char **at, int64_t *whole, int64_t *micro)
 {
     int64_t value = 0;
     int digits = 0;
 
     for (; **at >= '0' && **at <= '9'; (*at)++, digits++) {
-        if (value > INT64_MAX / 20000) return false;
+        if (value > INT64_MAX / 20) return false;
         value = value * 10 + (**at - '0');
     }
     if (digits == 0) return false;
-    value *= 1000;
+    *micro = 0;
     if (**at == '.' && (*at)[1] >= '0' && (*at)[1] <= '9') {
-        int64_t weight = 100;
+        int64_t weight = 100000;
 
         for ((*at)++; **at >= '0' && **at <= '9'; (*at)++, weight /= 10) {
             if (weight == 0) return false;
-            value += (**at - '0') * weight;
+            *micro += (**at - '0') * weight;
         }
     }
-    *milli = value;
+    *whole = value;
     return true;
 }
 
@@ -75,11 +75,12 @@ bool units_scan(const char *text, enum unit *unit, int64_t *value, uint32_t *use
 {
     const char *at = text;
     bool negative = *at == '-';
-    int64_t milli;
+    int64_t whole;
+    int64_t micro;
     size_t length = 0;
 
     if (negative) at++;
-    if (!units_digits(&at, &milli)) return false;
+    if (!units_digits(&at, &whole, &micro)) return false;
     while (unit_letter(at[length]))
         length++;
     for (uint32_t i = 0; i < COUNT_OF(unit_suffixes); i++) {
@@ -87,17 +88,67 @@ bool units_scan(const char *text, enum unit *unit, int64_t *value, uint32_t *use
 
         if (strlen(unit_suffixes[i].suffix) != length) continue;
         if (strncmp(unit_suffixes[i].suffix, at, length) != 0) continue;
-        if (milli % 1000 != 0 && scale % 1000 != 0) {
-            if (milli * scale % 1000 != 0) return false; /* half a byte */
-        }
-        if (milli / 1000 > INT64_MAX / 2 / scale) return false;
+        if (whole > INT64_MAX / 2 / scale) return false;
+        /* A part of a smallest piece (half a byte) is refused. */
+        if (micro != 0 && micro * (scale % 1000000) % 1000000 != 0) return false;
         *unit = unit_suffixes[i].unit;
-        *value = milli / 1000 * scale + milli % 1000 * scale / 1000;
+        *value = whole * scale + micro * (scale / 1000000) + micro * (scale % 1000000) / 1000000;
         if (negative) *value = -*value;
         *used = (uint32_t)((size_t)(at - text) + length);
         return true;
     }
     return false;
+}
+
+/* The value in one unit: digits, and as many decimals as it needs. */
+static bool write_in(int64_t value, int64_t scale, const char *suffix, char *text, size_t size)
+{
+    uint64_t magnitude = value < 0 ? (uint64_t)0 - (uint64_t)value : (uint64_t)value;
+    uint64_t whole = magnitude / (uint64_t)scale;
+    uint64_t rest = magnitude % (uint64_t)scale;
+    char decimals[8] = "";
+    int length;
+
+    if (rest != 0) {
+        if (scale > 1000000 || rest * 1000000 % (uint64_t)scale != 0) return false;
+        length = snprintf(decimals, sizeof decimals, ".%06u",
+                          (unsigned)(rest * 1000000 / (uint64_t)scale));
+        while (length > 1 && decimals[length - 1] == '0')
+            decimals[--length] = '\0';
+    }
+    (void)snprintf(text, size, "%s%llu%s%s", value < 0 ? "-" : "", (unsigned long long)whole,
+                   decimals, suffix);
+    return true;
+}
+
+static void write_one(enum unit unit, int64_t value, char *text, size_t size)
+{
+    /* Whole numbers of the largest unit first; minutes and hours are for those who write. */
+    static const char *const order[] = {"s", "ms", "us", "ns",  "GiB", "MiB", "KiB",
+                                        "B", "/s", "%",  "ppm", "x",   ""};
+
+    for (int exact = 1; exact >= 0; exact--) {
+        for (uint32_t i = 0; i < COUNT_OF(order); i++) {
+            for (uint32_t j = 0; j < COUNT_OF(unit_suffixes); j++) {
+                if (unit_suffixes[j].unit != unit) continue;
+                if (strcmp(unit_suffixes[j].suffix, order[i]) != 0) continue;
+                if (exact == 1 && value % unit_suffixes[j].scale != 0) continue;
+                if (write_in(value, unit_suffixes[j].scale, order[i], text, size)) return;
+            }
+        }
+    }
+    IMPOSSIBLE("a quantity that has no words");
+}
+
+void units_write(enum unit unit, struct unit_range range, char *text, size_t size)
+{
+    size_t used;
+
+    write_one(unit, range.min, text, size);
+    if (range.min == range.max) return;
+    used = strlen(text);
+    (void)snprintf(text + used, size - used, "..");
+    write_one(unit, range.max, text + used + 2, size - used - 2);
 }
 
 bool units_parse(enum unit unit, const char *text, struct unit_range *range, char *why)

@@ -9,6 +9,7 @@
 #include "client/base/rng.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum unit {
@@ -32,6 +33,8 @@ bool units_parse(enum unit unit, const char *text, struct unit_range *range, cha
 /* A number with any unit at the start of `text`: its value, its unit, how many characters. False:
  * there is no digit, or an unknown unit. */
 bool units_scan(const char *text, enum unit *unit, int64_t *value, uint32_t *used);
+/* The words that units_parse() reads back: "1500ms", "1..8". `text` has room for 64 at least. */
+void units_write(enum unit unit, struct unit_range range, char *text, size_t size);
 /* "250ms, 3s" */
 const char *units_example(enum unit unit);
 /* One draw, also of a fixed value. */

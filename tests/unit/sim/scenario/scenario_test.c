@@ -130,9 +130,9 @@ static void steps_are_checked(void **state)
 {
     (void)state;
     refuse(HEAD "steps:\n  - {do: {heal: all}}\n",
-           "t.yaml:6:5: a step needs a trigger: at, after or when");
+           "t.yaml:6:5: a step needs a trigger: at, after, every, when or on");
     refuse(HEAD "steps:\n  - {at: 1s, after: 2s, do: {heal: all}}\n",
-           "t.yaml:6:21: a step has one trigger; at, after or when");
+           "t.yaml:6:21: a step has one trigger; at, after, every, when or on");
     refuse(HEAD "steps:\n  - {at: 61s, do: {heal: all}}\n",
            "t.yaml:6:10: unreachable: the run stops before, at stop.time");
     refuse(HEAD "steps:\n  - {at: 5s, do: begin_liveness}\n  - {after: 1s, do: {heal: all}}\n",
@@ -155,6 +155,102 @@ static void steps_are_checked(void **state)
            "t.yaml:8:13: there is no step 2; there are 0");
 }
 
+static void triggers_and_guards_are_checked(void **state)
+{
+    (void)state;
+    refuse(HEAD "steps:\n  - {on: point log.apended, do: check}\n",
+           "t.yaml:6:10: no such point: \"log.apended\"; did you mean \"log.appended\"?");
+    refuse(HEAD "steps:\n  - {on: pont log.appended, do: check}\n",
+           "t.yaml:6:10: no such trigger on: \"pont\"; did you mean \"point\"?");
+    refuse(HEAD "steps:\n  - on: disk sync *.log #2\n    do: check\n",
+           "t.yaml:6:9: YAML reads \"#\" after a blank as a comment; quote it: on: \"disk sync "
+           "*.log #2\"");
+    refuse(HEAD "steps:\n  - {on: \"disk sink *.log\", do: check}\n",
+           "t.yaml:6:10: no such disk operation: \"sink\"; did you mean \"sync\"?");
+    refuse(HEAD "steps:\n  - {on: \"api Prodce\", do: check}\n",
+           "t.yaml:6:10: no such API: \"Prodce\"; did you mean \"produce\"?");
+    refuse(HEAD "steps:\n  - {on: \"point log.* #0\", do: check}\n",
+           "t.yaml:6:10: \"#0\": wanted is for example #3, from 1");
+    refuse(HEAD "steps:\n  - {at: 1s, node: 1, do: check}\n", "t.yaml:6:20: node: belongs to on:");
+    refuse(HEAD "steps:\n  - {at: 1s, times: 2, do: check}\n",
+           "t.yaml:6:21: times: belongs to every:, when:, on: and after:");
+    refuse(HEAD "steps:\n  - {at: 1s, hold: 2s, do: check}\n",
+           "t.yaml:6:20: hold: belongs to when:");
+    refuse(HEAD "steps:\n  - {at: 1s, if: time > 1s for 2s, do: check}\n",
+           "t.yaml:6:18: if: looks at one moment; \"for\" belongs to when:");
+    refuse(HEAD "steps:\n  - {at: 1s, chance: 3, do: check}\n",
+           "t.yaml:6:22: \"3\" has no unit; wanted is for example 15%");
+    refuse(HEAD "steps:\n  - {every: 1us, do: check}\n", "t.yaml:6:13: every: wants at least 1ms");
+    refuse(HEAD "steps:\n  - {at: 1s, do: {one_of: [check]}}\n",
+           "t.yaml:6:27: one_of: 2 to 16 actions, of which one is drawn");
+    refuse(HEAD "steps:\n  - {at: 1s, do: {crash: {node: $it}}}\n",
+           "t.yaml:6:33: no such variable here: \"it\"");
+}
+
+static void what_can_never_be_true_is_refused(void **state)
+{
+    (void)state;
+    refuse(HEAD "steps:\n  - {when: leader(orders-0).leo < 0, do: check}\n",
+           "t.yaml:6:12: this can never be true: leader(orders-0).leo < 0");
+    refuse(HEAD "steps:\n  - {when: count(isr(orders-0)) > 64 and time > 1s, do: check}\n",
+           "t.yaml:6:12: this can never be true: count(isr(orders-0)) > 64 and time > 1s");
+    refuse(HEAD "steps:\n  - {when: 1 > 2, do: check}\n",
+           "t.yaml:6:12: this can never be true: 1 > 2");
+    scenario_destroy(accept(HEAD "steps:\n  - {when: leader(orders-0).leo < 1, do: check}\n"));
+}
+
+static void words_of_what_is_missing_say_so(void **state)
+{
+    (void)state;
+    refuse(HEAD "steps:\n  - {when: txn(a).state == 1, do: check}\n",
+           "t.yaml:6:12: \"txn\" needs transactions, which this version does not have");
+    refuse(HEAD "steps:\n  - {when: leader(orders-0).lso > 1, do: check}\n",
+           "t.yaml:6:29: \"lso\" needs transactions, which this version does not have");
+    refuse(HEAD "steps:\n  - {at: 1s, do: {reassign: {partition: orders-0}}}\n",
+           "t.yaml:6:19: \"reassign\" needs partition reassignment, which this version does not "
+           "have");
+    refuse("gregor: 1\nname: x\ncluster: {versions: mixed}\n",
+           "t.yaml:3:21: \"mixed\" needs nodes of several versions, which this version does not "
+           "have; there is only \"same\"");
+}
+
+static void names_that_steps_make_are_known_behind_them(void **state)
+{
+    (void)state;
+    refuse(WORK "steps:\n  - {at: 1s, do: {start_client: {copy_of: p2, as: p3}}}\n",
+           "t.yaml:8:19: no such client: \"p2\"; did you mean \"p1\"?");
+    refuse(WORK "steps:\n  - {at: 1s, do: {start_client: {copy_of: p1, as: p1}}}\n",
+           "t.yaml:8:19: a client \"p1\" is there already");
+    refuse(WORK "steps:\n  - {when: acked(p2) > 0, do: check}\n"
+                "  - {at: 1s, do: {start_client: {copy_of: p1, as: p2}}}\n",
+           "t.yaml:8:18: no such client: \"p2\"; did you mean \"p1\"?");
+    refuse(HEAD "steps:\n  - {at: 1s, do: {create_topic: {topic: orders}}}\n",
+           "t.yaml:6:19: a topic \"orders\" is there already");
+    refuse(HEAD "steps:\n  - {at: 1s, do: {add_partitions: {topic: orders, count: 2}}}\n",
+           "t.yaml:6:19: add_partitions: count is how many there are then: 3 to 1000");
+    refuse(
+        HEAD "steps:\n  - {at: 1s, do: {config: {scope: node 1, set: {a: 1}}}}\n",
+        "t.yaml:6:19: config: \"node 1\" is no scope; wanted is topic NAME, broker N or brokers");
+}
+
+static void invariants_and_choices_are_checked(void **state)
+{
+    (void)state;
+    refuse(HEAD "invariants: {off: [{name: leader_hw_monotone}]}\n",
+           "t.yaml:5:20: an invariant is turned off by {name: ..., why: ...}; both are wanted");
+    refuse(HEAD "invariants: {off: [{name: leader-hw-monotne, why: x}]}\n",
+           "t.yaml:5:27: no such invariant: \"leader-hw-monotne\"; did you mean "
+           "\"leader-hw-monotone\"?");
+    refuse("gregor: 1\nname: x\ncluster: {brokers: {pick: [1, 99]}}\n",
+           "t.yaml:3:31: \"99\" is out of range; wanted is 1 to 24 (choice 2 of cluster.brokers)");
+    refuse("gregor: 1\nname: x\ncluster: {brokers: {pick: 1}}\n",
+           "t.yaml:3:27: pick: is a list of values, one of which a run takes");
+    refuse("gregor: 1\nname: x\ncluster: {node: {7: {clock: {skew: 1s}}}}\n",
+           "t.yaml:3:18: there is no node 7; brokers are 1 to 3, controllers 101 to 103");
+    refuse(WORK "expect:\n  - {that: always acked(p1) > 1 unless time > 1s}\n",
+           "t.yaml:8:12: unless belongs to never");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +258,11 @@ int main(void)
         cmocka_unit_test(unknown_words_get_the_nearest_one),
         cmocka_unit_test(structure_is_checked),
         cmocka_unit_test(steps_are_checked),
+        cmocka_unit_test(triggers_and_guards_are_checked),
+        cmocka_unit_test(what_can_never_be_true_is_refused),
+        cmocka_unit_test(words_of_what_is_missing_say_so),
+        cmocka_unit_test(names_that_steps_make_are_known_behind_them),
+        cmocka_unit_test(invariants_and_choices_are_checked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

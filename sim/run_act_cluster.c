@@ -1,0 +1,32 @@
+/* Actions on the cluster: each becomes a job of the operator, a real admin client on a machine of
+ * its own, which can be cut off or paused like any other. What is drawn is drawn here. */
+#include "sim/run.h"
+
+void run_act_cluster(struct run *run, const struct scenario_action *action, int step)
+{
+    struct workload_job *job = workload_job(run->workload);
+    struct cluster *cluster = run->cluster;
+    uint32_t topic = action->args[0].topic >= 0 ? (uint32_t)action->args[0].topic : 0;
+
+    if (job == NULL) {
+        run_not_exercised(run, "step %d: more than %d requests of an administrator", step + 1,
+                          WORKLOAD_JOBS_MAX);
+        return;
+    }
+    job->action = action;
+    job->step = step;
+    if (action->kind == ACTION_ADD_PARTITIONS) {
+        job->number = (uint32_t)run_draw(run, DECIDE_STEP_VALUE, 0, action->args[1].quantity);
+    } else if (action->kind == ACTION_DELETE_TOPIC) {
+        cluster->topics_off[topic] = true; /* from now on it may be gone at any moment */
+    } else if (action->kind == ACTION_DELETE_RECORDS) {
+        const struct scenario_value *before = scenario_arg(action, "before");
+        int leader = cluster_partition_leader(cluster, topic, action->args[0].partition);
+
+        if (before != NULL) job->before = run_draw(run, DECIDE_STEP_VALUE, 0, before->quantity);
+        if (leader >= 0) job->node = cluster->nodes[leader].id;
+    } else if (action->kind == ACTION_CONFIG && action->args[0].partition > 0) {
+        job->node = action->args[0].partition; /* a broker answers for itself */
+    }
+    workload_ask(run->workload);
+}

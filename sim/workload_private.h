@@ -1,0 +1,58 @@
+/* What stands in the region of a client machine: workload_client.c, workload_operator.c. */
+#ifndef SIM_WORKLOAD_PRIVATE_H
+#define SIM_WORKLOAD_PRIVATE_H
+
+#include "client/admin.h"
+#include "client/consumer.h"
+#include "client/membership.h"
+#include "client/producer.h"
+#include "sim/workload.h"
+
+enum { CLIENT_ADMIN_TIMEOUT_MS = 60000 };
+
+struct workload_node {
+    struct env env;
+    struct workload_client *client;
+    struct op op;
+    struct op_source wake; /* told to finish */
+    bool finishing;
+    bool nudged; /* told that there is more to do */
+    /* admin */
+    struct admin admin;
+    struct admin_task task;
+    uint32_t topic;
+    struct create_topics_request_topic request;
+    struct create_topics_request_assignment assignments[1000];
+    struct create_topics_request_config configs[SCENARIO_CONFIGS_MAX];
+    /* operator */
+    struct workload_job *job;
+    struct create_partitions_request_topic more;
+    struct elect_leaders_request_topic elect;
+    struct incremental_alter_configs_request_resource resource;
+    struct incremental_alter_configs_request_config alter[SCENARIO_CONFIGS_MAX];
+    struct delete_records_request_topic records_of;
+    struct delete_records_request_partition records_at;
+    struct str topic_name;
+    int32_t partition;
+    char broker[16];
+    /* producer */
+    struct producer producer;
+    struct pool records;
+    struct list done; /* of client_record, through producer_record.link */
+    uint32_t record_size_max;
+    int64_t beat_ns; /* between two batches */
+    int64_t next_ns;
+    /* consumer, drain */
+    struct consumer consumer;
+    struct membership member; /* of a group */
+    int64_t working_ns;       /* it does not poll before */
+};
+
+/* workload_operator.c: does the jobs of the workload, one after the other. */
+extern const struct op_kind workload_operator_kind;
+/* The request of one topic, as the scenario and the draws of this run have it. */
+void workload_operator_create(struct workload_node *node, uint32_t topic);
+/* Ends the op's machine: for every kind of op on it. */
+void workload_client_over(struct op *op);
+
+#endif

@@ -1,0 +1,106 @@
+/* Proves: each oracle of check_group.c passes a good history that it judged, and is the first to
+ * fire on a bad one. */
+#include "tests/support/check_story.h"
+#include "tests/support/support.h"
+
+#include "client/base/assert.h"
+
+/* Broker 1 coordinates; member 201 has t-0 in generation 3 and committed offset 5 of it. */
+static const char setup[] =
+    "1 group.coordinator 4 1 2 10 0\n"
+    "1 group.state 4 1 0 1 0 1 | g\n1 group.state 4 1 1 2 3 1 | g\n"
+    "1 group.state 4 1 2 3 3 1 | g\n"
+    "201 client.owns 0 3 1 | g t\n"
+    "201 client.offset 0 5 3 1 0 201 | g t\n1 group.offset 4 1 0 5 11 | g t\n"
+    "201 client.offset 0 5 3 2 0 201 | g t\n";
+
+#define NEXT(generation)                                               \
+    "1 group.state 4 1 3 1 3 2 | g\n1 group.state 4 1 1 2 " generation \
+    " 2 | g\n1 group.state 4 1 2 3 " generation " 2 | g\n"
+#define SENT(node, offset, generation) \
+    node " client.offset 0 " offset " " generation " 1 0 " node " | g t\n"
+#define ACKED(node, offset, generation) \
+    node " client.offset 0 " offset " " generation " 2 0 " node " | g t\n"
+#define TOLD(node, offset) node " client.offset 0 " offset " 3 3 0 " node " | g t\n"
+
+static const struct check_case cases[] = {
+    {"C15", "201 client.owns 0 3 2 | g t\n", "202 client.owns 0 3 2 | g t\n", false},
+    {"G1", "2 group.coordinator 4 2 2 10 0\n", "2 group.coordinator 4 1 2 10 0\n", false},
+    {"G2", NEXT("4"), NEXT("3"), false},
+    {"G6", "202 client.owns 0 4 1 | g t\n", "202 client.owns 0 3 1 | g t\n", false},
+    {"G8", SENT("201", "6", "3") NEXT("4") ACKED("201", "6", "3"),
+     NEXT("4") SENT("201", "6", "3") ACKED("201", "6", "3"), false},
+    {"G9", SENT("201", "6", "3") TOLD("202", "6"),
+     SENT("201", "6", "3") "1 group.offset 4 1 0 6 12 | g t\n" ACKED("201", "6", "3")
+         TOLD("202", "5"),
+     false},
+    {"G10", TOLD("202", "5"), TOLD("202", "4"), false},
+    {"G18", "2 group.state 4 2 4 3 3 1 | g\n", "2 group.state 4 2 4 3 2 1 | g\n", false},
+};
+
+static void each_oracle_of_check_group_fires_first_on_its_bad_history(void **state)
+{
+    (void)state;
+    check_story_prove("check_group.c", setup, cases, COUNT_OF(cases));
+}
+
+/* The first violation of the setup and what follows; "" when there is none. */
+static void violates(const char *ending, const char *id)
+{
+    struct check_config config;
+    struct check *check;
+    const struct check_violation *violation;
+
+    check_config_init(&config);
+    check = check_create(&config);
+    check_story_tell(check, STORY_CLUSTER);
+    check_story_tell(check, setup);
+    check_story_tell(check, ending);
+    violation = check_violation(check);
+    assert_string_equal(violation != NULL ? violation->id : "", id);
+    check_destroy(check);
+}
+
+static void a_coordinator_that_lost_everything_is_found(void **state)
+{
+    (void)state;
+    violates(TOLD("202", "-1"), "G9");
+    violates("2 group.state 4 2 4 0 0 0 | g\n", "G18");
+    violates("2 group.state 4 2 0 1 0 1 | g\n2 group.state 4 2 1 2 1 1 | g\n"
+             "2 group.state 4 2 2 3 1 1 | g\n",
+             "G2");
+}
+
+static void a_deposed_coordinators_late_word_does_not_count(void **state)
+{
+    (void)state;
+    violates("2 group.state 4 2 4 3 3 1 | g\n2 group.state 4 2 3 1 3 2 | g\n"
+             "2 group.state 4 2 1 2 4 2 | g\n2 group.state 4 2 2 3 4 2 | g\n"
+             "1 group.state 4 1 2 3 3 1 | g\n",
+             "");
+}
+
+static void what_a_dead_member_had_is_nobodys(void **state)
+{
+    (void)state;
+    violates("0 sim.down 201 1 0\n0 sim.up 201 2\n202 client.owns 0 3 1 | g t\n", "");
+}
+
+static void a_commit_whose_answer_was_lost_may_be_told(void **state)
+{
+    (void)state;
+    violates(SENT("201", "6", "3") TOLD("202", "6"), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_oracle_of_check_group_fires_first_on_its_bad_history),
+        cmocka_unit_test(a_coordinator_that_lost_everything_is_found),
+        cmocka_unit_test(a_commit_whose_answer_was_lost_may_be_told),
+        cmocka_unit_test(a_deposed_coordinators_late_word_does_not_count),
+        cmocka_unit_test(what_a_dead_member_had_is_nobodys),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
