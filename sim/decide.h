@@ -61,7 +61,8 @@ struct decide;
     ROW(CORE_MEMBER, "core.member")           /* of the liveness phase */                       \
     ROW(CLIENT_RATE, "client.rate")           /* client */                                      \
     ROW(CLIENT_SIZE, "client.size")           /* of its n-th record; client */                  \
-    ROW(TEST, "test")
+    ROW(TEST, "test")                                                                           \
+    ROW(CLIENT_WORK, "client.work") /* between two polls of a member; client */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

@@ -316,7 +316,6 @@ static enum err member_begin(struct workload_node *node)
         topics[i] = str_of(scenario->topics[of->topics[i]].name);
     err = membership_init(&node->member, &node->consumer, &config);
     if (err != ERR_NONE) return err;
-    rng_init(&node->rng, dice_seed(node->env.world, DICE_WORKLOAD));
     return membership_subscribe(&node->member, topics, of->topic_count);
 }
 
@@ -413,7 +412,7 @@ static void member_turn(struct workload_node *node)
     for (int i = 0; i < CLIENT_TAKEN_MAX && consumer_next(&node->consumer, &record); i++)
         any = true;
     if (any && of->work.max > 0)
-        node->working_ns = now_ns + rng_range(&node->rng, of->work.min, of->work.max);
+        node->working_ns = now_ns + client_draw(node, DECIDE_CLIENT_WORK, of->work);
     if (node->finishing) membership_close(&node->member);
 }
 
