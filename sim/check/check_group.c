@@ -123,7 +123,7 @@ static struct owned_ghost *owned_of(struct check *check, struct str text, int64_
     struct check_groups *groups = all(check);
     uint64_t name = name_of(text);
     uint32_t found = check_table_get(&groups->owned_by_name, name, (uint64_t)partition);
-    struct owned_ghost fresh;
+    struct owned_ghost fresh = {0};
 
     if (found == 0) {
         for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
