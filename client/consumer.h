@@ -16,8 +16,8 @@
  *   is not fetched, and nothing is fetched while more than buffer_bytes are held: back-pressure.
  * - Every batch's crc is checked before its records are handed out. A bad one stops the partition,
  *   the position stays on it (clients.md 3.4).
- * - A follower that the leader prefers for our rack is read instead of it (KIP-392), until it fails,
- *   the leader changes or the advice is old.
+ * - A follower that the leader prefers for our rack is read instead of it (KIP-392), until it
+ *   fails, the leader changes or the advice is old.
  * - A partition taken away is forgotten at once; its memory goes when nothing refers to it.
  * - After a leader change a position is validated by the epoch of the record before it; a truncated
  *   log moves the position back to where the logs part, or fails with policy NONE. */

@@ -14,7 +14,7 @@
  *     for (;;) {
  *         switch (membership_poll(&m)) {           says: what I took before is processed
  *         case MEMBERSHIP_REVOKED:                  partitions with `revoking`: finish, commit
- *         case MEMBERSHIP_LOST:                     partitions with `revoking`: somebody else has them
+ *         case MEMBERSHIP_LOST:                     partitions with `revoking`: others have them
  *         case MEMBERSHIP_ASSIGNED:                 partitions with `fresh`: seek here if you like
  *             membership_handled(&m);               may come later, after waiting
  *         case MEMBERSHIP_NOTHING: break;

@@ -7,8 +7,8 @@
  *
  * No {n,m}, no classes by name, no look-around: ERR_BAD_CONFIG. Bytes, not characters: topics have
  * ASCII names. Compiled to a small program that is run on all its threads at once (Thompson), so
- * time is bounded by name x program, whatever the pattern. libc's regex knows locales and allocates,
- * so it has no place in the core. */
+ * time is bounded by name x program, whatever the pattern. libc's regex knows locales and
+ * allocates, so it has no place in the core. */
 #ifndef CLIENT_PATTERN_H
 #define CLIENT_PATTERN_H
 

@@ -6,6 +6,7 @@ usage: check_scenarios.py PROGRAM FILE.yaml...
 Exit 0: all valid, or there is no python3-jsonschema or python3-yaml here; 1: one line per error.
 """
 import json
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,17 @@ except ImportError:
     print("check-scenarios: skipped, python3-jsonschema or python3-yaml is not there")
     sys.exit(0)
 
+
+
+class Loader(yaml.SafeLoader):
+    """YAML 1.2, as libfyaml reads it: `on` is a word and no truth."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:bool"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
+
 program, files = sys.argv[1], sys.argv[2:]
 text = subprocess.run([program, "list", "schema"], check=True, capture_output=True, text=True)
 schema = json.loads(text.stdout)
@@ -24,7 +36,7 @@ validator = jsonschema.Draft202012Validator(schema)
 bad = 0
 for path in files:
     with open(path, encoding="utf-8") as file:
-        document = yaml.safe_load(file)
+        document = yaml.load(file, Loader)
     for error in validator.iter_errors(document):
         where = "/".join(str(part) for part in error.absolute_path)
         print(f"{path}: {where}: {error.message[:200]}")

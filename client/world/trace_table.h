@@ -124,9 +124,11 @@
     X(GROUP_STATE, 'I', "group.state",                                                                                  \
       "partition epoch old new generation members") /* *text: group; old dead: loaded */                                \
     X(GROUP_OFFSET, 'D', "group.offset",                                                                                \
-      "partition epoch index offset record") /* committed; *text: group, blank, topic; offset -1: deleted */           \
-    X(CLIENT_GROUP, 'I', "client.group", "old new generation member rebalances") /* *text: group */                      \
-    X(CLIENT_OWNS, 'D', "client.owns", "partition generation how") /* *text: group, blank, topic */                      \
+      "partition epoch index offset record") /* committed; *text: group, blank, topic; offset -1: deleted */            \
+    X(CLIENT_GROUP, 'I', "client.group",                                                                                \
+      "old new generation member rebalances") /* *text: group */                                                        \
+    X(CLIENT_OWNS, 'D', "client.owns",                                                                                  \
+      "partition generation how") /* *text: group, blank, topic */                                                      \
     X(CLIENT_OFFSET, 'D', "client.offset",                                                                              \
       "partition offset generation what err member") /* *text: group, blank, topic */
 

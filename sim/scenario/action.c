@@ -3,8 +3,8 @@
 
 #include "client/base/list.h"
 
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct scenario_value *scenario_arg(const struct scenario_action *action, const char *name)

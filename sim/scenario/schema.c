@@ -83,10 +83,12 @@ static void schema_defs(const struct out *out)
         char example[128];
 
         line(out,
-             "    \"%s\": {\"type\": [\"string\", \"integer\"], \"description\": \"for example %s; "
-             "a..b draws once per run\"},",
+             "    \"%s\": {\"anyOf\": [{\"type\": [\"string\", \"integer\"]}, {\"$ref\": "
+             "\"#/$defs/pick\"}], \"description\": \"for example %s; a..b draws once per run\"},",
              unit_def(unit), quoted(units_example(unit), example, sizeof example));
     }
+    line(out, "    \"pick\": {\"type\": \"object\", \"additionalProperties\": false, \"required\": "
+              "[\"pick\"], \"properties\": {\"pick\": {\"type\": \"array\", \"minItems\": 1}}},");
     line(out, "    \"selector\": {\"type\": [\"string\", \"integer\"], \"description\": "
               "\"leader(t-0), followers(t-0), any brokers, node(2), $var\"},");
     line(out, "    \"selectors\": {\"anyOf\": [{\"$ref\": \"#/$defs/selector\"}, {\"type\": "
@@ -175,10 +177,13 @@ static void schema_actions(const struct out *out)
               "\"items\": {\"$ref\": \"#/$defs/action\"}}]},");
     line(out, "    \"steps\": {\"type\": \"array\", \"items\": {\"type\": \"object\", "
               "\"additionalProperties\": false, \"required\": [\"do\"], \"properties\": {");
+    line(out, "        \"on\": {\"type\": \"string\", \"description\": \"point GLOB, disk OP GLOB, "
+              "api NAME; #n: the n-th\"},");
     for (const struct language_word *word = language_triggers(); word->name != NULL; word++) {
         char about[512];
 
         if (strcmp(word->name, "do") == 0 || strcmp(word->name, "then") == 0) continue;
+        if (strcmp(word->name, "pick") == 0 || strncmp(word->name, "on: ", 4) == 0) continue;
         line(out, "        \"%s\": {\"description\": \"%s\"},", word->name,
              quoted(word->about, about, sizeof about));
     }

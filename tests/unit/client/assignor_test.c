@@ -173,7 +173,7 @@ static void instance_ids_go_before_member_ids(void **state)
     drop(group);
 }
 
-/* ---- cooperative-sticky with owners ----------------------------------------------------------- */
+/* ---- cooperative-sticky with owners ---------------------------------------------------------- */
 
 struct owner {
     const char *wanted;
@@ -246,7 +246,7 @@ static void cooperative_sticky_follows_different_subscriptions(void **state)
                  "t0 t1 u0 / t2 t3 u1 u2 / v1 v2");
 }
 
-/* ---- random groups ---------------------------------------------------------------------------- */
+/* ---- random groups --------------------------------------------------------------------------- */
 
 static void random_group(struct group *group, struct rng *rng, char ids[][4], bool general)
 {

@@ -1,7 +1,7 @@
 /* Proves: members over a real broker on the simulated network share the partitions of their topics,
- * each with one owner at a time; who joins, leaves, dies, stops polling or comes back under the same
- * instance id gets and loses what he should; offsets are kept across all of it; and no member waits
- * on a condition that holds. */
+ * each with one owner at a time; who joins, leaves, dies, stops polling or comes back under the
+ * same instance id gets and loses what he should; offsets are kept across all of it; and no member
+ * waits on a condition that holds. */
 #include "tests/support/raw_client.h"
 
 #include "client/membership.h"
@@ -166,7 +166,7 @@ static void start(uint32_t i)
     sim_node_start(machines[i].world);
 }
 
-/* ---- a cluster of one and its group ----------------------------------------------------------- */
+/* ---- a cluster of one and its group ---------------------------------------------------------- */
 
 static int up(void **state)
 {

@@ -1,5 +1,5 @@
-/* Proves: a pattern matches whole names as an extended regular expression does, refuses what it does
- * not know, and needs no more time for a nasty one. */
+/* Proves: a pattern matches whole names as an extended regular expression does, refuses what it
+ * does not know, and needs no more time for a nasty one. */
 #include "tests/support/support.h"
 
 #include "client/pattern.h"

@@ -1,5 +1,5 @@
 /* Proves: subscriptions and assignments are the bytes that Java clients write (groups.md 9.1), come
- * back as they went, are read in every version from 0 on, and in pieces are an error, never more. */
+ * back as they went, are read in every version from 0 on, and in pieces are an error. */
 #include "tests/support/support.h"
 
 #include "client/subscription.h"
