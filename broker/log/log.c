@@ -16,6 +16,11 @@ struct log_config log_config_default(void)
         .retention_ms = -1,
         .retention_bytes = -1,
         .delete_delay_ms = 60000,
+        .delete_retention_ms = 86400000,
+        .max_compaction_lag_ms = INT64_MAX,
+        .flush_messages = INT64_MAX,
+        .flush_ms = INT64_MAX,
+        .min_cleanable_ratio = 0.5,
         .timestamp_after_max_ms = 3600000,
         .timestamp_before_max_ms = INT64_MAX,
     };
@@ -58,13 +63,22 @@ void log_set_state(struct log *log, enum log_state state, enum err err)
     }
 }
 
+bool log_gaps(const struct log *log)
+{
+    return log->config.gaps || log->known->cleaned >= 0;
+}
+
+bool log_quiet(const struct log *log)
+{
+    return log->readers == 0 && !log->syncing && log->clean == NULL;
+}
+
 void log_readers_left(struct log *log)
 {
     ASSERT(log->readers > 0);
     log->readers--;
-    if (log->readers > 0) return;
-    op_wake(&log->state_source);
-    if ((log->wanted & LOG_WANT_DROP) != 0) log_advance(log);
+    if (log->readers == 0) op_wake(&log->state_source);
+    if ((log->wanted & (LOG_WANT_DROP | LOG_WANT_SWAP)) != 0) log_advance(log);
 }
 
 void log_fail(struct log *log, enum err err)
@@ -108,6 +122,9 @@ void log_advance(struct log *log)
     } else if ((log->wanted & LOG_WANT_DROP) != 0 && log->state == LOG_OPEN &&
                log_retain_quiet(log)) {
         kind = &log_drop_kind; /* before appends: there may be no moment without any */
+    } else if ((log->wanted & LOG_WANT_SWAP) != 0 && log->state == LOG_OPEN &&
+               log_swap_quiet(log)) {
+        kind = &log_swap_kind;
     } else if (!list_empty(&log->staged)) {
         if (log->epochs_dirty) {
             kind = &log_epochs_kind;
@@ -358,7 +375,7 @@ static enum err log_check_follower(const struct log *log, struct bytes bytes, in
         if (batch.partition_leader_epoch > epoch_max) return ERR_NONE;
         if (batch.partition_leader_epoch < epoch) return ERR_BAD_STATE;
         if (batch.base_offset < next) return ERR_OFFSET_OUT_OF_RANGE;
-        if (batch.base_offset != next && !log->config.gaps) return ERR_OFFSET_OUT_OF_RANGE;
+        if (batch.base_offset != next && !log_gaps(log)) return ERR_OFFSET_OUT_OF_RANGE;
         if (batch.bytes.length > log->config.segment_bytes && batch.bytes.length > INT32_MAX / 2)
             return ERR_RECORD_LIST_TOO_LARGE;
         next = record_batch_end_offset(&batch);

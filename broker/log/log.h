@@ -49,9 +49,16 @@ struct log_config {
     int64_t retention_ms;            /* retention.ms; -1: for ever */
     int64_t retention_bytes;         /* retention.bytes; -1: any size */
     int64_t delete_delay_ms;         /* file.delete.delay.ms */
+    int64_t delete_retention_ms;     /* delete.retention.ms: of tombstones */
+    int64_t min_compaction_lag_ms;   /* min.compaction.lag.ms */
+    int64_t max_compaction_lag_ms;   /* max.compaction.lag.ms */
+    int64_t flush_messages;          /* flush.messages: offsets between two syncs */
+    int64_t flush_ms;                /* flush.ms */
+    double min_cleanable_ratio;      /* min.cleanable.dirty.ratio */
     bool log_append_time;            /* message.timestamp.type */
     bool deletes;                    /* cleanup.policy has "delete" */
-    bool gaps;       /* offsets may skip (compacted topics): a follower takes a gap */
+    bool gaps;       /* cleanup.policy has "compact": offsets may skip, records have keys */
+    bool durable;    /* every append is synced as soon as it is written (gregor.durable.acks) */
     bool verify_all; /* the metadata log: recovery reads all of it, whatever was synced */
 };
 struct log_config log_config_default(void);
@@ -124,6 +131,8 @@ struct log {
     int64_t unsynced_since_ns; /* mono; 0: nothing unsynced */
     uint64_t unsynced_bytes;
     uint32_t readers;       /* reads and lookups under way */
+    uint32_t readers_waiting; /* of them, for a swap to be over */
+    struct log_clean_work *clean; /* a compaction is at it */
     uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
     int32_t assigned_epoch; /* newest epoch staged or in the log */
     int32_t begun_epoch;    /* begins when what is staged is written; -1 none */
@@ -136,6 +145,10 @@ struct log {
     bool closing_well; /* it was not FAILED when the close began */
     bool removed;      /* its directory has another name now */
     bool syncing;      /* its files are in the round in flight */
+    bool clean_reads;  /* the compaction reads segments: none may go */
+    bool swapping;     /* files are being exchanged: reads from disk wait */
+    bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
+    int64_t flushed_records; /* log_end when flush.messages last asked for a sync */
 };
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */

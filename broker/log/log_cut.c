@@ -32,12 +32,12 @@ static const char *const cut_steps[] = {"START",   "QUIET",      "SNAPSHOT",    
                                         "SYNCED",  "CLOSED",     "EPOCHS_SAVED"};
 
 /* Names of one segment. Not all of them exist. */
-static const char *const cut_suffixes[] = {".snapshot", ".producers", ".timeindex", ".index",
-                                           ".log"};
+static const char *const cut_suffixes[] = {".snapshot", ".producers", ".txnindex",
+                                           ".timeindex", ".index",     ".log"};
 
 static bool cut_quiet(const struct log *log)
 {
-    return log->readers == 0 && !log->syncing;
+    return log_quiet(log);
 }
 
 /* Appends that were still to be told are gone, whatever the outcome. */
@@ -112,7 +112,7 @@ static void cut_walk(struct log_flow *o)
     o->walk.index = target;
 }
 
-/* The n-th file to go: five names a segment, newest segment first; then none. */
+/* The n-th file to go: six names a segment, newest segment first; then none. */
 static bool cut_next_later(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -137,6 +137,7 @@ static void cut_apply(struct log_flow *o, int64_t end)
     log_active(log)->dirty = false;
     log->log_end = end;
     if (log->synced_end > end) log->synced_end = end;
+    if (log->known->cleaned > end) log->known->cleaned = end;
     if (log->log_start > end) log->log_start = end;
     if (log->high_watermark > end) log->high_watermark = end;
     (void)log_epochs_cut_end(&log->epochs, end);
@@ -325,6 +326,7 @@ static enum op_result reset_end(struct log_flow *o)
     log->log_start = o->offset;
     log->log_end = o->offset;
     log->synced_end = o->offset;
+    if (log->known->cleaned > 0) log->known->cleaned = o->offset;
     log->high_watermark = o->offset;
     log->failed_from = o->offset;
     log->unsynced_bytes = 0;

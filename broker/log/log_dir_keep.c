@@ -37,6 +37,12 @@ static void keeper_save(struct log_dir_flow *o)
                    log_dir_flow_bytes(o), true);
 }
 
+/* Without a compacted log there is no checkpoint of them. */
+static enum log_checkpoint keeper_last(const struct log_dir *dir)
+{
+    return dir->cleaned_any ? LOG_CHECKPOINT_CLEANER : LOG_CHECKPOINT_HW;
+}
+
 static void keeper_failed(struct log_dir *dir, enum err err)
 {
     dir->checkpoint_dirty =
@@ -72,7 +78,7 @@ static enum op_result keeper_run(struct op *op)
                 keeper_save(o);
                 AWAIT_SAVE(o, KEEPER_SAVED, &o->save);
                 if (o->err == ERR_NONE) o->err = o->save.err;
-                if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_HW) break;
+                if (o->err != ERR_NONE || o->kind == keeper_last(dir)) break;
                 o->kind = (enum log_checkpoint)(o->kind + 1);
             }
             dir->checkpoint_busy = false;

@@ -9,6 +9,7 @@ enum log_checkpoint {
     LOG_CHECKPOINT_RECOVERY,
     LOG_CHECKPOINT_START,
     LOG_CHECKPOINT_HW,
+    LOG_CHECKPOINT_CLEANER,
     LOG_CHECKPOINT_CLEAN, /* ours: what the clean marker vouches for */
 };
 

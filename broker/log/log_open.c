@@ -60,7 +60,10 @@ static const char *const open_steps[] = {
     "FIRST_MADE", "FIRST_CLOSED", "NAMES_SYNCED", "ROOT_SYNCED", "RECOVER",        "EPOCHS",
     "MANIFEST",   "SNAPSHOT",     "WINDOW",       "INDEX",       "TIMES",          "WALKED",
     "REINDEXED",  "RETIMED",      "CUT",          "LATER_GONE",  "CUT_NAMES",      "CUT_OPENED",
-    "CUT_DONE",   "CUT_SYNCED",   "CUT_CLOSED"};
+    "CUT_DONE",   "CUT_SYNCED",   "CUT_CLOSED",   "SWAP",        "SWAP_CLEARED",
+    "SWAP_CLEARED_SYNCED", "SWAP_WALKED", "SWAP_BAD_GONE", "SWAP_OLD_GONE", "SWAP_OLD_SYNCED",
+    "SWAP_RENAMED", "SWAP_RENAMED_SYNCED"};
+_Static_assert(LOG_SWAP_RESUME == OPEN_CUT_CLOSED + 1, "log_swap.c goes on behind these");
 
 enum {
     OPEN_SMALL_FILE = 16 << 20,
@@ -211,7 +214,7 @@ static enum open_verdict open_judge(struct log_flow *o)
     case LOG_WALK_STOP: IMPOSSIBLE("a recovery walks to the end");
     }
     if (end < 0) end = segment->base; /* not one batch after the index entry: cannot be */
-    if (whole && !last && !log->config.gaps && log->segments[o->segment + 1]->base != end)
+    if (whole && !last && !log_gaps(log) && log->segments[o->segment + 1]->base != end)
         whole = false; /* a hole between two segments (H14) */
     if (whole && last && end < o->promised) whole = false;
     segment->end = end;
@@ -474,6 +477,19 @@ static enum op_result open_recover(struct log_flow *o)
     IMPOSSIBLE("step");
 }
 
+static enum op_result open_files(struct log_flow *o);
+
+/* A compaction that was under way, then from the front. */
+static enum op_result open_swap(struct log_flow *o)
+{
+    enum op_result result = log_swap_resume(o);
+
+    if (result != OP_DONE) return result;
+    if (o->err != ERR_NONE) return open_end(o);
+    op_enter(&o->op, OPEN_START);
+    return open_files(o);
+}
+
 /* The directory, its listing and identity; a new log gets its first segment. */
 static enum op_result open_files(struct log_flow *o)
 {
@@ -500,6 +516,10 @@ static enum op_result open_files(struct log_flow *o)
         } while (log_io_err(&o->io) == ERR_TOO_LARGE);
         o->err = log_io_err(&o->io);
         o->list_used = o->io.req.done;
+        if (o->err == ERR_NONE && log_swap_left(o)) {
+            op_enter(&o->op, LOG_SWAP_RESUME);
+            return open_swap(o);
+        }
         if (o->err == ERR_NONE) o->err = log_open_segments(o);
         if (o->err != ERR_NONE) return open_end(o);
 
@@ -557,6 +577,7 @@ static enum op_result open_run(struct op *op)
 {
     struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
 
+    if (op->step >= LOG_SWAP_RESUME) return open_swap(o);
     if (op->step >= OPEN_CUT) return open_cut(o);
     return op->step >= OPEN_RECOVER ? open_recover(o) : open_files(o);
 }

@@ -17,8 +17,8 @@
 
 #include <string.h>
 
-static const char *const retain_suffixes[] = {".log", ".index", ".timeindex", ".snapshot",
-                                              ".producers"};
+static const char *const retain_suffixes[] = {".log",      ".index",    ".timeindex",
+                                              ".txnindex", ".snapshot", ".producers"};
 
 struct log_trash {
     struct list link;
@@ -169,7 +169,7 @@ static bool drop_first(const struct log *log)
 
 bool log_retain_quiet(const struct log *log)
 {
-    if (log->readers > 0 || log->syncing) return false;
+    if (log->readers > 0 || log->syncing || log->clean_reads) return false;
     for (uint32_t i = 0; i + 1 < log->segment_count; i++) {
         if (log->segments[i + 1]->base > drop_limit(log)) break;
         if (log->segments[i]->file != NULL && log->segments[i]->file->pins > 0) return false;
@@ -203,10 +203,9 @@ static bool drop_next(struct log_flow *o)
 }
 
 /* Without memory the files stay until the log is opened again. */
-static void drop_trash(struct log_flow *o, int64_t base)
+void log_retain_trash(struct log *log, int64_t base)
 {
-    struct log *log = o->log;
-    struct env *env = log_flow_env(o);
+    struct env *env = log->dir->env;
     size_t size = sizeof(struct log_trash) + log->known->name_length + 1u;
     struct log_trash *trash = mem_zalloc(&env->mem, size);
 
@@ -248,7 +247,7 @@ static enum op_result drop_run(struct op *op)
             }
         }
         for (uint32_t i = 0; i < o->base_count; i++)
-            drop_trash(o, o->bases[i]);
+            log_retain_trash(o->log, o->bases[i]);
         op_wake(&o->log->dir->trash_source);
         return OP_DONE;
     }

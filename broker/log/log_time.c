@@ -8,10 +8,11 @@ enum { TIME_BYTES = 256 * 1024 };
 
 enum time_step {
     TIME_START,
+    TIME_SWAPPED,
     TIME_FILE,
     TIME_BYTES_READ,
 };
-static const char *const time_steps[] = {"START", "FILE", "BYTES_READ"};
+static const char *const time_steps[] = {"START", "SWAPPED", "FILE", "BYTES_READ"};
 
 static enum op_result time_end(struct log_time_lookup *o, enum err err)
 {
@@ -162,6 +163,9 @@ static enum op_result time_run(struct op *op)
 
     switch ((enum time_step)op->step) {
     case TIME_START:
+        log->readers_waiting++;
+        AWAIT(o, TIME_SWAPPED, &log->state_source, !log_swap_due(log));
+        log->readers_waiting--;
         if (!time_segment(o)) return time_end(o, ERR_NONE);
         do {
             while (r->pinned == NULL) {
