@@ -543,6 +543,7 @@ static enum op_result open_files(struct log_flow *o)
             if (log_io_err(&o->io) == ERR_IO) o->err = ERR_IO;
             if (o->err != ERR_NONE) return open_end(o);
         }
+        log_path_log(o->path, log); /* it named what was removed */
         if (log->segment_count == 0) {
             if (o->promised > 0 && o->promised > log->known->log_start)
                 return open_damaged(o, 0, 0);
