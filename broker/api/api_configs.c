@@ -148,6 +148,7 @@ static enum err add_static(struct describe *d, struct str name)
     out = add_config(d, name);
     out->read_only = true;
     out->config_type = type == CONFIG_INT    ? CONFIG_WIRE_LONG
+                       : type == CONFIG_RATIO ? CONFIG_WIRE_DOUBLE
                        : type == CONFIG_BOOL ? CONFIG_WIRE_BOOL
                                              : CONFIG_WIRE_STRING;
     return add_levels(d, &chain, out);

@@ -20,7 +20,7 @@ struct log_config log_config_default(void)
         .max_compaction_lag_ms = INT64_MAX,
         .flush_messages = INT64_MAX,
         .flush_ms = INT64_MAX,
-        .min_cleanable_ratio = 0.5,
+        .min_cleanable_ratio = 500000,
         .timestamp_after_max_ms = 3600000,
         .timestamp_before_max_ms = INT64_MAX,
     };

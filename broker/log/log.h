@@ -54,7 +54,7 @@ struct log_config {
     int64_t max_compaction_lag_ms;   /* max.compaction.lag.ms */
     int64_t flush_messages;          /* flush.messages: offsets between two syncs */
     int64_t flush_ms;                /* flush.ms */
-    double min_cleanable_ratio;      /* min.cleanable.dirty.ratio */
+    int64_t min_cleanable_ratio;     /* min.cleanable.dirty.ratio, in millionths */
     bool log_append_time;            /* message.timestamp.type */
     bool deletes;                    /* cleanup.policy has "delete" */
     bool gaps;       /* cleanup.policy has "compact": offsets may skip, records have keys */

@@ -18,6 +18,16 @@ static int64_t clean_newest(const struct log_segment *segment)
     return segment->retain_ms >= 0 ? segment->retain_ms : segment->created_ms;
 }
 
+int64_t log_clean_ratio(const struct log_clean_look *look)
+{
+    uint64_t all = look->clean_bytes + look->dirty_bytes;
+    uint64_t dirty = look->dirty_bytes;
+
+    for (; all > UINT64_C(1) << 40; all /= 2)
+        dirty /= 2;
+    return all == 0 ? 0 : (int64_t)(dirty * 1000000 / all);
+}
+
 void log_clean_look(struct log *log, struct log_clean_look *look)
 {
     const struct log_config *config = &log->config;
@@ -48,9 +58,7 @@ void log_clean_look(struct log *log, struct log_clean_look *look)
         look->first_uncleanable = end;
     }
     if (look->dirty_bytes == 0) return;
-    look->wanted = look->overdue ||
-                   look->dirty_bytes > (uint64_t)((double)(look->clean_bytes + look->dirty_bytes) *
-                                                  config->min_cleanable_ratio);
+    look->wanted = look->overdue || log_clean_ratio(look) > config->min_cleanable_ratio;
 }
 
 /* ---- the pieces of the op -------------------------------------------------------------------- */

@@ -32,6 +32,8 @@ struct log_clean_look {
     bool wanted;          /* ratio or lag ask for it */
 };
 void log_clean_look(struct log *log, struct log_clean_look *look);
+/* Dirty part of what would be read, in millionths. */
+int64_t log_clean_ratio(const struct log_clean_look *look);
 
 struct log_clean {
     /* out */

@@ -368,7 +368,7 @@ static void nothing_above_the_high_watermark_or_too_young_is_touched(void **stat
     assert_true(look.first_uncleanable == 0);
     assert_false(look.wanted);
     box.log->config.min_compaction_lag_ms = 0;
-    box.log->config.min_cleanable_ratio = 1.0;
+    box.log->config.min_cleanable_ratio = 1000000;
     log_clean_look(box.log, &look);
     assert_false(look.wanted);
     box.log->config.max_compaction_lag_ms = 1000;
