@@ -19,6 +19,7 @@ enum {
 /* One record that is under way. */
 struct client_record {
     struct producer_record record; /* first: the pool knows it by its address */
+    uint8_t key[8];
     uint8_t value[];
 };
 
@@ -39,7 +40,6 @@ struct workload_node {
     struct producer producer;
     struct pool records;
     struct list done; /* of client_record, through producer_record.link */
-    struct rng rng;
     uint32_t record_size_max;
     int64_t beat_ns; /* between two batches */
     int64_t next_ns;
@@ -186,6 +186,27 @@ static bool producer_has_more(const struct workload_node *node)
     return client->scenario->records == 0 || client->sent < (uint64_t)client->scenario->records;
 }
 
+/* By the client, not by the life of its process. */
+static int64_t client_draw(const struct workload_node *node, enum decide_what what,
+                           struct unit_range range)
+{
+    struct sim_world *world = node->client->world;
+
+    return decide_range(world->sim, (struct decide_site){what, world->id, 0, 0}, range.min,
+                        range.max);
+}
+
+/* The keys of a producer are its own: number << 32 | 1, 2, 3 ... one after the other. */
+static void key_write(struct client_record *record, const struct workload_client *client)
+{
+    uint64_t key = (uint64_t)client->number << 32 | (client->sent % client->scenario->keys + 1);
+
+    for (uint32_t i = 0; i < 8; i++)
+        record->key[i] = (uint8_t)(key >> (56 - 8 * i));
+    record->record.key = (struct bytes){record->key, 8};
+    record->record.trace_key = (int64_t)key;
+}
+
 static void producer_beat(struct workload_node *node)
 {
     struct workload_client *client = node->client;
@@ -194,7 +215,7 @@ static void producer_beat(struct workload_node *node)
 
     for (uint32_t i = 0; i < scenario->batch && producer_has_more(node); i++) {
         struct client_record *record = pool_take(&node->records);
-        uint32_t length = (uint32_t)units_draw(scenario->record_size, &node->rng);
+        uint32_t length = (uint32_t)client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
         uint64_t name = (uint64_t)client->number << 32 | client->sent;
 
         if (record == NULL) return;
@@ -204,6 +225,7 @@ static void producer_beat(struct workload_node *node)
         record->record.topic = str_of(all->topics[scenario->topics[0]].name);
         record->record.value = (struct bytes){record->value, length};
         record->record.trace_value = (int64_t)name;
+        if (scenario->keys > 0) key_write(record, client);
         record->record.collect = &node->done;
         producer_send(&node->producer, &record->record);
     }
@@ -256,8 +278,7 @@ static enum err producer_begin(struct workload_node *node)
             config.request_timeout_ms = config.delivery_timeout_ms;
         }
     }
-    rng_init(&node->rng, dice_seed(node->env.world, DICE_WORKLOAD));
-    rate = units_draw(scenario->rate, &node->rng);
+    rate = client_draw(node, DECIDE_CLIENT_RATE, scenario->rate);
     node->beat_ns = (int64_t)scenario->batch * 1000 * NS_PER_SEC / rate;
     if (node->beat_ns < 1000) node->beat_ns = 1000;
     node->record_size_max = (uint32_t)scenario->record_size.max;
