@@ -196,10 +196,13 @@ static int64_t client_draw(const struct workload_node *node, enum decide_what wh
                         range.max);
 }
 
-/* The keys of a producer are its own: number << 32 | 1, 2, 3 ... one after the other. */
+/* The keys of a producer are its own: number << 32 | 1, 2, 3 ... one after the other; three quarters
+ * of them in every 32nd round only, so that their newest record becomes old. */
 static void key_write(struct client_record *record, const struct workload_client *client)
 {
-    uint64_t key = (uint64_t)client->number << 32 | (client->sent % client->scenario->keys + 1);
+    uint64_t keys = client->scenario->keys;
+    uint64_t busy = client->sent / keys % 32 == 0 ? keys : keys / 4 + 1;
+    uint64_t key = (uint64_t)client->number << 32 | (client->sent % busy + 1);
 
     for (uint32_t i = 0; i < 8; i++)
         record->key[i] = (uint8_t)(key >> (56 - 8 * i));
