@@ -518,7 +518,9 @@ static void log_written(struct world_req *req, struct instant now)
         if (log->unsynced_since_ns == 0) log->unsynced_since_ns = now.mono.ns + 1;
         log_dir_changed(log->dir);
         op_wake_below(&log->end_source, log->log_end);
-        if (log->unsynced_bytes >= LOG_SYNC_BYTES) log_sync(log);
+        if (log->unsynced_bytes >= LOG_SYNC_BYTES || log->config.durable ||
+            log->log_end - log->synced_end >= log->config.flush_messages)
+            log_sync(log);
     }
     log_dir_unstarve(log->dir, &log->dir->write_starved);
     log_advance(log);

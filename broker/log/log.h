@@ -103,6 +103,7 @@ struct log {
 
     struct op_source end_source;    /* log_end moved (keyed), or an append failed (all) */
     struct op_source synced_source; /* synced_end moved (keyed), or it failed (all) */
+    struct op_source *synced_also;  /* the owner's, woken with it; NULL: none */
     struct op_source state_source;  /* a flow ended */
 
     uint32_t generation; /* + 1 whenever staged appends failed */
@@ -148,7 +149,6 @@ struct log {
     bool clean_reads;  /* the compaction reads segments: none may go */
     bool swapping;     /* files are being exchanged: reads from disk wait */
     bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
-    int64_t flushed_records; /* log_end when flush.messages last asked for a sync */
 };
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */
@@ -250,6 +250,11 @@ void log_offset_for_time(struct log *log, struct log_time_lookup *lookup);
 
 /* ---- ends ----------------------------------------------------------------------------------- */
 
+/* Not synced, and somebody waits for it: durable mode. */
+static inline bool log_owes_sync(const struct log *log)
+{
+    return log->config.durable && log->synced_end < log->log_end;
+}
 /* Asks for a sync; requests of a turn and of all logs of the directory become one round.
  * AWAIT_KEY on synced_source, key and condition synced_end >= wanted, or state != LOG_OPEN. */
 void log_sync(struct log *log);

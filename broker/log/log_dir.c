@@ -28,7 +28,8 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
                             .limits = *limits,
                             .state = LOG_DIR_CLOSED,
                             .previous_broker_epoch = -1,
-                            .broker_epoch = -1};
+                            .broker_epoch = -1,
+                            .flush_check_ms = LOG_CHECKPOINT_MS};
     text_init(&out, dir->path, sizeof dir->path);
     text_str(&out, path);
     ASSERT(!out.truncated);

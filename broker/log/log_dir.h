@@ -117,6 +117,7 @@ struct log_dir {
     struct op_source trash_source; /* something to sweep later */
     struct list trash;             /* struct log_trash: files that go after their delay */
     uint64_t checkpoints_written;
+    int64_t flush_check_ms; /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
     bool cleaned_any; /* some log has a line in cleaner-offset-checkpoint */
     struct op_source checkpoint_source;
 };

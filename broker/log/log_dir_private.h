@@ -34,6 +34,7 @@ struct log_dir_flow {
     uint64_t inner_used;
     uint64_t inner_at;
     enum log_checkpoint kind;
+    int64_t checkpoint_ns; /* when the keeper writes the next ones */
     uint32_t state_crc;
     bool marker;
     bool stop;

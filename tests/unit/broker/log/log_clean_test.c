@@ -475,12 +475,24 @@ static void a_cut_or_a_close_ends_it(void **state)
     }
 }
 
+static uint64_t checkpoint_wanted;
+
+static bool checkpointed(struct log_box *b)
+{
+    return b->dir.checkpoints_written >= checkpoint_wanted;
+}
+
+static bool checkpoint(void)
+{
+    checkpoint_wanted = log_dir_checkpoint(&box.dir);
+    return log_box_wait(&box, checkpointed);
+}
+
 /* A history drawn from the seed, with rounds of compaction in between; the machine dies after
  * `events` events of the last round. False: that round was over before. */
 static bool story(uint64_t seed, uint64_t events, bool power)
 {
     bool died;
-    int64_t synced;
 
     begin(seed);
     for (uint32_t round = 0; round < 3; round++) {
@@ -502,8 +514,9 @@ static bool story(uint64_t seed, uint64_t events, bool power)
         assert_int_equal(ERR_NONE, cleaning.err);
         check(true);
     }
-    synced = box.log->synced_end;
-    assert_true(synced == said_end);
+    /* What is promised is known at the next start: bytes that do not fit are damage then. */
+    if (!checkpoint()) return false;
+    assert_true(box.log->known->recovery_point == said_end);
     box.events_left = events;
     died = !clean(1 << 20);
     log_box_kill(&box, power);
@@ -536,10 +549,10 @@ static void the_machine_may_die_at_any_event(void **state)
     uint64_t events = 1;
 
     (void)state;
-    for (; story(2000 + events % 7, events, events % 2 == 0); events++)
+    for (; story(2000 + events % 7, events, true); events++)
         assert_true(events < 5000);
     assert_true(events > 60);
-    for (events = 1; story(3000 + events % 3, events, events % 2 != 0); events++)
+    for (events = 1; story(3000 + events % 5, events, events % 3 != 0); events++)
         assert_true(events < 5000);
 }
 
