@@ -20,6 +20,8 @@ struct log_config log_config_default(void)
         .max_compaction_lag_ms = INT64_MAX,
         .flush_messages = INT64_MAX,
         .flush_ms = INT64_MAX,
+        .producer_expiration_ms = 86400000,
+        .producer_check_ms = 600000,
         .min_cleanable_ratio = 500000,
         .timestamp_after_max_ms = 3600000,
         .timestamp_before_max_ms = INT64_MAX,
@@ -501,6 +503,7 @@ static void log_written(struct world_req *req, struct instant now)
     uint32_t batches = write->batches;
 
     log->dir->env->now = now;
+    log->producers.clock_ms = now.wall.ms;
     log->write = NULL;
     log_file_unpin(write->file);
     pool_give(&log->dir->writes, write);

@@ -54,6 +54,8 @@ struct log_config {
     int64_t max_compaction_lag_ms;   /* max.compaction.lag.ms */
     int64_t flush_messages;          /* flush.messages: offsets between two syncs */
     int64_t flush_ms;                /* flush.ms */
+    int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
+    int64_t producer_check_ms;       /* producer.id.expiration.check.interval.ms */
     int64_t min_cleanable_ratio;     /* min.cleanable.dirty.ratio, in millionths */
     bool log_append_time;            /* message.timestamp.type */
     bool deletes;                    /* cleanup.policy has "delete" */
@@ -135,6 +137,7 @@ struct log {
     uint32_t readers_waiting; /* of them, for a swap to be over */
     struct log_clean_work *clean; /* a compaction is at it */
     uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
+    int64_t expired_ns;     /* mono; when idle producers were last looked for */
     int32_t assigned_epoch; /* newest epoch staged or in the log */
     int32_t begun_epoch;    /* begins when what is staged is written; -1 none */
     uint16_t wanted;        /* enum log_wanted, bits */

@@ -341,6 +341,7 @@ static void open_begin(struct log_flow *o)
 {
     struct log *log = o->log;
 
+    log->producers.clock_ms = log->dir->env->now.wall.ms;
     o->err = ERR_NONE;
     o->promised = log->known->recovery_point;
     if (o->promised < 0) o->promised = 0;

@@ -171,6 +171,8 @@ struct log_config manager_log_config(const struct manager *manager, const struct
     log.min_cleanable_ratio = topic_number(manager, topic, STR("min.cleanable.dirty.ratio"));
     log.flush_messages = topic_number(manager, topic, STR("flush.messages"));
     log.flush_ms = topic_number(manager, topic, STR("flush.ms"));
+    log.producer_expiration_ms = manager->config->producer_id_expiration_ms;
+    log.producer_check_ms = manager->config->producer_id_expiration_check_interval_ms;
     log.gaps = !topic_config_is(manager->config, manager->image, topic, STR("cleanup.policy"),
                                 STR("delete"));
     log.deletes = !topic_config_is(manager->config, manager->image, topic, STR("cleanup.policy"),
