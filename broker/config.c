@@ -24,8 +24,8 @@ struct config_row {
     {                                                                                   \
         key, CONFIG_INT, offsetof(struct config, field), -1, -1, INT32_MAX, scale, NULL \
     }
-#define RATIO(key, field, fallback)                                                         \
-    {                                                                                       \
+#define RATIO(key, field, fallback)                                                      \
+    {                                                                                    \
         key, CONFIG_RATIO, offsetof(struct config, field), fallback, 0, 1000000, 1, NULL \
     }
 #define BOOL(key, field, fallback)                                                        \

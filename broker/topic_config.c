@@ -16,9 +16,10 @@
         name, broker, NULL, 0, 0, words, TOPIC_CONFIG_##kind, TOPIC_CONFIG_##scope, true, meaning \
     }
 /* A list: append and subtract begin with `fallback` where the topic has none. */
-#define LISTED(name, broker, fallback, words, scope, meaning)                                   \
-    {                                                                                           \
-        name, broker, fallback, 0, 0, words, TOPIC_CONFIG_LIST, TOPIC_CONFIG_##scope, true, meaning \
+#define LISTED(name, broker, fallback, words, scope, meaning)                               \
+    {                                                                                       \
+        name, broker, fallback, 0, 0, words, TOPIC_CONFIG_LIST, TOPIC_CONFIG_##scope, true, \
+            meaning                                                                         \
     }
 /* Does not act: this value and no other. */
 #define FIXED(name, kind, value, meaning)                                                     \
@@ -61,8 +62,7 @@ const struct topic_config_key topic_config_keys[] = {
     WORD("message.timestamp.type", "log.message.timestamp.type", WORD, "CreateTime LogAppendTime ",
          EACH, "Whose clock a record's timestamp comes from."),
     {"min.cleanable.dirty.ratio", "log.cleaner.min.cleanable.ratio", NULL, 0, 0, "",
-     TOPIC_CONFIG_DOUBLE, TOPIC_CONFIG_EACH, true,
-     "Dirty part of a log that asks for compaction."},
+     TOPIC_CONFIG_DOUBLE, TOPIC_CONFIG_EACH, true, "Dirty part of a log that asks for compaction."},
     NUMBER("min.compaction.lag.ms", "log.cleaner.min.compaction.lag.ms", LONG, 0, I64, EACH,
            "How long a record stays before compaction."),
     NUMBER("min.insync.replicas", "min.insync.replicas", INT, 1, I32, CLUSTER,
@@ -131,8 +131,7 @@ static const char *check_value(const struct topic_config_key *key, struct str va
     case TOPIC_CONFIG_BOOL:
         return is_word(value, key->words) ? NULL : "The value is neither true nor false.";
     case TOPIC_CONFIG_WORD:
-    case TOPIC_CONFIG_LIST:
-        return is_word(value, key->words) ? NULL : "The value is not known.";
+    case TOPIC_CONFIG_LIST: return is_word(value, key->words) ? NULL : "The value is not known.";
     case TOPIC_CONFIG_DOUBLE:
         return config_parse_ratio(value, &number) ? NULL : "The value is no number from 0 to 1.";
     }

@@ -133,18 +133,18 @@ struct log {
     int64_t wanted_to;         /* of a truncation or reset that waits */
     int64_t unsynced_since_ns; /* mono; 0: nothing unsynced */
     uint64_t unsynced_bytes;
-    uint32_t readers;       /* reads and lookups under way */
-    uint32_t readers_waiting; /* of them, for a swap to be over */
+    uint32_t readers;             /* reads and lookups under way */
+    uint32_t readers_waiting;     /* of them, for a swap to be over */
     struct log_clean_work *clean; /* a compaction is at it */
-    uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
-    int64_t expired_ns;     /* mono; when idle producers were last looked for */
-    int32_t assigned_epoch; /* newest epoch staged or in the log */
-    int32_t begun_epoch;    /* begins when what is staged is written; -1 none */
-    uint16_t wanted;        /* enum log_wanted, bits */
-    int64_t drop_wanted;    /* log start that the last pass of retention found */
-    int64_t drop_to;        /* and that is durable: segments below may go */
-    bool epochs_dirty;      /* the file lacks an entry that the next append needs */
-    bool epochs_failed;     /* no space for it: tried again with the next append */
+    uint32_t cuts;                /* + 1 whenever the end moved back: reads start again */
+    int64_t expired_ns;           /* mono; when idle producers were last looked for */
+    int32_t assigned_epoch;       /* newest epoch staged or in the log */
+    int32_t begun_epoch;          /* begins when what is staged is written; -1 none */
+    uint16_t wanted;              /* enum log_wanted, bits */
+    int64_t drop_wanted;          /* log start that the last pass of retention found */
+    int64_t drop_to;              /* and that is durable: segments below may go */
+    bool epochs_dirty;            /* the file lacks an entry that the next append needs */
+    bool epochs_failed;           /* no space for it: tried again with the next append */
     bool create;
     bool closing_well; /* it was not FAILED when the close began */
     bool removed;      /* its directory has another name now */

@@ -35,8 +35,8 @@ void log_clean_look(struct log *log, struct log_clean_look *look)
 
     *look = (struct log_clean_look){.first_dirty = clean_first_dirty(log)};
     look->first_uncleanable = look->first_dirty;
-    if (log->state != LOG_OPEN || !log_dir_online(log->dir) || !config->gaps ||
-        log->uncleanable || log->clean != NULL)
+    if (log->state != LOG_OPEN || !log_dir_online(log->dir) || !config->gaps || log->uncleanable ||
+        log->clean != NULL)
         return;
     for (uint32_t i = 0; i + 1 < log->segment_count; i++) {
         const struct log_segment *segment = log->segments[i];
@@ -98,10 +98,10 @@ enum clean_end_step {
     CLEAN_END_SYNCED,
 };
 static const char *const clean_steps[] = {
-    "START",        "ABORTED_LOADED", "CLEARED",      "MAP_OPENED",   "MAP_READ",    "MAP_YIELDED",
-    "MAP_CLOSED",   "COPY",           "OUT_OPENED",   "OUT_EMPTIED",  "IN_OPENED",   "IN_READ",
-    "WRITTEN",      "YIELDED",        "IN_CLOSED",    "REST_WRITTEN", "OUT_SYNCED",  "OUT_CLOSED",
-    "PART_SAVED",   "NAMES_SYNCED",   "RENAMED",      "SWAPS_SYNCED", "SWAPPED",     "END",
+    "START",         "ABORTED_LOADED", "CLEARED",      "MAP_OPENED",   "MAP_READ",   "MAP_YIELDED",
+    "MAP_CLOSED",    "COPY",           "OUT_OPENED",   "OUT_EMPTIED",  "IN_OPENED",  "IN_READ",
+    "WRITTEN",       "YIELDED",        "IN_CLOSED",    "REST_WRITTEN", "OUT_SYNCED", "OUT_CLOSED",
+    "PART_SAVED",    "NAMES_SYNCED",   "RENAMED",      "SWAPS_SYNCED", "SWAPPED",    "END",
     "END_IN_CLOSED", "END_OUT_CLOSED", "END_UNLINKED", "END_SYNCED"};
 
 static bool clean_over(const struct log_clean_work *o)
@@ -109,8 +109,8 @@ static bool clean_over(const struct log_clean_work *o)
     const struct log *log = o->log;
 
     return o->stop || log->state != LOG_OPEN || !log_dir_online(log->dir) || log->cuts != o->cuts ||
-           (log->wanted & (LOG_WANT_TRUNCATE | LOG_WANT_RESET | LOG_WANT_CLOSE | LOG_WANT_DELETE)) !=
-               0;
+           (log->wanted &
+            (LOG_WANT_TRUNCATE | LOG_WANT_RESET | LOG_WANT_CLOSE | LOG_WANT_DELETE)) != 0;
 }
 
 static bool clean_check(struct log_clean_work *o)
@@ -265,11 +265,10 @@ static bool clean_group(struct log_clean_work *o)
         if (segment == NULL) break;
         offsets += segment->offset_count;
         times += segment->time_count;
-        if (swap->count > 0 &&
-            (swap->old_bytes + segment->size > log->config.segment_bytes ||
-             offsets * LOG_INDEX_ENTRY > log->config.index_bytes ||
-             times * LOG_TIME_ENTRY > log->config.index_bytes ||
-             o->end - swap->bases[0] > INT32_MAX))
+        if (swap->count > 0 && (swap->old_bytes + segment->size > log->config.segment_bytes ||
+                                offsets * LOG_INDEX_ENTRY > log->config.index_bytes ||
+                                times * LOG_TIME_ENTRY > log->config.index_bytes ||
+                                o->end - swap->bases[0] > INT32_MAX))
             break;
         swap->bases[swap->count++] = segment->base;
         swap->old_bytes += segment->size;

@@ -38,7 +38,7 @@ int64_t log_clean_ratio(const struct log_clean_look *look);
 struct log_clean {
     /* out */
     bool busy;
-    enum err err; /* CANCELED: the log was wanted for something else */
+    enum err err;        /* CANCELED: the log was wanted for something else */
     int64_t first_dirty; /* where it began */
     int64_t cleaned_to;  /* where the next one begins */
     uint64_t bytes_read; /* by the copy */

@@ -53,7 +53,7 @@ struct log_clean_work {
     enum err err;
     enum log_clean_pass pass;
     bool stop;
-    bool mapped; /* the map is full: no more of it */
+    bool mapped;   /* the map is full: no more of it */
     uint32_t cuts; /* of the log, when it began */
     int64_t first_dirty;
     int64_t dirty_end; /* first_uncleanable, or where the map ended */

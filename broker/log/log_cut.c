@@ -32,7 +32,7 @@ static const char *const cut_steps[] = {"START",   "QUIET",      "SNAPSHOT",    
                                         "SYNCED",  "CLOSED",     "EPOCHS_SAVED"};
 
 /* Names of one segment. Not all of them exist. */
-static const char *const cut_suffixes[] = {".snapshot", ".producers", ".txnindex",
+static const char *const cut_suffixes[] = {".snapshot",  ".producers", ".txnindex",
                                            ".timeindex", ".index",     ".log"};
 
 static bool cut_quiet(const struct log *log)

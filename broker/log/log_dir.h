@@ -63,7 +63,7 @@ struct log_known {
     int64_t recovery_point; /* -1: no line */
     int64_t log_start;
     int64_t high_watermark;
-    int64_t cleaned;   /* first dirty offset of a compacted log; -1: never compacted */
+    int64_t cleaned;     /* first dirty offset of a compacted log; -1: never compacted */
     int64_t clean_end;   /* -1: no line in clean-state, or the marker does not vouch for it */
     int64_t clean_bytes; /* size of the active segment at the clean stop */
     bool listed;         /* its directory exists */
@@ -118,7 +118,7 @@ struct log_dir {
     struct list trash;             /* struct log_trash: files that go after their delay */
     uint64_t checkpoints_written;
     int64_t flush_check_ms; /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
-    bool cleaned_any; /* some log has a line in cleaner-offset-checkpoint */
+    bool cleaned_any;       /* some log has a line in cleaner-offset-checkpoint */
     struct op_source checkpoint_source;
 };
 

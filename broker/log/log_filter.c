@@ -241,8 +241,7 @@ static enum log_filter_result filter_redate_step(struct log_filter *filter, uint
 
         if (err == ERR_EOF) return filter_finish(filter, &filter->other);
         if (err != ERR_NONE) return filter_fail(filter, err);
-        if (!filter_redate(filter, from, (size_t)(filter->iter.reader.at - from),
-                           record.timestamp))
+        if (!filter_redate(filter, from, (size_t)(filter->iter.reader.at - from), record.timestamp))
             return filter_fail(filter, ERR_NO_MEMORY);
         --*budget;
     }

@@ -264,8 +264,7 @@ static bool read_decide(struct log_read *o)
               (int64_t)r->position, ERR_DAMAGED);
         o->err = ERR_CORRUPT_MESSAGE;
         return false;
-    case READ_EMPTY:
-        return r->position == r->segment->size && read_next_segment(o);
+    case READ_EMPTY: return r->position == r->segment->size && read_next_segment(o);
     }
     IMPOSSIBLE("verdict");
 }

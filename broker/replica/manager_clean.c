@@ -42,9 +42,9 @@ static void clean_look(struct manager_clean *o)
 
     log_clean_look(o->part->log, &look);
     if (!look.wanted || partition_leaving(o->part)) return;
-    if (o->best != NULL && (o->best_overdue > look.overdue ||
-                            (o->best_overdue == look.overdue &&
-                             o->best_ratio >= log_clean_ratio(&look))))
+    if (o->best != NULL &&
+        (o->best_overdue > look.overdue ||
+         (o->best_overdue == look.overdue && o->best_ratio >= log_clean_ratio(&look))))
         return;
     clean_choose(o, o->part);
     o->best_overdue = look.overdue;

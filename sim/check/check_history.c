@@ -386,8 +386,7 @@ void check_history_finish(struct check *check)
         if (superseded(check, part, value, value->acked_offset)) continue;
         if (value->acked_offset < part->cleaned_to && value->stream != UINT32_MAX) {
             check_count(check, CHECK_S24);
-            if (!value->read &&
-                !check_replica_void(part, value->acked_offset, value->acked_ns)) {
+            if (!value->read && !check_replica_void(part, value->acked_offset, value->acked_ns)) {
                 CHECK_FAIL(check, S24, at_history(UINT32_MAX, part, value->acked_offset),
                            "value %D at offset %D, the newest of its key, is gone; the log was "
                            "compacted up to %D",

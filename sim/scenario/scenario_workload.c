@@ -104,7 +104,7 @@ static void read_producer(const struct read *read, const struct yaml *at,
 {
     static const char *const known[] = {"producer", "topic",   "acks",    "idempotent",
                                         "batch",    "rate",    "records", "record_size",
-                                        "linger",   "timeout", "keys", NULL};
+                                        "linger",   "timeout", "keys",    NULL};
     const struct yaml *value;
 
     if (!read_map(read, at, "a producer", known)) return;

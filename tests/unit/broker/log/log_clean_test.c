@@ -82,11 +82,9 @@ static void put_with(struct record_builder_config config, const int32_t *keys, u
         *at = (struct said){key, keys[i] < 0 ? 0 : ++serial, padding};
         memcpy(value, &at->value, 4);
         assert_int_equal(
-            ERR_NONE,
-            record_builder_append(&builder, box.dir.env->now.wall.ms,
-                                  (struct bytes){(uint8_t *)&key, 4},
-                                  keys[i] < 0 ? BYTES_NULL : (struct bytes){value, padding + 4},
-                                  NULL, 0));
+            ERR_NONE, record_builder_append(
+                          &builder, box.dir.env->now.wall.ms, (struct bytes){(uint8_t *)&key, 4},
+                          keys[i] < 0 ? BYTES_NULL : (struct bytes){value, padding + 4}, NULL, 0));
     }
     assert_int_equal(ERR_NONE, log_append_as_leader(box.log, buf, record_builder_finish(&builder),
                                                     1, LOG_CLIENT, &append));
@@ -194,8 +192,8 @@ static void check(bool sure)
         for (int64_t j = i + 1; j < said_end && newest; j++)
             newest = said[j].key != said[i].key;
         if (newest && (said[i].value != 0 || sure)) {
-            if (got[i] == UINT32_MAX) fail_msg("the newest of key %u at %d is gone", said[i].key,
-                                               (int)i);
+            if (got[i] == UINT32_MAX)
+                fail_msg("the newest of key %u at %d is gone", said[i].key, (int)i);
         }
         if (i >= touched) assert_true(got[i] != UINT32_MAX);
     }
