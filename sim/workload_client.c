@@ -196,8 +196,8 @@ static int64_t client_draw(const struct workload_node *node, enum decide_what wh
                         range.max);
 }
 
-/* The keys of a producer are its own: number << 32 | 1, 2, 3 ... one after the other; three quarters
- * of them in every 32nd round only, so that their newest record becomes old. */
+/* The keys of a producer are its own: number << 32 | 1, 2, 3 ... one after the other; three
+ * quarters of them in every 32nd round only, so that their newest record becomes old. */
 static void key_write(struct client_record *record, const struct workload_client *client)
 {
     uint64_t keys = client->scenario->keys;

@@ -8,7 +8,7 @@
  *   record   above the map's end                           stays
  *            without key, or an older one of its key       goes
  *            with a value                                  stays
- *            tombstone                                     stays until its batch's horizon has passed
+ *            tombstone                                     stays until its batch's horizon
  *   batch    of an aborted transaction, or a marker whose
  *            horizon has passed                            all records go
  *            that loses all records                        goes, but for its header when `needed`
@@ -78,7 +78,8 @@ struct log_filter {
 void log_filter_init(struct log_filter *filter, struct mem *mem, struct cpu cpu,
                      const struct codecs *codecs, const struct log_keymap *map);
 void log_filter_deinit(struct log_filter *filter);
-/* The batch, crc checked, stays where it is until the end. CORRUPT_MESSAGE, TOO_LARGE, NO_MEMORY. */
+/* The batch, crc checked, stays where it is until the end. CORRUPT_MESSAGE, TOO_LARGE,
+ * NO_MEMORY. */
 MUST_USE enum err log_filter_begin(struct log_filter *filter, const struct record_batch *batch,
                                    struct log_filter_batch about);
 /* *budget: records, counted down. */

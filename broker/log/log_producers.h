@@ -77,8 +77,8 @@ MUST_USE enum err log_producers_apply(struct log_producers *producers,
 /* The same for a batch that was staged: cannot fail. */
 void log_producers_complete(struct log_producers *producers, struct log_producer_staged *staged,
                             const struct record_batch *batch);
-/* Forgets who wrote nothing for `idle_ms` of the broker's clock and has no open transaction. A record's
- * timestamp is its client's word: it counts for nothing here (H12; DIFFERS from Kafka). */
+/* Forgets who wrote nothing for `idle_ms` of the broker's clock and has no open transaction.
+ * DIFFERS: a record's timestamp is its client's word and counts for nothing here (H12). */
 void log_producers_expire(struct log_producers *producers, int64_t idle_ms);
 
 /* ---- files ---- */

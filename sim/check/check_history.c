@@ -114,8 +114,8 @@ static void sent(struct check *check, uint32_t node, const struct check_part *pa
     value->sequence = check->streams.items[stream - 1].sent++;
 }
 
-/* A compaction may take a record when one of its key stands behind it (S24). What is newest is known
- * at the end only: an acknowledgement may come late. */
+/* A compaction may take a record when one of its key stands behind it (S24). What is newest is
+ * known at the end only: an acknowledgement may come late. */
 static void stream_reaches(struct check *check, const struct check_value *value, int64_t offset)
 {
     struct check_stream *stream;
