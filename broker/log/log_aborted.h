@@ -1,5 +1,5 @@
-/* Which transactions were aborted, as a compaction wants to know it (KIP-534; storage.md 12.3), from
- * the entries of the transaction indexes and the batches in their order. Pure.
+/* Which transactions were aborted, as a compaction wants to know it (KIP-534; storage.md 12.3),
+ * from the entries of the transaction indexes and the batches in their order. Pure.
  *
  *   data batch of an aborted transaction    goes, whatever its keys
  *   its marker                              may go in the first pass that sees no batch before it;
@@ -51,8 +51,8 @@ void log_aborted_sort(struct log_aborted_list *list);
 void log_aborted_pass_init(struct log_aborted_pass *pass, struct mem *mem,
                            const struct log_aborted_list *list);
 void log_aborted_pass_deinit(struct log_aborted_pass *pass);
-/* *discard: a data batch of an aborted transaction, or a marker that nothing depends on. *entry: the
- * index entry that stays with an abort marker; producer_id -1: none. `commit`: of a marker. */
+/* *discard: a data batch of an aborted transaction, or a marker that nothing depends on. *entry:
+ * the index entry that stays with an abort marker; producer_id -1: none. `commit`: of a marker. */
 MUST_USE enum err log_aborted_see(struct log_aborted_pass *pass, const struct record_batch *batch,
                                   bool commit, bool *discard, struct log_aborted *entry);
 

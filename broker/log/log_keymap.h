@@ -1,7 +1,7 @@
-/* The map of a compaction: hash of a key -> the newest offset it stands at (storage.md 12.2). Open
- * addressing in one block of memory of a fixed size, 24 bytes a slot, filled to nine tenths at
- * most; keys are taken as equal when 128 bits of a seeded hash are. Nobody outside knows the seed, so
- * nobody can choose keys that meet (DIFFERS: Kafka takes MD5). Pure.
+/* The map of a compaction: hash of a key -> the newest offset it stands at (storage.md 12.2).
+ * Open addressing in one block of memory of a fixed size, 24 bytes a slot, filled to nine tenths
+ * at most; keys are taken as equal when 128 bits of a seeded hash are. Nobody outside knows the
+ * seed, so nobody can choose keys that meet (DIFFERS: Kafka takes MD5). Pure.
  *
  *     slot:  uint64 hash high | uint64 hash low | int64 offset, -1 empty */
 #ifndef BROKER_LOG_LOG_KEYMAP_H

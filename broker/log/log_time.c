@@ -111,7 +111,9 @@ static bool time_look(struct log_time_lookup *o)
 
     while (record_batch_parse(rest, &batch) == RECORD_BATCH_WHOLE) {
         int64_t last = record_batch_last_offset(&batch);
-        bool counts = last >= o->log->log_start && !record_batch_is_control(&batch);
+        /* Neither markers nor what a compaction emptied are records to begin at. */
+        bool counts =
+            last >= o->log->log_start && !record_batch_is_control(&batch) && batch.record_count > 0;
 
         if (last >= o->limit) return true;
         if (counts && o->timestamp >= 0 && batch.max_timestamp >= o->timestamp) {
