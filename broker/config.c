@@ -24,6 +24,10 @@ struct config_row {
     {                                                                                   \
         key, CONFIG_INT, offsetof(struct config, field), -1, -1, INT32_MAX, scale, NULL \
     }
+#define RATIO(key, field, fallback)                                                      \
+    {                                                                                    \
+        key, CONFIG_RATIO, offsetof(struct config, field), fallback, 0, 1000000, 1, NULL \
+    }
 #define BOOL(key, field, fallback)                                                        \
     {                                                                                     \
         key, CONFIG_BOOL, offsetof(struct config, field), fallback, 0, 1, 1, "false true" \
@@ -95,6 +99,22 @@ static const struct config_row config_rows[] = {
     INT("log.index.size.max.bytes", log_index_size_max_bytes, 10485760, 64, I32),
     INT("message.max.bytes", message_max_bytes, 1048588, 61, I32),
     CHOICE("log.message.timestamp.type", log_message_timestamp_type, "CreateTime LogAppendTime"),
+    CHOICE("log.cleanup.policy", log_cleanup_policy,
+           "delete compact compact,delete delete,compact"),
+    BOOL("log.cleaner.enable", log_cleaner_enable, 1),
+    INT("log.cleaner.dedupe.buffer.size", log_cleaner_dedupe_buffer_size, 134217728, 1536, I64),
+    INT("log.cleaner.backoff.ms", log_cleaner_backoff_ms, 15000, 1, I64),
+    RATIO("log.cleaner.min.cleanable.ratio", log_cleaner_min_cleanable_ratio, 500000),
+    INT("log.cleaner.delete.retention.ms", log_cleaner_delete_retention_ms, 86400000, 0, I64),
+    INT("log.cleaner.min.compaction.lag.ms", log_cleaner_min_compaction_lag_ms, 0, 0, I64),
+    INT("log.cleaner.max.compaction.lag.ms", log_cleaner_max_compaction_lag_ms, I64, 1, I64),
+    INT("log.flush.interval.messages", log_flush_interval_messages, I64, 1, I64),
+    INT("log.flush.interval.ms", log_flush_interval_ms, I64, 0, I64),
+    INT("log.flush.scheduler.interval.ms", log_flush_scheduler_interval_ms, I64, 1, I64),
+    INT("producer.id.expiration.ms", producer_id_expiration_ms, 86400000, 1, I64),
+    INT("producer.id.expiration.check.interval.ms", producer_id_expiration_check_interval_ms,
+        600000, 1, I64),
+    BOOL("gregor.durable.acks", gregor_durable_acks, 0),
     INT("group.min.session.timeout.ms", group_min_session_timeout_ms, 6000, 1, I32),
     INT("group.max.session.timeout.ms", group_max_session_timeout_ms, 1800000, 1, I32),
     INT("group.initial.rebalance.delay.ms", group_initial_rebalance_delay_ms, 3000, 0, I32),
@@ -116,13 +136,12 @@ static const struct config_row config_rows[] = {
 
 /* Kafka's own keys that this broker knows and does not act on. Said at start, each by name. */
 static const char config_known[] =
-    "producer.id.expiration.ms metadata.log.dir "
+    "metadata.log.dir "
     "log.flush.offset.checkpoint.interval.ms num.network.threads num.io.threads background.threads "
     "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
     "socket.receive.buffer.bytes socket.listen.backlog.size "
-    "log.cleanup.policy log.cleaner.enable "
-    "log.cleaner.min.cleanable.ratio log.cleaner.delete.retention.ms "
-    "log.flush.interval.messages log.flush.interval.ms log.flush.scheduler.interval.ms "
+    "log.cleaner.threads log.cleaner.io.buffer.size log.cleaner.io.buffer.load.factor "
+    "log.cleaner.io.max.bytes.per.second "
     "log.flush.start.offset.checkpoint.interval.ms "
     "compression.type delete.topic.enable auto.leader.rebalance.enable "
     "leader.imbalance.check.interval.seconds leader.imbalance.per.broker.percentage "
@@ -254,6 +273,43 @@ static enum err config_int(struct config *config, const struct config_row *row, 
     }
     config->given[(row - config_rows) / 64] |= UINT64_C(1) << ((row - config_rows) % 64);
     *config_field(config, row) = number < 0 ? number : number * row->scale;
+    return ERR_NONE;
+}
+
+bool config_parse_ratio(struct str text, int64_t *millionths)
+{
+    int64_t value = 0;
+    int64_t unit = 1000000;
+    bool point = false;
+    bool digits = false;
+
+    for (uint32_t i = 0; i < text.length; i++) {
+        char c = text.data[i];
+
+        if (c == '.' && !point) {
+            point = true;
+        } else if (c < '0' || c > '9') {
+            return false;
+        } else {
+            digits = true;
+            if (point) unit /= 10;
+            value = point ? value + (c - '0') * unit : value * 10 + (c - '0') * unit;
+            if (value > 1000000) return false;
+        }
+    }
+    *millionths = value;
+    return digits;
+}
+
+static enum err config_ratio(struct config *config, const struct config_row *row, struct str value,
+                             struct errmsg *error)
+{
+    int64_t millionths;
+
+    if (!config_parse_ratio(value, &millionths))
+        return config_wrong(error, str_of(row->key), value, "a number from 0 to 1, such as 0.5");
+    config->given[(row - config_rows) / 64] |= UINT64_C(1) << ((row - config_rows) % 64);
+    *config_field(config, row) = millionths;
     return ERR_NONE;
 }
 
@@ -523,6 +579,7 @@ enum err config_set(struct config *config, struct str key, struct str value,
     }
     switch (row->type) {
     case CONFIG_INT: return config_int(config, row, value, error);
+    case CONFIG_RATIO: return config_ratio(config, row, value, error);
     case CONFIG_BOOL:
     case CONFIG_CHOICE: return config_choice(config, row, value, error);
     case CONFIG_SPECIAL: return config_special(config, key, value, error);
@@ -729,6 +786,15 @@ static void config_print(struct text *text, const struct config_row *row, int64_
     struct str rest = str_of(row->choices != NULL ? row->choices : "");
     struct str choice = STR_NULL;
 
+    if (row->type == CONFIG_RATIO) {
+        text_format(text, "%D.", number / 1000000);
+        number %= 1000000;
+        for (int64_t unit = 100000; unit > 0; number %= unit, unit /= 10) {
+            text_i64(text, number / unit);
+            if (number % unit == 0) return;
+        }
+        return;
+    }
     if (row->choices == NULL) {
         text_i64(text, number);
         return;

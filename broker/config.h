@@ -21,7 +21,8 @@ enum {
     CONFIG_WARNINGS_MAX = 32,
 };
 
-enum config_type { CONFIG_INT, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_SPECIAL };
+/* A ratio is kept in millionths. */
+enum config_type { CONFIG_INT, CONFIG_RATIO, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_SPECIAL };
 
 enum config_role { CONFIG_ROLE_BROKER = 1, CONFIG_ROLE_CONTROLLER = 2 };
 
@@ -97,6 +98,20 @@ struct config {
     int64_t log_index_size_max_bytes;
     int64_t message_max_bytes;
     int64_t log_message_timestamp_type; /* 0 CreateTime, 1 LogAppendTime */
+    int64_t log_cleanup_policy;         /* delete compact compact,delete delete,compact */
+    int64_t log_cleaner_enable;
+    int64_t log_cleaner_dedupe_buffer_size;
+    int64_t log_cleaner_backoff_ms;
+    int64_t log_cleaner_min_cleanable_ratio; /* millionths */
+    int64_t log_cleaner_delete_retention_ms;
+    int64_t log_cleaner_min_compaction_lag_ms;
+    int64_t log_cleaner_max_compaction_lag_ms;
+    int64_t log_flush_interval_messages;
+    int64_t log_flush_interval_ms;
+    int64_t log_flush_scheduler_interval_ms;
+    int64_t producer_id_expiration_ms;
+    int64_t producer_id_expiration_check_interval_ms;
+    int64_t gregor_durable_acks; /* acks=all means synced on every in-sync replica */
 
     /* groups (groups.md 2) */
     int64_t group_min_session_timeout_ms;
@@ -141,6 +156,9 @@ MUST_USE enum err config_set(struct config *config, struct str key, struct str v
 /* Checks what needs more than one key, after the last set; fills derived defaults (advertised
  * listeners, roles). */
 MUST_USE enum err config_finish(struct config *config, struct errmsg *error);
+
+/* "0.25" to millionths, 0 to 1000000; false: not such a number. */
+MUST_USE bool config_parse_ratio(struct str text, int64_t *millionths);
 
 /* The n-th honoured key and its present value as text; false past the last. For describe-configs
  * and documentation. */

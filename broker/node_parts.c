@@ -148,6 +148,7 @@ void node_parts_dir(struct node *node)
 
     log_cache_init(&node->cache, &node->env.mem, cache, NODE_CACHE_BATCHES);
     log_dir_init(&node->dir, &node->env, &node->cache, str_of(config->log_dirs[0]), &limits);
+    node->dir.flush_check_ms = config->log_flush_scheduler_interval_ms;
     node->dirs[0] = &node->dir;
     node->has_dir = true;
     node_relay(node, &node->dir.state_source);

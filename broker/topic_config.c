@@ -15,6 +15,12 @@
     {                                                                                             \
         name, broker, NULL, 0, 0, words, TOPIC_CONFIG_##kind, TOPIC_CONFIG_##scope, true, meaning \
     }
+/* A list: append and subtract begin with `fallback` where the topic has none. */
+#define LISTED(name, broker, fallback, words, scope, meaning)                               \
+    {                                                                                       \
+        name, broker, fallback, 0, 0, words, TOPIC_CONFIG_LIST, TOPIC_CONFIG_##scope, true, \
+            meaning                                                                         \
+    }
 /* Does not act: this value and no other. */
 #define FIXED(name, kind, value, meaning)                                                     \
     {                                                                                         \
@@ -23,16 +29,21 @@
 
 /* Names and defaults of Kafka 4.0 (storage.md 16), in the order of their names. */
 const struct topic_config_key topic_config_keys[] = {
-    FIXED("cleanup.policy", LIST, "delete", "What happens to old segments: they are deleted."),
+    LISTED("cleanup.policy", "log.cleanup.policy", "delete",
+           "delete compact compact,delete delete,compact ", EACH,
+           "What happens to old segments: they are deleted, or of each key only the newest stays."),
     FIXED("compression.gzip.level", INT, "-1", "Level of gzip, were the broker to compress."),
     FIXED("compression.lz4.level", INT, "9", "Level of lz4, were the broker to compress."),
     FIXED("compression.type", WORD, "producer", "Batches stay as the producer compressed them."),
     FIXED("compression.zstd.level", INT, "3", "Level of zstd, were the broker to compress."),
-    FIXED("delete.retention.ms", LONG, "86400000", "How long compaction keeps tombstones."),
+    NUMBER("delete.retention.ms", "log.cleaner.delete.retention.ms", LONG, 0, I64, EACH,
+           "How long compaction keeps tombstones."),
     NUMBER("file.delete.delay.ms", "log.segment.delete.delay.ms", LONG, 0, I64, EACH,
            "How long the files of a deleted segment stay under another name."),
-    FIXED("flush.messages", LONG, "9223372036854775807", "Records between two forced syncs."),
-    FIXED("flush.ms", LONG, "9223372036854775807", "Time between two forced syncs."),
+    NUMBER("flush.messages", "log.flush.interval.messages", LONG, 1, I64, EACH,
+           "Records between two forced syncs."),
+    NUMBER("flush.ms", "log.flush.interval.ms", LONG, 0, I64, EACH,
+           "Time between two forced syncs."),
     FIXED("follower.replication.throttled.replicas", LIST, "",
           "Replicas whose fetches are slowed."),
     NUMBER("index.interval.bytes", "log.index.interval.bytes", INT, 0, I32, EACH,
@@ -40,7 +51,8 @@ const struct topic_config_key topic_config_keys[] = {
     FIXED("leader.replication.throttled.replicas", LIST, "", "Replicas who are served slowly."),
     FIXED("local.retention.bytes", LONG, "-2", "Size kept locally with remote storage."),
     FIXED("local.retention.ms", LONG, "-2", "Time kept locally with remote storage."),
-    FIXED("max.compaction.lag.ms", LONG, "9223372036854775807", "Compaction comes at the latest."),
+    NUMBER("max.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms", LONG, 1, I64, EACH,
+           "Age at which records are compacted whatever the dirty ratio."),
     NUMBER("max.message.bytes", "message.max.bytes", INT, 0, I32, EACH,
            "Size of the largest batch that is taken from a producer."),
     NUMBER("message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms", LONG, 0, I64,
@@ -49,9 +61,10 @@ const struct topic_config_key topic_config_keys[] = {
            EACH, "How far in the past a record's timestamp may lie."),
     WORD("message.timestamp.type", "log.message.timestamp.type", WORD, "CreateTime LogAppendTime ",
          EACH, "Whose clock a record's timestamp comes from."),
-    FIXED("min.cleanable.dirty.ratio", DOUBLE, "0.5",
-          "Dirty part of a log that asks for compaction."),
-    FIXED("min.compaction.lag.ms", LONG, "0", "How long a record stays before compaction."),
+    {"min.cleanable.dirty.ratio", "log.cleaner.min.cleanable.ratio", NULL, 0, 0, "",
+     TOPIC_CONFIG_DOUBLE, TOPIC_CONFIG_EACH, true, "Dirty part of a log that asks for compaction."},
+    NUMBER("min.compaction.lag.ms", "log.cleaner.min.compaction.lag.ms", LONG, 0, I64, EACH,
+           "How long a record stays before compaction."),
     NUMBER("min.insync.replicas", "min.insync.replicas", INT, 1, I32, CLUSTER,
            "In-sync replicas that a write with acks=all needs."),
     FIXED("preallocate", BOOL, "false", "Whether a segment file gets its size at once."),
@@ -108,8 +121,6 @@ static const char *check_value(const struct topic_config_key *key, struct str va
 
     if (!key->acts) {
         if (str_equal(value, str_of(key->fallback))) return NULL;
-        if (str_equal(str_of(key->name), STR("cleanup.policy")))
-            return "cleanup.policy: compaction is not supported by this version, only 'delete'.";
         return "The config has no effect in this version: only its default value is taken.";
     }
     switch (key->kind) {
@@ -119,11 +130,12 @@ static const char *check_value(const struct topic_config_key *key, struct str va
         return number < key->min || number > key->max ? "The value is out of range." : NULL;
     case TOPIC_CONFIG_BOOL:
         return is_word(value, key->words) ? NULL : "The value is neither true nor false.";
-    case TOPIC_CONFIG_WORD: return is_word(value, key->words) ? NULL : "The value is not known.";
+    case TOPIC_CONFIG_WORD:
+    case TOPIC_CONFIG_LIST: return is_word(value, key->words) ? NULL : "The value is not known.";
     case TOPIC_CONFIG_DOUBLE:
-    case TOPIC_CONFIG_LIST: break;
+        return config_parse_ratio(value, &number) ? NULL : "The value is no number from 0 to 1.";
     }
-    IMPOSSIBLE("keys of these kinds do not act");
+    IMPOSSIBLE("kind");
 }
 
 const char *topic_config_check(struct str name, struct str value)
@@ -205,7 +217,10 @@ int64_t topic_config_number(const struct config *config, const struct image *ima
     topic_config_lookup(config, image, topic, key, &chain);
     /* Checked when it was set; one that came another way (a restored log) counts as absent. */
     for (uint32_t i = 0; i < chain.count; i++) {
-        if (!text_parse_i64(chain.levels[i].value, &number)) continue;
+        if (key->kind == TOPIC_CONFIG_DOUBLE ? !config_parse_ratio(chain.levels[i].value, &number)
+                                             : !text_parse_i64(chain.levels[i].value, &number))
+            continue;
+        if (key->kind == TOPIC_CONFIG_DOUBLE) return number;
         if (chain.levels[i].source >= TOPIC_CONFIG_FROM_STATIC ||
             (number >= key->min && number <= key->max))
             return number;

@@ -80,7 +80,8 @@ struct topic_config_chain {
 /* With a null topic: of the broker key itself. Strings are borrowed from image, table and chain. */
 void topic_config_lookup(const struct config *config, const struct image *image, struct str topic,
                          const struct topic_config_key *key, struct topic_config_chain *chain);
-/* The value that counts. The key is in the table and of a kind that fits. */
+/* The value that counts. The key is in the table and of a kind that fits. Of a DOUBLE:
+ * millionths. */
 int64_t topic_config_number(const struct config *config, const struct image *image,
                             struct str topic, struct str name);
 bool topic_config_is(const struct config *config, const struct image *image, struct str topic,

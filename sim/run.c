@@ -453,6 +453,7 @@ static void run_configure_check(struct run *run)
     check_config_init(check);
     check->only_history = run->options->only_history;
     check->unclean_election = config->unclean_leader_election_enable != 0;
+    check->fsync_before_ack = config->gregor_durable_acks != 0;
     check->idempotent = true;
     check->acks_all = true;
     for (uint32_t i = 0; i < scenario->client_count; i++) {

@@ -16,6 +16,7 @@ enum {
 /* One record that is under way. */
 struct client_record {
     struct producer_record record; /* first: the pool knows it by its address */
+    uint8_t key[8];
     uint8_t value[];
 };
 
@@ -140,6 +141,20 @@ static int64_t client_draw(const struct workload_node *node, enum decide_what wh
                         range.max);
 }
 
+/* The keys of a producer are its own: number << 32 | 1, 2, 3 ... one after the other; three
+ * quarters of them in every 32nd round only, so that their newest record becomes old. */
+static void key_write(struct client_record *record, const struct workload_client *client)
+{
+    uint64_t keys = client->scenario->keys;
+    uint64_t busy = client->sent / keys % 32 == 0 ? keys : keys / 4 + 1;
+    uint64_t key = (uint64_t)client->number << 32 | (client->sent % busy + 1);
+
+    for (uint32_t i = 0; i < 8; i++)
+        record->key[i] = (uint8_t)(key >> (56 - 8 * i));
+    record->record.key = (struct bytes){record->key, 8};
+    record->record.trace_key = (int64_t)key;
+}
+
 /* False: too many are under way. */
 static bool producer_one(struct workload_node *node)
 {
@@ -157,6 +172,7 @@ static bool producer_one(struct workload_node *node)
     record->record.topic = str_of(all->topics[scenario->topics[0]].name);
     record->record.value = (struct bytes){record->value, length};
     record->record.trace_value = (int64_t)name;
+    if (scenario->keys > 0) key_write(record, client);
     record->record.collect = &node->done;
     producer_send(&node->producer, &record->record);
     return true;

@@ -147,9 +147,10 @@ static enum err add_static(struct describe *d, struct str name)
         TOPIC_CONFIG_FROM_DEFAULT, name, str_of(given ? chain.house.text : chain.fixed.text)};
     out = add_config(d, name);
     out->read_only = true;
-    out->config_type = type == CONFIG_INT    ? CONFIG_WIRE_LONG
-                       : type == CONFIG_BOOL ? CONFIG_WIRE_BOOL
-                                             : CONFIG_WIRE_STRING;
+    out->config_type = type == CONFIG_INT     ? CONFIG_WIRE_LONG
+                       : type == CONFIG_RATIO ? CONFIG_WIRE_DOUBLE
+                       : type == CONFIG_BOOL  ? CONFIG_WIRE_BOOL
+                                              : CONFIG_WIRE_STRING;
     return add_levels(d, &chain, out);
 }
 

@@ -272,9 +272,7 @@ static void auto_offsets_topic(struct api_topics_auto *o)
 
     text_init(&text, o->segment_bytes, sizeof o->segment_bytes);
     text_i64(&text, config->offsets_topic_segment_bytes);
-    /* DIFFERS: compacted in Kafka. Until logs are, nothing of it may be deleted by age or size. */
-    auto_config(o, "retention.ms", "-1");
-    auto_config(o, "retention.bytes", "-1");
+    auto_config(o, "cleanup.policy", "compact");
     auto_config(o, "segment.bytes", o->segment_bytes);
     if (replicas < 0) replicas = brokers < AUTO_REPLICAS ? (int64_t)brokers : AUTO_REPLICAS;
     o->topic.num_partitions = (int32_t)config->offsets_topic_num_partitions;

@@ -16,6 +16,13 @@ struct log_config log_config_default(void)
         .retention_ms = -1,
         .retention_bytes = -1,
         .delete_delay_ms = 60000,
+        .delete_retention_ms = 86400000,
+        .max_compaction_lag_ms = INT64_MAX,
+        .flush_messages = INT64_MAX,
+        .flush_ms = INT64_MAX,
+        .producer_expiration_ms = 86400000,
+        .producer_check_ms = 600000,
+        .min_cleanable_ratio = 500000,
         .timestamp_after_max_ms = 3600000,
         .timestamp_before_max_ms = INT64_MAX,
     };
@@ -58,13 +65,22 @@ void log_set_state(struct log *log, enum log_state state, enum err err)
     }
 }
 
+bool log_gaps(const struct log *log)
+{
+    return log->config.gaps || log->known->cleaned >= 0;
+}
+
+bool log_quiet(const struct log *log)
+{
+    return log->readers == 0 && !log->syncing && log->clean == NULL;
+}
+
 void log_readers_left(struct log *log)
 {
     ASSERT(log->readers > 0);
     log->readers--;
-    if (log->readers > 0) return;
-    op_wake(&log->state_source);
-    if ((log->wanted & LOG_WANT_DROP) != 0) log_advance(log);
+    if (log->readers == 0) op_wake(&log->state_source);
+    if ((log->wanted & (LOG_WANT_DROP | LOG_WANT_SWAP)) != 0) log_advance(log);
 }
 
 void log_fail(struct log *log, enum err err)
@@ -108,6 +124,9 @@ void log_advance(struct log *log)
     } else if ((log->wanted & LOG_WANT_DROP) != 0 && log->state == LOG_OPEN &&
                log_retain_quiet(log)) {
         kind = &log_drop_kind; /* before appends: there may be no moment without any */
+    } else if ((log->wanted & LOG_WANT_SWAP) != 0 && log->state == LOG_OPEN &&
+               log_swap_quiet(log)) {
+        kind = &log_swap_kind;
     } else if (!list_empty(&log->staged)) {
         if (log->epochs_dirty) {
             kind = &log_epochs_kind;
@@ -358,7 +377,7 @@ static enum err log_check_follower(const struct log *log, struct bytes bytes, in
         if (batch.partition_leader_epoch > epoch_max) return ERR_NONE;
         if (batch.partition_leader_epoch < epoch) return ERR_BAD_STATE;
         if (batch.base_offset < next) return ERR_OFFSET_OUT_OF_RANGE;
-        if (batch.base_offset != next && !log->config.gaps) return ERR_OFFSET_OUT_OF_RANGE;
+        if (batch.base_offset != next && !log_gaps(log)) return ERR_OFFSET_OUT_OF_RANGE;
         if (batch.bytes.length > log->config.segment_bytes && batch.bytes.length > INT32_MAX / 2)
             return ERR_RECORD_LIST_TOO_LARGE;
         next = record_batch_end_offset(&batch);
@@ -484,6 +503,7 @@ static void log_written(struct world_req *req, struct instant now)
     uint32_t batches = write->batches;
 
     log->dir->env->now = now;
+    log->producers.clock_ms = now.wall.ms;
     log->write = NULL;
     log_file_unpin(write->file);
     pool_give(&log->dir->writes, write);
@@ -501,7 +521,9 @@ static void log_written(struct world_req *req, struct instant now)
         if (log->unsynced_since_ns == 0) log->unsynced_since_ns = now.mono.ns + 1;
         log_dir_changed(log->dir);
         op_wake_below(&log->end_source, log->log_end);
-        if (log->unsynced_bytes >= LOG_SYNC_BYTES) log_sync(log);
+        if (log->unsynced_bytes >= LOG_SYNC_BYTES || log->config.durable ||
+            log->log_end - log->synced_end >= log->config.flush_messages)
+            log_sync(log);
     }
     log_dir_unstarve(log->dir, &log->dir->write_starved);
     log_advance(log);

@@ -49,9 +49,18 @@ struct log_config {
     int64_t retention_ms;            /* retention.ms; -1: for ever */
     int64_t retention_bytes;         /* retention.bytes; -1: any size */
     int64_t delete_delay_ms;         /* file.delete.delay.ms */
+    int64_t delete_retention_ms;     /* delete.retention.ms: of tombstones */
+    int64_t min_compaction_lag_ms;   /* min.compaction.lag.ms */
+    int64_t max_compaction_lag_ms;   /* max.compaction.lag.ms */
+    int64_t flush_messages;          /* flush.messages: offsets between two syncs */
+    int64_t flush_ms;                /* flush.ms */
+    int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
+    int64_t producer_check_ms;       /* producer.id.expiration.check.interval.ms */
+    int64_t min_cleanable_ratio;     /* min.cleanable.dirty.ratio, in millionths */
     bool log_append_time;            /* message.timestamp.type */
     bool deletes;                    /* cleanup.policy has "delete" */
-    bool gaps;       /* offsets may skip (compacted topics): a follower takes a gap */
+    bool gaps;       /* cleanup.policy has "compact": offsets may skip, records have keys */
+    bool durable;    /* every append is synced as soon as it is written (gregor.durable.acks) */
     bool verify_all; /* the metadata log: recovery reads all of it, whatever was synced */
 };
 struct log_config log_config_default(void);
@@ -96,6 +105,7 @@ struct log {
 
     struct op_source end_source;    /* log_end moved (keyed), or an append failed (all) */
     struct op_source synced_source; /* synced_end moved (keyed), or it failed (all) */
+    struct op_source *synced_also;  /* the owner's, woken with it; NULL: none */
     struct op_source state_source;  /* a flow ended */
 
     uint32_t generation; /* + 1 whenever staged appends failed */
@@ -123,19 +133,25 @@ struct log {
     int64_t wanted_to;         /* of a truncation or reset that waits */
     int64_t unsynced_since_ns; /* mono; 0: nothing unsynced */
     uint64_t unsynced_bytes;
-    uint32_t readers;       /* reads and lookups under way */
-    uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
-    int32_t assigned_epoch; /* newest epoch staged or in the log */
-    int32_t begun_epoch;    /* begins when what is staged is written; -1 none */
-    uint16_t wanted;        /* enum log_wanted, bits */
-    int64_t drop_wanted;    /* log start that the last pass of retention found */
-    int64_t drop_to;        /* and that is durable: segments below may go */
-    bool epochs_dirty;      /* the file lacks an entry that the next append needs */
-    bool epochs_failed;     /* no space for it: tried again with the next append */
+    uint32_t readers;             /* reads and lookups under way */
+    uint32_t readers_waiting;     /* of them, for a swap to be over */
+    struct log_clean_work *clean; /* a compaction is at it */
+    uint32_t cuts;                /* + 1 whenever the end moved back: reads start again */
+    int64_t expired_ns;           /* mono; when idle producers were last looked for */
+    int32_t assigned_epoch;       /* newest epoch staged or in the log */
+    int32_t begun_epoch;          /* begins when what is staged is written; -1 none */
+    uint16_t wanted;              /* enum log_wanted, bits */
+    int64_t drop_wanted;          /* log start that the last pass of retention found */
+    int64_t drop_to;              /* and that is durable: segments below may go */
+    bool epochs_dirty;            /* the file lacks an entry that the next append needs */
+    bool epochs_failed;           /* no space for it: tried again with the next append */
     bool create;
     bool closing_well; /* it was not FAILED when the close began */
     bool removed;      /* its directory has another name now */
     bool syncing;      /* its files are in the round in flight */
+    bool clean_reads;  /* the compaction reads segments: none may go */
+    bool swapping;     /* files are being exchanged: reads from disk wait */
+    bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
 };
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */
@@ -237,6 +253,11 @@ void log_offset_for_time(struct log *log, struct log_time_lookup *lookup);
 
 /* ---- ends ----------------------------------------------------------------------------------- */
 
+/* Not synced, and somebody waits for it: durable mode. */
+static inline bool log_owes_sync(const struct log *log)
+{
+    return log->config.durable && log->synced_end < log->log_end;
+}
 /* Asks for a sync; requests of a turn and of all logs of the directory become one round.
  * AWAIT_KEY on synced_source, key and condition synced_end >= wanted, or state != LOG_OPEN. */
 void log_sync(struct log *log);

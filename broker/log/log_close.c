@@ -21,7 +21,7 @@ static const char *const close_steps[] = {"START",        "QUIET",       "SYNCED
 
 static bool close_quiet(const struct log *log)
 {
-    return log->readers == 0 && !log->syncing;
+    return log_quiet(log);
 }
 
 static bool close_synced(const struct log *log)

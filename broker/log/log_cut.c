@@ -32,12 +32,12 @@ static const char *const cut_steps[] = {"START",   "QUIET",      "SNAPSHOT",    
                                         "SYNCED",  "CLOSED",     "EPOCHS_SAVED"};
 
 /* Names of one segment. Not all of them exist. */
-static const char *const cut_suffixes[] = {".snapshot", ".producers", ".timeindex", ".index",
-                                           ".log"};
+static const char *const cut_suffixes[] = {".snapshot",  ".producers", ".txnindex",
+                                           ".timeindex", ".index",     ".log"};
 
 static bool cut_quiet(const struct log *log)
 {
-    return log->readers == 0 && !log->syncing;
+    return log_quiet(log);
 }
 
 /* Appends that were still to be told are gone, whatever the outcome. */
@@ -86,6 +86,7 @@ static bool cut_take_snapshot(struct log_flow *o)
     struct log *log = o->log;
 
     log_producers_clear(&log->producers);
+    log->producers.clock_ms = log->dir->env->now.wall.ms;
     if (o->load.err != ERR_NONE) return false;
     return log_producers_load(&log->producers, log->dir->env->world->cpu, log_load_bytes(&o->load),
                               log_load_bytes(&o->window)) == ERR_NONE;
@@ -112,7 +113,7 @@ static void cut_walk(struct log_flow *o)
     o->walk.index = target;
 }
 
-/* The n-th file to go: five names a segment, newest segment first; then none. */
+/* The n-th file to go: six names a segment, newest segment first; then none. */
 static bool cut_next_later(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -137,6 +138,7 @@ static void cut_apply(struct log_flow *o, int64_t end)
     log_active(log)->dirty = false;
     log->log_end = end;
     if (log->synced_end > end) log->synced_end = end;
+    if (log->known->cleaned > end) log->known->cleaned = end;
     if (log->log_start > end) log->log_start = end;
     if (log->high_watermark > end) log->high_watermark = end;
     (void)log_epochs_cut_end(&log->epochs, end);
@@ -325,6 +327,7 @@ static enum op_result reset_end(struct log_flow *o)
     log->log_start = o->offset;
     log->log_end = o->offset;
     log->synced_end = o->offset;
+    if (log->known->cleaned > 0) log->known->cleaned = o->offset;
     log->high_watermark = o->offset;
     log->failed_from = o->offset;
     log->unsynced_bytes = 0;

@@ -28,7 +28,8 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
                             .limits = *limits,
                             .state = LOG_DIR_CLOSED,
                             .previous_broker_epoch = -1,
-                            .broker_epoch = -1};
+                            .broker_epoch = -1,
+                            .flush_check_ms = LOG_CHECKPOINT_MS};
     text_init(&out, dir->path, sizeof dir->path);
     text_str(&out, path);
     ASSERT(!out.truncated);
@@ -148,6 +149,7 @@ struct log_known *log_dir_know(struct log_dir *dir, struct str name)
     if (known == NULL) return NULL;
     known->recovery_point = -1;
     known->clean_end = -1;
+    known->cleaned = -1;
     known->name_length = (uint16_t)name.length;
     memcpy(known->name, name.data, name.length);
     if (map_add_str(&dir->known, &known->node, (struct str){known->name, name.length}) !=
@@ -186,6 +188,7 @@ static bool log_dir_line(struct text *out, const struct log_known *known, enum l
     case LOG_CHECKPOINT_RECOVERY: value = recovery; break;
     case LOG_CHECKPOINT_START: value = start; break;
     case LOG_CHECKPOINT_HW: value = high; break;
+    case LOG_CHECKPOINT_CLEANER: value = known->cleaned; break;
     case LOG_CHECKPOINT_CLEAN: value = known->clean_end; break;
     }
     if (value < 0 || (kind == LOG_CHECKPOINT_START && value == 0)) return false;
@@ -260,6 +263,10 @@ enum err log_dir_parse(struct log_dir *dir, enum log_checkpoint kind, struct str
         case LOG_CHECKPOINT_RECOVERY: known->recovery_point = value; break;
         case LOG_CHECKPOINT_START: known->log_start = value; break;
         case LOG_CHECKPOINT_HW: known->high_watermark = value; break;
+        case LOG_CHECKPOINT_CLEANER:
+            known->cleaned = value;
+            dir->cleaned_any = true;
+            break;
         case LOG_CHECKPOINT_CLEAN:
             known->clean_end = value;
             known->clean_bytes = size;

@@ -2,6 +2,7 @@
  *
  *   .lock  meta.properties  .kafka_cleanshutdown  clean-state
  *   recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint
+ *   cleaner-offset-checkpoint
  *   T-P/ ...                                            (storage.md 1; clean-state is ours, H4)
  *
  *                  +--------------------------------------------------+
@@ -62,6 +63,7 @@ struct log_known {
     int64_t recovery_point; /* -1: no line */
     int64_t log_start;
     int64_t high_watermark;
+    int64_t cleaned;     /* first dirty offset of a compacted log; -1: never compacted */
     int64_t clean_end;   /* -1: no line in clean-state, or the marker does not vouch for it */
     int64_t clean_bytes; /* size of the active segment at the clean stop */
     bool listed;         /* its directory exists */
@@ -115,6 +117,8 @@ struct log_dir {
     struct op_source trash_source; /* something to sweep later */
     struct list trash;             /* struct log_trash: files that go after their delay */
     uint64_t checkpoints_written;
+    int64_t flush_check_ms; /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
+    bool cleaned_any;       /* some log has a line in cleaner-offset-checkpoint */
     struct op_source checkpoint_source;
 };
 

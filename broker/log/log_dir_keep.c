@@ -16,12 +16,16 @@ static const char *const keeper_steps[] = {"START", "DUE", "SAVED"};
 
 static void keeper_ask_syncs(struct log_dir *dir)
 {
-    int64_t before = dir->env->now.mono.ns - LOG_SYNC_AGE_MS * NS_PER_MS;
+    int64_t now_ns = dir->env->now.mono.ns;
 
     MAP_FOR_EACH (node, &dir->known) {
         struct log *log = MAP_ENTRY(node, struct log_known, node)->log;
 
-        if (log == NULL || log->unsynced_since_ns == 0 || log->unsynced_since_ns > before) continue;
+        int64_t age_ms = LOG_SYNC_AGE_MS;
+
+        if (log == NULL || log->unsynced_since_ns == 0) continue;
+        if (log->config.flush_ms < age_ms) age_ms = log->config.flush_ms;
+        if (log->unsynced_since_ns > now_ns - age_ms * NS_PER_MS) continue;
         if (log->state == LOG_OPEN) log_sync(log);
     }
 }
@@ -37,11 +41,26 @@ static void keeper_save(struct log_dir_flow *o)
                    log_dir_flow_bytes(o), true);
 }
 
+/* Without a compacted log there is no checkpoint of them. */
+static enum log_checkpoint keeper_last(const struct log_dir *dir)
+{
+    return dir->cleaned_any ? LOG_CHECKPOINT_CLEANER : LOG_CHECKPOINT_HW;
+}
+
 static void keeper_failed(struct log_dir *dir, enum err err)
 {
     dir->checkpoint_dirty =
         true; /* no space, no memory: tried again at the next turn of the clock */
     if (err != ERR_NO_SPACE && err != ERR_NO_MEMORY) log_dir_fail(dir, err);
+}
+
+/* Checkpoints are due: asked for, or something changed and it is time. */
+static bool keeper_writes(const struct log_dir_flow *o)
+{
+    const struct log_dir *dir = o->dir;
+
+    return dir->checkpoint_now ||
+           (dir->checkpoint_dirty && dir->env->now.mono.ns >= o->checkpoint_ns);
 }
 
 static bool keeper_due(const struct log_dir_flow *o)
@@ -57,12 +76,15 @@ static enum op_result keeper_run(struct op *op)
     switch ((enum keeper_step)op->step) {
     case KEEPER_START:
         for (;;) {
-            op_deadline(op, env_deadline(dir->env, LOG_CHECKPOINT_MS));
+            op_deadline(op, env_deadline(dir->env, dir->flush_check_ms < LOG_CHECKPOINT_MS
+                                                       ? dir->flush_check_ms
+                                                       : LOG_CHECKPOINT_MS));
             AWAIT(o, KEEPER_DUE, &o->source, keeper_due(o));
             op_deadline(op, OP_NO_DEADLINE);
             if (!log_dir_online(dir) || (o->stop && !dir->checkpoint_now)) return OP_DONE;
-            if (!dir->checkpoint_dirty && !dir->checkpoint_now) continue;
             keeper_ask_syncs(dir);
+            if (!keeper_writes(o)) continue;
+            o->checkpoint_ns = env_deadline(dir->env, LOG_CHECKPOINT_MS);
             dir->checkpoint_dirty = false;
             dir->checkpoint_now = false;
             dir->checkpoint_busy = true;
@@ -72,7 +94,7 @@ static enum op_result keeper_run(struct op *op)
                 keeper_save(o);
                 AWAIT_SAVE(o, KEEPER_SAVED, &o->save);
                 if (o->err == ERR_NONE) o->err = o->save.err;
-                if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_HW) break;
+                if (o->err != ERR_NONE || o->kind == keeper_last(dir)) break;
                 o->kind = (enum log_checkpoint)(o->kind + 1);
             }
             dir->checkpoint_busy = false;

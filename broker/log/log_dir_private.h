@@ -9,6 +9,7 @@ enum log_checkpoint {
     LOG_CHECKPOINT_RECOVERY,
     LOG_CHECKPOINT_START,
     LOG_CHECKPOINT_HW,
+    LOG_CHECKPOINT_CLEANER,
     LOG_CHECKPOINT_CLEAN, /* ours: what the clean marker vouches for */
 };
 
@@ -33,6 +34,7 @@ struct log_dir_flow {
     uint64_t inner_used;
     uint64_t inner_at;
     enum log_checkpoint kind;
+    int64_t checkpoint_ns; /* when the keeper writes the next ones */
     uint32_t state_crc;
     bool marker;
     bool stop;

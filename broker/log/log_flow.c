@@ -108,18 +108,27 @@ bool log_flow_print_epochs(struct log_flow *flow)
     return done;
 }
 
+static bool manifest_skips(const struct log_flow *flow, const struct log_segment *segment)
+{
+    return segment->base >= flow->skip_from && segment->base < flow->skip_to;
+}
+
 /* "base end bytes" of every closed segment. */
 bool log_flow_print_manifest(struct log_flow *flow)
 {
     const struct log *log = flow->log;
+    uint32_t lines = 0;
     struct text out;
 
+    for (uint32_t i = 0; i < log->segment_count; i++)
+        lines += !manifest_skips(flow, log->segments[i]);
     if (!log_flow_room(flow, 32 + (size_t)log->segment_count * 64)) return false;
     text_init(&out, (char *)flow->bytes, flow->bytes_size);
-    text_format(&out, "0\n%u\n", log->segment_count);
+    text_format(&out, "0\n%u\n", lines);
     for (uint32_t i = 0; i < log->segment_count; i++) {
         const struct log_segment *segment = log->segments[i];
 
+        if (manifest_skips(flow, segment)) continue;
         text_format(&out, "%D %D %U\n", segment->base, segment->end, segment->size);
     }
     ASSERT(!out.truncated);

@@ -55,12 +55,43 @@ enum open_cut_step {
     OPEN_CUT_SYNCED,
     OPEN_CUT_CLOSED,
 };
-static const char *const open_steps[] = {
-    "START",      "MADE",         "LISTED",       "IDENTITY",    "IDENTITY_SAVED", "RETIRED",
-    "FIRST_MADE", "FIRST_CLOSED", "NAMES_SYNCED", "ROOT_SYNCED", "RECOVER",        "EPOCHS",
-    "MANIFEST",   "SNAPSHOT",     "WINDOW",       "INDEX",       "TIMES",          "WALKED",
-    "REINDEXED",  "RETIMED",      "CUT",          "LATER_GONE",  "CUT_NAMES",      "CUT_OPENED",
-    "CUT_DONE",   "CUT_SYNCED",   "CUT_CLOSED"};
+static const char *const open_steps[] = {"START",
+                                         "MADE",
+                                         "LISTED",
+                                         "IDENTITY",
+                                         "IDENTITY_SAVED",
+                                         "RETIRED",
+                                         "FIRST_MADE",
+                                         "FIRST_CLOSED",
+                                         "NAMES_SYNCED",
+                                         "ROOT_SYNCED",
+                                         "RECOVER",
+                                         "EPOCHS",
+                                         "MANIFEST",
+                                         "SNAPSHOT",
+                                         "WINDOW",
+                                         "INDEX",
+                                         "TIMES",
+                                         "WALKED",
+                                         "REINDEXED",
+                                         "RETIMED",
+                                         "CUT",
+                                         "LATER_GONE",
+                                         "CUT_NAMES",
+                                         "CUT_OPENED",
+                                         "CUT_DONE",
+                                         "CUT_SYNCED",
+                                         "CUT_CLOSED",
+                                         "SWAP",
+                                         "SWAP_CLEARED",
+                                         "SWAP_CLEARED_SYNCED",
+                                         "SWAP_WALKED",
+                                         "SWAP_BAD_GONE",
+                                         "SWAP_OLD_GONE",
+                                         "SWAP_OLD_SYNCED",
+                                         "SWAP_RENAMED",
+                                         "SWAP_RENAMED_SYNCED"};
+_Static_assert(LOG_SWAP_RESUME == OPEN_CUT_CLOSED + 1, "log_swap.c goes on behind these");
 
 enum {
     OPEN_SMALL_FILE = 16 << 20,
@@ -215,7 +246,7 @@ static enum open_verdict open_judge(struct log_flow *o)
     case LOG_WALK_STOP: IMPOSSIBLE("a recovery walks to the end");
     }
     if (end < 0) end = segment->base; /* not one batch after the index entry: cannot be */
-    if (whole && !last && !log->config.gaps && log->segments[o->segment + 1]->base != end)
+    if (whole && !last && !log_gaps(log) && log->segments[o->segment + 1]->base != end)
         whole = false; /* a hole between two segments (H14) */
     if (whole && last && end < o->promised) whole = false;
     segment->end = end;
@@ -342,6 +373,7 @@ static void open_begin(struct log_flow *o)
 {
     struct log *log = o->log;
 
+    log->producers.clock_ms = log->dir->env->now.wall.ms;
     o->err = ERR_NONE;
     o->promised = log->known->recovery_point;
     if (o->promised < 0) o->promised = 0;
@@ -478,6 +510,19 @@ static enum op_result open_recover(struct log_flow *o)
     IMPOSSIBLE("step");
 }
 
+static enum op_result open_files(struct log_flow *o);
+
+/* A compaction that was under way, then from the front. */
+static enum op_result open_swap(struct log_flow *o)
+{
+    enum op_result result = log_swap_resume(o);
+
+    if (result != OP_DONE) return result;
+    if (o->err != ERR_NONE) return open_end(o);
+    op_enter(&o->op, OPEN_START);
+    return open_files(o);
+}
+
 /* The directory, its listing and identity; a new log gets its first segment. */
 static enum op_result open_files(struct log_flow *o)
 {
@@ -504,6 +549,10 @@ static enum op_result open_files(struct log_flow *o)
         } while (log_io_err(&o->io) == ERR_TOO_LARGE);
         o->err = log_io_err(&o->io);
         o->list_used = o->io.req.done;
+        if (o->err == ERR_NONE && log_swap_left(o)) {
+            op_enter(&o->op, LOG_SWAP_RESUME);
+            return open_swap(o);
+        }
         if (o->err == ERR_NONE) o->err = log_open_segments(o);
         if (o->err != ERR_NONE) return open_end(o);
 
@@ -527,6 +576,7 @@ static enum op_result open_files(struct log_flow *o)
             if (log_io_err(&o->io) == ERR_IO) o->err = ERR_IO;
             if (o->err != ERR_NONE) return open_end(o);
         }
+        log_path_log(o->path, log); /* it named what was removed */
         if (log->segment_count == 0) {
             if (o->promised > 0 && o->promised > log->known->log_start)
                 return open_damaged(o, 0, 0);
@@ -561,6 +611,7 @@ static enum op_result open_run(struct op *op)
 {
     struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
 
+    if (op->step >= LOG_SWAP_RESUME) return open_swap(o);
     if (op->step >= OPEN_CUT) return open_cut(o);
     return op->step >= OPEN_RECOVER ? open_recover(o) : open_files(o);
 }

@@ -77,6 +77,7 @@ enum err log_open_segments(struct log_flow *o)
         segment = log_segment_add(log, next);
         if (segment == NULL) return ERR_NO_MEMORY;
         segment->size = size;
+        segment->aborted = log_open_list_size(o, next, ".txnindex") > 0;
         above = next;
     }
 }
@@ -166,6 +167,7 @@ enum err log_open_check_manifest(struct log_flow *o, int64_t *offset)
         segment = log->segments[at];
         if (segment->base != base) continue;
         if (segment->size == (uint64_t)size && segment->end == end) continue;
+        if (segment->size == (uint64_t)size && log_gaps(log) && end <= segment->end) continue;
         if (at + 2 == log->segment_count && log_active(log)->size == 0) {
             /* A roll that failed after it made the file: the old segment went on. */
             log_segment_drop_last(log);

@@ -5,6 +5,7 @@
  *   log_segment.c the segments in memory       log_open_files.c  what an open reads besides
  *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
  *   log_read.c    reads and time lookups            log_sync.c          group commit
+ *   log_clean*.c  compaction            log_swap.c  its end, also at an open
  *   log_file.c    open segment files                log_io.c            one disk request, save,
  * load,
  *   log_dir*.c    the directory                     log_walk.c          walk a segment */
@@ -121,11 +122,14 @@ struct log_segment {
     uint64_t hint_position;
     int64_t retain_ms; /* greatest timestamp as retention knows it; -1 unknown */
     bool index_bad;    /* the files do not fit the log: read from the start */
+    bool aborted;      /* it has a transaction index with entries */
 };
 
 struct log_segment *log_segment_add(struct log *log, int64_t base);
 /* Of the last segment; its file is closed. */
 void log_segment_drop_last(struct log *log);
+/* Of a closed one. */
+void log_segment_drop_at(struct log *log, uint32_t at);
 /* Of the first, which is not the last one. */
 void log_segment_drop_first(struct log *log);
 static inline struct log_segment *log_active(const struct log *log)
@@ -203,7 +207,9 @@ enum log_wanted {
     LOG_WANT_DROP = 64,   /* leading segments below drop_to */
     LOG_WANT_TIMES = 128, /* the greatest timestamp of a segment that was not written here */
     LOG_WANT_ROLL = 256,  /* though nothing is staged: all of the active segment may go */
-    LOG_WANTS_BESIDES = LOG_WANT_DROP | LOG_WANT_TIMES | LOG_WANT_ROLL, /* appends go on */
+    LOG_WANT_SWAP = 512,  /* a compacted segment takes the places of its sources */
+    /* appends go on */
+    LOG_WANTS_BESIDES = LOG_WANT_DROP | LOG_WANT_TIMES | LOG_WANT_ROLL | LOG_WANT_SWAP,
 };
 
 /* A batch that a leader may append; the greatest timestamp of its records is told. */
@@ -218,6 +224,10 @@ void log_advance(struct log *log);
 void log_append_failed(struct log *log, enum err err);
 /* One setter for the state: traces nothing, wakes state_source. */
 void log_set_state(struct log *log, enum log_state state, enum err err);
+/* Offsets may skip: the topic says so, or its log was compacted once. */
+bool log_gaps(const struct log *log);
+/* No cut or close of the log is in the way of anybody. */
+bool log_quiet(const struct log *log);
 void log_fail(struct log *log, enum err err);
 void log_readers_left(struct log *log); /* one reader less */
 /* A batch that stands in the log now: indexes, epochs, sizes. */
@@ -273,6 +283,8 @@ struct log_walk {
     int64_t stop_at;        /* INT64_MAX: none */
     int64_t producers_from; /* batches at or above are replayed */
     bool index;             /* add to segment->index */
+    bool effects;           /* on epochs and producers; false: it only looks */
+    const char *suffix;     /* ".log" */
     uint32_t read_flags;    /* DISK_UNCACHED: what the page cache believes does not count (H5) */
     bool read_again;        /* at least once; the last time from again_at */
     uint64_t again_at;
@@ -287,6 +299,25 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
 #define AWAIT_WALK(o, STEP, WALK) AWAIT(o, STEP, &(WALK)->source, !(WALK)->busy)
 
 /* ---- flows of a log -------------------------------------------------------------------------- */
+
+/* What log_swap.c removes at an open. */
+enum log_swap_mode {
+    LOG_SWAP_UNFINISHED, /* .cleaned, and .swap of the same base and above */
+    LOG_SWAP_BAD,        /* .swap files that are not whole */
+    LOG_SWAP_OLD,        /* what a finished one replaces */
+};
+/* Its steps, behind those of log_open.c. */
+enum log_swap_resume_step {
+    LOG_SWAP_RESUME = 27,
+    LOG_SWAP_CLEARED,
+    LOG_SWAP_CLEARED_SYNCED,
+    LOG_SWAP_WALKED,
+    LOG_SWAP_BAD_GONE,
+    LOG_SWAP_OLD_GONE,
+    LOG_SWAP_OLD_SYNCED,
+    LOG_SWAP_RENAMED,
+    LOG_SWAP_RENAMED_SYNCED,
+};
 
 enum { LOG_DROP_MAX = 8 }; /* segments of one flow: appends wait meanwhile */
 
@@ -324,6 +355,13 @@ struct log_flow {
     int64_t bases[LOG_DROP_MAX]; /* of segments that go */
     uint32_t base_count;
     uint32_t base_at;
+    int64_t skip_from; /* segments without a line in the manifest */
+    int64_t skip_to;
+    /* log_swap_resume() */
+    struct log_segment swap_segment;
+    int64_t swap_base;
+    int64_t swap_end;
+    bool swap_whole;
 };
 
 extern const struct op_kind log_open_kind;
@@ -336,6 +374,7 @@ extern const struct op_kind log_close_kind;
 extern const struct op_kind log_delete_kind;
 extern const struct op_kind log_drop_kind;
 extern const struct op_kind log_times_kind;
+extern const struct op_kind log_swap_kind;
 
 /* False: no flow is free; the log waits in the directory's list. */
 bool log_flow_start(struct log *log, const struct op_kind *kind);
@@ -354,6 +393,14 @@ void log_flow_save_window(struct log_flow *flow, int64_t offset);
 void log_flow_saved(struct log_flow *flow);
 struct bytes log_flow_bytes(const struct log_flow *flow);
 
+/* A compaction's last step (log_swap.c): nobody is in the way; reads wait. */
+bool log_swap_quiet(const struct log *log);
+bool log_swap_due(const struct log *log);
+/* At an open, with a listing: names of a swap that did not come to its end; brings it there. Ends
+ * with flow->err, and the listing is old. */
+bool log_swap_left(struct log_flow *o);
+enum op_result log_swap_resume(struct log_flow *o);
+
 /* Open: the listing of the partition's directory (log_open_files.c). */
 bool log_open_list_room(struct log_flow *o);
 const struct disk_entry *log_open_list_next(struct log_flow *o);
@@ -369,6 +416,8 @@ MUST_USE enum err log_open_check_manifest(struct log_flow *o, int64_t *offset);
 
 /* ---- retention ------------------------------------------------------------------------------- */
 
+/* The renamed files of a segment go when file.delete.delay.ms is over. */
+void log_retain_trash(struct log *log, int64_t base);
 /* Nobody reads, and no file of a segment that may go is in use. */
 bool log_retain_quiet(const struct log *log);
 /* At an open, with identity checked: leading segments below the log start leave the memory, and

@@ -75,6 +75,7 @@ static struct log_producer *log_producers_enter(struct log_producers *producers,
     *producer = (struct log_producer){.id = id,
                                       .epoch = epoch,
                                       .last_timestamp = -1,
+                                      .seen_ms = producers->clock_ms,
                                       .txn_first_offset = -1,
                                       .coordinator_epoch = -1};
     list_init(&producer->staged);
@@ -201,6 +202,7 @@ static void log_producers_enter_batch(struct log_producers *producers,
     if (batch->producer_epoch != producer->epoch) producer->count = 0;
     producer->epoch = batch->producer_epoch;
     producer->last_timestamp = batch->max_timestamp;
+    producer->seen_ms = producers->clock_ms;
     list_remove(&producer->age);
     list_push(&producers->age, &producer->age);
     if (record_batch_is_control(batch)) {
@@ -242,12 +244,13 @@ void log_producers_complete(struct log_producers *producers, struct log_producer
     log_producers_enter_batch(producers, producer, batch);
 }
 
-void log_producers_expire(struct log_producers *producers, int64_t before_ms)
+void log_producers_expire(struct log_producers *producers, int64_t idle_ms)
 {
     LIST_FOR_EACH_SAFE (link, after, &producers->age) {
         struct log_producer *producer = LIST_ENTRY(link, struct log_producer, age);
 
-        if (producer->last_timestamp >= before_ms || producer->txn_first_offset >= 0) continue;
+        if (producers->clock_ms - producer->seen_ms <= idle_ms) break; /* and all behind it */
+        if (producer->txn_first_offset >= 0) continue;
         if (list_empty(&producer->staged)) log_producers_drop(producers, producer);
     }
 }

@@ -34,6 +34,7 @@ struct log_producer {
     struct list age;      /* least recently appended first */
     int64_t id;
     int64_t last_timestamp;
+    int64_t seen_ms;           /* the broker's clock at its last batch, or at the load */
     int64_t txn_first_offset;  /* -1 none open */
     int32_t coordinator_epoch; /* -1 none */
     int16_t epoch;
@@ -46,6 +47,7 @@ struct log_producers {
     struct map map;
     struct list age;
     uint32_t max;
+    int64_t clock_ms; /* wall time, as the owner said last: what enters is seen now */
 };
 
 void log_producers_init(struct log_producers *producers, struct mem *mem, uint32_t max);
@@ -75,8 +77,9 @@ MUST_USE enum err log_producers_apply(struct log_producers *producers,
 /* The same for a batch that was staged: cannot fail. */
 void log_producers_complete(struct log_producers *producers, struct log_producer_staged *staged,
                             const struct record_batch *batch);
-/* Forgets who was idle since before `before_ms` (record time) with no open transaction. */
-void log_producers_expire(struct log_producers *producers, int64_t before_ms);
+/* Forgets who wrote nothing for `idle_ms` of the broker's clock and has no open transaction.
+ * DIFFERS: a record's timestamp is its client's word and counts for nothing here (H12). */
+void log_producers_expire(struct log_producers *producers, int64_t idle_ms);
 
 /* ---- files ---- */
 size_t log_producers_snapshot_size(const struct log_producers *producers);

@@ -16,6 +16,7 @@ enum {
 
 enum read_step {
     READ_START,
+    READ_SWAPPED,
     READ_FILE,
     READ_INDEX_OPENED,
     READ_PROBED,
@@ -23,8 +24,8 @@ enum read_step {
     READ_INDEX_CLOSED,
     READ_BYTES,
 };
-static const char *const read_steps[] = {"START",  "FILE",         "INDEX_OPENED", "PROBED",
-                                         "WINDOW", "INDEX_CLOSED", "BYTES"};
+static const char *const read_steps[] = {"START",  "SWAPPED", "FILE",         "INDEX_OPENED",
+                                         "PROBED", "WINDOW",  "INDEX_CLOSED", "BYTES"};
 
 static bool read_file_there(const struct log *log, const struct log_segment *segment)
 {
@@ -173,7 +174,7 @@ static enum read_verdict read_look(struct log_read *o)
             batch.base_offset < next || last >= r->segment->end)
             return r->position > 0 && o->count == 0 ? READ_DISTRUST : READ_DAMAGED;
         if (next < 0 && r->position > 0 && o->count == 0 && batch.base_offset > o->offset &&
-            !log->config.gaps)
+            !log_gaps(log))
             return READ_DISTRUST;
         next = last + 1;
         if (last >= o->offset) {
@@ -207,13 +208,28 @@ static enum read_verdict read_look(struct log_read *o)
     return READ_MORE;
 }
 
+/* To the segment behind this one; false: it is the last. */
+static bool read_next_segment(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    struct log *log = o->log;
+    uint32_t at = log_segment_find(log, r->segment->base);
+
+    if (at + 1 == log->segment_count) return false;
+    log_file_unpin(r->pinned);
+    r->pinned = NULL;
+    r->segment = log->segments[at + 1];
+    r->position = 0;
+    r->want = 0;
+    return true;
+}
+
 /* True: go on reading (the same segment again, or its successor); else the read is over with
  * o->err. */
 static bool read_decide(struct log_read *o)
 {
     struct log_reader *r = o->reader;
     struct log *log = o->log;
-    uint32_t at;
 
     o->err = log_io_err(&r->io);
     if (o->err != ERR_NONE) {
@@ -248,15 +264,7 @@ static bool read_decide(struct log_read *o)
               (int64_t)r->position, ERR_DAMAGED);
         o->err = ERR_CORRUPT_MESSAGE;
         return false;
-    case READ_EMPTY:
-        at = log_segment_find(log, r->segment->base);
-        if (r->position < r->segment->size || at + 1 == log->segment_count) return false;
-        log_file_unpin(r->pinned);
-        r->pinned = NULL;
-        r->segment = log->segments[at + 1];
-        r->position = 0;
-        r->want = 0;
-        return true;
+    case READ_EMPTY: return r->position == r->segment->size && read_next_segment(o);
     }
     IMPOSSIBLE("verdict");
 }
@@ -270,6 +278,10 @@ static enum op_result read_run(struct op *op)
 
     switch ((enum read_step)op->step) {
     case READ_START:
+        log->readers_waiting++;
+        AWAIT(o, READ_SWAPPED, &log->state_source, !log_swap_due(log));
+        log->readers_waiting--;
+        r->segment = log->segments[log_segment_find(log, o->offset)];
         if (!read_locate(o)) {
             log_path_of(r->path, log, r->segment->base, ".index");
             log_io_open(&r->io, world, r->path, DISK_READ_ONLY);
@@ -290,7 +302,7 @@ static enum op_result read_run(struct op *op)
             }
             AWAIT_IO(o, READ_INDEX_CLOSED, &r->io);
         }
-        do {
+        for (;;) {
             while (r->pinned == NULL) {
                 if (!log_dir_online(log->dir)) return read_end(o, ERR_KAFKA_STORAGE_ERROR);
                 r->pinned = log_file_get(log, r->segment);
@@ -300,10 +312,14 @@ static enum op_result read_run(struct op *op)
                 }
                 AWAIT(o, READ_FILE, &log->dir->file_source, read_file_there(log, r->segment));
             }
-            if (r->segment->size == r->position) return read_end(o, ERR_NONE);
+            if (r->segment->size == r->position) {
+                if (!read_next_segment(o)) return read_end(o, ERR_NONE);
+                continue; /* a compaction left nothing of this one */
+            }
             if (!read_submit(o)) return read_end(o, ERR_NO_MEMORY);
             AWAIT_IO(o, READ_BYTES, &r->io);
-        } while (read_decide(o));
+            if (!read_decide(o)) break;
+        }
         return read_end(o, o->err);
     }
     IMPOSSIBLE("step");
@@ -379,7 +395,6 @@ void log_read(struct log *log, struct log_read *read)
         return;
     }
     log_io_init(&read->reader->io);
-    read->reader->segment = log->segments[log_segment_find(log, read->offset)];
     log->readers++;
     op_start(&log->dir->env->loop, &read->op, &read_kind, READ_START);
 }

@@ -17,8 +17,8 @@
 
 #include <string.h>
 
-static const char *const retain_suffixes[] = {".log", ".index", ".timeindex", ".snapshot",
-                                              ".producers"};
+static const char *const retain_suffixes[] = {".log",      ".index",    ".timeindex",
+                                              ".txnindex", ".snapshot", ".producers"};
 
 struct log_trash {
     struct list link;
@@ -53,6 +53,17 @@ static enum retain_verdict retain_judge(const struct log *log, const struct log_
     return log->dir->env->now.wall.ms - newest > config->retention_ms ? RETAIN_GO : RETAIN_KEEP;
 }
 
+/* Idle producers are forgotten, by this broker's clock. */
+static void retain_producers(struct log *log)
+{
+    const struct env *env = log->dir->env;
+
+    if (env->now.mono.ns - log->expired_ns < log->config.producer_check_ms * NS_PER_MS) return;
+    log->expired_ns = env->now.mono.ns;
+    log->producers.clock_ms = env->now.wall.ms;
+    log_producers_expire(&log->producers, log->config.producer_expiration_ms);
+}
+
 enum log_retain log_retain_look(struct log *log)
 {
     uint64_t total = log_size(log);
@@ -61,6 +72,7 @@ enum log_retain log_retain_look(struct log *log)
     uint32_t i = 0;
 
     if (log->state != LOG_OPEN || !log_dir_online(log->dir)) return LOG_RETAIN_DONE;
+    retain_producers(log);
     for (; i < log->segment_count; i++) {
         const struct log_segment *segment = log->segments[i];
         bool last = i + 1 == log->segment_count;
@@ -169,7 +181,7 @@ static bool drop_first(const struct log *log)
 
 bool log_retain_quiet(const struct log *log)
 {
-    if (log->readers > 0 || log->syncing) return false;
+    if (log->readers > 0 || log->syncing || log->clean_reads) return false;
     for (uint32_t i = 0; i + 1 < log->segment_count; i++) {
         if (log->segments[i + 1]->base > drop_limit(log)) break;
         if (log->segments[i]->file != NULL && log->segments[i]->file->pins > 0) return false;
@@ -203,10 +215,9 @@ static bool drop_next(struct log_flow *o)
 }
 
 /* Without memory the files stay until the log is opened again. */
-static void drop_trash(struct log_flow *o, int64_t base)
+void log_retain_trash(struct log *log, int64_t base)
 {
-    struct log *log = o->log;
-    struct env *env = log_flow_env(o);
+    struct env *env = log->dir->env;
     size_t size = sizeof(struct log_trash) + log->known->name_length + 1u;
     struct log_trash *trash = mem_zalloc(&env->mem, size);
 
@@ -248,7 +259,7 @@ static enum op_result drop_run(struct op *op)
             }
         }
         for (uint32_t i = 0; i < o->base_count; i++)
-            drop_trash(o, o->bases[i]);
+            log_retain_trash(o->log, o->bases[i]);
         op_wake(&o->log->dir->trash_source);
         return OP_DONE;
     }
@@ -260,22 +271,57 @@ const struct op_kind log_drop_kind = {"log_drop", drop_steps, COUNT_OF(drop_step
 
 /* ---- at an open ----------------------------------------------------------------------------- */
 
+static bool retain_is_base(const struct log *log, int64_t offset)
+{
+    return log->segment_count > 0 && log->segments[log_segment_find(log, offset)]->base == offset;
+}
+
+static bool retain_is_producers(struct str suffix)
+{
+    return str_equal(suffix, STR(".snapshot")) || str_equal(suffix, STR(".producers"));
+}
+
+/* The newest snapshot that stands at no segment's base: of the last orderly stop. */
+static int64_t retain_last_stop(struct log_flow *o)
+{
+    const struct disk_entry *entry;
+    int64_t newest = -1;
+
+    o->list_at = 0;
+    while ((entry = log_open_list_next(o)) != NULL) {
+        struct str suffix;
+        int64_t base;
+
+        if (!log_file_parse(str_of(entry->name), &base, &suffix)) continue;
+        if (str_equal(suffix, STR(".snapshot")) && base > newest && !retain_is_base(o->log, base))
+            newest = base;
+    }
+    if (o->log->segment_count > 0 && newest < log_active(o->log)->base) newest = -1;
+    return newest;
+}
+
 void log_retain_open(struct log_flow *o)
 {
     struct log *log = o->log;
 
     while (log->segment_count > 1 && log->segments[1]->base <= log->known->log_start)
         log_segment_drop_first(log);
+    o->snapshot = retain_last_stop(o);
 }
 
-static bool retain_left_over(const struct log *log, struct str name)
+static bool retain_left_over(const struct log_flow *o, struct str name)
 {
+    const struct log *log = o->log;
     struct str suffix;
     int64_t base;
 
     if (!log_file_parse(name, &base, &suffix)) return false;
     if (suffix.length > 8 &&
         str_equal((struct str){suffix.data + suffix.length - 8, 8}, STR(".deleted")))
+        return true;
+    /* One snapshot a segment, and that of the last orderly stop (storage.md 6). */
+    if (retain_is_producers(suffix) && log->segment_count > 0 && base != o->snapshot &&
+        !retain_is_base(log, base))
         return true;
     if (log->segment_count == 0 || base >= log->segments[0]->base) return false;
     for (uint32_t i = 0; i < COUNT_OF(retain_suffixes); i++)
@@ -291,7 +337,7 @@ bool log_retain_open_next(struct log_flow *o)
     while ((entry = log_open_list_next(o)) != NULL) {
         char *name;
 
-        if (entry->directory || !retain_left_over(o->log, str_of(entry->name))) continue;
+        if (entry->directory || !retain_left_over(o, str_of(entry->name))) continue;
         log_path_log(o->path_to, o->log);
         log_path(o->path, o->path_to, entry->name);
         name = (char *)(o->list + ((const uint8_t *)entry->name - o->list));

@@ -47,14 +47,20 @@ void log_segment_drop_last(struct log *log)
 
 void log_segment_drop_first(struct log *log)
 {
-    struct mem *mem = &log->dir->env->mem;
-    struct log_segment *segment = log->segments[0];
+    log_segment_drop_at(log, 0);
+}
 
-    ASSERT(log->segment_count > 1 && segment->index == NULL);
+void log_segment_drop_at(struct log *log, uint32_t at)
+{
+    struct mem *mem = &log->dir->env->mem;
+    struct log_segment *segment = log->segments[at];
+
+    ASSERT(at + 1 < log->segment_count && segment->index == NULL);
     log_file_drop(segment);
     mem_free(mem, segment, sizeof *segment);
     log->segment_count--;
-    memmove(log->segments, log->segments + 1, log->segment_count * sizeof *log->segments);
+    memmove(log->segments + at, log->segments + at + 1,
+            (log->segment_count - at) * sizeof *log->segments);
 }
 
 uint32_t log_segment_find(const struct log *log, int64_t offset)

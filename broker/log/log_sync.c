@@ -51,6 +51,7 @@ static void log_synced(struct log *log, int64_t end)
         log_dir_changed(log->dir);
     }
     op_wake_below(&log->synced_source, log->synced_end);
+    if (log->synced_also != NULL) op_wake(log->synced_also);
 }
 
 static void log_sync_completed(struct world_req *req, struct instant now)
@@ -69,6 +70,7 @@ static void log_sync_completed(struct world_req *req, struct instant now)
         log->syncing = false;
         if (req->result == ERR_NONE && log_dir_online(dir)) log_synced(log, round->parts[i].end);
         op_wake(&log->state_source); /* a truncation or close may go on */
+        if ((log->wanted & (LOG_WANT_DROP | LOG_WANT_SWAP)) != 0) log_advance(log);
     }
     /* Whatever failed: nothing that was not synced before can be trusted any more (H5). */
     if (req->result != ERR_NONE) log_dir_fail(dir, req->result);

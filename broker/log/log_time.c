@@ -8,10 +8,11 @@ enum { TIME_BYTES = 256 * 1024 };
 
 enum time_step {
     TIME_START,
+    TIME_SWAPPED,
     TIME_FILE,
     TIME_BYTES_READ,
 };
-static const char *const time_steps[] = {"START", "FILE", "BYTES_READ"};
+static const char *const time_steps[] = {"START", "SWAPPED", "FILE", "BYTES_READ"};
 
 static enum op_result time_end(struct log_time_lookup *o, enum err err)
 {
@@ -110,7 +111,9 @@ static bool time_look(struct log_time_lookup *o)
 
     while (record_batch_parse(rest, &batch) == RECORD_BATCH_WHOLE) {
         int64_t last = record_batch_last_offset(&batch);
-        bool counts = last >= o->log->log_start && !record_batch_is_control(&batch);
+        /* Neither markers nor what a compaction emptied are records to begin at. */
+        bool counts =
+            last >= o->log->log_start && !record_batch_is_control(&batch) && batch.record_count > 0;
 
         if (last >= o->limit) return true;
         if (counts && o->timestamp >= 0 && batch.max_timestamp >= o->timestamp) {
@@ -162,6 +165,9 @@ static enum op_result time_run(struct op *op)
 
     switch ((enum time_step)op->step) {
     case TIME_START:
+        log->readers_waiting++;
+        AWAIT(o, TIME_SWAPPED, &log->state_source, !log_swap_due(log));
+        log->readers_waiting--;
         if (!time_segment(o)) return time_end(o, ERR_NONE);
         do {
             while (r->pinned == NULL) {

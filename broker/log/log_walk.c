@@ -25,6 +25,7 @@ static bool walk_batch(struct log_walk *o)
     struct log *log = o->log;
     const struct record_batch *batch = &o->scan.batch;
 
+    if (!o->effects) return true;
     if (record_batch_last_offset(batch) >= o->stop_at) {
         o->scan.position = o->scan.batch_position;
         o->scan.next_offset = batch->base_offset;
@@ -110,7 +111,7 @@ static enum op_result walk_run(struct op *op)
             op_wake(&o->source);
             return OP_DONE;
         }
-        log_path_of(o->path, o->log, o->segment->base, ".log");
+        log_path_of(o->path, o->log, o->segment->base, o->suffix);
         log_io_open(&o->io, world, o->path, DISK_READ_ONLY);
         AWAIT_IO(o, WALK_OPENED, &o->io);
         o->err = log_io_err(&o->io);
@@ -141,10 +142,12 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
     walk->stop_at = INT64_MAX;
     walk->producers_from = INT64_MAX;
     walk->index = false;
+    walk->effects = true;
+    walk->suffix = ".log";
     walk->read_flags = 0;
     walk->read_again = false;
     op_source_init(&walk->source);
     log_io_init(&walk->io);
-    log_scan_init(&walk->scan, segment->base, position, next_offset, epoch, log->config.gaps);
+    log_scan_init(&walk->scan, segment->base, position, next_offset, epoch, log_gaps(log));
     op_start(&log->dir->env->loop, &walk->op, &walk_kind, WALK_START);
 }

@@ -169,7 +169,7 @@ static bool caught_up(const struct isr_replica *replica, const struct isr_facts 
 int64_t isr_high_watermark(const struct isr *isr, const struct isr_facts *facts)
 {
     uint64_t maximal = isr_maximal(isr);
-    int64_t candidate = facts->log_end;
+    int64_t candidate = facts->log_end - facts->owed;
 
     ASSERT(facts->high_watermark <= facts->log_end);
     if (!isr_enough(isr, facts->min_isr)) return facts->high_watermark; /* KIP-966, R20 */

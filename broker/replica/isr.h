@@ -63,6 +63,7 @@ struct isr {
 /* What the rules need to know besides the set itself. */
 struct isr_facts {
     int64_t log_end; /* of the leader: appends completed */
+    int64_t owed;    /* of them, those that do not count yet: not synced in durable mode */
     int64_t high_watermark;
     int64_t leader_epoch_start;
     int32_t min_isr; /* min.insync.replicas, not yet capped */

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 4 + 2 * MANAGER_DIRS_MAX };
+enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 4 + 6 * MANAGER_DIRS_MAX };
 
 uint32_t manager_ops_max(const struct manager_limits *limits)
 {
@@ -165,7 +165,22 @@ struct log_config manager_log_config(const struct manager *manager, const struct
         topic_number(manager, topic, STR("message.timestamp.before.max.ms"));
     log.log_append_time = topic_config_is(manager->config, manager->image, topic,
                                           STR("message.timestamp.type"), STR("LogAppendTime"));
-    log.deletes = true;
+    log.delete_retention_ms = topic_number(manager, topic, STR("delete.retention.ms"));
+    log.min_compaction_lag_ms = topic_number(manager, topic, STR("min.compaction.lag.ms"));
+    log.max_compaction_lag_ms = topic_number(manager, topic, STR("max.compaction.lag.ms"));
+    log.min_cleanable_ratio = topic_number(manager, topic, STR("min.cleanable.dirty.ratio"));
+    log.flush_messages = topic_number(manager, topic, STR("flush.messages"));
+    log.flush_ms = topic_number(manager, topic, STR("flush.ms"));
+    log.producer_expiration_ms = manager->config->producer_id_expiration_ms;
+    log.producer_check_ms = manager->config->producer_id_expiration_check_interval_ms;
+    log.gaps = !topic_config_is(manager->config, manager->image, topic, STR("cleanup.policy"),
+                                STR("delete"));
+    log.deletes = !topic_config_is(manager->config, manager->image, topic, STR("cleanup.policy"),
+                                   STR("compact"));
+    log.durable = manager->config->gregor_durable_acks != 0;
+    /* Compaction leaves the active segment alone: it ends in time (storage.md 3). */
+    if (log.gaps && log.max_compaction_lag_ms < log.segment_ms)
+        log.segment_ms = log.max_compaction_lag_ms;
     return log;
 }
 
@@ -499,6 +514,7 @@ void manager_timers_start(struct manager *manager)
         start_flow(manager, &manager->guards[i], manager->dirs[i], &guard_kind);
     }
     manager_retain_start(manager);
+    manager_clean_start(manager);
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */
@@ -518,7 +534,7 @@ static bool flows_ended(const struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) return false;
     }
-    return manager_retain_ended(manager);
+    return manager_retain_ended(manager) && manager_clean_ended(manager);
 }
 
 void manager_check_stopped(struct manager *manager)
@@ -541,6 +557,7 @@ void manager_stop(struct manager *manager)
         if (op_live(&manager->guards[i].op)) op_resume(&manager->guards[i].op);
     }
     manager_retain_stop(manager);
+    manager_clean_stop(manager);
     manager_alter_stop(manager);
     LIST_FOR_EACH (link, &manager->partitions) {
         partition_stop(LIST_ENTRY(link, struct partition, link));

@@ -11,6 +11,7 @@
 #ifndef BROKER_REPLICA_MANAGER_H
 #define BROKER_REPLICA_MANAGER_H
 
+#include "broker/log/log_clean.h"
 #include "broker/replica/partition.h"
 #include "client/base/pool.h"
 #include "client/base/rng.h"
@@ -96,6 +97,20 @@ struct manager_retain {
     bool pending;
 };
 
+/* Compaction in one directory (manager_clean.c). */
+struct manager_clean {
+    struct op op;
+    struct manager *manager;
+    struct log_dir *dir;
+    struct partition *part; /* pinned while looked at */
+    struct partition *best; /* pinned: the one that needs it most */
+    bool best_overdue;
+    int64_t best_ratio;
+    struct log_clean clean;
+    struct op_source source; /* told to stop */
+    uint32_t seen;
+};
+
 struct manager {
     struct env *env;
     const struct config *config;
@@ -136,6 +151,7 @@ struct manager {
     struct manager_op strays;
     struct manager_op guards[MANAGER_DIRS_MAX]; /* watch for directories that fail */
     struct manager_retain retains[MANAGER_DIRS_MAX];
+    struct manager_clean cleans[MANAGER_DIRS_MAX];
     struct op_source timer_source; /* expiry and checkpoint, at a stop */
     struct manager_stray *stray;
     uint32_t stray_dir;

@@ -54,6 +54,11 @@ void manager_retain_start(struct manager *manager);
 void manager_retain_stop(struct manager *manager);
 bool manager_retain_ended(const struct manager *manager);
 
+/* ---- manager_clean.c */
+void manager_clean_start(struct manager *manager);
+void manager_clean_stop(struct manager *manager);
+bool manager_clean_ended(const struct manager *manager);
+
 /* ---- manager_stray.c */
 /* Starts to rename; NULL: no memory, or a name that is too long. */
 struct manager_stray *manager_stray_begin(struct manager *manager, struct log_dir *dir,

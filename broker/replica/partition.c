@@ -138,7 +138,10 @@ struct isr_facts partition_facts(const struct partition *part)
 {
     const struct manager *manager = part->manager;
 
+    int64_t owed = log_owes_sync(part->log) ? part->log->log_end - part->log->synced_end : 0;
+
     return (struct isr_facts){.log_end = part->log->log_end,
+                              .owed = owed,
                               .high_watermark = part->high_watermark,
                               .leader_epoch_start = part->leader_epoch_start,
                               .min_isr = part->min_isr,
@@ -235,7 +238,7 @@ bool partition_quiet(const struct partition *part)
     const struct log *log = part->log;
 
     return log != NULL && log->state == LOG_OPEN && log->assigned_end == log->log_end &&
-           part->seen_end == log->log_end;
+           part->seen_end == log->log_end && !log_owes_sync(log);
 }
 
 bool partition_leaving(const struct partition *part)

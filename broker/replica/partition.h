@@ -92,6 +92,7 @@ struct partition {
     uint32_t pins;
     uint32_t generation;  /* of the log's failures, last seen */
     int64_t seen_end;     /* log end last seen */
+    int64_t seen_synced;  /* durable mode: synced end last seen */
     uint64_t seen_closes; /* manager.closes when its name was last found taken */
     bool opened;          /* its log is open, or failed */
     bool counted;         /* in manager.opening */
@@ -289,7 +290,7 @@ void partition_follow_high_watermark(struct partition *part, int64_t leader_hw);
 void partition_truncate(struct partition *part, int64_t to);
 /* truncateFullyAndStartAt (KAFKA-9491). */
 void partition_reset(struct partition *part, int64_t at);
-/* No append or truncation is under way. */
+/* No append or truncation is under way; in durable mode all of it is synced. */
 bool partition_quiet(const struct partition *part);
 /* Puts members out that lag (manager's timer); starts the AlterPartition. */
 void partition_expire_isr(struct partition *part);

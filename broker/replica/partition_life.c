@@ -46,6 +46,13 @@ static bool try_open(struct partition *part)
     return part->log != NULL;
 }
 
+/* Durable mode: what is not synced was written before this process, or before a cut. */
+static void see_synced(struct partition *part)
+{
+    part->seen_synced = part->log->synced_end;
+    if (log_owes_sync(part->log)) log_sync(part->log);
+}
+
 static void log_opened(struct partition *part)
 {
     struct log *log = part->log;
@@ -56,6 +63,8 @@ static void log_opened(struct partition *part)
     } else {
         part->generation = log->generation;
         part->seen_end = log->log_end;
+        log->synced_also = &part->work;
+        see_synced(part);
         partition_begin_high_watermark(part);
     }
 }
@@ -78,6 +87,7 @@ static bool has_work(const struct partition *part)
     if (partition_leaving(part)) return true;
     if (part->role == PARTITION_OFFLINE) return false;
     if (part->fetching == PARTITION_BUSY && partition_quiet(part)) return true;
+    if (part->log->config.durable && part->seen_synced != part->log->synced_end) return true;
     return log_moved(part) || appending(part) || partition_may_settle(part);
 }
 
@@ -89,6 +99,7 @@ static void take_appends(struct partition *part)
 
     part->generation = log->generation;
     part->seen_end = log->log_end;
+    see_synced(part);
     if (part->role == PARTITION_OFFLINE) return;
     if (log->state == LOG_FAILED || !log_dir_online(log->dir)) {
         partition_go_offline(part);
@@ -107,6 +118,7 @@ static void take_cut(struct partition *part)
 
     part->generation = log->generation;
     part->seen_end = log->log_end;
+    see_synced(part);
     if (part->role == PARTITION_OFFLINE) return;
     if (log->state == LOG_FAILED) {
         partition_go_offline(part);

@@ -67,6 +67,8 @@
     X(LOG_DAMAGED, 'E', "log.damaged", "topic partition offset position err")                                           \
     X(LOG_RECOVERED_TO, 'I', "log.recovered_to",                                                                        \
       "topic partition segment_base valid_end cut_bytes")                                                               \
+    X(LOG_SWAPPED, 'I', "log.swapped", "topic partition base end old_bytes new_bytes")                                  \
+    X(LOG_CLEANED, 'I', "log.cleaned", "topic partition from to keys bytes_read bytes_kept")                            \
     X(DIR_OFFLINE, 'E', "dir.offline", "err") /* *text: path */                                                         \
     /* raft: one voter or observer of the metadata quorum */                                                            \
     X(RAFT_STATE, 'I', "raft.state", "old new epoch leader voted")                                                      \

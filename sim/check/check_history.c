@@ -100,7 +100,8 @@ static void sent(struct check *check, uint32_t node, const struct check_part *pa
     uint64_t stream_key = (uint64_t)node << 32 | part->index;
     uint64_t key = (uint64_t)check_field(event, 3);
     uint32_t stream = check_table_get(&check->streams_by_key, stream_key, key);
-    struct check_stream fresh = {.max_sequence = -1, .max_offset = -1};
+    struct check_stream fresh = {
+        .max_sequence = -1, .max_offset = -1, .newest = -1, .keyed = key != 0};
 
     if (value->sent) return; /* another attempt */
     if (stream == 0) {
@@ -111,6 +112,27 @@ static void sent(struct check *check, uint32_t node, const struct check_part *pa
     value->sent = true;
     value->stream = stream - 1;
     value->sequence = check->streams.items[stream - 1].sent++;
+}
+
+/* A compaction may take a record when one of its key stands behind it (S24). What is newest is
+ * known at the end only: an acknowledgement may come late. */
+static void stream_reaches(struct check *check, const struct check_value *value, int64_t offset)
+{
+    struct check_stream *stream;
+
+    if (value->stream == UINT32_MAX) return;
+    stream = &check->streams.items[value->stream];
+    if (offset > stream->newest) stream->newest = offset;
+}
+
+static bool superseded(const struct check *check, const struct check_part *part,
+                       const struct check_value *value, int64_t offset)
+{
+    const struct check_stream *stream;
+
+    if (offset >= part->cleaned_to || value->stream == UINT32_MAX) return false;
+    stream = &check->streams.items[value->stream];
+    return stream->keyed && stream->newest > offset;
 }
 
 /* C8: the newest acknowledged value of its stream stands behind the others. */
@@ -163,6 +185,7 @@ static void acked(struct check *check, uint32_t node, const struct check_part *p
     value->acked = true;
     value->acked_offset = check_field(event, 3);
     value->acked_ns = check->now_ns;
+    stream_reaches(check, value, value->acked_offset);
     if (!offsets_agree(check, node, part, value)) return;
     if (!check->config.acks_all) return;
     content(check, node, part, value->acked_offset, value->value, false);
@@ -221,6 +244,7 @@ static void passed_over(struct check *check, uint32_t node, const struct check_p
         const struct check_content *known = content_at(check, part->index, offset);
 
         if (known == NULL || content_void(check, part, offset, known)) continue;
+        if (offset < part->cleaned_to) continue; /* judged at the end */
         if (known->read) {
             CHECK_FAIL(check, C5, at_history(node, part, offset),
                        "a reader went from %D to %D: value %D, read at %D before, is missing", from,
@@ -296,6 +320,7 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     value->read = true;
     value->read_offset = offset;
     value->read_ns = check->now_ns;
+    stream_reaches(check, value, offset);
     phantom(check, node, part, value);
     if (!check->violated) (void)offsets_agree(check, node, part, value);
 }
@@ -337,6 +362,7 @@ static void gaps_judged(struct check *check)
             const struct check_content *known = content_at(check, gap->part, offset);
 
             if (known == NULL || part->forgiven || offset < part->kept_from) continue;
+            if (superseded(check, part, value_of(check, part, known->value), offset)) continue;
             CHECK_FAIL(check, C6, at_history(check_node(check, gap->node), part, offset),
                        "poll-skip: a reader went from %D to %D, over value %D at %D", gap->from,
                        gap->to, known->value, offset);
@@ -358,6 +384,17 @@ void check_history_finish(struct check *check)
         bool below = value->acked_offset < part->read_end;
 
         if (!value->acked || part->gone || value->acked_offset < part->kept_from) continue;
+        if (superseded(check, part, value, value->acked_offset)) continue;
+        if (value->acked_offset < part->cleaned_to && value->stream != UINT32_MAX) {
+            check_count(check, CHECK_S24);
+            if (!value->read && !check_replica_void(part, value->acked_offset, value->acked_ns)) {
+                CHECK_FAIL(check, S24, at_history(UINT32_MAX, part, value->acked_offset),
+                           "value %D at offset %D, the newest of its key, is gone; the log was "
+                           "compacted up to %D",
+                           value->value, value->acked_offset, part->cleaned_to);
+                return;
+            }
+        }
         check_count(check, CHECK_C7);
         if (below) check_count(check, CHECK_C3);
         if (value->read || check_replica_void(part, value->acked_offset, value->acked_ns)) continue;

@@ -145,6 +145,8 @@
       "every node reaches the committed end of the metadata log")                                  \
     X(K34, "one-stable-leader", LIVENESS, "check_liveness.c",                                      \
       "the quorum ends with one leader and no more elections")                                     \
+    X(S24, "newest-of-key-stays", HISTORY, "check_history.c",                                      \
+      "compaction keeps the newest acknowledged record of every key, at its offset")               \
     X(C1, "inconsistent-offsets", HISTORY, "check_history.c", "one offset never shows two values") \
     X(C2, "duplicate", HISTORY, "check_history.c",                                                 \
       "a value of an idempotent producer stands at one offset")                                    \

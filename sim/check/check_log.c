@@ -132,6 +132,8 @@ static uint32_t batch_intern(struct check *check, const struct check_replica_gho
         bool linked = known->before != CHECK_UNKNOWN && found->before != CHECK_UNKNOWN;
 
         if (known->epoch != found->epoch) continue;
+        /* With fewer records, or behind another one: the same batch after a compaction. */
+        if (found->base < part->cleaned_to && known->last == found->last) return index;
         check_count(check, part->topic == 0 ? CHECK_K4 : CHECK_R8);
         if (known->crc != found->crc || known->last != found->last ||
             (linked && known->before != found->before)) {
@@ -189,6 +191,12 @@ static void epochs_cut(struct check_replica_ghost *replica, int64_t end, bool ke
 
 /* ---- append ---------------------------------------------------------------------------------- */
 
+/* A follower of a compacted leader goes on behind what is gone. */
+static bool compacted_away(const struct check_replica_ghost *replica, int64_t from, int64_t to)
+{
+    return from < to && to <= replica->part->cleaned_to;
+}
+
 static void append_order(struct check *check, struct check_replica_ghost *replica,
                          const struct check_batch *batch)
 {
@@ -199,7 +207,8 @@ static void append_order(struct check *check, struct check_replica_ghost *replic
     bool covered;
 
     check_count(check, CHECK_R2);
-    if (batch->base != log->end || batch->last < batch->base) {
+    if ((batch->base != log->end && !compacted_away(replica, log->end, batch->base)) ||
+        batch->last < batch->base) {
         CHECK_FAIL(check, R2, at, "batch %D to %D appended to a log that ends at %D", batch->base,
                    batch->last, log->end);
         return;
@@ -241,6 +250,10 @@ static void log_appended(struct check *check, struct check_replica_ghost *replic
 
     append_order(check, replica, &batch);
     if (check->violated) return;
+    if (batch.base > log->end) {
+        check_log_push(log, log->end, CHECK_UNKNOWN);
+        batch.before = CHECK_UNKNOWN;
+    }
     index = batch_intern(check, replica, &batch);
     if (check->violated) return;
     check_log_push(log, batch.base, index);
@@ -487,7 +500,7 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
 {
     struct check_replica_ghost *replica;
 
-    if (event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_RECOVERED_TO) return false;
+    if (event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_CLEANED) return false;
     replica = check_replica(
         check, node, check_part(check, check_field(event, 0), (int32_t)check_field(event, 1)));
     switch ((int)event->kind) {
@@ -495,6 +508,10 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
     case TRACE_LOG_APPENDED: log_appended(check, replica, event); break;
     case TRACE_LOG_TRUNCATED: log_truncated(check, replica, event); break;
     case TRACE_LOG_START: log_started(check, replica, event); break;
+    case TRACE_LOG_SWAPPED:
+        if (check_field(event, 3) > replica->part->cleaned_to)
+            replica->part->cleaned_to = check_field(event, 3);
+        break;
     case TRACE_LOG_SYNCED: log_synced(check, replica, check_field(event, 2)); break;
     case TRACE_LOG_EPOCH:
         log_epoch(check, replica, (int32_t)check_field(event, 2), check_field(event, 3));

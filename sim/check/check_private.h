@@ -150,7 +150,9 @@ struct check_part {
     int64_t loss_ns;
     int32_t loss_epoch; /* leaders below it are of the lost world */
     int64_t read_end;   /* highest offset + 1 a client read */
-    int64_t kept_from;  /* highest log start of any replica: what is below may be gone (R25) */
+    int64_t
+        cleaned_to;    /* below it some replica was compacted: older records of a key may be gone */
+    int64_t kept_from; /* highest log start of any replica: what is below may be gone (R25) */
 };
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
@@ -246,6 +248,8 @@ struct check_stream {
     int64_t sent;
     int64_t max_sequence;
     int64_t max_offset;
+    int64_t newest; /* highest offset of its key that was acknowledged or read */
+    bool keyed;
 };
 
 struct check_reader {

@@ -69,6 +69,7 @@ struct scenario_client {
     uint32_t batch;         /* records handed over together */
     int64_t records;        /* 0: until the safety phase ends */
     struct unit_range record_size;
+    uint32_t keys; /* distinct ones, in turn; 0: records have none */
     int64_t linger_ns;
     int64_t delivery_timeout_ns; /* 0: the default of the client */
     int32_t copy_of;             /* the client that it is like; -1: it stands in the file */

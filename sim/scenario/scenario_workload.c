@@ -229,7 +229,7 @@ static void read_producer(const struct read *read, const struct yaml *at,
 {
     static const char *const known[] = {"producer", "topic",   "acks",    "idempotent",
                                         "batch",    "rate",    "records", "record_size",
-                                        "linger",   "timeout", NULL};
+                                        "linger",   "timeout", "keys",    NULL};
     const struct yaml *value;
 
     if (!read_map(read, at, "a producer", known)) return;
@@ -262,6 +262,8 @@ static void read_producer(const struct read *read, const struct yaml *at,
             read_fail(read, value, "\"%s\": records of 16B to 1MiB are wanted", value->text);
         }
     }
+    value = yaml_get(at, "keys");
+    if (value != NULL) client->keys = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, 1000000);
     value = yaml_get(at, "linger");
     if (value != NULL) client->linger_ns = read_fixed(read, value, UNIT_TIME, 0, NS_PER_SEC * 60);
     value = yaml_get(at, "timeout");

@@ -267,6 +267,7 @@ static void write_producer(const struct write *w, const struct scenario *s,
     if (client->records > 0) write_format(w, ", records: %lld", (long long)client->records);
     write_text(w, ", ");
     write_quantity(w, "record_size", UNIT_SIZE, client->record_size);
+    if (client->keys > 0) write_format(w, ", keys: %u", client->keys);
     if (client->linger_ns > 0) {
         write_text(w, ", ");
         write_quantity(w, "linger", UNIT_TIME,

@@ -75,7 +75,7 @@ def settings():
     need_equal(fine(node, "configs", "describe", "topic", "s"),
                "file.delete.delay.ms=200\tserver.properties\nsegment.bytes=20000\ttopic\n", "before")
     ends(1, gregor(node.address, "configs", "alter", "topic", "s", "--set",
-                   "cleanup.policy=compact"), "INVALID_CONFIG", "compaction")
+                   "cleanup.policy=shrink"), "INVALID_CONFIG")
     ends(1, gregor(node.address, "configs", "alter", "topic", "t", "--set", "retention.ms=1"),
          "UNKNOWN_TOPIC_OR_PARTITION")
     ends(2, gregor(node.address, "configs", "alter", "topic", "s"))

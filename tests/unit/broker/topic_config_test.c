@@ -104,7 +104,11 @@ static void every_row_takes_its_default_and_refuses_nonsense(void **state)
             assert_ptr_equal(topic_config_find_broker(str_of(key->broker_key)), key);
     }
     assert_non_null(topic_config_check(STR("no.such.key"), STR("1")));
-    assert_non_null(topic_config_check(STR("cleanup.policy"), STR("compact")));
+    assert_null(topic_config_check(STR("cleanup.policy"), STR("compact")));
+    assert_null(topic_config_check(STR("cleanup.policy"), STR("delete,compact")));
+    assert_non_null(topic_config_check(STR("cleanup.policy"), STR("compact,compact")));
+    assert_null(topic_config_check(STR("min.cleanable.dirty.ratio"), STR("0.01")));
+    assert_non_null(topic_config_check(STR("min.cleanable.dirty.ratio"), STR("1.5")));
     assert_non_null(topic_config_check(STR("retention.ms"), STR("-2")));
     assert_null(topic_config_check_broker(STR("min.insync.replicas"), STR("2"), true));
     assert_non_null(topic_config_check_broker(STR("min.insync.replicas"), STR("2"), false));

@@ -1072,8 +1072,8 @@ static void settings_change_one_by_one_and_wrong_ones_are_refused(void **state)
     end = f->end;
     assert_int_equal(increment(f, 2, "t", "retention.ms", 0, STR("-2")), ERR_INVALID_CONFIG);
     assert_int_equal(increment(f, 2, "t", "no.such", 0, STR("1")), ERR_INVALID_CONFIG);
-    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 0, STR("compact")), ERR_INVALID_CONFIG);
-    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 2, STR("compact")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 0, STR("shrink")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 2, STR("shrink")), ERR_INVALID_CONFIG);
     assert_int_equal(increment(f, 2, "t", "retention.ms", 2, STR("1")), ERR_INVALID_CONFIG);
     assert_int_equal(increment(f, 2, "t", "retention.ms", 7, STR("1")), ERR_INVALID_REQUEST);
     assert_int_equal(increment(f, 2, "u", "retention.ms", 0, STR("1")),
@@ -1091,6 +1091,8 @@ static void settings_change_one_by_one_and_wrong_ones_are_refused(void **state)
     /* A list that does not change is no change. */
     assert_int_equal(increment(f, 2, "t", "cleanup.policy", 2, STR("delete")), ERR_NONE);
     assert_int_equal(increment(f, 2, "t", "cleanup.policy", 3, STR("delete")), ERR_INVALID_CONFIG);
+    assert_int_equal(increment(f, 2, "t", "cleanup.policy", 2, STR("compact")), ERR_NONE);
+    assert_true(str_equal(setting(f, 2, "t", "cleanup.policy"), STR("delete,compact")));
 }
 
 static void replacing_settings_takes_away_what_is_not_named(void **state)

@@ -130,7 +130,13 @@ static void at_the_maximum_the_idlest_is_forgotten(void **state)
     assert_non_null(log_producers_find(&producers, 0));
     assert_null(log_producers_find(&producers, 1));
     assert_non_null(log_producers_find(&producers, 99));
-    log_producers_expire(&producers, 1004);
+    /* Their batches say that they are old: that is their clients' clock. */
+    log_producers_expire(&producers, 1000);
+    assert_non_null(log_producers_find(&producers, 3));
+    producers.clock_ms = 5000;
+    apply(batch_of(0, 0, 1, 1, 6));
+    producers.clock_ms = 5500;
+    log_producers_expire(&producers, 1000);
     assert_null(log_producers_find(&producers, 3));
     assert_non_null(log_producers_find(&producers, 0));
 }

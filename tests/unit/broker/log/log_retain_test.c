@@ -191,6 +191,89 @@ static void a_log_without_the_policy_is_left_alone(void **state)
     end();
 }
 
+static void an_open_that_clears_away_finds_all_other_files(void **state)
+{
+    (void)state;
+    begin(8);
+    fill(40);
+    log_note_high_watermark(box.log, box.log->log_end);
+    box.log->config.retention_bytes = 2 * SEGMENT;
+    look();
+    assert_true(drop());
+    log_box_stop(&box); /* the renamed files are there still */
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    assert_true(box.log->opened_clean);
+    log_box_check(&box, 4096);
+    end();
+}
+
+static uint32_t names(const char *end)
+{
+    uint8_t list[16384];
+    struct log_io io;
+    char path[LOG_PATH_MAX];
+    uint32_t count = 0;
+
+    log_io_init(&io);
+    log_path_log(path, box.log);
+    log_io_list(&io, box.env.world, path, list, sizeof list);
+    log_box_run_ms(&box, 100);
+    assert_true(log_io_done(&io));
+    assert_int_equal(ERR_NONE, log_io_err(&io));
+    for (uint64_t at = 0; at < io.req.done;) {
+        const struct disk_entry *entry = (const void *)(list + at);
+        size_t length = strlen(entry->name);
+
+        count += length > strlen(end) && strcmp(entry->name + length - strlen(end), end) == 0;
+        at += entry->entry_length;
+    }
+    return count;
+}
+
+static void orderly_stops_leave_one_snapshot_besides_those_of_segments(void **state)
+{
+    (void)state;
+    begin(9);
+    for (uint32_t i = 0; i < 6; i++) {
+        fill(3);
+        log_box_stop(&box);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_true(box.log->opened_clean);
+        assert_true(names(".snapshot") <= segments());
+        assert_true(names(".producers") <= segments());
+    }
+    assert_true(segments() > 1);
+    assert_true(names(".snapshot") >= segments() - 1);
+    log_box_check(&box, 4096);
+    end();
+}
+
+static void idle_producers_are_forgotten_by_the_clock_of_the_broker(void **state)
+{
+    struct log_append append;
+    struct bytes bytes;
+    struct buf *buf;
+
+    (void)state;
+    begin(10);
+    box.log->config.producer_expiration_ms = 60000;
+    box.log->config.producer_check_ms = 1000;
+    buf = log_box_produce_batch(&box, 5, 0, 0, 1, &bytes); /* stamped long ago */
+    assert_int_equal(ERR_NONE, log_append_as_leader(box.log, buf, bytes, 1, LOG_CLIENT, &append));
+    buf_unref(buf);
+    assert_true(log_box_await(&box, &append));
+    log_box_run_ms(&box, 50000);
+    look();
+    assert_non_null(log_producers_find(&box.log->producers, 5));
+    log_box_run_ms(&box, 20000);
+    box.dir.env->now = sim_node_now(box.node);
+    look();
+    assert_null(log_producers_find(&box.log->producers, 5));
+    end();
+}
+
 static void files_go_after_their_delay(void **state)
 {
     struct log_sweep sweep;
@@ -213,8 +296,8 @@ static void files_go_after_their_delay(void **state)
         assert_false(sweep.busy);
         unlinked++;
     }
-    assert_true(unlinked >= 5);
-    assert_true(unlinked % 5 == 0);
+    assert_true(unlinked >= 6);
+    assert_true(unlinked % 6 == 0);
     end();
 }
 
@@ -260,6 +343,9 @@ int main(void)
         cmocka_unit_test(an_old_log_goes_whole_and_an_empty_segment_takes_its_place),
         cmocka_unit_test(ages_of_segments_are_known_after_a_restart),
         cmocka_unit_test(a_log_without_the_policy_is_left_alone),
+        cmocka_unit_test(an_open_that_clears_away_finds_all_other_files),
+        cmocka_unit_test(orderly_stops_leave_one_snapshot_besides_those_of_segments),
+        cmocka_unit_test(idle_producers_are_forgotten_by_the_clock_of_the_broker),
         cmocka_unit_test(files_go_after_their_delay),
         cmocka_unit_test(a_crash_at_any_event_keeps_what_was_not_deleted),
     };

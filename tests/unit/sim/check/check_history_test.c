@@ -17,11 +17,16 @@ static const char setup[] =
 #define READ(at, v)   "201 client.read 7 0 " at " " v " 1\n"
 #define OTHER(at, v)  "202 client.read 7 0 " at " " v " 1\n"
 #define OTHER_AT(pos) "202 client.position 7 0 " pos " 2\n"
+#define COMPACTED(to) "1 log.swapped 7 0 0 " to " 100 50\n"
 #define END           "phase 3\nfinish\n"
 
 static const struct check_case cases[] = {
     {"R34", SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") OTHER_AT("2") OTHER("2", "7"),
      SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") READ("3", "7"), false},
+    {"S24", COMPACTED("2") END,
+     "201 client.send 7 0 7 9 0\n" ACKED("7", "2") COMPACTED(
+         "3") "201 client.send 7 0 8 8 0\n" ACKED("8", "3") OTHER_AT("3") OTHER("3", "8") END,
+     false},
     {"C1", OTHER_AT("0") OTHER("0", "5"), OTHER_AT("0") OTHER("0", "6"), false},
     {"C2", OTHER_AT("0") OTHER("0", "5"), READ("2", "5"), false},
     {"C3", END,

@@ -1,0 +1,574 @@
+/* Proves compaction against a naive model (storage.md S24, S25, S27): of each key the newest record
+ * stays, a tombstone until its horizon; offsets, the end of the log and everything behind the
+ * cleaned part stay; a producer's last sequence stays; and the machine may die at any moment of it.
+ */
+#include "broker/log/log_clean_private.h"
+#include "client/wire/record_builder.h"
+#include "tests/support/log_box.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OFFSETS = 4096, KEYS = 12, SEGMENT = 1500 };
+
+/* What was appended at an offset. */
+struct said {
+    uint32_t key;
+    uint32_t value; /* 0: a tombstone */
+    uint32_t padding;
+};
+
+static struct log_box box;
+static struct said said[OFFSETS];
+static int64_t said_end;
+static uint32_t serial;
+static struct log_clean cleaning;
+static uint64_t random_state;
+static int64_t touched; /* no round ever went beyond */
+
+static uint32_t draw(uint32_t below)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) % below;
+}
+
+static void begin(uint64_t seed)
+{
+    log_box_init(&box, seed);
+    box.cache_bytes = 0;
+    box.config.segment_bytes = SEGMENT;
+    box.config.index_interval_bytes = 100;
+    box.config.gaps = true;
+    box.config.delete_delay_ms = 1000;
+    box.config.delete_retention_ms = 60000;
+    box.config.min_cleanable_ratio = 0;
+    said_end = 0;
+    serial = 0;
+    touched = 0;
+    random_state = seed;
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+}
+
+static void end(void)
+{
+    log_box_stop(&box);
+    log_box_deinit(&box);
+}
+
+static struct record_builder_config plain(void)
+{
+    return record_builder_config_default(box.env.world->cpu);
+}
+
+/* One batch of records with the keys given; those with a minus sign are tombstones. */
+static void put_with(struct record_builder_config config, const int32_t *keys, uint32_t count,
+                     uint32_t padding)
+{
+    struct record_builder builder;
+    size_t room = 128 + (size_t)count * (padding + 64);
+    struct buf *buf = buf_take(&box.env.payload, room, true);
+    uint8_t *value = calloc(1, padding + 4);
+    struct log_append append;
+
+    assert_non_null(buf);
+    assert_non_null(value);
+    record_builder_init(&builder, &config, buf->data, room);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t key = (uint32_t)(keys[i] < 0 ? -keys[i] : keys[i]);
+        struct said *at = &said[said_end + i];
+
+        *at = (struct said){key, keys[i] < 0 ? 0 : ++serial, padding};
+        memcpy(value, &at->value, 4);
+        assert_int_equal(
+            ERR_NONE, record_builder_append(
+                          &builder, box.dir.env->now.wall.ms, (struct bytes){(uint8_t *)&key, 4},
+                          keys[i] < 0 ? BYTES_NULL : (struct bytes){value, padding + 4}, NULL, 0));
+    }
+    assert_int_equal(ERR_NONE, log_append_as_leader(box.log, buf, record_builder_finish(&builder),
+                                                    1, LOG_CLIENT, &append));
+    buf_unref(buf);
+    free(value);
+    assert_true(log_box_await(&box, &append));
+    said_end += count;
+    assert_true(box.log->log_end == said_end);
+}
+
+static void put(int32_t key)
+{
+    put_with(plain(), &key, 1, 60);
+}
+
+static bool cleaned(struct log_box *b)
+{
+    (void)b;
+    return !cleaning.busy;
+}
+
+/* Everything is synced and committed; then one round. False: the box ran out of events. */
+static bool clean(uint64_t map_bytes)
+{
+    if (!log_box_sync(&box)) return false;
+    log_note_high_watermark(box.log, box.log->log_end);
+    touched = log_active(box.log)->base;
+    log_clean_start(&cleaning, box.log, map_bytes);
+    if (!log_box_wait(&box, cleaned)) return false;
+    return true;
+}
+
+static struct log_read reading;
+
+static bool read_done(struct log_box *b)
+{
+    (void)b;
+    return reading.done;
+}
+
+/* What a reader of the whole log gets, into `got` by offset: UINT32_MAX nothing, else the value. */
+static uint32_t got[OFFSETS];
+static uint32_t batches_seen, batches_empty;
+
+static void read_all(void)
+{
+    int64_t at = box.log->log_start;
+    int64_t last = -1;
+
+    batches_seen = batches_empty = 0;
+    memset(got, 0xff, sizeof got);
+    while (at < box.log->log_end) {
+        reading.offset = at;
+        reading.limit = box.log->log_end;
+        reading.max_bytes = 700;
+        reading.first_whole = true;
+        log_read(box.log, &reading);
+        if (!reading.done) assert_true(log_box_wait(&box, read_done));
+        assert_int_equal(ERR_NONE, reading.err);
+        if (reading.count == 0) break; /* nothing behind `at` any more but the empty end */
+        for (uint32_t i = 0; i < reading.count; i++) {
+            struct record_batch_iter iter;
+            struct record_batch batch;
+
+            record_batch_iter_init(&iter, reading.slices[i]);
+            while (record_batch_iter_next(&iter, &batch)) {
+                struct record_iter records;
+                struct record record;
+
+                assert_int_equal(ERR_NONE, record_batch_check_copy(box.env.world->cpu, &batch));
+                assert_true(batch.base_offset > last);
+                last = record_batch_last_offset(&batch);
+                batches_seen++;
+                batches_empty += batch.record_count == 0;
+                record_iter_init(&records, &batch, record_batch_payload(&batch));
+                while (record_iter_next(&records, &record) == ERR_NONE) {
+                    const struct said *was = &said[record.offset];
+                    uint32_t value = 0;
+
+                    assert_true(record.offset < said_end);
+                    assert_int_equal(4, record.key.length);
+                    assert_memory_equal(record.key.data, &was->key, 4);
+                    if (record.value.data != NULL) memcpy(&value, record.value.data, 4);
+                    assert_int_equal(was->value, value);
+                    assert_true(got[record.offset] == UINT32_MAX);
+                    got[record.offset] = value;
+                }
+            }
+        }
+        assert_true(reading.next_offset > at);
+        at = reading.next_offset;
+        log_read_release(&reading);
+    }
+    assert_true(at <= box.log->log_end);
+}
+
+/* The model: `sure`: tombstones are all young. */
+static void check(bool sure)
+{
+    read_all();
+    assert_true(box.log->log_end == said_end);
+    for (int64_t i = box.log->log_start; i < said_end; i++) {
+        bool newest = true;
+
+        for (int64_t j = i + 1; j < said_end && newest; j++)
+            newest = said[j].key != said[i].key;
+        if (newest && (said[i].value != 0 || sure)) {
+            if (got[i] == UINT32_MAX)
+                fail_msg("the newest of key %u at %d is gone", said[i].key, (int)i);
+        }
+        if (i >= touched) assert_true(got[i] != UINT32_MAX);
+    }
+}
+
+static uint32_t count_got(void)
+{
+    uint32_t count = 0;
+
+    for (int64_t i = 0; i < said_end; i++)
+        count += got[i] != UINT32_MAX;
+    return count;
+}
+
+/* Every name of the partition's directory that a swap leaves behind only when it is cut short. */
+static void no_left_overs(void)
+{
+    uint8_t list[16384];
+    struct log_io io;
+    char path[LOG_PATH_MAX];
+
+    log_io_init(&io);
+    log_path_log(path, box.log);
+    log_io_list(&io, box.env.world, path, list, sizeof list);
+    log_box_run_ms(&box, 100);
+    assert_true(log_io_done(&io));
+    assert_int_equal(ERR_NONE, log_io_err(&io));
+    for (uint64_t at = 0; at < io.req.done;) {
+        const struct disk_entry *entry = (const void *)(list + at);
+
+        assert_null(strstr(entry->name, ".cleaned"));
+        assert_null(strstr(entry->name, ".swap"));
+        at += entry->entry_length;
+    }
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void of_each_key_the_newest_record_stays_at_its_offset(void **state)
+{
+    int64_t before;
+    uint32_t segments;
+
+    (void)state;
+    begin(1);
+    for (int32_t i = 0; i < 200; i++)
+        put(1 + i % KEYS);
+    segments = box.log->segment_count;
+    before = box.log->log_end;
+    assert_true(segments > 10);
+    assert_true(clean(1 << 20));
+    assert_int_equal(ERR_NONE, cleaning.err);
+    assert_int_equal(KEYS, cleaning.keys);
+    assert_true(cleaning.bytes_kept * 4 < cleaning.bytes_read);
+    check(true);
+    assert_true(box.log->log_end == before);
+    /* The closed part has one record a key; the active segment is as it was. */
+    assert_true(count_got() <= KEYS + (uint32_t)(before - box.log->known->cleaned));
+    no_left_overs();
+    log_box_stop(&box);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    assert_true(box.log->opened_clean);
+    check(true);
+    for (int32_t i = 0; i < 50; i++)
+        put(3);
+    assert_true(clean(1 << 20));
+    assert_int_equal(ERR_NONE, cleaning.err);
+    check(true);
+    /* Segments that have become small become one. */
+    assert_true(box.log->segment_count < segments);
+    end();
+}
+
+static void a_map_that_fills_goes_on_where_it_ended(void **state)
+{
+    (void)state;
+    begin(2);
+    for (int32_t i = 0; i < 400; i++)
+        put(1 + i % 150);
+    for (uint32_t round = 0; round < 20; round++) {
+        int64_t before = box.log->known->cleaned;
+
+        assert_true(clean(1));
+        check(true);
+        if (cleaning.err == ERR_CANCELED) break; /* nothing is left to do */
+        assert_int_equal(ERR_NONE, cleaning.err);
+        assert_true(box.log->known->cleaned > before);
+        assert_true(cleaning.keys <= LOG_KEYMAP_ROOM_MIN);
+    }
+    assert_int_equal(ERR_CANCELED, cleaning.err);
+    end();
+}
+
+static void a_tombstone_stays_for_its_time_after_the_first_cleaning(void **state)
+{
+    (void)state;
+    begin(3);
+    put(1);
+    put(-1);
+    for (int32_t i = 0; i < 60; i++)
+        put(2);
+    log_box_run_ms(&box, 600000); /* its age does not count, the horizon does */
+    assert_true(clean(1 << 20));
+    read_all();
+    assert_true(got[0] == UINT32_MAX);
+    assert_true(got[1] == 0);
+    for (int32_t i = 0; i < 30; i++)
+        put(2);
+    log_box_run_ms(&box, 50000);
+    assert_true(clean(1 << 20));
+    read_all();
+    assert_true(got[1] == 0);
+    log_box_run_ms(&box, 11000);
+    for (int32_t i = 0; i < 30; i++)
+        put(2);
+    assert_true(clean(1 << 20));
+    check(false);
+    assert_true(got[1] == UINT32_MAX);
+    end();
+}
+
+static void the_header_with_a_producers_last_sequence_stays(void **state)
+{
+    struct record_builder_config config;
+    const struct log_producer *producer;
+    int32_t key = 5;
+
+    (void)state;
+    begin(4);
+    config = plain();
+    config.producer_id = 77;
+    config.producer_epoch = 2;
+    config.base_sequence = 9;
+    put_with(config, &key, 1, 60);
+    for (int32_t i = 0; i < 100; i++)
+        put(5);
+    assert_true(clean(1 << 20));
+    check(true);
+    assert_true(got[0] == UINT32_MAX);
+    assert_true(batches_empty >= 1);
+    /* Without a snapshot that could tell: all is replayed from the batches. */
+    log_box_kill(&box, false);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    box.config.verify_all = true;
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    producer = log_producers_find(&box.log->producers, 77);
+    assert_non_null(producer);
+    assert_int_equal(2, producer->epoch);
+    assert_int_equal(1, producer->count);
+    assert_int_equal(9, producer->batches[0].first_sequence);
+    end();
+}
+
+static void nothing_above_the_high_watermark_or_too_young_is_touched(void **state)
+{
+    struct log_clean_look look;
+
+    (void)state;
+    begin(5);
+    for (int32_t i = 0; i < 100; i++)
+        put(1);
+    assert_true(log_box_sync(&box));
+    log_note_high_watermark(box.log, 30);
+    log_clean_look(box.log, &look);
+    assert_true(look.first_uncleanable > 0 && look.first_uncleanable <= 30);
+    assert_true(look.wanted);
+    box.log->config.min_compaction_lag_ms = 1000000;
+    log_clean_look(box.log, &look);
+    assert_true(look.first_uncleanable == 0);
+    assert_false(look.wanted);
+    box.log->config.min_compaction_lag_ms = 0;
+    box.log->config.min_cleanable_ratio = 1000000;
+    log_clean_look(box.log, &look);
+    assert_false(look.wanted);
+    box.log->config.max_compaction_lag_ms = 1000;
+    log_box_run_ms(&box, 5000);
+    log_clean_look(box.log, &look);
+    assert_true(look.overdue && look.wanted);
+    end();
+}
+
+static void a_batch_larger_than_a_slice_is_cleaned(void **state)
+{
+    int32_t keys[3] = {1, 2, 1};
+
+    (void)state;
+    begin(6);
+    box.log->config.max_message_bytes = 4 << 20;
+    box.log->config.segment_bytes = 4 << 20;
+    put_with(plain(), keys, 3, 300000);
+    box.log->config.segment_bytes = SEGMENT;
+    for (int32_t i = 0; i < 40; i++)
+        put(3);
+    assert_true(clean(1 << 20));
+    assert_int_equal(ERR_NONE, cleaning.err);
+    check(true);
+    assert_true(got[0] == UINT32_MAX && got[1] != UINT32_MAX && got[2] != UINT32_MAX);
+    end();
+}
+
+static void many_records_are_cleaned_in_slices(void **state)
+{
+    int32_t keys[1500];
+
+    (void)state;
+    begin(7);
+    for (uint32_t i = 0; i < 1500; i++)
+        keys[i] = 1 + (int32_t)i % 700;
+    box.log->config.segment_bytes = 1 << 20;
+    put_with(plain(), keys, 1500, 1);
+    box.log->config.segment_bytes = SEGMENT;
+    for (int32_t i = 0; i < 40; i++)
+        put(3);
+    assert_true(clean(1 << 20));
+    assert_int_equal(ERR_NONE, cleaning.err);
+    assert_true(cleaning.slices >= 4);
+    check(true);
+    end();
+}
+
+static void damage_is_not_copied(void **state)
+{
+    (void)state;
+    begin(8);
+    for (int32_t i = 0; i < 100; i++)
+        put(1 + i % 3);
+    assert_true(log_box_sync(&box));
+    {
+        struct log_io io;
+        char path[LOG_PATH_MAX];
+        uint8_t byte = 0x5a;
+        struct disk_file file;
+
+        log_io_init(&io);
+        log_path_of(path, box.log, box.log->segments[1]->base, ".log");
+        log_io_open(&io, box.env.world, path, 0);
+        log_box_run_ms(&box, 10);
+        file = io.req.file;
+        log_io_write(&io, box.env.world, file, (struct bytes){&byte, 1}, 80);
+        log_box_run_ms(&box, 10);
+        assert_int_equal(ERR_NONE, log_io_err(&io));
+        log_io_close(&io, box.env.world, file);
+        log_box_run_ms(&box, 10);
+    }
+    assert_true(clean(1 << 20));
+    assert_int_equal(ERR_DAMAGED, cleaning.err);
+    assert_true(box.log->uncleanable);
+    assert_true(box.log->known->cleaned <= 0);
+    assert_true(box.traced[TRACE_LOG_DAMAGED] > 0);
+    no_left_overs();
+    end();
+}
+
+static void a_cut_or_a_close_ends_it(void **state)
+{
+    (void)state;
+    for (uint32_t when = 1; when < 60; when += 4) {
+        begin(100 + when);
+        for (int32_t i = 0; i < 80; i++)
+            put(1 + i % 5);
+        assert_true(log_box_sync(&box));
+        log_note_high_watermark(box.log, 60);
+        touched = 60;
+        log_clean_start(&cleaning, box.log, 1 << 20);
+        log_box_run_ms(&box, when / 10);
+        if (when % 8 == 1) {
+            assert_true(log_box_truncate(&box, 70));
+            assert_true(log_box_wait(&box, cleaned));
+            assert_true(box.log->log_end == 70);
+            said_end = 70;
+            check(true);
+            put(4);
+            check(true);
+        }
+        end();
+    }
+}
+
+static uint64_t checkpoint_wanted;
+
+static bool checkpointed(struct log_box *b)
+{
+    return b->dir.checkpoints_written >= checkpoint_wanted;
+}
+
+static bool checkpoint(void)
+{
+    checkpoint_wanted = log_dir_checkpoint(&box.dir);
+    return log_box_wait(&box, checkpointed);
+}
+
+/* A history drawn from the seed, with rounds of compaction in between; the machine dies after
+ * `events` events of the last round. False: that round was over before. */
+static bool story(uint64_t seed, uint64_t events, bool power, uint32_t few)
+{
+    bool died;
+
+    begin(seed);
+    for (uint32_t round = 0; round < 3; round++) {
+        uint32_t batches = few + draw(few);
+
+        for (uint32_t i = 0; i < batches; i++) {
+            int32_t keys[5];
+            uint32_t count = 1 + draw(5);
+
+            for (uint32_t k = 0; k < count; k++) {
+                keys[k] = 1 + (int32_t)draw(KEYS);
+                if (draw(5) == 0) keys[k] = -keys[k];
+            }
+            put_with(plain(), keys, count, draw(100));
+        }
+        assert_true(log_box_sync(&box));
+        if (round == 2) break;
+        assert_true(clean(1 << 20));
+        assert_int_equal(ERR_NONE, cleaning.err);
+        check(true);
+    }
+    /* What is promised is known at the next start: bytes that do not fit are damage then. */
+    if (!checkpoint()) return false;
+    assert_true(box.log->known->recovery_point == said_end);
+    box.events_left = events;
+    died = !clean(1 << 20);
+    log_box_kill(&box, power);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    check(true);
+    no_left_overs();
+    /* And the log goes on: appends, a round, an orderly stop and another start. */
+    put(1);
+    assert_true(clean(1 << 20));
+    check(true);
+    log_box_stop(&box);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    assert_true(box.log->opened_clean);
+    check(true);
+    end();
+    return died;
+}
+
+static void random_histories_keep_what_the_model_keeps(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 15; seed++)
+        assert_false(story(1000 + seed, 1 << 20, seed % 2 == 0, 30));
+}
+
+static void the_machine_may_die_at_any_event(void **state)
+{
+    uint64_t events = 1;
+
+    (void)state;
+    for (; story(2000 + events % 7, events, true, 12); events++)
+        assert_true(events < 5000);
+    assert_true(events > 60);
+    for (events = 1; story(3000 + events % 5, events, events % 3 != 0, 20); events += 7)
+        assert_true(events < 5000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_each_key_the_newest_record_stays_at_its_offset),
+        cmocka_unit_test(a_map_that_fills_goes_on_where_it_ended),
+        cmocka_unit_test(a_tombstone_stays_for_its_time_after_the_first_cleaning),
+        cmocka_unit_test(the_header_with_a_producers_last_sequence_stays),
+        cmocka_unit_test(nothing_above_the_high_watermark_or_too_young_is_touched),
+        cmocka_unit_test(a_batch_larger_than_a_slice_is_cleaned),
+        cmocka_unit_test(many_records_are_cleaned_in_slices),
+        cmocka_unit_test(damage_is_not_copied),
+        cmocka_unit_test(a_cut_or_a_close_ends_it),
+        cmocka_unit_test(random_histories_keep_what_the_model_keeps),
+        cmocka_unit_test(the_machine_may_die_at_any_event),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
