@@ -10,7 +10,8 @@
 int32_t quorum_log_last_epoch(const struct quorum *quorum)
 {
     int64_t end = quorum->log->log_end;
-    int32_t epoch = end > quorum->log->log_start ? log_epochs_at(&quorum->log->epochs, end - 1) : 0;
+    int32_t epoch = end > quorum->log->log_start ? log_epochs_at(&quorum->log->epochs, end - 1)
+                                                 : quorum->keep.start_epoch;
 
     return epoch >= 0 ? epoch : 0;
 }
@@ -33,7 +34,7 @@ static const char *const quorum_work_steps[] = {
 _Static_assert(COUNT_OF(quorum_work_steps) == WORK_TRUNCATED + 1, "one name a step");
 
 /* Every write of the hint goes to the other slot. */
-static void quorum_log_put_hint(struct quorum *quorum, int64_t end)
+void quorum_log_put_hint(struct quorum *quorum, int64_t end)
 {
     uint32_t at;
 
@@ -43,7 +44,7 @@ static void quorum_log_put_hint(struct quorum *quorum, int64_t end)
     quorum_file_patch(&quorum->hint_file, at, QUORUM_HINT_SLOT);
 }
 
-static bool quorum_log_hinted(struct quorum *quorum)
+bool quorum_log_hinted(struct quorum *quorum)
 {
     if (quorum->hint_next.sequence == quorum->hint.sequence) return true; /* none was needed */
     if (quorum->hint_file.err != ERR_NONE) {
@@ -87,7 +88,7 @@ static enum op_result quorum_log_work_run(struct op *op)
     IMPOSSIBLE("step");
 }
 
-static void quorum_log_work_end(struct op *op)
+void quorum_log_work_end(struct op *op)
 {
     struct quorum_work *work = CONTAINER_OF(op, struct quorum_work, op);
     struct quorum *quorum = CONTAINER_OF(work, struct quorum, work);
@@ -341,6 +342,9 @@ static enum err quorum_log_tell_batch(struct quorum *quorum, const struct record
         if (err != ERR_EOF) return ERR_DAMAGED;
     }
     quorum->applied_end = record_batch_end_offset(batch);
+    quorum->applied_epoch = batch->partition_leader_epoch;
+    quorum->applied_ms = batch->max_timestamp;
+    quorum->keep.bytes_since += batch->bytes.length;
     quorum->listener->batch(quorum->listener, quorum->applied_end, batch->partition_leader_epoch,
                             batch->max_timestamp);
     return ERR_NONE;
@@ -366,8 +370,8 @@ static enum err quorum_log_tell(struct quorum *quorum)
     return ERR_NONE;
 }
 
-enum quorum_commit_step { COMMIT_START, COMMIT_READY, COMMIT_READ };
-static const char *const quorum_commit_steps[] = {"START", "READY", "READ"};
+enum quorum_commit_step { COMMIT_START, COMMIT_READY, COMMIT_READ, COMMIT_FREE };
+static const char *const quorum_commit_steps[] = {"START", "READY", "READ", "FREE"};
 
 static enum op_result quorum_log_commit_run(struct op *op)
 {
@@ -379,8 +383,9 @@ static enum op_result quorum_log_commit_run(struct op *op)
     case COMMIT_START:
         while (!quorum_over(q)) {
             AWAIT(o, COMMIT_READY, &q->commit_source,
-                  quorum_over(q) || q->applied_end < q->high_watermark);
+                  quorum_over(q) || (q->applied_end < q->high_watermark && !q->commit_held));
             if (quorum_over(q)) break;
+            q->committing = true;
             q->read = (struct log_read){.offset = q->applied_end,
                                         .limit = q->high_watermark,
                                         .max_bytes = QUORUM_COMMIT_SLICE_BYTES,
@@ -388,6 +393,9 @@ static enum op_result quorum_log_commit_run(struct op *op)
             op_source_init(&q->read.source);
             log_read(q->log, &q->read);
             AWAIT(o, COMMIT_READ, &q->read.source, q->read.done);
+            /* What was read is committed, whatever is done to the log meanwhile. */
+            AWAIT(o, COMMIT_FREE, &q->commit_source, quorum_over(q) || !q->commit_held);
+            q->committing = false;
             err = quorum_over(q) ? ERR_NONE : quorum_log_tell(q);
             log_read_release(&q->read);
             if (err == ERR_NO_MEMORY) continue;
@@ -397,6 +405,7 @@ static enum op_result quorum_log_commit_run(struct op *op)
             }
             quorum_log_tell_leader(q);
             op_wake_below(&q->applied_source, q->applied_end);
+            quorum_keep_wake(q);
         }
         return OP_DONE;
     }
@@ -416,7 +425,6 @@ static const struct op_kind quorum_commit_kind = {"quorum_commit", quorum_commit
 
 void quorum_log_start(struct quorum *quorum)
 {
-    quorum->applied_end = quorum->log->log_start;
     op_start(&quorum->env->loop, &quorum->watch.op, &quorum_watch_kind, WATCH_START);
     op_start(&quorum->env->loop, &quorum->commit.op, &quorum_commit_kind, COMMIT_START);
 }

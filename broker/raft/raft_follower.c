@@ -72,12 +72,16 @@ void raft_follower_settle(struct raft *raft)
     if (raft->assigned_end != raft->log_end) return;
     raft_regain_trust(raft);
     if (!raft_fetches(raft) || raft->fetch_round != 0 || !raft_due(raft, raft->fetch_at)) return;
-    raft_send_fetch(raft);
+    if (raft->download.active) {
+        raft_snapshot_send(raft);
+    } else {
+        raft_send_fetch(raft);
+    }
 }
 
 void raft_follower_tick(struct raft *raft)
 {
-    if (!raft_due(raft, raft->fetch_timeout_at) || raft->work == RAFT_TRUNCATING) return;
+    if (!raft_due(raft, raft->fetch_timeout_at) || raft_recasting(raft)) return;
     if (raft_may_stand(raft)) {
         raft_become_prospective(raft);
     } else {
@@ -89,7 +93,7 @@ struct mono_time raft_follower_deadline(const struct raft *raft)
 {
     struct mono_time at = MONO_NEVER;
 
-    if (raft->state == RAFT_FOLLOWER && raft->work != RAFT_TRUNCATING) at = raft->fetch_timeout_at;
+    if (raft->state == RAFT_FOLLOWER && !raft_recasting(raft)) at = raft->fetch_timeout_at;
     if (raft_fetches(raft) && raft->fetch_round == 0 && raft->work == RAFT_IDLE &&
         raft->assigned_end == raft->log_end && raft->fetch_at.ns < at.ns) {
         at = raft->fetch_at;
@@ -169,7 +173,7 @@ void raft_end_request(struct raft *raft, const struct raft_event *event)
 /* ---- replies
  * ---------------------------------------------------------------------------------- */
 
-static void raft_fetch_later(struct raft *raft)
+void raft_fetch_later(struct raft *raft)
 {
     uint32_t doublings = raft->fetch_failures < 5 ? raft->fetch_failures : 5;
     int64_t ms = (int64_t)raft->config.retry_backoff_ms << doublings;
@@ -262,6 +266,10 @@ void raft_fetch_reply(struct raft *raft, const struct raft_event *event)
     raft->fetch_at = raft->now;
     raft->fetched_once = true;
     raft->fetch_timeout_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms);
+    if (fetched->wants_snapshot) {
+        raft_snapshot_begin(raft, fetched);
+        return;
+    }
     if (fetched->diverging) {
         raft_follow_divergence(raft, fetched);
         return;

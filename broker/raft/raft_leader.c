@@ -160,7 +160,9 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
                                          .epoch = raft->durable.epoch,
                                          .high_watermark = raft_leader_hw(raft),
                                          .diverging_epoch = -1,
-                                         .diverging_end = -1};
+                                         .diverging_end = -1,
+                                         .snapshot_end = -1,
+                                         .snapshot_epoch = -1};
     if (request->leader_epoch < raft->durable.epoch) {
         answer->err = ERR_FENCED_LEADER_EPOCH;
     } else if (request->leader_epoch > raft->durable.epoch) {
@@ -171,8 +173,12 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
         answer->err = ERR_INVALID_REQUEST;
     }
     if (answer->err != ERR_NONE) return;
-    /* An empty log parts nowhere. */
-    if (request->fetch_offset > 0 &&
+    /* An empty log parts nowhere; nor does one that begins with our snapshot. */
+    if (raft_snapshot_needed(raft, request)) {
+        answer->verdict = RAFT_FETCH_SNAPSHOT;
+        answer->snapshot_end = raft->snapshot_end;
+        answer->snapshot_epoch = raft->snapshot_epoch;
+    } else if (request->fetch_offset > raft->log_start &&
         (request->end_epoch != request->last_fetched_epoch ||
          request->end_offset < request->fetch_offset || request->fetch_offset > raft->log_end)) {
         answer->verdict = RAFT_FETCH_DIVERGING;
@@ -186,17 +192,19 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
     }
 }
 
-/* The voter that this request speaks for; voter_count: none, an observer. A directory other than
- * the one already counted in this epoch is a second process with the same id: it never counts
- * (K17). */
-static uint32_t raft_fetch_voter(struct raft *raft, const struct raft_fetch_request *request)
+/* A directory other than the one already counted in this epoch is a second process with the same
+ * id: it never counts (K17). */
+uint32_t raft_leader_heard(struct raft *raft, int32_t replica, struct uuid directory)
 {
-    uint32_t place = raft_voter_place(raft, request->replica);
+    uint32_t place = raft_voter_place(raft, replica);
     struct raft_voter *voter = &raft->voters[place];
 
-    if (place == raft->config.voter_count) return place;
-    if (!voter->fetched) voter->directory = request->directory;
-    if (!uuid_equal(voter->directory, request->directory)) return raft->config.voter_count;
+    if (place == raft->config.voter_count || place == raft->self) return raft->config.voter_count;
+    if (!voter->fetched) voter->directory = directory;
+    if (!uuid_equal(voter->directory, directory)) return raft->config.voter_count;
+    voter->fetched = true;
+    voter->last_fetch = raft->now;
+    voter->begin_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms / 2);
     return place;
 }
 
@@ -207,24 +215,21 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
     uint32_t place;
 
     raft_fetch_check(raft, request, &answer);
-    place = answer.verdict == RAFT_FETCH_ERROR ? raft->config.voter_count
-                                               : raft_fetch_voter(raft, request);
-    if (place < raft->config.voter_count) {
+    place = answer.verdict == RAFT_FETCH_ERROR
+                ? raft->config.voter_count
+                : raft_leader_heard(raft, request->replica, request->directory);
+    if (place < raft->config.voter_count && answer.verdict != RAFT_FETCH_DIVERGING &&
+        answer.verdict != RAFT_FETCH_SNAPSHOT) {
         struct raft_voter *voter = &raft->voters[place];
 
-        voter->fetched = true;
-        voter->last_fetch = raft->now;
-        voter->begin_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms / 2);
-        if (answer.verdict != RAFT_FETCH_DIVERGING) {
-            if (voter->end_offset != request->fetch_offset) {
-                voter->end_offset = request->fetch_offset;
-                RAFT_NOTE(raft, RAFT_NOTE_FETCHED, voter->id, voter->end_offset,
-                          raft->durable.epoch, raft->flushed_end);
-                raft_leader_advance(raft);
-                raft_fetch_check(raft, request, &answer); /* with the new high watermark */
-            }
-            if (voter->end_offset >= raft->log_end) voter->caught_up = raft->now;
+        if (voter->end_offset != request->fetch_offset) {
+            voter->end_offset = request->fetch_offset;
+            RAFT_NOTE(raft, RAFT_NOTE_FETCHED, voter->id, voter->end_offset, raft->durable.epoch,
+                      raft->flushed_end);
+            raft_leader_advance(raft);
+            raft_fetch_check(raft, request, &answer); /* with the new high watermark */
         }
+        if (voter->end_offset >= raft->log_end) voter->caught_up = raft->now;
     }
     raft_effect(raft, RAFT_ANSWER_FETCH)->answer = answer;
 }

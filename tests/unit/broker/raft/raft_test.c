@@ -44,7 +44,8 @@ static void start_of(uint32_t voters, struct raft_durable d, struct raft_log log
     step((struct raft_event){.kind = RAFT_START});
 }
 
-static const struct raft_log ten = {10, 10, 2, 10};
+static const struct raft_log ten = {
+    .log_end = 10, .flushed_end = 10, .last_epoch = 2, .acknowledged_end = 10};
 
 static void start(struct raft_durable d)
 {
@@ -329,7 +330,8 @@ static void a_sole_voter_leads_in_its_first_step(void **state)
 
 static void a_log_shorter_than_its_hint_neither_votes_nor_stands(void **state)
 {
-    static const struct raft_log rotten = {10, 10, 2, 25};
+    static const struct raft_log rotten = {
+        .log_end = 10, .flushed_end = 10, .last_epoch = 2, .acknowledged_end = 25};
 
     (void)state;
     start_of(3, durable(5, RAFT_NOBODY, RAFT_NOBODY), rotten);
