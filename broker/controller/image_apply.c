@@ -270,8 +270,7 @@ enum err image_put_partition(struct image *image, const struct partition_record 
     struct image_topic *topic = image_topic_by_id(image, record->topic_id);
     struct part_state state = state_of(record);
 
-    if (topic == NULL || image_partition(topic, record->partition_id) == NULL)
-        return ERR_MALFORMED;
+    if (topic == NULL || image_partition(topic, record->partition_id) == NULL) return ERR_MALFORMED;
     return part_replace(image, topic, (uint32_t)record->partition_id, &state);
 }
 

@@ -47,8 +47,8 @@ void image_fill_broker(const struct image_broker *broker, struct image_scratch *
     r->features_count = broker->features_count;
 }
 
-void image_fill_controller(const struct image_controller *controller,
-                           struct image_scratch *scratch, struct metadata_record *record)
+void image_fill_controller(const struct image_controller *controller, struct image_scratch *scratch,
+                           struct metadata_record *record)
 {
     struct register_controller_record *r = &record->register_controller;
 

@@ -55,8 +55,8 @@ void image_fill_feature(const struct image_feature *feature, struct metadata_rec
 void image_fill_producer_ids(const struct image *image, struct metadata_record *record);
 void image_fill_broker(const struct image_broker *broker, struct image_scratch *scratch,
                        struct metadata_record *record);
-void image_fill_controller(const struct image_controller *controller,
-                           struct image_scratch *scratch, struct metadata_record *record);
+void image_fill_controller(const struct image_controller *controller, struct image_scratch *scratch,
+                           struct metadata_record *record);
 void image_fill_topic(const struct image_topic *topic, struct metadata_record *record);
 void image_fill_partition(const struct image_topic *topic, uint32_t index,
                           struct metadata_record *record);

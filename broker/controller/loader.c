@@ -122,8 +122,8 @@ enum err loader_snapshot_record(struct loader *loader, struct bytes value)
     ASSERT(loader->loading);
     err = records_decode(value, &loader->arena, &record);
     if (err == ERR_NONE)
-        err = image_apply(&loader->staging, &record, loader->staging_end - 1,
-                          loader->staging_epoch);
+        err =
+            image_apply(&loader->staging, &record, loader->staging_end - 1, loader->staging_epoch);
     arena_reset(&loader->arena);
     return err;
 }

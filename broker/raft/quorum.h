@@ -39,9 +39,9 @@ enum {
     QUORUM_OBSERVERS_MAX = 256,            /* remembered by the leader for DescribeQuorum */
     QUORUM_OBSERVER_MS = 300000,
     QUORUM_HOST_MAX = 255,
-    QUORUM_SNAPSHOTS_MAX = 16,   /* kept; the oldest goes when another one comes */
-    QUORUM_SNAPSHOT_SLICE = 1000,/* records of a snapshot built per turn */
-    QUORUM_KEEP_MS = 60000,      /* between looks at what may be cleaned; after a failure */
+    QUORUM_SNAPSHOTS_MAX = 16,    /* kept; the oldest goes when another one comes */
+    QUORUM_SNAPSHOT_SLICE = 1000, /* records of a snapshot built per turn */
+    QUORUM_KEEP_MS = 60000,       /* between looks at what may be cleaned; after a failure */
 };
 
 struct quorum_voter {
@@ -209,7 +209,7 @@ struct quorum_work {
     int64_t end;
     /* snapshots */
     struct quorum_snapshot_id id;
-    bool refused; /* INSTALL: what was fetched is damaged */
+    bool refused;     /* INSTALL: what was fetched is damaged */
     struct buf *part; /* counted */
     struct bytes bytes;
     uint64_t position;
@@ -253,7 +253,7 @@ struct quorum_keep {
     bool barred;       /* an installation waits or goes on: nothing is begun */
     struct quorum_kept kept[QUORUM_SNAPSHOTS_MAX]; /* ascending; durable */
     uint32_t count;
-    int32_t start_epoch; /* of the entry before log_start */
+    int32_t start_epoch;  /* of the entry before log_start */
     uint64_t bytes_since; /* applied since the newest one */
     int64_t snapshot_ns;  /* the next one, by time */
     int64_t clean_ns;
@@ -310,10 +310,10 @@ struct quorum {
     struct quorum_flow watch; /* the log's end */
     struct quorum_flow commit;
     struct op_source commit_source;
-    bool commit_held;  /* the listener's state stands still */
-    bool committing;   /* a read of the log is under way */
+    bool commit_held; /* the listener's state stands still */
+    bool committing;  /* a read of the log is under way */
     struct quorum_keep keep;
-    bool starts_moved; /* raft does not know yet what is kept, or where the log starts */
+    bool starts_moved;     /* raft does not know yet what is kept, or where the log starts */
     int32_t applied_epoch; /* of the last batch told */
     int64_t applied_ms;    /* its greatest timestamp */
     struct quorum_work work;

@@ -98,9 +98,7 @@ static void quorum_driver_effect(struct quorum *quorum, const struct raft_effect
     case RAFT_SEND_END:
     case RAFT_SEND_FETCH:
     case RAFT_SEND_SNAPSHOT: quorum_call_send(quorum, effect); break;
-    case RAFT_SAVE_PART:
-        quorum_install_part(quorum, quorum->applying, effect->position);
-        break;
+    case RAFT_SAVE_PART: quorum_install_part(quorum, quorum->applying, effect->position); break;
     case RAFT_INSTALL: quorum_install(quorum, effect->end, effect->log_epoch); break;
     case RAFT_APPEND: quorum_log_append(quorum, quorum->applying); break;
     case RAFT_FLUSH: quorum_log_work(quorum, QUORUM_WORK_FLUSH, quorum->raft.log_end); break;

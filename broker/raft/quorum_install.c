@@ -108,8 +108,8 @@ enum quorum_install_step {
     INSTALL_HINT_RAISED,
 };
 static const char *const quorum_install_steps[] = {
-    "START",   "ALONE",      "QUIET",        "SCANNED", "OPENED",     "SYNCED", "CLOSED",
-    "RENAMED", "DIR_SYNCED", "HINT_LOWERED", "CUT",     "HINT_RAISED"};
+    "START",  "ALONE",   "QUIET",      "SCANNED",      "OPENED", "SYNCED",
+    "CLOSED", "RENAMED", "DIR_SYNCED", "HINT_LOWERED", "CUT",    "HINT_RAISED"};
 _Static_assert(COUNT_OF(quorum_install_steps) == INSTALL_HINT_RAISED + 1, "one name a step");
 
 /* Checked and told. False: it is no good, or the disk is not. */

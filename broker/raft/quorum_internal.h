@@ -64,8 +64,8 @@ void quorum_scan_start(struct quorum *quorum, struct quorum_scan *scan, const ch
                        struct quorum_snapshot_id id);
 #define AWAIT_SCAN(o, STEP, SCAN) AWAIT(o, STEP, &(SCAN)->source, !(SCAN)->busy)
 /* What was scanned becomes the state of this node. */
-void quorum_scan_take(struct quorum *quorum, struct quorum_scan *scan,
-                      struct quorum_snapshot_id id, int how);
+void quorum_scan_take(struct quorum *quorum, struct quorum_scan *scan, struct quorum_snapshot_id id,
+                      int how);
 enum { QUORUM_SNAPSHOT_LOADED, QUORUM_SNAPSHOT_WRITTEN, QUORUM_SNAPSHOT_FETCHED };
 
 /* ---- snapshots: kept (quorum_keep.c) ---- */

@@ -42,15 +42,15 @@ struct raft_log quorum_keep_log(const struct quorum *quorum)
     const struct log *log = quorum->log;
     bool any = keep->count > 0;
 
-    return (struct raft_log){
-        .log_end = log->log_end,
-        .flushed_end = log->synced_end,
-        .last_epoch = quorum_log_last_epoch(quorum),
-        .acknowledged_end = quorum->hint.end,
-        .log_start = log->log_start,
-        .start_epoch = keep->start_epoch,
-        .snapshot_end = any ? keep->kept[keep->count - 1].id.end : RAFT_NO_SNAPSHOT,
-        .snapshot_epoch = any ? keep->kept[keep->count - 1].id.epoch : 0};
+    return (struct raft_log){.log_end = log->log_end,
+                             .flushed_end = log->synced_end,
+                             .last_epoch = quorum_log_last_epoch(quorum),
+                             .acknowledged_end = quorum->hint.end,
+                             .log_start = log->log_start,
+                             .start_epoch = keep->start_epoch,
+                             .snapshot_end =
+                                 any ? keep->kept[keep->count - 1].id.end : RAFT_NO_SNAPSHOT,
+                             .snapshot_epoch = any ? keep->kept[keep->count - 1].id.epoch : 0};
 }
 
 /* In its place; of too many the oldest is forgotten (its file goes with the next look). */
@@ -130,13 +130,11 @@ static bool quorum_keep_next_left_over(struct quorum *quorum)
         struct text text;
 
         keep->list_at += entry->entry_length;
-        if (entry->directory ||
-            !quorum_snapshot_parse_name(str_of(entry->name), &id, &suffix)) {
+        if (entry->directory || !quorum_snapshot_parse_name(str_of(entry->name), &id, &suffix)) {
             continue;
         }
         if (suffix.length == 0 && id.end > 0 && id.end >= quorum->log->log_start) {
-            quorum_keep_know(keep,
-                             (struct quorum_kept){id, entry->size, quorum->env->now.wall.ms});
+            quorum_keep_know(keep, (struct quorum_kept){id, entry->size, quorum->env->now.wall.ms});
             continue;
         }
         if (suffix.length == 0 && id.end == 0) continue; /* of a format: local, never counted */

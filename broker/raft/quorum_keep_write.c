@@ -127,8 +127,7 @@ static void quorum_keep_written(struct quorum *quorum)
         TRACE(quorum->env->world, RAFT_SNAPSHOT, id.end, id.epoch, (int64_t)keep->written,
               keep->writer.crc, QUORUM_SNAPSHOT_WRITTEN);
         ASSERT(keep->count < QUORUM_SNAPSHOTS_MAX && id.end > quorum_keep_newest(quorum));
-        keep->kept[keep->count++] =
-            (struct quorum_kept){id, keep->written, keep->writer.timestamp};
+        keep->kept[keep->count++] = (struct quorum_kept){id, keep->written, keep->writer.timestamp};
         keep->bytes_since = 0;
         keep->snapshot_ns = env_deadline(quorum->env, quorum->config.snapshot_interval_ms);
         quorum->starts_moved = true;
@@ -155,8 +154,8 @@ static bool quorum_keep_exceeds(const struct quorum *quorum, int64_t start, uint
         total += keep->kept[i].size;
     if (config->retention_bytes >= 0 && total > (uint64_t)config->retention_bytes) return true;
     if (keep->count - doomed >= QUORUM_SNAPSHOTS_MAX - 1) return true;
-    return config->retention_ms >= 0 && quorum->env->now.wall.ms - keep->kept[doomed].timestamp_ms >
-                                            config->retention_ms;
+    return config->retention_ms >= 0 &&
+           quorum->env->now.wall.ms - keep->kept[doomed].timestamp_ms > config->retention_ms;
 }
 
 /* Where the log will start. */
@@ -290,8 +289,7 @@ static enum op_result quorum_keep_run(struct op *op)
                     AWAIT_QUORUM_IO(o, KEEP_RENAMED, &o->io);
                     quorum_keep_took(o);
                     quorum_scan_dir(q, o->path);
-                    if (o->err == ERR_NONE)
-                        quorum_io_path(q, &o->io, DISK_SYNC_DIR, o->path, NULL);
+                    if (o->err == ERR_NONE) quorum_io_path(q, &o->io, DISK_SYNC_DIR, o->path, NULL);
                     AWAIT_QUORUM_IO(o, KEEP_DIR_SYNCED, &o->io);
                     quorum_keep_took(o);
                 }

@@ -316,7 +316,7 @@ void quorum_request_answer_fetch(struct quorum_request *request,
  * ------------------------------------------------------------------------------------ */
 
 void quorum_request_init(struct quorum_request *request, struct quorum *quorum,
-                                enum raft_request kind, int16_t version)
+                         enum raft_request kind, int16_t version)
 {
     *request = (struct quorum_request){.quorum = quorum, .kind = kind, .version = version};
     op_source_init(&request->source);
@@ -348,7 +348,7 @@ static void quorum_request_whole_error(struct quorum_request *request, enum err 
 
 /* The checks that are the same for all: whose cluster, which topic, whom it is for. */
 bool quorum_request_admit(struct quorum_request *request, struct str cluster, bool one,
-                                 int32_t voter)
+                          int32_t voter)
 {
     struct quorum *quorum = request->quorum;
     enum err err = ERR_NONE;

@@ -222,8 +222,8 @@ void quorum_scan_start(struct quorum *quorum, struct quorum_scan *scan, const ch
     op_start(&quorum->env->loop, &scan->op, &quorum_scan_kind, SCAN_OPEN);
 }
 
-void quorum_scan_take(struct quorum *quorum, struct quorum_scan *scan,
-                      struct quorum_snapshot_id id, int how)
+void quorum_scan_take(struct quorum *quorum, struct quorum_scan *scan, struct quorum_snapshot_id id,
+                      int how)
 {
     enum err err;
 

@@ -49,8 +49,8 @@ static void quorum_serve_fill(struct quorum_request *request, enum err top)
 
 void quorum_serve_refuse(struct quorum_request *request, enum err top, enum err err)
 {
-    request->serve_reply = (struct raft_reply){
-        .err = err, .leader = RAFT_NOBODY, .epoch = request->quorum->epoch};
+    request->serve_reply =
+        (struct raft_reply){.err = err, .leader = RAFT_NOBODY, .epoch = request->quorum->epoch};
     request->serve_err = err;
     quorum_serve_fill(request, top);
 }
@@ -138,8 +138,8 @@ void quorum_request_snapshot(struct quorum_request *request, struct quorum *quor
     quorum_request_init(request, quorum, RAFT_REQUEST_SNAPSHOT, version);
     if (one) {
         part = &asked->topics[0].partitions[0];
-        request->snapshot = (struct quorum_snapshot_id){part->snapshot_id.end_offset,
-                                                        part->snapshot_id.epoch};
+        request->snapshot =
+            (struct quorum_snapshot_id){part->snapshot_id.end_offset, part->snapshot_id.epoch};
         request->position = part->position;
         request->max_bytes = QUORUM_FETCH_BYTES;
         if (asked->max_bytes > 0 && asked->max_bytes < QUORUM_FETCH_BYTES)

@@ -117,8 +117,8 @@ enum err quorum_snapshot_writer_init(struct quorum_snapshot_writer *writer, stru
     uint8_t value[32];
     enum err err;
 
-    *writer = (struct quorum_snapshot_writer){
-        .mem = mem, .cpu = cpu, .id = id, .timestamp = timestamp};
+    *writer =
+        (struct quorum_snapshot_writer){.mem = mem, .cpu = cpu, .id = id, .timestamp = timestamp};
     list_init(&writer->chunks);
     wire_writer_init(&out, value, sizeof value);
     err = snapshot_header_record_encode(&out, 0, &header);
@@ -132,14 +132,14 @@ enum err quorum_snapshot_writer_add(struct quorum_snapshot_writer *writer, struc
     enum err err = ERR_TOO_LARGE;
 
     if (writer->open != NULL) {
-        err = record_builder_append(&writer->builder, writer->timestamp, BYTES_NULL, value, NULL,
-                                    0);
+        err =
+            record_builder_append(&writer->builder, writer->timestamp, BYTES_NULL, value, NULL, 0);
     }
     if (err == ERR_TOO_LARGE) {
         err = writer_open(writer, false, record_builder_size_max(BYTES_NULL, value, NULL, 0));
         if (err != ERR_NONE) return err;
-        err = record_builder_append(&writer->builder, writer->timestamp, BYTES_NULL, value, NULL,
-                                    0);
+        err =
+            record_builder_append(&writer->builder, writer->timestamp, BYTES_NULL, value, NULL, 0);
     }
     if (err == ERR_NONE) writer->records++;
     return err;

@@ -37,8 +37,7 @@ struct quorum_snapshot_id {
 void quorum_snapshot_name(char name[QUORUM_SNAPSHOT_NAME], struct quorum_snapshot_id id,
                           const char *suffix);
 /* False: no name of a snapshot. *suffix: what follows ".checkpoint". */
-bool quorum_snapshot_parse_name(struct str name, struct quorum_snapshot_id *id,
-                                struct str *suffix);
+bool quorum_snapshot_parse_name(struct str name, struct quorum_snapshot_id *id, struct str *suffix);
 
 /* ---- writer ---------------------------------------------------------------------------------- */
 

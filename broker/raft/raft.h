@@ -58,8 +58,8 @@
 enum { RAFT_VOTERS_MAX = 9, RAFT_EFFECTS_MAX = 32, RAFT_NOTES_MAX = 16 };
 
 #define RAFT_NOBODY      (-1)
-#define RAFT_NO_SNAPSHOT INT64_C(0) /* end of the newest snapshot while there is none */
-#define RAFT_NO_HW  INT64_C(-1) /* high watermark of an epoch before it is known (kraft.md 6) */
+#define RAFT_NO_SNAPSHOT INT64_C(0)  /* end of the newest snapshot while there is none */
+#define RAFT_NO_HW       INT64_C(-1) /* high watermark of an epoch before it is known (kraft.md 6) */
 
 enum raft_state {
     RAFT_UNATTACHED,
@@ -200,31 +200,31 @@ struct raft_snapshot_reply {
 };
 
 enum raft_event_kind {
-    RAFT_START,          /* the first event */
-    RAFT_TICK,           /* raft_deadline() has come */
-    RAFT_STORED,         /* err */
-    RAFT_VOTE_REQUEST,   /* vote */
-    RAFT_VOTE_REPLY,     /* peer, round, reply */
-    RAFT_BEGIN_REQUEST,  /* peer = leader, epoch, directory = the voter's (or zero) */
-    RAFT_BEGIN_REPLY,    /* peer, reply */
-    RAFT_END_REQUEST,    /* peer = leader, epoch, successors */
-    RAFT_END_REPLY,      /* peer, reply */
-    RAFT_FETCH_REQUEST,  /* fetch */
-    RAFT_FETCH_REPLY,    /* peer, round, fetched */
-    RAFT_SEND_FAILED,    /* peer, round, request: no reply will come */
-    RAFT_ASSIGNED,       /* end: the leader's own append was begun */
-    RAFT_APPENDED,       /* end, epoch (of the last batch): the log has grown up to here */
-    RAFT_APPEND_REFUSED, /* what was fetched is damaged or does not fit: fetch again */
-    RAFT_FLUSHED,        /* end: durable up to here, and so is the hint */
-    RAFT_TRUNCATED,      /* end, epoch (of the last batch left) */
-    RAFT_LOG_FAILED,     /* err, end: an append, flush or cut failed; the log ends at `end` */
-    RAFT_LOG_STARTS,     /* log: log_start, start_epoch, snapshot_* as they are now */
+    RAFT_START,            /* the first event */
+    RAFT_TICK,             /* raft_deadline() has come */
+    RAFT_STORED,           /* err */
+    RAFT_VOTE_REQUEST,     /* vote */
+    RAFT_VOTE_REPLY,       /* peer, round, reply */
+    RAFT_BEGIN_REQUEST,    /* peer = leader, epoch, directory = the voter's (or zero) */
+    RAFT_BEGIN_REPLY,      /* peer, reply */
+    RAFT_END_REQUEST,      /* peer = leader, epoch, successors */
+    RAFT_END_REPLY,        /* peer, reply */
+    RAFT_FETCH_REQUEST,    /* fetch */
+    RAFT_FETCH_REPLY,      /* peer, round, fetched */
+    RAFT_SEND_FAILED,      /* peer, round, request: no reply will come */
+    RAFT_ASSIGNED,         /* end: the leader's own append was begun */
+    RAFT_APPENDED,         /* end, epoch (of the last batch): the log has grown up to here */
+    RAFT_APPEND_REFUSED,   /* what was fetched is damaged or does not fit: fetch again */
+    RAFT_FLUSHED,          /* end: durable up to here, and so is the hint */
+    RAFT_TRUNCATED,        /* end, epoch (of the last batch left) */
+    RAFT_LOG_FAILED,       /* err, end: an append, flush or cut failed; the log ends at `end` */
+    RAFT_LOG_STARTS,       /* log: log_start, start_epoch, snapshot_* as they are now */
     RAFT_SNAPSHOT_REQUEST, /* snapshot */
     RAFT_SNAPSHOT_REPLY,   /* peer, round, part */
     RAFT_PART_SAVED,       /* end: bytes of the snapshot that are here */
     RAFT_INSTALLED,        /* log: the log is empty and starts at the snapshot's end */
     RAFT_NOT_INSTALLED,    /* what was fetched is damaged: fetch again */
-    RAFT_RESIGN,         /* epoch: orderly stop or renunciation; ignored in another epoch */
+    RAFT_RESIGN,           /* epoch: orderly stop or renunciation; ignored in another epoch */
 };
 
 enum raft_request {
@@ -260,20 +260,20 @@ struct raft_event {
 /* ---- effects --------------------------------------------------------------------------------- */
 
 enum raft_effect_kind {
-    RAFT_STORE,        /* durable -> RAFT_STORED */
-    RAFT_ANSWER,       /* reply: to the request of the step that began this */
-    RAFT_ANSWER_FETCH, /* answer */
+    RAFT_STORE,         /* durable -> RAFT_STORED */
+    RAFT_ANSWER,        /* reply: to the request of the step that began this */
+    RAFT_ANSWER_FETCH,  /* answer */
     RAFT_SEND_SNAPSHOT, /* peer, round, epoch, end, log_epoch (its id), position -> reply */
     RAFT_SAVE_PART,     /* the bytes of the reply of this step at `position` -> RAFT_PART_SAVED */
     RAFT_INSTALL,       /* end, log_epoch: what was fetched -> RAFT_INSTALLED */
-    RAFT_SEND_VOTE,    /* peer, round, epoch, log_epoch, end, pre_vote */
-    RAFT_SEND_BEGIN,   /* peer, round, epoch */
-    RAFT_SEND_END,     /* peer, round, epoch; raft->successors */
-    RAFT_SEND_FETCH,   /* peer, round, epoch, end, log_epoch, high_watermark -> reply or failure */
-    RAFT_APPEND,       /* the records of the reply of this step -> RAFT_APPENDED */
-    RAFT_FLUSH,        /* -> RAFT_FLUSHED */
-    RAFT_TRUNCATE,     /* end; lower the hint first -> RAFT_TRUNCATED */
-    RAFT_LEAD,         /* epoch: append a LeaderChange batch (raft->granted) -> RAFT_APPENDED */
+    RAFT_SEND_VOTE,     /* peer, round, epoch, log_epoch, end, pre_vote */
+    RAFT_SEND_BEGIN,    /* peer, round, epoch */
+    RAFT_SEND_END,      /* peer, round, epoch; raft->successors */
+    RAFT_SEND_FETCH,    /* peer, round, epoch, end, log_epoch, high_watermark -> reply or failure */
+    RAFT_APPEND,        /* the records of the reply of this step -> RAFT_APPENDED */
+    RAFT_FLUSH,         /* -> RAFT_FLUSHED */
+    RAFT_TRUNCATE,      /* end; lower the hint first -> RAFT_TRUNCATED */
+    RAFT_LEAD,          /* epoch: append a LeaderChange batch (raft->granted) -> RAFT_APPENDED */
     RAFT_LEADER_CHANGED, /* peer (may be RAFT_NOBODY), epoch: tell the node */
     RAFT_HW_CHANGED,     /* high_watermark */
     RAFT_TRUST_CHANGED,  /* raft->distrusted */

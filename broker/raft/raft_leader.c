@@ -179,8 +179,9 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
         answer->snapshot_end = raft->snapshot_end;
         answer->snapshot_epoch = raft->snapshot_epoch;
     } else if (request->fetch_offset > raft->log_start &&
-        (request->end_epoch != request->last_fetched_epoch ||
-         request->end_offset < request->fetch_offset || request->fetch_offset > raft->log_end)) {
+               (request->end_epoch != request->last_fetched_epoch ||
+                request->end_offset < request->fetch_offset ||
+                request->fetch_offset > raft->log_end)) {
         answer->verdict = RAFT_FETCH_DIVERGING;
         answer->diverging_epoch = request->end_epoch;
         answer->diverging_end = request->end_offset;

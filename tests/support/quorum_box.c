@@ -368,13 +368,11 @@ static enum op_result node_run(struct op *op)
         AWAIT(o, NODE_DIR_AGAIN, &o->dir.state_source, dir_settled(o));
         assert_int_equal(o->dir.state, LOG_DIR_ONLINE);
         open_log(o);
-        AWAIT(o, NODE_LOG_OPENED, &o->log->state_source,
-              o->log->state != LOG_OPENING && o->log->flow == NULL);
+        AWAIT(o, NODE_LOG_OPENED, &o->log->state_source, o->log->state != LOG_OPENING);
         /* Rot below what was synced: the log opens empty, and the quorum refetches it (F43). */
         o->was_damaged = o->log->state == LOG_FAILED && o->log->err == ERR_DAMAGED;
         if (o->was_damaged) log_reset(o->log, 0);
-        AWAIT(o, NODE_LOG_RESET, &o->log->state_source,
-              o->log->state != LOG_TRUNCATING && o->log->flow == NULL);
+        AWAIT(o, NODE_LOG_RESET, &o->log->state_source, o->log->state != LOG_TRUNCATING);
         assert_int_equal(o->log->state, LOG_OPEN);
         start_quorum(o);
         return OP_DONE;

@@ -403,8 +403,8 @@ static void take_effect(struct cluster *c, uint32_t node, const struct raft_effe
         break;
     case RAFT_SEND_SNAPSHOT:
         ask.kind = RAFT_SNAPSHOT_REQUEST;
-        ask.snapshot = (struct raft_snapshot_request){
-            (int32_t)node, n->raft.config.directory_id, e->epoch};
+        ask.snapshot =
+            (struct raft_snapshot_request){(int32_t)node, n->raft.config.directory_id, e->epoch};
         ask.part = (struct raft_snapshot_reply){
             .end = e->end, .epoch = e->log_epoch, .position = e->position};
         send_request(c, node, e, RAFT_REQUEST_SNAPSHOT, &ask);
@@ -469,8 +469,8 @@ static struct cluster_node *at_snapshot(struct cluster *c, uint32_t node)
 {
     struct cluster_node *n = &c->node[node];
 
-    if (n->snapshot_end > 0 && (n->log_end < n->snapshot_end ||
-                                n->log[n->snapshot_end - 1].epoch != n->snapshot_epoch)) {
+    if (n->snapshot_end > 0 &&
+        (n->log_end < n->snapshot_end || n->log[n->snapshot_end - 1].epoch != n->snapshot_epoch)) {
         begin_at_snapshot(c, n);
     }
     return n;
@@ -671,10 +671,8 @@ static void deliver_parked(struct cluster *c, const struct cluster_item *item)
 static void deliver_reply(struct cluster *c, const struct cluster_item *item, bool failed)
 {
     static const enum raft_event_kind kinds[] = {
-        [RAFT_REQUEST_VOTE] = RAFT_VOTE_REPLY,
-        [RAFT_REQUEST_BEGIN] = RAFT_BEGIN_REPLY,
-        [RAFT_REQUEST_END] = RAFT_END_REPLY,
-        [RAFT_REQUEST_FETCH] = RAFT_FETCH_REPLY,
+        [RAFT_REQUEST_VOTE] = RAFT_VOTE_REPLY,         [RAFT_REQUEST_BEGIN] = RAFT_BEGIN_REPLY,
+        [RAFT_REQUEST_END] = RAFT_END_REPLY,           [RAFT_REQUEST_FETCH] = RAFT_FETCH_REPLY,
         [RAFT_REQUEST_SNAPSHOT] = RAFT_SNAPSHOT_REPLY,
     };
     struct cluster_node *n = &c->node[item->to];

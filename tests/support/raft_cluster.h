@@ -29,7 +29,7 @@ enum cluster_what {
     CLUSTER_FLUSHED,
     CLUSTER_HINTED,
     CLUSTER_CUT,
-    CLUSTER_SAVED,     /* a part of a snapshot */
+    CLUSTER_SAVED, /* a part of a snapshot */
     CLUSTER_INSTALLED,
     CLUSTER_TIMER,
 };
@@ -57,8 +57,8 @@ struct cluster_node {
     struct cluster_entry log[CLUSTER_LOG];
     int64_t assigned_end;
     int64_t log_end;
-    int64_t disk_end; /* survives a power loss */
-    int64_t hint;     /* durable */
+    int64_t disk_end;  /* survives a power loss */
+    int64_t hint;      /* durable */
     int64_t log_start; /* durable, and so is the newest snapshot; what it holds is as committed */
     int32_t start_epoch;
     int64_t snapshot_end;

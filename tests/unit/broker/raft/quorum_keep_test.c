@@ -6,19 +6,25 @@
 
 #include "tests/support/quorum_box.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct quorum_box box;
 static uint32_t appended;
 
-static void begin(uint64_t seed, uint32_t nodes, uint32_t voters)
+static void begin_with(uint64_t seed, uint32_t nodes, uint32_t voters, int64_t retention_bytes)
 {
     appended = 0;
     quorum_box_init(&box, seed, nodes, voters);
     box.snapshot_bytes = 2000;
-    box.retention_bytes = 4000;
+    box.retention_bytes = retention_bytes;
     box.segment_bytes = 2000;
     quorum_box_run_ms(&box, 8000);
+}
+
+static void begin(uint64_t seed, uint32_t nodes, uint32_t voters)
+{
+    begin_with(seed, nodes, voters, 4000);
 }
 
 static void append_some(uint32_t count)
@@ -151,8 +157,7 @@ static void a_crash_at_any_moment_leaves_a_node_that_starts(void **state)
             if (round % 4 >= 2) append_some(40); /* enough that its log is gone elsewhere */
             quorum_box_start(&box, victim);
             quorum_box_run_ms(&box, 20 + (int64_t)(round * 37 + seed * 11) % 260);
-            sim_node_down(box.node[victim].world,
-                          round % 3 == 0 ? SIM_DOWN_KILL : SIM_DOWN_POWER);
+            sim_node_down(box.node[victim].world, round % 3 == 0 ? SIM_DOWN_KILL : SIM_DOWN_POWER);
             quorum_box_start(&box, victim);
             quorum_box_run_ms(&box, 5000);
             append_some(7);
@@ -184,21 +189,16 @@ static void rot(uint32_t node, uint32_t place)
 static void a_damaged_snapshot_is_passed_over_for_an_older_one(void **state)
 {
     (void)state;
-    begin(5, 1, 1);
-    box.retention_bytes = -1;
+    begin_with(5, 1, 1, -1);
     append_some(200);
     assert_true(box.node[0].quorum.keep.count >= 2);
     sim_node_down(box.node[0].world, SIM_DOWN_POWER);
     rot(0, box.node[0].quorum.keep.count - 1);
     quorum_box_start(&box, 0);
     quorum_box_run_ms(&box, 3000);
-    if (box.node[0].quorum.state == QUORUM_RUNNING) {
-        append_some(3);
-        all_are_equal(1);
-        assert_int_equal(box.node[0].snapshots_loaded, 1);
-    } else { /* the log was cut above the older one */
-        assert_int_equal(box.node[0].quorum.err, ERR_DAMAGED);
-    }
+    append_some(3);
+    all_are_equal(1);
+    assert_int_equal(box.node[0].snapshots_loaded, 1);
     quorum_box_deinit(&box);
 }
 
