@@ -210,9 +210,10 @@ static void quorum_driver_worked(struct quorum *quorum)
 {
     struct quorum_work *work = &quorum->work;
     struct raft_event event = {.end = work->end};
+    enum quorum_work_kind kind = work->kind; /* the step may begin another one */
 
     work->done = false;
-    switch (work->kind) {
+    switch (kind) {
     case QUORUM_WORK_FLUSH: event.kind = RAFT_FLUSHED; break;
     case QUORUM_WORK_PART: event.kind = RAFT_PART_SAVED; break;
     case QUORUM_WORK_INSTALL:
@@ -227,6 +228,7 @@ static void quorum_driver_worked(struct quorum *quorum)
         break;
     }
     quorum_driver_give(quorum, &event);
+    if (kind == QUORUM_WORK_INSTALL) quorum_install_finish(quorum);
 }
 
 static void quorum_driver_reply(struct quorum *quorum)

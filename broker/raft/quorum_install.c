@@ -7,7 +7,7 @@
  *             the hint lowered to its end, so that a crash in between disowns nothing
  *             the log emptied to begin at its end
  *             the hint raised to its end: what it holds is acknowledged by the next fetch
- *             the listener takes it
+ *             the machine hears of it, then the listener takes it (K25)
  *
  * A crash after the rename leaves a snapshot beyond the log, which the next start cuts to it. A
  * member that lost what it had acknowledged (distrusted) keeps its hint until it has that again. */
@@ -179,36 +179,32 @@ static enum op_result quorum_install_run(struct op *op)
             o->err = ERR_IO;
             return OP_DONE;
         }
+        if (op_live(&q->watch.op)) op_resume(&q->watch.op); /* the end has moved unannounced */
         if (q->hint.end < o->end) quorum_log_put_hint(q, o->end);
         AWAIT(o, INSTALL_HINT_RAISED, &q->hint_file.done_source, !q->hint_file.busy);
         if (!quorum_log_hinted(q)) return OP_DONE;
         quorum_keep_installed(q, o->id, q->keep.scan.size);
-        quorum_scan_take(q, &q->keep.scan, o->id, QUORUM_SNAPSHOT_FETCHED);
         return OP_DONE;
     }
     IMPOSSIBLE("step");
 }
 
-static void quorum_install_end(struct op *op)
+/* The machine knows of it: its high watermark is not below the snapshot's end any more. */
+void quorum_install_finish(struct quorum *quorum)
 {
-    struct quorum_work *work = CONTAINER_OF(op, struct quorum_work, op);
-    struct quorum *quorum = CONTAINER_OF(work, struct quorum, work);
-    struct quorum_listener *listener = quorum->listener;
+    struct quorum_work *work = &quorum->work;
 
-    /* Told, and not taken: an error of the disk. */
-    if (work->err != ERR_NONE && quorum->keep.scan.err == ERR_NONE) {
-        listener->snapshot_dropped(listener);
-    }
+    if (!work->refused && !quorum_over(quorum))
+        quorum_scan_take(quorum, &quorum->keep.scan, work->id, QUORUM_SNAPSHOT_FETCHED);
     quorum->keep.barred = false;
     quorum->commit_held = false;
     op_wake(&quorum->commit_source);
     quorum_keep_wake(quorum);
-    quorum_log_work_end(op);
 }
 
 static const struct op_kind quorum_install_kind = {"quorum_install", quorum_install_steps,
                                                    COUNT_OF(quorum_install_steps),
-                                                   quorum_install_run, quorum_install_end};
+                                                   quorum_install_run, quorum_log_work_end};
 
 void quorum_install(struct quorum *quorum, int64_t end, int32_t epoch)
 {

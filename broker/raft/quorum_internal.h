@@ -83,6 +83,7 @@ struct raft_log quorum_keep_log(const struct quorum *quorum);
 /* ---- snapshots: fetched (quorum_install.c) ---- */
 void quorum_install_part(struct quorum *quorum, struct quorum_call *call, int64_t position);
 void quorum_install(struct quorum *quorum, int64_t end, int32_t epoch);
+void quorum_install_finish(struct quorum *quorum);
 
 /* ---- snapshots: given (quorum_serve.c) ---- */
 void quorum_serve_answer(struct quorum_request *request, const struct raft_reply *reply);
