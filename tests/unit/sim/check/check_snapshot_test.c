@@ -25,17 +25,22 @@ static const char setup[] =
 static const struct check_case cases[] = {
     {"K18", WRITTEN("101") "101 log.start 0 0 0 1\n",
      "101 log.appended 0 0 1 1 1 71 10\n101 raft.snapshot 2 1 300 77 1\n", false},
+    {"K19", WRITTEN("102") RESTART("102") "102 raft.snapshot 1 1 300 77 0\n" STATE("102"),
+     WRITTEN("102") RESTART("102") STATE("102"), false},
+};
+
+/* The other half of each. */
+static const struct check_case halves[] = {
     {"K18", WRITTEN("101") "101 log.start 0 0 0 1\n", "102 log.start 0 0 0 1\n", false},
     {"K19", WRITTEN("101") WRITTEN("102"), WRITTEN("101") "102 raft.snapshot 1 1 300 78 1\n",
      false},
-    {"K19", WRITTEN("102") RESTART("102") "102 raft.snapshot 1 1 300 77 0\n" STATE("102"),
-     WRITTEN("102") RESTART("102") STATE("102"), false},
 };
 
 static void each_oracle_of_check_snapshot_fires_first_on_its_bad_history(void **state)
 {
     (void)state;
     check_story_prove("check_snapshot.c", setup, cases, COUNT_OF(cases));
+    check_story_prove("check_snapshot.c", setup, halves, COUNT_OF(halves));
 }
 
 int main(void)
