@@ -176,13 +176,17 @@ struct quorum_call {
     int32_t successors[RAFT_VOTERS_MAX];
 };
 
+enum { QUORUM_PEER_VOTES, QUORUM_PEER_FETCHES, QUORUM_PEERS };
+
 /* Another voter. */
 struct quorum_link {
     struct quorum *quorum;
     int32_t id;
     bool used;    /* false: ourselves */
     bool foreign; /* its latest answer was that we are of another cluster */
-    struct peer peer;
+    /* Answers come in order on one connection, and a Fetch is parked: what must not wait behind it,
+     * a vote above all, has a connection of its own. */
+    struct peer peers[QUORUM_PEERS];
     struct quorum_call calls[RAFT_REQUESTS]; /* by enum raft_request */
 };
 

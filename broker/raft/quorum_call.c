@@ -321,13 +321,20 @@ static void quorum_call_answered(struct quorum_call *call)
 enum quorum_call_step { CALL_SENT, CALL_ANSWERED };
 static const char *const quorum_call_steps[] = {"SENT", "ANSWERED"};
 
+static struct peer *quorum_call_peer(struct quorum_call *call)
+{
+    bool fetches = call->kind == RAFT_REQUEST_FETCH || call->kind == RAFT_REQUEST_SNAPSHOT;
+
+    return &call->link->peers[fetches ? QUORUM_PEER_FETCHES : QUORUM_PEER_VOTES];
+}
+
 static enum op_result quorum_call_run(struct op *op)
 {
     struct quorum_call *o = CONTAINER_OF(op, struct quorum_call, op);
 
     switch ((enum quorum_call_step)op->step) {
     case CALL_SENT:
-        peer_call(&o->link->peer, &o->call);
+        peer_call(quorum_call_peer(o), &o->call);
         AWAIT(o, CALL_ANSWERED, &o->call.done, call_done(&o->call));
         quorum_call_answered(o);
         o->answered = true;
@@ -432,8 +439,7 @@ static enum err quorum_call_init_link(struct quorum *quorum, uint32_t place)
     const struct quorum_voter *voter = &quorum->config.voters[place];
     struct quorum_link *link = &quorum->links[place];
     struct peer_config config;
-    uint64_t seed = rng_u64(&quorum->rng);
-    enum err err;
+    enum err err = ERR_NONE;
 
     link->quorum = quorum;
     link->id = voter->id;
@@ -453,9 +459,18 @@ static enum err quorum_call_init_link(struct quorum *quorum, uint32_t place)
     config.idle_max_ms = 0;
     config.limits.frame_max = QUORUM_FRAME_MAX;
     config.limits.reserved = true;
-    err = peer_init(&link->peer, quorum->env, &config, voter->id, voter->host, voter->port, seed);
-    link->used = err == ERR_NONE;
-    return err;
+    for (uint32_t i = 0; i < QUORUM_PEERS; i++) {
+        uint64_t seed = rng_u64(&quorum->rng);
+
+        err = peer_init(&link->peers[i], quorum->env, &config, voter->id, voter->host, voter->port,
+                        seed);
+        if (err == ERR_NONE) continue;
+        while (i > 0)
+            peer_deinit(&link->peers[--i]);
+        return err;
+    }
+    link->used = true;
+    return ERR_NONE;
 }
 
 enum err quorum_call_init(struct quorum *quorum)
@@ -475,7 +490,8 @@ void quorum_call_deinit(struct quorum *quorum)
 {
     if (quorum->links == NULL) return;
     for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
-        if (quorum->links[i].used) peer_deinit(&quorum->links[i].peer);
+        for (uint32_t p = 0; p < QUORUM_PEERS && quorum->links[i].used; p++)
+            peer_deinit(&quorum->links[i].peers[p]);
     }
     mem_free(&quorum->env->mem, quorum->links, quorum->config.voter_count * sizeof *quorum->links);
     quorum->links = NULL;
@@ -489,7 +505,8 @@ void quorum_call_close(struct quorum *quorum)
         if (!link->used) continue;
         for (uint32_t k = 0; k < QUORUM_KINDS; k++)
             quorum_call_drop(&link->calls[k]);
-        peer_close(&link->peer);
+        for (uint32_t p = 0; p < QUORUM_PEERS; p++)
+            peer_close(&link->peers[p]);
     }
 }
 
@@ -498,7 +515,8 @@ struct peer *quorum_call_open_peer(struct quorum *quorum)
     for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
         struct quorum_link *link = &quorum->links[i];
 
-        if (link->used && link->peer.state != PEER_CLOSED) return &link->peer;
+        for (uint32_t p = 0; p < QUORUM_PEERS && link->used; p++)
+            if (link->peers[p].state != PEER_CLOSED) return &link->peers[p];
     }
     return NULL;
 }
