@@ -203,6 +203,7 @@ enum quorum_work_kind {
     QUORUM_WORK_TRUNCATE,
     QUORUM_WORK_PART,    /* of a snapshot: save it */
     QUORUM_WORK_INSTALL, /* the snapshot, in the place of the log */
+    QUORUM_WORK_DISOWN,  /* the hint says more than there is */
 };
 struct quorum_work {
     struct op op;

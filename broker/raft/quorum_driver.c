@@ -3,6 +3,7 @@
 #include "broker/raft/quorum_internal.h"
 
 #include "client/base/assert.h"
+#include "client/base/text.h"
 
 void quorum_driver_wake(struct quorum *quorum)
 {
@@ -79,6 +80,19 @@ static void quorum_driver_trust(struct quorum *quorum)
     }
 }
 
+static void quorum_driver_set_back(struct quorum *quorum, const struct raft_effect *effect)
+{
+    char line[160];
+    struct text text;
+
+    text_init(&text, line, sizeof line);
+    text_format(&text,
+                "voter %d lacks entries below %D that it had acknowledged: its disk was set back; "
+                "it is told to neither vote nor lead until it has them again",
+                effect->peer, effect->end);
+    TRACE_TEXT(quorum->env->world, NODE_WARNING, text_view(&text), ERR_DAMAGED);
+}
+
 static void quorum_driver_effect(struct quorum *quorum, const struct raft_effect *effect)
 {
     struct quorum_request *asked = quorum->answering;
@@ -113,6 +127,8 @@ static void quorum_driver_effect(struct quorum *quorum, const struct raft_effect
         op_wake(&quorum->commit_source);
         break;
     case RAFT_TRUST_CHANGED: quorum_driver_trust(quorum); break;
+    case RAFT_DISOWN: quorum_log_work(quorum, QUORUM_WORK_DISOWN, effect->end); break;
+    case RAFT_SET_BACK: quorum_driver_set_back(quorum, effect); break;
     case RAFT_FAULTED:
         quorum_driver_fail(quorum,
                            effect->fault == RAFT_FAULT_LOG || effect->fault == RAFT_FAULT_STORE
@@ -174,8 +190,9 @@ static enum quorum_driver_item quorum_driver_next(const struct quorum *quorum)
 {
     const struct raft *raft = &quorum->raft;
     const struct log *log = quorum->log;
-    bool cutting = (quorum->work.busy || quorum->work.done) &&
-                   quorum->work.kind != QUORUM_WORK_FLUSH && quorum->work.kind != QUORUM_WORK_PART;
+    bool cutting =
+        (quorum->work.busy || quorum->work.done) &&
+        (quorum->work.kind == QUORUM_WORK_TRUNCATE || quorum->work.kind == QUORUM_WORK_INSTALL);
 
     if (quorum_over(quorum)) return ITEM_NONE;
     if (quorum->storing) return quorum->file.busy ? ITEM_NONE : ITEM_STORED;
@@ -216,6 +233,7 @@ static void quorum_driver_worked(struct quorum *quorum)
     switch (kind) {
     case QUORUM_WORK_FLUSH: event.kind = RAFT_FLUSHED; break;
     case QUORUM_WORK_PART: event.kind = RAFT_PART_SAVED; break;
+    case QUORUM_WORK_DISOWN: event.kind = RAFT_DISOWNED; break;
     case QUORUM_WORK_INSTALL:
         event.kind = work->refused ? RAFT_NOT_INSTALLED : RAFT_INSTALLED;
         event.log = quorum_keep_log(quorum);

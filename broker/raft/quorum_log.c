@@ -26,12 +26,14 @@ enum quorum_work_step {
     WORK_TRUNCATE,
     WORK_HINT_LOWERED,
     WORK_TRUNCATED,
+    WORK_DISOWN,
+    WORK_DISOWNED,
 };
 
 static const char *const quorum_work_steps[] = {
-    "FLUSH", "FLUSHED", "HINTED", "TRUNCATE", "HINT_LOWERED", "TRUNCATED",
+    "FLUSH", "FLUSHED", "HINTED", "TRUNCATE", "HINT_LOWERED", "TRUNCATED", "DISOWN", "DISOWNED",
 };
-_Static_assert(COUNT_OF(quorum_work_steps) == WORK_TRUNCATED + 1, "one name a step");
+_Static_assert(COUNT_OF(quorum_work_steps) == WORK_DISOWNED + 1, "one name a step");
 
 /* Every write of the hint goes to the other slot. */
 void quorum_log_put_hint(struct quorum *quorum, int64_t end)
@@ -76,13 +78,19 @@ static enum op_result quorum_log_work_run(struct op *op)
         return OP_DONE;
     case WORK_TRUNCATE:
         /* Lowered first: a crash in between leaves a long log with a low hint, which is
-         * harmless. */
-        if (q->hint.end > o->end) quorum_log_put_hint(q, o->end);
+         * harmless. Not of a member that lacks what it acknowledged: that stays known until it has
+         * it again, over restarts too. */
+        if (q->hint.end > o->end && !q->raft.distrusted) quorum_log_put_hint(q, o->end);
         AWAIT(o, WORK_HINT_LOWERED, &q->hint_file.done_source, !q->hint_file.busy);
         if (!quorum_log_hinted(q)) return OP_DONE;
         log_truncate(q->log, o->end);
         AWAIT(o, WORK_TRUNCATED, &q->log->state_source, q->log->state != LOG_TRUNCATING);
         if (q->log->state != LOG_OPEN) o->err = ERR_IO;
+        return OP_DONE;
+    case WORK_DISOWN:
+        if (q->hint.end < o->end) quorum_log_put_hint(q, o->end);
+        AWAIT(o, WORK_DISOWNED, &q->hint_file.done_source, !q->hint_file.busy);
+        (void)quorum_log_hinted(q);
         return OP_DONE;
     }
     IMPOSSIBLE("step");
@@ -115,7 +123,9 @@ void quorum_log_work(struct quorum *quorum, enum quorum_work_kind kind, int64_t 
     work->busy = true;
     quorum->hint_next = quorum->hint;
     op_start(&quorum->env->loop, &work->op, &quorum_work_kind,
-             kind == QUORUM_WORK_FLUSH ? WORK_FLUSH : WORK_TRUNCATE);
+             kind == QUORUM_WORK_FLUSH    ? WORK_FLUSH
+             : kind == QUORUM_WORK_DISOWN ? WORK_DISOWN
+                                          : WORK_TRUNCATE);
 }
 
 /* ---- appends

@@ -410,6 +410,10 @@ static void raft_dispatch(struct raft *raft, const struct raft_event *event)
     case RAFT_FLUSHED: raft_flushed(raft, event); break;
     case RAFT_TRUNCATED: raft_truncated(raft, event); break;
     case RAFT_LOG_FAILED: raft_fail(raft, RAFT_FAULT_LOG); break;
+    case RAFT_DISOWNED:
+        ASSERT(raft->work == RAFT_DISOWNING);
+        raft->work = RAFT_IDLE;
+        break;
     case RAFT_LOG_STARTS: raft_snapshot_log_starts(raft, event); break;
     case RAFT_SNAPSHOT_REQUEST: raft_snapshot_request(raft, event); break;
     case RAFT_SNAPSHOT_REPLY: raft_snapshot_reply(raft, event); break;

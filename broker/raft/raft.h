@@ -38,6 +38,12 @@
  * count on: such a member is `distrusted`. It neither votes nor stands nor leads until it has
  * refetched.
  *
+ * DIFFERS: a disk that was set back (architecture: found out and demoted). Such a member finds its
+ * files whole and its hint satisfied; only others know better. A leader remembers what each voter
+ * acknowledged, in its epoch and, as far as it was committed, in its epochs before. A voter (same
+ * directory) that fetches from below that is told once, by OFFSET_OUT_OF_RANGE with the high
+ * watermark: it writes that into its hint and is distrusted until it has it again.
+ *
  * Snapshots (KIP-630, kraft.md 8). The step knows the newest one that is durable here and where the
  * log starts; RAFT_LOG_STARTS tells when that moved. Who is asked for what lies below its log start
  * answers with the newest snapshot's id; the asker then fetches that in parts, has it installed as
@@ -224,6 +230,7 @@ enum raft_event_kind {
     RAFT_PART_SAVED,       /* end: bytes of the snapshot that are here */
     RAFT_INSTALLED,        /* log: the log is empty and starts at the snapshot's end */
     RAFT_NOT_INSTALLED,    /* what was fetched is damaged: fetch again */
+    RAFT_DISOWNED,         /* the hint says it durably: this log lacks what it acknowledged */
     RAFT_RESIGN,           /* epoch: orderly stop or renunciation; ignored in another epoch */
 };
 
@@ -277,6 +284,8 @@ enum raft_effect_kind {
     RAFT_LEADER_CHANGED, /* peer (may be RAFT_NOBODY), epoch: tell the node */
     RAFT_HW_CHANGED,     /* high_watermark */
     RAFT_TRUST_CHANGED,  /* raft->distrusted */
+    RAFT_DISOWN,         /* end: the hint becomes this -> RAFT_DISOWNED */
+    RAFT_SET_BACK,       /* peer, end: this voter lacks what it acknowledged below `end` */
     RAFT_FAULTED,        /* fault */
 };
 
@@ -336,6 +345,9 @@ struct raft_voter {
     struct mono_time begin_at;   /* next BeginQuorumEpoch */
     struct mono_time caught_up;  /* last time its fetch reached the log end (DescribeQuorum) */
     bool fetched;
+    /* over the epochs this member has led, of `known_directory`: acknowledged and committed */
+    int64_t known_end;
+    struct uuid known_directory;
     /* resigned */
     bool end_acked;
 };
@@ -348,6 +360,7 @@ enum raft_work {
     RAFT_TRUNCATING,
     RAFT_SAVING,     /* a part of a snapshot */
     RAFT_INSTALLING, /* a snapshot in the place of the log */
+    RAFT_DISOWNING,
 };
 
 /* A snapshot on its way here. */

@@ -247,6 +247,24 @@ static void raft_follow_divergence(struct raft *raft, const struct raft_fetch_re
     raft_effect(raft, RAFT_TRUNCATE)->end = target;
 }
 
+/* The leader remembers that we acknowledged more than we have: our disk was set back. What exactly
+ * is not known; all that is committed there, and at least one entry more than there is. */
+static void raft_disown(struct raft *raft, int64_t committed)
+{
+    int64_t lacks = raft->log_end + 1;
+
+    raft_fetch_later(raft);
+    if (!raft_is_voter(raft)) return;
+    if (committed > lacks) lacks = committed;
+    if (lacks > raft->trusted_from || !raft->distrusted) raft->trusted_from = lacks;
+    if (!raft->distrusted) {
+        raft->distrusted = true;
+        raft_effect(raft, RAFT_TRUST_CHANGED);
+    }
+    raft->work = RAFT_DISOWNING;
+    raft_effect(raft, RAFT_DISOWN)->end = raft->trusted_from;
+}
+
 void raft_fetch_reply(struct raft *raft, const struct raft_event *event)
 {
     const struct raft_fetch_reply *fetched = &event->fetched;
@@ -255,6 +273,11 @@ void raft_fetch_reply(struct raft *raft, const struct raft_event *event)
 
     if (raft_adopt(raft, reply->epoch, reply->leader) || !awaited) return;
     raft->fetch_round = 0;
+    if (reply->err == ERR_OFFSET_OUT_OF_RANGE && raft->state == RAFT_FOLLOWER &&
+        event->peer == raft->durable.leader && reply->epoch == raft->durable.epoch) {
+        raft_disown(raft, fetched->high_watermark);
+        return;
+    }
     /* An answer without error is the leader's own, in our epoch; who just learned of it by this
      * asks again as its follower. */
     if (reply->err != ERR_NONE || raft->state != RAFT_FOLLOWER ||

@@ -209,6 +209,41 @@ uint32_t raft_leader_heard(struct raft *raft, int32_t replica, struct uuid direc
     return place;
 }
 
+/* What this voter cannot be without, unless its disk was set back: everything it acknowledged in
+ * this epoch, and what of its earlier acknowledgements was committed. */
+static bool raft_set_back(struct raft *raft, uint32_t place, int64_t fetch_offset)
+{
+    struct raft_voter *voter = &raft->voters[place];
+    int64_t had = voter->end_offset;
+    struct raft_effect *effect;
+
+    if (uuid_is_zero(voter->directory)) return false; /* nobody said whose disk it is */
+    if (uuid_equal(voter->known_directory, voter->directory) && voter->known_end > had)
+        had = voter->known_end;
+    if (fetch_offset >= had) return false;
+    effect = raft_effect(raft, RAFT_SET_BACK);
+    effect->peer = voter->id;
+    effect->end = had;
+    voter->end_offset = fetch_offset; /* once: from here on it may come back */
+    voter->known_end = 0;
+    return true;
+}
+
+/* After the high watermark may have moved. */
+static void raft_remember(struct raft *raft)
+{
+    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+        struct raft_voter *voter = &raft->voters[i];
+        int64_t end =
+            voter->end_offset < raft->high_watermark ? voter->end_offset : raft->high_watermark;
+
+        if (!voter->fetched || i == raft->self) continue;
+        if (!uuid_equal(voter->known_directory, voter->directory)) voter->known_end = 0;
+        voter->known_directory = voter->directory;
+        if (end > voter->known_end) voter->known_end = end;
+    }
+}
+
 void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
 {
     const struct raft_fetch_request *request = &event->fetch;
@@ -219,8 +254,12 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
     place = answer.verdict == RAFT_FETCH_ERROR
                 ? raft->config.voter_count
                 : raft_leader_heard(raft, request->replica, request->directory);
-    if (place < raft->config.voter_count && answer.verdict != RAFT_FETCH_DIVERGING &&
-        answer.verdict != RAFT_FETCH_SNAPSHOT) {
+    if (place < raft->config.voter_count && raft_set_back(raft, place, request->fetch_offset)) {
+        answer.verdict = RAFT_FETCH_ERROR;
+        answer.err = ERR_OFFSET_OUT_OF_RANGE;
+        answer.high_watermark = raft->high_watermark;
+    } else if (place < raft->config.voter_count && answer.verdict != RAFT_FETCH_DIVERGING &&
+               answer.verdict != RAFT_FETCH_SNAPSHOT) {
         struct raft_voter *voter = &raft->voters[place];
 
         if (voter->end_offset != request->fetch_offset) {
@@ -231,6 +270,7 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
             raft_fetch_check(raft, request, &answer); /* with the new high watermark */
         }
         if (voter->end_offset >= raft->log_end) voter->caught_up = raft->now;
+        raft_remember(raft);
     }
     raft_effect(raft, RAFT_ANSWER_FETCH)->answer = answer;
 }

@@ -432,7 +432,7 @@ static void take_effect(struct cluster *c, uint32_t node, const struct raft_effe
     case RAFT_TRUNCATE:
         c->truncations++;
         if (e->end < n->hw_seen) fail(c, "K10: node %u cuts below its high watermark", node);
-        if (n->hint > e->end) n->hint = e->end;
+        if (n->hint > e->end && !n->raft.distrusted) n->hint = e->end;
         if (!n->rotten && e->end < c->committed_end && holds(n, n->log_end, e->end + 1, c)) {
             fail(c, "K10: node %u cuts a committed entry", node);
         }
@@ -451,6 +451,11 @@ static void take_effect(struct cluster *c, uint32_t node, const struct raft_effe
     case RAFT_TRUST_CHANGED:
         if (n->raft.distrusted) c->distrusts++;
         break;
+    case RAFT_DISOWN:
+        if (n->hint < e->end) n->hint = e->end;
+        item_new(c, CLUSTER_DISOWNED, node, draw(c, c->disk_ns));
+        break;
+    case RAFT_SET_BACK: c->set_back++; break;
     case RAFT_FAULTED: fail(c, "node %u: %s", node, raft_fault_text(e->fault)); break;
     }
 }
@@ -526,7 +531,7 @@ void cluster_init(struct cluster *c, uint64_t seed, uint32_t voters, uint32_t ob
     c->epoch_max = 0;
     c->rot_count = 0;
     c->elections = c->crashes = c->truncations = c->refusals = c->commits = c->distrusts = 0;
-    c->installs = 0;
+    c->installs = c->set_back = 0;
     c->failure[0] = '\0';
     for (uint32_t i = 0; i < CLUSTER_EPOCHS; i++)
         c->elected[i] = RAFT_NOBODY;
@@ -603,6 +608,7 @@ static void deliver_own(struct cluster *c, const struct cluster_item *item)
         event.epoch = last_epoch(n);
         break;
     case CLUSTER_SAVED: event.kind = RAFT_PART_SAVED; break;
+    case CLUSTER_DISOWNED: event.kind = RAFT_DISOWNED; break;
     case CLUSTER_INSTALLED:
         c->installs++;
         n->snapshot_end = item->event.end;
@@ -754,6 +760,7 @@ static void deliver(struct cluster *c, struct cluster_item *slot)
     case CLUSTER_CUT:
     case CLUSTER_SAVED:
     case CLUSTER_INSTALLED:
+    case CLUSTER_DISOWNED:
         if (n->up && item.incarnation == n->incarnation) deliver_own(c, &item);
         break;
     }

@@ -31,6 +31,7 @@ enum cluster_what {
     CLUSTER_CUT,
     CLUSTER_SAVED, /* a part of a snapshot */
     CLUSTER_INSTALLED,
+    CLUSTER_DISOWNED,
     CLUSTER_TIMER,
 };
 
@@ -102,7 +103,7 @@ struct cluster {
     int32_t epoch_max;
     uint32_t rot_count;
     /* what was met, for "is it exercised" */
-    uint32_t elections, crashes, truncations, refusals, commits, distrusts, installs;
+    uint32_t elections, crashes, truncations, refusals, commits, distrusts, installs, set_back;
     char failure[256];
 };
 
