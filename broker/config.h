@@ -60,6 +60,7 @@ struct config {
     int64_t quorum_append_linger_ms;
     int64_t quorum_request_timeout_ms;
     int64_t quorum_retry_backoff_ms;
+    int64_t connections_max_idle_ms;
     int64_t metadata_max_idle_interval_ms;
     int64_t metadata_snapshot_bytes; /* metadata.log.max.record.bytes.between.snapshots */
     int64_t metadata_snapshot_interval_ms;
