@@ -93,7 +93,7 @@ struct quorum_listener {
     void (*leader)(struct quorum_listener *listener, int32_t leader, int32_t epoch);
 
     /* A snapshot is told: begun, its records, then loaded (in the place of everything told before;
-     * what was not in it is gone; everything below `end` is applied) or dropped. Errors of a record:
+     * what was not in it is gone; everything below `end` is applied) or dropped. Error of a record:
      * the snapshot is refused. An error of loaded: the node stops. */
     void (*snapshot_begun)(struct quorum_listener *listener, int64_t end, int32_t epoch);
     enum err (*snapshot_record)(struct quorum_listener *listener, struct bytes value);

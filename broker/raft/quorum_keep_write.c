@@ -4,8 +4,8 @@
  *   build       the applied state as batches in memory, in slices; meanwhile nothing is applied, so
  *               it is the state at one offset, which is committed and ends a batch (K18)
  *   write       <id>.checkpoint.part, synced, renamed, the directory synced: only then it counts
- *   clean       while log and snapshots are too big or the oldest is too old: the log start moves to
- *               the next snapshot's end, durably; then segments and snapshots below it go
+ *   clean       while log and snapshots are too big or the oldest is too old: the log start moves
+ *               to the next snapshot's end, durably; then segments and snapshots below it go
  *
  * The newest snapshot always stays; the log always starts at 0 or at the end of one that is kept.
  * A write that fails (no space, no memory) is tried again later: nothing depends on it. DIFFERS:

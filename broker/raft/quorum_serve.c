@@ -1,5 +1,5 @@
-/* FetchSnapshot: parts of a kept snapshot for who is behind the log (kraft.md 8). The machine judges
- * leader and epoch, and takes it for a sign of life; the bytes come from the file. */
+/* FetchSnapshot: parts of a kept snapshot for who is behind the log (kraft.md 8). The machine
+ * judges leader and epoch, and takes it for a sign of life; the bytes come from the file. */
 #include "broker/raft/quorum_internal.h"
 
 #include "client/base/assert.h"

@@ -65,7 +65,7 @@ enum { RAFT_VOTERS_MAX = 9, RAFT_EFFECTS_MAX = 32, RAFT_NOTES_MAX = 16 };
 
 #define RAFT_NOBODY      (-1)
 #define RAFT_NO_SNAPSHOT INT64_C(0)  /* end of the newest snapshot while there is none */
-#define RAFT_NO_HW       INT64_C(-1) /* high watermark of an epoch before it is known (kraft.md 6) */
+#define RAFT_NO_HW       INT64_C(-1) /* high watermark of an epoch before it is known (kraft 6) */
 
 enum raft_state {
     RAFT_UNATTACHED,
