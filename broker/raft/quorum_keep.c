@@ -124,7 +124,8 @@ static bool quorum_keep_next_left_over(struct quorum *quorum)
     struct quorum_keep *keep = &quorum->keep;
 
     while (keep->load_err == ERR_NONE && keep->list_at < keep->list_used) {
-        const struct disk_entry *entry = (const struct disk_entry *)(keep->list + keep->list_at);
+        /* Entries are packed aligned to 8, and so is the list. */
+        const struct disk_entry *entry = (const void *)(keep->list + keep->list_at);
         struct quorum_snapshot_id id;
         struct str suffix;
         struct text text;
