@@ -118,7 +118,7 @@ need:
 run:
 	@sh tests/packages.sh install $(PACKAGES_RUN)
 	$(Q)$(MAKE) --no-print-directory programs
-	build/gregor-sim run scenarios/*.yaml --trace full --out build/report
+	build/gregor-sim run scenarios/*.yaml scenarios/regressions/*.yaml --trace full --out build/report
 	@echo "build/report/index.html"
 
 test:
@@ -149,7 +149,7 @@ determinism:
 # Fresh seeds over the library, wide determinism, damaged bytes.
 FUZZ_SEEDS ?= 1000..1199
 fuzz: programs
-	build/gregor-sim run scenarios/*.yaml --seeds $(FUZZ_SEEDS) --trace none --out build/fuzz
+	build/gregor-sim fuzz scenarios/*.yaml --seeds $(FUZZ_SEEDS) --keep-going --out build/fuzz
 	$(Q)$(MAKE) --no-print-directory determinism
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan fuzz-replay
 

@@ -1,31 +1,15 @@
 #include "sim/campaign.h"
 
+#include "sim/campaign_child.h"
 #include "sim/pages.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-enum { CAMPAIGN_JOBS_MAX = 64, CAMPAIGN_EXIT_ASSERTION = 6, CAMPAIGN_REPEATS_MAX = 10 };
-
-struct campaign_job {
-    const struct scenario *scenario;
-    uint64_t seed;
-    struct run_options options;
-    struct run_result *result;
-    struct run_result *first; /* of a failure that runs again with its whole trace */
-    bool done;
-    /* while it runs */
-    pid_t pid;
-    int fd;
-    size_t got;
-};
+enum { CAMPAIGN_REPEATS_MAX = 10 };
 
 struct campaign {
     const struct campaign_options *options;
@@ -40,139 +24,6 @@ struct campaign {
     struct pages *pages; /* NULL: none are wanted */
     uint32_t repeated;
 };
-
-/* ---- telling --------------------------------------------------------------------------------- */
-
-void campaign_line(const struct scenario *scenario, const struct run_result *result, char *line,
-                   size_t size)
-{
-    size_t used = (size_t)snprintf(
-        line, size, "%s scenario=%s seed=%llu virtual=%lld.%03llds events=%llu hash=%016llx",
-        run_verdict_name(result->verdict), scenario->name, (unsigned long long)result->seed,
-        (long long)(result->virtual_ns / NS_PER_SEC),
-        (long long)(result->virtual_ns % NS_PER_SEC / NS_PER_MS),
-        (unsigned long long)result->events, (unsigned long long)result->hash);
-
-    if (result->check[0] != '\0' && used < size) {
-        used += (size_t)snprintf(line + used, size - used, " check=%s", result->check);
-    }
-    if (result->node >= 0 && used < size) {
-        used += (size_t)snprintf(line + used, size - used, " node=%d", result->node);
-    }
-    if (result->partition[0] != '\0' && used < size) {
-        used += (size_t)snprintf(line + used, size - used, " partition=%s", result->partition);
-    }
-    if (used < size) {
-        (void)snprintf(line + used, size - used, "\twall=%lld.%02llds",
-                       (long long)(result->wall_ns / NS_PER_SEC),
-                       (long long)(result->wall_ns % NS_PER_SEC / (10 * NS_PER_MS)));
-    }
-}
-
-static void tell_numbers(const struct run_result *result)
-{
-    if (result->verdict == RUN_PASS) fputs(result->report, stderr);
-    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
-        if (result->faults[i].asked == 0) continue;
-        fprintf(stderr, "  fault %-20s %-4s asked %llu injected %llu weakened 0 refused 0\n",
-                sim_fault_word((enum sim_fault)i), sim_fault_id((enum sim_fault)i),
-                (unsigned long long)result->faults[i].asked,
-                (unsigned long long)result->faults[i].injected);
-    }
-    for (uint32_t i = 0; i < result->oracles; i++) {
-        const struct check_info *info = check_list(i);
-
-        if (info == NULL) break;
-        fprintf(stderr, "  check %-5s %-36s evaluated %llu\n", info->id, info->name,
-                (unsigned long long)result->evaluations[i]);
-    }
-}
-
-/* Enough for scripts: letters and digits pass, the rest is escaped. */
-static void json_text(FILE *file, const char *text)
-{
-    fputc('"', file);
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if (c == '"' || c == '\\') {
-            fprintf(file, "\\%c", c);
-        } else if (c < 0x20) {
-            fprintf(file, "\\u%04x", c);
-        } else {
-            fputc(c, file);
-        }
-    }
-    fputc('"', file);
-}
-
-static void tell_json(FILE *file, const struct scenario *scenario, const struct run_result *result)
-{
-    const char *comma = "";
-
-    fprintf(file,
-            "{\"verdict\":\"%s\",\"scenario\":\"%s\",\"seed\":%llu,\"virtual_ns\":%lld,"
-            "\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
-            run_verdict_name(result->verdict), scenario->name, (unsigned long long)result->seed,
-            (long long)result->virtual_ns, (unsigned long long)result->events,
-            (unsigned long long)result->hash);
-    json_text(file, result->check);
-    fprintf(file, ",\"text\":");
-    json_text(file, result->text);
-    fprintf(file, ",\"faults\":{");
-    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
-        if (result->faults[i].asked == 0) continue;
-        fprintf(file, "%s\"%s\":{\"asked\":%llu,\"injected\":%llu,\"weakened\":0,\"refused\":0}",
-                comma, sim_fault_word((enum sim_fault)i),
-                (unsigned long long)result->faults[i].asked,
-                (unsigned long long)result->faults[i].injected);
-        comma = ",";
-    }
-    fprintf(file, "},\"checks\":{");
-    comma = "";
-    for (uint32_t i = 0; i < result->oracles && check_list(i) != NULL; i++) {
-        fprintf(file, "%s\"%s\":%llu", comma, check_list(i)->id,
-                (unsigned long long)result->evaluations[i]);
-        comma = ",";
-    }
-    fprintf(file, "},\"wall_ns\":%lld}\n", (long long)result->wall_ns);
-}
-
-static void xml_text(FILE *file, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text == '<') {
-            fputs("&lt;", file);
-        } else if (*text == '&') {
-            fputs("&amp;", file);
-        } else if (*text == '"') {
-            fputs("&quot;", file);
-        } else {
-            fputc(*text, file);
-        }
-    }
-}
-
-/* One case per seed; inconclusive and not exercised are errors, not skipped. */
-static void tell_junit(FILE *file, const struct scenario *scenario, const struct run_result *result)
-{
-    bool failure = result->verdict == RUN_FAIL || result->verdict == RUN_STUCK ||
-                   result->verdict == RUN_CRASH || result->verdict == RUN_NONDET;
-
-    fprintf(file, "  <testcase classname=\"%s\" name=\"seed %llu\" time=\"%lld.%03lld\">",
-            scenario->name, (unsigned long long)result->seed,
-            (long long)(result->wall_ns / NS_PER_SEC),
-            (long long)(result->wall_ns % NS_PER_SEC / NS_PER_MS));
-    if (result->verdict != RUN_PASS) {
-        fprintf(file, "<%s type=\"%s\" message=\"", failure ? "failure" : "error",
-                run_verdict_name(result->verdict));
-        xml_text(file, result->text);
-        fprintf(file, "\">");
-        xml_text(file, result->report);
-        fprintf(file, "</%s>", failure ? "failure" : "error");
-    }
-    fprintf(file, "</testcase>\n");
-}
 
 static void campaign_tell(struct campaign *campaign, struct campaign_job *job)
 {
@@ -191,13 +42,13 @@ static void campaign_tell(struct campaign *campaign, struct campaign_job *job)
                     (unsigned long long)job->seed);
         }
     }
-    if (campaign->options->run.verbose) tell_numbers(job->result);
+    if (campaign->options->run.verbose) campaign_tell_numbers(job->result);
     if (campaign->pages != NULL) {
         pages_add(campaign->pages, job->scenario, job->result,
                   job->options.trace == RUN_TRACE_FULL);
     }
-    if (campaign->json != NULL) tell_json(campaign->json, job->scenario, job->result);
-    if (campaign->junit != NULL) tell_junit(campaign->junit, job->scenario, job->result);
+    if (campaign->json != NULL) campaign_tell_json(campaign->json, job->scenario, job->result);
+    if (campaign->junit != NULL) campaign_tell_junit(campaign->junit, job->scenario, job->result);
     free(job->result);
     job->result = NULL;
 }
@@ -209,64 +60,7 @@ static void campaign_tell_ready(struct campaign *campaign)
         campaign_tell(campaign, &campaign->jobs[campaign->told++]);
 }
 
-/* ---- processes ------------------------------------------------------------------------------- */
-
-static void write_all(int fd, const void *data, size_t length)
-{
-    const char *at = data;
-
-    while (length > 0) {
-        ssize_t n = write(fd, at, length);
-
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) _exit(CAMPAIGN_SIMULATOR);
-        at += n;
-        length -= (size_t)n;
-    }
-}
-
-static bool job_start(struct campaign_job *job)
-{
-    int fds[2];
-
-    if (pipe(fds) != 0) return false;
-    fflush(stdout);
-    fflush(stderr);
-    job->pid = fork();
-    if (job->pid < 0) return false;
-    if (job->pid == 0) {
-        (void)close(fds[0]);
-        run_scenario(job->scenario, job->seed, &job->options, job->result);
-        write_all(fds[1], job->result, sizeof *job->result);
-        _exit(0);
-    }
-    (void)close(fds[1]);
-    job->fd = fds[0];
-    job->got = 0;
-    return true;
-}
-
-/* What the end of a child means that did not say it itself. */
-static void job_died(struct campaign_job *job, int status)
-{
-    struct run_result *result = job->result;
-
-    memset(result, 0, sizeof *result);
-    result->seed = job->seed;
-    result->node = -1;
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
-        result->verdict = RUN_INCONCLUSIVE;
-        (void)snprintf(result->text, sizeof result->text, "killed from outside");
-    } else if (WIFSIGNALED(status)) {
-        result->verdict = RUN_CRASH;
-        (void)snprintf(result->text, sizeof result->text, "the process died of signal %d (%s)",
-                       WTERMSIG(status), strsignal(WTERMSIG(status)));
-    } else {
-        result->verdict = WEXITSTATUS(status) == CAMPAIGN_EXIT_ASSERTION ? RUN_CRASH : RUN_ERROR;
-        (void)snprintf(result->text, sizeof result->text, "the process ended with status %d",
-                       WEXITSTATUS(status));
-    }
-}
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* A failure that kept only the end of its trace runs once more with all of it: for its page, and
  * because a failure that does not come again is another kind of failure. */
@@ -278,25 +72,6 @@ static bool job_repeats(const struct campaign *campaign, const struct campaign_j
            !campaign->options->trace_given && campaign->repeated < CAMPAIGN_REPEATS_MAX &&
            (verdict == RUN_FAIL || verdict == RUN_STUCK || verdict == RUN_CRASH ||
             verdict == RUN_UNEXERCISED);
-}
-
-/* Compares the two runs; only the whole trace's is kept. */
-static void job_compare(struct campaign_job *job)
-{
-    const struct run_result *first = job->first;
-    struct run_result *again = job->result;
-
-    if (first->hash != again->hash || first->verdict != again->verdict) {
-        again->verdict = RUN_NONDET;
-        (void)snprintf(
-            again->text, sizeof again->text,
-            "two runs of one seed differ: hash %016llx %s, then %016llx; the first said: "
-            "%.300s",
-            (unsigned long long)first->hash, run_verdict_name(first->verdict),
-            (unsigned long long)again->hash, first->text);
-    }
-    free(job->first);
-    job->first = NULL;
 }
 
 /* True: it runs again, in the same place. */
@@ -312,19 +87,13 @@ static bool job_repeat(struct campaign *campaign, struct campaign_job *job)
 
 static void job_end(struct campaign *campaign, struct campaign_job *job)
 {
-    int status = 0;
-
-    (void)close(job->fd);
-    while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (job->got != sizeof *job->result) job_died(job, status);
     if (job_repeat(campaign, job)) {
-        if (job_start(job)) return;
+        if (campaign_child_start(job)) return;
         free(job->result);
         job->result = job->first;
         job->first = NULL;
     }
-    if (job->first != NULL) job_compare(job);
+    if (job->first != NULL) campaign_child_compare(job);
     job->done = true;
     campaign->running--;
 }
@@ -332,27 +101,15 @@ static void job_end(struct campaign *campaign, struct campaign_job *job)
 /* Waits for news of any running child. */
 static void campaign_wait(struct campaign *campaign)
 {
-    struct pollfd polls[CAMPAIGN_JOBS_MAX];
-    struct campaign_job *owners[CAMPAIGN_JOBS_MAX];
+    struct campaign_job *running[CAMPAIGN_JOBS_MAX];
     uint32_t count = 0;
 
     for (uint64_t i = campaign->told; i < campaign->started; i++) {
-        struct campaign_job *job = &campaign->jobs[i];
-
-        if (job->done) continue;
-        owners[count] = job;
-        polls[count++] = (struct pollfd){.fd = job->fd, .events = POLLIN};
+        if (!campaign->jobs[i].done) running[count++] = &campaign->jobs[i];
     }
-    if (poll(polls, count, -1) < 0) return;
+    campaign_child_wait(running, count, -1);
     for (uint32_t i = 0; i < count; i++) {
-        struct campaign_job *job = owners[i];
-        ssize_t n;
-
-        if (polls[i].revents == 0) continue;
-        n = read(job->fd, (char *)job->result + job->got, sizeof *job->result - job->got);
-        if (n < 0 && errno == EINTR) continue;
-        if (n > 0) job->got += (size_t)n;
-        if (n <= 0 || job->got == sizeof *job->result) job_end(campaign, job);
+        if (running[i]->ended) job_end(campaign, running[i]);
     }
 }
 
@@ -371,12 +128,12 @@ static void campaign_go(struct campaign *campaign)
                 run_scenario(job->scenario, job->seed, &job->options, job->result);
                 if (job_repeat(campaign, job)) {
                     run_scenario(job->scenario, job->seed, &job->options, job->result);
-                    job_compare(job);
+                    campaign_child_compare(job);
                 }
                 job->done = true;
                 break;
             }
-            if (!job_start(job)) {
+            if (!campaign_child_start(job)) {
                 job->result->verdict = RUN_ERROR;
                 (void)snprintf(job->result->text, sizeof job->result->text, "fork: %s",
                                strerror(errno));
@@ -440,8 +197,7 @@ static void campaign_plan(struct campaign *campaign, struct scenario **scenarios
     }
 }
 
-/* False: a file cannot be written, said. */
-static bool campaign_open(const char *path, FILE **file)
+bool campaign_open(const char *path, FILE **file)
 {
     if (path == NULL) return true;
     *file = fopen(path, "w");
@@ -450,8 +206,7 @@ static bool campaign_open(const char *path, FILE **file)
     return false;
 }
 
-/* mkdir -p; what fails shows when a file is opened there. */
-static void campaign_directory(const char *path)
+void campaign_directory(const char *path)
 {
     char part[1024];
 

@@ -5,6 +5,10 @@
 
 #include "sim/run.h"
 
+#include <stdio.h>
+
+enum { CAMPAIGN_JOBS_MAX = 64 };
+
 /* simulation.md 7 */
 enum campaign_exit {
     CAMPAIGN_PASSED = 0,
@@ -37,6 +41,17 @@ int campaign_run(struct scenario **scenarios, uint32_t count,
 /* The line of one run, without its end of line. */
 void campaign_line(const struct scenario *scenario, const struct run_result *result, char *line,
                    size_t size);
+/* A line a fault and a line an oracle, on stderr. */
+void campaign_tell_numbers(const struct run_result *result);
+/* One object on one line. */
+void campaign_tell_json(FILE *file, const struct scenario *scenario,
+                        const struct run_result *result);
+void campaign_tell_junit(FILE *file, const struct scenario *scenario,
+                         const struct run_result *result);
+/* mkdir -p; what fails shows when a file is opened there. */
+void campaign_directory(const char *path);
+/* For writing; NULL is no file. False: it cannot be, said. */
+bool campaign_open(const char *path, FILE **file);
 /* The first of the order 8, 2, 5, 6, 1, 3, 4, 7 that is present. */
 int campaign_exit_of(const uint64_t verdicts[RUN_VERDICTS]);
 

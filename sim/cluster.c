@@ -146,7 +146,7 @@ static void cluster_down(struct sim_program *program, struct world *world, enum 
         return;
     }
     if (how != SIM_DOWN_CLEAN) return;
-    if (machine->stop_status != 0 && !node->disk_faulted) {
+    if (machine->stop_status != 0 && !node->disk_faulted && !node->given_up) {
         cluster_problem(node, "the node gave up by itself", "see its node.error");
     }
     if (machine->stop_leftover > CLUSTER_STOP_TIMER) {

@@ -39,10 +39,11 @@ struct cluster_node {
     int32_t id;
     bool formatted;
     bool disk_faulted; /* may give up by itself */
+    bool given_up;     /* it has waited in vain for a cluster that random faults kept from it */
     struct node *node; /* in its region; NULL while it is down or formats */
     struct node_format *format;
     struct world_req stop; /* an injected callback: an orderly stop begins */
-    bool stop_sent;
+    bool stop_sent;        /* in this life */
     uint32_t turns;
     struct sim_event boot_again; /* after the format */
     struct config config;

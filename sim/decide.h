@@ -61,7 +61,11 @@ struct decide;
     ROW(CORE_MEMBER, "core.member")           /* of the liveness phase */                       \
     ROW(CLIENT_RATE, "client.rate")           /* client */                                      \
     ROW(CLIENT_SIZE, "client.size")           /* of its n-th record; client */                  \
-    ROW(TEST, "test")
+    ROW(TEST, "test")                                                                           \
+    ROW(SWARM_PROFILE, "swarm.profile")   /* which faults a run has; class */                   \
+    ROW(SWARM_INTERVAL, "swarm.interval") /* until the next of a class */                       \
+    ROW(SWARM_FAULT, "swarm.fault")       /* the seed of the n-th of a class */                 \
+    ROW(CORE_OUTSIDER, "core.outsider")   /* what it reaches of the core */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

@@ -45,6 +45,21 @@ static void fault_count(struct sim *sim, enum sim_fault fault, bool injected)
     counters->count[fault].injected += injected;
 }
 
+void sim_fault_weaken(struct sim *sim, enum sim_fault fault)
+{
+    struct counters *counters = sim->counters;
+
+    counters->count[fault].weakened++;
+}
+
+void sim_fault_refuse(struct sim *sim, enum sim_fault fault)
+{
+    struct counters *counters = sim->counters;
+
+    counters->count[fault].asked++;
+    counters->count[fault].refused++;
+}
+
 /* ---- process --------------------------------------------------------------------------------- */
 
 void sim_crash(struct sim_world *node, enum sim_down how)

@@ -37,15 +37,21 @@
 enum sim_fault { SIM_FAULT_LIST(SIM_FAULT_ENUM) SIM_FAULT_COUNT };
 #undef SIM_FAULT_ENUM
 
+/* asked = injected + refused + those that hit nothing; weakened are among those injected. */
 struct sim_fault_count {
     uint64_t asked;
     uint64_t injected;
+    uint64_t weakened; /* hit with less than their full strength, for the budget's sake */
+    uint64_t refused;  /* not done, for the budget's sake */
 };
 
 struct sim_fault_count sim_fault_counted(const struct sim *sim, enum sim_fault fault);
 const char *sim_fault_word(enum sim_fault fault);
 const char *sim_fault_id(enum sim_fault fault);
 void *sim_fault_counters_create(void); /* for sim.c */
+/* The budget has something against it (budget.h): the next `fault` is done with less; or not. */
+void sim_fault_weaken(struct sim *sim, enum sim_fault fault);
+void sim_fault_refuse(struct sim *sim, enum sim_fault fault);
 
 /* Process. From inside the node's own turn it dies at the end of the running callback. */
 void sim_crash(struct sim_world *node, enum sim_down how);

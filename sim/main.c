@@ -1,8 +1,9 @@
 /* gregor-sim: runs scenarios, and says what they are made of. */
-#include "sim/campaign.h"
+#include "sim/fuzz.h"
 
 #include "client/posix/codecs.h"
 
+#include <glob.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,14 @@ static const char usage_text[] =
     "usage: gregor-sim run FILE.yaml... [--seed N | --seeds A..B] [--jobs N] [--out DIR]\n"
     "                      [--trace none|ring|full] [--junit FILE] [--json FILE] [--no-fork]\n"
     "                      [--quiet] [-v] [--only-history]\n"
+    "       gregor-sim fuzz [FILE.yaml...] [--seeds FIRST | A..B] [--time-budget 60s] [--jobs N]\n"
+    "                       [--max-fail N | --keep-going] [--shard I/N] [--out DIR]\n"
+    "                       [--junit FILE] [--json FILE]\n"
     "       gregor-sim lint FILE.yaml...\n"
     "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads]\n"
     "\n"
+    "A seed is a number or a commit hash of 40 digits; GREGOR_SEED and GREGOR_JOBS stand in for\n"
+    "--seeds and --jobs. fuzz without files takes scenarios/swarm*.yaml.\n"
     "One line per run on stdout. Exit: 0 all passed and were exercised, 1 safety, 2 usage or\n"
     "scenario error, 3 liveness, 4 not exercised, 5 nondeterminism, 6 crash of the system under\n"
     "test, 7 inconclusive, 8 simulator error.\n";
@@ -35,16 +41,28 @@ static int usage_error(const char *what, const char *which)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
+/* Of a commit the first 12 digits count: small enough for any JSON reader. */
+enum { COMMIT_DIGITS = 40, COMMIT_USED = 12 };
+
 static bool parse_u64(const char *text, char **end, uint64_t *value)
 {
+    if (strspn(text, "0123456789abcdef") == COMMIT_DIGITS) {
+        char digits[COMMIT_USED + 1] = "";
+
+        memcpy(digits, text, COMMIT_USED);
+        *value = strtoull(digits, NULL, 16);
+        *end = (char *)(uintptr_t)text + COMMIT_DIGITS;
+        return true;
+    }
     if (*text < '0' || *text > '9') return false;
     *value = strtoull(text, end, 0);
     return true;
 }
 
 /* "7", "0x2a", "1..20" (both included), "5+100" */
-static bool parse_seeds(const char *text, struct campaign_options *options)
+static bool parse_seeds(const char *text, struct fuzz_options *fuzz)
 {
+    struct campaign_options *options = &fuzz->campaign;
     char *end = NULL;
     uint64_t last;
 
@@ -52,6 +70,7 @@ static bool parse_seeds(const char *text, struct campaign_options *options)
     options->has_seeds = true;
     options->seed_count = 1;
     if (*end == '\0') return true;
+    fuzz->has_count = true;
     if (strncmp(end, "..", 2) == 0) {
         if (!parse_u64(end + 2, &end, &last) || *end != '\0') return false;
         if (last < options->seed_first || last - options->seed_first >= SCENARIO_SEEDS_MAX) {
@@ -65,14 +84,52 @@ static bool parse_seeds(const char *text, struct campaign_options *options)
     return options->seed_count > 0 && options->seed_count <= SCENARIO_SEEDS_MAX;
 }
 
-/* 0, or an exit code. */
-static int parse_option(struct campaign_options *options, const char *name, const char *value)
+/* "2/8" */
+static bool parse_shard(const char *text, struct fuzz_options *fuzz)
 {
+    uint64_t shard = 0;
+    uint64_t shards = 0;
+    char *end = NULL;
+
+    if (!parse_u64(text, &end, &shard) || *end != '/') return false;
+    if (!parse_u64(end + 1, &end, &shards) || *end != '\0') return false;
+    if (shard < 1 || shard > shards || shards > 1000000) return false;
+    fuzz->shard = (uint32_t)shard;
+    fuzz->shards = (uint32_t)shards;
+    return true;
+}
+
+/* Those of fuzz; 0, or an exit code. */
+static int parse_fuzz_option(struct fuzz_options *fuzz, const char *name, const char *value)
+{
+    struct unit_range range;
+    char why[128];
+    char *end = NULL;
+
+    if (strcmp(name, "--time-budget") == 0) {
+        if (!units_parse(UNIT_TIME, value, &range, why) || range.min < 1) {
+            return usage_error("--time-budget: a time, such as 60s", value);
+        }
+        fuzz->time_budget_ns = range.min;
+    } else if (strcmp(name, "--max-fail") == 0) {
+        if (!parse_u64(value, &end, &fuzz->max_fail) || *end != '\0') {
+            return usage_error("--max-fail: a number; 0 keeps going", value);
+        }
+    } else if (!parse_shard(value, fuzz)) {
+        return usage_error("--shard: I/N, I from 1 to N", value);
+    }
+    return 0;
+}
+
+/* 0, or an exit code. */
+static int parse_option(struct fuzz_options *fuzz, const char *name, const char *value)
+{
+    struct campaign_options *options = &fuzz->campaign;
     uint64_t number;
     char *end = NULL;
 
     if (strcmp(name, "--seed") == 0 || strcmp(name, "--seeds") == 0) {
-        if (!parse_seeds(value, options)) return usage_error("wanted is N, A..B or A+COUNT", value);
+        if (!parse_seeds(value, fuzz)) return usage_error("wanted is N, A..B or A+COUNT", value);
     } else if (strcmp(name, "--jobs") == 0) {
         if (!parse_u64(value, &end, &number) || *end != '\0' || number < 1 || number > 64) {
             return usage_error("--jobs: 1 to 64", value);
@@ -88,29 +145,36 @@ static int parse_option(struct campaign_options *options, const char *name, cons
         options->trace_given = true;
     } else if (strcmp(name, "--junit") == 0) {
         options->junit_path = value;
-    } else {
+    } else if (strcmp(name, "--json") == 0) {
         options->json_path = value;
+    } else {
+        return parse_fuzz_option(fuzz, name, value);
     }
     return 0;
 }
 
-static bool takes_value(const char *name)
+static bool takes_value(const char *name, bool fuzz)
 {
+    if (fuzz && language_choice("--time-budget --max-fail --shard", name) >= 0) return true;
     return language_choice("--seed --seeds --jobs --out --trace --junit --json", name) >= 0;
 }
 
-static int parse_options(int argc, char **argv, struct campaign_options *options,
+static int parse_options(int argc, char **argv, bool is_fuzz, struct fuzz_options *fuzz,
                          const char **files, uint32_t *file_count)
 {
+    struct campaign_options *options = &fuzz->campaign;
+
     for (int i = 2; i < argc; i++) {
         const char *arg = argv[i];
 
-        if (takes_value(arg)) {
+        if (takes_value(arg, is_fuzz)) {
             int status;
 
             if (i + 1 == argc) return usage_error("needs a value", arg);
-            status = parse_option(options, arg, argv[++i]);
+            status = parse_option(fuzz, arg, argv[++i]);
             if (status != 0) return status;
+        } else if (is_fuzz && strcmp(arg, "--keep-going") == 0) {
+            fuzz->max_fail = 0;
         } else if (strcmp(arg, "--no-fork") == 0) {
             options->no_fork = true;
         } else if (strcmp(arg, "--only-history") == 0) {
@@ -127,7 +191,21 @@ static int parse_options(int argc, char **argv, struct campaign_options *options
             files[(*file_count)++] = arg;
         }
     }
-    return *file_count > 0 ? 0 : usage_error("a scenario file is wanted", NULL);
+    return *file_count > 0 || is_fuzz ? 0 : usage_error("a scenario file is wanted", NULL);
+}
+
+/* What the environment says where the command line does not. */
+static int parse_environment(struct fuzz_options *fuzz)
+{
+    const char *seed = getenv("GREGOR_SEED");
+    const char *jobs = getenv("GREGOR_JOBS");
+
+    if (seed != NULL && seed[0] != '\0') {
+        int status = parse_option(fuzz, "--seeds", seed);
+
+        if (status != 0) return status;
+    }
+    return jobs != NULL && jobs[0] != '\0' ? parse_option(fuzz, "--jobs", jobs) : 0;
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
@@ -168,9 +246,40 @@ static int lint_all(struct scenario **scenarios, uint32_t count)
     return status;
 }
 
-static int command_run(int argc, char **argv, bool lint)
+enum command { COMMAND_RUN, COMMAND_LINT, COMMAND_FUZZ };
+
+/* The random ones of the library. */
+static uint32_t default_files(const char **files, glob_t *found)
 {
-    struct campaign_options options = {.jobs = 1, .run = {.out_dir = "build/report"}};
+    uint32_t count = 0;
+
+    if (glob("scenarios/swarm*.yaml", 0, NULL, found) != 0) return 0;
+    while (count < found->gl_pathc && count < FILES_MAX) {
+        files[count] = found->gl_pathv[count];
+        count++;
+    }
+    return count;
+}
+
+static int command_fuzz(struct scenario **scenarios, uint32_t count, struct fuzz_options *options)
+{
+    if (!options->campaign.has_seeds) {
+        options->campaign.seed_first = fuzz_random_seed();
+        options->campaign.has_seeds = true;
+    }
+    if (!options->has_count && options->time_budget_ns == 0) {
+        options->time_budget_ns = 60 * NS_PER_SEC;
+    }
+    return fuzz_run(scenarios, count, options);
+}
+
+static int command_run(int argc, char **argv, enum command command)
+{
+    struct fuzz_options options = {.campaign = {.jobs = 1, .run = {.out_dir = "build/report"}},
+                                   .max_fail = FUZZ_MAX_FAIL,
+                                   .shard = 1,
+                                   .shards = 1};
+    glob_t found = {0};
     const char *files[FILES_MAX];
     struct scenario *scenarios[FILES_MAX] = {NULL};
     struct codecs codecs;
@@ -178,19 +287,26 @@ static int command_run(int argc, char **argv, bool lint)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int status;
 
-    if (cores > 1) options.jobs = cores > 64 ? 64 : (uint32_t)cores;
-    status = parse_options(argc, argv, &options, files, &count);
+    if (cores > 1) options.campaign.jobs = cores > 64 ? 64 : (uint32_t)cores;
+    status = parse_environment(&options);
+    if (status == 0) {
+        status = parse_options(argc, argv, command == COMMAND_FUZZ, &options, files, &count);
+    }
     if (status != 0) return status;
+    if (count == 0) count = default_files(files, &found);
+    if (count == 0) return usage_error("no scenarios/swarm*.yaml here; name a file", NULL);
     status = load_all(files, count, scenarios);
     if (status == 0) status = lint_all(scenarios, count);
-    if (status == 0 && !lint) {
+    if (status == 0 && command != COMMAND_LINT) {
         if (codecs_create(&codecs) != ERR_NONE) return usage_error("no memory", NULL);
-        options.run.codecs = &codecs;
-        status = campaign_run(scenarios, count, &options);
+        options.campaign.run.codecs = &codecs;
+        status = command == COMMAND_RUN ? campaign_run(scenarios, count, &options.campaign)
+                                        : command_fuzz(scenarios, count, &options);
         codecs_destroy(&codecs);
     }
     for (uint32_t i = 0; i < count; i++)
         scenario_destroy(scenarios[i]);
+    globfree(&found);
     return status;
 }
 
@@ -221,7 +337,7 @@ static int command_list(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const char *const later = "fuzz replay shrink diff why serve ctl render check";
+    static const char *const later = "replay shrink diff why serve ctl render check";
 
     (void)setlocale(LC_ALL, "C");
     if (argc < 2) return usage_error("a command is wanted", NULL);
@@ -233,8 +349,9 @@ int main(int argc, char **argv)
         puts("gregor-sim " GREGOR_VERSION);
         return 0;
     }
-    if (strcmp(argv[1], "run") == 0) return command_run(argc, argv, false);
-    if (strcmp(argv[1], "lint") == 0) return command_run(argc, argv, true);
+    if (strcmp(argv[1], "run") == 0) return command_run(argc, argv, COMMAND_RUN);
+    if (strcmp(argv[1], "lint") == 0) return command_run(argc, argv, COMMAND_LINT);
+    if (strcmp(argv[1], "fuzz") == 0) return command_run(argc, argv, COMMAND_FUZZ);
     if (strcmp(argv[1], "list") == 0) return command_list(argc, argv);
     if (language_choice(later, argv[1]) >= 0) {
         return usage_error("not available in this version", argv[1]);

@@ -1,5 +1,8 @@
 #include "sim/run.h"
 
+#include "sim/swarm.h"
+#include "sim/swarm_shape.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +78,16 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     ring_add(run->ring, run->sim->now_ns, id, event);
     run_trace_event(run, id, event);
     check_event(run->check, run->sim->now_ns, id, event);
+    /* initial.broker.registration.timeout.ms: whoever runs a broker starts it again. */
+    if (run->swarm != NULL && event->kind == TRACE_NODE_ERROR &&
+        node->index < run->cluster->count && event->fields[0] == ERR_TIMED_OUT) {
+        run->cluster->nodes[node->index].given_up = true;
+    }
+    if (run->swarm != NULL && node != NULL) swarm_traced(run->swarm, node->index, event);
+    if (run->scenario->canary && event->kind == TRACE_REPLICA_HW) {
+        run->lie = *event;
+        run->lie_node = id;
+    }
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
     /* All nodes are ours: none has a reason to send what another cannot read or did not want. */
     if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history) {
@@ -273,6 +286,18 @@ static bool run_setup(struct run *run)
     return run_wait(run, RUN_SETUP_LIMIT_NS, done_in_sync, "the cluster does not stand");
 }
 
+/* A high watermark that goes back, as the oracles are told: does anybody notice? */
+static void run_lie(struct run *run)
+{
+    struct trace_event lie = run->lie;
+
+    if (!run->scenario->canary || run->result->seed % RUN_CANARY_EVERY != 0) return;
+    if (run->lie.kind != TRACE_REPLICA_HW) return;
+    lie.fields[2] = run->lie.fields[3];
+    lie.fields[3] = run->lie.fields[2];
+    check_event(run->check, run->sim->now_ns, run->lie_node, &lie);
+}
+
 static bool run_safety(struct run *run)
 {
     enum sim_outcome end;
@@ -281,9 +306,11 @@ static bool run_safety(struct run *run)
     run_enter(run, RUN_SAFETY);
     workload_start(run->workload);
     run_steps_begin(run);
+    if (run->swarm != NULL) swarm_begin(run->swarm);
     if (!run_until(run, run->zero_ns + run->scenario->stop_ns, done_safety, &end)) return false;
     run_steps_end(run);
-    return true;
+    run_lie(run);
+    return !run_broken(run);
 }
 
 static bool run_liveness(struct run *run)
@@ -347,6 +374,7 @@ static bool run_stop(struct run *run)
 /* A fault that was asked for and never hit anything is one that this run says nothing about. */
 static void run_judge_faults(struct run *run)
 {
+    if (run->swarm != NULL) return; /* random ones are judged over a whole campaign */
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
         enum sim_fault fault = (enum sim_fault)i;
         struct sim_fault_count count = sim_fault_counted(run->sim, fault);
@@ -426,6 +454,28 @@ static void run_configure_check(struct run *run)
     check->quorum_fetch_ns = config->quorum_fetch_timeout_ms * NS_PER_MS;
 }
 
+/* The run's own copy of a scenario that leaves something open, with nothing left open. */
+static const struct scenario *run_shape(struct run *run, const struct scenario *scenario,
+                                        uint64_t seed)
+{
+    if (!swarm_shape_wanted(scenario)) return scenario;
+    run->drawn = swarm_shape_draw(scenario, seed);
+    swarm_shape_tell(run->drawn, scenario, run->result->drawn, RUN_DRAWN_MAX);
+    return run->drawn;
+}
+
+/* And its random faults. */
+static void run_swarm(struct run *run)
+{
+    char *text = run->result->drawn;
+
+    if (run->drawn == NULL) return;
+    run->swarm = swarm_create(run, run->drawn);
+    if (run->swarm == NULL || strlen(text) + 64 > RUN_DRAWN_MAX) return;
+    (void)strcat(text, "; ");
+    swarm_tell(run->swarm, text + strlen(text), RUN_DRAWN_MAX - strlen(text));
+}
+
 int32_t run_min_isr(const struct run *run, uint32_t topic)
 {
     const struct scenario_topic *own = &run->scenario->topics[topic];
@@ -446,15 +496,17 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     int64_t started[2];
 
     config.net = scenario->net;
-    run->scenario = scenario;
     run->options = options;
     run->result = result;
+    scenario = run_shape(run, scenario, seed);
+    run->scenario = scenario;
     run->source.term = run_term;
     run->wall_start_ns = wall_ns();
     run->wall_deadline_ns =
         scenario->stop_wall_ns > 0 ? run->wall_start_ns + scenario->stop_wall_ns : INT64_MAX;
     run->ring = ring_create();
     run->sim = sim_create(&config);
+    run_swarm(run);
     run->cluster = cluster_create(run->sim, scenario, options->codecs, &error);
     if (run->cluster == NULL) {
         run_decide(run, RUN_ERROR, "", -1, "%s: %s", scenario->file, error.text);
@@ -489,6 +541,8 @@ static void run_destroy(struct run *run)
     workload_destroy(run->workload);
     cluster_destroy(run->cluster);
     if (run->check != NULL) check_destroy(run->check);
+    swarm_destroy(run->swarm);
+    if (run->drawn != NULL) scenario_destroy(run->drawn);
     ring_destroy(run->ring);
     free(run);
 }

@@ -13,6 +13,7 @@
 
 #include "sim/check/check.h"
 #include "sim/ring.h"
+#include "sim/spread.h"
 #include "sim/workload.h"
 
 enum run_verdict {
@@ -37,7 +38,12 @@ struct run_options {
     bool only_history; /* of the oracles, those that judge what clients saw */
 };
 
-enum { RUN_ORACLES_MAX = 192, RUN_REPORT_MAX = 24576 };
+enum {
+    RUN_ORACLES_MAX = 192,
+    RUN_REPORT_MAX = 24576,
+    RUN_DRAWN_MAX = 2048,
+    RUN_CANARY_EVERY = 100
+};
 
 /* Plain data: a forked child hands it to its parent through a pipe. */
 struct run_result {
@@ -52,7 +58,9 @@ struct run_result {
     char partition[96];
     char text[640]; /* the sentence */
     char report[RUN_REPORT_MAX];
+    char drawn[RUN_DRAWN_MAX]; /* what this run drew: shape, settings, faults; "" */
     struct sim_fault_count faults[SIM_FAULT_COUNT];
+    struct spread_class random[FAULT_CLASSES];
     uint64_t evaluations[RUN_ORACLES_MAX]; /* in the order of check_list() */
     uint32_t oracles;
 };
@@ -73,6 +81,7 @@ enum run_phase {
 };
 
 struct run;
+struct swarm;
 
 /* Something that happens later: the end of a fault, a delayed action. */
 struct run_later {
@@ -112,6 +121,8 @@ struct run_expect {
 
 struct run {
     const struct scenario *scenario;
+    struct scenario *drawn; /* this run's own, when the scenario leaves something to be drawn */
+    struct swarm *swarm;    /* random faults; NULL: none */
     const struct run_options *options;
     struct sim *sim;
     struct cluster *cluster;
@@ -143,8 +154,10 @@ struct run {
     uint32_t memory_turns;
     struct run_result *result;
     bool decided;
-    char unexercised[320]; /* the first thing that never happened */
-    void *trace_file;      /* run_trace.c */
+    char unexercised[320];  /* the first thing that never happened */
+    void *trace_file;       /* run_trace.c */
+    struct trace_event lie; /* of a canary: the last advance of a high watermark, to be undone */
+    int32_t lie_node;
 };
 
 /* min.insync.replicas of a topic of the scenario, as configured when it was created. */

@@ -435,7 +435,7 @@ uint64_t run_act(struct run *run, const struct scenario_action *action, int step
     run->source.it = it;
     hit = act(run, action, step, it);
     run->source.it = hit;
-    if (hit == 0) {
+    if (hit == 0 && step >= 0) { /* what is random may miss */
         run_not_exercised(run, "step %d: %s found nobody to act on at %.3f s", step + 1,
                           language_action(action->kind)->name,
                           (double)run_time(run) / (double)NS_PER_SEC);

@@ -164,18 +164,31 @@ static uint64_t draw_one(struct run *run, uint64_t from)
     return from & -from;
 }
 
-/* Enough of every partition: one in-sync replica, and as many brokers as min.insync.replicas. */
+/* By what is committed, as the oracles know it: no node that runs need have heard of it. */
+static void committed_sets(struct run *run, uint32_t topic, int32_t partition, uint64_t *replicas,
+                           uint64_t *isr)
+{
+    *replicas = *isr = 0;
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        struct check_member member = check_partition_member(
+            run->check, run->scenario->topics[topic].name, partition, run->cluster->nodes[i].id);
+
+        if (member.replica) *replicas |= UINT64_C(1) << i;
+        if (member.in_sync) *isr |= UINT64_C(1) << i;
+    }
+}
+
+/* Enough of every partition: who is in sync, and as many brokers as min.insync.replicas. */
 static uint64_t core_for_partition(struct run *run, uint64_t core, uint32_t topic,
                                    int32_t partition)
 {
-    const struct image_partition *meta = cluster_partition(run->cluster, topic, partition);
     uint64_t replicas;
     uint64_t isr;
 
-    if (meta == NULL) return core;
-    replicas = cluster_set(run->cluster, image_replicas(meta));
-    isr = cluster_set(run->cluster, image_isr(meta));
-    if ((core & isr) == 0) core |= draw_one(run, isr != 0 ? isr : replicas);
+    committed_sets(run, topic, partition, &replicas, &isr);
+    /* Any of them may be the last in sync in a moment, when another has just been restarted and
+     * counts as fenced: without unclean elections nobody else may lead then. */
+    core |= isr;
     while (count_of(core & replicas) < (uint32_t)run_min_isr(run, topic) &&
            (replicas & ~core) != 0) {
         core |= draw_one(run, replicas & ~core);
@@ -237,6 +250,24 @@ void run_heal_all(struct run *run)
         heal_node(run, i);
 }
 
+/* A node outside of the core reaches all of it or none of it, each way, for good. One that leads
+ * the quorum by the votes of some of the core and is out of reach for others would keep these out
+ * for ever, and nothing in the protocol could help them (KIP-996). */
+static void link_outsider(struct run *run, uint64_t healthy, uint32_t index)
+{
+    const struct decide_site site = {DECIDE_CORE_OUTSIDER, run->sim->nodes[index]->id, 0, 0};
+    uint64_t mode = decide_below(run->sim, site, 4);
+    uint64_t own = UINT64_C(1) << index;
+
+    for (uint32_t i = 0; i < run->sim->node_count; i++) {
+        if (!in_set(healthy, i)) continue;
+        (void)sim_net_mend_all(run->sim, index, i);
+        (void)sim_net_mend_all(run->sim, i, index);
+    }
+    if ((mode & 1) != 0) sim_partition_one_way(run->sim, own, healthy, SIM_CUT_BLACKHOLE);
+    if ((mode & 2) != 0) sim_partition_one_way(run->sim, healthy, own, SIM_CUT_BLACKHOLE);
+}
+
 static void heal_core(struct run *run)
 {
     uint64_t healthy = run->core | workload_set(run->workload);
@@ -247,6 +278,9 @@ static void heal_core(struct run *run)
                 (void)sim_net_mend_all(run->sim, i, j);
             }
         }
+    }
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        if (!in_set(healthy, i)) link_outsider(run, healthy, i);
     }
     for (uint32_t i = 0; i < run->sim->node_count; i++) {
         if (!in_set(healthy, i)) continue;

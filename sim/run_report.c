@@ -106,6 +106,7 @@ void run_report(struct run *run)
         run->scenario->name, (unsigned long long)result->seed, phase_name(run->phase),
         (double)run_time(run) / (double)NS_PER_SEC, (double)run->sim->now_ns / (double)NS_PER_SEC,
         (unsigned long long)run->sim->events);
+    if (result->drawn[0] != '\0') put(run, "  drawn: %s\n", result->drawn);
     if (run->core != 0) {
         run_core_text(run, core, sizeof core);
         put(run, "  core and clients of the liveness phase: %s\n", core);

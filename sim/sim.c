@@ -25,7 +25,7 @@ void *sim_alloc(size_t size)
 
     if (block == NULL) {
         fprintf(stderr, "gregor-sim: out of memory (%zu bytes)\n", size);
-        abort();
+        exit(SIM_EXIT_NO_MEMORY);
     }
     return block;
 }
@@ -63,7 +63,7 @@ struct sim *sim_create(const struct sim_config *config)
     void *base = mmap(NULL, SIM_QUEUE_REGION, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (base == MAP_FAILED) abort();
+    if (base == MAP_FAILED) exit(SIM_EXIT_NO_MEMORY);
     sim->config = *config;
     region_init(&sim->region, base, SIM_QUEUE_REGION);
     mem_init(&sim->mem, &sim->region);

@@ -145,6 +145,8 @@ _Noreturn void sim_fail(struct sim *sim, const char *text, const char *file, int
 /* The simulator that runs in this process, for assert_failed(); NULL outside of sim_run(). */
 struct sim *sim_current(void);
 
+/* Says nothing about the system under test: inconclusive (simulation.md 7). */
+enum { SIM_EXIT_NO_MEMORY = 7 };
 /* Memory of the simulator: never NULL, zeroed. */
 void *sim_alloc(size_t size);
 /* A 64-bit digest of bytes, for the trace hash. */

@@ -26,8 +26,8 @@ static bool close_quiet(const struct log *log)
 
 static bool close_synced(const struct log *log)
 {
-    if (log->state == LOG_FAILED || !log_dir_online(log->dir)) return true;
-    return !log->syncing && !list_linked(&log->sync_link);
+    if (log->syncing) return false; /* it holds the file, also when the directory has failed */
+    return log->state == LOG_FAILED || !log_dir_online(log->dir) || !list_linked(&log->sync_link);
 }
 
 /* Memory and files go; what the directory keeps of the log is written down. */

@@ -89,9 +89,13 @@ static enum op_result open_end(struct log_flow *o)
 
     log->wanted &= (uint16_t)~LOG_WANT_OPEN;
     log->known->clean_end = -1; /* vouched for once */
+    /* Its directory went offline meanwhile, and perhaps it is being closed already. */
+    if (log->state == LOG_FAILED || log->state == LOG_CLOSING) return OP_DONE;
     if (o->err != ERR_NONE) {
         open_say(o);
         log_set_state(log, LOG_FAILED, o->err);
+        /* Not of this partition alone: whoever runs the node must see it (storage.md 15). */
+        if (o->err == ERR_IO) log_dir_fail(log->dir, o->err);
         return OP_DONE;
     }
     ASSERT(log->log_start <= log->log_end);

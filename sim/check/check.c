@@ -416,7 +416,8 @@ static void fault(struct check *check, const struct trace_event *event)
     if (check_field(event, 2) >= 0) step_begins(check, check_field(event, 2), event->text);
     if (check_field(event, 1) == 0 || target < 0) return;
     if (what == SIM_FAULT_DISK_ERROR)
-        check->nodes[check_node(check, (int32_t)target)].disk_failed = true;
+        check->nodes[check_node(check, (int32_t)target)].disk_failed =
+            check->nodes[check_node(check, (int32_t)target)].disk_armed = true;
     if (what == SIM_FAULT_WIPE || what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_DISK_ROT) {
         struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
 
@@ -482,6 +483,8 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
         topic_known(check, event);
         return;
     }
+    /* An error that was asked for in an earlier life. */
+    if (event->kind == TRACE_DIR_OFFLINE) check->nodes[index].disk_failed = true;
     if (check_log_event(check, index, event)) return;
     if (check_replica_event(check, index, event)) return;
     if (check_isr_event(check, index, event)) return;

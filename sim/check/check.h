@@ -111,6 +111,27 @@ const struct check_violation *check_violation(const struct check *check);
 /* Losses that were allowed, each naming the step that paid for it; NULL behind the last. */
 const struct check_violation *check_excused(const struct check *check, uint32_t index);
 
+/* What a node (id) is to a partition by the last committed record of the controller. */
+struct check_member {
+    bool replica;
+    bool in_sync; /* in the ISR or the ELR, also of a record that is not committed yet */
+};
+struct check_member check_partition_member(const struct check *check, const char *topic,
+                                           int32_t partition, int32_t node);
+
+/* What dies with a node: its process, also what it had not synced, also what it had. */
+enum check_loss_kind { CHECK_LOSS_PROCESS, CHECK_LOSS_UNSYNCED, CHECK_LOSS_SYNCED };
+/* The ledger of losses: may these nodes (ids) be hit like this now, without any partition, or the
+ * quorum, going beyond its budget? False: the first partition that would. */
+struct check_loss {
+    int64_t topic; /* 0: the metadata */
+    int32_t partition;
+    int32_t spent; /* with these nodes */
+    int32_t budget;
+};
+bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count,
+                     enum check_loss_kind kind, struct check_loss *loss);
+
 /* All oracles in the order of their ids; NULL behind the last. */
 const struct check_info *check_list(uint32_t index);
 /* False behind the last; in the order of check_list(). */

@@ -287,7 +287,7 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
         replica->log.count = 0;
         replica->log.start = replica->log.end = end;
         replica->epoch_count = 0;
-        replica->hw = end;
+        replica->hw = replica->hw_held = end;
         /* Forward as well: to where a leader's log begins that has deleted what is below. */
         if (end > replica->reach) replica->reach = end;
     }
@@ -296,6 +296,7 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
     /* The cut is synced before the range is written again (storage.md H13). */
     if (replica->synced_end > end) replica->synced_end = end;
     if (replica->hw > end) replica->hw = end;
+    if (replica->hw_held > end) replica->hw_held = end;
 }
 
 static void order(struct check *check, const struct check_replica_ghost *replica)
@@ -401,6 +402,7 @@ static bool hw_ever_held(const struct check_replica_ghost *replica, int64_t star
 static void recovery(struct check *check, const struct check_replica_ghost *replica, int64_t start,
                      int64_t end, int64_t hw)
 {
+    const struct check_node *node = &check->nodes[replica->node];
     struct check_at at = at_log(replica, -1, end);
     int64_t most = replica->end_before > replica->part->assigned_end ? replica->end_before
                                                                      : replica->part->assigned_end;
@@ -420,6 +422,10 @@ static void recovery(struct check *check, const struct check_replica_ghost *repl
             return;
         }
     }
+    /* What a leader of the quorum had in flight when it died was told to nobody. */
+    if (replica->part->topic == 0 && node->raft.led_incarnation == replica->opened_in) {
+        most = INT64_MAX;
+    }
     if (end > most) {
         check_count(check, CHECK_R46);
         CHECK_FAIL(check, R46, at, "recovered to %D, nobody ever wrote beyond %D", end, most);
@@ -427,9 +433,9 @@ static void recovery(struct check *check, const struct check_replica_ghost *repl
     }
     if (replica->part->topic == 0) return; /* its high watermark is not kept in a checkpoint */
     check_count(check, CHECK_R47);
-    if (hw > replica->hw) {
-        CHECK_FAIL(check, R47, at, "high watermark %D before the crash, %D after recovery",
-                   replica->hw, hw);
+    if (hw > replica->hw_held) {
+        CHECK_FAIL(check, R47, at, "high watermark never above %D before the crash, %D after it",
+                   replica->hw_held, hw);
         return;
     }
     check_count(check, CHECK_R49);
@@ -455,6 +461,7 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     if (replica->down_how != 0 && !lied)
         recovery(check, replica, start, end, check_field(event, 5));
     if (check->violated) return;
+    replica->opened_in = node->incarnation;
     if (replica->down_how != 0 && end < replica->end_before) replica->lost = true;
     replica->down_how = 0;
     check_log_cut(log, end);
@@ -464,6 +471,8 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     }
     log->start = start;
     replica->hw = check_field(event, 5);
+    if (replica->hw > replica->hw_held) replica->hw_held = replica->hw;
+    if (replica->hw_held > end) replica->hw_held = end;
     if (replica->synced_end > end) replica->synced_end = end;
     if (check_field(event, 4) > replica->synced_end) replica->synced_end = check_field(event, 4);
     if (replica->synced_end > replica->synced_max) replica->synced_max = replica->synced_end;

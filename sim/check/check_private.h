@@ -96,6 +96,8 @@ struct check_replica_ghost {
     int64_t reach;       /* highest log end in it */
     int32_t down_how;    /* how the last life ended while the log is not open again; 0 it is open */
     int64_t end_before;
+    uint32_t opened_in; /* incarnation that opened the log last */
+    int64_t hw_held;    /* highest high watermark since the log was cut: a checkpoint may have it */
     int64_t durable_before; /* what had to survive the last power loss */
     bool lost;              /* in U: lost data, and has not refetched it */
     bool alone;             /* lost data while no other in-sync replica had the rest */
@@ -128,6 +130,7 @@ struct check_part {
     uint32_t index;
     struct check_replica_ghost *replicas[CHECK_NODES_MAX];
     struct check_log committed; /* Committed(p) */
+    int32_t committed_epoch;    /* highest leader epoch that has added to it */
     struct check_state chain;   /* last committed */
     struct check_state work;    /* last written by the active controller */
     int32_t work_epoch;
@@ -185,6 +188,7 @@ struct check_node {
     int64_t last_ns;
     int64_t awake_ns; /* end of its last long silence (a pause) */
     bool disk_lied;   /* DISK_LIE, DISK_ROT or WIPE hit it: its disk promises nothing */
+    bool disk_armed;  /* a request will fail, or has: in this life or in another */
     bool disk_failed; /* a request failed in this life: the pages of a failed sync are gone */
     int64_t applied;  /* metadata, inclusive; -1 */
     int32_t controller_epoch; /* -1 not active */

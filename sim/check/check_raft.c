@@ -160,6 +160,9 @@ static void vote(struct check *check, uint32_t index, const struct trace_event *
     if (check_field(event, 2) != 1 || check_field(event, 3) != 0) return;
     votes_for(check, index, (int32_t)check_field(event, 1), (int32_t)check_field(event, 0),
               UINT64_C(1) + check->nodes[index].incarnation);
+    /* It votes and stays what it is: no state is told again. */
+    if (check->nodes[index].raft.epoch == (int32_t)check_field(event, 1))
+        check->nodes[index].raft.voted = (int32_t)check_field(event, 0);
 }
 
 static void stored(struct check *check, uint32_t index, const struct trace_event *event)

@@ -51,6 +51,7 @@ void check_replica_commit(struct check *check, struct check_part *part,
     (void)check;
     if (end > log->end) end = log->end;
     if (end <= committed->end) return;
+    if (leader->leader_epoch > part->committed_epoch) part->committed_epoch = leader->leader_epoch;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
@@ -195,6 +196,8 @@ static void leading(struct check *check, struct check_replica_ghost *replica,
     replica->leader_start = check_field(event, 3);
     replica->leading = true;
     if (of_lost_world(part, replica->leader_epoch)) return;
+    /* It applies old metadata late: what a later leader has committed meanwhile it cannot have. */
+    if (part->committed_epoch > replica->leader_epoch) return;
     if (part->committed.end > 0) {
         uint32_t lost = lost_replicas(part, &alone);
 
@@ -358,6 +361,7 @@ static void high_watermark(struct check *check, struct check_replica_ghost *repl
     bool leads = check_field(event, 4) == TRACE_ROLE_LEADER;
 
     replica->hw = check_field(event, 3);
+    if (replica->hw > replica->hw_held) replica->hw_held = replica->hw;
     check_count(check, CHECK_R1);
     if (replica->hw > replica->log.end || replica->hw < replica->log.start) {
         CHECK_FAIL(check, R1, at_replica(replica, replica->hw),

@@ -41,8 +41,14 @@ void read_expects(const struct read *read, const struct yaml *at);
 void read_action(const struct read *read, const struct yaml *at, struct scenario_action *action);
 /* scenario_cluster.c */
 void read_cluster(const struct read *read, const struct yaml *at);
+/* `swarm` takes the word of that name; NULL: it is none. */
 void read_configs(const struct read *read, const struct yaml *at, int32_t node,
-                  struct scenario_config **configs, uint32_t *count);
+                  struct scenario_config **configs, uint32_t *count, bool *swarm);
+/* scenario_faults.c */
+void read_faults(const struct read *read, const struct yaml *at);
+/* A count, or {pick: [...]} of counts within min..max; the greatest. */
+int32_t read_pick(const struct read *read, const struct yaml *at, struct scenario_pick *pick,
+                  int64_t min, int64_t max);
 /* scenario_workload.c */
 void read_topics(const struct read *read, const struct yaml *at);
 void read_workload(const struct read *read, const struct yaml *at);

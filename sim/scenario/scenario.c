@@ -10,8 +10,8 @@
 enum { SCENARIO_FILE_MAX = 1 << 20 };
 
 static const char *const scenario_keys[] = {
-    "gregor", "name",     "about", "tags",   "seeds",    "stop",        "cluster",
-    "topics", "workload", "steps", "expect", "liveness", "loss_budget", NULL};
+    "gregor",   "name",  "about",  "tags",     "seeds",       "stop",   "cluster", "topics",
+    "workload", "steps", "expect", "liveness", "loss_budget", "faults", "canary",  NULL};
 
 static void read_seeds(const struct read *read, const struct yaml *at)
 {
@@ -113,6 +113,8 @@ static void read_header(const struct read *read, const struct yaml *root)
     scenario->about = value != NULL ? read_text(read, value, "about") : "";
     value = yaml_get(root, "tags");
     if (value != NULL) (void)read_list(read, value, "tags");
+    value = yaml_get(root, "canary");
+    scenario->canary = value != NULL && read_bool(read, value);
     value = yaml_get(root, "loss_budget");
     if (value != NULL) {
         static const char *const known[] = {"replicas", NULL};
@@ -134,7 +136,7 @@ static void read_scenario(const struct read *read, const struct yaml *root)
     } parts[] = {
         {"seeds", read_seeds},    {"stop", read_stop},         {"cluster", read_cluster},
         {"topics", read_topics},  {"workload", read_workload}, {"steps", read_steps},
-        {"expect", read_expects}, {"liveness", read_liveness},
+        {"expect", read_expects}, {"liveness", read_liveness}, {"faults", read_faults},
     };
     const struct expr_names *names = &read->scenario->names;
 

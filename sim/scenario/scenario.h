@@ -7,6 +7,7 @@
 #include "sim/disk.h"
 #include "sim/net.h"
 #include "sim/scenario/expr.h"
+#include "sim/scenario/fault_class.h"
 
 enum {
     SCENARIO_BROKERS_MAX = 24,
@@ -36,6 +37,7 @@ struct scenario_topic {
     uint32_t assignment_count;
     struct scenario_config *configs;
     uint32_t config_count;
+    bool swarm; /* config: {swarm: true}: more is drawn per run */
 };
 
 enum scenario_client_kind { SCENARIO_PRODUCER, SCENARIO_CONSUMER };
@@ -123,6 +125,7 @@ struct scenario {
     const char *file;
     const char *name;
     const char *about;
+    bool canary; /* lies to the oracles when its seed divides by 100: it must be found out */
     uint64_t *seeds;
     uint32_t seed_count;
 
@@ -130,12 +133,15 @@ struct scenario {
     uint64_t stop_events; /* 0: none */
     int64_t stop_wall_ns; /* 0: none */
 
-    uint32_t controllers;
+    uint32_t controllers; /* the most, when it is picked per run */
     uint32_t brokers;
+    struct scenario_pick controllers_pick;
+    struct scenario_pick brokers_pick;
     bool combined;
     const char *racks[SCENARIO_BROKERS_MAX]; /* NULL: none */
     struct scenario_config *configs;
     uint32_t config_count;
+    bool swarm_config; /* config: {swarm: true}: hostile values are drawn per run */
     struct sim_net_config net;
     enum sim_disk_profile disk_profile;
     struct sim_loss loss;
@@ -147,6 +153,8 @@ struct scenario {
     uint32_t topic_count;
     struct scenario_client clients[SCENARIO_CLIENTS_MAX];
     uint32_t client_count;
+    struct unit_range mix; /* workload: {mix: standard}: so many clients are drawn; max 0: none */
+    struct fault_profile faults;
     struct scenario_step steps[SCENARIO_STEPS_MAX];
     uint32_t step_count;
     struct scenario_expect expects[SCENARIO_EXPECTS_MAX];
@@ -171,6 +179,9 @@ void scenario_destroy(struct scenario *scenario);
 
 /* The value of an argument by name; NULL when it was not given. */
 const struct scenario_value *scenario_arg(const struct scenario_action *action, const char *name);
+/* One action, as it would stand in a step; it lives as long as the scenario. NULL with an error. */
+const struct scenario_action *scenario_action_parse(struct scenario *scenario, const char *text,
+                                                    struct yaml_error *error);
 /* First controller, of a scenario that is not combined. */
 enum { SCENARIO_FIRST_CONTROLLER = 101, SCENARIO_ADMIN = 1000, SCENARIO_FIRST_CLIENT = 1001 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 void read_configs(const struct read *read, const struct yaml *at, int32_t node,
-                  struct scenario_config **configs, uint32_t *count)
+                  struct scenario_config **configs, uint32_t *count, bool *swarm)
 {
     if (at->kind != YAML_MAP) {
         read_fail(read, at, "config: is a map of Kafka's property names to values");
@@ -14,6 +14,11 @@ void read_configs(const struct read *read, const struct yaml *at, int32_t node,
     }
     for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++) {
         const char *value = read_text(read, at->items[i], "a property");
+
+        if (swarm != NULL && strcmp(at->keys[i]->text, "swarm") == 0) {
+            *swarm = read_bool(read, at->items[i]);
+            continue;
+        }
 
         if (*count == SCENARIO_CONFIGS_MAX) {
             read_fail(read, at->keys[i], "more than %d properties", SCENARIO_CONFIGS_MAX);
@@ -60,7 +65,7 @@ static void read_node(const struct read *read, const struct yaml *at)
             read_map(read, at->items[i], "a node", known) ? yaml_get(at->items[i], "config") : NULL;
 
         if (config != NULL) {
-            read_configs(read, config, id, &scenario->configs, &scenario->config_count);
+            read_configs(read, config, id, &scenario->configs, &scenario->config_count, NULL);
         }
     }
 }
@@ -158,22 +163,28 @@ void read_cluster(const struct read *read, const struct yaml *at)
     if (!read_map(read, at, "cluster", known)) return;
     value = yaml_get(at, "controllers");
     if (value != NULL) {
-        scenario->controllers =
-            (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_CONTROLLERS_MAX);
+        scenario->controllers = (uint32_t)read_pick(read, value, &scenario->controllers_pick, 1,
+                                                    SCENARIO_CONTROLLERS_MAX);
     }
     value = yaml_get(at, "brokers");
     if (value != NULL) {
-        scenario->brokers = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_BROKERS_MAX);
+        scenario->brokers =
+            (uint32_t)read_pick(read, value, &scenario->brokers_pick, 1, SCENARIO_BROKERS_MAX);
     }
     value = yaml_get(at, "combined");
     if (value != NULL) scenario->combined = read_bool(read, value);
+    if (scenario->combined &&
+        (scenario->controllers_pick.count > 0 || scenario->brokers_pick.count > 0)) {
+        read_fail(read, value, "combined: true with numbers that are picked: write one number");
+    }
     if (scenario->combined && scenario->brokers != scenario->controllers) {
         read_fail(read, value, "combined: true needs as many brokers as controllers, not %u and %u",
                   scenario->brokers, scenario->controllers);
     }
     value = yaml_get(at, "config");
     if (value != NULL) {
-        read_configs(read, value, -1, &scenario->configs, &scenario->config_count);
+        read_configs(read, value, -1, &scenario->configs, &scenario->config_count,
+                     &scenario->swarm_config);
     }
     value = yaml_get(at, "cpu");
     if (value != NULL) scenario->free_cpu = read_choice(read, value, "cpu", "modelled free") == 1;

@@ -54,7 +54,9 @@ static void read_topic(const struct read *read, const struct yaml *key, const st
     value = yaml_get(at, "replicas");
     if (value != NULL) read_replicas(read, value, topic);
     value = yaml_get(at, "config");
-    if (value != NULL) read_configs(read, value, -1, &topic->configs, &topic->config_count);
+    if (value != NULL) {
+        read_configs(read, value, -1, &topic->configs, &topic->config_count, &topic->swarm);
+    }
     names->topics[names->topic_count] = topic->name;
     names->partitions[names->topic_count++] = (int32_t)topic->partitions.max;
 }
@@ -198,8 +200,36 @@ static void read_client(const struct read *read, const struct yaml *at)
     }
 }
 
+/* {mix: standard, clients: 1..8}: drawn per run, by sim/swarm_shape.c. */
+static void read_mix(const struct read *read, const struct yaml *at)
+{
+    static const char *const known[] = {"mix", "clients", NULL};
+    struct scenario *scenario = read->scenario;
+    const struct yaml *mix;
+    const struct yaml *clients;
+
+    if (!read_map(read, at, "workload", known)) return;
+    mix = yaml_get(at, "mix");
+    if (mix == NULL) {
+        read_fail(read, at, "workload: is a list of clients, or {mix: standard, clients: 1..8}");
+        return;
+    }
+    (void)read_choice(read, mix, "mix", "standard");
+    clients = yaml_get(at, "clients");
+    scenario->mix = (struct unit_range){2, 4};
+    if (clients != NULL) scenario->mix = read_range(read, clients, UNIT_COUNT);
+    if (scenario->mix.min < 1 || scenario->mix.max > SCENARIO_CLIENTS_MAX) {
+        read_fail(read, clients, "1 to %d clients", SCENARIO_CLIENTS_MAX);
+    }
+    if (scenario->topic_count == 0) read_fail(read, at, "a mix needs topics");
+}
+
 void read_workload(const struct read *read, const struct yaml *at)
 {
+    if (at->kind == YAML_MAP) {
+        read_mix(read, at);
+        return;
+    }
     if (!read_list(read, at, "workload")) return;
     if (at->count > SCENARIO_CLIENTS_MAX) {
         read_fail(read, at, "more than %d clients", SCENARIO_CLIENTS_MAX);

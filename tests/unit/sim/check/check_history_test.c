@@ -43,9 +43,26 @@ static void each_oracle_of_check_history_fires_first_on_its_bad_history(void **s
     check_story_prove("check_history.c", setup, cases, COUNT_OF(cases));
 }
 
+/* A retry without idempotence leaves two copies: neither offset is a lie. */
+static void a_value_may_stand_twice_when_the_producer_is_not_idempotent(void **state)
+{
+    struct check_config config;
+    struct check *check;
+
+    (void)state;
+    check_config_init(&config);
+    config.idempotent = false;
+    check = check_create(&config);
+    check_story_tell(check, setup);
+    check_story_tell(check, SEND("7") ACKED("7", "3") READ("2", "7") READ("3", "7"));
+    if (check_violation(check) != NULL) fail_msg("%s", check_violation(check)->text);
+    check_destroy(check);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_may_stand_twice_when_the_producer_is_not_idempotent),
         cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
     };
 

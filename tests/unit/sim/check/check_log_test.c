@@ -40,6 +40,46 @@ static void each_oracle_of_check_log_fires_first_on_its_bad_history(void **state
     check_story_prove("check_log.c", setup, cases, COUNT_OF(cases));
 }
 
+/* A follower's goes back with a new leader's; the checkpoint may still have the old one. */
+static void a_checkpoint_may_hold_an_older_and_higher_watermark(void **state)
+{
+    static const char back[] = "2 replica.hw 7 0 0 10 1 1\n2 replica.hw 7 0 10 5 1 1\n" KILLED
+                               "2 log.opened 7 0 0 10 0 10 0 0\n";
+    static const char never[] =
+        "2 replica.hw 7 0 0 5 1 1\n" KILLED "2 log.opened 7 0 0 10 0 10 0 0\n";
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (int i = 0; i < 2; i++) {
+        struct check *check = check_create(&config);
+
+        check_story_tell(check, setup);
+        check_story_tell(check, i == 0 ? back : never);
+        if (i == 0) assert_null(check_violation(check));
+        if (i == 1) assert_string_equal(check_violation(check)->id, "R47");
+        check_destroy(check);
+    }
+}
+
+/* The same for an error that was asked for in an earlier life of the node. */
+static void a_directory_that_went_offline_has_had_a_failed_request(void **state)
+{
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (int i = 0; i < 2; i++) {
+        struct check *check = check_create(&config);
+
+        check_story_tell(check, setup);
+        if (i == 0) check_story_tell(check, "2 dir.offline 5 | data\n");
+        check_story_tell(check, KILLED "2 log.opened 7 0 0 4 4 0 0 0\n");
+        assert_true((check_violation(check) == NULL) == (i == 0));
+        check_destroy(check);
+    }
+}
+
 /* H5: the pages of a failed sync are gone, whoever ends the process. What was synced is not. */
 static void a_failed_sync_may_take_what_was_not_durable(void **state)
 {
@@ -70,6 +110,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_log_fires_first_on_its_bad_history),
+        cmocka_unit_test(a_checkpoint_may_hold_an_older_and_higher_watermark),
+        cmocka_unit_test(a_directory_that_went_offline_has_had_a_failed_request),
         cmocka_unit_test(a_failed_sync_may_take_what_was_not_durable),
     };
 

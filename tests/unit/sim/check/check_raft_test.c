@@ -67,9 +67,31 @@ static void each_oracle_of_check_raft_fires_first_on_its_bad_history(void **stat
     check_story_prove("check_raft.c", setup, cases, COUNT_OF(cases));
 }
 
+/* Who votes without a change of state has voted all the same; a pre-vote binds nobody. */
+static void a_vote_is_kept_by_whoever_turns_prospective_afterwards(void **state)
+{
+    static const char *const votes[] = {"103 raft.vote 102 2 1 0\n", "103 raft.vote 102 2 1 1\n"};
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (int i = 0; i < 2; i++) {
+        struct check *check = check_create(&config);
+
+        check_story_tell(check, setup);
+        check_story_tell(check, "103 raft.state 4 0 2 -1 -1\n");
+        check_story_tell(check, votes[i]);
+        check_story_tell(check, "103 raft.state 0 1 2 -1 102\n");
+        if (i == 0) assert_null(check_violation(check));
+        if (i == 1) assert_string_equal(check_violation(check)->id, "K14");
+        check_destroy(check);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_vote_is_kept_by_whoever_turns_prospective_afterwards),
         cmocka_unit_test(each_oracle_of_check_raft_fires_first_on_its_bad_history),
     };
 

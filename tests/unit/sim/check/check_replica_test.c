@@ -50,9 +50,31 @@ static void each_oracle_of_check_replica_fires_first_on_its_bad_history(void **s
     check_story_prove("check_replica.c", setup, cases, COUNT_OF(cases));
 }
 
+/* Node 2 hears late that it was made leader of epoch 2, when the leader of epoch 3 has committed
+ * more: it cannot have that, and will hear of epoch 3 next. */
+static void a_leader_of_an_older_epoch_need_not_have_what_a_later_one_committed(void **state)
+{
+    static const char late[] = STORY_FIRST(
+        "3") "101 controller.partition 7 0 2 2 1 11 | isr 2,3 replicas 1,2,3 elr -\n"
+             "101 controller.partition 7 0 3 3 2 12 | isr 3 replicas 1,2,3 elr -\n" STORY_COMMIT
+             "3 log.epoch 7 0 3 10\n3 replica.role 7 0 2 3 3 2\n3 replica.leading 7 0 3 10 10\n"
+             "3 log.appended 7 0 10 19 3 601 100\n3 replica.hw 7 0 10 20 2 3\n" LEADS("2", "10");
+    struct check_config config;
+    struct check *check;
+
+    (void)state;
+    check_config_init(&config);
+    check = check_create(&config);
+    check_story_tell(check, setup);
+    check_story_tell(check, late);
+    if (check_violation(check) != NULL) fail_msg("%s", check_violation(check)->text);
+    check_destroy(check);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_leader_of_an_older_epoch_need_not_have_what_a_later_one_committed),
         cmocka_unit_test(each_oracle_of_check_replica_fires_first_on_its_bad_history),
     };
 

@@ -1,0 +1,99 @@
+#include "sim/budget.h"
+
+#include <string.h>
+
+enum { HOW_POWER_LOSS = 1, UNSYNCED_KEEP = 0 };
+
+static struct scenario_value *argument(struct scenario_action *action, const char *name)
+{
+    const struct action_word *word = language_action(action->kind);
+
+    for (uint32_t i = 0; i < ACTION_ARGS_MAX && word->args[i].name != NULL; i++) {
+        if (strcmp(word->args[i].name, name) == 0) return &action->args[i];
+    }
+    IMPOSSIBLE("an argument that the action does not have");
+}
+
+static int choice_of(const struct scenario_action *action, const char *name)
+{
+    const struct scenario_value *value = scenario_arg(action, name);
+
+    return value != NULL ? value->choice : -1;
+}
+
+/* The nodes that would lose what they have not synced. */
+static uint64_t losers(struct run *run, const struct scenario_action *action)
+{
+    const struct scenario_value *value = scenario_arg(action, "node");
+    uint64_t nodes = 0;
+
+    if (value == NULL) value = scenario_arg(action, "nodes");
+    for (uint32_t i = 0; value != NULL && i < value->node_count; i++)
+        nodes |= expr_eval(value->nodes[i], &run->source).set;
+    return nodes;
+}
+
+/* Does it take bytes that somebody was told are there? */
+static bool takes(const struct scenario_action *action)
+{
+    if (action->kind == ACTION_CRASH) {
+        return choice_of(action, "how") == HOW_POWER_LOSS &&
+               choice_of(action, "unsynced") != UNSYNCED_KEEP;
+    }
+    /* A failed sync has dropped the pages it was to write (DF14); after any other error the node
+     * may stop, and start again on what the disk has. */
+    return action->kind == ACTION_DISK_ERROR;
+}
+
+static bool ends_process(const struct scenario_action *action)
+{
+    return action->kind == ACTION_CRASH;
+}
+
+static bool has_room(struct run *run, uint64_t nodes, enum check_loss_kind kind)
+{
+    int32_t ids[CLUSTER_NODES_MAX];
+    struct check_loss loss;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        /* Who is leaving in order hands everything to its peers. */
+        if (run->cluster->nodes[i].stop_sent && run->sim->nodes[i]->up) return false;
+        if ((nodes >> i & 1) != 0) ids[count++] = run->cluster->nodes[i].id;
+    }
+    return check_loss_room(run->check, ids, count, kind, &loss);
+}
+
+enum budget_verdict budget_judge(struct run *run, const struct scenario_action *action)
+{
+    enum budget_verdict verdict = BUDGET_FULL;
+    uint64_t nodes = losers(run, action);
+
+    if (ends_process(action) && !has_room(run, nodes, CHECK_LOSS_PROCESS)) return BUDGET_REFUSED;
+    if (takes(action) && action->kind != ACTION_CRASH && !has_room(run, nodes, CHECK_LOSS_SYNCED)) {
+        return BUDGET_REFUSED;
+    }
+    if (takes(action) && action->kind == ACTION_CRASH &&
+        !has_room(run, nodes, CHECK_LOSS_UNSYNCED)) {
+        verdict = BUDGET_WEAKER;
+    }
+    /* What follows later cannot be weighed now: nothing of it may take anything. */
+    for (const struct scenario_action *then = action->then; then != NULL; then = then->then)
+        ASSERT(!takes(then) && !ends_process(then));
+    return verdict;
+}
+
+enum sim_fault budget_fault(const struct scenario_action *action)
+{
+    if (action->kind == ACTION_DISK_ERROR) return SIM_FAULT_DISK_ERROR;
+    return choice_of(action, "how") == HOW_POWER_LOSS ? SIM_FAULT_POWER_LOSS : SIM_FAULT_KILL;
+}
+
+void budget_weaken(struct scenario_action *action)
+{
+    struct scenario_value *unsynced = argument(action, "unsynced");
+
+    ASSERT(action->kind == ACTION_CRASH);
+    unsynced->set = true;
+    unsynced->choice = UNSYNCED_KEEP;
+}

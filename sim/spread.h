@@ -1,0 +1,32 @@
+/* In what state random faults meet the cluster: a campaign whose leaders were always at rest when
+ * they died has not tried much. One count a fault, by class, by what its victim was, by the phase
+ * of the cluster, and by how many records stood above the high watermark. */
+#ifndef SIM_SPREAD_H
+#define SIM_SPREAD_H
+
+#include "sim/scenario/fault_class.h"
+
+#include <stdio.h>
+
+enum spread_role { SPREAD_DOWN, SPREAD_CONTROLLER, SPREAD_ACTIVE, SPREAD_FOLLOWER, SPREAD_LEADER };
+enum spread_phase { SPREAD_STEADY, SPREAD_SHRUNK, SPREAD_LEADERLESS, SPREAD_HEADLESS };
+enum { SPREAD_ROLES = SPREAD_LEADER + 1, SPREAD_PHASES = SPREAD_HEADLESS + 1, SPREAD_BUCKETS = 5 };
+
+struct spread {
+    uint32_t count[SPREAD_ROLES][SPREAD_PHASES][SPREAD_BUCKETS];
+};
+
+/* What random faults of a class came to. */
+struct spread_class {
+    uint64_t done;
+    uint64_t full; /* at full strength, and it hit something */
+    struct spread spread;
+};
+
+struct run;
+/* Before the fault: its victim by index in the simulator. */
+void spread_note(struct run *run, struct spread *spread, uint32_t index);
+void spread_add(struct spread *to, const struct spread *from);
+void spread_print(FILE *file, const char *id, const struct spread *spread);
+
+#endif

@@ -1,0 +1,339 @@
+#include "sim/swarm.h"
+
+#include "sim/budget.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOMENT_WAIT_NS  (2 * NS_PER_SEC)
+#define JANITOR_NS      (500 * NS_PER_MS)
+#define JANITOR_WAIT_NS (8 * NS_PER_SEC)
+
+enum { QUIET_PER_MILLION = 80000 };
+
+int64_t swarm_decades(struct rng *rng, int64_t unit, uint32_t steps)
+{
+    static const int64_t tenths[] = {2, 5, 10};
+    uint64_t step = rng_below(rng, steps);
+    int64_t value = unit * tenths[step % 3] / 10;
+
+    for (uint64_t i = 0; i < step / 3; i++)
+        value *= 10;
+    return value;
+}
+
+/* Exponential, in integers: -ln of the middle of each sixteenth, in thousandths. */
+static int64_t interval(struct rng *rng, int64_t mean_ns)
+{
+    static const int64_t quantiles[] = {32,  98,  170,  247,  330,  421,  521,  633,
+                                        758, 901, 1068, 1269, 1520, 1856, 2367, 3466};
+    uint64_t which = rng_below(rng, COUNT_OF(quantiles));
+    int64_t jitter = rng_range(rng, 0, mean_ns / 16 + 1);
+
+    return mean_ns / 1000 * quantiles[which] + jitter + 1;
+}
+
+/* ---- drawing --------------------------------------------------------------------------------- */
+
+static enum fault_intensity draw_intensity(uint32_t allowed, struct rng *rng)
+{
+    uint32_t chosen[FAULT_INTENSITIES];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < FAULT_INTENSITIES; i++) {
+        if ((allowed >> i & 1) != 0) chosen[count++] = i;
+    }
+    return (enum fault_intensity)chosen[rng_below(rng, count)];
+}
+
+static void class_fire(struct sim_event *event);
+
+/* Everything of one fault comes from one decision, so that one fault more moves no other. */
+static void swarm_dice(struct swarm *swarm, enum decide_what what, enum fault_class class)
+{
+    const struct decide_site site = {what, -1, (uint64_t) class, 0};
+
+    decide_rng(swarm->run->sim, site, &swarm->rng);
+}
+
+static int64_t next_ns(struct swarm *swarm, const struct swarm_class *own)
+{
+    swarm_dice(swarm, DECIDE_SWARM_INTERVAL, own->class);
+    return interval(&swarm->rng, own->mean_ns);
+}
+
+static void draw_class(struct swarm *swarm, enum fault_class class)
+{
+    static const int64_t units[] = {[FAULT_CALM] = 10 * NS_PER_SEC,
+                                    [FAULT_ROUGH] = 4 * NS_PER_SEC,
+                                    [FAULT_HOSTILE] = NS_PER_SEC};
+    const struct fault_profile *faults = &swarm->scenario->faults;
+    struct swarm_class *own = &swarm->classes[class];
+    bool coin;
+    int64_t mean_ns;
+
+    swarm_dice(swarm, DECIDE_SWARM_PROFILE, class);
+    coin = rng_chance(&swarm->rng, RNG_MILLION / 2);
+    mean_ns = swarm_decades(&swarm->rng, units[swarm->intensity], 6);
+
+    own->swarm = swarm;
+    own->class = class;
+    own->mean_ns = mean_ns;
+    sim_event_init(&own->event, class_fire);
+    if ((faults->always >> class & 1) != 0) {
+        int64_t rate = units_draw(faults->rate[class], &swarm->rng);
+
+        own->on = true;
+        own->mean_ns = 1000 * NS_PER_SEC / rate;
+        return;
+    }
+    own->on = coin && !swarm->quiet && (faults->classes >> class & 1) != 0;
+}
+
+struct swarm *swarm_create(struct run *run, struct scenario *scenario)
+{
+    struct swarm *swarm;
+
+    if (!scenario->faults.swarm) return NULL;
+    swarm = sim_alloc(sizeof *swarm);
+    swarm->run = run;
+    swarm->moment = -1;
+    swarm->scenario = scenario;
+    swarm_dice(swarm, DECIDE_SWARM_PROFILE, FAULT_CLASSES);
+    swarm->intensity = draw_intensity(scenario->faults.intensities, &swarm->rng);
+    swarm->quiet = rng_chance(&swarm->rng, QUIET_PER_MILLION);
+    for (int i = 0; i < FAULT_CLASSES; i++)
+        draw_class(swarm, (enum fault_class)i);
+    for (uint32_t i = 0; i < CLUSTER_NODES_MAX; i++)
+        swarm->down_since_ns[i] = -1;
+    return swarm;
+}
+
+void swarm_destroy(struct swarm *swarm)
+{
+    free(swarm);
+}
+
+void swarm_tell(const struct swarm *swarm, char *text, size_t size)
+{
+    static const char *const intensities[] = {"calm", "rough", "hostile"};
+    size_t used;
+
+    (void)snprintf(text, size, "faults %s:", intensities[swarm->intensity]);
+    for (int i = 0; i < FAULT_CLASSES; i++) {
+        const struct swarm_class *own = &swarm->classes[i];
+
+        used = strlen(text);
+        if (!own->on || used + 1 >= size) continue;
+        (void)snprintf(text + used, size - used, " %s every %lldms",
+                       fault_class_info(own->class)->id, (long long)(own->mean_ns / NS_PER_MS));
+    }
+    used = strlen(text);
+    if (swarm->quiet && used + 1 < size) (void)snprintf(text + used, size - used, " none");
+}
+
+/* ---- doing ----------------------------------------------------------------------------------- */
+
+static uint64_t full_strength(const struct sim *sim)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        struct sim_fault_count count = sim_fault_counted(sim, (enum sim_fault)i);
+
+        sum += count.injected - count.weakened;
+    }
+    return sum;
+}
+
+static void note_spread(struct swarm *swarm, struct spread *spread,
+                        const struct scenario_action *action)
+{
+    for (uint32_t i = 0; i < ACTION_ARGS_MAX; i++) {
+        const struct scenario_value *value = &action->args[i];
+        uint64_t set = 0;
+
+        for (uint32_t j = 0; value->set && j < value->node_count && set == 0; j++)
+            set = expr_eval(value->nodes[j], &swarm->run->source).set;
+        for (uint32_t j = 0; value->set && j < value->link_count && set == 0; j++)
+            set = expr_eval(value->links[j].from, &swarm->run->source).set;
+        for (uint32_t j = 0; set != 0 && j < swarm->run->cluster->count; j++) {
+            if ((set >> j & 1) == 0) continue;
+            spread_note(swarm->run, spread, j);
+            return;
+        }
+    }
+}
+
+/* An orderly stop is no fault of the world and counted by nobody else. */
+static bool is_stop(const struct scenario_action *action)
+{
+    const struct scenario_value *how = scenario_arg(action, "how");
+
+    return action->kind == ACTION_CRASH && how != NULL && how->choice == 2;
+}
+
+static void swarm_act(struct swarm *swarm, const struct scenario_action *action, bool weaker)
+{
+    struct run *run = swarm->run;
+    uint64_t before = full_strength(run->sim);
+    struct spread_class *class;
+
+    if (swarm->doing == FAULT_CLASSES) {
+        (void)run_act(run, action, -1, 0);
+        return;
+    }
+    class = &run->result->random[swarm->doing];
+    note_spread(swarm, &class->spread, action);
+    (void)run_act(run, action, -1, 0);
+    class->done++;
+    class->full += !weaker && (full_strength(run->sim) > before || is_stop(action));
+}
+
+bool swarm_do(struct swarm *swarm, const char *text)
+{
+    struct run *run = swarm->run;
+    struct yaml_error error = {.text = ""};
+    const struct scenario_action *parsed = scenario_action_parse(swarm->scenario, text, &error);
+    struct scenario_action *action;
+    bool weaker = false;
+
+    if (parsed == NULL) {
+        run_decide(run, RUN_ERROR, "", -1, "the swarm wrote %s: %s", text, error.text);
+        return false;
+    }
+    action = store_take(&swarm->scenario->store, sizeof *action);
+    *action = *parsed;
+    switch (budget_judge(run, action)) {
+    case BUDGET_FULL: break;
+    case BUDGET_WEAKER:
+        sim_fault_weaken(run->sim, budget_fault(action));
+        budget_weaken(action);
+        weaker = true;
+        break;
+    case BUDGET_REFUSED: sim_fault_refuse(run->sim, budget_fault(action)); return false;
+    }
+    swarm_act(swarm, action, weaker);
+    return true;
+}
+
+static void laters_schedule(struct swarm *swarm)
+{
+    int64_t next = INT64_MAX;
+
+    for (uint32_t i = 0; i < swarm->later_count; i++) {
+        if (swarm->laters[i].time_ns < next) next = swarm->laters[i].time_ns;
+    }
+    sim_unschedule(swarm->run->sim, &swarm->later_event);
+    if (next != INT64_MAX) sim_schedule(swarm->run->sim, &swarm->later_event, next);
+}
+
+static void laters_fire(struct sim_event *event)
+{
+    struct swarm *swarm = CONTAINER_OF(event, struct swarm, later_event);
+    int64_t now = swarm->run->sim->now_ns;
+
+    if (swarm->run->phase != RUN_SAFETY) return;
+    for (uint32_t i = 0; i < swarm->later_count;) {
+        struct swarm_later due = swarm->laters[i];
+
+        if (due.time_ns > now) {
+            i++;
+            continue;
+        }
+        swarm->laters[i] = swarm->laters[--swarm->later_count];
+        swarm->doing = due.class;
+        (void)swarm_do(swarm, due.text);
+    }
+    laters_schedule(swarm);
+}
+
+void swarm_do_later(struct swarm *swarm, int64_t time_ns, const char *text)
+{
+    struct swarm_later *later;
+
+    if (swarm->later_count == SWARM_LATERS_MAX) return;
+    later = &swarm->laters[swarm->later_count++];
+    later->time_ns = time_ns;
+    later->class = swarm->doing;
+    (void)snprintf(later->text, sizeof later->text, "%s", text);
+    laters_schedule(swarm);
+}
+
+static void class_fire(struct sim_event *event)
+{
+    struct swarm_class *own = CONTAINER_OF(event, struct swarm_class, event);
+    struct swarm *swarm = own->swarm;
+
+    if (swarm->run->phase != RUN_SAFETY) return;
+    if (!own->waits) swarm_dice(swarm, DECIDE_SWARM_FAULT, own->class);
+    if (!own->waits && rng_chance(&swarm->rng, RNG_MILLION / 2)) {
+        own->waits = true;
+        swarm->waiting |= UINT32_C(1) << own->class;
+        sim_schedule(swarm->run->sim, event, swarm->run->sim->now_ns + MOMENT_WAIT_NS);
+        return;
+    }
+    own->waits = false;
+    swarm->waiting &= ~(UINT32_C(1) << own->class);
+    swarm_dice(swarm, DECIDE_SWARM_FAULT, own->class);
+    swarm->doing = own->class;
+    swarm_fault(swarm, own->class);
+    swarm->moment = -1;
+    sim_schedule(swarm->run->sim, &own->event, swarm->run->sim->now_ns + next_ns(swarm, own));
+}
+
+void swarm_traced(struct swarm *swarm, uint32_t index, const struct trace_event *event)
+{
+    struct sim *sim = swarm->run->sim;
+
+    if (event->kind != TRACE_PRODUCE_APPENDED || swarm->waiting == 0) return;
+    if (swarm->run->phase != RUN_SAFETY) return;
+    swarm->moment = (int)index;
+    for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
+        if ((swarm->waiting >> i & 1) != 0)
+            sim_schedule(sim, &swarm->classes[i].event, sim->now_ns);
+    }
+    swarm->waiting = 0;
+}
+
+/* ---- janitor --------------------------------------------------------------------------------- */
+
+static void janitor_fire(struct sim_event *event)
+{
+    struct swarm *swarm = CONTAINER_OF(event, struct swarm, janitor);
+    struct run *run = swarm->run;
+    int64_t now = run->sim->now_ns;
+
+    if (run->phase != RUN_SAFETY) return;
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        char text[64];
+
+        if (run->sim->nodes[i]->up) {
+            swarm->down_since_ns[i] = -1;
+            continue;
+        }
+        if (swarm->down_since_ns[i] < 0) swarm->down_since_ns[i] = now;
+        if (now - swarm->down_since_ns[i] < JANITOR_WAIT_NS) continue;
+        (void)snprintf(text, sizeof text, "{restart: {node: node(%d)}}", run->cluster->nodes[i].id);
+        swarm->doing = FAULT_CLASSES;
+        (void)swarm_do(swarm, text);
+    }
+    sim_schedule(run->sim, &swarm->janitor, now + JANITOR_NS);
+}
+
+void swarm_begin(struct swarm *swarm)
+{
+    struct sim *sim = swarm->run->sim;
+    int64_t start_ns = sim->now_ns + swarm->scenario->faults.quiet_start_ns;
+
+    sim_event_init(&swarm->janitor, janitor_fire);
+    sim_event_init(&swarm->later_event, laters_fire);
+    sim_schedule(sim, &swarm->janitor, sim->now_ns + JANITOR_NS);
+    for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
+        struct swarm_class *own = &swarm->classes[i];
+
+        if (own->on) sim_schedule(sim, &own->event, start_ns + next_ns(swarm, own));
+    }
+}

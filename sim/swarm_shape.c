@@ -1,0 +1,271 @@
+#include "sim/swarm_shape.h"
+
+#include "sim/sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SHAPE_STREAM = 0x5a4e, KNOB_VALUES_MAX = 6, PER_CENT = RNG_MILLION / 100 };
+
+/* Small and hostile values of settings that act in this broker; the default is among them by being
+ * left out half of the time. Pairs that contradict each other are mended in shape_consistent(). */
+struct knob {
+    const char *key;
+    const char *values[KNOB_VALUES_MAX];
+};
+
+static const struct knob cluster_knobs[] = {
+    {"controller.quorum.election.timeout.ms", {"200", "500", "1000", "3000"}},
+    {"controller.quorum.fetch.timeout.ms", {"600", "1000", "2000", "5000"}},
+    {"controller.quorum.election.backoff.max.ms", {"50", "200", "1000"}},
+    {"controller.quorum.append.linger.ms", {"0", "1", "100"}},
+    {"controller.quorum.request.timeout.ms", {"500", "1000", "2000"}},
+    {"controller.quorum.retry.backoff.ms", {"1", "20", "200"}},
+    {"metadata.max.idle.interval.ms", {"50", "500", "2000"}},
+    {"broker.heartbeat.interval.ms", {"100", "300", "1000"}},
+    {"broker.session.timeout.ms", {"2000", "4000", "9000"}},
+    {"replica.lag.time.max.ms", {"1000", "2000", "5000", "10000"}},
+    {"replica.fetch.wait.max.ms", {"1", "50", "500"}},
+    {"replica.fetch.min.bytes", {"1", "1000", "100000"}},
+    {"replica.fetch.max.bytes", {"1", "500", "4096"}},
+    {"replica.fetch.response.max.bytes", {"1", "2000", "65536"}},
+    {"replica.fetch.backoff.ms", {"10", "100", "2000"}},
+    {"replica.high.watermark.checkpoint.interval.ms", {"10", "500", "20000"}},
+    {"replica.socket.timeout.ms", {"1000", "5000", "30000"}},
+    {"log.segment.bytes", {"1024", "4096", "65536"}},
+    {"log.index.interval.bytes", {"0", "100", "4096"}},
+    {"log.index.size.max.bytes", {"96", "1024"}},
+    {"log.message.timestamp.type", {"CreateTime", "LogAppendTime"}},
+    {"fetch.max.bytes", {"1024", "16384"}},
+};
+
+static const struct knob topic_knobs[] = {
+    {"segment.bytes", {"1024", "3000", "20000"}},
+    {"segment.ms", {"100", "2000", "30000"}},
+    {"index.interval.bytes", {"0", "64", "1000"}},
+    {"segment.index.bytes", {"96", "2048"}},
+    {"message.timestamp.type", {"CreateTime", "LogAppendTime"}},
+};
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+static uint32_t knob_values(const struct knob *knob)
+{
+    uint32_t count = 0;
+
+    while (count < KNOB_VALUES_MAX && knob->values[count] != NULL)
+        count++;
+    return count;
+}
+
+static bool is_set(const struct scenario_config *configs, uint32_t count, const char *key)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(configs[i].key, key) == 0) return true;
+    }
+    return false;
+}
+
+/* The array of the original stays as it is. */
+static void add_config(struct scenario *drawn, struct scenario_config **configs, uint32_t *count,
+                       const char *key, const char *value)
+{
+    struct scenario_config *grown;
+
+    if (*count == SCENARIO_CONFIGS_MAX) return;
+    grown = store_take(&drawn->store, (*count + 1) * sizeof *grown);
+    if (*count > 0) memcpy(grown, *configs, *count * sizeof *grown);
+    grown[*count] = (struct scenario_config){key, value, -1};
+    *configs = grown;
+    (*count)++;
+}
+
+static void draw_knobs(struct scenario *drawn, struct rng *rng, const struct knob *knobs,
+                       uint32_t knob_count, struct scenario_config **configs, uint32_t *count)
+{
+    for (uint32_t i = 0; i < knob_count; i++) {
+        bool use = rng_chance(rng, RNG_MILLION / 3);
+        uint64_t which = rng_below(rng, knob_values(&knobs[i]));
+
+        if (!use || is_set(*configs, *count, knobs[i].key)) continue;
+        add_config(drawn, configs, count, knobs[i].key, knobs[i].values[which]);
+    }
+}
+
+/* A session outlives a few heartbeats: the default heartbeat needs the default session. */
+static void shape_consistent(struct scenario *drawn)
+{
+    bool session = is_set(drawn->configs, drawn->config_count, "broker.session.timeout.ms");
+    bool heartbeat = is_set(drawn->configs, drawn->config_count, "broker.heartbeat.interval.ms");
+
+    if (session && !heartbeat) {
+        add_config(drawn, &drawn->configs, &drawn->config_count, "broker.heartbeat.interval.ms",
+                   "500");
+    }
+}
+
+/* ---- shape ----------------------------------------------------------------------------------- */
+
+static void draw_pick(const struct scenario_pick *pick, uint32_t *value, struct rng *rng)
+{
+    uint64_t which = rng_below(rng, pick->count > 0 ? pick->count : 1);
+
+    if (pick->count > 0) *value = (uint32_t)pick->values[which];
+}
+
+static void draw_topic(struct scenario *drawn, struct scenario_topic *topic, struct rng *rng)
+{
+    int64_t partitions = units_draw(topic->partitions, rng);
+    int64_t replicas = units_draw(topic->replicas, rng);
+    uint64_t weight = rng_below(rng, 10);
+    int64_t min_isr;
+
+    topic->partitions = (struct unit_range){partitions, partitions};
+    if (topic->assignment_count == 0) {
+        if (replicas > (int64_t)drawn->brokers) replicas = drawn->brokers;
+        topic->replicas = (struct unit_range){replicas, replicas};
+    }
+    if (!topic->swarm) return;
+    min_isr = weight < 6 ? replicas - 1 : weight < 8 ? replicas : 1;
+    if (min_isr < 1) min_isr = 1;
+    if (!is_set(topic->configs, topic->config_count, "min.insync.replicas")) {
+        add_config(drawn, &topic->configs, &topic->config_count, "min.insync.replicas",
+                   store_format(&drawn->store, "%d", (int)min_isr));
+    }
+    draw_knobs(drawn, rng, topic_knobs, COUNT_OF(topic_knobs), &topic->configs,
+               &topic->config_count);
+}
+
+/* One of 1, 2, 5, 10 .. 5 * 10^(decades - 1), each with the same chance: decades, not values. */
+static int64_t draw_decades(struct rng *rng, uint32_t decades)
+{
+    uint64_t step = rng_below(rng, (uint64_t)decades * 3);
+    int64_t value = step % 3 == 0 ? 1 : step % 3 == 1 ? 2 : 5;
+
+    for (uint64_t i = 0; i < step / 3; i++)
+        value *= 10;
+    return value;
+}
+
+static void draw_producer(struct scenario *drawn, struct scenario_client *client, bool mixed_acks,
+                          struct rng *rng)
+{
+    int64_t rate = draw_decades(rng, 3);
+    int64_t size = draw_decades(rng, 3);
+    uint64_t topic = rng_below(rng, drawn->topic_count);
+    uint64_t acks = rng_below(rng, 4);
+    uint64_t batch = rng_below(rng, 20);
+    uint64_t linger = rng_below(rng, 3);
+
+    client->kind = SCENARIO_PRODUCER;
+    client->topics[client->topic_count++] = (uint32_t)topic;
+    client->rate = (struct unit_range){rate * 1000, rate * 1000};
+    client->record_size = (struct unit_range){16, 16 + size * 4};
+    client->batch = (uint32_t)batch + 1;
+    client->linger_ns = (int64_t)linger * 5 * NS_PER_MS;
+    client->acks = -1;
+    client->idempotent = true;
+    if (!mixed_acks) return;
+    client->acks = acks < 2 ? -1 : acks == 2 ? 1 : 0;
+    client->idempotent = acks == 0;
+}
+
+static void draw_clients(struct scenario *drawn, struct rng *rng)
+{
+    uint32_t count = (uint32_t)units_draw(drawn->mix, rng);
+    bool mixed_acks = rng_chance(rng, 25 * PER_CENT);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct scenario_client *client = &drawn->clients[drawn->client_count];
+        bool consumer = rng_chance(rng, 30 * PER_CENT);
+
+        if (i < 2) consumer = i == 1; /* one of each, at least */
+        *client = (struct scenario_client){.kind = SCENARIO_CONSUMER, .batch = 1};
+        client->name = store_format(&drawn->store, "%s%u", consumer ? "consumer" : "producer", i);
+        if (consumer) {
+            for (uint32_t j = 0; j < drawn->topic_count; j++)
+                client->topics[client->topic_count++] = j;
+        } else {
+            draw_producer(drawn, client, mixed_acks, rng);
+        }
+        drawn->client_count++;
+    }
+}
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+bool swarm_shape_wanted(const struct scenario *scenario)
+{
+    bool topics = false;
+
+    for (uint32_t i = 0; i < scenario->topic_count; i++)
+        topics = topics || scenario->topics[i].swarm;
+    return topics || scenario->swarm_config || scenario->mix.max > 0 ||
+           scenario->brokers_pick.count > 0 || scenario->controllers_pick.count > 0 ||
+           scenario->faults.swarm;
+}
+
+struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed)
+{
+    struct scenario *drawn = sim_alloc(sizeof *drawn);
+    struct rng rng;
+
+    *drawn = *scenario;
+    drawn->store = (struct store){NULL};
+    rng_init(&rng, rng_stream(seed, SHAPE_STREAM, 0));
+    draw_pick(&scenario->controllers_pick, &drawn->controllers, &rng);
+    draw_pick(&scenario->brokers_pick, &drawn->brokers, &rng);
+    for (uint32_t i = 0; i < drawn->topic_count; i++)
+        draw_topic(drawn, &drawn->topics[i], &rng);
+    if (drawn->swarm_config) {
+        draw_knobs(drawn, &rng, cluster_knobs, COUNT_OF(cluster_knobs), &drawn->configs,
+                   &drawn->config_count);
+        shape_consistent(drawn);
+    }
+    if (drawn->mix.max > 0) draw_clients(drawn, &rng);
+    return drawn;
+}
+
+static void put(char *text, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void put(char *text, size_t size, const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list args;
+
+    if (used + 1 >= size) return;
+    va_start(args, format);
+    (void)vsnprintf(text + used, size - used, format, args);
+    va_end(args);
+}
+
+void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from, char *text,
+                      size_t size)
+{
+    text[0] = '\0';
+    put(text, size, "controllers %u, brokers %u", drawn->controllers, drawn->brokers);
+    for (uint32_t i = 0; i < drawn->topic_count; i++) {
+        const struct scenario_topic *topic = &drawn->topics[i];
+
+        put(text, size, "; topic %s x%lld/%lld", topic->name, (long long)topic->partitions.min,
+            (long long)topic->replicas.min);
+        for (uint32_t j = from->topics[i].config_count; j < topic->config_count; j++)
+            put(text, size, " %s=%s", topic->configs[j].key, topic->configs[j].value);
+    }
+    for (uint32_t i = from->config_count; i < drawn->config_count; i++)
+        put(text, size, "; %s=%s", drawn->configs[i].key, drawn->configs[i].value);
+    for (uint32_t i = from->client_count; i < drawn->client_count; i++) {
+        const struct scenario_client *client = &drawn->clients[i];
+
+        if (client->kind == SCENARIO_CONSUMER) {
+            put(text, size, "; %s", client->name);
+        } else {
+            put(text, size, "; %s %lld/s x%u of %lldB acks %d%s", client->name,
+                (long long)client->rate.min / 1000, client->batch,
+                (long long)client->record_size.max, client->acks,
+                client->idempotent ? "" : " plain");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+/* What a run draws before it begins: the shape of its cluster, hostile values of its settings, its
+ * clients. The result is a scenario like any other. */
+#ifndef SIM_SWARM_SHAPE_H
+#define SIM_SWARM_SHAPE_H
+
+#include "sim/scenario/scenario.h"
+
+/* Is anything to be drawn? */
+bool swarm_shape_wanted(const struct scenario *scenario);
+/* One run's own copy; scenario_destroy() it, before the original. */
+struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed);
+/* What was drawn, for people. */
+void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from, char *text,
+                      size_t size);
+
+#endif

@@ -1,0 +1,109 @@
+/* Proves: shards of a campaign are disjoint and together complete; a campaign says what was idle
+ * and only that; the canary is found out for one seed in a hundred and lives with the others. */
+#include "tests/support/support.h"
+
+#include "client/posix/codecs.h"
+#include "sim/fuzz.h"
+#include "sim/tally.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void shards_are_disjoint_and_complete(void **state)
+{
+    enum { TURNS = 1000 };
+    uint32_t seen[TURNS] = {0};
+
+    (void)state;
+    for (uint32_t shards = 1; shards <= 7; shards += 3) {
+        memset(seen, 0, sizeof seen);
+        for (uint32_t shard = 1; shard <= shards; shard++) {
+            const struct fuzz_options options = {.shard = shard, .shards = shards};
+
+            for (uint64_t n = 0; fuzz_turn(&options, n) < TURNS; n++)
+                seen[fuzz_turn(&options, n)]++;
+        }
+        for (uint32_t i = 0; i < TURNS; i++)
+            assert_int_equal(seen[i], 1);
+    }
+}
+
+static void idle_oracles_and_faults_are_named(void **state)
+{
+    struct scenario *scenario = calloc(1, sizeof *scenario);
+    struct run_result *result = calloc(1, sizeof *result);
+    struct tally *tally = calloc(1, sizeof *tally);
+    char text[256];
+
+    (void)state;
+    scenario->faults.swarm = true;
+    scenario->faults.classes = 1u << FAULT_CLASS_KILL | 1u << FAULT_CLASS_PAUSE;
+    while (check_list(result->oracles) != NULL)
+        result->evaluations[result->oracles++] = 1;
+    result->random[FAULT_CLASS_KILL] = (struct spread_class){.done = 2, .full = 1};
+    result->random[FAULT_CLASS_PAUSE] = (struct spread_class){.done = 3, .full = 0};
+    result->faults[SIM_FAULT_POWER_LOSS] =
+        (struct sim_fault_count){.asked = 2, .injected = 2, .weakened = 2};
+    result->evaluations[0] = 0;
+    tally_add(tally, scenario, result);
+    assert_int_equal(tally_idle(tally, text, sizeof text), 3);
+    assert_non_null(strstr(text, check_list(0)->id));
+    assert_non_null(strstr(text, "random fault P5"));
+    assert_non_null(strstr(text, "fault power loss"));
+    assert_null(strstr(text, "P1"));
+    /* One run that has it is enough for the campaign. */
+    result->evaluations[0] = 1;
+    result->random[FAULT_CLASS_PAUSE].full = 1;
+    result->faults[SIM_FAULT_POWER_LOSS].weakened = 1;
+    tally_add(tally, scenario, result);
+    assert_int_equal(tally_idle(tally, text, sizeof text), 0);
+    assert_string_equal(text, "");
+    free(tally);
+    free(result);
+    free(scenario);
+}
+
+static enum run_verdict canary(uint64_t seed, char check[40])
+{
+    static const char text[] =
+        "gregor: 1\nname: canary\nstop: {time: 3s}\ncanary: true\n"
+        "cluster: {controllers: 1, brokers: 1}\ntopics: {t: {partitions: 1, replicas: 1}}\n"
+        "workload:\n  - {producer: p, topic: t, rate: 100/s}\n  - {consumer: c, topics: [t]}\n";
+    struct run_result *result = calloc(1, sizeof *result);
+    struct yaml_error error = {.text = ""};
+    struct scenario *scenario = scenario_parse("canary", text, sizeof text - 1, &error);
+    struct codecs codecs;
+    const struct run_options options = {.trace = RUN_TRACE_NONE, .codecs = &codecs};
+    enum run_verdict verdict;
+
+    assert_non_null(scenario);
+    assert_int_equal(codecs_create(&codecs), ERR_NONE);
+    run_scenario(scenario, seed, &options, result);
+    verdict = result->verdict;
+    memcpy(check, result->check, 40);
+    codecs_destroy(&codecs);
+    scenario_destroy(scenario);
+    free(result);
+    return verdict;
+}
+
+static void the_canary_dies_of_a_lie_about_a_high_watermark(void **state)
+{
+    char check[40];
+
+    (void)state;
+    assert_int_equal(canary(300, check), RUN_FAIL);
+    assert_string_equal(check, "R6");
+    assert_int_equal(canary(301, check), RUN_PASS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shards_are_disjoint_and_complete),
+        cmocka_unit_test(idle_oracles_and_faults_are_named),
+        cmocka_unit_test(the_canary_dies_of_a_lie_about_a_high_watermark),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

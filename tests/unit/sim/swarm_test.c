@@ -1,0 +1,134 @@
+/* Proves: a scenario with random faults is one run for one seed, its shape is drawn within what the
+ * file allows, and the loss budget weakens what would take more than a partition may lose. */
+#include "tests/support/support.h"
+
+#include "client/posix/codecs.h"
+#include "sim/run.h"
+#include "sim/swarm_shape.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct codecs codecs;
+
+static struct scenario *parse(const char *text)
+{
+    struct yaml_error error = {.text = ""};
+    struct scenario *scenario = scenario_parse("swarm.yaml", text, strlen(text), &error);
+
+    if (scenario == NULL) fail_msg("%s", error.text);
+    return scenario;
+}
+
+static void refuse(const char *text, const char *said)
+{
+    struct yaml_error error = {.text = ""};
+
+    assert_null(scenario_parse("swarm.yaml", text, strlen(text), &error));
+    if (strstr(error.text, said) == NULL) fail_msg("\"%s\" is not in: %s", said, error.text);
+}
+
+#define SHAPE                                                                                  \
+    "gregor: 1\nname: s\nstop: {time: 15s}\n"                                                  \
+    "cluster: {controllers: {pick: [1, 3]}, brokers: {pick: [2, 4]}, config: {swarm: true}}\n" \
+    "topics: {t: {partitions: 1..3, replicas: 1..3, config: {swarm: true}}}\n"                 \
+    "workload: {mix: standard, clients: 2..5}\n"
+
+static void the_shape_stays_within_the_file(void **state)
+{
+    struct scenario *scenario = parse(SHAPE);
+    uint32_t brokers = 0;
+
+    (void)state;
+    assert_true(swarm_shape_wanted(scenario));
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct scenario *drawn = swarm_shape_draw(scenario, seed);
+        const struct scenario_topic *topic = &drawn->topics[0];
+
+        assert_true(drawn->brokers == 2 || drawn->brokers == 4);
+        assert_true(drawn->controllers == 1 || drawn->controllers == 3);
+        assert_true(topic->partitions.min == topic->partitions.max);
+        assert_in_range(topic->partitions.min, 1, 3);
+        assert_true(topic->replicas.max <= (int64_t)drawn->brokers);
+        assert_in_range(drawn->client_count, 2, 5);
+        assert_int_equal(drawn->clients[0].kind, SCENARIO_PRODUCER);
+        assert_int_equal(drawn->clients[1].kind, SCENARIO_CONSUMER);
+        brokers |= drawn->brokers;
+        scenario_destroy(drawn);
+    }
+    assert_int_equal(brokers, 2 | 4);
+    assert_int_equal(scenario->config_count, 0); /* the original is as it was */
+    assert_int_equal(scenario->client_count, 0);
+    scenario_destroy(scenario);
+}
+
+static void what_cannot_be_drawn_is_an_error(void **state)
+{
+    (void)state;
+    refuse(SHAPE "faults: {only: [P1, P99]}\n", "no such random fault: \"P99\"");
+    refuse(SHAPE "faults: {classes: [weather]}\n", "weather");
+    refuse(SHAPE "faults: {only: [P1], off: [P1]}\n", "no class is left");
+    refuse(SHAPE "faults: {intensity: {pick: []}}\n", "pick");
+}
+
+static void run(const struct scenario *scenario, uint64_t seed, struct run_result *result)
+{
+    const struct run_options options = {.trace = RUN_TRACE_NONE, .codecs = &codecs};
+
+    run_scenario(scenario, seed, &options, result);
+    if (result->verdict != RUN_PASS) fail_msg("%s", result->report);
+}
+
+static void one_seed_draws_one_run(void **state)
+{
+    struct scenario *scenario = parse(SHAPE "faults: {intensity: hostile, off: [P2]}\n");
+    struct run_result *first = calloc(1, sizeof *first);
+    struct run_result *again = calloc(1, sizeof *again);
+
+    (void)state;
+    run(scenario, 3, first);
+    run(scenario, 3, again);
+    assert_true(first->hash == again->hash);
+    assert_string_equal(first->drawn, again->drawn);
+    run(scenario, 4, again);
+    assert_true(first->hash != again->hash);
+    free(first);
+    free(again);
+    scenario_destroy(scenario);
+}
+
+/* min.insync.replicas 1: nobody may lose anything; all power losses keep what was written. */
+static void no_budget_no_loss(void **state)
+{
+    struct scenario *scenario =
+        parse("gregor: 1\nname: b\nstop: {time: 30s}\ncluster: {controllers: 1, brokers: 2}\n"
+              "topics: {t: {partitions: 1, replicas: 2, config: {min.insync.replicas: 1}}}\n"
+              "workload:\n  - {producer: p, topic: t, rate: 50/s}\n"
+              "faults: {intensity: hostile, only: [P2], rate: {P2: 1/s}}\n");
+    struct run_result *result = calloc(1, sizeof *result);
+    const struct sim_fault_count *count = &result->faults[SIM_FAULT_POWER_LOSS];
+
+    (void)state;
+    run(scenario, 1, result);
+    assert_true(count->injected > 0);
+    assert_true(count->weakened > 0);
+    assert_true(count->asked >= count->injected + count->refused);
+    free(result);
+    scenario_destroy(scenario);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_shape_stays_within_the_file),
+        cmocka_unit_test(what_cannot_be_drawn_is_an_error),
+        cmocka_unit_test(one_seed_draws_one_run),
+        cmocka_unit_test(no_budget_no_loss),
+    };
+    int failed;
+
+    if (codecs_create(&codecs) != ERR_NONE) return 1;
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    codecs_destroy(&codecs);
+    return failed;
+}
