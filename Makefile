@@ -234,6 +234,13 @@ interop:
 $(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o
 	$(Q)$(CC) $(ALLLD) -o $@ $^
 
+$(B)/bench-metadata: $(B)/obj/tests/bench/metadata.o $(LIBS_ALL)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
+
+.PHONY: bench-metadata
+bench-metadata: $(B)/bench-metadata
+	$(Q)sh tests/bench/metadata.sh $(B)
+
 bench: programs $(B)/bench-load $(B)/bench-floor
 	$(Q)sh tests/bench/run.sh $(B)
 

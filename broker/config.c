@@ -65,6 +65,13 @@ static const struct config_row config_rows[] = {
     INT("controller.quorum.request.timeout.ms", quorum_request_timeout_ms, 2000, 10, I32),
     INT("controller.quorum.retry.backoff.ms", quorum_retry_backoff_ms, 20, 1, I32),
     INT("metadata.max.idle.interval.ms", metadata_max_idle_interval_ms, 500, 0, I32),
+    INT("metadata.log.max.record.bytes.between.snapshots", metadata_snapshot_bytes, 20971520, 1,
+        I64),
+    INT("metadata.log.max.snapshot.interval.ms", metadata_snapshot_interval_ms, 3600000, 0, I64),
+    INT("metadata.max.retention.bytes", metadata_retention_bytes, 104857600, -1, I64),
+    INT("metadata.max.retention.ms", metadata_retention_ms, 604800000, -1, I64),
+    INT("metadata.log.segment.bytes", metadata_segment_bytes, 1073741824, 12, I32),
+    INT("metadata.log.segment.ms", metadata_segment_ms, 604800000, 1, I64),
     INT("broker.heartbeat.interval.ms", broker_heartbeat_interval_ms, 2000, 10, I32),
     INT("broker.session.timeout.ms", broker_session_timeout_ms, 9000, 100, I32),
     INT("initial.broker.registration.timeout.ms", initial_broker_registration_timeout_ms, 60000, 1,
@@ -152,10 +159,7 @@ static const char config_known[] =
     "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "
     "share.coordinator.state.topic.min.isr max.incremental.fetch.session.cache.slots "
     "controller.quorum.bootstrap.servers sasl.enabled.mechanisms super.users "
-    "authorizer.class.name ssl.client.auth metadata.log.segment.bytes "
-    "metadata.max.retention.bytes metadata.max.retention.ms "
-    "metadata.log.max.record.bytes.between.snapshots "
-    "metadata.log.max.snapshot.interval.ms controlled.shutdown.enable "
+    "authorizer.class.name ssl.client.auth controlled.shutdown.enable "
     "eligible.leader.replicas.enable";
 
 _Static_assert(COUNT_OF(config_rows) <= 128, "config.given has a bit for each");

@@ -63,6 +63,12 @@ struct config {
     int64_t quorum_retry_backoff_ms;
     int64_t connections_max_idle_ms;
     int64_t metadata_max_idle_interval_ms;
+    int64_t metadata_snapshot_bytes; /* metadata.log.max.record.bytes.between.snapshots */
+    int64_t metadata_snapshot_interval_ms;
+    int64_t metadata_retention_bytes;
+    int64_t metadata_retention_ms;
+    int64_t metadata_segment_bytes;
+    int64_t metadata_segment_ms;
 
     /* broker life */
     int64_t broker_heartbeat_interval_ms;

@@ -146,6 +146,7 @@ static void lifecycle_take_heartbeat(struct lifecycle *l)
         return;
     }
     l->failures = 0;
+    l->heard_ns = l->env->now.mono.ns;
     if (l->leave) {
         lifecycle_set(l, LIFECYCLE_LEAVING);
         if (l->answer.should_shut_down) l->abandoned = true;
@@ -170,15 +171,29 @@ static int64_t lifecycle_pause_ms(const struct lifecycle *l)
     return backoff < interval ? backoff : interval;
 }
 
+/* The end of a leave that was asked for. A quorum that lives has a leader again within its fetch
+ * timeout and two elections of at most twice their timeout. */
+static int64_t lifecycle_leave_until(const struct lifecycle *l)
+{
+    int64_t election_ms =
+        l->config->quorum_fetch_timeout_ms + 4 * l->config->quorum_election_timeout_ms;
+    int64_t silent_ns = l->heard_ns + election_ms * NS_PER_MS;
+
+    if (!l->leave) return OP_NO_DEADLINE;
+    return silent_ns < l->give_up_ns ? silent_ns : l->give_up_ns;
+}
+
 static bool lifecycle_over(const struct lifecycle *l)
 {
-    return l->abandoned || (l->leave && l->env->now.mono.ns >= l->give_up_ns);
+    return l->abandoned || l->env->now.mono.ns >= lifecycle_leave_until(l);
 }
 
 /* Whatever is waited for: a leave that was asked for ends when its time is over. */
 static void lifecycle_wait_until(struct lifecycle *l, int64_t deadline_ns)
 {
-    op_deadline(&l->op, l->leave && l->give_up_ns < deadline_ns ? l->give_up_ns : deadline_ns);
+    int64_t until_ns = lifecycle_leave_until(l);
+
+    op_deadline(&l->op, until_ns < deadline_ns ? until_ns : deadline_ns);
 }
 
 static enum op_result lifecycle_run(struct op *op)
@@ -282,6 +297,7 @@ void lifecycle_leave(struct lifecycle *lifecycle)
 {
     if (lifecycle->leave) return;
     lifecycle->leave = true;
+    lifecycle->heard_ns = lifecycle->env->now.mono.ns;
     lifecycle->give_up_ns =
         env_deadline(lifecycle->env, lifecycle->config->controlled_shutdown_max_wait_ms);
     if (lifecycle->broker_epoch < 0) lifecycle->abandoned = true; /* nobody knows of us yet */

@@ -49,6 +49,7 @@ struct lifecycle {
     bool abandoned;
     bool hurry; /* a heartbeat now */
     int64_t give_up_ns;
+    int64_t heard_ns; /* the controller answered last, or the leave began */
     int64_t failures;
     struct op op;
     struct op_source wake;
@@ -68,7 +69,9 @@ void lifecycle_init(struct lifecycle *lifecycle, struct env *env, const struct c
 void lifecycle_start(struct lifecycle *lifecycle);
 /* Everything this broker should have is open: asks to be unfenced. */
 void lifecycle_ready(struct lifecycle *lifecycle);
-/* Begins the controlled shutdown; LEFT at the latest after controlled.shutdown.max.wait.ms. */
+/* Begins the controlled shutdown; LEFT at the latest after controlled.shutdown.max.wait.ms, and as
+ * soon as no controller has answered for longer than an election takes: all nodes of a cluster may
+ * be stopped at once, and then nobody is left to ask. */
 void lifecycle_leave(struct lifecycle *lifecycle);
 /* Ends without the controller's leave. LEFT after the call in flight is over. */
 void lifecycle_abandon(struct lifecycle *lifecycle);

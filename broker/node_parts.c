@@ -81,8 +81,61 @@ static void node_listener_leader(struct quorum_listener *listener, int32_t leade
     op_wake(&node->changed);
 }
 
-static const struct quorum_listener node_listener = {
-    .record = node_listener_record, .batch = node_listener_batch, .leader = node_listener_leader};
+static void node_snapshot_begun(struct quorum_listener *listener, int64_t end, int32_t epoch)
+{
+    loader_snapshot_begin(&CONTAINER_OF(listener, struct node, listener)->loader, end, epoch);
+}
+
+static enum err node_snapshot_record(struct quorum_listener *listener, struct bytes value)
+{
+    return loader_snapshot_record(&CONTAINER_OF(listener, struct node, listener)->loader, value);
+}
+
+static enum err node_snapshot_loaded(struct quorum_listener *listener, int64_t end, int32_t epoch)
+{
+    struct node *node = CONTAINER_OF(listener, struct node, listener);
+    enum err err;
+
+    (void)epoch;
+    /* At a start nothing is known yet beyond the snapshot: the log is told first. */
+    err = loader_snapshot_loaded(&node->loader, loader_caught_up(&node->loader) ||
+                                                    (node->quorum.state == QUORUM_RUNNING &&
+                                                     end >= node->quorum.high_watermark));
+    if (err == ERR_NONE && node->controls) controller_applied(&node->controller);
+    op_wake(&node->changed);
+    return err;
+}
+
+static void node_snapshot_dropped(struct quorum_listener *listener)
+{
+    loader_snapshot_dropped(&CONTAINER_OF(listener, struct node, listener)->loader);
+}
+
+static enum err node_snapshot_open(struct quorum_listener *listener)
+{
+    return loader_snapshot_open(&CONTAINER_OF(listener, struct node, listener)->loader);
+}
+
+static enum err node_snapshot_next(struct quorum_listener *listener, struct bytes *value)
+{
+    return loader_snapshot_next(&CONTAINER_OF(listener, struct node, listener)->loader, value);
+}
+
+static void node_snapshot_close(struct quorum_listener *listener)
+{
+    loader_snapshot_close(&CONTAINER_OF(listener, struct node, listener)->loader);
+}
+
+static const struct quorum_listener node_listener = {.record = node_listener_record,
+                                                     .batch = node_listener_batch,
+                                                     .leader = node_listener_leader,
+                                                     .snapshot_begun = node_snapshot_begun,
+                                                     .snapshot_record = node_snapshot_record,
+                                                     .snapshot_loaded = node_snapshot_loaded,
+                                                     .snapshot_dropped = node_snapshot_dropped,
+                                                     .snapshot_open = node_snapshot_open,
+                                                     .snapshot_next = node_snapshot_next,
+                                                     .snapshot_close = node_snapshot_close};
 
 static struct quorum *node_quorum(struct controller_quorum *quorum)
 {
@@ -163,6 +216,10 @@ void node_parts_metadata(struct node *node)
     open.topic_id.bytes[15] = 1;
     config.verify_all = true; /* every batch is read at every start (kraft.md 8) */
     config.max_message_bytes = QUORUM_BATCH_MAX;
+    config.segment_bytes = (uint32_t)node->config.metadata_segment_bytes;
+    config.segment_ms = node->config.metadata_segment_ms;
+    config.deletes = false; /* what a snapshot holds goes, and nothing else (KAFKA-14238) */
+    config.retention_ms = -1;
     node->metadata_log = log_open(&node->dir, &open, &config);
     if (node->metadata_log != NULL) {
         op_relay_start(&node->env.loop, &node->metadata_relay, &node->metadata_log->state_source,
@@ -277,6 +334,10 @@ static enum err node_init_quorum(struct node *node)
     quorum.append_linger_ms = (int32_t)config->quorum_append_linger_ms;
     quorum.request_timeout_ms = (int32_t)config->quorum_request_timeout_ms;
     quorum.retry_backoff_ms = (int32_t)config->quorum_retry_backoff_ms;
+    quorum.snapshot_bytes = config->metadata_snapshot_bytes;
+    quorum.snapshot_interval_ms = config->metadata_snapshot_interval_ms;
+    quorum.retention_bytes = config->metadata_retention_bytes;
+    quorum.retention_ms = config->metadata_retention_ms;
     node->listener = node_listener;
     err = quorum_init(&node->quorum, &node->env, &quorum, node->metadata_log, &node->listener);
     if (err != ERR_NONE) return err;

@@ -23,6 +23,9 @@ static void ask_answer(struct ask *o)
             err = request_hold(o->request, o->quorum.read.holds[i]);
         }
     }
+    if (err == ERR_NONE && o->quorum.part != NULL) {
+        err = request_hold(o->request, o->quorum.part);
+    }
     if (err == ERR_NONE) {
         request_reply(o->request, &o->quorum.response);
     } else {
@@ -126,13 +129,9 @@ void api_quorum_describe_handle(struct request *request)
 void api_quorum_snapshot_handle(struct request *request)
 {
     struct fetch_snapshot_request body;
-    struct fetch_snapshot_response response;
+    struct ask *o = ask_create(request, &body);
 
-    if (request_decode(request, &body) != ERR_NONE) return;
-    if (quorum_describe_snapshot(&request->node->quorum, &body, &request->arena, &response) !=
-        ERR_NONE) {
-        request_abandon(request, ERR_NO_MEMORY);
-        return;
-    }
-    request_answer(request, &response);
+    if (o == NULL) return;
+    quorum_request_snapshot(&o->quorum, &request->node->quorum, request->version, &body);
+    ask_start(o);
 }

@@ -236,6 +236,21 @@ struct image_sink {
 };
 MUST_USE enum err image_emit(const struct image *image, struct image_sink *sink);
 
+/* The same in slices and in an order that depends on nothing but the state (a snapshot has the same
+ * bytes on every node): features and configs by name, brokers and controllers by id, topics by
+ * name. The image stands still meanwhile. image_cursor.c */
+struct image_cursor;
+/* NULL: no memory. */
+struct image_cursor *image_cursor_create(const struct image *image);
+void image_cursor_destroy(struct image_cursor *cursor);
+/* EOF after the last one. The record is borrowed until the next call. */
+MUST_USE enum err image_cursor_next(struct image_cursor *cursor, struct metadata_record *record);
+
+/* `image` becomes equal to `from`, which is ahead of it in the same log; what differs is its delta.
+ * On an error (MALFORMED: `from` cannot come after it; NO_MEMORY) it is something in between, and
+ * of no use any more. image_replace.c */
+MUST_USE enum err image_replace(struct image *image, const struct image *from);
+
 /* Forgets the delta: from here on "changed" means since now. */
 void image_mark(struct image *image);
 bool image_has_changes(const struct image *image);

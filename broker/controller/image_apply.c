@@ -207,10 +207,9 @@ static enum err grow_partitions(struct image *image, struct image_topic *topic)
     return ERR_NONE;
 }
 
-static enum err apply_partition(struct image *image, const struct partition_record *record)
+static struct part_state state_of(const struct partition_record *record)
 {
-    struct image_topic *topic = image_topic_by_id(image, record->topic_id);
-    struct part_state state = {
+    return (struct part_state){
         .replicas = {record->replicas, record->replicas_count},
         .isr = {record->isr, record->isr_count},
         .removing = {record->removing_replicas, record->removing_replicas_count},
@@ -222,6 +221,12 @@ static enum err apply_partition(struct image *image, const struct partition_reco
         .partition_epoch = record->partition_epoch,
         .recovery = record->leader_recovery_state,
     };
+}
+
+static enum err apply_partition(struct image *image, const struct partition_record *record)
+{
+    struct image_topic *topic = image_topic_by_id(image, record->topic_id);
+    struct part_state state = state_of(record);
     struct image_partition part;
     enum err err;
 
@@ -242,6 +247,33 @@ static enum err apply_partition(struct image *image, const struct partition_reco
     return ERR_NONE;
 }
 
+/* In the place of the partition that is there. */
+static enum err part_replace(struct image *image, struct image_topic *topic, uint32_t index,
+                             const struct part_state *state)
+{
+    struct image_partition *old = &topic->partitions[index];
+    struct image_partition part;
+    enum err err = check_state(state);
+
+    if (err == ERR_NONE) err = make_part(image, state, &part);
+    if (err != ERR_NONE) return err;
+    image->digest -= old->hash;
+    image_count(image, old, false);
+    mem_free(image->mem, old->ids, image_partition_ids_count(old) * sizeof(int32_t));
+    part.changed = old->changed;
+    part_install(image, topic, index, part);
+    return ERR_NONE;
+}
+
+enum err image_put_partition(struct image *image, const struct partition_record *record)
+{
+    struct image_topic *topic = image_topic_by_id(image, record->topic_id);
+    struct part_state state = state_of(record);
+
+    if (topic == NULL || image_partition(topic, record->partition_id) == NULL) return ERR_MALFORMED;
+    return part_replace(image, topic, (uint32_t)record->partition_id, &state);
+}
+
 static struct image_ids changed_ids(bool null, const int32_t *ids, uint32_t count,
                                     struct image_ids old)
 {
@@ -252,9 +284,7 @@ static enum err apply_partition_change(struct image *image, const struct partiti
 {
     struct image_topic *topic = image_topic_by_id(image, r->topic_id);
     struct image_partition *old;
-    struct image_partition part;
     struct part_state state;
-    enum err err;
 
     if (topic == NULL) return ERR_MALFORMED;
     old = image_partition(topic, r->partition_id);
@@ -280,16 +310,7 @@ static enum err apply_partition_change(struct image *image, const struct partiti
         .recovery =
             r->leader_recovery_state == -1 ? (int8_t)old->recovery : r->leader_recovery_state,
     };
-    err = check_state(&state);
-    if (err != ERR_NONE) return err;
-    err = make_part(image, &state, &part);
-    if (err != ERR_NONE) return err;
-    image->digest -= old->hash;
-    image_count(image, old, false);
-    mem_free(image->mem, old->ids, image_partition_ids_count(old) * sizeof(int32_t));
-    part.changed = old->changed;
-    part_install(image, topic, (uint32_t)r->partition_id, part);
-    return ERR_NONE;
+    return part_replace(image, topic, (uint32_t)r->partition_id, &state);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */

@@ -3,33 +3,29 @@
 #include "broker/controller/image.h"
 #include "broker/controller/image_parts.h"
 
-static enum err emit_cluster(const struct image *image, struct image_sink *sink)
-{
-    struct metadata_record record;
-    enum err err;
+/* ---- one record each --------------------------------------------------------------------------
+ */
 
-    for (uint32_t i = 0; i < image->features_count; i++) {
-        records_default(&record, RECORD_FEATURE_LEVEL);
-        record.feature_level.name = image->features[i].name;
-        record.feature_level.feature_level = image->features[i].max;
-        err = sink->put(sink, &record);
-        if (err != ERR_NONE) return err;
-    }
-    if (image->next_producer_id == 0) return ERR_NONE;
-    records_default(&record, RECORD_PRODUCER_IDS);
-    record.producer_ids.broker_id = -1;
-    record.producer_ids.next_producer_id = image->next_producer_id;
-    return sink->put(sink, &record);
+void image_fill_feature(const struct image_feature *feature, struct metadata_record *record)
+{
+    records_default(record, RECORD_FEATURE_LEVEL);
+    record->feature_level.name = feature->name;
+    record->feature_level.feature_level = feature->max;
 }
 
-static enum err emit_broker(const struct image_broker *broker, struct image_sink *sink)
+void image_fill_producer_ids(const struct image *image, struct metadata_record *record)
 {
-    struct metadata_record record;
-    struct register_broker_record_end_point end_points[IMAGE_ENDPOINTS_MAX];
-    struct register_broker_record_feature features[IMAGE_FEATURES_MAX];
-    struct register_broker_record *r = &record.register_broker;
+    records_default(record, RECORD_PRODUCER_IDS);
+    record->producer_ids.broker_id = -1;
+    record->producer_ids.next_producer_id = image->next_producer_id;
+}
 
-    records_default(&record, RECORD_REGISTER_BROKER);
+void image_fill_broker(const struct image_broker *broker, struct image_scratch *scratch,
+                       struct metadata_record *record)
+{
+    struct register_broker_record *r = &record->register_broker;
+
+    records_default(record, RECORD_REGISTER_BROKER);
     r->broker_id = broker->id;
     r->broker_epoch = broker->epoch;
     r->incarnation_id = broker->incarnation;
@@ -39,45 +35,49 @@ static enum err emit_broker(const struct image_broker *broker, struct image_sink
     r->log_dirs = broker->log_dirs;
     r->log_dirs_count = broker->log_dirs_count;
     for (uint32_t i = 0; i < broker->endpoints_count; i++)
-        end_points[i] = (struct register_broker_record_end_point){
+        scratch->end_points[i] = (struct register_broker_record_end_point){
             broker->endpoints[i].name, broker->endpoints[i].host, broker->endpoints[i].port,
             broker->endpoints[i].security_protocol};
     for (uint32_t i = 0; i < broker->features_count; i++)
-        features[i] = (struct register_broker_record_feature){
+        scratch->features[i] = (struct register_broker_record_feature){
             broker->features[i].name, broker->features[i].min, broker->features[i].max};
-    r->end_points = end_points;
+    r->end_points = scratch->end_points;
     r->end_points_count = broker->endpoints_count;
-    r->features = features;
+    r->features = scratch->features;
     r->features_count = broker->features_count;
-    return sink->put(sink, &record);
 }
 
-static enum err emit_controller(const struct image_controller *controller, struct image_sink *sink)
+void image_fill_controller(const struct image_controller *controller, struct image_scratch *scratch,
+                           struct metadata_record *record)
 {
-    struct metadata_record record;
-    struct register_controller_record_end_point end_points[IMAGE_ENDPOINTS_MAX];
+    struct register_controller_record *r = &record->register_controller;
 
-    records_default(&record, RECORD_REGISTER_CONTROLLER);
-    record.register_controller.controller_id = controller->id;
-    record.register_controller.incarnation_id = controller->incarnation;
+    records_default(record, RECORD_REGISTER_CONTROLLER);
+    r->controller_id = controller->id;
+    r->incarnation_id = controller->incarnation;
     for (uint32_t i = 0; i < controller->endpoints_count; i++)
-        end_points[i] = (struct register_controller_record_end_point){
+        scratch->controller_end_points[i] = (struct register_controller_record_end_point){
             controller->endpoints[i].name, controller->endpoints[i].host,
             controller->endpoints[i].port, controller->endpoints[i].security_protocol};
-    record.register_controller.end_points = end_points;
-    record.register_controller.end_points_count = controller->endpoints_count;
-    return sink->put(sink, &record);
+    r->end_points = scratch->controller_end_points;
+    r->end_points_count = controller->endpoints_count;
 }
 
-static enum err emit_partition(const struct image_topic *topic, uint32_t index,
-                               struct image_sink *sink)
+void image_fill_topic(const struct image_topic *topic, struct metadata_record *record)
+{
+    records_default(record, RECORD_TOPIC);
+    record->topic.name = topic->name;
+    record->topic.topic_id = topic->id;
+}
+
+void image_fill_partition(const struct image_topic *topic, uint32_t index,
+                          struct metadata_record *record)
 {
     const struct image_partition *part = &topic->partitions[index];
-    struct metadata_record record;
-    struct partition_record *r = &record.partition;
+    struct partition_record *r = &record->partition;
     int32_t *at = part->ids; /* the lists in their order (image.h) */
 
-    records_default(&record, RECORD_PARTITION);
+    records_default(record, RECORD_PARTITION);
     r->topic_id = topic->id;
     r->partition_id = (int32_t)index;
     r->leader = part->leader;
@@ -100,20 +100,32 @@ static enum err emit_partition(const struct image_topic *topic, uint32_t index,
         r->last_known_elr_count = part->last_known_elr_count;
         r->last_known_elr_null = false;
     }
-    return sink->put(sink, &record);
 }
+
+void image_fill_config(const struct image_resource *resource, const struct image_config *config,
+                       struct metadata_record *record)
+{
+    records_default(record, RECORD_CONFIG);
+    record->config.resource_type = resource->type;
+    record->config.resource_name = resource->name;
+    record->config.name = config->key;
+    record->config.value = config->value;
+}
+
+/* ---- all of them, in the order of the image ---------------------------------------------------
+ */
 
 static enum err emit_topic(const struct image_topic *topic, struct image_sink *sink)
 {
     struct metadata_record record;
     enum err err;
 
-    records_default(&record, RECORD_TOPIC);
-    record.topic.name = topic->name;
-    record.topic.topic_id = topic->id;
+    image_fill_topic(topic, &record);
     err = sink->put(sink, &record);
-    for (uint32_t i = 0; err == ERR_NONE && i < topic->partitions_count; i++)
-        err = emit_partition(topic, i, sink);
+    for (uint32_t i = 0; err == ERR_NONE && i < topic->partitions_count; i++) {
+        image_fill_partition(topic, i, &record);
+        err = sink->put(sink, &record);
+    }
     return err;
 }
 
@@ -123,15 +135,36 @@ static enum err emit_resource(const struct image_resource *resource, struct imag
     enum err err = ERR_NONE;
 
     LIST_FOR_EACH (link, &resource->configs) {
-        const struct image_config *config = LIST_ENTRY(link, struct image_config, link);
-
-        records_default(&record, RECORD_CONFIG);
-        record.config.resource_type = resource->type;
-        record.config.resource_name = resource->name;
-        record.config.name = config->key;
-        record.config.value = config->value;
+        image_fill_config(resource, LIST_ENTRY(link, struct image_config, link), &record);
         err = sink->put(sink, &record);
         if (err != ERR_NONE) return err;
+    }
+    return err;
+}
+
+static enum err emit_cluster(const struct image *image, struct image_sink *sink)
+{
+    struct metadata_record record;
+    struct image_scratch scratch;
+    enum err err = ERR_NONE;
+
+    for (uint32_t i = 0; err == ERR_NONE && i < image->features_count; i++) {
+        image_fill_feature(&image->features[i], &record);
+        err = sink->put(sink, &record);
+    }
+    if (err == ERR_NONE && image->next_producer_id != 0) {
+        image_fill_producer_ids(image, &record);
+        err = sink->put(sink, &record);
+    }
+    MAP_FOR_EACH (node, &image->brokers) {
+        if (err != ERR_NONE) return err;
+        image_fill_broker(MAP_ENTRY(node, struct image_broker, node), &scratch, &record);
+        err = sink->put(sink, &record);
+    }
+    MAP_FOR_EACH (node, &image->controllers) {
+        if (err != ERR_NONE) return err;
+        image_fill_controller(MAP_ENTRY(node, struct image_controller, node), &scratch, &record);
+        err = sink->put(sink, &record);
     }
     return err;
 }
@@ -140,24 +173,15 @@ enum err image_emit(const struct image *image, struct image_sink *sink)
 {
     enum err err = emit_cluster(image, sink);
 
-    if (err != ERR_NONE) return err;
-    MAP_FOR_EACH (node, &image->brokers) {
-        err = emit_broker(MAP_ENTRY(node, struct image_broker, node), sink);
-        if (err != ERR_NONE) return err;
-    }
-    MAP_FOR_EACH (node, &image->controllers) {
-        err = emit_controller(MAP_ENTRY(node, struct image_controller, node), sink);
-        if (err != ERR_NONE) return err;
-    }
     MAP_FOR_EACH (node, &image->topics_by_id) {
-        err = emit_topic(MAP_ENTRY(node, struct image_topic, by_id), sink);
         if (err != ERR_NONE) return err;
+        err = emit_topic(MAP_ENTRY(node, struct image_topic, by_id), sink);
     }
     MAP_FOR_EACH (node, &image->resources) {
-        err = emit_resource(MAP_ENTRY(node, struct image_resource, node), sink);
         if (err != ERR_NONE) return err;
+        err = emit_resource(MAP_ENTRY(node, struct image_resource, node), sink);
     }
-    return ERR_NONE;
+    return err;
 }
 
 /* ---- clone ----------------------------------------------------------------------------------- */

@@ -45,6 +45,26 @@ image_apply_registration_change(struct image *image,
 MUST_USE enum err image_apply_register_controller(struct image *image,
                                                   const struct register_controller_record *record);
 
+/* An object as a record, which borrows from the object and from the scratch (image_emit.c). */
+struct image_scratch {
+    struct register_broker_record_end_point end_points[IMAGE_ENDPOINTS_MAX];
+    struct register_broker_record_feature features[IMAGE_FEATURES_MAX];
+    struct register_controller_record_end_point controller_end_points[IMAGE_ENDPOINTS_MAX];
+};
+void image_fill_feature(const struct image_feature *feature, struct metadata_record *record);
+void image_fill_producer_ids(const struct image *image, struct metadata_record *record);
+void image_fill_broker(const struct image_broker *broker, struct image_scratch *scratch,
+                       struct metadata_record *record);
+void image_fill_controller(const struct image_controller *controller, struct image_scratch *scratch,
+                           struct metadata_record *record);
+void image_fill_topic(const struct image_topic *topic, struct metadata_record *record);
+void image_fill_partition(const struct image_topic *topic, uint32_t index,
+                          struct metadata_record *record);
+void image_fill_config(const struct image_resource *resource, const struct image_config *config,
+                       struct metadata_record *record);
+/* A partition that is there takes this state, whatever its epochs were: a snapshot says so. */
+MUST_USE enum err image_put_partition(struct image *image, const struct partition_record *record);
+
 struct image_config *image_config_find(const struct image_resource *resource, struct str key);
 
 #endif

@@ -7,6 +7,7 @@ void loader_init(struct loader *loader, struct world *world, struct mem *mem,
 {
     *loader = (struct loader){.failed = ERR_NONE, .world = world};
     image_init(&loader->image, mem, &config->limits, config->hash_seed, true);
+    image_init(&loader->staging, mem, &config->limits, config->hash_seed + 16, false);
     op_source_init(&loader->applied_source);
     arena_init(&loader->arena, mem, LOADER_ARENA_MAX);
     list_init(&loader->publishers);
@@ -16,7 +17,9 @@ void loader_deinit(struct loader *loader)
 {
     while (list_pop(&loader->publishers) != NULL)
         continue;
+    loader_snapshot_close(loader);
     arena_deinit(&loader->arena);
+    image_deinit(&loader->staging);
     image_deinit(&loader->image);
 }
 
@@ -74,13 +77,12 @@ enum err loader_record(struct loader *loader, int64_t offset, int32_t epoch, str
     return loader->failed;
 }
 
-void loader_batch(struct loader *loader, int64_t end, int32_t epoch, bool caught_up)
+static void publish(struct loader *loader, bool caught_up)
 {
     struct image *image = &loader->image;
 
-    if (loader->failed != ERR_NONE) return;
-    if (end - 1 > image->last_offset) image_advance(image, end - 1, epoch);
-    TRACE(loader->world, META_APPLIED, image->last_offset, epoch, (int64_t)image->digest);
+    TRACE(loader->world, META_APPLIED, image->last_offset, image->last_epoch,
+          (int64_t)image->digest);
     if (caught_up) loader->publishing = true;
     if (loader->publishing) {
         LIST_FOR_EACH (link, &loader->publishers) {
@@ -91,4 +93,105 @@ void loader_batch(struct loader *loader, int64_t end, int32_t epoch, bool caught
         image_mark(image);
     }
     op_wake_below(&loader->applied_source, image->last_offset);
+}
+
+void loader_batch(struct loader *loader, int64_t end, int32_t epoch, bool caught_up)
+{
+    struct image *image = &loader->image;
+
+    if (loader->failed != ERR_NONE) return;
+    if (end - 1 > image->last_offset) image_advance(image, end - 1, epoch);
+    publish(loader, caught_up);
+}
+
+/* ---- a snapshot comes ------------------------------------------------------------------------ */
+
+void loader_snapshot_begin(struct loader *loader, int64_t end, int32_t epoch)
+{
+    ASSERT(!loader->loading);
+    loader->loading = true;
+    loader->staging_end = end;
+    loader->staging_epoch = epoch;
+}
+
+enum err loader_snapshot_record(struct loader *loader, struct bytes value)
+{
+    struct metadata_record record;
+    enum err err;
+
+    ASSERT(loader->loading);
+    err = records_decode(value, &loader->arena, &record);
+    if (err == ERR_NONE)
+        err =
+            image_apply(&loader->staging, &record, loader->staging_end - 1, loader->staging_epoch);
+    arena_reset(&loader->arena);
+    return err;
+}
+
+void loader_snapshot_dropped(struct loader *loader)
+{
+    image_clear(&loader->staging);
+    loader->loading = false;
+}
+
+/* What a delta of many records leaves untold (see tell()). */
+static void tell_replaced(struct loader *loader)
+{
+    const struct image *image = &loader->image;
+
+    LIST_FOR_EACH (link, &image->deleted_topics) {
+        const struct image_topic *topic = LIST_ENTRY(link, struct image_topic, changed);
+
+        TRACE(loader->world, TOPIC_KNOWN, (int64_t)uuid_high(topic->id), -1);
+    }
+    LIST_FOR_EACH (link, &image->changed_topics) {
+        const struct image_topic *topic = LIST_ENTRY(link, struct image_topic, changed);
+
+        if (topic->created)
+            TRACE_TEXT(loader->world, TOPIC_KNOWN, topic->name, (int64_t)uuid_high(topic->id), 0);
+    }
+    LIST_FOR_EACH (link, &image->changed_brokers) {
+        tell_broker(loader, LIST_ENTRY(link, struct image_broker, changed)->id);
+    }
+}
+
+enum err loader_snapshot_loaded(struct loader *loader, bool caught_up)
+{
+    ASSERT(loader->loading);
+    if (loader->failed == ERR_NONE) {
+        if (loader->staging_end - 1 > loader->staging.last_offset)
+            image_advance(&loader->staging, loader->staging_end - 1, loader->staging_epoch);
+        loader->failed = image_replace(&loader->image, &loader->staging);
+    }
+    loader_snapshot_dropped(loader);
+    if (loader->failed != ERR_NONE) return loader->failed;
+    tell_replaced(loader);
+    publish(loader, caught_up);
+    return ERR_NONE;
+}
+
+/* ---- a snapshot goes ------------------------------------------------------------------------- */
+
+enum err loader_snapshot_open(struct loader *loader)
+{
+    ASSERT(loader->cursor == NULL);
+    loader->cursor = image_cursor_create(&loader->image);
+    return loader->cursor != NULL ? ERR_NONE : ERR_NO_MEMORY;
+}
+
+enum err loader_snapshot_next(struct loader *loader, struct bytes *value)
+{
+    struct metadata_record record;
+    enum err err = image_cursor_next(loader->cursor, &record);
+
+    arena_reset(&loader->arena);
+    return err != ERR_NONE ? err : records_encode(&record, &loader->arena, value);
+}
+
+void loader_snapshot_close(struct loader *loader)
+{
+    if (loader->cursor == NULL) return;
+    arena_reset(&loader->arena);
+    image_cursor_destroy(loader->cursor);
+    loader->cursor = NULL;
 }

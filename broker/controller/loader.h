@@ -8,6 +8,10 @@
  * Publishers are first called when the log was applied up to the high watermark known at that time
  * (loader_caught_up()); what came before is one delta, "everything is new".
  *
+ * Snapshots. One is loaded into an image beside, which then takes the place of the present one as a
+ * whole: publishers see what differs, and nobody ever sees half of a snapshot. One is written from
+ * the present image in slices; while loader_snapshot_open() .. _close() nothing may be applied.
+ *
  * A record that cannot be applied stops the loader for good: `failed`. The node must stop: its
  * image is no longer what the log says. */
 #ifndef BROKER_CONTROLLER_LOADER_H
@@ -33,6 +37,11 @@ struct loader {
     struct arena arena;
     struct list publishers;
     bool publishing; /* caught up once */
+    bool loading;    /* a snapshot, into `staging` */
+    struct image staging;
+    int64_t staging_end;
+    int32_t staging_epoch;
+    struct image_cursor *cursor; /* of the snapshot being written; NULL none */
 };
 
 struct loader_config {
@@ -53,6 +62,21 @@ MUST_USE enum err loader_record(struct loader *loader, int64_t offset, int32_t e
 /* Everything below `end` was told. `caught_up`: `end` is the high watermark as known now, so that
  * this may be published (the first time only then; later every batch is). Traces META_APPLIED. */
 void loader_batch(struct loader *loader, int64_t end, int32_t epoch, bool caught_up);
+/* A snapshot is about to be told: its records, then _loaded(), or _dropped() when it is no good.
+ * Errors of a record end nothing but this snapshot. */
+void loader_snapshot_begin(struct loader *loader, int64_t end, int32_t epoch);
+MUST_USE enum err loader_snapshot_record(struct loader *loader, struct bytes value);
+/* Takes the place of the image, which then ends at `end`. An error is for good, as in
+ * loader_record(). */
+MUST_USE enum err loader_snapshot_loaded(struct loader *loader, bool caught_up);
+void loader_snapshot_dropped(struct loader *loader);
+
+/* The present image as record values, one at a time; EOF after the last. A value is good until the
+ * next call. NO_MEMORY. */
+MUST_USE enum err loader_snapshot_open(struct loader *loader);
+MUST_USE enum err loader_snapshot_next(struct loader *loader, struct bytes *value);
+void loader_snapshot_close(struct loader *loader);
+
 static inline bool loader_caught_up(const struct loader *loader)
 {
     return loader->publishing;

@@ -101,6 +101,16 @@ uint64_t log_size(const struct log *log)
     return size;
 }
 
+uint64_t log_size_from(const struct log *log, int64_t offset)
+{
+    uint64_t size = 0;
+
+    for (uint32_t i = 0; i < log->segment_count; i++)
+        if (i + 1 == log->segment_count || log->segments[i + 1]->base > offset)
+            size += log->segments[i]->size;
+    return size;
+}
+
 struct log_epoch_end log_end_offset_for(const struct log *log, int32_t epoch)
 {
     return log_epochs_end_for(&log->epochs, epoch, log->log_end);

@@ -295,5 +295,7 @@ static inline int32_t log_latest_epoch(const struct log *log) /* -1 none */
     return log_epochs_latest(&log->epochs);
 }
 uint64_t log_size(const struct log *log); /* bytes of all segments */
+/* Of those that hold something at or above `offset`. */
+uint64_t log_size_from(const struct log *log, int64_t offset);
 
 #endif

@@ -144,7 +144,9 @@ void log_file_name(char name[LOG_FILE_NAME], int64_t base, const char *suffix)
 
 bool log_file_parse(struct str name, int64_t *base, struct str *suffix)
 {
-    if (name.length < 21) return false;
+    /* A dot follows: snapshots of the metadata log, "<offset>-<epoch>.checkpoint", are none of a
+     * log's own files, and no cut takes them with it. */
+    if (name.length < 21 || name.data[20] != '.') return false;
     for (uint32_t i = 0; i < 20; i++)
         if (name.data[i] < '0' || name.data[i] > '9') return false;
     if (!text_parse_i64((struct str){name.data, 20}, base)) return false;

@@ -75,7 +75,9 @@ enum err log_validate_batch(struct log *log, const struct record_batch *batch,
     struct record_summary summary;
     enum err err;
 
-    if (batch->bytes.length > log->config.segment_bytes) return ERR_RECORD_LIST_TOO_LARGE;
+    /* One of the metadata log is bounded by the quorum, and may have a segment of its own. */
+    if (origin != LOG_RAFT && batch->bytes.length > log->config.segment_bytes)
+        return ERR_RECORD_LIST_TOO_LARGE;
     if (batch->bytes.length > log->config.max_message_bytes) return ERR_MESSAGE_TOO_LARGE;
     switch (origin) {
     case LOG_CLIENT:

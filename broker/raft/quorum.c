@@ -13,7 +13,11 @@ void quorum_config_default(struct quorum_config *config)
                                      .election_backoff_max_ms = 1000,
                                      .append_linger_ms = 25,
                                      .request_timeout_ms = 2000,
-                                     .retry_backoff_ms = 20};
+                                     .retry_backoff_ms = 20,
+                                     .snapshot_bytes = 20 << 20,
+                                     .snapshot_interval_ms = 3600000,
+                                     .retention_bytes = 100 << 20,
+                                     .retention_ms = INT64_C(604800000)};
 }
 
 /* The order of voters is the same everywhere: by id. */
@@ -43,6 +47,7 @@ static void quorum_init_sources(struct quorum *quorum)
     op_source_init(&quorum->fetch_source);
     op_source_init(&quorum->driver_source);
     op_source_init(&quorum->commit_source);
+    op_source_init(&quorum->keep.source);
     list_init(&quorum->requests);
     list_init(&quorum->replies);
 }
@@ -98,13 +103,14 @@ void quorum_stop(struct quorum *quorum)
 bool quorum_stopped(const struct quorum *quorum)
 {
     return quorum->stop_wanted && !op_live(&quorum->driver.op) && !op_live(&quorum->commit.op) &&
-           quorum_over(quorum);
+           !op_live(&quorum->keep.op) && quorum_over(quorum);
 }
 
 void quorum_deinit(struct quorum *quorum)
 {
     ASSERT(quorum->state == QUORUM_IDLE || quorum_stopped(quorum));
     quorum_call_deinit(quorum);
+    quorum_keep_deinit(quorum);
     quorum_file_deinit(&quorum->file);
     quorum_file_deinit(&quorum->hint_file);
     mem_free(&quorum->env->mem, quorum->effects, sizeof *quorum->effects);

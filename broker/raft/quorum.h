@@ -20,12 +20,14 @@
 
 #include "broker/log/log.h"
 #include "broker/raft/quorum_file.h"
+#include "broker/raft/quorum_snapshot.h"
 #include "broker/raft/raft.h"
 #include "client/peer.h"
 #include "client/world/env.h"
 #include "wire/begin_quorum_epoch.h"
 #include "wire/end_quorum_epoch.h"
 #include "wire/fetch.h"
+#include "wire/fetch_snapshot.h"
 #include "wire/vote.h"
 
 enum {
@@ -37,6 +39,9 @@ enum {
     QUORUM_OBSERVERS_MAX = 256,            /* remembered by the leader for DescribeQuorum */
     QUORUM_OBSERVER_MS = 300000,
     QUORUM_HOST_MAX = 255,
+    QUORUM_SNAPSHOTS_MAX = 16,    /* kept; the oldest goes when another one comes */
+    QUORUM_SNAPSHOT_SLICE = 1000, /* records of a snapshot built per turn */
+    QUORUM_KEEP_MS = 60000,       /* between looks at what may be cleaned; after a failure */
 };
 
 struct quorum_voter {
@@ -59,6 +64,10 @@ struct quorum_config {
     int32_t append_linger_ms;
     int32_t request_timeout_ms;
     int32_t retry_backoff_ms;
+    int64_t snapshot_bytes;       /* metadata.log.max.record.bytes.between.snapshots */
+    int64_t snapshot_interval_ms; /* metadata.log.max.snapshot.interval.ms; 0: by bytes only */
+    int64_t retention_bytes;      /* metadata.max.retention.*; -1: any */
+    int64_t retention_ms;
 };
 /* Kafka's defaults (kraft.md 2); the rest is zero. */
 void quorum_config_default(struct quorum_config *config);
@@ -82,6 +91,19 @@ struct quorum_listener {
     /* The leader or the epoch changed. leader == own node: this node leads `epoch`, and has been
      * told everything below the start of the epoch. A node that loses its place is told at once. */
     void (*leader)(struct quorum_listener *listener, int32_t leader, int32_t epoch);
+
+    /* A snapshot is told: begun, its records, then loaded (in the place of everything told before;
+     * what was not in it is gone; everything below `end` is applied) or dropped. Error of a record:
+     * the snapshot is refused. An error of loaded: the node stops. */
+    void (*snapshot_begun)(struct quorum_listener *listener, int64_t end, int32_t epoch);
+    enum err (*snapshot_record)(struct quorum_listener *listener, struct bytes value);
+    enum err (*snapshot_loaded)(struct quorum_listener *listener, int64_t end, int32_t epoch);
+    void (*snapshot_dropped)(struct quorum_listener *listener);
+    /* The state as record values, EOF after the last; nothing is told between open and close. The
+     * same state gives the same values in the same order. */
+    enum err (*snapshot_open)(struct quorum_listener *listener);
+    enum err (*snapshot_next)(struct quorum_listener *listener, struct bytes *value);
+    void (*snapshot_close)(struct quorum_listener *listener);
 };
 
 /* ---- the quorum ------------------------------------------------------------------------------ */
@@ -126,24 +148,27 @@ struct quorum_call {
     bool answered;     /* `event` is for the driver */
     struct list ready; /* in quorum->replies */
     struct raft_event event;
-    struct bytes records; /* of a Fetch answer, in call.frame */
+    struct bytes records; /* of a Fetch or FetchSnapshot answer, in call.frame */
     union {
         struct vote_request vote;
         struct begin_quorum_epoch_request begin;
         struct end_quorum_epoch_request end;
         struct fetch_request fetch;
+        struct fetch_snapshot_request snapshot;
     } request;
     union {
         struct vote_request_topic vote;
         struct begin_quorum_epoch_request_topic begin;
         struct end_quorum_epoch_request_topic end;
         struct fetch_request_topic fetch;
+        struct fetch_snapshot_request_topic snapshot;
     } topic;
     union {
         struct vote_request_partition vote;
         struct begin_quorum_epoch_request_partition begin;
         struct end_quorum_epoch_request_partition end;
         struct fetch_request_partition fetch;
+        struct fetch_snapshot_request_partition snapshot;
     } partition;
     struct begin_quorum_epoch_request_leader_endpoint begin_endpoint;
     struct end_quorum_epoch_request_leader_endpoint end_endpoint;
@@ -151,18 +176,35 @@ struct quorum_call {
     int32_t successors[RAFT_VOTERS_MAX];
 };
 
+enum { QUORUM_PEER_VOTES, QUORUM_PEER_FETCHES, QUORUM_PEERS };
+
 /* Another voter. */
 struct quorum_link {
     struct quorum *quorum;
     int32_t id;
     bool used;    /* false: ourselves */
     bool foreign; /* its latest answer was that we are of another cluster */
-    struct peer peer;
-    struct quorum_call calls[4]; /* by enum raft_request */
+    /* Answers come in order on one connection, and a Fetch is parked: what must not wait behind it,
+     * a vote above all, has a connection of its own. */
+    struct peer peers[QUORUM_PEERS];
+    struct quorum_call calls[RAFT_REQUESTS]; /* by enum raft_request */
+};
+
+/* One disk request of an op. */
+struct quorum_io {
+    struct disk_req req;
+    struct op_source done;
+    struct bytes slice;
 };
 
 /* What the disk does for raft: one thing at a time. */
-enum quorum_work_kind { QUORUM_WORK_FLUSH, QUORUM_WORK_TRUNCATE };
+enum quorum_work_kind {
+    QUORUM_WORK_FLUSH,
+    QUORUM_WORK_TRUNCATE,
+    QUORUM_WORK_PART,    /* of a snapshot: save it */
+    QUORUM_WORK_INSTALL, /* the snapshot, in the place of the log */
+    QUORUM_WORK_DISOWN,  /* the hint says more than there is */
+};
 struct quorum_work {
     struct op op;
     enum quorum_work_kind kind;
@@ -170,6 +212,74 @@ struct quorum_work {
     bool done; /* the driver has not taken it yet */
     enum err err;
     int64_t end;
+    /* snapshots */
+    struct quorum_snapshot_id id;
+    bool refused;     /* INSTALL: what was fetched is damaged */
+    struct buf *part; /* counted */
+    struct bytes bytes;
+    uint64_t position;
+    struct quorum_io io;
+    struct disk_file file;
+    char path[QUORUM_PATH_MAX];
+    char path_to[QUORUM_PATH_MAX];
+};
+
+/* A snapshot file read as a whole and told to the listener (quorum_scan.c). */
+struct quorum_scan {
+    struct op op;
+    struct quorum *quorum;
+    struct op_source source;
+    bool busy;
+    enum err err; /* NONE: whole and told; DAMAGED, UNSUPPORTED, NOT_FOUND, IO, NO_MEMORY */
+    struct quorum_snapshot_reader reader;
+    struct quorum_snapshot_sink sink;
+    struct quorum_io io;
+    struct disk_file file;
+    uint64_t size;
+    uint64_t at;
+    uint8_t *buffer; /* owned */
+    uint32_t capacity;
+    char path[QUORUM_PATH_MAX];
+};
+
+struct quorum_kept {
+    struct quorum_snapshot_id id;
+    uint64_t size;
+    int64_t timestamp_ms; /* last contained, or first seen */
+};
+
+/* Snapshots of this node: loaded at the start, written, cleaned (quorum_keep.c). */
+struct quorum_keep {
+    struct op op;
+    struct op_source source;
+    bool loaded;
+    enum err load_err; /* why none could be, and the log alone is not enough */
+    bool busy;         /* writes or cleans */
+    bool barred;       /* an installation waits or goes on: nothing is begun */
+    struct quorum_kept kept[QUORUM_SNAPSHOTS_MAX]; /* ascending; durable */
+    uint32_t count;
+    int32_t start_epoch;  /* of the entry before log_start */
+    uint64_t bytes_since; /* applied since the newest one */
+    int64_t snapshot_ns;  /* the next one, by time */
+    int64_t clean_ns;
+    uint32_t slice;
+    struct quorum_snapshot_writer writer;
+    struct quorum_snapshot_chunk *chunk; /* being written */
+    uint64_t written;
+    struct quorum_scan scan;
+    struct quorum_io io;
+    struct disk_file file;
+    enum err err;
+    uint8_t *list; /* owned: of the directory */
+    uint64_t list_size;
+    uint64_t list_used;
+    uint64_t list_at;
+    int64_t cut_to;
+    uint32_t doomed; /* how many of the oldest go with the cut */
+    uint64_t checkpoint;
+    struct log_sweep sweep;
+    char path[QUORUM_PATH_MAX];
+    char path_to[QUORUM_PATH_MAX];
 };
 
 struct quorum_flow {
@@ -205,6 +315,12 @@ struct quorum {
     struct quorum_flow watch; /* the log's end */
     struct quorum_flow commit;
     struct op_source commit_source;
+    bool commit_held; /* the listener's state stands still */
+    bool committing;  /* a read of the log is under way */
+    struct quorum_keep keep;
+    bool starts_moved;     /* raft does not know yet what is kept, or where the log starts */
+    int32_t applied_epoch; /* of the last batch told */
+    int64_t applied_ms;    /* its greatest timestamp */
     struct quorum_work work;
     struct quorum_file file; /* quorum-state */
     struct quorum_file hint_file;

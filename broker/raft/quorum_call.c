@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { QUORUM_KINDS = RAFT_REQUEST_FETCH + 1, QUORUM_FRAME_MAX = 16 << 20 };
+enum { QUORUM_KINDS = RAFT_REQUESTS, QUORUM_FRAME_MAX = 16 << 20 };
 
 struct uuid quorum_call_topic_id(void)
 {
@@ -138,6 +138,31 @@ static void quorum_call_fetch(struct quorum_call *call, const struct raft_effect
     call->call.version_min = 17; /* the first that names the replica and its directory */
 }
 
+static void quorum_call_snapshot(struct quorum_call *call, const struct raft_effect *effect)
+{
+    struct quorum *quorum = call->link->quorum;
+    struct fetch_snapshot_request *request = &call->request.snapshot;
+    struct fetch_snapshot_request_partition *part = &call->partition.snapshot;
+
+    fetch_snapshot_request_default(request);
+    fetch_snapshot_request_topic_default(&call->topic.snapshot);
+    fetch_snapshot_request_partition_default(part);
+    part->current_leader_epoch = effect->epoch;
+    part->snapshot_id.end_offset = effect->end;
+    part->snapshot_id.epoch = effect->log_epoch;
+    part->position = effect->position;
+    part->replica_directory_id = quorum->config.directory_id;
+    call->topic.snapshot.name = QUORUM_TOPIC;
+    call->topic.snapshot.partitions = part;
+    call->topic.snapshot.partitions_count = 1;
+    request->cluster_id = quorum->config.cluster_id;
+    request->replica_id = quorum->config.node_id;
+    request->max_bytes = QUORUM_FETCH_BYTES;
+    request->topics = &call->topic.snapshot;
+    request->topics_count = 1;
+    call->call.body = request;
+}
+
 /* ---- decode
  * ----------------------------------------------------------------------------------- */
 
@@ -225,9 +250,34 @@ static enum err quorum_call_decode_fetch(struct quorum_call *call, struct arena 
     record_batch_iter_init(&iter, part.records);
     fetched->has_records = part.records.length > 0 && record_batch_iter_next(&iter, &first);
     if (part.records.length > 0 && !fetched->has_records) return ERR_MALFORMED;
-    if (part.snapshot_id.end_offset >= 0) return ERR_UNSUPPORTED; /* asked again later */
+    fetched->wants_snapshot = part.snapshot_id.end_offset >= 0;
+    fetched->snapshot_end = part.snapshot_id.end_offset;
+    fetched->snapshot_epoch = part.snapshot_id.epoch;
     call->records = part.records;
     call->event.kind = RAFT_FETCH_REPLY;
+    return ERR_NONE;
+}
+
+static enum err quorum_call_decode_snapshot(struct quorum_call *call, struct arena *arena)
+{
+    struct fetch_snapshot_response response;
+    struct fetch_snapshot_response_partition part;
+    struct raft_snapshot_reply *reply = &call->event.part;
+    enum err err =
+        fetch_snapshot_response_decode(&call->call.reader, call->call.version, arena, &response);
+
+    if (err != ERR_NONE) return err;
+    fetch_snapshot_response_partition_default(&part);
+    QUORUM_PART(response, topics, part);
+    quorum_call_reply(&reply->reply, response.error_code, part.error_code,
+                      part.current_leader.leader_id, part.current_leader.leader_epoch);
+    reply->end = part.snapshot_id.end_offset;
+    reply->epoch = part.snapshot_id.epoch;
+    reply->size = part.size;
+    reply->position = part.position;
+    reply->bytes = part.unaligned_records.length;
+    call->records = part.unaligned_records;
+    call->event.kind = RAFT_SNAPSHOT_REPLY;
     return ERR_NONE;
 }
 
@@ -243,12 +293,14 @@ static void quorum_call_answered(struct quorum_call *call)
         case RAFT_REQUEST_BEGIN: err = quorum_call_decode_begin(call, &quorum->arena); break;
         case RAFT_REQUEST_END: err = quorum_call_decode_end(call, &quorum->arena); break;
         case RAFT_REQUEST_FETCH: err = quorum_call_decode_fetch(call, &quorum->arena); break;
+        case RAFT_REQUEST_SNAPSHOT: err = quorum_call_decode_snapshot(call, &quorum->arena); break;
         }
         arena_reset(&quorum->arena);
         if (err == ERR_NONE) {
-            const struct raft_reply *reply =
-                call->kind == RAFT_REQUEST_FETCH ? &call->event.fetched.reply : &call->event.reply;
+            const struct raft_reply *reply = &call->event.reply;
 
+            if (call->kind == RAFT_REQUEST_FETCH) reply = &call->event.fetched.reply;
+            if (call->kind == RAFT_REQUEST_SNAPSHOT) reply = &call->event.part.reply;
             call->link->foreign = reply->err == ERR_INCONSISTENT_CLUSTER_ID;
         }
     } else if (err == ERR_UNSUPPORTED_VERSION && call->kind == RAFT_REQUEST_VOTE) {
@@ -269,13 +321,20 @@ static void quorum_call_answered(struct quorum_call *call)
 enum quorum_call_step { CALL_SENT, CALL_ANSWERED };
 static const char *const quorum_call_steps[] = {"SENT", "ANSWERED"};
 
+static struct peer *quorum_call_peer(struct quorum_call *call)
+{
+    bool fetches = call->kind == RAFT_REQUEST_FETCH || call->kind == RAFT_REQUEST_SNAPSHOT;
+
+    return &call->link->peers[fetches ? QUORUM_PEER_FETCHES : QUORUM_PEER_VOTES];
+}
+
 static enum op_result quorum_call_run(struct op *op)
 {
     struct quorum_call *o = CONTAINER_OF(op, struct quorum_call, op);
 
     switch ((enum quorum_call_step)op->step) {
     case CALL_SENT:
-        peer_call(&o->link->peer, &o->call);
+        peer_call(quorum_call_peer(o), &o->call);
         AWAIT(o, CALL_ANSWERED, &o->call.done, call_done(&o->call));
         quorum_call_answered(o);
         o->answered = true;
@@ -313,19 +372,23 @@ static struct quorum_link *quorum_call_link(struct quorum *quorum, int32_t id)
     IMPOSSIBLE("raft speaks to voters only");
 }
 
+static enum raft_request quorum_call_kind_of(enum raft_effect_kind kind)
+{
+    if (kind == RAFT_SEND_VOTE) return RAFT_REQUEST_VOTE;
+    if (kind == RAFT_SEND_BEGIN) return RAFT_REQUEST_BEGIN;
+    if (kind == RAFT_SEND_END) return RAFT_REQUEST_END;
+    return kind == RAFT_SEND_FETCH ? RAFT_REQUEST_FETCH : RAFT_REQUEST_SNAPSHOT;
+}
+
 void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect)
 {
     static const int16_t apis[] = {[RAFT_REQUEST_VOTE] = API_VOTE,
                                    [RAFT_REQUEST_BEGIN] = API_BEGIN_QUORUM_EPOCH,
                                    [RAFT_REQUEST_END] = API_END_QUORUM_EPOCH,
-                                   [RAFT_REQUEST_FETCH] = API_FETCH};
+                                   [RAFT_REQUEST_FETCH] = API_FETCH,
+                                   [RAFT_REQUEST_SNAPSHOT] = API_FETCH_SNAPSHOT};
     struct quorum_link *link = quorum_call_link(quorum, effect->peer);
-    enum raft_request kind =
-        effect->kind == RAFT_SEND_VOTE
-            ? RAFT_REQUEST_VOTE
-            : (effect->kind == RAFT_SEND_BEGIN
-                   ? RAFT_REQUEST_BEGIN
-                   : (effect->kind == RAFT_SEND_END ? RAFT_REQUEST_END : RAFT_REQUEST_FETCH));
+    enum raft_request kind = quorum_call_kind_of(effect->kind);
     struct quorum_call *call = &link->calls[kind];
 
     ASSERT(link->used);
@@ -339,6 +402,7 @@ void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect)
     case RAFT_REQUEST_BEGIN: quorum_call_begin(call, effect); break;
     case RAFT_REQUEST_END: quorum_call_end(call, effect); break;
     case RAFT_REQUEST_FETCH: quorum_call_fetch(call, effect); break;
+    case RAFT_REQUEST_SNAPSHOT: quorum_call_snapshot(call, effect); break;
     }
     call->started = true;
     op_start(&quorum->env->loop, &call->op, &quorum_call_kind, CALL_SENT);
@@ -375,8 +439,7 @@ static enum err quorum_call_init_link(struct quorum *quorum, uint32_t place)
     const struct quorum_voter *voter = &quorum->config.voters[place];
     struct quorum_link *link = &quorum->links[place];
     struct peer_config config;
-    uint64_t seed = rng_u64(&quorum->rng);
-    enum err err;
+    enum err err = ERR_NONE;
 
     link->quorum = quorum;
     link->id = voter->id;
@@ -396,9 +459,18 @@ static enum err quorum_call_init_link(struct quorum *quorum, uint32_t place)
     config.idle_max_ms = 0;
     config.limits.frame_max = QUORUM_FRAME_MAX;
     config.limits.reserved = true;
-    err = peer_init(&link->peer, quorum->env, &config, voter->id, voter->host, voter->port, seed);
-    link->used = err == ERR_NONE;
-    return err;
+    for (uint32_t i = 0; i < QUORUM_PEERS; i++) {
+        uint64_t seed = rng_u64(&quorum->rng);
+
+        err = peer_init(&link->peers[i], quorum->env, &config, voter->id, voter->host, voter->port,
+                        seed);
+        if (err == ERR_NONE) continue;
+        while (i > 0)
+            peer_deinit(&link->peers[--i]);
+        return err;
+    }
+    link->used = true;
+    return ERR_NONE;
 }
 
 enum err quorum_call_init(struct quorum *quorum)
@@ -418,7 +490,8 @@ void quorum_call_deinit(struct quorum *quorum)
 {
     if (quorum->links == NULL) return;
     for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
-        if (quorum->links[i].used) peer_deinit(&quorum->links[i].peer);
+        for (uint32_t p = 0; p < QUORUM_PEERS && quorum->links[i].used; p++)
+            peer_deinit(&quorum->links[i].peers[p]);
     }
     mem_free(&quorum->env->mem, quorum->links, quorum->config.voter_count * sizeof *quorum->links);
     quorum->links = NULL;
@@ -432,7 +505,8 @@ void quorum_call_close(struct quorum *quorum)
         if (!link->used) continue;
         for (uint32_t k = 0; k < QUORUM_KINDS; k++)
             quorum_call_drop(&link->calls[k]);
-        peer_close(&link->peer);
+        for (uint32_t p = 0; p < QUORUM_PEERS; p++)
+            peer_close(&link->peers[p]);
     }
 }
 
@@ -441,7 +515,8 @@ struct peer *quorum_call_open_peer(struct quorum *quorum)
     for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
         struct quorum_link *link = &quorum->links[i];
 
-        if (link->used && link->peer.state != PEER_CLOSED) return &link->peer;
+        for (uint32_t p = 0; p < QUORUM_PEERS && link->used; p++)
+            if (link->peers[p].state != PEER_CLOSED) return &link->peers[p];
     }
     return NULL;
 }

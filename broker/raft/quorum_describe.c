@@ -1,5 +1,4 @@
-/* What is answered at once, without the machine: DescribeQuorum, and FetchSnapshot, of which there
- * is none yet. */
+/* What is answered at once, without the machine: DescribeQuorum. */
 #include "broker/raft/quorum_internal.h"
 
 #include "client/base/assert.h"
@@ -114,56 +113,4 @@ enum err quorum_describe(struct quorum *quorum, const struct describe_quorum_req
         if (part->current_voters == NULL || part->observers == NULL) return ERR_NO_MEMORY;
     }
     return quorum_describe_nodes(quorum, arena, response);
-}
-
-static enum err quorum_describe_snapshot_error(const struct quorum *quorum,
-                                               const struct fetch_snapshot_request_topic *topic,
-                                               const struct fetch_snapshot_request_partition *part)
-{
-    if (!str_equal(topic->name, QUORUM_TOPIC) || part->partition != 0) {
-        return ERR_UNKNOWN_TOPIC_OR_PARTITION;
-    }
-    if (part->current_leader_epoch < quorum->epoch) return ERR_FENCED_LEADER_EPOCH;
-    if (part->current_leader_epoch > quorum->epoch) return ERR_UNKNOWN_LEADER_EPOCH;
-    if (!quorum_leads(quorum, quorum->epoch)) return ERR_NOT_LEADER_OR_FOLLOWER;
-    return ERR_SNAPSHOT_NOT_FOUND;
-}
-
-enum err quorum_describe_snapshot(struct quorum *quorum,
-                                  const struct fetch_snapshot_request *request, struct arena *arena,
-                                  struct fetch_snapshot_response *response)
-{
-    struct fetch_snapshot_response_topic *topics;
-
-    fetch_snapshot_response_default(response);
-    if (request->cluster_id.data != NULL &&
-        !str_equal(request->cluster_id, quorum->config.cluster_id)) {
-        response->error_code = ERR_INCONSISTENT_CLUSTER_ID;
-        return ERR_NONE;
-    }
-    topics = arena_alloc(arena, request->topics_count * sizeof *topics);
-    if (topics == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < request->topics_count; i++) {
-        const struct fetch_snapshot_request_topic *asked = &request->topics[i];
-        struct fetch_snapshot_response_partition *parts =
-            arena_alloc(arena, asked->partitions_count * sizeof *parts);
-
-        if (parts == NULL) return ERR_NO_MEMORY;
-        topics[i] =
-            (struct fetch_snapshot_response_topic){asked->name, parts, asked->partitions_count};
-        for (uint32_t j = 0; j < asked->partitions_count; j++) {
-            fetch_snapshot_response_partition_default(&parts[j]);
-            parts[j].index = asked->partitions[j].partition;
-            parts[j].error_code =
-                (int16_t)quorum_describe_snapshot_error(quorum, asked, &asked->partitions[j]);
-            parts[j].snapshot_id.end_offset = asked->partitions[j].snapshot_id.end_offset;
-            parts[j].snapshot_id.epoch = asked->partitions[j].snapshot_id.epoch;
-            parts[j].current_leader.leader_id = quorum->leader;
-            parts[j].current_leader.leader_epoch = quorum->epoch;
-            parts[j].unaligned_records = (struct bytes){(const uint8_t *)"", 0};
-        }
-    }
-    response->topics = topics;
-    response->topics_count = request->topics_count;
-    return ERR_NONE;
 }

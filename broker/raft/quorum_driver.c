@@ -3,6 +3,7 @@
 #include "broker/raft/quorum_internal.h"
 
 #include "client/base/assert.h"
+#include "client/base/text.h"
 
 void quorum_driver_wake(struct quorum *quorum)
 {
@@ -28,6 +29,7 @@ void quorum_driver_fail(struct quorum *quorum, enum err err, struct str why)
     op_wake(&quorum->leader_source);
     op_wake(&quorum->fetch_source);
     op_wake(&quorum->commit_source);
+    op_wake(&quorum->keep.source);
     op_wake(&quorum->driver_source);
 }
 
@@ -78,6 +80,19 @@ static void quorum_driver_trust(struct quorum *quorum)
     }
 }
 
+static void quorum_driver_set_back(struct quorum *quorum, const struct raft_effect *effect)
+{
+    char line[160];
+    struct text text;
+
+    text_init(&text, line, sizeof line);
+    text_format(&text,
+                "voter %d lacks entries below %D that it had acknowledged: its disk was set back; "
+                "it is told to neither vote nor lead until it has them again",
+                effect->peer, effect->end);
+    TRACE_TEXT(quorum->env->world, NODE_WARNING, text_view(&text), ERR_DAMAGED);
+}
+
 static void quorum_driver_effect(struct quorum *quorum, const struct raft_effect *effect)
 {
     struct quorum_request *asked = quorum->answering;
@@ -95,7 +110,10 @@ static void quorum_driver_effect(struct quorum *quorum, const struct raft_effect
     case RAFT_SEND_VOTE:
     case RAFT_SEND_BEGIN:
     case RAFT_SEND_END:
-    case RAFT_SEND_FETCH: quorum_call_send(quorum, effect); break;
+    case RAFT_SEND_FETCH:
+    case RAFT_SEND_SNAPSHOT: quorum_call_send(quorum, effect); break;
+    case RAFT_SAVE_PART: quorum_install_part(quorum, quorum->applying, effect->position); break;
+    case RAFT_INSTALL: quorum_install(quorum, effect->end, effect->log_epoch); break;
     case RAFT_APPEND: quorum_log_append(quorum, quorum->applying); break;
     case RAFT_FLUSH: quorum_log_work(quorum, QUORUM_WORK_FLUSH, quorum->raft.log_end); break;
     case RAFT_TRUNCATE: quorum_log_work(quorum, QUORUM_WORK_TRUNCATE, effect->end); break;
@@ -109,6 +127,8 @@ static void quorum_driver_effect(struct quorum *quorum, const struct raft_effect
         op_wake(&quorum->commit_source);
         break;
     case RAFT_TRUST_CHANGED: quorum_driver_trust(quorum); break;
+    case RAFT_DISOWN: quorum_log_work(quorum, QUORUM_WORK_DISOWN, effect->end); break;
+    case RAFT_SET_BACK: quorum_driver_set_back(quorum, effect); break;
     case RAFT_FAULTED:
         quorum_driver_fail(quorum,
                            effect->fault == RAFT_FAULT_LOG || effect->fault == RAFT_FAULT_STORE
@@ -150,6 +170,7 @@ enum quorum_driver_item {
     ITEM_APPENDED,
     ITEM_REFUSED,
     ITEM_WORK,
+    ITEM_STARTS,
     ITEM_REPLY,
     ITEM_REQUEST,
     ITEM_RESIGN,
@@ -169,7 +190,9 @@ static enum quorum_driver_item quorum_driver_next(const struct quorum *quorum)
 {
     const struct raft *raft = &quorum->raft;
     const struct log *log = quorum->log;
-    bool cutting = quorum->work.busy && quorum->work.kind == QUORUM_WORK_TRUNCATE;
+    bool cutting =
+        (quorum->work.busy || quorum->work.done) &&
+        (quorum->work.kind == QUORUM_WORK_TRUNCATE || quorum->work.kind == QUORUM_WORK_INSTALL);
 
     if (quorum_over(quorum)) return ITEM_NONE;
     if (quorum->storing) return quorum->file.busy ? ITEM_NONE : ITEM_STORED;
@@ -178,6 +201,7 @@ static enum quorum_driver_item quorum_driver_next(const struct quorum *quorum)
     if (!cutting && log->log_end > raft->log_end) return ITEM_APPENDED;
     if (quorum->append_refused) return ITEM_REFUSED;
     if (quorum->work.done) return ITEM_WORK;
+    if (quorum->starts_moved && !cutting) return ITEM_STARTS;
     if (!list_empty(&quorum->replies)) return ITEM_REPLY;
     if (!list_empty(&quorum->requests)) return ITEM_REQUEST;
     if (quorum->resign_wanted) return ITEM_RESIGN;
@@ -203,10 +227,18 @@ static void quorum_driver_worked(struct quorum *quorum)
 {
     struct quorum_work *work = &quorum->work;
     struct raft_event event = {.end = work->end};
+    enum quorum_work_kind kind = work->kind; /* the step may begin another one */
 
     work->done = false;
-    switch (work->kind) {
+    switch (kind) {
     case QUORUM_WORK_FLUSH: event.kind = RAFT_FLUSHED; break;
+    case QUORUM_WORK_PART: event.kind = RAFT_PART_SAVED; break;
+    case QUORUM_WORK_DISOWN: event.kind = RAFT_DISOWNED; break;
+    case QUORUM_WORK_INSTALL:
+        event.kind = work->refused ? RAFT_NOT_INSTALLED : RAFT_INSTALLED;
+        event.log = quorum_keep_log(quorum);
+        quorum->starts_moved = false;
+        break;
     case QUORUM_WORK_TRUNCATE:
         event.kind = RAFT_TRUNCATED;
         event.end = quorum->log->log_end;
@@ -214,6 +246,7 @@ static void quorum_driver_worked(struct quorum *quorum)
         break;
     }
     quorum_driver_give(quorum, &event);
+    if (kind == QUORUM_WORK_INSTALL) quorum_install_finish(quorum);
 }
 
 static void quorum_driver_reply(struct quorum *quorum)
@@ -269,6 +302,13 @@ static void quorum_driver_do(struct quorum *quorum, enum quorum_driver_item item
         quorum_driver_give(quorum, &event);
         break;
     case ITEM_WORK: quorum_driver_worked(quorum); break;
+    case ITEM_STARTS:
+        quorum->starts_moved = false;
+        event.kind = RAFT_LOG_STARTS;
+        event.log = quorum_keep_log(quorum);
+        quorum_driver_give(quorum, &event);
+        op_wake(&quorum->fetch_source);
+        break;
     case ITEM_REPLY: quorum_driver_reply(quorum); break;
     case ITEM_REQUEST:
         quorum->answering = LIST_ENTRY(quorum->requests.next, struct quorum_request, link);
@@ -297,6 +337,7 @@ enum quorum_driver_step {
     DRIVER_STATE_LOADED,
     DRIVER_HINT_LOADED,
     DRIVER_HINT_MADE,
+    DRIVER_SNAPSHOT_LOADED,
     DRIVER_EVENT,
     DRIVER_STORED,
     DRIVER_TOLD,
@@ -306,7 +347,7 @@ enum quorum_driver_step {
 };
 
 static const char *const quorum_driver_steps[] = {
-    "START",  "STATE_LOADED", "HINT_LOADED", "HINT_MADE", "EVENT",
+    "START",  "STATE_LOADED", "HINT_LOADED", "HINT_MADE", "SNAPSHOT_LOADED", "EVENT",
     "STORED", "TOLD",         "CLOSED",      "WORKED",    "HINT_CLOSED",
 };
 _Static_assert(COUNT_OF(quorum_driver_steps) == DRIVER_HINT_CLOSED + 1, "one name a step");
@@ -352,10 +393,7 @@ static void quorum_driver_begin(struct quorum *quorum)
                                  .fetch_timeout_ms = quorum->config.fetch_timeout_ms,
                                  .election_backoff_max_ms = quorum->config.election_backoff_max_ms,
                                  .retry_backoff_ms = quorum->config.retry_backoff_ms};
-    struct raft_log log = {.log_end = quorum->log->log_end,
-                           .flushed_end = quorum->log->synced_end,
-                           .last_epoch = quorum_log_last_epoch(quorum),
-                           .acknowledged_end = quorum->hint.end};
+    struct raft_log log = quorum_keep_log(quorum);
     struct raft_durable durable;
     struct raft_event event = {.kind = RAFT_START};
 
@@ -368,8 +406,10 @@ static void quorum_driver_begin(struct quorum *quorum)
     }
     raft_init(&quorum->raft, &config, &quorum->rng, &durable, &log);
     quorum->log_failures = quorum_log_failures(quorum);
+    quorum->high_watermark = quorum->raft.high_watermark;
     quorum->state = QUORUM_RUNNING;
     quorum_log_start(quorum);
+    quorum_keep_start(quorum);
     quorum_driver_give(quorum, &event);
     op_wake(&quorum->state_source);
 }
@@ -415,6 +455,7 @@ static void quorum_driver_ended(struct quorum *quorum)
     }
     if (quorum->state != QUORUM_FAILED) quorum->state = QUORUM_STOPPED;
     op_wake(&quorum->commit_source);
+    op_wake(&quorum->keep.source);
     op_wake(&quorum->fetch_source);
     op_wake(&quorum->state_source);
     if (op_live(&quorum->watch.op)) op_cancel(&quorum->watch.op);
@@ -438,8 +479,10 @@ static enum op_result quorum_driver_run(struct op *op)
         if (quorum_driver_take_hint(q) != ERR_NONE) {
             quorum_driver_fail(q, ERR_DAMAGED, STR("acknowledged-end cannot be read"));
         } else {
-            quorum_driver_begin(q);
+            quorum_keep_load(q);
         }
+        AWAIT(o, DRIVER_SNAPSHOT_LOADED, &q->keep.source, q->keep.loaded || quorum_over(q));
+        if (!quorum_over(q)) quorum_driver_begin(q);
         while (!quorum_over(q) && !q->stop_wanted) {
             quorum_driver_pump(q);
             if (quorum_over(q) || q->stop_wanted) break;

@@ -30,8 +30,68 @@ void quorum_log_drain(struct quorum *quorum);
 bool quorum_log_drain_ready(const struct quorum *quorum);
 int64_t quorum_log_drain_deadline(const struct quorum *quorum);
 void quorum_log_tell_leader(struct quorum *quorum);
-/* Epoch of the last batch; 0 for an empty log. */
+void quorum_log_work_end(struct op *op);
+void quorum_log_put_hint(struct quorum *quorum, int64_t end);
+bool quorum_log_hinted(struct quorum *quorum);
+/* Of its last batch, or of the snapshot it begins with; 0 for a log that has had none. */
 int32_t quorum_log_last_epoch(const struct quorum *quorum);
+
+/* ---- snapshots: files (quorum_scan.c) ---- */
+void quorum_io_init(struct quorum_io *io);
+void quorum_io_open(struct quorum *quorum, struct quorum_io *io, const char *path, uint32_t flags);
+void quorum_io_close(struct quorum *quorum, struct quorum_io *io, struct disk_file file);
+void quorum_io_read(struct quorum *quorum, struct quorum_io *io, struct disk_file file,
+                    uint8_t *into, uint64_t offset, uint64_t length);
+void quorum_io_write(struct quorum *quorum, struct quorum_io *io, struct disk_file file,
+                     struct bytes data, uint64_t offset);
+void quorum_io_file(struct quorum *quorum, struct quorum_io *io, enum disk_op op,
+                    struct disk_file file);
+void quorum_io_path(struct quorum *quorum, struct quorum_io *io, enum disk_op op, const char *path,
+                    const char *path_to);
+void quorum_io_list(struct quorum *quorum, struct quorum_io *io, const char *path, uint8_t *into,
+                    uint64_t length);
+static inline enum err quorum_io_err(const struct quorum_io *io)
+{
+    return io->req.req.result;
+}
+#define AWAIT_QUORUM_IO(o, STEP, IO) AWAIT(o, STEP, &(IO)->done, !(IO)->req.req.pending)
+/* <dir>/<name of the snapshot><suffix> */
+void quorum_scan_path(const struct quorum *quorum, char path[QUORUM_PATH_MAX],
+                      struct quorum_snapshot_id id, const char *suffix);
+void quorum_scan_dir(const struct quorum *quorum, char path[QUORUM_PATH_MAX]);
+/* Tells the listener the snapshot in `path`, up to but not including snapshot_loaded(). */
+void quorum_scan_start(struct quorum *quorum, struct quorum_scan *scan, const char *path,
+                       struct quorum_snapshot_id id);
+#define AWAIT_SCAN(o, STEP, SCAN) AWAIT(o, STEP, &(SCAN)->source, !(SCAN)->busy)
+/* What was scanned becomes the state of this node. */
+void quorum_scan_take(struct quorum *quorum, struct quorum_scan *scan, struct quorum_snapshot_id id,
+                      int how);
+enum { QUORUM_SNAPSHOT_LOADED, QUORUM_SNAPSHOT_WRITTEN, QUORUM_SNAPSHOT_FETCHED };
+
+/* ---- snapshots: kept (quorum_keep.c) ---- */
+/* Loads the newest good one: AWAIT keep.source until keep.loaded. */
+void quorum_keep_load(struct quorum *quorum);
+void quorum_keep_start(struct quorum *quorum);
+void quorum_keep_deinit(struct quorum *quorum);
+void quorum_keep_wake(struct quorum *quorum);
+/* The log now begins with this one. */
+void quorum_keep_installed(struct quorum *quorum, struct quorum_snapshot_id id, uint64_t size);
+const struct quorum_kept *quorum_keep_find(const struct quorum *quorum,
+                                           struct quorum_snapshot_id id);
+struct raft_log quorum_keep_log(const struct quorum *quorum);
+
+/* ---- snapshots: fetched (quorum_install.c) ---- */
+void quorum_install_part(struct quorum *quorum, struct quorum_call *call, int64_t position);
+void quorum_install(struct quorum *quorum, int64_t end, int32_t epoch);
+void quorum_install_finish(struct quorum *quorum);
+
+/* ---- snapshots: given (quorum_serve.c) ---- */
+void quorum_serve_answer(struct quorum_request *request, const struct raft_reply *reply);
+void quorum_serve_refuse(struct quorum_request *request, enum err top, enum err err);
+void quorum_request_init(struct quorum_request *request, struct quorum *quorum,
+                         enum raft_request kind, int16_t version);
+bool quorum_request_admit(struct quorum_request *request, struct str cluster, bool one,
+                          int32_t voter);
 
 /* ---- requests to others (quorum_call.c) ---- */
 MUST_USE enum err quorum_call_init(struct quorum *quorum);

@@ -10,7 +10,8 @@
 int32_t quorum_log_last_epoch(const struct quorum *quorum)
 {
     int64_t end = quorum->log->log_end;
-    int32_t epoch = end > quorum->log->log_start ? log_epochs_at(&quorum->log->epochs, end - 1) : 0;
+    int32_t epoch = end > quorum->log->log_start ? log_epochs_at(&quorum->log->epochs, end - 1)
+                                                 : quorum->keep.start_epoch;
 
     return epoch >= 0 ? epoch : 0;
 }
@@ -25,15 +26,17 @@ enum quorum_work_step {
     WORK_TRUNCATE,
     WORK_HINT_LOWERED,
     WORK_TRUNCATED,
+    WORK_DISOWN,
+    WORK_DISOWNED,
 };
 
 static const char *const quorum_work_steps[] = {
-    "FLUSH", "FLUSHED", "HINTED", "TRUNCATE", "HINT_LOWERED", "TRUNCATED",
+    "FLUSH", "FLUSHED", "HINTED", "TRUNCATE", "HINT_LOWERED", "TRUNCATED", "DISOWN", "DISOWNED",
 };
-_Static_assert(COUNT_OF(quorum_work_steps) == WORK_TRUNCATED + 1, "one name a step");
+_Static_assert(COUNT_OF(quorum_work_steps) == WORK_DISOWNED + 1, "one name a step");
 
 /* Every write of the hint goes to the other slot. */
-static void quorum_log_put_hint(struct quorum *quorum, int64_t end)
+void quorum_log_put_hint(struct quorum *quorum, int64_t end)
 {
     uint32_t at;
 
@@ -43,7 +46,7 @@ static void quorum_log_put_hint(struct quorum *quorum, int64_t end)
     quorum_file_patch(&quorum->hint_file, at, QUORUM_HINT_SLOT);
 }
 
-static bool quorum_log_hinted(struct quorum *quorum)
+bool quorum_log_hinted(struct quorum *quorum)
 {
     if (quorum->hint_next.sequence == quorum->hint.sequence) return true; /* none was needed */
     if (quorum->hint_file.err != ERR_NONE) {
@@ -75,19 +78,25 @@ static enum op_result quorum_log_work_run(struct op *op)
         return OP_DONE;
     case WORK_TRUNCATE:
         /* Lowered first: a crash in between leaves a long log with a low hint, which is
-         * harmless. */
-        if (q->hint.end > o->end) quorum_log_put_hint(q, o->end);
+         * harmless. Not of a member that lacks what it acknowledged: that stays known until it has
+         * it again, over restarts too. */
+        if (q->hint.end > o->end && !q->raft.distrusted) quorum_log_put_hint(q, o->end);
         AWAIT(o, WORK_HINT_LOWERED, &q->hint_file.done_source, !q->hint_file.busy);
         if (!quorum_log_hinted(q)) return OP_DONE;
         log_truncate(q->log, o->end);
         AWAIT(o, WORK_TRUNCATED, &q->log->state_source, q->log->state != LOG_TRUNCATING);
         if (q->log->state != LOG_OPEN) o->err = ERR_IO;
         return OP_DONE;
+    case WORK_DISOWN:
+        if (q->hint.end < o->end) quorum_log_put_hint(q, o->end);
+        AWAIT(o, WORK_DISOWNED, &q->hint_file.done_source, !q->hint_file.busy);
+        (void)quorum_log_hinted(q);
+        return OP_DONE;
     }
     IMPOSSIBLE("step");
 }
 
-static void quorum_log_work_end(struct op *op)
+void quorum_log_work_end(struct op *op)
 {
     struct quorum_work *work = CONTAINER_OF(op, struct quorum_work, op);
     struct quorum *quorum = CONTAINER_OF(work, struct quorum, work);
@@ -114,7 +123,9 @@ void quorum_log_work(struct quorum *quorum, enum quorum_work_kind kind, int64_t 
     work->busy = true;
     quorum->hint_next = quorum->hint;
     op_start(&quorum->env->loop, &work->op, &quorum_work_kind,
-             kind == QUORUM_WORK_FLUSH ? WORK_FLUSH : WORK_TRUNCATE);
+             kind == QUORUM_WORK_FLUSH    ? WORK_FLUSH
+             : kind == QUORUM_WORK_DISOWN ? WORK_DISOWN
+                                          : WORK_TRUNCATE);
 }
 
 /* ---- appends
@@ -341,6 +352,9 @@ static enum err quorum_log_tell_batch(struct quorum *quorum, const struct record
         if (err != ERR_EOF) return ERR_DAMAGED;
     }
     quorum->applied_end = record_batch_end_offset(batch);
+    quorum->applied_epoch = batch->partition_leader_epoch;
+    quorum->applied_ms = batch->max_timestamp;
+    quorum->keep.bytes_since += batch->bytes.length;
     quorum->listener->batch(quorum->listener, quorum->applied_end, batch->partition_leader_epoch,
                             batch->max_timestamp);
     return ERR_NONE;
@@ -366,8 +380,8 @@ static enum err quorum_log_tell(struct quorum *quorum)
     return ERR_NONE;
 }
 
-enum quorum_commit_step { COMMIT_START, COMMIT_READY, COMMIT_READ };
-static const char *const quorum_commit_steps[] = {"START", "READY", "READ"};
+enum quorum_commit_step { COMMIT_START, COMMIT_READY, COMMIT_READ, COMMIT_FREE };
+static const char *const quorum_commit_steps[] = {"START", "READY", "READ", "FREE"};
 
 static enum op_result quorum_log_commit_run(struct op *op)
 {
@@ -379,8 +393,9 @@ static enum op_result quorum_log_commit_run(struct op *op)
     case COMMIT_START:
         while (!quorum_over(q)) {
             AWAIT(o, COMMIT_READY, &q->commit_source,
-                  quorum_over(q) || q->applied_end < q->high_watermark);
+                  quorum_over(q) || (q->applied_end < q->high_watermark && !q->commit_held));
             if (quorum_over(q)) break;
+            q->committing = true;
             q->read = (struct log_read){.offset = q->applied_end,
                                         .limit = q->high_watermark,
                                         .max_bytes = QUORUM_COMMIT_SLICE_BYTES,
@@ -388,6 +403,9 @@ static enum op_result quorum_log_commit_run(struct op *op)
             op_source_init(&q->read.source);
             log_read(q->log, &q->read);
             AWAIT(o, COMMIT_READ, &q->read.source, q->read.done);
+            /* What was read is committed, whatever is done to the log meanwhile. */
+            AWAIT(o, COMMIT_FREE, &q->commit_source, quorum_over(q) || !q->commit_held);
+            q->committing = false;
             err = quorum_over(q) ? ERR_NONE : quorum_log_tell(q);
             log_read_release(&q->read);
             if (err == ERR_NO_MEMORY) continue;
@@ -397,6 +415,7 @@ static enum op_result quorum_log_commit_run(struct op *op)
             }
             quorum_log_tell_leader(q);
             op_wake_below(&q->applied_source, q->applied_end);
+            quorum_keep_wake(q);
         }
         return OP_DONE;
     }
@@ -416,7 +435,6 @@ static const struct op_kind quorum_commit_kind = {"quorum_commit", quorum_commit
 
 void quorum_log_start(struct quorum *quorum)
 {
-    quorum->applied_end = quorum->log->log_start;
     op_start(&quorum->env->loop, &quorum->watch.op, &quorum_watch_kind, WATCH_START);
     op_start(&quorum->env->loop, &quorum->commit.op, &quorum_commit_kind, COMMIT_START);
 }

@@ -67,7 +67,8 @@ static void quorum_request_fill(struct quorum_request *request, enum err top,
         request->response.end = (struct end_quorum_epoch_response){
             (int16_t)top, &request->topic.end, one, &request->endpoint.end, found};
         break;
-    case RAFT_REQUEST_FETCH: IMPOSSIBLE("a Fetch is answered elsewhere");
+    case RAFT_REQUEST_FETCH:
+    case RAFT_REQUEST_SNAPSHOT: IMPOSSIBLE("answered elsewhere");
     }
 }
 
@@ -79,6 +80,10 @@ static void quorum_request_done(struct quorum_request *request)
 
 void quorum_request_answer(struct quorum_request *request, const struct raft_reply *reply)
 {
+    if (request->kind == RAFT_REQUEST_SNAPSHOT) {
+        quorum_serve_answer(request, reply);
+        return;
+    }
     quorum_request_fill(request, ERR_NONE, reply);
     quorum_request_done(request);
 }
@@ -103,6 +108,8 @@ static void quorum_request_fill_fetch(struct quorum_request *request, enum err t
     part->current_leader.leader_epoch = answer->epoch;
     part->diverging_epoch.epoch = answer->diverging_epoch;
     part->diverging_epoch.end_offset = answer->diverging_end;
+    part->snapshot_id.epoch = answer->snapshot_epoch;
+    part->snapshot_id.end_offset = answer->snapshot_end;
     part->records = (struct bytes){(const uint8_t *)"", 0};
     part->records_slices = request->slices;
     for (uint32_t i = 0; request->reading && i < request->read.count; i++) {
@@ -137,9 +144,13 @@ void quorum_request_refuse(struct quorum_request *request, enum err err)
                                                      .epoch = request->quorum->epoch,
                                                      .high_watermark = RAFT_NO_HW,
                                                      .diverging_epoch = -1,
-                                                     .diverging_end = -1};
+                                                     .diverging_end = -1,
+                                                     .snapshot_epoch = -1,
+                                                     .snapshot_end = -1};
         quorum_request_fill_fetch(request, ERR_NONE);
         quorum_request_done(request);
+    } else if (request->kind == RAFT_REQUEST_SNAPSHOT) {
+        quorum_serve_refuse(request, ERR_NONE, err);
     } else {
         quorum_request_answer(request, &reply);
     }
@@ -181,7 +192,11 @@ static void quorum_request_look_up(struct quorum_request *request)
     const struct log *log = request->quorum->log;
     struct log_epoch_end end = log_end_offset_for(log, fetch->last_fetched_epoch);
 
-    if (end.epoch < 0) {
+    if (log->log_start > 0 && end.epoch < request->quorum->keep.start_epoch) {
+        /* Before the first epoch of the log: what the snapshot ends with. */
+        end.epoch = request->quorum->keep.start_epoch;
+        end.end_offset = log->log_start;
+    } else if (end.epoch < 0) {
         end.epoch = quorum_log_last_epoch(request->quorum);
         end.end_offset = log->log_end;
     }
@@ -300,8 +315,8 @@ void quorum_request_answer_fetch(struct quorum_request *request,
 /* ---- entry
  * ------------------------------------------------------------------------------------ */
 
-static void quorum_request_init(struct quorum_request *request, struct quorum *quorum,
-                                enum raft_request kind, int16_t version)
+void quorum_request_init(struct quorum_request *request, struct quorum *quorum,
+                         enum raft_request kind, int16_t version)
 {
     *request = (struct quorum_request){.quorum = quorum, .kind = kind, .version = version};
     op_source_init(&request->source);
@@ -319,6 +334,10 @@ static void quorum_request_whole_error(struct quorum_request *request, enum err 
 {
     struct raft_reply nothing = {.leader = RAFT_NOBODY};
 
+    if (request->kind == RAFT_REQUEST_SNAPSHOT) {
+        quorum_serve_refuse(request, err, ERR_NONE);
+        return;
+    }
     if (request->kind == RAFT_REQUEST_FETCH) {
         quorum_request_fill_fetch(request, err);
     } else {
@@ -328,8 +347,8 @@ static void quorum_request_whole_error(struct quorum_request *request, enum err 
 }
 
 /* The checks that are the same for all: whose cluster, which topic, whom it is for. */
-static bool quorum_request_admit(struct quorum_request *request, struct str cluster, bool one,
-                                 int32_t voter)
+bool quorum_request_admit(struct quorum_request *request, struct str cluster, bool one,
+                          int32_t voter)
 {
     struct quorum *quorum = request->quorum;
     enum err err = ERR_NONE;
@@ -449,6 +468,7 @@ void quorum_request_cancel(struct quorum_request *request)
     list_remove(&request->link);
     if (request->quorum->answering == request) request->quorum->answering = NULL;
     if (request->reading && !request->read.done) return;
+    if (request->io.req.req.pending) return;
     if (op_live(&request->op)) op_cancel(&request->op);
     request->done = true;
 }
@@ -458,4 +478,6 @@ void quorum_request_release(struct quorum_request *request)
     ASSERT(request->done && !op_live(&request->op));
     if (request->reading) log_read_release(&request->read);
     request->reading = false;
+    buf_unref(request->part);
+    request->part = NULL;
 }

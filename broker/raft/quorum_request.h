@@ -7,7 +7,7 @@
  *
  * The decoded request is borrowed for the call that starts; the response points into the request
  * struct, into the quorum and (records) into the log's buffers until the release. The handler's
- * frame takes counts of its own of read.holds[0 .. read.count). */
+ * frame takes counts of its own of read.holds[0 .. read.count), and of part. */
 #ifndef BROKER_RAFT_QUORUM_REQUEST_H
 #define BROKER_RAFT_QUORUM_REQUEST_H
 
@@ -27,8 +27,10 @@ struct quorum_request {
         struct begin_quorum_epoch_response begin;
         struct end_quorum_epoch_response end;
         struct fetch_response fetch;
+        struct fetch_snapshot_response snapshot;
     } response;
     struct log_read read; /* of a Fetch: holds of the records */
+    struct buf *part;     /* of a FetchSnapshot: counted, NULL none */
     /* private */
     struct quorum *quorum;
     enum raft_request kind;
@@ -41,24 +43,37 @@ struct quorum_request {
     bool reading;
     int64_t until_ns;
     uint32_t max_bytes;
+    /* FetchSnapshot */
+    struct quorum_snapshot_id snapshot;
+    int64_t position;
+    uint64_t size;
+    uint32_t length;
+    enum err serve_err;
+    struct raft_reply serve_reply;
+    struct quorum_io io;
+    struct disk_file file;
+    char path[QUORUM_PATH_MAX];
     struct wire_slice slices[LOG_READ_SLICES];
     union {
         struct vote_response_topic vote;
         struct begin_quorum_epoch_response_topic begin;
         struct end_quorum_epoch_response_topic end;
         struct fetch_response_topic fetch;
+        struct fetch_snapshot_response_topic snapshot;
     } topic;
     union {
         struct vote_response_partition vote;
         struct begin_quorum_epoch_response_partition begin;
         struct end_quorum_epoch_response_partition end;
         struct fetch_response_partition fetch;
+        struct fetch_snapshot_response_partition snapshot;
     } partition;
     union {
         struct vote_response_node_endpoint vote;
         struct begin_quorum_epoch_response_node_endpoint begin;
         struct end_quorum_epoch_response_node_endpoint end;
         struct fetch_response_node_endpoint fetch;
+        struct fetch_snapshot_response_node_endpoint snapshot;
     } endpoint;
 };
 
@@ -73,6 +88,8 @@ void quorum_request_end(struct quorum_request *request, struct quorum *quorum, i
                         const struct end_quorum_epoch_request *end);
 void quorum_request_fetch(struct quorum_request *request, struct quorum *quorum, int16_t version,
                           const struct fetch_request *fetch);
+void quorum_request_snapshot(struct quorum_request *request, struct quorum *quorum, int16_t version,
+                             const struct fetch_snapshot_request *asked);
 /* The asker is gone: withdraws it. Harmless when done. A read under way is not withdrawn: `done`
  * may still be false, and comes as ever. */
 void quorum_request_cancel(struct quorum_request *request);
@@ -83,11 +100,5 @@ void quorum_request_release(struct quorum_request *request);
 MUST_USE enum err quorum_describe(struct quorum *quorum,
                                   const struct describe_quorum_request *request,
                                   struct arena *arena, struct describe_quorum_response *response);
-/* There is no snapshot yet: SNAPSHOT_NOT_FOUND for each partition asked, or what is wrong before
- * that. */
-MUST_USE enum err quorum_describe_snapshot(struct quorum *quorum,
-                                           const struct fetch_snapshot_request *request,
-                                           struct arena *arena,
-                                           struct fetch_snapshot_response *response);
 
 #endif

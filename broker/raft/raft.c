@@ -129,6 +129,7 @@ static void raft_set_state(struct raft *raft, enum raft_state state,
     raft->round++;
     raft->fetch_round = 0;
     raft->fetch_failures = 0;
+    raft->download.active = false;
     raft->hw_known = false;
     RAFT_NOTE(raft, RAFT_NOTE_STATE, old, state, durable->epoch, durable->leader, durable->voted);
     if (told_leader != raft_known_leader(raft) || told_epoch != durable->epoch ||
@@ -246,16 +247,24 @@ void raft_init(struct raft *raft, const struct raft_config *config, struct rng *
     ASSERT(config->voter_count > 0 && config->voter_count <= RAFT_VOTERS_MAX);
     ASSERT(config->election_timeout_ms > 0 && config->fetch_timeout_ms > 0);
     ASSERT(log->flushed_end <= log->log_end);
+    ASSERT(log->snapshot_end <= log->log_end && log->log_start <= log->log_end);
+    ASSERT(log->log_start == 0 || log->snapshot_end >= log->log_start); /* K18 */
     /* Flushed, but the hint did not get that far before the stop: not acknowledged yet. */
     if (flushed_end > log->acknowledged_end) flushed_end = log->acknowledged_end;
     *raft = (struct raft){.config = *config,
                           .rng = rng,
                           .state = RAFT_UNATTACHED,
                           .durable = *durable,
+                          .log_start = log->log_start,
+                          .start_epoch = log->start_epoch,
+                          .snapshot_end = log->snapshot_end,
+                          .snapshot_epoch = log->snapshot_epoch,
                           .assigned_end = log->log_end,
                           .log_end = log->log_end,
                           .flushed_end = flushed_end,
                           .last_epoch = log->last_epoch,
+                          /* What a snapshot holds was committed. */
+                          .high_watermark = log->snapshot_end,
                           .trusted_from = log->acknowledged_end,
                           .distrusted = log->log_end < log->acknowledged_end};
     for (uint32_t i = 0; i < config->voter_count; i++) {
@@ -339,7 +348,8 @@ static void raft_send_failed(struct raft *raft, const struct raft_event *event)
     case RAFT_REQUEST_VOTE: raft_vote_failed(raft, event); break;
     case RAFT_REQUEST_BEGIN: raft_begin_failed(raft, event); break;
     case RAFT_REQUEST_END: break; /* tried again at its retry time */
-    case RAFT_REQUEST_FETCH: raft_fetch_failed(raft, event); break;
+    case RAFT_REQUEST_FETCH:
+    case RAFT_REQUEST_SNAPSHOT: raft_fetch_failed(raft, event); break;
     }
 }
 
@@ -400,6 +410,16 @@ static void raft_dispatch(struct raft *raft, const struct raft_event *event)
     case RAFT_FLUSHED: raft_flushed(raft, event); break;
     case RAFT_TRUNCATED: raft_truncated(raft, event); break;
     case RAFT_LOG_FAILED: raft_fail(raft, RAFT_FAULT_LOG); break;
+    case RAFT_DISOWNED:
+        ASSERT(raft->work == RAFT_DISOWNING);
+        raft->work = RAFT_IDLE;
+        break;
+    case RAFT_LOG_STARTS: raft_snapshot_log_starts(raft, event); break;
+    case RAFT_SNAPSHOT_REQUEST: raft_snapshot_request(raft, event); break;
+    case RAFT_SNAPSHOT_REPLY: raft_snapshot_reply(raft, event); break;
+    case RAFT_PART_SAVED: raft_snapshot_saved(raft, event); break;
+    case RAFT_INSTALLED: raft_snapshot_installed(raft, event); break;
+    case RAFT_NOT_INSTALLED: raft_snapshot_refused(raft); break;
     case RAFT_RESIGN:
         if (raft->state == RAFT_LEADER && event->epoch == raft->durable.epoch) {
             raft_become_resigned(raft);
@@ -486,6 +506,7 @@ void raft_check(const struct raft *raft)
     ASSERT(raft->flushed_end <= raft->log_end && raft->log_end <= raft->assigned_end);
     ASSERT(raft->high_watermark <= raft->log_end || raft->fault != RAFT_SOUND);
     ASSERT(raft->last_epoch <= raft->durable.epoch || !raft->started);
+    ASSERT(raft->log_start == 0 || raft->log_start <= raft->snapshot_end); /* K18 */
     if (raft->state == RAFT_LEADER || raft->state == RAFT_RESIGNED) {
         ASSERT(raft->durable.leader == raft->config.node_id);
         ASSERT(raft_is_voter(raft));

@@ -36,7 +36,23 @@
  * DIFFERS: K27, F43. With every acknowledgement (flush) the driver makes a hint durable: the
  * highest end ever acknowledged. A log that opens shorter than its hint has lost what others may
  * count on: such a member is `distrusted`. It neither votes nor stands nor leads until it has
- * refetched. */
+ * refetched.
+ *
+ * DIFFERS: a disk that was set back (architecture: found out and demoted). Such a member finds its
+ * files whole and its hint satisfied; only others know better. A leader remembers what each voter
+ * acknowledged, in its epoch and, as far as it was committed, in its epochs before. A voter (same
+ * directory) that fetches from below that is told once, by OFFSET_OUT_OF_RANGE with the high
+ * watermark: it writes that into its hint and is distrusted until it has it again.
+ *
+ * Snapshots (KIP-630, kraft.md 8). The step knows the newest one that is durable here and where the
+ * log starts; RAFT_LOG_STARTS tells when that moved. Who is asked for what lies below its log start
+ * answers with the newest snapshot's id; the asker then fetches that in parts, has it installed as
+ * a whole, and goes on at its end:
+ *
+ *   RAFT_SEND_SNAPSHOT -> reply -> RAFT_SAVE_PART -> RAFT_PART_SAVED -> the next part ...
+ *                         the last part -> RAFT_INSTALL -> RAFT_INSTALLED (or RAFT_NOT_INSTALLED)
+ *
+ * A part that got lost is asked for again; a change of leader or epoch begins anew. */
 #ifndef BROKER_RAFT_RAFT_H
 #define BROKER_RAFT_RAFT_H
 
@@ -47,8 +63,9 @@
 
 enum { RAFT_VOTERS_MAX = 9, RAFT_EFFECTS_MAX = 32, RAFT_NOTES_MAX = 16 };
 
-#define RAFT_NOBODY (-1)
-#define RAFT_NO_HW  INT64_C(-1) /* high watermark of an epoch before it is known (kraft.md 6) */
+#define RAFT_NOBODY      (-1)
+#define RAFT_NO_SNAPSHOT INT64_C(0)  /* end of the newest snapshot while there is none */
+#define RAFT_NO_HW       INT64_C(-1) /* high watermark of an epoch before it is known (kraft 6) */
 
 enum raft_state {
     RAFT_UNATTACHED,
@@ -83,8 +100,12 @@ struct raft_config {
 struct raft_log {
     int64_t log_end;
     int64_t flushed_end;
-    int32_t last_epoch;       /* of the last batch; 0 for an empty log */
+    int32_t last_epoch;       /* of the last batch, or of the snapshot before an empty log; 0 */
     int64_t acknowledged_end; /* the hint; 0 when there is none */
+    int64_t log_start;
+    int32_t start_epoch;    /* of the entry before log_start, which is a snapshot's end; 0 at 0 */
+    int64_t snapshot_end;   /* of the newest durable snapshot; RAFT_NO_SNAPSHOT */
+    int32_t snapshot_epoch; /* of the entry before its end */
 };
 
 /* The rare conditions after which a member does nothing more (an error for people, no assertion:
@@ -132,8 +153,16 @@ struct raft_fetch_request {
     int64_t end_offset;
 };
 
+/* FetchSnapshot as the leader's step sees it; which bytes are sent is the driver's. */
+struct raft_snapshot_request {
+    int32_t replica;
+    struct uuid directory;
+    int32_t leader_epoch;
+};
+
 enum raft_fetch_verdict {
     RAFT_FETCH_ERROR,     /* err, leader and epoch tell */
+    RAFT_FETCH_SNAPSHOT,  /* snapshot_*: what is asked for is no longer in the log */
     RAFT_FETCH_SERVE,     /* records from fetch_offset up to log end, or none */
     RAFT_FETCH_DIVERGING, /* diverging_* */
     RAFT_FETCH_PARK,      /* nothing to say yet */
@@ -147,6 +176,8 @@ struct raft_fetch_answer {
     int64_t high_watermark; /* RAFT_NO_HW while unknown in this epoch */
     int32_t diverging_epoch;
     int64_t diverging_end;
+    int64_t snapshot_end;
+    int32_t snapshot_epoch;
 };
 
 struct raft_fetch_reply {
@@ -156,34 +187,61 @@ struct raft_fetch_reply {
     bool diverging;
     int32_t diverging_epoch;
     int64_t diverging_end;
+    bool wants_snapshot; /* the leader says: fetch this one */
+    int64_t snapshot_end;
+    int32_t snapshot_epoch;
     /* Looked up by the driver in our own log: endOffsetFor(diverging_epoch); -1, -1 undefined. */
     int32_t own_epoch;
     int64_t own_end;
 };
 
-enum raft_event_kind {
-    RAFT_START,          /* the first event */
-    RAFT_TICK,           /* raft_deadline() has come */
-    RAFT_STORED,         /* err */
-    RAFT_VOTE_REQUEST,   /* vote */
-    RAFT_VOTE_REPLY,     /* peer, round, reply */
-    RAFT_BEGIN_REQUEST,  /* peer = leader, epoch, directory = the voter's (or zero) */
-    RAFT_BEGIN_REPLY,    /* peer, reply */
-    RAFT_END_REQUEST,    /* peer = leader, epoch, successors */
-    RAFT_END_REPLY,      /* peer, reply */
-    RAFT_FETCH_REQUEST,  /* fetch */
-    RAFT_FETCH_REPLY,    /* peer, round, fetched */
-    RAFT_SEND_FAILED,    /* peer, round, request: no reply will come */
-    RAFT_ASSIGNED,       /* end: the leader's own append was begun */
-    RAFT_APPENDED,       /* end, epoch (of the last batch): the log has grown up to here */
-    RAFT_APPEND_REFUSED, /* what was fetched is damaged or does not fit: fetch again */
-    RAFT_FLUSHED,        /* end: durable up to here, and so is the hint */
-    RAFT_TRUNCATED,      /* end, epoch (of the last batch left) */
-    RAFT_LOG_FAILED,     /* err, end: an append, flush or cut failed; the log ends at `end` */
-    RAFT_RESIGN,         /* epoch: orderly stop or renunciation; ignored in another epoch */
+/* One part of a snapshot. */
+struct raft_snapshot_reply {
+    struct raft_reply reply;
+    int64_t end; /* of the snapshot */
+    int32_t epoch;
+    int64_t size;
+    int64_t position;
+    int64_t bytes; /* that came, from position on */
 };
 
-enum raft_request { RAFT_REQUEST_VOTE, RAFT_REQUEST_BEGIN, RAFT_REQUEST_END, RAFT_REQUEST_FETCH };
+enum raft_event_kind {
+    RAFT_START,            /* the first event */
+    RAFT_TICK,             /* raft_deadline() has come */
+    RAFT_STORED,           /* err */
+    RAFT_VOTE_REQUEST,     /* vote */
+    RAFT_VOTE_REPLY,       /* peer, round, reply */
+    RAFT_BEGIN_REQUEST,    /* peer = leader, epoch, directory = the voter's (or zero) */
+    RAFT_BEGIN_REPLY,      /* peer, reply */
+    RAFT_END_REQUEST,      /* peer = leader, epoch, successors */
+    RAFT_END_REPLY,        /* peer, reply */
+    RAFT_FETCH_REQUEST,    /* fetch */
+    RAFT_FETCH_REPLY,      /* peer, round, fetched */
+    RAFT_SEND_FAILED,      /* peer, round, request: no reply will come */
+    RAFT_ASSIGNED,         /* end: the leader's own append was begun */
+    RAFT_APPENDED,         /* end, epoch (of the last batch): the log has grown up to here */
+    RAFT_APPEND_REFUSED,   /* what was fetched is damaged or does not fit: fetch again */
+    RAFT_FLUSHED,          /* end: durable up to here, and so is the hint */
+    RAFT_TRUNCATED,        /* end, epoch (of the last batch left) */
+    RAFT_LOG_FAILED,       /* err, end: an append, flush or cut failed; the log ends at `end` */
+    RAFT_LOG_STARTS,       /* log: log_start, start_epoch, snapshot_* as they are now */
+    RAFT_SNAPSHOT_REQUEST, /* snapshot */
+    RAFT_SNAPSHOT_REPLY,   /* peer, round, part */
+    RAFT_PART_SAVED,       /* end: bytes of the snapshot that are here */
+    RAFT_INSTALLED,        /* log: the log is empty and starts at the snapshot's end */
+    RAFT_NOT_INSTALLED,    /* what was fetched is damaged: fetch again */
+    RAFT_DISOWNED,         /* the hint says it durably: this log lacks what it acknowledged */
+    RAFT_RESIGN,           /* epoch: orderly stop or renunciation; ignored in another epoch */
+};
+
+enum raft_request {
+    RAFT_REQUEST_VOTE,
+    RAFT_REQUEST_BEGIN,
+    RAFT_REQUEST_END,
+    RAFT_REQUEST_FETCH,
+    RAFT_REQUEST_SNAPSHOT,
+};
+enum { RAFT_REQUESTS = RAFT_REQUEST_SNAPSHOT + 1 };
 
 struct raft_event {
     enum raft_event_kind kind;
@@ -199,6 +257,9 @@ struct raft_event {
     struct raft_vote_request vote;
     struct raft_fetch_request fetch;
     struct raft_fetch_reply fetched;
+    struct raft_snapshot_request snapshot;
+    struct raft_snapshot_reply part;
+    struct raft_log log;
     int32_t successors[RAFT_VOTERS_MAX];
     uint32_t successor_count;
 };
@@ -206,20 +267,25 @@ struct raft_event {
 /* ---- effects --------------------------------------------------------------------------------- */
 
 enum raft_effect_kind {
-    RAFT_STORE,        /* durable -> RAFT_STORED */
-    RAFT_ANSWER,       /* reply: to the request of the step that began this */
-    RAFT_ANSWER_FETCH, /* answer */
-    RAFT_SEND_VOTE,    /* peer, round, epoch, log_epoch, end, pre_vote */
-    RAFT_SEND_BEGIN,   /* peer, round, epoch */
-    RAFT_SEND_END,     /* peer, round, epoch; raft->successors */
-    RAFT_SEND_FETCH,   /* peer, round, epoch, end, log_epoch, high_watermark -> reply or failure */
-    RAFT_APPEND,       /* the records of the reply of this step -> RAFT_APPENDED */
-    RAFT_FLUSH,        /* -> RAFT_FLUSHED */
-    RAFT_TRUNCATE,     /* end; lower the hint first -> RAFT_TRUNCATED */
-    RAFT_LEAD,         /* epoch: append a LeaderChange batch (raft->granted) -> RAFT_APPENDED */
+    RAFT_STORE,         /* durable -> RAFT_STORED */
+    RAFT_ANSWER,        /* reply: to the request of the step that began this */
+    RAFT_ANSWER_FETCH,  /* answer */
+    RAFT_SEND_SNAPSHOT, /* peer, round, epoch, end, log_epoch (its id), position -> reply */
+    RAFT_SAVE_PART,     /* the bytes of the reply of this step at `position` -> RAFT_PART_SAVED */
+    RAFT_INSTALL,       /* end, log_epoch: what was fetched -> RAFT_INSTALLED */
+    RAFT_SEND_VOTE,     /* peer, round, epoch, log_epoch, end, pre_vote */
+    RAFT_SEND_BEGIN,    /* peer, round, epoch */
+    RAFT_SEND_END,      /* peer, round, epoch; raft->successors */
+    RAFT_SEND_FETCH,    /* peer, round, epoch, end, log_epoch, high_watermark -> reply or failure */
+    RAFT_APPEND,        /* the records of the reply of this step -> RAFT_APPENDED */
+    RAFT_FLUSH,         /* -> RAFT_FLUSHED */
+    RAFT_TRUNCATE,      /* end; lower the hint first -> RAFT_TRUNCATED */
+    RAFT_LEAD,          /* epoch: append a LeaderChange batch (raft->granted) -> RAFT_APPENDED */
     RAFT_LEADER_CHANGED, /* peer (may be RAFT_NOBODY), epoch: tell the node */
     RAFT_HW_CHANGED,     /* high_watermark */
     RAFT_TRUST_CHANGED,  /* raft->distrusted */
+    RAFT_DISOWN,         /* end: the hint becomes this -> RAFT_DISOWNED */
+    RAFT_SET_BACK,       /* peer, end: this voter lacks what it acknowledged below `end` */
     RAFT_FAULTED,        /* fault */
 };
 
@@ -230,6 +296,7 @@ struct raft_effect {
     int32_t log_epoch;
     int64_t end;
     int64_t high_watermark;
+    int64_t position;
     uint64_t round;
     bool pre_vote;
     enum raft_fault fault;
@@ -278,12 +345,32 @@ struct raft_voter {
     struct mono_time begin_at;   /* next BeginQuorumEpoch */
     struct mono_time caught_up;  /* last time its fetch reached the log end (DescribeQuorum) */
     bool fetched;
+    /* over the epochs this member has led, of `known_directory`: acknowledged and committed */
+    int64_t known_end;
+    struct uuid known_directory;
     /* resigned */
     bool end_acked;
 };
 
 /* Log work of a follower, one at a time. */
-enum raft_work { RAFT_IDLE, RAFT_APPENDING, RAFT_FLUSHING, RAFT_TRUNCATING };
+enum raft_work {
+    RAFT_IDLE,
+    RAFT_APPENDING,
+    RAFT_FLUSHING,
+    RAFT_TRUNCATING,
+    RAFT_SAVING,     /* a part of a snapshot */
+    RAFT_INSTALLING, /* a snapshot in the place of the log */
+    RAFT_DISOWNING,
+};
+
+/* A snapshot on its way here. */
+struct raft_download {
+    bool active;
+    int64_t end;
+    int32_t epoch;
+    int64_t size; /* -1 before the first part */
+    int64_t position;
+};
 
 struct raft {
     struct raft_config config;
@@ -295,6 +382,10 @@ struct raft {
     bool distrusted;
     int64_t trusted_from; /* while distrusted: the hint */
 
+    int64_t log_start;
+    int32_t start_epoch;
+    int64_t snapshot_end;
+    int32_t snapshot_epoch;
     int64_t assigned_end;
     int64_t log_end;
     int64_t flushed_end;
@@ -320,6 +411,7 @@ struct raft {
     uint32_t bootstrap; /* which voter to ask next while no leader is known */
     bool fetched_once;  /* successfully from this leader: refuses pre-votes (KIP-996) */
     int64_t leader_hw;  /* as this leader said last; RAFT_NO_HW */
+    struct raft_download download;
 
     /* resigned */
     int32_t successors[RAFT_VOTERS_MAX];

@@ -86,7 +86,7 @@ void raft_election_tick(struct raft *raft)
     switch (raft->state) {
     case RAFT_UNATTACHED:
         /* A cut of the log in progress says nothing yet about how far it reaches. */
-        if (!raft_may_stand(raft) || raft->work == RAFT_TRUNCATING) return;
+        if (!raft_may_stand(raft) || raft_recasting(raft)) return;
         if (raft_due(raft, raft->election_at)) raft_become_prospective(raft);
         return;
     case RAFT_PROSPECTIVE:
@@ -117,7 +117,7 @@ struct mono_time raft_election_deadline(const struct raft *raft)
     struct mono_time at = raft->election_at;
 
     if (raft->state == RAFT_UNATTACHED) {
-        bool waits = raft_may_stand(raft) && raft->work != RAFT_TRUNCATING;
+        bool waits = raft_may_stand(raft) && !raft_recasting(raft);
 
         return waits ? at : MONO_NEVER;
     }

@@ -72,12 +72,16 @@ void raft_follower_settle(struct raft *raft)
     if (raft->assigned_end != raft->log_end) return;
     raft_regain_trust(raft);
     if (!raft_fetches(raft) || raft->fetch_round != 0 || !raft_due(raft, raft->fetch_at)) return;
-    raft_send_fetch(raft);
+    if (raft->download.active) {
+        raft_snapshot_send(raft);
+    } else {
+        raft_send_fetch(raft);
+    }
 }
 
 void raft_follower_tick(struct raft *raft)
 {
-    if (!raft_due(raft, raft->fetch_timeout_at) || raft->work == RAFT_TRUNCATING) return;
+    if (!raft_due(raft, raft->fetch_timeout_at) || raft_recasting(raft)) return;
     if (raft_may_stand(raft)) {
         raft_become_prospective(raft);
     } else {
@@ -89,7 +93,7 @@ struct mono_time raft_follower_deadline(const struct raft *raft)
 {
     struct mono_time at = MONO_NEVER;
 
-    if (raft->state == RAFT_FOLLOWER && raft->work != RAFT_TRUNCATING) at = raft->fetch_timeout_at;
+    if (raft->state == RAFT_FOLLOWER && !raft_recasting(raft)) at = raft->fetch_timeout_at;
     if (raft_fetches(raft) && raft->fetch_round == 0 && raft->work == RAFT_IDLE &&
         raft->assigned_end == raft->log_end && raft->fetch_at.ns < at.ns) {
         at = raft->fetch_at;
@@ -169,7 +173,7 @@ void raft_end_request(struct raft *raft, const struct raft_event *event)
 /* ---- replies
  * ---------------------------------------------------------------------------------- */
 
-static void raft_fetch_later(struct raft *raft)
+void raft_fetch_later(struct raft *raft)
 {
     uint32_t doublings = raft->fetch_failures < 5 ? raft->fetch_failures : 5;
     int64_t ms = (int64_t)raft->config.retry_backoff_ms << doublings;
@@ -243,6 +247,24 @@ static void raft_follow_divergence(struct raft *raft, const struct raft_fetch_re
     raft_effect(raft, RAFT_TRUNCATE)->end = target;
 }
 
+/* The leader remembers that we acknowledged more than we have: our disk was set back. What exactly
+ * is not known; all that is committed there, and at least one entry more than there is. */
+static void raft_disown(struct raft *raft, int64_t committed)
+{
+    int64_t lacks = raft->log_end + 1;
+
+    raft_fetch_later(raft);
+    if (!raft_is_voter(raft)) return;
+    if (committed > lacks) lacks = committed;
+    if (lacks > raft->trusted_from || !raft->distrusted) raft->trusted_from = lacks;
+    if (!raft->distrusted) {
+        raft->distrusted = true;
+        raft_effect(raft, RAFT_TRUST_CHANGED);
+    }
+    raft->work = RAFT_DISOWNING;
+    raft_effect(raft, RAFT_DISOWN)->end = raft->trusted_from;
+}
+
 void raft_fetch_reply(struct raft *raft, const struct raft_event *event)
 {
     const struct raft_fetch_reply *fetched = &event->fetched;
@@ -251,6 +273,11 @@ void raft_fetch_reply(struct raft *raft, const struct raft_event *event)
 
     if (raft_adopt(raft, reply->epoch, reply->leader) || !awaited) return;
     raft->fetch_round = 0;
+    if (reply->err == ERR_OFFSET_OUT_OF_RANGE && raft->state == RAFT_FOLLOWER &&
+        event->peer == raft->durable.leader && reply->epoch == raft->durable.epoch) {
+        raft_disown(raft, fetched->high_watermark);
+        return;
+    }
     /* An answer without error is the leader's own, in our epoch; who just learned of it by this
      * asks again as its follower. */
     if (reply->err != ERR_NONE || raft->state != RAFT_FOLLOWER ||
@@ -262,6 +289,10 @@ void raft_fetch_reply(struct raft *raft, const struct raft_event *event)
     raft->fetch_at = raft->now;
     raft->fetched_once = true;
     raft->fetch_timeout_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms);
+    if (fetched->wants_snapshot) {
+        raft_snapshot_begin(raft, fetched);
+        return;
+    }
     if (fetched->diverging) {
         raft_follow_divergence(raft, fetched);
         return;

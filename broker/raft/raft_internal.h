@@ -61,6 +61,8 @@ void raft_leader_elected(struct raft *raft);
 void raft_leader_tick(struct raft *raft);
 struct mono_time raft_leader_deadline(const struct raft *raft);
 void raft_leader_fetch(struct raft *raft, const struct raft_event *event);
+/* Whoever speaks for this voter was heard; its place, or voter_count: an observer or a stranger. */
+uint32_t raft_leader_heard(struct raft *raft, int32_t replica, struct uuid directory);
 void raft_leader_advance(struct raft *raft);
 void raft_begin_failed(struct raft *raft, const struct raft_event *event);
 void raft_resigned_enter(struct raft *raft);
@@ -80,5 +82,23 @@ void raft_fetch_reply(struct raft *raft, const struct raft_event *event);
 void raft_fetch_failed(struct raft *raft, const struct raft_event *event);
 void raft_append_refused(struct raft *raft);
 void raft_follower_appended(struct raft *raft);
+void raft_fetch_later(struct raft *raft);
+
+/* ---- snapshots (raft_snapshot.c) ---- */
+/* The log is being cut or replaced: it says nothing yet about how far it reaches. */
+static inline bool raft_recasting(const struct raft *raft)
+{
+    return raft->work == RAFT_TRUNCATING || raft->work == RAFT_INSTALLING;
+}
+/* What is asked for is not in the log any more (kraft.md 7). */
+bool raft_snapshot_needed(const struct raft *raft, const struct raft_fetch_request *request);
+void raft_snapshot_request(struct raft *raft, const struct raft_event *event);
+void raft_snapshot_begin(struct raft *raft, const struct raft_fetch_reply *fetched);
+void raft_snapshot_send(struct raft *raft);
+void raft_snapshot_reply(struct raft *raft, const struct raft_event *event);
+void raft_snapshot_saved(struct raft *raft, const struct raft_event *event);
+void raft_snapshot_installed(struct raft *raft, const struct raft_event *event);
+void raft_snapshot_refused(struct raft *raft);
+void raft_snapshot_log_starts(struct raft *raft, const struct raft_event *event);
 
 #endif

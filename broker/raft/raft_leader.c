@@ -160,7 +160,9 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
                                          .epoch = raft->durable.epoch,
                                          .high_watermark = raft_leader_hw(raft),
                                          .diverging_epoch = -1,
-                                         .diverging_end = -1};
+                                         .diverging_end = -1,
+                                         .snapshot_end = -1,
+                                         .snapshot_epoch = -1};
     if (request->leader_epoch < raft->durable.epoch) {
         answer->err = ERR_FENCED_LEADER_EPOCH;
     } else if (request->leader_epoch > raft->durable.epoch) {
@@ -171,10 +173,15 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
         answer->err = ERR_INVALID_REQUEST;
     }
     if (answer->err != ERR_NONE) return;
-    /* An empty log parts nowhere. */
-    if (request->fetch_offset > 0 &&
-        (request->end_epoch != request->last_fetched_epoch ||
-         request->end_offset < request->fetch_offset || request->fetch_offset > raft->log_end)) {
+    /* An empty log parts nowhere; nor does one that begins with our snapshot. */
+    if (raft_snapshot_needed(raft, request)) {
+        answer->verdict = RAFT_FETCH_SNAPSHOT;
+        answer->snapshot_end = raft->snapshot_end;
+        answer->snapshot_epoch = raft->snapshot_epoch;
+    } else if (request->fetch_offset > raft->log_start &&
+               (request->end_epoch != request->last_fetched_epoch ||
+                request->end_offset < request->fetch_offset ||
+                request->fetch_offset > raft->log_end)) {
         answer->verdict = RAFT_FETCH_DIVERGING;
         answer->diverging_epoch = request->end_epoch;
         answer->diverging_end = request->end_offset;
@@ -186,18 +193,55 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
     }
 }
 
-/* The voter that this request speaks for; voter_count: none, an observer. A directory other than
- * the one already counted in this epoch is a second process with the same id: it never counts
- * (K17). */
-static uint32_t raft_fetch_voter(struct raft *raft, const struct raft_fetch_request *request)
+/* A directory other than the one already counted in this epoch is a second process with the same
+ * id: it never counts (K17). */
+uint32_t raft_leader_heard(struct raft *raft, int32_t replica, struct uuid directory)
 {
-    uint32_t place = raft_voter_place(raft, request->replica);
+    uint32_t place = raft_voter_place(raft, replica);
     struct raft_voter *voter = &raft->voters[place];
 
-    if (place == raft->config.voter_count) return place;
-    if (!voter->fetched) voter->directory = request->directory;
-    if (!uuid_equal(voter->directory, request->directory)) return raft->config.voter_count;
+    if (place == raft->config.voter_count || place == raft->self) return raft->config.voter_count;
+    if (!voter->fetched) voter->directory = directory;
+    if (!uuid_equal(voter->directory, directory)) return raft->config.voter_count;
+    voter->fetched = true;
+    voter->last_fetch = raft->now;
+    voter->begin_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms / 2);
     return place;
+}
+
+/* What this voter cannot be without, unless its disk was set back: everything it acknowledged in
+ * this epoch, and what of its earlier acknowledgements was committed. */
+static bool raft_set_back(struct raft *raft, uint32_t place, int64_t fetch_offset)
+{
+    struct raft_voter *voter = &raft->voters[place];
+    int64_t had = voter->end_offset;
+    struct raft_effect *effect;
+
+    if (uuid_is_zero(voter->directory)) return false; /* nobody said whose disk it is */
+    if (uuid_equal(voter->known_directory, voter->directory) && voter->known_end > had)
+        had = voter->known_end;
+    if (fetch_offset >= had) return false;
+    effect = raft_effect(raft, RAFT_SET_BACK);
+    effect->peer = voter->id;
+    effect->end = had;
+    voter->end_offset = fetch_offset; /* once: from here on it may come back */
+    voter->known_end = 0;
+    return true;
+}
+
+/* After the high watermark may have moved. */
+static void raft_remember(struct raft *raft)
+{
+    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+        struct raft_voter *voter = &raft->voters[i];
+        int64_t end =
+            voter->end_offset < raft->high_watermark ? voter->end_offset : raft->high_watermark;
+
+        if (!voter->fetched || i == raft->self) continue;
+        if (!uuid_equal(voter->known_directory, voter->directory)) voter->known_end = 0;
+        voter->known_directory = voter->directory;
+        if (end > voter->known_end) voter->known_end = end;
+    }
 }
 
 void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
@@ -207,24 +251,26 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
     uint32_t place;
 
     raft_fetch_check(raft, request, &answer);
-    place = answer.verdict == RAFT_FETCH_ERROR ? raft->config.voter_count
-                                               : raft_fetch_voter(raft, request);
-    if (place < raft->config.voter_count) {
+    place = answer.verdict == RAFT_FETCH_ERROR
+                ? raft->config.voter_count
+                : raft_leader_heard(raft, request->replica, request->directory);
+    if (place < raft->config.voter_count && raft_set_back(raft, place, request->fetch_offset)) {
+        answer.verdict = RAFT_FETCH_ERROR;
+        answer.err = ERR_OFFSET_OUT_OF_RANGE;
+        answer.high_watermark = raft->high_watermark;
+    } else if (place < raft->config.voter_count && answer.verdict != RAFT_FETCH_DIVERGING &&
+               answer.verdict != RAFT_FETCH_SNAPSHOT) {
         struct raft_voter *voter = &raft->voters[place];
 
-        voter->fetched = true;
-        voter->last_fetch = raft->now;
-        voter->begin_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms / 2);
-        if (answer.verdict != RAFT_FETCH_DIVERGING) {
-            if (voter->end_offset != request->fetch_offset) {
-                voter->end_offset = request->fetch_offset;
-                RAFT_NOTE(raft, RAFT_NOTE_FETCHED, voter->id, voter->end_offset,
-                          raft->durable.epoch, raft->flushed_end);
-                raft_leader_advance(raft);
-                raft_fetch_check(raft, request, &answer); /* with the new high watermark */
-            }
-            if (voter->end_offset >= raft->log_end) voter->caught_up = raft->now;
+        if (voter->end_offset != request->fetch_offset) {
+            voter->end_offset = request->fetch_offset;
+            RAFT_NOTE(raft, RAFT_NOTE_FETCHED, voter->id, voter->end_offset, raft->durable.epoch,
+                      raft->flushed_end);
+            raft_leader_advance(raft);
+            raft_fetch_check(raft, request, &answer); /* with the new high watermark */
         }
+        if (voter->end_offset >= raft->log_end) voter->caught_up = raft->now;
+        raft_remember(raft);
     }
     raft_effect(raft, RAFT_ANSWER_FETCH)->answer = answer;
 }

@@ -78,7 +78,8 @@
     X(RAFT_HW, 'D', "raft.hw", "old new epoch leading")                                                                 \
     X(RAFT_FETCHED, 'D', "raft.fetched", "voter offset epoch flushed_own") /* leader's view */                          \
     X(RAFT_FLUSHED, 'D', "raft.flushed", "end epoch")                                                                   \
-    X(RAFT_SNAPSHOT, 'I', "raft.snapshot", "end_offset epoch bytes")                                                    \
+    X(RAFT_SNAPSHOT, 'I', "raft.snapshot",                                                                              \
+      "end_offset epoch bytes crc how") /* durable; how: 0 loaded 1 written 2 fetched */                                \
     /* controller and metadata */                                                                                       \
     X(CONTROLLER_ACTIVE, 'I', "controller.active", "epoch offset")                                                      \
     X(CONTROLLER_RENOUNCED, 'I', "controller.renounced", "epoch offset failed")                                         \

@@ -88,6 +88,9 @@ void check_destroy(struct check *check)
     check_table_deinit(&check->parts_by_key);
     check_table_deinit(&check->batches_by_base);
     check_table_deinit(&check->leaders);
+    check_table_deinit(&check->snapshots);
+    check_table_deinit(&check->snapshots_held);
+    free(check->snapshot_values.items);
     check_table_deinit(&check->broker_epochs);
     check_table_deinit(&check->digests);
     check_table_deinit(&check->elected);
@@ -391,6 +394,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
         node->broker_epoch_of[i] = -1;
     check_raft_down(check, index);
     check_group_down(check, index);
+    check_snapshot_down(check, index);
     for (uint32_t i = 0; i < check->parts.count; i++) {
         struct check_replica_ghost *replica = check->parts.items[i]->replicas[index];
 
@@ -494,6 +498,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
     if (check_controller_event(check, index, event)) return;
     if (check_raft_event(check, index, event)) return;
     if (check_group_event(check, index, event)) return;
+    if (check_snapshot_event(check, index, event)) return;
     (void)check_history_event(check, index, event);
 }
 

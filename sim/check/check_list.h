@@ -121,6 +121,10 @@
       "a prospective voter keeps epoch and vote")                                                  \
     X(K16, "epoch-begins-at-its-start", EVENT, "check_raft.c",                                     \
       "the first entry of an epoch stands at the start its leader announced")                      \
+    X(K18, "snapshot-is-committed", EVENT, "check_snapshot.c",                                     \
+      "a snapshot holds committed entries only, and a metadata log starts at the end of one")      \
+    X(K19, "snapshot-whole", EVENT, "check_snapshot.c",                                            \
+      "snapshots of one id are the same bytes, and a durable one survives a crash whole")          \
     X(K20, "stale-leader-stops", EVENT, "check_raft.c",                                            \
       "a deposed leader acts for at most 1.5 fetch timeouts")                                      \
     X(K21, "stale-leader-commits-nothing", EVENT, "check_raft.c",                                  \

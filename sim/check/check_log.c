@@ -340,6 +340,7 @@ static void log_started(struct check *check, struct check_replica_ghost *replica
                        check_field(event, 2), start, replica->part->committed.end);
     }
     replica->log.start = start;
+    if (replica->part->topic == 0) check_snapshot_log_start(check, replica->node, start);
     order(check, replica);
 }
 

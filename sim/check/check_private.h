@@ -7,6 +7,7 @@
  *   check_controller.c  the chain of committed decisions       CONTROLLER_*, META_*
  *   check_raft.c        the metadata quorum                    RAFT_*
  *   check_group.c       consumer groups                        GROUP_*, CLIENT_OWNS and so on
+ *   check_snapshot.c    its snapshots                          RAFT_SNAPSHOT
  *   check_history.c     what clients saw                       CLIENT_*
  *   check_liveness.c    the end of the run
  *
@@ -174,6 +175,11 @@ struct check_raft {
     int32_t failed_epoch; /* the metadata disk failed in it; -1 */
 };
 
+struct check_snapshot {
+    int64_t epoch;
+    int64_t crc;
+};
+
 struct check_node {
     int32_t id;
     int32_t kind; /* SIM_NODE: 1 broker 2 controller 3 both 4 client; 0 unknown */
@@ -192,7 +198,9 @@ struct check_node {
     bool renounced;
     int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */
     struct check_raft raft;
-    int64_t loss_step; /* step that took its disk; -1 none */
+    int64_t snapshot_durable; /* end of the newest, over all lives; 0 none */
+    int64_t snapshot_loaded;  /* in this life */
+    int64_t loss_step;        /* step that took its disk; -1 none */
     char loss_text[CHECK_STEP_TEXT];
 };
 
@@ -326,6 +334,10 @@ struct check {
     struct check_table digests;       /* offset -> number in digest_values */
     CHECK_VEC(int64_t) digest_values;
 
+    struct check_table snapshots; /* end -> number in snapshot_values */
+    CHECK_VEC(struct check_snapshot) snapshot_values;
+    struct check_table snapshots_held; /* (node, end) */
+
     struct check_table elected; /* quorum epoch -> node + 1 */
     struct check_table votes;   /* (node, epoch) -> candidate + 1 */
     int32_t newest_epoch;
@@ -430,6 +442,11 @@ int64_t check_log_parts_at(const struct check *check, const struct check_log *lo
 int32_t check_log_epoch(const struct check *check, const struct check_log *log, int64_t offset);
 
 /* ---- the rest, by file ----------------------------------------------------------------------- */
+
+bool check_snapshot_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_snapshot_down(struct check *check, uint32_t node);
+void check_snapshot_started(struct check *check, uint32_t node);
+void check_snapshot_log_start(struct check *check, uint32_t node, int64_t start);
 
 bool check_replica_event(struct check *check, uint32_t node, const struct trace_event *event);
 void check_replica_commit(struct check *check, struct check_part *part,

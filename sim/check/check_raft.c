@@ -109,6 +109,7 @@ static void state(struct check *check, uint32_t index, const struct trace_event 
 
     if (!raft->known) {
         state_read(check, index, epoch, voted);
+        check_snapshot_started(check, index);
     } else {
         state_moves(check, index, to, epoch, voted);
     }

@@ -51,6 +51,13 @@ struct quorum_box_node {
     uint64_t records;
     uint64_t digest;
     int64_t end;
+    uint32_t snapshots_loaded; /* over all incarnations */
+    bool loading;
+    uint32_t load_count;
+    uint64_t load_records;
+    uint64_t load_digest;
+    uint32_t save_count;
+    uint8_t save[100];
     int32_t leader;
     int32_t leader_epoch;
 };
@@ -59,6 +66,11 @@ struct quorum_box {
     struct sim *sim;
     uint32_t nodes;
     uint32_t voters; /* the first ones */
+    /* set after the init, before the first run */
+    int64_t snapshot_bytes; /* 0: the default */
+    int64_t retention_bytes;
+    uint32_t segment_bytes;
+    uint32_t padding; /* records of a snapshot beside the one that counts */
     struct quorum_box_node node[QUORUM_BOX_NODES];
 };
 

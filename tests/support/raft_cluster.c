@@ -6,6 +6,8 @@
 
 #define MS NS_PER_MS
 
+enum { CLUSTER_PARTS = 3 }; /* of a snapshot */
+
 static void fail(struct cluster *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void fail(struct cluster *c, const char *format, ...)
 {
@@ -274,6 +276,7 @@ static void reply_to(struct cluster *c, uint32_t node, const struct raft_effect 
     bool lost = rng_chance(&c->rng, c->loss) || c->cut[node][to];
     bool twice = rng_chance(&c->rng, c->duplicate);
     int32_t epoch = e->kind == RAFT_ANSWER ? e->reply.epoch : e->answer.epoch;
+    bool part = asking->request == RAFT_REQUEST_SNAPSHOT;
 
     if (!n->asked) fail(c, "node %u answers what nobody asked", node);
     n->asked = false;
@@ -291,6 +294,16 @@ static void reply_to(struct cluster *c, uint32_t node, const struct raft_effect 
         item->request = asking->request;
         item->round = asking->round;
         item->event.reply = e->reply;
+        if (part) {
+            struct raft_snapshot_reply *reply = &item->event.part;
+
+            *reply = asking->event.part;
+            reply->reply = e->reply;
+            reply->size = CLUSTER_PARTS;
+            reply->bytes = 1;
+            if (e->reply.err == ERR_NONE && n->snapshot_end != reply->end)
+                reply->reply.err = ERR_SNAPSHOT_NOT_FOUND;
+        }
         if (e->kind == RAFT_ANSWER_FETCH) {
             const struct raft_fetch_answer *a = &e->answer;
             struct raft_fetch_reply *f = &item->event.fetched;
@@ -300,9 +313,13 @@ static void reply_to(struct cluster *c, uint32_t node, const struct raft_effect 
             f->diverging = a->verdict == RAFT_FETCH_DIVERGING;
             f->diverging_epoch = a->diverging_epoch;
             f->diverging_end = a->diverging_end;
+            f->wants_snapshot = a->verdict == RAFT_FETCH_SNAPSHOT;
+            f->snapshot_end = a->snapshot_end;
+            f->snapshot_epoch = a->snapshot_epoch;
             if (a->verdict == RAFT_FETCH_SERVE) {
                 int64_t at = asking->event.fetch.fetch_offset;
 
+                if (at < n->log_start) fail(c, "records below the log start are served");
                 while (at < n->raft.log_end && item->entry_count < 8) {
                     item->entries[item->entry_count++] = n->log[at++];
                 }
@@ -384,6 +401,26 @@ static void take_effect(struct cluster *c, uint32_t node, const struct raft_effe
                                                 .park_allowed = true};
         send_request(c, node, e, RAFT_REQUEST_FETCH, &ask);
         break;
+    case RAFT_SEND_SNAPSHOT:
+        ask.kind = RAFT_SNAPSHOT_REQUEST;
+        ask.snapshot =
+            (struct raft_snapshot_request){(int32_t)node, n->raft.config.directory_id, e->epoch};
+        ask.part = (struct raft_snapshot_reply){
+            .end = e->end, .epoch = e->log_epoch, .position = e->position};
+        send_request(c, node, e, RAFT_REQUEST_SNAPSHOT, &ask);
+        break;
+    case RAFT_SAVE_PART:
+        item_new(c, CLUSTER_SAVED, node, draw(c, c->disk_ns))->event.end = e->position + 1;
+        break;
+    case RAFT_INSTALL: {
+        struct cluster_item *item = item_new(c, CLUSTER_INSTALLED, node, draw(c, c->disk_ns));
+
+        if (e->end < n->hw_seen) fail(c, "K10: node %u goes back to a snapshot", node);
+        if (e->end > c->committed_end) fail(c, "K18: a snapshot above what is committed");
+        item->event.end = e->end;
+        item->event.epoch = e->log_epoch;
+        break;
+    }
     case RAFT_APPEND:
         for (uint32_t i = 0; i < n->fetched_count; i++)
             append_entry(c, node, n->fetched[i]);
@@ -395,7 +432,7 @@ static void take_effect(struct cluster *c, uint32_t node, const struct raft_effe
     case RAFT_TRUNCATE:
         c->truncations++;
         if (e->end < n->hw_seen) fail(c, "K10: node %u cuts below its high watermark", node);
-        if (n->hint > e->end) n->hint = e->end;
+        if (n->hint > e->end && !n->raft.distrusted) n->hint = e->end;
         if (!n->rotten && e->end < c->committed_end && holds(n, n->log_end, e->end + 1, c)) {
             fail(c, "K10: node %u cuts a committed entry", node);
         }
@@ -414,13 +451,39 @@ static void take_effect(struct cluster *c, uint32_t node, const struct raft_effe
     case RAFT_TRUST_CHANGED:
         if (n->raft.distrusted) c->distrusts++;
         break;
+    case RAFT_DISOWN:
+        if (n->hint < e->end) n->hint = e->end;
+        item_new(c, CLUSTER_DISOWNED, node, draw(c, c->disk_ns));
+        break;
+    case RAFT_SET_BACK: c->set_back++; break;
     case RAFT_FAULTED: fail(c, "node %u: %s", node, raft_fault_text(e->fault)); break;
     }
 }
 
-static void start_member(struct cluster *c, uint32_t node)
+/* The log in its place begins at the snapshot's end. */
+static void begin_at_snapshot(struct cluster *c, struct cluster_node *n)
+{
+    for (int64_t i = 0; i < n->snapshot_end; i++)
+        n->log[i] = c->committed[i];
+    n->log_start = n->log_end = n->assigned_end = n->disk_end = n->snapshot_end;
+    n->start_epoch = n->snapshot_epoch;
+}
+
+/* A start finds a snapshot beyond the log, or one from which the log parts. */
+static struct cluster_node *at_snapshot(struct cluster *c, uint32_t node)
 {
     struct cluster_node *n = &c->node[node];
+
+    if (n->snapshot_end > 0 &&
+        (n->log_end < n->snapshot_end || n->log[n->snapshot_end - 1].epoch != n->snapshot_epoch)) {
+        begin_at_snapshot(c, n);
+    }
+    return n;
+}
+
+static void start_member(struct cluster *c, uint32_t node)
+{
+    struct cluster_node *n = at_snapshot(c, node);
     struct raft_config config = {.node_id = (int32_t)node,
                                  .voter_count = c->voters,
                                  .election_timeout_ms = 1000,
@@ -430,7 +493,11 @@ static void start_member(struct cluster *c, uint32_t node)
     struct raft_log log = {.log_end = n->log_end,
                            .flushed_end = n->disk_end,
                            .last_epoch = last_epoch(n),
-                           .acknowledged_end = n->hint};
+                           .acknowledged_end = n->hint,
+                           .log_start = n->log_start,
+                           .start_epoch = n->start_epoch,
+                           .snapshot_end = n->snapshot_end,
+                           .snapshot_epoch = n->snapshot_epoch};
     uint64_t seed = rng_u64(&c->rng);
 
     config.directory_id.bytes[0] = (uint8_t)(node + 1);
@@ -440,7 +507,7 @@ static void start_member(struct cluster *c, uint32_t node)
     raft_init(&n->raft, &config, &n->rng, &n->stored, &log);
     n->up = true;
     n->may_append = -1;
-    n->hw_seen = 0;
+    n->hw_seen = n->snapshot_end;
     cluster_give(c, node, &(struct raft_event){.kind = RAFT_START});
 }
 
@@ -464,6 +531,7 @@ void cluster_init(struct cluster *c, uint64_t seed, uint32_t voters, uint32_t ob
     c->epoch_max = 0;
     c->rot_count = 0;
     c->elections = c->crashes = c->truncations = c->refusals = c->commits = c->distrusts = 0;
+    c->installs = c->set_back = 0;
     c->failure[0] = '\0';
     for (uint32_t i = 0; i < CLUSTER_EPOCHS; i++)
         c->elected[i] = RAFT_NOBODY;
@@ -476,10 +544,38 @@ void cluster_init(struct cluster *c, uint64_t seed, uint32_t voters, uint32_t ob
         n->assigned_end = n->log_end = n->disk_end = n->hint = 0;
         n->stored = (struct raft_durable){.leader = RAFT_NOBODY, .voted = RAFT_NOBODY};
         n->rotten = false;
+        n->log_start = n->snapshot_end = 0;
+        n->start_epoch = n->snapshot_epoch = 0;
         n->epoch_shown = 0;
         n->fetched_count = 0;
         start_member(c, i);
     }
+}
+
+static struct raft_log starts(const struct cluster_node *n)
+{
+    return (struct raft_log){.log_start = n->log_start,
+                             .start_epoch = n->start_epoch,
+                             .snapshot_end = n->snapshot_end,
+                             .snapshot_epoch = n->snapshot_epoch};
+}
+
+void cluster_snapshot(struct cluster *c, uint32_t node, bool cut)
+{
+    struct cluster_node *n = &c->node[node];
+    struct raft_event event = {.kind = RAFT_LOG_STARTS};
+
+    if (!n->up || n->raft.storing || n->raft.work == RAFT_INSTALLING) return;
+    if (n->raft.high_watermark > n->snapshot_end) {
+        n->snapshot_end = n->raft.high_watermark;
+        n->snapshot_epoch = n->log[n->snapshot_end - 1].epoch;
+    }
+    if (cut && n->snapshot_end > n->log_start) {
+        n->log_start = n->snapshot_end;
+        n->start_epoch = n->snapshot_epoch;
+    }
+    event.log = starts(n);
+    cluster_give(c, node, &event);
 }
 
 static void deliver_own(struct cluster *c, const struct cluster_item *item)
@@ -511,6 +607,19 @@ static void deliver_own(struct cluster *c, const struct cluster_item *item)
         event.kind = RAFT_TRUNCATED;
         event.epoch = last_epoch(n);
         break;
+    case CLUSTER_SAVED: event.kind = RAFT_PART_SAVED; break;
+    case CLUSTER_DISOWNED: event.kind = RAFT_DISOWNED; break;
+    case CLUSTER_INSTALLED:
+        c->installs++;
+        n->snapshot_end = item->event.end;
+        n->snapshot_epoch = item->event.epoch;
+        if (!n->raft.distrusted || n->hint < n->snapshot_end) n->hint = n->snapshot_end;
+        begin_at_snapshot(c, n);
+        event.kind = RAFT_INSTALLED;
+        event.log = starts(n);
+        event.log.log_end = n->log_end;
+        event.log.last_epoch = n->snapshot_epoch;
+        break;
     case CLUSTER_FREE:
     case CLUSTER_REQUEST:
     case CLUSTER_REPLY:
@@ -524,7 +633,10 @@ static void deliver_own(struct cluster *c, const struct cluster_item *item)
 static void look_up(const struct cluster_node *n, struct raft_fetch_request *fetch)
 {
     fetch->end_offset = end_for(n, fetch->last_fetched_epoch, &fetch->end_epoch);
-    if (fetch->end_epoch < 0) {
+    if (n->log_start > 0 && fetch->end_epoch < n->start_epoch) {
+        fetch->end_epoch = n->start_epoch;
+        fetch->end_offset = n->log_start;
+    } else if (fetch->end_epoch < 0) {
         fetch->end_epoch = last_epoch(n);
         fetch->end_offset = n->log_end;
     }
@@ -565,10 +677,9 @@ static void deliver_parked(struct cluster *c, const struct cluster_item *item)
 static void deliver_reply(struct cluster *c, const struct cluster_item *item, bool failed)
 {
     static const enum raft_event_kind kinds[] = {
-        [RAFT_REQUEST_VOTE] = RAFT_VOTE_REPLY,
-        [RAFT_REQUEST_BEGIN] = RAFT_BEGIN_REPLY,
-        [RAFT_REQUEST_END] = RAFT_END_REPLY,
-        [RAFT_REQUEST_FETCH] = RAFT_FETCH_REPLY,
+        [RAFT_REQUEST_VOTE] = RAFT_VOTE_REPLY,         [RAFT_REQUEST_BEGIN] = RAFT_BEGIN_REPLY,
+        [RAFT_REQUEST_END] = RAFT_END_REPLY,           [RAFT_REQUEST_FETCH] = RAFT_FETCH_REPLY,
+        [RAFT_REQUEST_SNAPSHOT] = RAFT_SNAPSHOT_REPLY,
     };
     struct cluster_node *n = &c->node[item->to];
     struct raft_event event = item->event;
@@ -647,6 +758,9 @@ static void deliver(struct cluster *c, struct cluster_item *slot)
     case CLUSTER_FLUSHED:
     case CLUSTER_HINTED:
     case CLUSTER_CUT:
+    case CLUSTER_SAVED:
+    case CLUSTER_INSTALLED:
+    case CLUSTER_DISOWNED:
         if (n->up && item.incarnation == n->incarnation) deliver_own(c, &item);
         break;
     }

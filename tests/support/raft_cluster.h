@@ -29,6 +29,9 @@ enum cluster_what {
     CLUSTER_FLUSHED,
     CLUSTER_HINTED,
     CLUSTER_CUT,
+    CLUSTER_SAVED, /* a part of a snapshot */
+    CLUSTER_INSTALLED,
+    CLUSTER_DISOWNED,
     CLUSTER_TIMER,
 };
 
@@ -55,8 +58,12 @@ struct cluster_node {
     struct cluster_entry log[CLUSTER_LOG];
     int64_t assigned_end;
     int64_t log_end;
-    int64_t disk_end; /* survives a power loss */
-    int64_t hint;     /* durable */
+    int64_t disk_end;  /* survives a power loss */
+    int64_t hint;      /* durable */
+    int64_t log_start; /* durable, and so is the newest snapshot; what it holds is as committed */
+    int32_t start_epoch;
+    int64_t snapshot_end;
+    int32_t snapshot_epoch;
     struct raft_durable stored;
     struct raft_durable storing;
     int64_t store_done_ns;
@@ -96,7 +103,7 @@ struct cluster {
     int32_t epoch_max;
     uint32_t rot_count;
     /* what was met, for "is it exercised" */
-    uint32_t elections, crashes, truncations, refusals, commits, distrusts;
+    uint32_t elections, crashes, truncations, refusals, commits, distrusts, installs, set_back;
     char failure[256];
 };
 
@@ -109,6 +116,8 @@ void cluster_restart(struct cluster *cluster, uint32_t node);
 /* While down: takes durable entries away from the end. */
 void cluster_rot(struct cluster *cluster, uint32_t node, int64_t end);
 void cluster_append(struct cluster *cluster, uint32_t node);
+/* Takes a snapshot of what is committed there; `cut`: the log then starts at its end. */
+void cluster_snapshot(struct cluster *cluster, uint32_t node, bool cut);
 void cluster_link(struct cluster *cluster, uint32_t a, uint32_t b, bool cut);
 void cluster_give(struct cluster *cluster, uint32_t node, struct raft_event *event);
 /* The place of the only member that leads the highest epoch with a known high watermark; -1. */

@@ -109,6 +109,29 @@ static void a_stop_without_a_quorum_is_bounded(void **state)
     node_box_deinit(&box);
 }
 
+/* The last ones have nobody left to ask: they wait as long as an election may take, not for all of
+ * controlled.shutdown.max.wait.ms. */
+static void all_nodes_of_a_cluster_stopped_at_once_are_down_soon(void **state)
+{
+    static const char *const layouts[] = {"aaa", "cccbb"};
+
+    (void)state;
+    for (uint32_t l = 0; l < COUNT_OF(layouts); l++) {
+        int64_t before;
+
+        begin(70 + l, layouts[l]);
+        node_box_start_all(&box);
+        node_box_run_ms(&box, 3000);
+        before = box.sim->now_ns;
+        for (uint32_t i = 0; i < box.count; i++)
+            node_box_ask_stop(&box, i);
+        for (uint32_t i = 0; i < box.count; i++)
+            assert_int_equal(node_box_wait_down(&box, i, 20000), 0);
+        assert_true(box.sim->now_ns - before < 12000 * NS_PER_MS);
+        node_box_deinit(&box);
+    }
+}
+
 static void a_second_stop_does_not_wait_for_the_controller(void **state)
 {
     int64_t before;
@@ -304,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_stop_at_any_event_of_a_start_gives_everything_back),
         cmocka_unit_test(a_stop_at_any_event_while_joining_others_gives_everything_back),
         cmocka_unit_test(a_stop_without_a_quorum_is_bounded),
+        cmocka_unit_test(all_nodes_of_a_cluster_stopped_at_once_are_down_soon),
         cmocka_unit_test(a_second_stop_does_not_wait_for_the_controller),
         cmocka_unit_test(a_thousand_crashes_leave_nothing_behind),
         cmocka_unit_test(an_unformatted_directory_is_refused),

@@ -217,6 +217,34 @@ static void a_voter_of_another_cluster_gives_up_and_the_others_go_on(void **stat
     quorum_box_deinit(&box);
 }
 
+/* The leader answers a Fetch only when there is something to say, up to half a second later. */
+static void a_vote_does_not_wait_behind_a_parked_fetch(void **state)
+{
+    (void)state;
+    begin(9, 3, 3);
+    append_some(2);
+    quorum_box_run_ms(&box, 2000);
+    for (uint32_t round = 0; round < 8; round++) {
+        int leader = quorum_box_leader(&box);
+        struct raft *raft = &box.node[(leader + 1) % 3].quorum.raft;
+        uint32_t place = 0;
+
+        assert_true(leader >= 0);
+        while (raft->config.voters[place] != box.node[leader].id)
+            place++;
+        raft->fetch_timeout_at = (struct mono_time){0}; /* as if it had not heard for long */
+        raft->voters[place].ballot = RAFT_BALLOT_UNSENT;
+        op_wake(&box.node[(leader + 1) % 3].quorum.driver_source);
+        quorum_box_poke(&box, (uint32_t)(leader + 1) % 3);
+        quorum_box_run_ms(&box, 60);
+        /* Refused by both: it follows the leader again. */
+        assert_true(raft->state == RAFT_FOLLOWER);
+        assert_int_equal(raft->voters[place].ballot, RAFT_BALLOT_REFUSED);
+        quorum_box_run_ms(&box, 700 + round * 60);
+    }
+    quorum_box_deinit(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_leader_that_was_cut_off_cuts_its_log_and_follows),
         cmocka_unit_test(a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched),
         cmocka_unit_test(a_voter_of_another_cluster_gives_up_and_the_others_go_on),
+        cmocka_unit_test(a_vote_does_not_wait_behind_a_parked_fetch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

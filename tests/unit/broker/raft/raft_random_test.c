@@ -16,7 +16,7 @@ static struct cluster cluster;
 
 /* What all seeds together met: a test that never saw a crash proves nothing about crashes. */
 static struct {
-    uint64_t events, elections, crashes, truncations, refusals, commits, distrusts;
+    uint64_t events, elections, crashes, truncations, refusals, commits, distrusts, installs;
 } met;
 
 static void count_met(void)
@@ -28,6 +28,7 @@ static void count_met(void)
     met.refusals += cluster.refusals;
     met.commits += cluster.commits;
     met.distrusts += cluster.distrusts;
+    met.installs += cluster.installs;
 }
 
 static void disturb(struct rng *rng, bool rot)
@@ -73,6 +74,15 @@ static void appends(struct rng *rng)
     }
 }
 
+static void snapshots(struct rng *rng)
+{
+    for (uint32_t i = 0; i < cluster.nodes; i++) {
+        uint64_t what = rng_below(rng, 8);
+
+        if (what < 2) cluster_snapshot(&cluster, i, what == 0);
+    }
+}
+
 static void storm(uint64_t seed, uint32_t voters, bool rot)
 {
     struct rng rng;
@@ -90,6 +100,7 @@ static void storm(uint64_t seed, uint32_t voters, bool rot)
 
         cluster_run(&cluster, cluster.now + pause);
         appends(&rng);
+        snapshots(&rng);
         if (rng_chance(&rng, 600000)) disturb(&rng, rot);
         cluster_match(&cluster);
     }
@@ -213,6 +224,7 @@ static void everything_was_met(void **state)
     assert_true(met.refusals > 1000);
     assert_true(met.commits > 10000);
     assert_true(met.distrusts > 30);
+    assert_true(met.installs > 200);
     print_message("%llu events, %llu elections, %llu crashes, %llu truncations, %llu commits, "
                   "%llu distrusted starts\n",
                   (unsigned long long)met.events, (unsigned long long)met.elections,

@@ -44,7 +44,8 @@ static void start_of(uint32_t voters, struct raft_durable d, struct raft_log log
     step((struct raft_event){.kind = RAFT_START});
 }
 
-static const struct raft_log ten = {10, 10, 2, 10};
+static const struct raft_log ten = {
+    .log_end = 10, .flushed_end = 10, .last_epoch = 2, .acknowledged_end = 10};
 
 static void start(struct raft_durable d)
 {
@@ -282,6 +283,78 @@ static void a_fetch_is_fenced_diverges_or_parks(void **state)
     assert_int_equal(effect(RAFT_ANSWER_FETCH)->answer.verdict, RAFT_FETCH_PARK);
 }
 
+static void fetch_from_disk(uint8_t disk, int64_t offset, int32_t last)
+{
+    struct raft_event event = {.kind = RAFT_FETCH_REQUEST,
+                               .fetch = {.replica = 2,
+                                         .leader_epoch = 6,
+                                         .fetch_offset = offset,
+                                         .last_fetched_epoch = last,
+                                         .known_hw = RAFT_NO_HW,
+                                         .park_allowed = true,
+                                         .end_epoch = last,
+                                         .end_offset = offset}};
+
+    event.fetch.directory.bytes[0] = disk;
+    step(event);
+}
+
+static void a_voter_that_comes_back_with_less_is_told_once(void **state)
+{
+    (void)state;
+    lead();
+    step((struct raft_event){.kind = RAFT_FLUSHED, .end = 11});
+    fetch_from_disk(9, 11, 6);
+    assert_int_equal(raft.high_watermark, 11);
+    fetch_from_disk(9, 10, 2);
+    assert_int_equal(effect(RAFT_SET_BACK)->peer, 2);
+    assert_int_equal(effect(RAFT_SET_BACK)->end, 11);
+    assert_int_equal(effect(RAFT_ANSWER_FETCH)->answer.err, ERR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(effect(RAFT_ANSWER_FETCH)->answer.high_watermark, 11);
+    fetch_from_disk(9, 10, 2);
+    assert_int_equal(effect(RAFT_ANSWER_FETCH)->answer.verdict, RAFT_FETCH_SERVE);
+    assert_int_equal(raft.high_watermark, 11); /* committed stays committed */
+}
+
+static void what_was_committed_is_remembered_over_the_leaders_epochs(void **state)
+{
+    (void)state;
+    lead();
+    step((struct raft_event){.kind = RAFT_FLUSHED, .end = 11});
+    fetch_from_disk(9, 11, 6);
+    raft.voters[1].end_offset = -1; /* as when it leads again */
+    raft.voters[1].fetched = false;
+    fetch_from_disk(8, 10, 2); /* another disk: it never had any of it */
+    assert_false(has(RAFT_SET_BACK));
+    raft.voters[1].end_offset = -1;
+    raft.voters[1].fetched = false;
+    raft.voters[1].known_directory.bytes[0] = 9;
+    raft.voters[1].known_end = 11;
+    fetch_from_disk(9, 10, 2);
+    assert_true(has(RAFT_SET_BACK));
+}
+
+static void who_is_told_to_have_had_more_neither_votes_nor_stands(void **state)
+{
+    (void)state;
+    start(durable(5, 2, RAFT_NOBODY));
+    step((struct raft_event){
+        .kind = RAFT_FETCH_REPLY,
+        .peer = 2,
+        .round = raft.fetch_round,
+        .fetched = {.reply = {.err = ERR_OFFSET_OUT_OF_RANGE, .leader = 2, .epoch = 5},
+                    .high_watermark = 12}});
+    assert_true(raft.distrusted);
+    assert_int_equal(effect(RAFT_DISOWN)->end, 12); /* durable before anything else is fetched */
+    assert_false(has(RAFT_SEND_FETCH));
+    ask_vote(3, 6, 2, 99, false);
+    stored();
+    assert_false(granted());
+    step((struct raft_event){.kind = RAFT_DISOWNED});
+    pass(10000);
+    assert_int_equal(raft.state, RAFT_UNATTACHED); /* never prospective */
+}
+
 static void a_leader_without_majority_resigns_and_never_leads_that_epoch_again(void **state)
 {
     (void)state;
@@ -329,7 +402,8 @@ static void a_sole_voter_leads_in_its_first_step(void **state)
 
 static void a_log_shorter_than_its_hint_neither_votes_nor_stands(void **state)
 {
-    static const struct raft_log rotten = {10, 10, 2, 25};
+    static const struct raft_log rotten = {
+        .log_end = 10, .flushed_end = 10, .last_epoch = 2, .acknowledged_end = 25};
 
     (void)state;
     start_of(3, durable(5, RAFT_NOBODY, RAFT_NOBODY), rotten);
@@ -421,6 +495,9 @@ int main(void)
         cmocka_unit_test(the_high_watermark_waits_for_a_majority_of_disks),
         cmocka_unit_test(entries_of_an_older_epoch_are_not_committed_by_count),
         cmocka_unit_test(a_fetch_is_fenced_diverges_or_parks),
+        cmocka_unit_test(a_voter_that_comes_back_with_less_is_told_once),
+        cmocka_unit_test(what_was_committed_is_remembered_over_the_leaders_epochs),
+        cmocka_unit_test(who_is_told_to_have_had_more_neither_votes_nor_stands),
         cmocka_unit_test(a_leader_without_majority_resigns_and_never_leads_that_epoch_again),
         cmocka_unit_test(a_restart_keeps_what_was_promised),
         cmocka_unit_test(a_sole_voter_leads_in_its_first_step),
