@@ -283,7 +283,7 @@ static void write_timeline(struct out *out, const struct page *page, bool open)
     struct out text = {.data = NULL};
     size_t length;
 
-    timeline_write(&text, page->digest);
+    timeline_write(&text, page->digest, (struct timeline_look){.columns = 0});
     out_format(out, "<details%s><summary>The same as text</summary>\n<pre>", open ? " open" : "");
     for (char *line = text.data; line != NULL && *line != '\0';) {
         char *end = strchr(line, '\n');

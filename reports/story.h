@@ -9,6 +9,7 @@
 
 #include "client/base/bytes.h"
 #include "client/base/err.h"
+#include "reports/background.h"
 #include "reports/out.h"
 
 enum {
@@ -59,9 +60,9 @@ enum story_what {
     STORY_DECISION,  /*                 leader           leader epoch   partition epoch  isr.. */
     STORY_ACTIVE,    /*                                  controller epoch                      */
     STORY_RENOUNCED, /*                                  controller epoch                      */
-    STORY_UP,        /*                                                 incarnation            */
-    STORY_DOWN,      /*                                                 how                    */
-    STORY_FAULT,     /* fault           on                                            sentence */
+    STORY_UP,        /* quiet                                           incarnation            */
+    STORY_DOWN,      /* quiet                                           how                    */
+    STORY_FAULT,     /* fault           on               target (index) step          sentence */
     STORY_STEP,      /*                                                               sentence */
     STORY_PHASE,     /*                                                 phase                  */
     STORY_ACK,       /* first offset    end                                                    */
@@ -110,6 +111,7 @@ struct story {
     struct story_message *messages; /* owned */
     uint32_t message_count;
     int32_t violation; /* event, -1: none */
+    struct background background;
     /* counts over the whole trace */
     int64_t start_ns;
     int64_t end_ns;

@@ -61,7 +61,7 @@ bool words_loses(const struct state *before, const struct story_event *event)
 bool words_red(const struct state *before, const struct story_event *event)
 {
     return event->what == STORY_VIOLATION || (event->what == STORY_FAULT && event->to != 0) ||
-           event->what == STORY_DOWN || words_loses(before, event);
+           (event->what == STORY_DOWN && event->from == 0) || words_loses(before, event);
 }
 
 bool words_turns(const struct state *before, const struct story_event *event)
@@ -76,7 +76,7 @@ bool words_turns(const struct state *before, const struct story_event *event)
     case STORY_LOG_START:
     case STORY_ACK: return false;
     case STORY_ROLE: return event->from != STORY_ROLE_FOLLOWER;
-    case STORY_UP: return event->extra > 1;
+    case STORY_UP: return event->extra > 1 && event->from == 0;
     case STORY_OPENED: return event->to > 0;
     case STORY_TRUNCATED:
     case STORY_DECISION:

@@ -84,6 +84,8 @@ struct run_later {
     int step;
     uint64_t nodes;
     uint64_t others;
+    uint64_t told; /* of the nodes of a cut: those whose end is told */
+    bool back;     /* the cut has another half */
     enum sim_cut style;
 };
 

@@ -49,6 +49,18 @@ static void tell(struct run *run, enum sim_fault fault, bool on, int step, uint3
     for (uint32_t index = 0; index < run->sim->node_count && index < 64; index++) \
         if (((set) >> index & 1) != 0)
 
+/* Which directions are cut (reason 1) or open again (0), for the picture of the network. */
+static void tell_pairs(struct run *run, uint64_t from, uint64_t to, int64_t reason)
+{
+    FOR_NODES (i, from) {
+        FOR_NODES (j, to) {
+            const int64_t fields[] = {-1, run->sim->nodes[i]->id, run->sim->nodes[j]->id, reason};
+
+            if (i != j) sim_tell(run->sim, TRACE_SIM_BLOCKED, STR_NULL, fields, 4);
+        }
+    }
+}
+
 /* ---- what ends by itself --------------------------------------------------------------------- */
 
 static void later_fire(struct sim_event *event)
@@ -77,6 +89,7 @@ static void later_resume(struct run_later *later)
     struct run *run = later->run;
 
     FOR_NODES (i, later->nodes) {
+        tell(run, SIM_FAULT_PAUSE, false, later->step, i, "pause of");
         if (run->sim->nodes[i]->paused) sim_resume(run->sim->nodes[i]);
     }
 }
@@ -86,6 +99,7 @@ static void later_fast(struct run_later *later)
     struct run *run = later->run;
 
     FOR_NODES (i, later->nodes) {
+        tell(run, SIM_FAULT_SLOW_CPU, false, later->step, i, "slow CPU of");
         sim_slow_cpu(run->sim->nodes[i], 1000);
     }
 }
@@ -95,8 +109,15 @@ static void later_disk(struct run_later *later)
     struct run *run = later->run;
 
     FOR_NODES (i, later->nodes) {
-        if (later->action->kind == ACTION_DISK_SLOW) sim_slow_disk(run->sim->nodes[i], 1000);
-        if (later->action->kind == ACTION_DISK_FULL) sim_fill_disk(run->sim->nodes[i], UINT64_MAX);
+        if (later->action->kind == ACTION_DISK_SLOW) {
+            tell(run, SIM_FAULT_DISK_SLOW, false, later->step, i, "slow disk of");
+            sim_slow_disk(run->sim->nodes[i], 1000);
+        } else if (later->action->kind == ACTION_DISK_FULL) {
+            tell(run, SIM_FAULT_DISK_FULL, false, later->step, i, "full disk of");
+            sim_fill_disk(run->sim->nodes[i], UINT64_MAX);
+        } else { /* the disk ends its stall itself */
+            tell(run, SIM_FAULT_DISK_STALL, false, later->step, i, "stalled disk of");
+        }
     }
 }
 
@@ -104,12 +125,28 @@ static void later_heal(struct run_later *later)
 {
     struct run *run = later->run;
 
+    FOR_NODES (i, later->nodes & later->told) {
+        if (later->back)
+            tell(run, SIM_FAULT_CUT, false, later->step, i, "cut around");
+        else
+            tell(run, SIM_FAULT_CUT_ONE_WAY, false, later->step, i, "one-way cut from");
+    }
+    tell_pairs(run, later->nodes, later->others, 0);
     sim_heal_one_way(run->sim, later->nodes, later->others, later->style);
 }
 
+static void later_flow(struct run_later *later)
+{
+    struct run *run = later->run;
+
+    FOR_NODES (i, later->nodes) {
+        tell(run, SIM_FAULT_CLOG, false, later->step, i, "clog from");
+    }
+}
+
 /* Ends by `act` after the action's "for", if it has one. */
-static struct run_later *ends(struct run *run, const struct scenario_action *action, uint64_t nodes,
-                              void (*act)(struct run_later *later))
+static struct run_later *ends(struct run *run, const struct scenario_action *action, int step,
+                              uint64_t nodes, void (*act)(struct run_later *later))
 {
     int64_t delay = quantity(run, action, "for", -1);
     struct run_later *later;
@@ -117,6 +154,7 @@ static struct run_later *ends(struct run *run, const struct scenario_action *act
     if (delay < 0) return NULL;
     later = run_later(run, delay, act);
     later->action = action;
+    later->step = step;
     later->nodes = nodes;
     return later;
 }
@@ -184,7 +222,7 @@ static void act_pause(struct run *run, const struct scenario_action *action, int
         tell(run, SIM_FAULT_PAUSE, true, step, i, "pause of");
         sim_pause(run->sim->nodes[i]);
     }
-    (void)ends(run, action, nodes, later_resume);
+    (void)ends(run, action, step, nodes, later_resume);
 }
 
 static void act_slow(struct run *run, const struct scenario_action *action, int step,
@@ -196,7 +234,7 @@ static void act_slow(struct run *run, const struct scenario_action *action, int 
         tell(run, SIM_FAULT_SLOW_CPU, true, step, i, "slow CPU of");
         sim_slow_cpu(run->sim->nodes[i], permille > 0 ? permille : 1);
     }
-    (void)ends(run, action, nodes, later_fast);
+    (void)ends(run, action, step, nodes, later_fast);
 }
 
 static void act_clock(struct run *run, const struct scenario_action *action, int step,
@@ -230,15 +268,19 @@ static uint64_t act_partition(struct run *run, const struct scenario_action *act
         tell(run, two_way ? SIM_FAULT_CUT : SIM_FAULT_CUT_ONE_WAY, true, step, i,
              two_way ? "cut around" : "one-way cut from");
     }
+    tell_pairs(run, from, to, 1);
     if (two_way) {
+        tell_pairs(run, to, from, 1);
         sim_partition(run->sim, from, to, style);
     } else {
         sim_partition_one_way(run->sim, from, to, style);
     }
-    later = ends(run, action, from, later_heal);
+    later = ends(run, action, step, from, later_heal);
     if (later != NULL) {
         later->others = to;
         later->style = style;
+        later->told = from;
+        later->back = two_way;
     }
     if (later != NULL && two_way) {
         struct run_later *back =
@@ -263,6 +305,7 @@ static void link_pair(struct run *run, const struct scenario_action *action, uin
     } else if (action->kind == ACTION_RESET) {
         sim_reset(first, second, SIM_NOTICE_BOTH);
     } else {
+        tell_pairs(run, (uint64_t)1 << from, (uint64_t)1 << to, 0);
         (void)sim_net_mend_all(run->sim, from, to);
     }
 }
@@ -310,6 +353,7 @@ static uint64_t act_links(struct run *run, const struct scenario_action *action,
         if (value->links[i].both) link_sets(run, action, to, from, until_ns);
         hit |= from;
     }
+    if (action->kind == ACTION_CLOG) (void)ends(run, action, step, hit, later_flow);
     return hit;
 }
 
@@ -369,8 +413,8 @@ static void act_disk(struct run *run, const struct scenario_action *action, int 
             break_disk(run, action, node);
         }
     }
-    if (action->kind == ACTION_DISK_SLOW || action->kind == ACTION_DISK_FULL) {
-        (void)ends(run, action, nodes, later_disk);
+    if (action->kind != ACTION_DISK_ERROR) {
+        (void)ends(run, action, step, nodes, later_disk);
     }
 }
 

@@ -118,12 +118,14 @@
       "phase") /* 1 safety 2 liveness 3 done; *text of 2: the core "1,2,101", empty: all */                             \
     X(SIM_STEP, 'I', "sim.step", "step") /* *text: the step's sentence */                                               \
     X(SIM_VIOLATION, 'E', "sim.violation", "check node topic partition epoch offset") /* *text */                       \
-    X(SIM_BLOCKED, 'D', "sim.blocked", "conn from to reason") /* bytes held back */                                     \
+    X(SIM_BLOCKED, 'D', "sim.blocked", "conn from to reason") /* 1 cut, 0 open again */                                 \
     /* groups: what the coordinator of one partition of __consumer_offsets does, at its epoch */                        \
     X(GROUP_COORDINATOR, 'I', "group.coordinator", "partition epoch active end groups")                                 \
     X(GROUP_STATE, 'I', "group.state",                                                                                  \
       "partition epoch old new generation members") /* *text: group; old dead: loaded */                                \
     X(GROUP_OFFSET, 'D', "group.offset",                                                                                \
-      "partition epoch index offset record") /* committed; *text: group, blank, topic; offset -1: deleted */
+      "partition epoch index offset record") /* committed; *text: group, blank, topic; offset -1: deleted */            \
+    X(GROUP_OWNED, 'D', "group.owned",                                                                                  \
+      "partition epoch generation index") /* in a new generation; *text: group, member, topic */
 
 #endif

@@ -230,7 +230,7 @@ static void the_text_timeline_tells_every_shown_event(void **context)
 
     (void)context;
     draw(FAILOVER);
-    timeline_write(&text, &drawn.digest);
+    timeline_write(&text, &drawn.digest, (struct timeline_look){.columns = 0});
     for (const char *at = text.data; (at = strchr(at, '\n')) != NULL; at++)
         lines++;
     assert_true(lines >= drawn.digest.shown_count + 3);
