@@ -158,7 +158,7 @@ static bool place_bar(const struct bands *bands, const struct band *band, int32_
     return false;
 }
 
-uint32_t bands_draw(const struct bands *bands, int32_t top, int32_t bottom)
+uint32_t bands_draw(const struct bands *bands, int32_t top, int32_t bottom, bool behind)
 {
     const struct story *story = bands->digest->story;
     uint32_t missing = 0;
@@ -178,14 +178,27 @@ uint32_t bands_draw(const struct bands *bands, int32_t top, int32_t bottom)
     for (uint32_t i = 0; i < story->background.fault_count; i++) {
         if (!band_of(bands, i, &band)) continue;
         missing += !place_bar(bands, &band, top);
-        if (band.lasts)
+        if (band.lasts && behind)
             scene_rect(bands->scene, SCENE_BANDS,
                        (struct scene_box){band.x0, top + BANDS_ROW / 2, band.x1, bottom},
                        THEME_RED_PALE, THEME_NONE, "fault", band.text);
-        else
+        else if (!band.lasts)
             scene_line(bands->scene, SCENE_FAULTS,
                        (struct scene_box){band.x0, top + BANDS_ROW / 2, band.x0, bottom}, THEME_RED,
                        9, SCENE_DASHED, "fault");
     }
     return missing;
+}
+
+void bands_behind(const struct bands *bands, int32_t node, int32_t top, int32_t bottom)
+{
+    const struct background *background = &bands->digest->story->background;
+    struct band band;
+
+    for (uint32_t i = 0; i < background->fault_count; i++) {
+        if (background->faults[i].node != node || !band_of(bands, i, &band) || !band.lasts)
+            continue;
+        scene_rect(bands->scene, SCENE_BANDS, (struct scene_box){band.x0, top, band.x1, bottom},
+                   THEME_RED_PALE, THEME_NONE, "fault", band.text);
+    }
 }

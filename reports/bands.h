@@ -21,7 +21,10 @@ int32_t bands_x(const struct bands *bands, int64_t time_ns);
 void bands_axis(const struct bands *bands, int32_t top, int32_t bottom);
 /* Rows that the bars take at most: to leave room. */
 uint32_t bands_rows(const struct bands *bands);
-/* Bars from `top` downwards, bands from there to `bottom`. Returns how many had no place. */
-uint32_t bands_draw(const struct bands *bands, int32_t top, int32_t bottom);
+/* Bars from `top` downwards; `behind`: also bands from there to `bottom`, else only what strikes
+ * once, as a line. Returns how many bars had no place. */
+uint32_t bands_draw(const struct bands *bands, int32_t top, int32_t bottom, bool behind);
+/* Behind the row of one node: its own faults. */
+void bands_behind(const struct bands *bands, int32_t node, int32_t top, int32_t bottom);
 
 #endif

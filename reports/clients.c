@@ -250,7 +250,7 @@ bool clients_draw(struct scene *scene, const struct digest *digest)
         rate = bottom + RATE + 120;
         scene->width = LEFT + WIDTH + 700;
         scene->height = rate + 330;
-        (void)bands_draw(&c->bands, top, rate);
+        (void)bands_draw(&c->bands, top, rate, true);
         bands_axis(&c->bands, bottom - HIGH, rate);
         draw_scale(c, bottom);
         if (c->unknown > 0)

@@ -85,7 +85,7 @@ uint32_t digest_rank(const struct story *story, const struct state *before,
     switch ((enum story_what)event->what) {
     case STORY_VIOLATION: return event == &story->events[story->violation] ? 7 : 5;
     case STORY_DOWN: return event->from != 0 ? 0 : 6;
-    case STORY_FAULT: return event->to != 0 ? 6 : 5;
+    case STORY_FAULT: return event->to != 0 && !event->mends ? 6 : 5;
     case STORY_TRUNCATED: return event->to < event->from ? 6 : 3;
     case STORY_UP: return event->extra > 1 && event->from == 0 ? 5 : 0;
     case STORY_OPENED: return event->to > 0 ? 4 : 1;
@@ -188,6 +188,10 @@ static bool drawable(const struct digest *digest, const struct state *before,
     const struct story *story = digest->story;
 
     if (event->node >= 0 && digest_lane(digest, event->node) < 0) return false;
+    /* How the nodes are stopped when all is over tells nothing. */
+    if (story->finished_ns > 0 && event->time_ns > story->finished_ns &&
+        event->what != STORY_VIOLATION)
+        return false;
     if ((event->what == STORY_DOWN || event->what == STORY_UP) && event->from != 0) return false;
     switch ((enum story_what)event->what) {
     case STORY_DIVERGED: return false; /* the label of the arrow that tells it */
@@ -237,7 +241,8 @@ static void find_drawable(struct maker *maker)
     for (uint32_t i = 0; i < story->event_count; i++) {
         const struct story_event *event = &story->events[i];
 
-        if (event->time_ns < maker->digest->from_ns || event->time_ns > maker->digest->to_ns) {
+        if (event->what != STORY_VIOLATION &&
+            (event->time_ns < maker->digest->from_ns || event->time_ns > maker->digest->to_ns)) {
             maker->digest->outside += drawable(maker->digest, &state, event);
         } else if (drawable(maker->digest, &state, event)) {
             maker->index[maker->count] = i;
@@ -439,7 +444,9 @@ void digest_make_wish(struct digest *digest, const struct story *story, uint32_t
     uint32_t room = story->event_count + 1;
 
     ASSERT(maker != NULL && rows_max <= DIGEST_ROWS_MAX);
-    *digest = (struct digest){.story = story, .from_ns = story->start_ns, .to_ns = story->end_ns};
+    *digest = (struct digest){.story = story,
+                              .from_ns = story->start_ns,
+                              .to_ns = story->finished_ns > 0 ? story->finished_ns : story->end_ns};
     if (wish.has_window) {
         digest->from_ns = wish.from_ns;
         digest->to_ns = wish.to_ns;

@@ -76,7 +76,7 @@ static void line(struct follow *follow, int64_t now_ns, int32_t node, const char
     out_cstr(out, story_node_name(follow->story, node));
     while (out->length - at < 16)
         out_cstr(out, " ");
-    out_format(out, "%s ", mark);
+    out_format(out, "%-7s ", mark);
 }
 
 static void range(struct out *out, int64_t from, int64_t last)

@@ -249,6 +249,7 @@ static void draw_row(struct gantt *gantt, uint32_t row)
     item->bold = true;
     scene_text(gantt->scene, LEFT - 100, bottom - CHART / 2, SCENE_RIGHT, 75, THEME_MUTED,
                "LEO, HW");
+    bands_behind(&gantt->bands, gantt->rows[row], y - HIGH / 2 - 60, bottom);
     for (int32_t b = 1; b <= BINS; b++) {
         if (b < BINS && same_role(&bins[since], &bins[b])) continue;
         draw_role(gantt, &bins[since], since, b, y);
@@ -291,7 +292,7 @@ bool gantt_draw(struct scene *scene, const struct digest *digest)
         item->bold = true;
         scene_text(scene, 250, 390, SCENE_LEFT, 85, THEME_MUTED, scene->about);
         fill_bins(gantt);
-        (void)bands_draw(&gantt->bands, BARS, bottom);
+        (void)bands_draw(&gantt->bands, BARS, bottom, false);
         bands_axis(&gantt->bands, gantt->top - 100, bottom);
         for (uint32_t i = 0; i < gantt->row_count; i++)
             draw_row(gantt, i);

@@ -224,7 +224,7 @@ bool groups_draw(struct scene *scene, const struct digest *digest)
         scene_text(scene, 250, 390, SCENE_LEFT, 85, THEME_MUTED, scene->about);
         scene->width = LEFT + WIDTH + 700;
         bottom = draw_groups(g, y) - 120;
-        (void)bands_draw(&g->bands, top, bottom);
+        (void)bands_draw(&g->bands, top, bottom, false);
         bands_axis(&g->bands, y - 120, bottom);
         scene->height = bottom + 330;
         if (g->rows_hidden > 0) {

@@ -171,7 +171,7 @@ static void draw_fault(struct spacetime *d, const struct story_event *event)
                               .layer = SCENE_BANDS,
                               .box = {x - BAND_HALF, y, x + BAND_HALF, y},
                               .fill = THEME_NONE,
-                              .stroke = event->to != 0 ? THEME_RED : THEME_DOWN,
+                              .stroke = event->to != 0 && !event->mends ? THEME_RED : THEME_DOWN,
                               .ink = THEME_INK,
                               .pen = 12,
                               .event = event->number,

@@ -384,6 +384,11 @@ static bool is_quiet(const struct reading *reading)
     return reading->node >= 0 && (reading->stopped_quietly >> reading->node & 1) != 0;
 }
 
+static bool is_start(const struct reading *reading)
+{
+    return reading->event.text.length > 8 && memcmp(reading->event.text.data, "start of", 8) == 0;
+}
+
 static void note_asked(struct reading *reading)
 {
     int32_t target = story_find_node(reading->story, reading->event.fields[3]);
@@ -427,9 +432,10 @@ static void take_sim(struct reading *reading)
         break;
     case TRACE_SIM_FAULT:
         reading->node = -1;
-        if (f[1] != 0) story->faults++;
+        if (f[1] != 0 && !is_start(reading)) story->faults++;
         note_asked(reading);
-        tell_numbers(reading, STORY_FAULT, f[0], f[1], story_find_node(story, f[3]), f[2]);
+        event = tell_numbers(reading, STORY_FAULT, f[0], f[1], story_find_node(story, f[3]), f[2]);
+        if (event != NULL) event->mends = is_start(reading);
         break;
     case TRACE_SIM_STEP:
         reading->node = -1;
@@ -437,6 +443,7 @@ static void take_sim(struct reading *reading)
         break;
     case TRACE_SIM_PHASE:
         reading->node = -1;
+        if (f[0] == 3) story->finished_ns = reading->now_ns;
         tell_numbers(reading, STORY_PHASE, 0, 0, -1, f[0]);
         break;
     case TRACE_SIM_VIOLATION:

@@ -83,6 +83,7 @@ struct story_event {
     int32_t epoch;
     int16_t node; /* index, -1: none */
     uint8_t what;
+    bool mends; /* a FAULT that repairs: the start of what was down */
 };
 
 enum story_flow { STORY_FLOW_RECORDS, STORY_FLOW_FETCH, STORY_FLOW_CLIENT, STORY_FLOW_CONTROL };
@@ -115,6 +116,7 @@ struct story {
     /* counts over the whole trace */
     int64_t start_ns;
     int64_t end_ns;
+    int64_t finished_ns; /* the run was over, then only stopped its nodes; 0: not told */
     uint64_t trace_events;
     uint64_t unknown_kinds;
     uint64_t dropped;

@@ -214,7 +214,7 @@ static void write_event(const struct timeline *t, const struct state *before,
         line->cells[c] = " ";
     for (uint32_t l = 0; l < digest->lane_count; l++)
         line->cells[l * COLUMN] = lane_glyph(t, after, digest->lanes[l]);
-    if (event->cause >= 0) put_arrow(t, line, &digest->story->messages[event->cause]);
+    if (event->cause >= 0 && !t->narrow) put_arrow(t, line, &digest->story->messages[event->cause]);
     put_state(t, line, after, event);
     at = t->out->length;
     out_seconds(t->out, event->time_ns);

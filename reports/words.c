@@ -60,7 +60,8 @@ bool words_loses(const struct state *before, const struct story_event *event)
 
 bool words_red(const struct state *before, const struct story_event *event)
 {
-    return event->what == STORY_VIOLATION || (event->what == STORY_FAULT && event->to != 0) ||
+    return event->what == STORY_VIOLATION ||
+           (event->what == STORY_FAULT && event->to != 0 && !event->mends) ||
            (event->what == STORY_DOWN && event->from == 0) || words_loses(before, event);
 }
 
@@ -219,7 +220,11 @@ void words_event(struct out *out, const struct story *story, const struct state 
         out_format(out, " goes down: %s", words_down(event->extra));
         break;
     case STORY_FAULT:
-        out_format(out, event->to != 0 ? "Fault: %s" : "Fault ends: %s", story_text(story, event));
+        out_format(out,
+                   event->mends     ? "Mended: %s"
+                   : event->to != 0 ? "Fault: %s"
+                                    : "Fault ends: %s",
+                   story_text(story, event));
         break;
     case STORY_STEP: out_format(out, "Step: %s", story_text(story, event)); break;
     case STORY_PHASE:
