@@ -193,6 +193,7 @@ static bool drawable(const struct digest *digest, const struct state *before,
         event->what != STORY_VIOLATION)
         return false;
     if ((event->what == STORY_DOWN || event->what == STORY_UP) && event->from != 0) return false;
+    if (event->what == STORY_UP && event->extra <= 1) return false;
     switch ((enum story_what)event->what) {
     case STORY_DIVERGED: return false; /* the label of the arrow that tells it */
     case STORY_ISR: return before->leader_epoch < 0 && event->text != 0;

@@ -31,7 +31,7 @@ static const char style[] =
     "tr.bad td{color:var(--bad)}tr.violation td{background:var(--badbg);font-weight:600}\n"
     ".scroll{overflow-x:auto;border:1px solid var(--rule);border-radius:8px;padding:6px}"
     ".scroll:focus-visible{outline:2px solid var(--ink)}svg.fig{display:block;width:100%;"
-    "min-width:860px;height:auto;margin:0 auto}details{margin:14px 0}summary{cursor:pointer}\n"
+    "height:auto;margin:0 auto}details{margin:14px 0}summary{cursor:pointer}\n"
     ".strip{display:flex;flex-wrap:wrap;gap:4px}.cell{display:inline-block;min-width:26px;"
     "padding:1px 6px;text-align:center;border-radius:4px;text-decoration:none;"
     "border:1px solid var(--rule);color:var(--good)}.cell.bad{background:var(--badbg);"

@@ -50,7 +50,9 @@ void page_led(struct out *out, const struct page *page)
     for (uint32_t i = 0; i < end; i++) {
         const struct story_event *event = &story->events[i];
 
-        if (digest_rank(story, state, event) > 2 && words_turns(state, event)) {
+        /* The rows of the plan are in what it does; the very last turn counts, whatever it is. */
+        if (event->what != STORY_STEP && event->what != STORY_PHASE && words_turns(state, event) &&
+            (digest_rank(story, state, event) > 2 || (story->violation >= 0 && end - i <= 3))) {
             if (count == LED_MAX) memmove(turns, turns + 1, --count * sizeof turns[0]);
             turns[count++] = i;
         }

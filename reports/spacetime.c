@@ -116,7 +116,7 @@ static void draw_cut(struct spacetime *d, uint32_t row)
                (struct scene_box){TIME_X + 60, middle - 150, d->scene->width - 200, middle + 150},
                THEME_SOFT, THEME_NONE, "gap", text.data);
     for (uint32_t i = 0; i < d->digest->lane_count; i++) {
-        int32_t x = spacetime_x((int32_t)i);
+        int32_t x = spacetime_x(d, (int32_t)i);
 
         for (int32_t k = -1; k <= 1; k += 2) {
             scene_line(
@@ -141,7 +141,7 @@ static void draw_stretch(struct spacetime *d, const struct state *state, uint32_
     int32_t node = d->digest->lanes[lane];
     const struct state_replica *replica = &state->replicas[node];
     const struct story *story = d->digest->story;
-    int32_t x = spacetime_x((int32_t)lane);
+    int32_t x = spacetime_x(d, (int32_t)lane);
     int32_t since = d->since[lane];
     bool leads = replica->role == STORY_ROLE_LEADER;
     int32_t half = leads ? RIBBON / 2 : THREAD / 2;
@@ -255,8 +255,8 @@ static void draw_heads(struct spacetime *d)
         struct scene_item *item;
 
         out_copy(name, sizeof name, str_of(story_node_name(d->digest->story, d->digest->lanes[i])));
-        item =
-            scene_text(d->scene, spacetime_x((int32_t)i), 680, SCENE_MIDDLE, 105, THEME_INK, name);
+        item = scene_text(d->scene, spacetime_x(d, (int32_t)i), 680, SCENE_MIDDLE, 105, THEME_INK,
+                          name);
         item->bold = true;
     }
 }
@@ -361,7 +361,7 @@ void spacetime_draw(struct scene *scene, const struct digest *digest)
     ASSERT(d != NULL && state != NULL);
     scene_init(scene, "spacetime");
     *d = (struct spacetime){.scene = scene, .digest = digest};
-    d->story_x = spacetime_x((int32_t)digest->lane_count - 1) + STORY_GAP;
+    d->story_x = spacetime_x(d, (int32_t)digest->lane_count - 1) + STORY_GAP;
     scene->width = d->story_x + STORY_WIDTH + 350;
     place_rows(d);
     d->told_to = TOP - 200;

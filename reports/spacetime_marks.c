@@ -17,7 +17,7 @@ static void draw_chip(struct spacetime *d, int32_t lane, int32_t y, struct scene
 {
     static const int32_t shifts[] = {0, 40, -40, 70, -70, 100, -100, 130, -130, 170, 210, 250};
     int32_t width = scene_text_width(text, CHIP_FONT, false) * 115 / 100 + 60;
-    int32_t x = spacetime_x(lane);
+    int32_t x = spacetime_x(d, lane);
 
     for (uint32_t i = 0; i < 2 * COUNT_OF(shifts); i++) {
         int32_t at = y + shifts[i / 2];
@@ -166,7 +166,7 @@ static void draw_fault(struct spacetime *d, const struct story_event *event)
 {
     int32_t lane = digest_lane(d->digest, event->epoch);
     int32_t y = spacetime_y(d, event->time_ns);
-    int32_t x = lane >= 0 ? spacetime_x(lane) : 0;
+    int32_t x = lane >= 0 ? spacetime_x(d, lane) : 0;
     struct scene_item item = {.shape = SCENE_LINE,
                               .layer = SCENE_BANDS,
                               .box = {x - BAND_HALF, y, x + BAND_HALF, y},
@@ -214,7 +214,7 @@ void spacetime_bands(struct spacetime *d)
     for (uint32_t i = 0; i < story->background.fault_count; i++) {
         const struct background_fault *fault = &story->background.faults[i];
         int32_t lane = digest_lane(digest, fault->node);
-        int32_t x = lane >= 0 ? spacetime_x(lane) : 0;
+        int32_t x = lane >= 0 ? spacetime_x(d, lane) : 0;
         struct out text = {.data = NULL};
         int32_t y0, y1;
 
@@ -259,7 +259,7 @@ static void draw_violation(struct spacetime *d, const struct story_event *event)
 
 static void draw_role(struct spacetime *d, const struct story_event *event)
 {
-    int32_t x = spacetime_x(digest_lane(d->digest, event->node));
+    int32_t x = spacetime_x(d, digest_lane(d->digest, event->node));
     int32_t y = spacetime_y(d, event->time_ns);
     struct scene_item item = {.shape = SCENE_LINE,
                               .layer = SCENE_LANES,
@@ -278,7 +278,7 @@ static void draw_role(struct spacetime *d, const struct story_event *event)
 static void draw_dot(struct spacetime *d, const struct story_event *event, enum theme colour)
 {
     int32_t lane = digest_lane(d->digest, event->node);
-    int32_t x = lane >= 0 ? spacetime_x(lane) : TIME_X + 60;
+    int32_t x = lane >= 0 ? spacetime_x(d, lane) : TIME_X + 60;
     int32_t y = spacetime_y(d, event->time_ns);
 
     scene_add(d->scene,
@@ -330,7 +330,7 @@ void spacetime_mark(struct spacetime *d, const struct state *before, uint32_t at
     case STORY_ISR:
     case STORY_DECISION: draw_decision(d, event); break;
     case STORY_DOWN:
-        draw_cross(d, spacetime_x(digest_lane(d->digest, event->node)),
+        draw_cross(d, spacetime_x(d, digest_lane(d->digest, event->node)),
                    spacetime_y(d, event->time_ns), 60, event);
         break;
     case STORY_FAULT: draw_fault(d, event); break;

@@ -17,8 +17,8 @@ static enum theme flow_colour(uint8_t flow)
 void spacetime_message_ends(const struct spacetime *d, const struct story_message *message,
                             struct scene_box *line)
 {
-    int32_t from = spacetime_x(digest_lane(d->digest, message->from));
-    int32_t to = spacetime_x(digest_lane(d->digest, message->to));
+    int32_t from = spacetime_x(d, digest_lane(d->digest, message->from));
+    int32_t to = spacetime_x(d, digest_lane(d->digest, message->to));
     int32_t side = from < to ? 1 : -1;
 
     *line = (struct scene_box){from + side * 40, spacetime_y(d, message->sent_ns), to - side * 85,
@@ -33,7 +33,7 @@ static void draw_message_label(struct spacetime *d, const struct story_message *
     static const int32_t shifts[] = {0, 40, -40, 70, -70, 100, -100};
     int32_t width = scene_text_width(message->label, LABEL_FONT, false) * 110 / 100 + 20;
     int32_t dx = line.x1 - line.x0;
-    int32_t gap = LANE_STEP - 160;
+    int32_t gap = spacetime_step(d) - 160;
     int32_t begin = abs(dx) > gap ? line.x1 - (dx > 0 ? gap : -gap) : line.x0;
 
     if (message->label[0] == '\0') return;

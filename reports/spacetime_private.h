@@ -8,6 +8,7 @@ enum {
     TIME_X = 600,
     FIRST_LANE = 1350,
     LANE_STEP = 1580,
+    LANE_STEP_MANY = 1330, /* of more than five */
     STORY_GAP = 900,
     STORY_WIDTH = 2700,
     TOP = 930, /* first row */
@@ -34,9 +35,14 @@ struct spacetime {
     int32_t since[DIGEST_LANES];
 };
 
-static inline int32_t spacetime_x(int32_t lane)
+static inline int32_t spacetime_step(const struct spacetime *d)
 {
-    return FIRST_LANE + lane * LANE_STEP;
+    return d->digest->lane_count > 5 ? LANE_STEP_MANY : LANE_STEP;
+}
+
+static inline int32_t spacetime_x(const struct spacetime *d, int32_t lane)
+{
+    return FIRST_LANE + lane * spacetime_step(d);
 }
 
 /* Height of any moment: that of its row, or between two. */

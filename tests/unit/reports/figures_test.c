@@ -16,14 +16,17 @@ struct drawn {
     struct trace_builder builder;
     struct story story;
     struct digest digest;
-    struct scene scenes[3];
-    uint32_t count;
+    struct scene scenes[6];
+    uint32_t count; /* of those that have something to show */
 };
 
 static struct drawn drawn;
 
 static void draw(enum sample sample)
 {
+    static bool (*const more[])(struct scene *,
+                                const struct digest *) = {topology_draw, clients_draw, groups_draw};
+
     trace_builder_init(&drawn.builder);
     switch (sample) {
     case FAILOVER: trace_builder_failover(&drawn.builder, "orders"); break;
@@ -40,11 +43,18 @@ static void draw(enum sample sample)
     spacetime_draw(&drawn.scenes[0], &drawn.digest);
     assert_true(storyboard_draw(&drawn.scenes[1], &drawn.digest));
     assert_true(gantt_draw(&drawn.scenes[2], &drawn.digest));
+    drawn.count = 3;
+    for (uint32_t i = 0; i < COUNT_OF(more); i++) {
+        if (more[i](&drawn.scenes[drawn.count], &drawn.digest))
+            drawn.count++;
+        else
+            scene_free(&drawn.scenes[drawn.count]);
+    }
 }
 
 static void discard(void)
 {
-    for (uint32_t i = 0; i < COUNT_OF(drawn.scenes); i++)
+    for (uint32_t i = 0; i < drawn.count; i++)
         scene_free(&drawn.scenes[i]);
     digest_free(&drawn.digest);
     story_free(&drawn.story);
@@ -58,7 +68,7 @@ static void no_two_labels_cover_each_other(void **context)
         uint32_t labels = 0;
 
         draw((enum sample)sample);
-        for (uint32_t s = 0; s < COUNT_OF(drawn.scenes); s++) {
+        for (uint32_t s = 0; s < drawn.count; s++) {
             const struct scene *scene = &drawn.scenes[s];
 
             for (uint32_t i = 0; i < scene->count; i++) {
@@ -165,7 +175,7 @@ static void every_colour_is_in_the_theme(void **context)
     (void)context;
     for (int sample = 0; sample < SAMPLES; sample++) {
         draw((enum sample)sample);
-        for (uint32_t s = 0; s < COUNT_OF(drawn.scenes); s++) {
+        for (uint32_t s = 0; s < drawn.count; s++) {
             struct out dot = {.data = NULL};
             uint32_t colours = 0;
 
