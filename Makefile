@@ -208,6 +208,14 @@ CONF       := $(patsubst tests/conformance/%_main.c,$(B)/conformance-%,$(CONF_MA
 $(B)/conformance-%: $(B)/obj/tests/conformance/%_main.o $(CONF_SUITE) $(SUPPORT) $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(CONF_SUITE) $(SUPPORT) $(LINK_ALL) -lcmocka
 
+# Traces that no run makes, for tests/reports and the gallery.
+$(B)/report-traces: $(B)/obj/tests/reports/traces.o $(SUPPORT) $(LIBS_ALL)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(SUPPORT) $(LINK_ALL) -lcmocka
+
+.PHONY: reports-test
+reports-test: programs $(B)/report-traces
+	$(Q)python3 tests/reports/run.py
+
 # The floor of the production world (client/posix/README.md).
 $(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.a
 	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(B)/libposix.a $(B)/libcore.a -Wl,--end-group $(CODECS) -lpthread

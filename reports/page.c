@@ -48,6 +48,8 @@ static const char style[] =
     "box-shadow:inset 3px 0 var(--ink)}.here td+td,.here th+td{box-shadow:none}"
     "svg .here *{stroke:var(--ink);stroke-width:3}:target{outline:2px solid var(--ink)}"
     "#replicas td,#replicas th{padding-right:14px;white-space:nowrap}\n"
+    "@media (max-width:760px){body{padding:20px 14px}section>table,body>table{display:block;"
+    "overflow-x:auto}ol.led li{padding-left:66px;text-indent:-66px}ol.led .n{width:62px}}\n"
     "@media print{nav,kbd{display:none}.scroll{border:0;overflow:visible}svg.fig{min-width:0}"
     "section{break-inside:avoid}}\n";
 

@@ -40,6 +40,18 @@ struct render_options {
     uint32_t input_count;
 };
 
+/* mkdir -p; what fails shows when a file is opened there. */
+static void make_directory(const char *path)
+{
+    char part[RENDER_PATH_MAX];
+
+    for (size_t i = 1; path[i - 1] != '\0' && i < sizeof part; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        (void)snprintf(part, sizeof part, "%.*s", (int)i, path);
+        (void)mkdir(part, 0777);
+    }
+}
+
 static int wrong(const char *what, const char *which)
 {
     fprintf(stderr, "gregor-sim: render: %s%s%s; see gregor-sim --help\n", what,
@@ -267,7 +279,7 @@ static bool put(const struct render_job *job, const char *file, const char *text
     bool good;
 
     if (job->options->out != NULL) {
-        (void)mkdir(job->directory, 0777);
+        make_directory(job->directory);
         (void)snprintf(path, sizeof path, "%s/%s", job->directory, file);
         out = fopen(path, "wb");
         if (out == NULL) return false;
@@ -394,9 +406,12 @@ int render_command(int argc, char **argv)
 
     if (options == NULL) return CAMPAIGN_SIMULATOR;
     status = parse(argc, argv, options);
-    if (status == 0 && options->out != NULL && mkdir(options->out, 0777) != 0 && errno != EEXIST) {
-        fprintf(stderr, "gregor-sim: %s: %s\n", options->out, strerror(errno));
-        status = CAMPAIGN_SIMULATOR;
+    if (status == 0 && options->out != NULL) {
+        make_directory(options->out);
+        if (access(options->out, W_OK) != 0) {
+            fprintf(stderr, "gregor-sim: %s: %s\n", options->out, strerror(errno));
+            status = CAMPAIGN_SIMULATOR;
+        }
     }
     for (uint32_t i = 0; status == 0 && i < options->input_count; i++)
         status = render_one(options, options->inputs[i]);
