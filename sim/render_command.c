@@ -9,6 +9,7 @@
 
 #include "client/base/err.h"
 #include "reports/reports.h"
+#include "sim/trace_inputs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -354,7 +355,9 @@ static int render_files(struct render_job *job)
     return 0;
 }
 
-static int render_one(const struct render_options *options, const char *input)
+/* `real`: the traces of all inputs, merged into one picture; NULL: this input alone. */
+static int render_one(const struct render_options *options, const char *input,
+                      const struct trace_inputs *real)
 {
     struct render_job *job = calloc(1, sizeof *job);
     struct stat info;
@@ -378,12 +381,15 @@ static int render_one(const struct render_options *options, const char *input)
     last_part(input, job->name, sizeof job->name);
     if (options->out == NULL)
         (void)snprintf(job->directory, sizeof job->directory, "%s", beside);
-    else if (options->input_count == 1)
+    else if (options->input_count == 1 || real != NULL)
         (void)snprintf(job->directory, sizeof job->directory, "%s", options->out);
     else
         (void)snprintf(job->directory, sizeof job->directory, "%s/%s", options->out, job->name);
     reports_facts_load(beside, &job->run, &job->facts);
-    job->run.trace_path = job->trace;
+    if (real != NULL)
+        job->run.trace = real->trace;
+    else
+        job->run.trace_path = job->trace;
     job->run.directory = job->directory;
     if (options->partition[0] != '\0') job->run.focus = options->partition;
     job->run.has_window = options->has_window;
@@ -391,11 +397,67 @@ static int render_one(const struct render_options *options, const char *input)
     job->run.to_ns = options->to_ns;
     job->run.nodes = options->nodes;
     job->run.node_count = options->node_count;
+    /* The merged trace stays beside what was drawn from it. */
+    if (real != NULL && options->out != NULL) {
+        char path[RENDER_PATH_MAX + 16];
+        FILE *file;
+
+        (void)snprintf(path, sizeof path, "%s/trace.bin", job->directory);
+        file = fopen(path, "wb");
+        if (file != NULL) {
+            (void)fwrite(real->trace.data, 1, real->trace.length, file);
+            (void)fclose(file);
+        }
+    }
     status = options->format == RENDER_TEXT || options->format == RENDER_PERFETTO
                  ? render_text(job)
                  : render_files(job);
     free(job->facts);
     free(job);
+    return status;
+}
+
+/* Of a real process: such traces belong to one cluster, and to one picture. */
+static bool is_real(const char *path)
+{
+    char head[8] = "";
+    FILE *file = fopen(path, "rb");
+    struct stat info;
+    struct trace_inputs *inputs;
+    bool real;
+
+    if (file == NULL) return false;
+    real = fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode) &&
+           fread(head, 1, sizeof head, file) == sizeof head && memcmp(head, "gregortr", 8) == 0;
+    (void)fclose(file);
+    if (!real) return false;
+    inputs = calloc(1, sizeof *inputs);
+    if (inputs == NULL) return false;
+    real = trace_inputs_open(inputs, &path, 1) && !inputs->simulated;
+    trace_inputs_close(inputs);
+    free(inputs);
+    return real;
+}
+
+static int render_all(const struct render_options *options)
+{
+    struct trace_inputs *inputs;
+    int status = 0;
+
+    if (!is_real(options->inputs[0])) {
+        for (uint32_t i = 0; status == 0 && i < options->input_count; i++)
+            status = render_one(options, options->inputs[i], NULL);
+        return status;
+    }
+    inputs = calloc(1, sizeof *inputs);
+    if (inputs == NULL) return CAMPAIGN_SIMULATOR;
+    status = CAMPAIGN_USAGE;
+    if (trace_inputs_open(inputs, options->inputs, options->input_count)) {
+        if (options->format != RENDER_TEXT) trace_inputs_tell(inputs, options->inputs);
+        status = render_one(options, options->inputs[0], inputs);
+    }
+    trace_inputs_close(inputs);
+    free(inputs);
     return status;
 }
 
@@ -413,8 +475,7 @@ int render_command(int argc, char **argv)
             status = CAMPAIGN_SIMULATOR;
         }
     }
-    for (uint32_t i = 0; status == 0 && i < options->input_count; i++)
-        status = render_one(options, options->inputs[i]);
+    if (status == 0) status = render_all(options);
     free(options);
     return status;
 }

@@ -15,6 +15,7 @@ struct posix_recorder {
     int fd;
     bool failed; /* a write failed: said once, nothing more is recorded */
     uint64_t events;
+    int64_t base_ns; /* wall time when the monotonic clock was 0 */
     struct trace_file_block block;
     uint8_t buffer[POSIX_RECORDER_BLOCK];
 };

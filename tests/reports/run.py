@@ -8,6 +8,7 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True
+import brokers
 import browser
 import chromium
 import formats
@@ -88,6 +89,7 @@ def main():
     check("without Graphviz", formats.no_graphviz, SIM, paused, os.path.join(work, "bare"))
     check("wrong use", formats.wrong_use, SIM, paused)
     check("10^6 events", quick, os.path.join(work, "made", "million"))
+    check("three real processes", brokers.all_of_it, SIM, os.path.join(work, "brokers"))
     if web is None and dot is None:
         window = chromium.Chromium()
         for name in runs:
