@@ -228,6 +228,7 @@ interop:
 	$(Q)$(MAKE) --no-print-directory programs
 	$(Q)/usr/bin/python3 tests/interop/run.py
 	$(Q)sh tests/interop/groups.sh build
+	$(Q)python3 tests/reports/run.py brokers
 
 # Figures, never failures: tests/bench/run.sh says what is measured, and how.
 $(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o

@@ -1,6 +1,7 @@
 """Three real processes that write traces: merged into one timeline, drawn and judged."""
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -54,9 +55,11 @@ def record(out):
             cluster.wait_led("orders")
     done = harness.gregor(cluster.bootstrap, "consume", "orders", "--from", "beginning", "--exit-at-end")
     need(done.code == 0 and len(done.text.splitlines()) == 600, "not 600 records: " + done.errors)
-    for node in cluster.nodes.values():
-        if node.alive():
-            node.term()
+    alive = [node for node in cluster.nodes.values() if node.alive()]
+    for node in alive:
+        node.process.send_signal(signal.SIGTERM)
+    for node in alive:  # the last has no quorum any more, and gives it a while
+        node.wait(90)
     return traces, harness.KCAT is not None
 
 
@@ -117,7 +120,8 @@ def judged(sim, traces, out):
     skew(traces[1], off, 5 * 10**9)
     said = command(sim, "check", traces[0], off, traces[2])
     moved = [int(n) for n in re.findall(r"moved by (-?[0-9]+) us", said)]
-    need(moved and all(abs(abs(n) - 5 * 10**6) < 50000 for n in moved), "the clock: " + said)
+    far = [n for n in moved if abs(n) > 50000]  # the others agreed to a millisecond or so
+    need(len(far) == 1 and abs(abs(far[0]) - 5 * 10**6) < 50000, "the clock: " + said)
     need("PASS" in said and "contradict" not in said, said)
     command(sim, "render", traces[0], off, traces[2], "--out", os.path.join(out, "ahead"))
     causal(trace_reader.read(os.path.join(out, "ahead", "trace.bin")))
