@@ -127,6 +127,7 @@ test:
 	$(Q)$(MAKE) --no-print-directory lint
 	$(Q)$(MAKE) --no-print-directory check-wire fuzz-replay
 	$(Q)$(MAKE) --no-print-directory determinism DETERMINISM_SEEDS=1..3
+	$(Q)$(MAKE) --no-print-directory reports-test
 	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
 
 # Our schemas against Kafka's, where those are at hand; what the generator refuses.
@@ -191,6 +192,8 @@ help:
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
 	@echo "make mutants                    how many planted defects the scenarios find"
 	@echo "make interop                    real clients against real processes (kcat, python3-kafka)"
+	@echo "make reports-test              pages and exports from outside, in a browser if chromium is there"
+	@echo "make gallery                   draws the samples of reports/gallery/ again"
 	@echo "make lint format                the structural checks; clang-format over everything"
 	@echo "make install DESTDIR= PREFIX=   the programs"
 	@echo "make clean"
@@ -215,6 +218,11 @@ $(B)/report-traces: $(B)/obj/tests/reports/traces.o $(SUPPORT) $(LIBS_ALL)
 .PHONY: reports-test
 reports-test: programs $(B)/report-traces
 	$(Q)python3 tests/reports/run.py
+
+# The committed samples of reports/gallery/.
+.PHONY: gallery
+gallery: programs $(B)/report-traces
+	$(Q)sh reports/gallery/make.sh build $(B)/report-traces
 
 # The floor of the production world (client/posix/README.md).
 $(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.a

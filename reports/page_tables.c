@@ -51,6 +51,12 @@ void page_led(struct out *out, const struct page *page)
         const struct story_event *event = &story->events[i];
 
         /* The rows of the plan are in what it does; the very last turn counts, whatever it is. */
+        if (event->what == STORY_DOWN && count > 0 &&
+            story->events[turns[count - 1]].what == STORY_FAULT &&
+            story->events[turns[count - 1]].time_ns == event->time_ns) {
+            state_apply(state, story, event);
+            continue; /* the fault has said it */
+        }
         if (event->what != STORY_STEP && event->what != STORY_PHASE && words_turns(state, event) &&
             (digest_rank(story, state, event) > 2 || (story->violation >= 0 && end - i <= 3))) {
             if (count == LED_MAX) memmove(turns, turns + 1, --count * sizeof turns[0]);

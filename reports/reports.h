@@ -78,6 +78,7 @@ struct reports_entry {
     int64_t virtual_ns;
     uint64_t hash;
     const char *check; /* the violated one, NULL */
+    const char *text;  /* what was violated, in words, NULL */
 };
 
 /* Over all runs of a campaign. */

@@ -478,6 +478,10 @@ static void take(struct reading *reading)
         story->failed++;
         if (about_focus(reading)) tell_numbers(reading, STORY_FAILED, 0, 0, f[3], f[4]);
         return;
+    case TRACE_NODE_STOPPED: /* a real process says it itself */
+        if (story->scenario[0] == '\0' && reading->node >= 0)
+            fold_last(reading, tell_numbers(reading, STORY_DOWN, 0, 0, -1, 3));
+        return;
     case TRACE_CONTROLLER_ACTIVE:
         fold_last(reading, tell_numbers(reading, STORY_ACTIVE, 0, 0, f[0], 0));
         return;
