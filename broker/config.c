@@ -108,6 +108,7 @@ static const struct config_row config_rows[] = {
     INT("socket.request.max.bytes", socket_request_max_bytes, 104857600, 1024, I32),
     INT("fetch.max.bytes", fetch_max_bytes, 57671680, 1024, I32),
     INT("max.connections", max_connections, 10000, 1, 1000000),
+    INT("connections.max.idle.ms", connections_max_idle_ms, 600000, -I32, I64 / 1000000),
     INT("queued.max.requests", queued_max_requests, 500, 1, 1000000),
     INT("queued.max.request.bytes", queued_max_request_bytes, 268435456, 1048576, I64),
     INT("request.timeout.ms", request_timeout_ms, 30000, 1, I32),
@@ -115,7 +116,7 @@ static const struct config_row config_rows[] = {
 
 /* Kafka's own keys that this broker knows and does not act on. Said at start, each by name. */
 static const char config_known[] =
-    "producer.id.expiration.ms connections.max.idle.ms metadata.log.dir "
+    "producer.id.expiration.ms metadata.log.dir "
     "log.flush.offset.checkpoint.interval.ms num.network.threads num.io.threads background.threads "
     "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
     "socket.receive.buffer.bytes socket.listen.backlog.size "

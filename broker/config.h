@@ -60,6 +60,7 @@ struct config {
     int64_t quorum_append_linger_ms;
     int64_t quorum_request_timeout_ms;
     int64_t quorum_retry_backoff_ms;
+    int64_t connections_max_idle_ms;
     int64_t metadata_max_idle_interval_ms;
 
     /* broker life */

@@ -176,6 +176,7 @@ void node_parts_servers(struct node *node)
     const struct config_endpoint *quorum = config_listener(config, config->controller_listener);
     struct server_config common = {
         .connections_max = (uint32_t)config->max_connections,
+        .idle_ms = config->connections_max_idle_ms,
         .requests_max = (uint32_t)config->queued_max_requests,
         .frame_max = (uint32_t)config->socket_request_max_bytes,
     };

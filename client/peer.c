@@ -518,12 +518,14 @@ static void peer_connect_next(struct peer *peer)
     peer->refused_at = 0;
     peer->connect.address = peer->resolve.addresses[peer->address_at++];
     peer->connect.conn = &peer->connection.net;
+    peer->withdrawn = false;
     net_connect(peer->env->world, &peer->connect);
 }
 
 static void peer_connected(struct peer *peer)
 {
     peer->attempt = peer->connect.req.result;
+    if (peer->attempt == ERR_CANCELED && !peer->close_wanted) peer->attempt = ERR_TIMED_OUT;
     if (peer->attempt != ERR_NONE) return;
     peer->attempt_deadline_ns = env_deadline(peer->env, peer->config.setup_timeout_ms);
     connection_opened(&peer->connection, peer->node_id, false);
@@ -575,17 +577,22 @@ static bool peer_wait_due(const struct peer *peer)
     return op_expired(&peer->op) || peer_next_deadline(peer) < peer->op.deadline_ns;
 }
 
-/* The present attempt's deadline. Once it has passed: a connect cannot be withdrawn, but who waits
- * for it may ask another node, and who comes now knows that this one is slow. */
+/* The present attempt's deadline. Once it has passed, or nobody wants the connection any more, the
+ * connect is withdrawn. */
 static int64_t peer_overdue(struct peer *peer)
 {
-    if (peer->env->now.mono.ns < peer->attempt_deadline_ns) return peer->attempt_deadline_ns;
-    if (peer->state == PEER_CONNECTING) {
-        peer->last_error = ERR_TIMED_OUT;
-        peer_set_state(peer, PEER_BACKOFF);
-        peer_fail_queued(peer, ERR_TIMED_OUT);
-    }
+    if (peer->withdrawn) return OP_NO_DEADLINE;
+    if (!peer->close_wanted && peer->env->now.mono.ns < peer->attempt_deadline_ns)
+        return peer->attempt_deadline_ns;
+    peer->withdrawn = true;
+    net_connect_cancel(peer->env->world, &peer->connect);
     return OP_NO_DEADLINE;
+}
+
+static bool peer_connect_due(const struct peer *peer)
+{
+    return !peer->connect.req.pending || (peer->close_wanted && !peer->withdrawn) ||
+           peer_wait_due(peer);
 }
 
 static bool peer_idle_over(const struct peer *peer)
@@ -613,7 +620,7 @@ static enum op_result peer_run(struct op *op)
                 peer_connect_next(o);
                 while (o->connect.req.pending) {
                     peer_wait_until(o, peer_overdue(o));
-                    AWAIT(o, PEER_CONNECTED, &o->wake, !o->connect.req.pending || peer_wait_due(o));
+                    AWAIT(o, PEER_CONNECTED, &o->wake, peer_connect_due(o));
                 }
                 peer_connected(o);
                 while (o->connection.state == CONNECTION_OPEN && !o->close_wanted) {

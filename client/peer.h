@@ -7,7 +7,6 @@
  *    |                        +--failed-----+---------------+--ended-----+
  *    |                        v
  *    +--backoff passed--- BACKOFF          any --peer_close()--> CLOSING --> CLOSED
- * (BACKOFF also while an attempt to connect is overdue: it cannot be withdrawn, and may yet work.)
  *
  * - All addresses of a name are tried in turn; then the backoff: exponential with jitter (+-20 %),
  *   reset by a connection that became READY (clients.md 1.1).
@@ -157,6 +156,7 @@ struct peer {
     int64_t throttled_until_ns;
     int64_t idle_since_ns;
     int64_t attempt_deadline_ns;
+    bool withdrawn; /* the connect that is pending */
     int64_t backoff_until_ns;
     char host[PEER_HOST_MAX + 1];
     char resolve_host[PEER_HOST_MAX + 1]; /* while the world reads it */

@@ -71,6 +71,7 @@ void campaign_line(const struct scenario *scenario, const struct run_result *res
 
 static void tell_numbers(const struct run_result *result)
 {
+    if (result->verdict == RUN_PASS) fputs(result->report, stderr);
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
         if (result->faults[i].asked == 0) continue;
         fprintf(stderr, "  fault %-20s %-4s asked %llu injected %llu weakened 0 refused 0\n",

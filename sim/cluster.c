@@ -187,14 +187,33 @@ void cluster_stop(struct cluster *cluster, uint32_t index)
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
+void cluster_draw_clock(struct sim *sim, const struct scenario *scenario,
+                        struct sim_node_config *config)
+{
+    struct unit_range skew = scenario->skew_ns;
+    struct unit_range drift = scenario->drift_ppb;
+
+    config->wall_offset_ms =
+        decide_range(sim, (struct decide_site){DECIDE_NODE_SKEW, config->id, 0, 0}, skew.min,
+                     skew.max) /
+        NS_PER_MS;
+    config->drift_ppb = decide_range(sim, (struct decide_site){DECIDE_NODE_DRIFT, config->id, 0, 0},
+                                     drift.min, drift.max);
+}
+
+static uint32_t topic_draw(struct sim *sim, enum decide_what what, uint32_t topic,
+                           struct unit_range range)
+{
+    return (uint32_t)decide_range(sim, (struct decide_site){what, -1, topic, 0}, range.min,
+                                  range.max);
+}
+
 static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role role)
 {
     struct cluster_node *node = &cluster->nodes[cluster->count];
     const struct scenario *scenario = cluster->scenario;
     struct sim_node_config config = sim_node_config_default(id);
-    struct rng rng;
 
-    sim_stream(cluster->sim, &rng, SIM_DOMAIN_CLOCK, (uint64_t)id);
     node->program = (struct sim_program){cluster_boot, cluster_down};
     node->cluster = cluster;
     node->role = role;
@@ -207,8 +226,7 @@ static void cluster_add(struct cluster *cluster, int32_t id, enum cluster_role r
     if (!scenario->free_cpu) config.costs = sim_costs_default();
     config.disk = sim_disk_config_default(scenario->disk_profile);
     config.disk.loss = scenario->loss;
-    config.wall_offset_ms = units_draw(scenario->skew_ns, &rng) / NS_PER_MS;
-    config.drift_ppb = units_draw(scenario->drift_ppb, &rng);
+    cluster_draw_clock(cluster->sim, scenario, &config);
     node->world = sim_node_add(cluster->sim, &config);
     ASSERT(node->world->index == cluster->count);
     cluster->count++;
@@ -234,11 +252,13 @@ struct cluster *cluster_create(struct sim *sim, const struct scenario *scenario,
     cluster->scenario = scenario;
     cluster->codecs = codecs;
     cluster->nodes = sim_alloc(CLUSTER_NODES_MAX * sizeof *cluster->nodes);
-    sim_stream(sim, &rng, SIM_DOMAIN_SCENARIO, 0);
+    decide_rng(sim, (struct decide_site){DECIDE_CLUSTER_ID, -1, 0, 0}, &rng);
     uuid_print(rng_uuid(&rng), cluster->cluster_id);
     for (uint32_t i = 0; i < scenario->topic_count; i++) {
-        cluster->partitions[i] = (uint32_t)units_draw(scenario->topics[i].partitions, &rng);
-        cluster->replicas[i] = (uint32_t)units_draw(scenario->topics[i].replicas, &rng);
+        cluster->partitions[i] =
+            topic_draw(sim, DECIDE_TOPIC_PARTITIONS, i, scenario->topics[i].partitions);
+        cluster->replicas[i] =
+            topic_draw(sim, DECIDE_TOPIC_REPLICAS, i, scenario->topics[i].replicas);
     }
     for (uint32_t i = 0; i < scenario->brokers; i++) {
         cluster_add(cluster, (int32_t)i + 1, scenario->combined ? CLUSTER_BOTH : CLUSTER_BROKER);

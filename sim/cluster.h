@@ -67,6 +67,9 @@ struct cluster {
 /* NULL: a configuration that the nodes refuse, said in `error`. The simulator has no nodes yet. */
 struct cluster *cluster_create(struct sim *sim, const struct scenario *scenario,
                                struct codecs *codecs, struct errmsg *error);
+/* Offset and drift of a node's clock, as the scenario wants them. */
+void cluster_draw_clock(struct sim *sim, const struct scenario *scenario,
+                        struct sim_node_config *config);
 void cluster_destroy(struct cluster *cluster);
 void cluster_start(struct cluster *cluster);
 bool cluster_ready(const struct cluster *cluster); /* every node is READY */

@@ -12,6 +12,7 @@ struct handle {
     bool writing;  /* W7: one write at a time */
     uint32_t next; /* of a free one: the next free handle, 0: none */
     char *path;    /* as opened */
+    uint32_t site; /* digest of the path: where its decisions fall */
 };
 
 struct job {
@@ -28,7 +29,6 @@ struct sim_disk {
     struct sim_image *image;
     struct sim_disk_stats stats;
     struct sim_losses losses;
-    struct rng rng;
     struct list jobs;
     struct sim_event writeback;
     int64_t free_ns; /* when the device's queue is empty */
@@ -36,7 +36,6 @@ struct sim_disk {
     int64_t stalled_until_ns;
     int64_t submit_stall_ns;
     bool lying;
-    uint64_t power_losses;
     struct handle *handles; /* [handle], 0 unused */
     uint32_t handle_count;
     uint32_t handle_capacity;
@@ -115,6 +114,11 @@ static void handle_close(struct sim_disk *disk, struct handle *handle)
     disk->open_count--;
 }
 
+static uint32_t path_site(const char *path)
+{
+    return (uint32_t)sim_digest(0, path, strlen(path));
+}
+
 /* ---- rules ----------------------------------------------------------------------------------- */
 
 bool sim_glob(const char *pattern, const char *text)
@@ -151,6 +155,20 @@ static bool op_has_file(enum disk_op op)
     case DISK_FREE_SPACE: return false;
     }
     return false;
+}
+
+/* A request's decisions fall at its operation and its path; a SYNC_MANY has none. */
+static struct decide_site disk_site(struct sim_disk *disk, enum decide_what what,
+                                    const struct disk_req *req)
+{
+    uint32_t path = 0;
+
+    if (op_has_file(req->op)) {
+        path = handle_of(disk, req->file)->site;
+    } else if (req->path != NULL && req->op != DISK_SYNC_MANY) {
+        path = path_site(req->path);
+    }
+    return (struct decide_site){what, disk->node->id, (uint64_t)req->op, path};
 }
 
 static struct sim_disk_rule *rule_fires(struct sim_disk *disk, enum disk_op op, const char *path)
@@ -255,6 +273,7 @@ static enum err run_open(struct sim_disk *disk, struct disk_req *req)
     handle = handle_take(disk);
     disk->handles[handle] = (struct handle){.inode = inode, .flags = req->flags};
     disk->handles[handle].path = strdup(req->path);
+    disk->handles[handle].site = path_site(req->path);
     disk->open_count++;
     req->file.handle = handle;
     req->size = sim_image_size(inode);
@@ -311,9 +330,12 @@ static enum err run_preallocate(struct sim_disk *disk, const struct disk_req *re
 static enum err run_list(struct sim_disk *disk, struct disk_req *req)
 {
     uint64_t needed;
-    enum err error = sim_image_list(disk->image, req->path, &disk->rng, req->into, req->length,
-                                    &req->done, &needed);
+    struct rng rng;
+    enum err error;
 
+    decide_rng(disk->node->sim, disk_site(disk, DECIDE_DISK_ORDER, req), &rng);
+    error =
+        sim_image_list(disk->image, req->path, &rng, req->into, req->length, &req->done, &needed);
     req->size = needed;
     return error;
 }
@@ -324,7 +346,11 @@ static enum err run_rule(struct sim_disk *disk, struct disk_req *req,
     if (req->op == DISK_WRITE && rule->partial) {
         uint64_t total = slices_length(req);
 
-        if (total > 0) write_bytes(disk, req, rng_below(&disk->rng, total));
+        if (total > 0) {
+            write_bytes(
+                disk, req,
+                decide_below(disk->node->sim, disk_site(disk, DECIDE_DISK_PARTIAL, req), total));
+        }
     }
     return rule->error;
 }
@@ -377,19 +403,23 @@ static int64_t slowed(const struct sim_disk *disk, int64_t ns)
 }
 
 /* The device works on one operation after the other; latency overlaps. */
-static int64_t device_done(struct sim_disk *disk, int64_t start, uint64_t bytes)
+static int64_t device_done(struct sim_disk *disk, const struct disk_req *req, int64_t start,
+                           uint64_t bytes)
 {
     const struct sim_disk_config *config = &disk->config;
-    int64_t tail = rng_exponential(&disk->rng, config->jitter_ns);
+    int64_t tail = decide_exponential(disk->node->sim, disk_site(disk, DECIDE_DISK_DELAY, req),
+                                      config->jitter_ns);
 
     if (disk->free_ns < start) disk->free_ns = start;
     disk->free_ns += slowed(disk, config->op_ns + (int64_t)bytes * config->ps_per_byte / 1000);
     return disk->free_ns + slowed(disk, config->latency_ns + tail);
 }
 
-static int64_t cache_done(struct sim_disk *disk, int64_t start, uint64_t bytes)
+static int64_t cache_done(struct sim_disk *disk, const struct disk_req *req, int64_t start,
+                          uint64_t bytes)
 {
-    int64_t jitter = rng_range(&disk->rng, 0, disk->config.cache_ns);
+    int64_t jitter = decide_range(disk->node->sim, disk_site(disk, DECIDE_DISK_CACHE, req), 0,
+                                  disk->config.cache_ns);
 
     /* Copying runs at about 8 GB/s. */
     return start + slowed(disk, disk->config.cache_ns + jitter + (int64_t)(bytes / 8));
@@ -420,15 +450,15 @@ static int64_t disk_done_at(struct sim_disk *disk, const struct disk_req *req)
     case DISK_MKDIR:
     case DISK_RMDIR:
     case DISK_LIST:
-    case DISK_FREE_SPACE: return cache_done(disk, start, 0);
-    case DISK_WRITE: return cache_done(disk, start, slices_length(req));
+    case DISK_FREE_SPACE: return cache_done(disk, req, start, 0);
+    case DISK_WRITE: return cache_done(disk, req, start, slices_length(req));
     case DISK_READ:
-        if ((req->flags & DISK_UNCACHED) != 0) return device_done(disk, start, req->length);
-        return cache_done(disk, start, req->length);
+        if ((req->flags & DISK_UNCACHED) != 0) return device_done(disk, req, start, req->length);
+        return cache_done(disk, req, start, req->length);
     case DISK_SYNC:
     case DISK_SYNC_MANY:
     case DISK_SYNC_DIR:
-        return device_done(disk, start,
+        return device_done(disk, req, start,
                            req->op == DISK_SYNC_DIR ? SIM_PAGE : sync_bytes(disk, req)) +
                slowed(disk, disk->config.sync_ns);
     }
@@ -515,13 +545,16 @@ static void job_interrupt(struct job *job)
 {
     struct sim_disk *disk = job->disk;
     struct disk_req *req = job->req;
-    uint64_t fate = rng_below(&disk->rng, 3);
+    struct sim *sim = disk->node->sim;
+    uint64_t fate = decide_below(sim, disk_site(disk, DECIDE_DISK_INTERRUPT, req), 3);
 
     if (fate == 0) return;
     switch (req->op) {
     case DISK_WRITE:
         if (fate == 1 && slices_length(req) > 0) {
-            write_bytes(disk, req, rng_below(&disk->rng, slices_length(req)));
+            write_bytes(
+                disk, req,
+                decide_below(sim, disk_site(disk, DECIDE_DISK_PREFIX, req), slices_length(req)));
         } else {
             (void)run_write(disk, req);
         }
@@ -550,7 +583,6 @@ static void job_interrupt(struct job *job)
 uint64_t sim_disk_crash(struct sim_disk *disk, bool power)
 {
     struct sim *sim = disk->node->sim;
-    struct rng rng;
 
     sim_image_set_time(disk->image, sim->now_ns);
     while (!list_empty(&disk->jobs)) {
@@ -568,15 +600,11 @@ uint64_t sim_disk_crash(struct sim_disk *disk, bool power)
     disk->free_ns = sim->now_ns;
     ASSERT(sim_image_open_count(disk->image) == 0);
     if (!power) {
-        sim_image_evict_orphans(disk->image, &disk->rng);
+        sim_image_evict_orphans(disk->image, sim, disk->node->id);
         disk_arm_writeback(disk);
         return 0;
     }
-    disk->power_losses++;
-    rng_init(&rng, rng_stream(rng_stream(sim->config.seed, SIM_DOMAIN_POWER,
-                                         (uint64_t)(uint32_t)disk->node->id),
-                              SIM_DOMAIN_POWER, disk->power_losses));
-    disk->losses = sim_image_power_loss(disk->image, &disk->config.loss, &rng);
+    disk->losses = sim_image_power_loss(disk->image, &disk->config.loss, sim, disk->node->id);
     sim_unschedule(sim, &disk->writeback);
     return disk->losses.lost_bytes;
 }
@@ -607,7 +635,6 @@ struct sim_disk *sim_disk_create(struct sim_world *node, const struct sim_disk_c
     disk->slow_permille = 1000;
     list_init(&disk->jobs);
     sim_event_init(&disk->writeback, disk_writeback);
-    sim_stream(node->sim, &disk->rng, SIM_DOMAIN_DISK, (uint64_t)(uint32_t)node->id);
     return disk;
 }
 

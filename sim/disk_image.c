@@ -341,7 +341,7 @@ int64_t sim_image_writeback(struct sim_image *image, int64_t time_ns)
     return INT64_MAX;
 }
 
-void sim_image_evict_orphans(struct sim_image *image, struct rng *rng)
+void sim_image_evict_orphans(struct sim_image *image, struct sim *sim, int32_t node)
 {
     LIST_FOR_EACH (link, &image->inodes) {
         struct sim_inode *inode = LIST_ENTRY(link, struct sim_inode, link);
@@ -350,7 +350,9 @@ void sim_image_evict_orphans(struct sim_image *image, struct rng *rng)
             struct slot *slot = &inode->slots[i];
 
             if (!slot->orphan || slot->pending > 0) continue;
-            if (!rng_chance(rng, RNG_MILLION / 2)) continue;
+            if (!decide_chance(sim, (struct decide_site){DECIDE_DISK_EVICT, node, inode->number, i},
+                               RNG_MILLION / 2))
+                continue;
             page_drop(&slot->visible);
             slot->visible = page_share(slot->durable);
             slot->orphan = false;

@@ -61,6 +61,8 @@ enum sim_view {
     SIM_VIEW_DURABLE, /* what stands after losing everything pending */
 };
 
+struct sim;
+
 struct sim_image *sim_image_create(void);
 void sim_image_destroy(struct sim_image *image);
 void sim_image_set_time(struct sim_image *image, int64_t now_ns); /* stamps pending operations */
@@ -98,10 +100,10 @@ void sim_image_sync_failed(struct sim_image *image, struct sim_inode *inode);
 /* Settles everything stamped before `time_ns`; the stamp of the oldest left, INT64_MAX: none. */
 int64_t sim_image_writeback(struct sim_image *image, int64_t time_ns);
 /* After a process crash a page that a failed sync marked clean may have left the cache. */
-void sim_image_evict_orphans(struct sim_image *image, struct rng *rng);
+void sim_image_evict_orphans(struct sim_image *image, struct sim *sim, int32_t node);
 /* No file may be open. */
 struct sim_losses sim_image_power_loss(struct sim_image *image, const struct sim_loss *loss,
-                                       struct rng *rng);
+                                       struct sim *sim, int32_t node);
 
 uint64_t sim_image_used(const struct sim_image *image); /* bytes of device space */
 uint32_t sim_image_open_count(const struct sim_image *image);

@@ -33,6 +33,7 @@ struct entry {
 
 struct sim_inode {
     uint64_t number;
+    uint64_t site; /* digest of the path at a power loss, or the number: where decisions fall */
     bool directory;
     bool locked;
     uint32_t refs;  /* entries (each of both images), opens, pending names */

@@ -1,8 +1,8 @@
 /* Loss of power: which pending operations reached the device, and what each file lost by it.
  *
  * Damage is confined to what was pending: a byte that a completed sync covered is never touched,
- * also when it shares a sector with later bytes (W8). Decisions per page come from a generator
- * seeded by (loss, inode, page), so they do not depend on the order in which pages are met. */
+ * also when it shares a sector with later bytes (W8). Decisions fall at (path, page): the order in
+ * which pages are met means nothing. */
 #include "client/base/assert.h"
 #include "sim/disk_image_private.h"
 #include "sim/sim.h"
@@ -33,6 +33,7 @@ static void before_add(struct befores *befores, const char *path, struct sim_ino
 
     (void)snprintf(before->path, sizeof before->path, "%s", path);
     before->inode = image_inode_hold(inode);
+    inode->site = (uint32_t)sim_digest(0, path, strlen(path));
     before->size = inode->size;
     before->synced_end = inode->durable_size < inode->size ? inode->durable_size : inode->size;
     before->touched = !list_empty(&inode->pending);
@@ -67,6 +68,7 @@ static void before_walk(struct befores *befores, const struct sim_inode *dir, co
                           entry->name);
         ASSERT(length > 0 && (size_t)length < sizeof path);
         if (entry->visible->directory) {
+            entry->visible->site = (uint32_t)sim_digest(0, path, strlen(path));
             before_walk(befores, entry->visible, path);
         } else {
             before_add(befores, path, entry->visible);
@@ -91,74 +93,114 @@ struct verdict {
     uint8_t garbage; /* sectors whose pending bytes become noise */
 };
 
-static struct verdict decide_page(const struct sim_loss *loss, uint64_t seed, const struct op *op)
-{
-    struct verdict verdict = {.mask = 0xff};
-    struct rng rng;
+/* One loss of power of one machine. */
+struct power {
+    const struct sim_loss *loss;
+    struct sim *sim;
+    int32_t node;
+    uint64_t cut; /* mark of the first operation that did not reach the device (PREFIX) */
+};
 
-    rng_init(&rng, rng_stream(seed, op->inode->number, op->page));
-    verdict.keep = rng_chance(&rng, loss->keep_per_million);
-    if (rng_chance(&rng, loss->tear_per_million)) {
+/* Of a page; of other operations, which have none, the page is that behind the last. */
+static struct decide_site power_site(const struct power *power, enum decide_what what,
+                                     const struct op *op)
+{
+    uint64_t page = op->kind == OP_DATA ? op->page : UINT64_MAX - (uint64_t)op->kind;
+
+    return (struct decide_site){what, power->node, op->inode->site, page};
+}
+
+static bool power_chance(const struct power *power, enum decide_what what, const struct op *op,
+                         uint32_t per_million)
+{
+    return decide_chance(power->sim, power_site(power, what, op), per_million);
+}
+
+static uint8_t power_sectors(const struct power *power, const struct op *op)
+{
+    return (uint8_t)decide_below(power->sim, power_site(power, DECIDE_POWER_SECTORS, op), 256);
+}
+
+static struct verdict decide_page(const struct power *power, const struct op *op)
+{
+    const struct sim_loss *loss = power->loss;
+    struct verdict verdict = {.mask = 0xff};
+
+    verdict.keep = power_chance(power, DECIDE_POWER_KEEP, op, loss->keep_per_million);
+    if (power_chance(power, DECIDE_POWER_TEAR, op, loss->tear_per_million)) {
         verdict.keep = true;
-        verdict.mask = (uint8_t)rng_u64(&rng);
+        verdict.mask = power_sectors(power, op);
     }
-    if (rng_chance(&rng, loss->garbage_per_million)) {
+    if (power_chance(power, DECIDE_POWER_GARBAGE, op, loss->garbage_per_million)) {
         verdict.keep = true;
-        verdict.garbage = (uint8_t)rng_u64(&rng);
+        verdict.garbage = power_sectors(power, op);
     }
     return verdict;
 }
 
-static struct verdict decide(const struct sim_loss *loss, struct rng *rng, uint64_t seed,
-                             uint64_t cut, const struct op *op)
+static struct verdict decide(const struct power *power, const struct op *op)
 {
+    const struct sim_loss *loss = power->loss;
     struct verdict verdict = {.keep = false, .mask = 0xff};
 
     switch (loss->policy) {
     case SIM_LOSS_NOTHING: verdict.keep = true; break;
     case SIM_LOSS_EVERYTHING: break;
-    case SIM_LOSS_PREFIX: verdict.keep = op->mark < cut; break;
+    case SIM_LOSS_PREFIX: verdict.keep = op->mark < power->cut; break;
     case SIM_LOSS_RANDOM:
-        if (op->kind == OP_DATA) verdict = decide_page(loss, seed, op);
-        verdict.keep = rng_chance(rng, loss->keep_per_million);
+        if (op->kind == OP_DATA) verdict = decide_page(power, op);
+        verdict.keep = power_chance(power, DECIDE_POWER_KEEP, op, loss->keep_per_million);
         break;
     case SIM_LOSS_PAGES:
-        if (op->kind == OP_DATA) return decide_page(loss, seed, op);
-        verdict.keep = rng_chance(rng, loss->keep_per_million);
+        if (op->kind == OP_DATA) return decide_page(power, op);
+        verdict.keep = power_chance(power, DECIDE_POWER_KEEP, op, loss->keep_per_million);
         break;
     case SIM_LOSS_POLICIES: IMPOSSIBLE("a count, not a policy");
     }
     return verdict;
 }
 
-static void make_noise(struct op *op, uint8_t sectors, struct rng *rng)
+static void make_noise(const struct power *power, struct op *op, uint8_t sectors)
 {
+    struct rng rng;
+
+    decide_rng(power->sim, power_site(power, DECIDE_POWER_NOISE, op), &rng);
     for (uint32_t at = op->from; at < op->to; at++) {
         uint8_t noise;
 
         if ((sectors >> at / SIM_SECTOR & 1) == 0) continue;
-        noise = (uint8_t)rng_u64(rng);
+        noise = (uint8_t)rng_u64(&rng);
         op->bytes[at - op->from] = noise;
     }
 }
 
-static void resolve_pending(struct sim_image *image, const struct sim_loss *loss, struct rng *rng)
+/* What no name leads to is known by its number. */
+static void sites_reset(struct sim_image *image)
 {
-    uint64_t seed = rng_u64(rng);
+    LIST_FOR_EACH (link, &image->inodes) {
+        struct sim_inode *inode = LIST_ENTRY(link, struct sim_inode, link);
+
+        inode->site = inode->number;
+    }
+}
+
+static void resolve_pending(struct sim_image *image, struct power *power)
+{
     uint64_t first = 0;
-    uint64_t cut;
 
     if (!list_empty(&image->order)) {
         first = LIST_ENTRY(image->order.next, struct op, order)->mark;
     }
-    cut = first + rng_below(rng, image->mark - first + 2);
+    power->cut =
+        first + decide_below(power->sim, (struct decide_site){DECIDE_POWER_CUT, power->node, 0, 0},
+                             image->mark - first + 2);
     while (!list_empty(&image->order)) {
         struct op *op = LIST_ENTRY(image->order.next, struct op, order);
-        struct verdict verdict = decide(loss, rng, seed, cut, op);
+        struct verdict verdict = decide(power, op);
 
         if (verdict.keep) {
             if (verdict.garbage != 0) {
-                make_noise(op, verdict.garbage, rng);
+                make_noise(power, op, verdict.garbage);
                 /* Never shared with what processes saw. */
                 op->inode->slots[op->page].orphan = true;
             }
@@ -274,14 +316,16 @@ static bool account(struct sim_image *image, const struct before *before,
 }
 
 struct sim_losses sim_image_power_loss(struct sim_image *image, const struct sim_loss *loss,
-                                       struct rng *rng)
+                                       struct sim *sim, int32_t node)
 {
+    struct power power = {.loss = loss, .sim = sim, .node = node};
     struct befores befores = {0};
     struct sim_losses losses = {0};
 
     ASSERT(image->opens == 0);
+    sites_reset(image);
     before_walk(&befores, image->root, "");
-    resolve_pending(image, loss, rng);
+    resolve_pending(image, &power);
     names_restart(image);
     LIST_FOR_EACH (link, &image->inodes) {
         inode_restart(image, LIST_ENTRY(link, struct sim_inode, link));

@@ -282,7 +282,8 @@ void sim_net_host_up(struct sim_world *node)
             conn->end[i].dead = false;
             /* The peer retransmits what was never acknowledged; the answer is a reset. */
             if (conn->pipe[1 - i].stalled) {
-                int64_t wait = rng_range(&conn->rng, NS_PER_SEC / 5, 3 * NS_PER_SEC);
+                int64_t wait = decide_range(sim, net_site(DECIDE_NET_RETRANSMIT, conn, i),
+                                            NS_PER_SEC / 5, 3 * NS_PER_SEC);
 
                 sim_schedule(sim, &conn->pipe[1 - i].arrive, sim->now_ns + wait);
             }

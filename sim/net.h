@@ -82,6 +82,7 @@ void sim_net_listen(struct world *world, struct net_listener *listener);
 void sim_net_unlisten(struct world *world, struct net_listener *listener);
 void sim_net_accept(struct world *world, struct net_accept *accept);
 void sim_net_connect(struct world *world, struct net_connect *connect);
+void sim_net_connect_cancel(struct world *world, struct net_connect *connect);
 void sim_net_recv(struct world *world, struct net_recv *recv);
 void sim_net_release(struct world *world, struct net_loan *loan);
 void sim_net_send(struct world *world, struct net_send *send);

@@ -265,10 +265,17 @@ static void connect_answered(struct sim_event *event)
     connect_finish(CONTAINER_OF(event, struct sim_connect, event));
 }
 
-static int64_t connect_latency(const struct sim *sim, const struct sim_link *link, struct rng *rng)
+/* From `asks` to `to` (NULL: nobody known), or back. */
+static int64_t connect_latency(const struct sim_world *asks, const struct sim_world *to, bool back)
 {
+    struct sim *sim = asks->sim;
     const struct sim_net_config *config = &sim->config.net;
-    int64_t base = rng_range(rng, config->latency_min_ns, config->latency_max_ns);
+    const struct sim_link *link =
+        back ? net_link(sim, to, asks) : net_link(sim, asks, to != NULL ? to : asks);
+    uint64_t target = to != NULL ? (uint64_t)(uint32_t)to->id : UINT32_MAX;
+    int64_t base =
+        decide_range(sim, (struct decide_site){DECIDE_NET_CONNECT, asks->id, target, back},
+                     config->latency_min_ns, config->latency_max_ns);
 
     return base + link->extra_ns;
 }
@@ -281,7 +288,7 @@ static void connect_answer(struct sim_connect *connect, struct sim_world *to, en
 
     connect->result = result;
     connect->event.fire = connect_answered;
-    back = connect_latency(sim, net_link(sim, to, connect->node), &connect->node->rng);
+    back = connect_latency(connect->node, to, true);
     sim_schedule(sim, &connect->event, sim->now_ns + back);
 }
 
@@ -413,9 +420,31 @@ void sim_net_connect(struct world *world, struct net_connect *user)
     connect->port = port_take(node);
     sim_event_init(&connect->event, connect_arrived);
     to = connect_target(node, &user->address);
-    arrives = connect->started_ns +
-              connect_latency(sim, net_link(sim, node, to != NULL ? to : node), &node->rng);
+    arrives = connect->started_ns + connect_latency(node, to, false);
     sim_schedule(sim, &connect->event, arrives);
+}
+
+void sim_net_connect_cancel(struct world *world, struct net_connect *user)
+{
+    struct sim_world *node = sim_world_of(world);
+
+    ASSERT(user->req.pending);
+    sim_node_charge(node, node->config.costs.submit_ns);
+    LIST_FOR_EACH (link, &node->net.connects) {
+        struct sim_connect *connect = LIST_ENTRY(link, struct sim_connect, link);
+
+        if (connect->user != user) continue;
+        sim_unschedule(node->sim, &connect->event);
+        if (connect->conn != NULL) { /* the peer has accepted already, and learns of it */
+            if (connect->conn->end[0].state == END_OPEN) net_end_rst(&connect->conn->end[0]);
+            net_end_detach(&connect->conn->end[0]);
+        }
+        node->net.conn_count--;
+        sim_node_complete(node, &user->req, SIM_KIND_CONNECT, ERR_CANCELED, 0);
+        list_remove(&connect->link);
+        free(connect);
+        return;
+    }
 }
 
 static void resolve_done(struct sim_event *event)

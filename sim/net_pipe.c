@@ -52,7 +52,8 @@ static void pipe_put(struct sim_pipe *pipe, struct sim_segment *segment)
     struct sim *sim = conn->sim;
     const struct sim_link *link = net_link(sim, pipe_sender(pipe), pipe_receiver(pipe)->node);
     int64_t leaves = sim_node_issue_ns(pipe_sender(pipe));
-    int64_t tail = rng_exponential(&conn->rng, sim->config.net.jitter_ns);
+    int64_t tail = decide_exponential(sim, net_site(DECIDE_NET_DELAY, conn, pipe->side),
+                                      sim->config.net.jitter_ns);
 
     if (leaves < pipe->free_ns) leaves = pipe->free_ns;
     if (sim->config.net.bytes_per_us > 0) {
@@ -71,18 +72,19 @@ static void pipe_put(struct sim_pipe *pipe, struct sim_segment *segment)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-static uint32_t piece_length(struct sim_conn *conn, uint64_t sent, uint32_t room)
+static uint32_t piece_length(struct sim_conn *conn, uint32_t side, uint64_t sent, uint32_t room)
 {
+    struct decide_site site = net_site(DECIDE_NET_PIECE, conn, side);
     uint32_t length = room < SEGMENT_MAX ? room : SEGMENT_MAX;
 
     switch (conn->pieces) {
     case SIM_PIECES_WHOLE:
     case SIM_PIECES_STYLES: return length;
     case SIM_PIECES_TINY: return sent < 8 ? 1 : length;
-    case SIM_PIECES_RANDOM: return 1 + (uint32_t)rng_below(&conn->rng, length);
+    case SIM_PIECES_RANDOM: return 1 + (uint32_t)decide_below(conn->sim, site, length);
     case SIM_PIECES_HEADER:
         if (sent >= 4 || length <= 4) return length;
-        return 1 + (uint32_t)rng_below(&conn->rng, sent == 0 ? 4 : 8);
+        return 1 + (uint32_t)decide_below(conn->sim, site, sent == 0 ? 4 : 8);
     }
     return length;
 }
@@ -134,8 +136,8 @@ static void end_push(struct sim_end *end)
             return;
         }
         if (room == 0) return;
-        segment = segment_create(
-            SEGMENT_DATA, piece_length(end->conn, end->send_done, left < room ? left : room));
+        segment = segment_create(SEGMENT_DATA, piece_length(end->conn, end->side, end->send_done,
+                                                            left < room ? left : room));
         send_copy(end, segment->data, segment->length);
         pipe->bytes += segment->length;
         pipe_put(pipe, segment);
@@ -215,7 +217,9 @@ static struct sim_segment *recv_coalesce(struct sim_conn *conn, struct sim_pipe 
     struct sim_segment *all;
     uint32_t total = 0;
 
-    if (pipe->arrived.next == pipe->arrived.prev || !rng_chance(&conn->rng, RNG_MILLION / 2)) {
+    if (pipe->arrived.next == pipe->arrived.prev ||
+        !decide_chance(conn->sim, net_site(DECIDE_NET_COALESCE, conn, pipe->side),
+                       RNG_MILLION / 2)) {
         list_remove(&first->link);
         return first;
     }
@@ -371,7 +375,8 @@ void net_end_rst(struct sim_end *end)
 
     if (pipe_receiver(pipe)->state != END_OPEN) return;
     segment = segment_create(SEGMENT_RST, 0);
-    if (!rng_chance(&end->conn->rng, RNG_MILLION / 2)) {
+    if (!decide_chance(end->conn->sim, net_site(DECIDE_NET_OVERTAKE, end->conn, end->side),
+                       RNG_MILLION / 2)) {
         pipe_put(pipe, segment);
         return;
     }
@@ -476,30 +481,43 @@ void net_end_detach(struct sim_end *end)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static uint32_t draw_capacity(struct rng *rng, uint32_t least, uint32_t most)
+static uint32_t draw_capacity(const struct sim_conn *conn, uint32_t side, uint32_t least,
+                              uint32_t most)
 {
     uint64_t capacity = least;
 
     /* Small and large ones alike: doubled a random number of times. */
-    while (capacity < most && rng_chance(rng, RNG_MILLION * 3 / 4))
+    while (capacity < most &&
+           decide_chance(conn->sim, net_site(DECIDE_NET_BUFFER, conn, side), RNG_MILLION * 3 / 4))
         capacity *= 2;
     return capacity > most ? most : (uint32_t)capacity;
+}
+
+static void conn_draw(struct sim_conn *conn)
+{
+    const struct sim_net_config *config = &conn->sim->config.net;
+    struct decide_site site = net_site(DECIDE_NET_STYLE, conn, 0);
+
+    if (decide_chance(conn->sim, site, config->pieces_per_million)) {
+        conn->pieces = (enum sim_pieces)(1 + decide_below(conn->sim, site, SIM_PIECES_STYLES - 1));
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        conn->pipe[i].base_ns = decide_range(conn->sim, net_site(DECIDE_NET_LATENCY, conn, i),
+                                             config->latency_min_ns, config->latency_max_ns);
+        conn->pipe[i].capacity = draw_capacity(conn, i, config->buffer_min, config->buffer_max);
+    }
 }
 
 struct sim_conn *net_conn_create(struct sim *sim, struct sim_world *client,
                                  struct sim_world *server)
 {
-    const struct sim_net_config *config = &sim->config.net;
     struct sim_conn *conn = sim_alloc(sizeof *conn);
 
     conn->sim = sim;
     conn->id = sim->net->next_id++;
-    sim_stream(sim, &conn->rng, SIM_DOMAIN_NET, conn->id);
+    conn->site = (uint64_t)(uint32_t)server->id << 32 | net_link(sim, client, server)->conns++;
     list_init(&conn->link);
     list_push(&sim->net->conns, &conn->link);
-    if (rng_chance(&conn->rng, config->pieces_per_million)) {
-        conn->pieces = (enum sim_pieces)(1 + rng_below(&conn->rng, SIM_PIECES_STYLES - 1));
-    }
     for (uint32_t i = 0; i < 2; i++) {
         struct sim_pipe *pipe = &conn->pipe[i];
         struct sim_end *end = &conn->end[i];
@@ -513,13 +531,12 @@ struct sim_conn *net_conn_create(struct sim *sim, struct sim_world *client,
         list_push(&end->node->net.ends, &end->node_link);
         pipe->conn = conn;
         pipe->side = i;
-        pipe->base_ns = rng_range(&conn->rng, config->latency_min_ns, config->latency_max_ns);
-        pipe->capacity = draw_capacity(&conn->rng, config->buffer_min, config->buffer_max);
         sim_event_init(&pipe->arrive, pipe_arrive);
         sim_event_init(&pipe->space, pipe_space);
         list_init(&pipe->flight);
         list_init(&pipe->arrived);
     }
+    conn_draw(conn);
     return conn;
 }
 

@@ -58,7 +58,7 @@ struct sim_conn {
     struct sim *sim;
     uint64_t id;
     struct list link;
-    struct rng rng;
+    uint64_t site; /* of its decisions: the other node, the how-many-th connection to it */
     enum sim_pieces pieces;
     bool blackholed;
     struct net_address address[2];
@@ -91,6 +91,7 @@ struct sim_connect {
 };
 
 struct sim_link {
+    uint32_t conns; /* ever made from here to there */
     uint16_t cuts[SIM_CUT_STYLES];
     int64_t clog_until_ns;
     int64_t extra_ns;
@@ -116,6 +117,13 @@ struct sim_net {
     struct sim_alias *aliases;
     uint32_t alias_count;
 };
+
+/* Where a connection's decisions fall: the nodes, which connection between them, which side. */
+static inline struct decide_site net_site(enum decide_what what, const struct sim_conn *conn,
+                                          uint32_t side)
+{
+    return (struct decide_site){what, conn->end[0].node->id, conn->site, side};
+}
 
 /* net.c */
 struct sim_link *net_link(const struct sim *sim, const struct sim_world *from,

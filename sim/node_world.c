@@ -115,7 +115,8 @@ static void node_wake_for_timers(struct sim_world *node)
     time = clock_when(&node->clock, first->deadline);
     if (time == INT64_MAX) return;
     if (node->clock.late_ns > 0 && time > node->sim->now_ns) {
-        time += rng_exponential(&node->rng, node->clock.late_ns);
+        time += decide_exponential(
+            node->sim, (struct decide_site){DECIDE_NODE_LATE, node->id, 0, 0}, node->clock.late_ns);
     }
     node_wake_at(node, time);
 }
@@ -365,6 +366,7 @@ static const struct world_ops world_ops = {
     .unlisten = sim_net_unlisten,
     .accept = sim_net_accept,
     .connect = sim_net_connect,
+    .connect_cancel = sim_net_connect_cancel,
     .recv = sim_net_recv,
     .release = sim_net_release,
     .send = sim_net_send,
@@ -404,10 +406,11 @@ struct sim_world *sim_node_add(struct sim *sim, const struct sim_node_config *co
     node->powered = true;
     node->slow_permille = 1000;
     (void)snprintf(node->name, sizeof node->name, "node-%d", (int)config->id);
-    sim_stream(sim, &node->rng, SIM_DOMAIN_NODE, (uint64_t)(uint32_t)config->id);
     /* Machines were not switched on at the same moment: no two monotonic clocks agree. */
     node->clock = (struct sim_clock){.since_ns = sim->now_ns, .drift_ppb = config->drift_ppb};
-    node->clock.base_ns = rng_range(&node->rng, NS_PER_SEC, 1000 * NS_PER_SEC);
+    node->clock.base_ns =
+        decide_range(sim, (struct decide_site){DECIDE_NODE_CLOCK, config->id, 0, 0}, NS_PER_SEC,
+                     1000 * NS_PER_SEC);
     node->clock.wall_ns = (sim->config.wall_start_ms + config->wall_offset_ms) * NS_PER_MS +
                           sim->now_ns - node->clock.base_ns;
     sim_event_init(&node->wake, node_turn);

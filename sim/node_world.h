@@ -88,7 +88,6 @@ struct sim_world {
 
     /* private */
     struct world_req boot;
-    struct rng rng;
     struct sim_event wake;
     struct list inbox; /* completions for the next turn, through world_req.link */
     struct list turn;  /* of the present turn, not yet delivered */

@@ -57,6 +57,12 @@ void run_not_exercised(struct run *run, const char *format, ...)
     va_end(args);
 }
 
+int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct unit_range range)
+{
+    return decide_range(run->sim, (struct decide_site){what, -1, (uint64_t)(run->step + 1), which},
+                        range.min, range.max);
+}
+
 /* ---- watching -------------------------------------------------------------------------------- */
 
 static void run_traced(struct sim_observer *observer, struct sim_world *node,
@@ -150,9 +156,12 @@ static void run_enter(struct run *run, enum run_phase phase)
     static const int64_t told[] = {[RUN_SETUP] = 0, [RUN_SAFETY] = 1,   [RUN_LIVENESS] = 2,
                                    [RUN_DRAIN] = 2, [RUN_STOPPING] = 3, [RUN_DONE] = 3};
     bool news = told[phase] != told[run->phase];
+    char core[RUN_CORE_TEXT];
 
     run->phase = phase;
-    if (news) sim_tell(run->sim, TRACE_SIM_PHASE, STR_NULL, &told[phase], 1);
+    if (!news) return;
+    run_core_text(run, core, sizeof core);
+    sim_tell(run->sim, TRACE_SIM_PHASE, str_of(phase == RUN_LIVENESS ? core : ""), &told[phase], 1);
 }
 
 static bool done_ready(void *context)
@@ -283,6 +292,7 @@ static bool run_liveness(struct run *run)
     int64_t judged_ns = check_liveness_ns(&run->check_config);
     enum sim_outcome end;
 
+    run_choose_core(run);
     run_enter(run, RUN_LIVENESS);
     run_liveness_begin(run);
     if (!run_wait(run, run_liveness_deadline_ns(run), done_converged,
@@ -401,9 +411,6 @@ static void run_configure_check(struct run *run)
         const struct scenario_topic *topic = &scenario->topics[i];
 
         for (uint32_t j = 0; j < topic->config_count; j++) {
-            if (strcmp(topic->configs[j].key, "min.insync.replicas") == 0) {
-                check->min_isr = atoi(topic->configs[j].value);
-            }
             if (strcmp(topic->configs[j].key, "unclean.leader.election.enable") == 0 &&
                 strcmp(topic->configs[j].value, "true") == 0) {
                 check->unclean_election = true;
@@ -417,6 +424,17 @@ static void run_configure_check(struct run *run)
     check->request_timeout_ns = 30 * NS_PER_SEC;
     check->election_ns = config->quorum_election_timeout_ms * NS_PER_MS;
     check->quorum_fetch_ns = config->quorum_fetch_timeout_ms * NS_PER_MS;
+}
+
+int32_t run_min_isr(const struct run *run, uint32_t topic)
+{
+    const struct scenario_topic *own = &run->scenario->topics[topic];
+
+    for (uint32_t i = 0; i < own->config_count; i++) {
+        if (strcmp(own->configs[i].key, "min.insync.replicas") == 0)
+            return atoi(own->configs[i].value);
+    }
+    return run->check_config.min_isr;
 }
 
 static struct run *run_create(const struct scenario *scenario, uint64_t seed,
@@ -437,7 +455,6 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
         scenario->stop_wall_ns > 0 ? run->wall_start_ns + scenario->stop_wall_ns : INT64_MAX;
     run->ring = ring_create();
     run->sim = sim_create(&config);
-    sim_stream(run->sim, &run->rng, SIM_DOMAIN_SCENARIO, 1);
     run->cluster = cluster_create(run->sim, scenario, options->codecs, &error);
     if (run->cluster == NULL) {
         run_decide(run, RUN_ERROR, "", -1, "%s: %s", scenario->file, error.text);
@@ -445,6 +462,8 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     }
     run_configure_check(run);
     run->check = check_create(&run->check_config);
+    for (uint32_t i = 0; i < scenario->topic_count; i++)
+        check_topic_min_isr(run->check, scenario->topics[i].name, run_min_isr(run, i));
     run_trace_begin(run);
     run->observer.traced = run_traced;
     run->observer.turned = run_turned;
@@ -491,7 +510,11 @@ void run_scenario(const struct scenario *scenario, uint64_t seed, const struct r
         run_judge(run);
     }
     result->wall_ns = wall_ns() - run->wall_start_ns;
-    if (result->verdict != RUN_PASS && run->cluster != NULL) run_report(run);
+    if (result->verdict != RUN_PASS && run->cluster != NULL) {
+        run_report(run);
+    } else if (run->check != NULL) {
+        run_report_allowed(run);
+    }
     run_trace_end(run);
     run_destroy(run);
 }

@@ -123,7 +123,7 @@ struct run {
     struct ring *ring;
     struct sim_observer observer;
     struct expr_source source;
-    struct rng rng; /* of the scenario's choices */
+    int step; /* whose actions are under way, for decisions; -1: of none */
     enum run_phase phase;
     int64_t zero_ns;
     int64_t wall_start_ns;
@@ -149,6 +149,9 @@ struct run {
     void *trace_file;      /* run_trace.c */
 };
 
+/* min.insync.replicas of a topic of the scenario, as configured when it was created. */
+int32_t run_min_isr(const struct run *run, uint32_t topic);
+
 /* The first verdict counts. */
 void run_decide(struct run *run, enum run_verdict verdict, const char *check, int32_t node,
                 const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -158,6 +161,9 @@ static inline int64_t run_time(const struct run *run)
 {
     return run->sim->now_ns - run->zero_ns;
 }
+
+/* A choice of the scenario, at its present step. */
+int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct unit_range range);
 
 /* run_state.c: terms of conditions */
 struct expr_value run_term(struct expr_source *source, const struct expr *expr, uint64_t argument);
@@ -173,14 +179,20 @@ uint64_t run_act(struct run *run, const struct scenario_action *action, int step
 struct run_later *run_later(struct run *run, int64_t delay_ns,
                             void (*act)(struct run_later *later));
 
-/* run_converge.c */
+/* run_converge.c. The nodes that must recover, drawn where the scenario says random. */
+void run_choose_core(struct run *run);
+enum { RUN_CORE_TEXT = 512 };
+/* "1,2,101": the core and the clients, whom liveness is judged for. */
+void run_core_text(const struct run *run, char *text, size_t size);
 void run_liveness_begin(struct run *run);
 void run_heal_all(struct run *run); /* also outside the core: the orderly stop is for everyone */
 int64_t run_liveness_deadline_ns(const struct run *run); /* from now */
 bool run_in_sync(struct run *run); /* every partition led, every replica in its ISR */
 
-/* run_report.c: first screen of a failure, into result->report */
+/* run_report.c: first screen of a failure, into result->report; the losses that were allowed, with
+ * who paid for them */
 void run_report(struct run *run);
+void run_report_allowed(struct run *run);
 /* run_trace.c: the full trace */
 void run_trace_begin(struct run *run);
 void run_trace_event(struct run *run, int32_t node, const struct trace_event *event);

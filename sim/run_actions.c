@@ -23,7 +23,10 @@ static int64_t quantity(struct run *run, const struct scenario_action *action, c
 {
     const struct scenario_value *value = scenario_arg(action, name);
 
-    return value != NULL ? units_draw(value->quantity, &run->rng) : fallback;
+    if (value == NULL) return fallback;
+    return run_draw(run, DECIDE_STEP_VALUE,
+                    (uint64_t)action->kind << 8 | (uint64_t)(value - action->args),
+                    value->quantity);
 }
 
 static int choice(const struct scenario_action *action, const char *name)
@@ -161,6 +164,12 @@ static struct run_later *ends(struct run *run, const struct scenario_action *act
 
 /* ---- processes ------------------------------------------------------------------------------- */
 
+/* Per million, up to a `part`-th of all. */
+static uint32_t draw_share(struct run *run, enum decide_what what, int64_t part)
+{
+    return (uint32_t)run_draw(run, what, 0, (struct unit_range){0, RNG_MILLION / part - 1});
+}
+
 /* What the power loss of this crash keeps of what was not synced. */
 static struct sim_loss loss_of(struct run *run, const struct scenario_action *action)
 {
@@ -176,10 +185,9 @@ static struct sim_loss loss_of(struct run *run, const struct scenario_action *ac
     case 3: return (struct sim_loss){SIM_LOSS_PAGES, 400000, 200000, 300000};
     default: break;
     }
-    keep = (uint32_t)rng_below(&run->rng, RNG_MILLION);
-    tear = (uint32_t)rng_below(&run->rng, RNG_MILLION / 2);
-    return (struct sim_loss){SIM_LOSS_PAGES, keep, tear,
-                             (uint32_t)rng_below(&run->rng, RNG_MILLION / 4)};
+    keep = draw_share(run, DECIDE_LOSS_KEEP, 1);
+    tear = draw_share(run, DECIDE_LOSS_TEAR, 2);
+    return (struct sim_loss){SIM_LOSS_PAGES, keep, tear, draw_share(run, DECIDE_LOSS_GARBAGE, 4)};
 }
 
 static void act_crash(struct run *run, const struct scenario_action *action, int step,
@@ -467,6 +475,7 @@ uint64_t run_act(struct run *run, const struct scenario_action *action, int step
 {
     uint64_t hit;
 
+    run->step = step;
     run->source.it = it;
     hit = act(run, action, step, it);
     run->source.it = hit;
@@ -477,7 +486,7 @@ uint64_t run_act(struct run *run, const struct scenario_action *action, int step
     }
     if (action->then != NULL) {
         struct run_later *later =
-            run_later(run, units_draw(action->then->after, &run->rng), later_then);
+            run_later(run, run_draw(run, DECIDE_STEP_THEN, 0, action->then->after), later_then);
 
         later->action = action->then;
         later->step = step;

@@ -157,7 +157,8 @@ static uint64_t draw_one(struct run *run, uint64_t from)
     uint64_t skip;
 
     if (from == 0) return 0;
-    skip = rng_below(&run->rng, count_of(from));
+    skip =
+        decide_below(run->sim, (struct decide_site){DECIDE_CORE_MEMBER, -1, 0, 0}, count_of(from));
     for (; skip > 0; skip--)
         from &= from - 1;
     return from & -from;
@@ -175,7 +176,7 @@ static uint64_t core_for_partition(struct run *run, uint64_t core, uint32_t topi
     replicas = cluster_set(run->cluster, image_replicas(meta));
     isr = cluster_set(run->cluster, image_isr(meta));
     if ((core & isr) == 0) core |= draw_one(run, isr != 0 ? isr : replicas);
-    while (count_of(core & replicas) < (uint32_t)run->check_config.min_isr &&
+    while (count_of(core & replicas) < (uint32_t)run_min_isr(run, topic) &&
            (replicas & ~core) != 0) {
         core |= draw_one(run, replicas & ~core);
     }
@@ -274,9 +275,26 @@ static void converge_tick(struct sim_event *event)
     sim_schedule(run->sim, event, run->sim->now_ns + CONVERGE_TICK_NS);
 }
 
-void run_liveness_begin(struct run *run)
+void run_choose_core(struct run *run)
 {
     run->core = core_of(run);
+}
+
+void run_core_text(const struct run *run, char *text, size_t size)
+{
+    uint64_t judged = run->core | (run->workload != NULL ? workload_set(run->workload) : 0);
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < run->sim->node_count && used + 16 < size; i++) {
+        if (!in_set(judged, i)) continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%d", used > 0 ? "," : "",
+                                 run->sim->nodes[i]->id);
+    }
+}
+
+void run_liveness_begin(struct run *run)
+{
     run->converged = false;
     heal_core(run);
     workload_finish_producers(run->workload);

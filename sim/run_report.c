@@ -86,10 +86,19 @@ static void report_events(struct run *run)
     }
 }
 
+void run_report_allowed(struct run *run)
+{
+    const struct check_violation *excused;
+
+    for (uint32_t i = 0; i < 4 && (excused = check_excused(run->check, i)) != NULL; i++)
+        put(run, "  allowed: %s %s\n", excused->id, excused->text);
+}
+
 void run_report(struct run *run)
 {
     const struct run_result *result = run->result;
     bool alive = run->sim->failure.text[0] == '\0';
+    char core[RUN_CORE_TEXT];
 
     put(run, "%s: %s%s%s\n", run_verdict_name(result->verdict), result->check,
         result->check[0] != '\0' ? " " : "", result->text);
@@ -97,6 +106,11 @@ void run_report(struct run *run)
         run->scenario->name, (unsigned long long)result->seed, phase_name(run->phase),
         (double)run_time(run) / (double)NS_PER_SEC, (double)run->sim->now_ns / (double)NS_PER_SEC,
         (unsigned long long)run->sim->events);
+    if (run->core != 0) {
+        run_core_text(run, core, sizeof core);
+        put(run, "  core and clients of the liveness phase: %s\n", core);
+    }
+    if (run->check != NULL) run_report_allowed(run);
     put(run, "  last events:\n");
     report_events(run);
     if (alive && run->cluster != NULL && run->phase != RUN_DONE) {

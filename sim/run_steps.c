@@ -51,15 +51,24 @@ static void steps_arm(struct run *run, uint32_t index)
     steps->was_true = false;
     steps->true_since_ns = -1;
     steps->armed_ns = run->sim->now_ns;
+    run->step = (int)index;
     step = armed_step(run);
     if (step != NULL && step->trigger != SCENARIO_WHEN) {
-        int64_t time = units_draw(step->time, &run->rng);
+        int64_t time = run_draw(run, DECIDE_STEP_TIME, 0, step->time);
 
         steps->due_ns =
             step->trigger == SCENARIO_AT ? run->zero_ns + time : run->sim->now_ns + time;
     }
     run->dirty = true;
     steps_set_timer(run);
+}
+
+static uint64_t step_choose(struct expr_source *source, uint64_t count)
+{
+    struct run *run = CONTAINER_OF(source, struct run, source);
+    struct decide_site site = {DECIDE_STEP_ANY, -1, (uint64_t)(run->step + 1), 0};
+
+    return decide_below(run->sim, site, count);
 }
 
 static void step_fire(struct run *run, const struct scenario_step *step)
@@ -70,7 +79,8 @@ static void step_fire(struct run *run, const struct scenario_step *step)
     uint64_t it = 0;
 
     sim_tell(run->sim, TRACE_SIM_STEP, str_of(step->text), fields, 1);
-    run->source.rng = &run->rng;
+    run->step = (int)index;
+    run->source.choose = step_choose;
     for (uint32_t i = 0; i < step->as_count; i++) {
         struct expr_value value = expr_eval(step->as[i].selector, &run->source);
 
@@ -78,7 +88,7 @@ static void step_fire(struct run *run, const struct scenario_step *step)
     }
     for (uint32_t i = 0; i < step->action_count; i++)
         it = run_act(run, &step->actions[i], (int)index, it);
-    run->source.rng = NULL;
+    run->source.choose = NULL;
     run->steps_fired |= UINT64_C(1) << index;
     for (uint32_t i = 0; i < run->scenario->expect_count; i++) {
         if (run->scenario->expects[i].after_step == (int32_t)index) expect_arm(run, i);
@@ -87,7 +97,7 @@ static void step_fire(struct run *run, const struct scenario_step *step)
     if (steps->fired >= step->times) {
         steps_arm(run, index + 1);
     } else if (step->trigger == SCENARIO_AFTER) {
-        steps->due_ns = run->sim->now_ns + units_draw(step->time, &run->rng);
+        steps->due_ns = run->sim->now_ns + run_draw(run, DECIDE_STEP_TIME, 0, step->time);
         steps_set_timer(run);
     }
 }

@@ -70,6 +70,7 @@ struct sim *sim_create(const struct sim_config *config)
     heap_init(&sim->queue, &sim->mem, SIM_EVENTS_MAX);
     list_init(&sim->observers);
     hash128_init(&sim->hash, config->seed);
+    sim->decide = decide_create(config->seed);
     sim->nodes = sim_alloc(config->nodes_max * sizeof *sim->nodes);
     sim->net = sim_net_create(sim);
     sim->counters = sim_fault_counters_create();
@@ -82,6 +83,7 @@ void sim_destroy(struct sim *sim)
     sim_net_destroy(sim->net);
     for (uint32_t i = 0; i < sim->node_count; i++)
         sim_node_destroy(sim->nodes[i]);
+    decide_destroy(sim->decide);
     free(sim->counters);
     free(sim->nodes);
     region_reset(&sim->region);
@@ -220,14 +222,10 @@ void sim_delivered(struct sim *sim, uint32_t node, enum sim_kind kind, enum err 
     hash128_add_u64(&sim->hash, (uint64_t)sim->now_ns);
     hash128_add_u64(&sim->hash, (uint64_t)node << 32 | (uint64_t)kind << 16 | (uint16_t)result);
     hash128_add_u64(&sim->hash, digest);
+    hash128_add_u64(&sim->hash, decide_digest(sim->decide));
 }
 
 struct hash128_value sim_hash(const struct sim *sim)
 {
     return hash128_final(&sim->hash);
-}
-
-void sim_stream(const struct sim *sim, struct rng *rng, enum sim_domain domain, uint64_t node)
-{
-    rng_init(rng, rng_stream(sim->config.seed, (uint64_t)domain, node));
 }

@@ -2,7 +2,7 @@
  *
  * It owns the clock of all, the queue ordered by (time, sequence), the nodes, the network, the
  * rolling hash of everything delivered, and whoever watches. It never reads a real clock, never
- * orders by address, and draws only from streams named by (seed, domain, node) (simulation.md 2).
+ * orders by address, and chooses only through decide.h (simulation.md 2).
  *
  *     sim_run: take the earliest event -> fire -> (turn of a node -> observers) -> next
  */
@@ -12,8 +12,8 @@
 #include "client/base/hash128.h"
 #include "client/base/heap.h"
 #include "client/base/list.h"
-#include "client/base/rng.h"
 #include "client/world/world.h"
+#include "sim/decide.h"
 #include "sim/net.h"
 
 #include <setjmp.h>
@@ -21,18 +21,9 @@
 struct sim;
 struct sim_world;
 
-/* First argument of a stream after the seed. Append only: the numbers are part of every seed. */
-enum sim_domain {
-    SIM_DOMAIN_CLOCK = 1,
-    SIM_DOMAIN_NET,
-    SIM_DOMAIN_DISK,
-    SIM_DOMAIN_POWER, /* what a power loss keeps */
-    SIM_DOMAIN_NODE,  /* lateness, order of readiness */
-    SIM_DOMAIN_FAULT,
-    SIM_DOMAIN_SCENARIO,
-    SIM_DOMAIN_WORKLOAD,
-    SIM_DOMAIN_DICE = 64, /* + enum dice_concern */
-};
+/* First argument of a stream of the nodes' own dice after the seed: + enum dice_concern. The number
+ * is part of every seed. */
+enum { SIM_DOMAIN_DICE = 64 };
 
 /* What is delivered to nodes: part of the trace hash. */
 enum sim_kind {
@@ -106,6 +97,7 @@ struct sim {
     uint32_t node_count;
     struct sim_world *turning; /* whose turn runs; NULL between turns */
     struct sim_net *net;
+    struct decide *decide;
     struct sim_failure failure; /* text empty: none */
     void *counters;             /* private to fault.c */
     /* private */
@@ -147,8 +139,6 @@ void sim_delivered(struct sim *sim, uint32_t node, enum sim_kind kind, enum err 
                    uint64_t digest);
 
 struct hash128_value sim_hash(const struct sim *sim);
-/* A generator of its own for (domain, node). */
-void sim_stream(const struct sim *sim, struct rng *rng, enum sim_domain domain, uint64_t node);
 
 /* Ends the run with SIM_END_FAILED; outside of a run the process ends with status 6. */
 _Noreturn void sim_fail(struct sim *sim, const char *text, const char *file, int line);

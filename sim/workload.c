@@ -16,10 +16,8 @@ static void workload_add(struct workload *workload, enum workload_kind kind, int
     struct sim_node_config config = sim_node_config_default(id);
     const struct scenario *of = workload->cluster->scenario;
     struct sim *sim = workload->cluster->sim;
-    struct rng rng;
     int64_t fields[] = {id, kind_of_trace, 0};
 
-    sim_stream(sim, &rng, SIM_DOMAIN_CLOCK, (uint64_t)id);
     client->program = workload_program;
     client->workload = workload;
     client->kind = kind;
@@ -29,8 +27,7 @@ static void workload_add(struct workload *workload, enum workload_kind kind, int
     config.region_size = (size_t)512 << 20;
     config.connections_max = 256;
     if (!of->free_cpu) config.costs = sim_costs_default();
-    config.wall_offset_ms = units_draw(of->skew_ns, &rng) / NS_PER_MS;
-    config.drift_ppb = units_draw(of->drift_ppb, &rng);
+    cluster_draw_clock(sim, of, &config);
     client->world = sim_node_add(sim, &config);
     sim_tell(sim, TRACE_SIM_NODE, str_of(scenario != NULL ? scenario->name : client->world->name),
              fields, 3);

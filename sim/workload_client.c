@@ -39,7 +39,6 @@ struct workload_node {
     struct producer producer;
     struct pool records;
     struct list done; /* of client_record, through producer_record.link */
-    struct rng rng;
     uint32_t record_size_max;
     int64_t beat_ns; /* between two batches */
     int64_t next_ns;
@@ -186,6 +185,16 @@ static bool producer_has_more(const struct workload_node *node)
     return client->scenario->records == 0 || client->sent < (uint64_t)client->scenario->records;
 }
 
+/* By the client, not by the life of its process. */
+static int64_t client_draw(const struct workload_node *node, enum decide_what what,
+                           struct unit_range range)
+{
+    struct sim_world *world = node->client->world;
+
+    return decide_range(world->sim, (struct decide_site){what, world->id, 0, 0}, range.min,
+                        range.max);
+}
+
 static void producer_beat(struct workload_node *node)
 {
     struct workload_client *client = node->client;
@@ -194,7 +203,7 @@ static void producer_beat(struct workload_node *node)
 
     for (uint32_t i = 0; i < scenario->batch && producer_has_more(node); i++) {
         struct client_record *record = pool_take(&node->records);
-        uint32_t length = (uint32_t)units_draw(scenario->record_size, &node->rng);
+        uint32_t length = (uint32_t)client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
         uint64_t name = (uint64_t)client->number << 32 | client->sent;
 
         if (record == NULL) return;
@@ -256,8 +265,7 @@ static enum err producer_begin(struct workload_node *node)
             config.request_timeout_ms = config.delivery_timeout_ms;
         }
     }
-    rng_init(&node->rng, dice_seed(node->env.world, DICE_WORKLOAD));
-    rate = units_draw(scenario->rate, &node->rng);
+    rate = client_draw(node, DECIDE_CLIENT_RATE, scenario->rate);
     node->beat_ns = (int64_t)scenario->batch * 1000 * NS_PER_SEC / rate;
     if (node->beat_ns < 1000) node->beat_ns = 1000;
     node->record_size_max = (uint32_t)scenario->record_size.max;

@@ -26,6 +26,7 @@ struct server_config {
     uint32_t connections_max;
     uint32_t requests_max; /* of all connections; more are not read */
     uint32_t frame_max;
+    int64_t idle_ms;               /* connections.max.idle.ms; 0 and below: never */
     const struct server_api *apis; /* constant */
     uint32_t api_count;
 };

@@ -65,6 +65,7 @@ static void session_drain(struct session *session)
 
             if (err == ERR_NONE) {
                 request->out = NULL; /* the connection's now */
+                session->active_ns = session->server->env->loop.now_ns;
             } else {
                 connection_close(&session->connection, err);
             }
@@ -161,12 +162,44 @@ static bool session_take(struct session *session)
     request->env = server->env;
     request->frame = frame;
     request->received = server->env->now;
+    session->active_ns = server->env->loop.now_ns;
     list_init(&request->link);
     arena_init(&request->arena, &server->env->mem, REQUEST_ARENA_MAX);
     list_push(&session->requests, &request->link);
     session->request_count++;
     session_dispatch(session, request);
     return true;
+}
+
+/* ---- idle connections ------------------------------------------------------------------------ */
+
+static void session_look_later(struct session *session)
+{
+    int64_t idle_ms = session->server->config.idle_ms;
+
+    session->seen_have = session->connection.partial_have;
+    op_deadline(&session->op,
+                idle_ms <= 0 ? OP_NO_DEADLINE : session->active_ns + idle_ms * NS_PER_MS);
+}
+
+/* The deadline is over: closes what was idle all that time, or sets the next one. */
+static void session_look(struct session *session)
+{
+    const struct connection *connection = &session->connection;
+    bool active = session->request_count > 0 || connection->partial_have != session->seen_have;
+
+    if (connection->state != CONNECTION_OPEN) {
+        op_deadline(&session->op, OP_NO_DEADLINE);
+        return;
+    }
+    if (active) session->active_ns = session->server->env->loop.now_ns;
+    if (!active && session->active_ns + session->server->config.idle_ms * NS_PER_MS <=
+                       session->server->env->loop.now_ns) {
+        op_deadline(&session->op, OP_NO_DEADLINE);
+        connection_close(&session->connection, ERR_TIMED_OUT);
+        return;
+    }
+    session_look_later(session);
 }
 
 static void session_finish(struct op *op)
@@ -182,7 +215,10 @@ static enum op_result session_run(struct op *op)
 
     switch ((enum session_step)op->step) {
     case SESSION_START:
+        o->active_ns = o->server->env->loop.now_ns;
+        session_look_later(o);
         for (;;) {
+            if (op_expired(op)) session_look(o);
             session_drain(o);
             while (session_take(o))
                 session_drain(o);
@@ -192,11 +228,12 @@ static enum op_result session_run(struct op *op)
                 connection_finish(&o->connection);
             }
             AWAIT(o, SESSION_ACTIVE, &o->connection.events,
-                  session_ended(o) || session_drainable(o) ||
+                  session_ended(o) || session_drainable(o) || op_expired(op) ||
                       (session_has_room(o) && connection_readable(&o->connection)) ||
                       (o->server->stopping && o->request_count == 0 &&
                        o->connection.state == CONNECTION_OPEN));
         }
+        op_deadline(op, OP_NO_DEADLINE);
         while (!session_over(o)) {
             AWAIT(o, SESSION_CLOSED, &o->connection.events,
                   session_over(o) || session_drainable(o));

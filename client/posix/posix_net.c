@@ -147,8 +147,6 @@ static void net_connected(struct posix_net *net, struct posix_conn *c)
 
 void posix_net_connect(struct posix_net *net, struct net_connect *connect)
 {
-    /* Four attempts, about 15 s: the core has no way to withdraw a connect. */
-    const int attempts = 3;
     struct posix_conn *c = net_conn_take(net);
     union posix_sockaddr to;
     socklen_t length = posix_address_to(&connect->address, false, &to);
@@ -167,7 +165,6 @@ void posix_net_connect(struct posix_net *net, struct net_connect *connect)
         return;
     }
     net_socket_options(c->fd);
-    (void)setsockopt(c->fd, IPPROTO_TCP, TCP_SYNCNT, &attempts, sizeof attempts);
     if (net->calls->connect(c->fd, &to.any, length) != 0 && errno != EINPROGRESS &&
         errno != EINTR) {
         net_connect_failed(net, c, posix_calls_err(errno));
@@ -175,6 +172,17 @@ void posix_net_connect(struct posix_net *net, struct net_connect *connect)
     }
     err = net_add(net, c, EPOLLOUT);
     if (err != ERR_NONE) net_connect_failed(net, c, err);
+}
+
+void posix_net_connect_cancel(struct posix_net *net, struct net_connect *connect)
+{
+    for (uint32_t i = 0; i < net->connections_max; i++) {
+        struct posix_conn *c = &net->conns[i];
+
+        if (c->state != POSIX_CONN_CONNECTING || c->connecting != connect) continue;
+        net_connect_failed(net, c, ERR_CANCELED);
+        return;
+    }
 }
 
 /* ---- listeners ---- */

@@ -94,6 +94,7 @@ void posix_net_listen(struct posix_net *net, struct net_listener *listener);
 void posix_net_unlisten(struct posix_net *net, struct net_listener *listener);
 void posix_net_accept(struct posix_net *net, struct net_accept *accept);
 void posix_net_connect(struct posix_net *net, struct net_connect *connect);
+void posix_net_connect_cancel(struct posix_net *net, struct net_connect *connect);
 void posix_net_recv(struct posix_net *net, struct net_recv *recv);
 void posix_net_release(struct posix_net *net, struct net_loan *loan);
 void posix_net_send(struct posix_net *net, struct net_send *send);

@@ -52,6 +52,10 @@ static void ops_connect(struct world *world, struct net_connect *connect)
 {
     posix_net_connect(&posix_of(world)->net, connect);
 }
+static void ops_connect_cancel(struct world *world, struct net_connect *connect)
+{
+    posix_net_connect_cancel(&posix_of(world)->net, connect);
+}
 static void ops_recv(struct world *world, struct net_recv *recv)
 {
     posix_net_recv(&posix_of(world)->net, recv);
@@ -123,6 +127,7 @@ static const struct world_ops posix_ops = {
     .unlisten = ops_unlisten,
     .accept = ops_accept,
     .connect = ops_connect,
+    .connect_cancel = ops_connect_cancel,
     .recv = ops_recv,
     .release = ops_release,
     .send = ops_send,

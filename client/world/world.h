@@ -12,9 +12,9 @@
  *      one call of `complete`, exactly once. A world may *execute* during submit.
  *  W3  Completions arrive in turns: one or more `complete` calls, then one actor->turn_end(). All
  *      calls of a turn see the same `now`. Nothing else ever calls into the core.
- *  W4  Closing a connection or a listener, or cancelling a timer, completes what is outstanding on
- *      it with CANCELED; for connections and listeners `closed` completes after all of those, last.
- *      Disk and compute requests are not cancelled; an orderly stop waits for them.
+ *  W4  Closing a connection or a listener, or cancelling a timer or a connect, completes what is
+ *      outstanding on it with CANCELED; for connections and listeners `closed` completes after all
+ *      of those, last. Disk and compute requests are not cancelled; an orderly stop waits for them.
  *  W5  Monotonic time never goes back; a timer never fires early; timers fire in the order
  *      (deadline, sequence of start or move). Wall time may jump.
  *  W6  A connection is a byte stream in each direction: nothing lost, repeated or reordered while
@@ -278,6 +278,7 @@ struct world_ops {
     void (*unlisten)(struct world *world, struct net_listener *listener);
     void (*accept)(struct world *world, struct net_accept *accept);
     void (*connect)(struct world *world, struct net_connect *connect);
+    void (*connect_cancel)(struct world *world, struct net_connect *connect);
     void (*recv)(struct world *world, struct net_recv *recv);
     void (*release)(struct world *world, struct net_loan *loan);
     void (*send)(struct world *world, struct net_send *send);
@@ -330,6 +331,12 @@ static inline void net_accept(struct world *world, struct net_accept *accept)
 static inline void net_connect(struct world *world, struct net_connect *connect)
 {
     world->ops->connect(world, connect);
+}
+/* Withdraws a connect that is pending: it completes with CANCELED, or with what was already on its
+ * way; when that is a success there is a connection, to be closed as any. */
+static inline void net_connect_cancel(struct world *world, struct net_connect *connect)
+{
+    world->ops->connect_cancel(world, connect);
 }
 static inline void net_recv(struct world *world, struct net_recv *recv)
 {

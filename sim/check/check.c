@@ -139,6 +139,59 @@ uint32_t check_node(struct check *check, int32_t id)
     return check->node_count++;
 }
 
+static int32_t configured_min_isr(const struct check *check, int64_t topic)
+{
+    for (uint32_t i = 0; i < check->topic_count; i++) {
+        if (check->topics[i].topic == topic && topic != 0) return check->topics[i].min_isr;
+    }
+    return 0;
+}
+
+static void topic_parts(struct check *check, int64_t topic)
+{
+    for (uint32_t i = 0; topic != 0 && i < check->parts.count; i++) {
+        struct check_part *part = check->parts.items[i];
+
+        if (part->topic == topic) part->configured_min_isr = configured_min_isr(check, topic);
+    }
+}
+
+void check_topic_min_isr(struct check *check, const char *name, int32_t min_isr)
+{
+    struct check_topic *topic = NULL;
+
+    for (uint32_t i = 0; i < check->topic_count && topic == NULL; i++) {
+        if (strcmp(check->topics[i].name, name) == 0) topic = &check->topics[i];
+    }
+    if (topic == NULL) {
+        if (check->topic_count == CHECK_TOPICS_MAX || strlen(name) >= CHECK_TOPIC_NAME) return;
+        topic = &check->topics[check->topic_count++];
+        memcpy(topic->name, name, strlen(name) + 1);
+    }
+    topic->min_isr = min_isr;
+    topic_parts(check, topic->topic);
+}
+
+/* A name has got its number, perhaps a new one after a deletion; partitions -1: it is gone. */
+static void topic_known(struct check *check, const struct trace_event *event)
+{
+    int64_t id = check_field(event, 0);
+
+    if (check_field(event, 1) == -1) {
+        for (uint32_t i = 0; i < check->parts.count; i++) {
+            if (check->parts.items[i]->topic == id) check->parts.items[i]->gone = true;
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < check->topic_count; i++) {
+        struct check_topic *topic = &check->topics[i];
+
+        if (topic->topic == id || !str_equal(event->text, str_of(topic->name))) continue;
+        topic->topic = id;
+        topic_parts(check, id);
+    }
+}
+
 struct check_part *check_part(struct check *check, int64_t topic, int32_t partition)
 {
     struct check_part *part = check->last_part;
@@ -155,6 +208,7 @@ struct check_part *check_part(struct check *check, int64_t topic, int32_t partit
                                 .work_epoch = -1,
                                 .loss_from = INT64_MAX,
                                 .loss_epoch = -1,
+                                .configured_min_isr = configured_min_isr(check, topic),
                                 .appended_ns = -1};
     CHECK_PUSH(&check->parts, part);
     check_table_set(&check->parts_by_key, (uint64_t)topic, (uint32_t)partition, check->parts.count);
@@ -421,12 +475,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
     index = check_node(check, node);
     node_seen(check, index);
     if (event->kind == TRACE_TOPIC_KNOWN) {
-        /* partitions -1: the topic is gone. */
-        if (check_field(event, 1) != -1) return;
-        for (uint32_t i = 0; i < check->parts.count; i++) {
-            if (check->parts.items[i]->topic == check_field(event, 0))
-                check->parts.items[i]->gone = true;
-        }
+        topic_known(check, event);
         return;
     }
     if (check_log_event(check, index, event)) return;

@@ -85,6 +85,10 @@ struct check_stat {
 struct check *check_create(const struct check_config *config);
 void check_destroy(struct check *check);
 
+/* The configured min.insync.replicas of a topic by its name, so that what a leader says of it is
+ * judged and not believed. 0: unknown from now on (a dynamic change), the leader is believed. */
+void check_topic_min_isr(struct check *check, const char *name, int32_t min_isr);
+
 /* Every event of every node and of the simulator itself (node is then whatever: SIM_* events name
  * their node in a field), in the order they happened. */
 void check_event(struct check *check, int64_t time_ns, int32_t node,

@@ -85,11 +85,13 @@ static bool alive(const struct check *check, uint32_t node)
 
 /* ---- the quorum ------------------------------------------------------------------------------ */
 
+enum { RAFT_LEADS = 3 }; /* as in check_raft.c */
+
 static bool leads(const struct check *check, uint32_t node)
 {
     const struct check_raft *raft = &check->nodes[node].raft;
 
-    return alive(check, node) && raft->known && raft->state == 3; /* as in check_raft.c */
+    return alive(check, node) && raft->known && raft->state == RAFT_LEADS;
 }
 
 static void quorum_leads(struct check *check)
@@ -100,7 +102,9 @@ static void quorum_leads(struct check *check)
         const struct check_node *node = &check->nodes[i];
 
         if (node->voter && alive(check, i)) voters++;
-        if (leads(check, i) && node->raft.hw_epoch == node->raft.epoch) {
+        /* A leader outside of the core is one as well, when it is fit enough to commit. */
+        if (node->up && node->raft.known && node->raft.state == RAFT_LEADS &&
+            node->raft.hw_epoch == node->raft.epoch) {
             check_count(check, CHECK_K30);
             return;
         }
@@ -224,7 +228,7 @@ static void led(struct check *check, const struct check_part *part)
         return;
     }
     leader = part->replicas[check_node(check, chain->leader)];
-    if (leader != NULL && alive(check, leader->node) && leader->leading &&
+    if (leader != NULL && check->nodes[leader->node].up && leader->leading &&
         leader->leader_epoch == chain->leader_epoch)
         return;
     CHECK_FAIL(check, R51, at_end(check_node(check, chain->leader), part, chain->leader_epoch),

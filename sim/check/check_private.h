@@ -113,6 +113,14 @@ struct check_state {
     int64_t offset;
 };
 
+enum { CHECK_TOPICS_MAX = 64, CHECK_TOPIC_NAME = 96 };
+
+struct check_topic {
+    char name[CHECK_TOPIC_NAME];
+    int64_t topic; /* 0: not seen yet */
+    int32_t min_isr;
+};
+
 struct check_part {
     int64_t topic;
     int32_t partition;
@@ -127,8 +135,9 @@ struct check_part {
     uint32_t past_room;
     int64_t assigned_end; /* highest offset + 1 anybody gave out */
     int64_t appended_ns;
-    int32_t min_isr; /* effective, as told; 0 unknown */
-    bool gone;       /* deleted */
+    int32_t min_isr;            /* effective, as told; 0 unknown */
+    int32_t configured_min_isr; /* check_topic_min_isr(); 0 unknown */
+    bool gone;                  /* deleted */
     bool isr_dirty;
     /* Losses that were paid for: what was said above loss_from before loss_ns is void. */
     bool unclean;
@@ -282,6 +291,8 @@ struct check {
     bool violated;
     struct check_violation violation;
     CHECK_VEC(struct check_violation) excused;
+    struct check_topic topics[CHECK_TOPICS_MAX];
+    uint32_t topic_count;
     uint64_t evaluations[CHECK_ID_COUNT];
 
     struct check_node nodes[CHECK_NODES_MAX];

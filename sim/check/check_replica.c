@@ -16,8 +16,10 @@
 int32_t check_replica_min_isr(const struct check *check, const struct check_part *part)
 {
     int32_t replicas = (int32_t)check_set_size(part->chain.replicas);
-    int32_t min = part->min_isr > 0 ? part->min_isr : check->config.min_isr;
+    int32_t min = check->config.min_isr;
 
+    if (part->min_isr > 0) min = part->min_isr;
+    if (part->configured_min_isr > 0) min = part->configured_min_isr;
     return replicas > 0 && replicas < min ? replicas : min;
 }
 

@@ -105,7 +105,8 @@ struct expr_source {
                               uint64_t argument);
     uint64_t vars[EXPR_VARS_MAX];
     uint64_t it;
-    struct rng *rng; /* of "any"; NULL: the lowest */
+    /* Which of `count`, for "any"; NULL: the lowest. */
+    uint64_t (*choose)(struct expr_source *source, uint64_t count);
 };
 struct expr_value expr_eval(const struct expr *expr, struct expr_source *source);
 /* A condition: undefined is false. */

@@ -22,12 +22,12 @@ static uint32_t set_count(uint64_t set)
 }
 
 /* One of a set: drawn where a step fires, the first one otherwise. */
-static uint64_t set_any(uint64_t set, struct rng *rng)
+static uint64_t set_any(uint64_t set, struct expr_source *source)
 {
     uint64_t skip;
 
     if (set == 0) return 0;
-    skip = rng != NULL ? rng_below(rng, set_count(set)) : 0;
+    skip = source->choose != NULL ? source->choose(source, set_count(set)) : 0;
     for (; skip > 0; skip--)
         set &= set - 1;
     return set & -set;
@@ -101,7 +101,7 @@ struct expr_value expr_eval(const struct expr *expr, struct expr_source *source)
         return sum(expr->op, left, expr_eval(expr->right, source));
     case EXPR_ANY:
         left = expr_eval(expr->left, source);
-        return left.kind == EXPR_SET ? set_of(set_any(left.set, source->rng)) : left;
+        return left.kind == EXPR_SET ? set_of(set_any(left.set, source)) : left;
     case EXPR_COUNT_OF:
         left = expr_eval(expr->left, source);
         if (left.kind != EXPR_SET) return left;

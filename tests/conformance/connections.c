@@ -12,6 +12,28 @@ static void name_of_a_world_resolves_and_an_unknown_one_does_not(void **state)
     assert_int_not_equal(suite_wait(&resolve.req), ERR_NONE);
 }
 
+static void a_connect_that_is_withdrawn_completes_once_and_leaves_nothing(void **state)
+{
+    struct net_listener listener = {0};
+    struct net_connect connect;
+    struct net_conn conn = {0};
+
+    (void)state;
+    suite_begin(2, 1, 4); /* one connection: the second attempt needs the place of the first */
+    pair_listen(&listener, 1);
+    for (int i = 0; i < 3; i++) {
+        pair_connect(&connect, &conn, 0, 1, listener.address.port);
+        suite_enter(0);
+        net_connect_cancel(suite_world(0), &connect);
+        suite_leave(0, NULL);
+        assert_int_equal(suite_wait(&connect.req), ERR_CANCELED);
+        assert_false(suite_told(&conn.gone));
+        assert_false(suite_told(&conn.closed));
+    }
+    suite_idle();
+    assert_true(suite_told(&connect.req));
+}
+
 static void connect_to_a_port_where_nobody_listens_is_refused(void **state)
 {
     struct net_listener listener = {0};
@@ -236,6 +258,7 @@ static void peer_that_crashed_is_gone_or_ends_without_a_receive_losing_its_bytes
 #define TEST(name) cmocka_unit_test_teardown(name, suite_teardown)
 const struct CMUnitTest suite_connections[] = {
     TEST(name_of_a_world_resolves_and_an_unknown_one_does_not),
+    TEST(a_connect_that_is_withdrawn_completes_once_and_leaves_nothing),
     TEST(connect_to_a_port_where_nobody_listens_is_refused),
     TEST(port_that_is_listened_on_cannot_be_taken_again_until_it_is_free),
     TEST(connections_wait_in_the_backlog_until_an_accept_is_posted),

@@ -2,7 +2,11 @@
 """Mutation score of the simulator: is each one-line defect of tests/mutants/ found, by what, how soon?
 
 usage: run.py [--seconds N] [--history-seconds N] [--oracles all|history|both] [--jobs N]
-              [--wall MINUTES] [--score FILE] [--skip-unchanged] [PATTERN...]
+              [--wall MINUTES] [--mechanical N] [--score FILE] [--skip-unchanged] [PATTERN...]
+
+The defects are the patches of this folder and, with --mechanical, N more that are drawn by the tree
+hash of broker/ (mechanical.py). A survivor whose every run had the very events of the unchanged tree
+is told as `same`: it made no difference anywhere, so no oracle had anything to see.
 
 The tree and its build are copied once to build/mutants/; of each mutant one object and the link are
 rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, until
@@ -28,6 +32,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import mechanical
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "mutants"
@@ -112,7 +118,7 @@ def limit_cpu():
 
 
 def run_once(program, scenario, seed, history):
-    """(verdict, check, text, virtual seconds, CPU seconds) of one run."""
+    """(verdict, check, text, virtual seconds, CPU seconds, hash) of one run."""
     command = [str(program), "run", str(scenario), "--seed", str(seed), "--trace", "none",
                "--jobs", "1", "--out", str(WORK / "out" / program.name)]
     if history:
@@ -131,8 +137,10 @@ def run_once(program, scenario, seed, history):
     virtual = re.search(r" virtual=([0-9.]+)s", out)
     check = re.search(r" check=(\S+)", out)
     first = next((line.strip() for line in errors[0].splitlines() if line.strip()), "")
+    trace = re.search(r" hash=(\S+)", out)
     return (verdict, check.group(1) if check else "", first,
-            float(virtual.group(1)) if virtual else 0.0, usage.ru_utime + usage.ru_stime)
+            float(virtual.group(1)) if virtual else 0.0, usage.ru_utime + usage.ru_stime,
+            trace.group(1) if trace else "")
 
 
 def convicts(verdict, check, text, history):
@@ -145,13 +153,32 @@ def convicts(verdict, check, text, history):
     return check.startswith("expect") and any(term in text for term in CLIENT_TERMS)
 
 
+HASHES = {}  # of the unchanged tree: (scenario, seed) -> hash, as far as they were asked for
+HASHES_LOCK = threading.Lock()
+
+
+def unchanged_hash(scenario, seed):
+    with HASHES_LOCK:
+        if (scenario, seed) not in HASHES:
+            HASHES[scenario, seed] = run_once(BIN / "unchanged", scenario, seed, False)[5]
+        return HASHES[scenario, seed]
+
+
+def same_as_unchanged(hashes):
+    """Whether no run of a survivor had other events than the unchanged tree."""
+    return all(unchanged_hash(scenario, seed) == got for scenario, seed, got in hashes)
+
+
 def campaign(program, scenarios, seconds, history):
     """Dictionary of the outcome."""
     cpu = virtual = 0.0
     runs = 0
+    hashes = []
     for seed in range(1, SEEDS_MAX):
         for scenario in scenarios:
-            verdict, check, text, run_virtual, run_cpu = run_once(program, scenario, seed, history)
+            verdict, check, text, run_virtual, run_cpu, trace = run_once(program, scenario, seed,
+                                                                         history)
+            hashes.append((scenario, seed, trace))
             cpu += run_cpu
             virtual += run_virtual
             runs += 1
@@ -160,8 +187,11 @@ def campaign(program, scenarios, seconds, history):
                         "scenario": scenario.stem, "seed": seed, "cpu": cpu, "virtual": virtual,
                         "runs": runs}
             if cpu >= seconds:
-                return {"killed": False, "cpu": cpu, "virtual": virtual, "runs": runs}
-    return {"killed": False, "cpu": cpu, "virtual": virtual, "runs": runs}
+                break
+        if cpu >= seconds:
+            break
+    return {"killed": False, "cpu": cpu, "virtual": virtual, "runs": runs,
+            "same": same_as_unchanged(hashes)}
 
 
 def table(rows, title, seconds, out):
@@ -171,6 +201,8 @@ def table(rows, title, seconds, out):
                       "runs"), file=out)
     for name, head, got in rows:
         result = "killed" if got["killed"] else "survived"
+        if not got["killed"] and got["same"]:
+            result = "same"
         if not got["killed"] and "equivalent" in head:
             result = "equivalent"
         where = f"{got['scenario']}, {got['seed']}" if got["killed"] else ""
@@ -208,13 +240,16 @@ def main():
     options.add_argument("--jobs", type=int, default=1)
     options.add_argument("--wall", type=float, default=float("inf"),
                          help="minutes after which no further mutant is begun")
+    options.add_argument("--mechanical", type=int, default=0)
     options.add_argument("--score", type=Path)
     options.add_argument("--skip-unchanged", action="store_true")
     options.add_argument("patterns", nargs="*")
     options = options.parse_args()
-    patches = [p for p in sorted(HERE.glob("*.patch"))
+    patches = sorted(HERE.glob("*.patch"))
+    patches += mechanical.draw(ROOT, options.mechanical, WORK / "mechanical")
+    patches = [p for p in patches
                if not options.patterns or any(fnmatch.fnmatch(p.stem, w) for w in options.patterns)]
-    scenarios = sorted((ROOT / "scenarios").glob("*.yaml"))
+    scenarios = sorted((ROOT / "scenarios").rglob("*.yaml"))
     bad = 0
     end = time.monotonic() + 60 * options.wall
     prepare_tree()
@@ -242,18 +277,23 @@ def main():
             print(f"{patch.stem:<34} {'history' if history else 'all':<8} {how} {got['cpu']:.1f}",
                   flush=True)
             gots.append(got)
-        program.unlink()
+        program.unlink(missing_ok=True)
         return patch.stem, head_of(patch), gots
 
     # One is built while others are judged.
     with ThreadPoolExecutor(options.jobs) as pool:
         waiting = []
+        refused = 0
         for patch in patches:
             if time.monotonic() > end:
                 break
             try:
                 waiting.append(pool.submit(judge, patch, build(patch)))
             except RuntimeError as error:
+                if patch.parent != HERE:  # a mechanical one that the compiler refuses is no question
+                    print(f"{patch.stem:<34} not built")
+                    refused += 1
+                    continue
                 print(error, file=sys.stderr)
                 bad = 1
         results = [got for got in (future.result() for future in waiting) if got is not None]
@@ -267,8 +307,10 @@ def main():
             rows = [(name, head, gots[i]) for name, head, gots in results]
             table(rows, title, f"{seconds:g}", out)
             score(rows, out)
-        if len(results) < len(patches):
-            print(f"  {len(patches) - len(results)} of {len(patches)} mutants were not judged", file=out)
+        if refused:
+            print(f"  {refused} mechanical mutants were refused by the compiler", file=out)
+        if len(results) + refused < len(patches):
+            print(f"  {len(patches) - len(results) - refused} of {len(patches)} mutants were not judged", file=out)
     return bad
 
 

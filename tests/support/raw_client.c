@@ -110,8 +110,11 @@ bool raw_answer(struct raw_client *raw, int64_t ms)
     uint32_t length;
 
     if (!raw->in_body) {
-        if (!raw->recv.req.pending) raw_post(raw, raw->size, sizeof raw->size);
+        /* Asked for earlier, the size may have come while something else was waited for. */
+        if (!raw->in_size) raw_post(raw, raw->size, sizeof raw->size);
+        raw->in_size = true;
         if (!node_box_until(raw->box, ms, raw_is_done, &raw->recv.req)) return false;
+        raw->in_size = false;
         if (raw->recv.req.result != ERR_NONE) return false;
         assert_int_equal(wire_frame_size(raw->size, RAW_FRAME_MAX, &length), ERR_NONE);
         free(raw->in);
@@ -152,7 +155,7 @@ void raw_ask(struct raw_client *raw, int16_t key, int16_t version, const void *b
 bool raw_closed(struct raw_client *raw, int64_t ms)
 {
     assert_false(raw->in_body);
-    if (!raw->recv.req.pending) raw_post(raw, raw->size, sizeof raw->size);
+    if (!raw->in_size) raw_post(raw, raw->size, sizeof raw->size);
     return node_box_until(raw->box, ms, raw_is_done, &raw->recv.req) &&
            raw->recv.req.result != ERR_NONE;
 }

@@ -23,6 +23,7 @@ struct raw_client {
     uint8_t size[4];
     uint8_t *in; /* the answer's frame without its size */
     uint32_t in_length;
+    bool in_size; /* asked for and not yet taken */
     bool in_body;
     bool open;
 };

@@ -270,6 +270,29 @@ static void a_connect_that_hangs_does_not_hold_calls_beyond_their_time(void **st
     rig_destroy(rig);
 }
 
+static void a_connect_that_hangs_is_withdrawn_by_a_close_and_by_the_setup_timeout(void **state)
+{
+    struct rig *closing = rig_create(1);
+    struct rig *again = rig_create(1);
+
+    (void)state;
+    closing->close_after_ms = 20;
+    sim_fail_connects(closing->broker->node, SIM_CONNECT_TIMED_OUT, 1);
+    rig_go(closing);
+    assert_int_equal(closing->calls[0].result, ERR_CANCELED);
+    assert_in_range(closing->sim->now_ns, 0, NS_PER_SEC); /* not the transport's limit */
+    rig_destroy(closing);
+    /* The second attempt begins when the first is over time, and works. */
+    again->config.request_timeout_ms = 20000;
+    again->config.setup_timeout_ms = 2000;
+    again->again = true;
+    sim_fail_connects(again->broker->node, SIM_CONNECT_TIMED_OUT, 1);
+    rig_go(again);
+    assert_int_equal(again->calls[0].result, ERR_NONE);
+    assert_in_range(again->sim->now_ns, 2 * NS_PER_SEC, 3 * NS_PER_SEC);
+    rig_destroy(again);
+}
+
 static void what_the_peer_does_not_speak_is_refused(void **state)
 {
     struct rig *rig = rig_create(1);
@@ -320,6 +343,7 @@ int main(void)
         cmocka_unit_test(closing_ends_every_call),
         cmocka_unit_test(a_refused_connect_fails_the_calls_unsent_and_is_tried_again),
         cmocka_unit_test(a_connect_that_hangs_does_not_hold_calls_beyond_their_time),
+        cmocka_unit_test(a_connect_that_hangs_is_withdrawn_by_a_close_and_by_the_setup_timeout),
         cmocka_unit_test(what_the_peer_does_not_speak_is_refused),
         cmocka_unit_test(garbage_instead_of_versions_is_not_taken),
         cmocka_unit_test(an_unused_connection_is_closed),

@@ -111,6 +111,23 @@ static void a_bad_client_name_is_an_invalid_request(void **state)
     end();
 }
 
+/* ---- idle ------------------------------------------------------------------------------------ */
+
+static void an_idle_connection_is_closed_after_its_time_and_no_busy_one(void **state)
+{
+    struct api_versions_response response;
+
+    (void)state;
+    begin(4, "connections.max.idle.ms=20000\n");
+    for (int i = 0; i < 6; i++) { /* a minute with a request every ten seconds */
+        ask_versions(3, "raw", &response);
+        assert_int_equal(response.error_code, 0);
+        node_box_run_ms(&box, 10000);
+    }
+    assert_true(raw_closed(&raw, 11000)); /* 20 s after the last request */
+    end();
+}
+
 /* ---- hostile --------------------------------------------------------------------------------- */
 
 static void closes(const void *bytes, size_t length)
@@ -391,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_version_of_api_versions_lists_what_is_served),
+        cmocka_unit_test(an_idle_connection_is_closed_after_its_time_and_no_busy_one),
         cmocka_unit_test(a_newer_api_versions_is_answered_in_form_0_with_error_35),
         cmocka_unit_test(a_bad_client_name_is_an_invalid_request),
         cmocka_unit_test(what_no_peer_sends_closes_and_is_counted),

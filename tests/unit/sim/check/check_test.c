@@ -252,6 +252,42 @@ static void a_long_run_is_judged_batch_by_batch(void **state)
     check_destroy(check);
 }
 
+/* Committed with one in-sync replica, because the leader says that one is enough. */
+static void the_configured_min_isr_is_judged_whatever_the_leader_says(void **state)
+{
+    static const char alone[] =
+        STORY_CLUSTER "1 log.appended 7 0 0 9 1 500 100\n"
+                      "101 controller.partition 7 0 1 1 1 10 | isr 1 replicas 1,2,3 elr -\n"
+                      "1 produce.appended 7 0 0 9 1 -1 1 1\n" STORY_COMMIT
+                      "1 replica.isr 7 0 1 1 1 | 1\n1 replica.hw 7 0 0 10 2 1\n"
+                      "1 produce.answered 7 0 0 9 0 -1 10 1\n";
+    struct check *check = begin(alone);
+
+    (void)state;
+    assert_null(check_violation(check));
+    check_destroy(check);
+    for (int known_first = 0; known_first < 2; known_first++) {
+        struct check_config config;
+
+        check_config_init(&config);
+        check = check_create(&config);
+        check_topic_min_isr(check, "orders", 2);
+        if (known_first) check_story_tell(check, "101 topic.known 7 1 | orders\n");
+        check_story_tell(check, STORY_CLUSTER);
+        if (!known_first) check_story_tell(check, "101 topic.known 7 1 | orders\n");
+        check_story_tell(check, alone + strlen(STORY_CLUSTER));
+        assert_non_null(check_violation(check));
+        assert_string_equal(check_violation(check)->id, "R20");
+        check_destroy(check);
+    }
+    check = begin("101 topic.known 7 1 | orders\n");
+    check_topic_min_isr(check, "orders", 2);
+    check_topic_min_isr(check, "orders", 0); /* changed since: believed again */
+    check_story_tell(check, alone);
+    assert_null(check_violation(check));
+    check_destroy(check);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +301,7 @@ int main(void)
         cmocka_unit_test(what_a_deposed_controller_wrote_in_vain_is_forgotten),
         cmocka_unit_test(the_ghost_is_compared_with_memory),
         cmocka_unit_test(liveness_is_judged_when_the_drain_is_over_and_asks_the_core_only),
+        cmocka_unit_test(the_configured_min_isr_is_judged_whatever_the_leader_says),
         cmocka_unit_test(a_long_run_is_judged_batch_by_batch),
     };
 
