@@ -1,5 +1,5 @@
-/* What happens at one moment on one lane: chips with LEO and HW where they change, crosses, turns of
- * leadership, the violation; and faults that last, as bands behind the lanes. */
+/* What happens at one moment on one lane: chips with LEO and HW where they change, crosses, turns
+ * of leadership, the violation; and faults that last, as bands behind the lanes. */
 #include "reports/spacetime_private.h"
 #include "reports/words.h"
 

@@ -105,8 +105,8 @@ static void trace_verdict(struct run *run)
 {
     const struct run_result *result = run->result;
     const struct check_violation *violation = check_violation(run->check);
-    struct trace_event event = {
-        .kind = TRACE_SIM_VIOLATION, .fields = {trace_check_number(result->check), result->node}};
+    struct trace_event event = {.kind = TRACE_SIM_VIOLATION,
+                                .fields = {trace_check_number(result->check), result->node}};
     char text[sizeof result->text + sizeof result->check + 2];
 
     if (result->verdict != RUN_FAIL && result->verdict != RUN_STUCK) return;

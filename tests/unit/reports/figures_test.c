@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, SAMPLES };
+enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, GROUPS, SAMPLES };
 
 struct drawn {
     struct trace_builder builder;
@@ -21,6 +21,24 @@ struct drawn {
 };
 
 static struct drawn drawn;
+
+/* Two members, then one of them alone. */
+static void groups(struct trace_builder *b)
+{
+    static const char *const owners[] = {"g c-1 orders", "g c-2 orders"};
+
+    trace_builder_failover(b, "orders");
+    TELL(b, 1000000, 1, GROUP_STATE, "g", 7, 1, 0, 1, 0, 0);
+    TELL(b, 4000000, 1, GROUP_STATE, "g", 7, 1, 1, 2, 1, 2);
+    TELL(b, 4001000, 1, GROUP_STATE, "g", 7, 1, 2, 3, 1, 2);
+    for (int64_t i = 0; i < 2; i++)
+        TELL(b, 4001000, 1, GROUP_OWNED, owners[i], 7, 1, 1, i);
+    TELL(b, 20000000, 1, GROUP_STATE, "g", 7, 1, 3, 1, 1, 2);
+    TELL(b, 23000000, 1, GROUP_STATE, "g", 7, 1, 1, 2, 2, 1);
+    TELL(b, 23001000, 1, GROUP_STATE, "g", 7, 1, 2, 3, 2, 1);
+    for (int64_t i = 0; i < 2; i++)
+        TELL(b, 23001000, 1, GROUP_OWNED, owners[0], 7, 1, 2, i);
+}
 
 static void draw(enum sample sample)
 {
@@ -35,6 +53,7 @@ static void draw(enum sample sample)
     case LONG: trace_builder_steady(&drawn.builder, 500); break;
     case HOSTILE: trace_builder_failover(&drawn.builder, "<b>\"&\\l\x01\xff"); break;
     case QUORUM: trace_builder_quorum(&drawn.builder); break;
+    case GROUPS: groups(&drawn.builder); break;
     case SAMPLES: fail();
     }
     assert_int_equal(story_read(&drawn.story, trace_builder_finish(&drawn.builder), NULL),
@@ -250,9 +269,32 @@ static void the_text_timeline_tells_every_shown_event(void **context)
     discard();
 }
 
+/* Who had a partition is drawn from its generation to the next rebalance, by the member's name. */
+static void a_partition_belongs_to_its_member_until_the_next_rebalance(void **context)
+{
+    const struct scene *scene;
+    uint32_t first = 0, second = 0;
+
+    (void)context;
+    draw(GROUPS);
+    scene = &drawn.scenes[drawn.count - 1];
+    assert_string_equal(scene->name, "groups");
+    for (uint32_t i = 0; i < scene->count; i++) {
+        const struct scene_item *item = &scene->items[i];
+
+        if (item->tooltip == 0) continue;
+        first += strcmp(scene_string(scene, item->tooltip), "c-1") == 0;
+        second += strcmp(scene_string(scene, item->tooltip), "c-2") == 0;
+    }
+    assert_int_equal(first, 3); /* one partition, then both */
+    assert_int_equal(second, 1);
+    discard();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_partition_belongs_to_its_member_until_the_next_rebalance),
         cmocka_unit_test(no_two_labels_cover_each_other),
         cmocka_unit_test(arrows_point_down),
         cmocka_unit_test(every_event_of_the_digest_has_one_mark),
