@@ -1,9 +1,9 @@
 /* What the whole run did besides the focus, for the figures that show all of it: faults as
- * stretches of time, links that were cut, client operations, groups. Filled in the same pass as the story,
- * bounded by the limits below; what was beyond them is counted in `dropped`.
+ * stretches of time, links that were cut, client operations, groups. Filled in the same pass as
+ * the story, bounded by the limits below; what was beyond them is counted in `dropped`.
  *
- * A fault lasts from the event that turns it on to the one that turns it off; what nobody turns off
- * ends with the safety phase (which mends everything), with its node, or with the trace. */
+ * A fault lasts from the event that turns it on to the one that turns it off; what nobody turns
+ * off ends with the safety phase (which mends everything), with its node, or with the trace. */
 #ifndef REPORTS_BACKGROUND_H
 #define REPORTS_BACKGROUND_H
 

@@ -1,6 +1,6 @@
 /* One record's life: from the client's send over every log that took it to whoever read it, and
- * what was cut. The trace is read twice: first to learn what value the record carries (the client that
- * sends knows no offset yet), then to tell. */
+ * what was cut. The trace is read twice: first to learn what value the record carries (the
+ * client that sends knows no offset yet), then to tell. */
 #include "reports/figures.h"
 #include "reports/words.h"
 

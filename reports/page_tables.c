@@ -1,5 +1,6 @@
 /* The tables and lists of a page: what led to it, where the replicas stood, what each node did
- * last, the key moments, the faults as sentences. All of it from the story, none of it from figures. */
+ * last, the key moments, the faults as sentences. All of it from the story, none of it from
+ * figures. */
 #include "reports/page.h"
 #include "reports/words.h"
 

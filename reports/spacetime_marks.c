@@ -1,5 +1,5 @@
-/* What happens at one moment on one lane: chips with LEO and HW where they change, crosses, turns
- * of leadership, the violation; and faults that last, as bands behind the lanes. */
+/* What happens at one moment on one lane: chips with LEO and HW where they change, crosses,
+ * turns of leadership, the violation; and faults that last, as bands behind the lanes. */
 #include "reports/spacetime_private.h"
 #include "reports/words.h"
 
@@ -103,6 +103,11 @@ static void draw_log_chip(struct spacetime *d, const struct state *before, uint3
         start = start || event->what == STORY_LOG_START;
         state_apply(state, story, event);
     }
+    /* The values are those at the end of the moment, also where not all of it is shown. */
+    *state = *before;
+    for (uint32_t i = digest->shown[at];
+         i < story->event_count && story->events[i].time_ns == first->time_ns; i++)
+        state_apply(state, story, &story->events[i]);
     now = &state->replicas[first->node];
     if ((end && hw) || opened)
         figures_state_label(&text, now);

@@ -1,6 +1,6 @@
 /* The cluster at one moment: who is there, who leads, which links are cut. The moment is that of
- * the violation if anything was broken then, else the first of the greatest misery. Nodes stand on a
- * ring, so that every link is a straight line of its own. */
+ * the violation if anything was broken then, else the first of the greatest misery. Nodes stand
+ * on a ring, so that every link is a straight line of its own. */
 #include "reports/figures.h"
 #include "reports/words.h"
 

@@ -1,9 +1,9 @@
 /* The oracles on traces: those of real brokers, merged, or one of a simulation again.
  *
  * What a trace does not hold cannot be judged, and is listed: an oracle that found nothing to
- * judge says so, and those that need the simulator (liveness wants phases, memory wants nodes) are
- * never counted as passed. Turns end where node or time change: a broker stamps all events of one
- * callback with one time. */
+ * judge says so, and those that need the simulator (liveness wants phases, memory wants nodes)
+ * are never counted as passed. Turns end where node or time change: a broker stamps all events
+ * of one callback with one time. */
 #include "sim/check_command.h"
 
 #include "sim/campaign.h"
