@@ -195,7 +195,7 @@ static void draw_stretch(struct spacetime *d, const struct state *state, uint32_
 
         out_format(&tag, "e%d", (int)replica->epoch);
         text = scene_text(d->scene, x, since + 70, SCENE_MIDDLE,
-                          scene_text_width(tag.data, 80, true) > RIBBON - 20 ? 60 : 80, item.stroke,
+                          scene_text_width(tag.data, 80, true) > RIBBON - 20 ? 70 : 80, item.stroke,
                           tag.data);
         text->bold = true;
         out_free(&tag);

@@ -162,9 +162,8 @@ def follow(sim, directory):
                 else None}.get(event.kind)
         if word is not None:
             wanted.append(("%d.%06d" % (event.time_ns // 10**9, event.time_ns // 1000 % 10**6), word))
-    told = [(line.split()[0], re.search(r" (sends|acked|reads|log|hw|CUT) ", line[28:]))
-            for line in said.splitlines()]
-    told = [(moment, found.group(1)) for moment, found in told if found]
+    told = [(line.split()[0], line[42:50].strip()) for line in said.splitlines()[1:-1]]
+    told = [line for line in told if line[1] in ("sends", "acked", "reads", "log", "hw", "CUT")]
     need(len(wanted) > 5, "the record's life has %d events" % len(wanted))
     need(told == wanted, "the page tells %s, the trace %s" % (told[:8], wanted[:8]))
     render(sim, directory, "--follow", "%s-%d@%d" % (name, partition, 10**12), code=2)
