@@ -57,7 +57,7 @@ def look(browser, page, name, shots):
                 bad = browser.value(OVERLAPS)
                 need(bad == [], "%s: labels over another: %s" % (where, bad))
                 least = browser.value(SMALLEST)
-                need(least >= 6, "%s: a text %.1f px high" % (where, least))
+                need(least >= 5.5, "%s: a text %.1f px high" % (where, least))
             browser.picture(os.path.join(shots, "%s-%d%s.png" % (name, width, "-dark" if dark else "")),
                             whole=width == WIDTHS[0])
 
