@@ -127,6 +127,7 @@ test:
 	$(Q)$(MAKE) --no-print-directory lint
 	$(Q)$(MAKE) --no-print-directory check-wire check-scenarios fuzz-replay
 	$(Q)$(MAKE) --no-print-directory determinism DETERMINISM_SEEDS=1..3
+	$(Q)$(MAKE) --no-print-directory reports-test
 	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
 
 # Our schemas against Kafka's, where those are at hand; what the generator refuses.
@@ -199,6 +200,8 @@ help:
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
 	@echo "make mutants                    how many planted defects the scenarios find"
 	@echo "make interop                    real clients against real processes (kcat, python3-kafka)"
+	@echo "make reports-test              pages and exports from outside, in a browser if chromium is there"
+	@echo "make gallery                   draws the samples of reports/gallery/ again"
 	@echo "make lint format                the structural checks; clang-format over everything"
 	@echo "make install DESTDIR= PREFIX=   the programs"
 	@echo "make clean"
@@ -216,6 +219,19 @@ CONF       := $(patsubst tests/conformance/%_main.c,$(B)/conformance-%,$(CONF_MA
 $(B)/conformance-%: $(B)/obj/tests/conformance/%_main.o $(CONF_SUITE) $(SUPPORT) $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(CONF_SUITE) $(SUPPORT) $(LINK_ALL) -lcmocka
 
+# Traces that no run makes, for tests/reports and the gallery.
+$(B)/report-traces: $(B)/obj/tests/reports/traces.o $(SUPPORT) $(LIBS_ALL)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(SUPPORT) $(LINK_ALL) -lcmocka
+
+.PHONY: reports-test
+reports-test: programs $(B)/report-traces
+	$(Q)python3 tests/reports/run.py
+
+# The committed samples of reports/gallery/.
+.PHONY: gallery
+gallery: programs $(B)/report-traces
+	$(Q)sh reports/gallery/make.sh build $(B)/report-traces
+
 # The floor of the production world (client/posix/README.md).
 $(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.a
 	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(B)/libposix.a $(B)/libcore.a -Wl,--end-group $(CODECS) -lpthread
@@ -229,6 +245,7 @@ interop:
 	$(Q)/usr/bin/python3 tests/interop/run.py
 	$(Q)sh tests/interop/groups.sh build
 	$(Q)sh tests/interop/groups_mixed.sh build
+	$(Q)python3 tests/reports/run.py brokers
 
 # Figures, never failures: tests/bench/run.sh says what is measured, and how.
 $(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o

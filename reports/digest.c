@@ -84,10 +84,10 @@ uint32_t digest_rank(const struct story *story, const struct state *before,
 
     switch ((enum story_what)event->what) {
     case STORY_VIOLATION: return event == &story->events[story->violation] ? 7 : 5;
-    case STORY_DOWN:
-    case STORY_FAULT: return 6;
+    case STORY_DOWN: return event->from != 0 ? 0 : 6;
+    case STORY_FAULT: return event->to != 0 && !event->mends ? 6 : 5;
     case STORY_TRUNCATED: return event->to < event->from ? 6 : 3;
-    case STORY_UP: return event->extra > 1 ? 5 : 0;
+    case STORY_UP: return event->extra > 1 && event->from == 0 ? 5 : 0;
     case STORY_OPENED: return event->to > 0 ? 4 : 1;
     case STORY_ROLE: return event->from == STORY_ROLE_LEADER ? 5 : first ? 1 : 2;
     case STORY_DECISION: {
@@ -137,7 +137,7 @@ static void count_nodes(const struct story *story, uint64_t *weight)
 }
 
 /* Replicas before clients and controllers; the busiest of each; at least one of each. */
-static void choose_lanes(struct digest *digest)
+static void choose_lanes(struct digest *digest, uint64_t wanted_nodes)
 {
     static const uint32_t share[] = {5, 1, 1}; /* by class, while others want lanes too */
     const struct story *story = digest->story;
@@ -147,6 +147,12 @@ static void choose_lanes(struct digest *digest)
     uint32_t wanted = 0;
 
     count_nodes(story, weight);
+    for (uint32_t i = 0; wanted_nodes != 0 && i < story->node_count; i++) {
+        if ((wanted_nodes >> i & 1) == 0)
+            weight[i] = 0;
+        else
+            weight[i]++;
+    }
     for (uint32_t i = 0; i < story->node_count; i++)
         wanted += weight[i] > 0;
     for (uint32_t pass = 0; pass < 2; pass++) {
@@ -182,6 +188,12 @@ static bool drawable(const struct digest *digest, const struct state *before,
     const struct story *story = digest->story;
 
     if (event->node >= 0 && digest_lane(digest, event->node) < 0) return false;
+    /* How the nodes are stopped when all is over tells nothing. */
+    if (story->finished_ns > 0 && event->time_ns > story->finished_ns &&
+        event->what != STORY_VIOLATION)
+        return false;
+    if ((event->what == STORY_DOWN || event->what == STORY_UP) && event->from != 0) return false;
+    if (event->what == STORY_UP && event->extra <= 1) return false;
     switch ((enum story_what)event->what) {
     case STORY_DIVERGED: return false; /* the label of the arrow that tells it */
     case STORY_ISR: return before->leader_epoch < 0 && event->text != 0;
@@ -230,7 +242,10 @@ static void find_drawable(struct maker *maker)
     for (uint32_t i = 0; i < story->event_count; i++) {
         const struct story_event *event = &story->events[i];
 
-        if (drawable(maker->digest, &state, event)) {
+        if (event->what != STORY_VIOLATION &&
+            (event->time_ns < maker->digest->from_ns || event->time_ns > maker->digest->to_ns)) {
+            maker->digest->outside += drawable(maker->digest, &state, event);
+        } else if (drawable(maker->digest, &state, event)) {
             maker->index[maker->count] = i;
             maker->rank[maker->count++] = (uint8_t)digest_rank(story, &state, event);
         }
@@ -420,11 +435,23 @@ static void number_epochs(struct digest *digest)
 
 void digest_make(struct digest *digest, const struct story *story, uint32_t rows_max)
 {
+    digest_make_wish(digest, story, rows_max, (struct digest_wish){.nodes = 0});
+}
+
+void digest_make_wish(struct digest *digest, const struct story *story, uint32_t rows_max,
+                      struct digest_wish wish)
+{
     struct maker *maker = calloc(1, sizeof *maker);
     uint32_t room = story->event_count + 1;
 
     ASSERT(maker != NULL && rows_max <= DIGEST_ROWS_MAX);
-    *digest = (struct digest){.story = story};
+    *digest = (struct digest){.story = story,
+                              .from_ns = story->start_ns,
+                              .to_ns = story->finished_ns > 0 ? story->finished_ns : story->end_ns};
+    if (wish.has_window) {
+        digest->from_ns = wish.from_ns;
+        digest->to_ns = wish.to_ns;
+    }
     *maker = (struct maker){.digest = digest, .rows_max = rows_max};
     maker->index = calloc(room, sizeof maker->index[0]);
     maker->rank = calloc(room, sizeof maker->rank[0]);
@@ -432,7 +459,7 @@ void digest_make(struct digest *digest, const struct story *story, uint32_t rows
     digest->shown = calloc(room, sizeof digest->shown[0]);
     ASSERT(maker->index != NULL && maker->rank != NULL && maker->taken != NULL &&
            digest->shown != NULL);
-    choose_lanes(digest);
+    choose_lanes(digest, wish.nodes);
     find_drawable(maker);
     for (uint32_t i = 0; i < maker->count && maker->count <= 2 * DIGEST_ROWS_MAX; i++)
         include(maker, i); /* a short run is shown whole */

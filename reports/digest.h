@@ -25,9 +25,20 @@ struct digest_row {
     bool cut;         /* a pause worth a band of its own */
 };
 
+/* What somebody asked to see; all zero: everything. */
+struct digest_wish {
+    bool has_window;
+    int64_t from_ns;
+    int64_t to_ns;
+    uint64_t nodes; /* mask of node indexes; 0: the digest chooses */
+};
+
 struct digest {
     const struct story *story; /* borrowed */
-    uint32_t *shown;           /* events, ascending; owned */
+    int64_t from_ns;           /* of the window; without one, of the story */
+    int64_t to_ns;
+    uint32_t outside; /* changes before and after the window */
+    uint32_t *shown;  /* events, ascending; owned */
     uint32_t shown_count;
     struct digest_row rows[DIGEST_ROWS_MAX];
     uint32_t row_count;
@@ -43,6 +54,8 @@ struct digest {
 };
 
 void digest_make(struct digest *digest, const struct story *story, uint32_t rows_max);
+void digest_make_wish(struct digest *digest, const struct story *story, uint32_t rows_max,
+                      struct digest_wish wish);
 void digest_free(struct digest *digest);
 /* Lane of a node, -1. */
 int32_t digest_lane(const struct digest *digest, int32_t node);

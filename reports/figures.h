@@ -11,8 +11,26 @@ void spacetime_draw(struct scene *scene, const struct digest *digest);
 bool storyboard_draw(struct scene *scene, const struct digest *digest);
 /* Who leads, follows, is in sync; log end, high watermark; time to the right. False: likewise. */
 bool gantt_draw(struct scene *scene, const struct digest *digest);
+/* The cluster with its cuts and dead at the moment that matters most. False: nothing was cut, and
+ * nobody was down or paused. */
+bool topology_draw(struct scene *scene, const struct digest *digest);
+/* What clients asked and how long it took, behind it the faults. False: no client operation. */
+bool clients_draw(struct scene *scene, const struct digest *digest);
+/* The states of consumer groups, and who had which partition when. False: there is no group. */
+bool groups_draw(struct scene *scene, const struct digest *digest);
+
 /* The digest as text, one line per event: for terminals, and for those who do not see figures. */
-void timeline_write(struct out *out, const struct digest *digest);
+struct timeline_look {
+    uint32_t columns; /* 0: as wide as it gets */
+    bool colour;      /* 256 colours by escape sequences; letters and signs stay */
+    bool ascii;
+};
+void timeline_write(struct out *out, const struct digest *digest, struct timeline_look look);
+/* Chrome's trace format, of everything between two moments. */
+void perfetto_write(struct out *out, const struct story *story, struct bytes trace, int64_t from_ns,
+                    int64_t to_ns);
+/* The life of one record of the story's partition; false: nothing in the trace is about it. */
+bool follow_write(struct out *out, const struct story *story, struct bytes trace, int64_t offset);
 
 /* Shared: "ISR 1 2 3", "LEO 45 HW 44". */
 void figures_state_label(struct out *out, const struct state_replica *replica);

@@ -2,6 +2,7 @@
  * in the colour of the leader epoch, membership in the ISR as a thick line below it, and the steps
  * of log end (line) and high watermark (area), all on one scale. Time is metric here, to the right;
  * changes closer than a bin are merged, so the figure's size does not depend on the run's. */
+#include "reports/bands.h"
 #include "reports/figures.h"
 #include "reports/words.h"
 
@@ -14,13 +15,12 @@
 enum {
     LEFT = 1100,
     WIDTH = 9200,
-    TOP = 1000,
+    BARS = 560, /* of the faults, above the rows */
     ROW = 1000,
     BINS = 460, /* two points each */
     CHART = 420,
     HIGH = 260,
     LOW = 100,
-    LABELS_MAX = 12,
 };
 
 struct lane_bin {
@@ -38,19 +38,21 @@ struct gantt {
     const struct digest *digest;
     int16_t rows[DIGEST_LANES];
     uint32_t row_count;
+    struct bands bands;
+    int32_t top; /* of the first row */
     struct lane_bin bins[DIGEST_LANES][BINS];
     int64_t low; /* scale of the charts */
     int64_t high;
 };
 
-static int64_t span(const struct story *story)
+static int64_t span(const struct digest *digest)
 {
-    return story->end_ns - story->start_ns > BINS ? story->end_ns - story->start_ns : BINS;
+    return digest->to_ns - digest->from_ns > BINS ? digest->to_ns - digest->from_ns : BINS;
 }
 
-static int32_t bin_of(const struct story *story, int64_t time_ns)
+static int32_t bin_of(const struct digest *digest, int64_t time_ns)
 {
-    int64_t bin = (time_ns - story->start_ns) / (span(story) / BINS + 1);
+    int64_t bin = (time_ns - digest->from_ns) / (span(digest) / BINS + 1);
 
     return bin < 0 ? 0 : bin >= BINS ? BINS - 1 : (int32_t)bin;
 }
@@ -104,8 +106,9 @@ static void fill_bins(struct gantt *gantt)
     ASSERT(state != NULL);
     state_init(state);
     for (uint32_t i = 0; i < story->event_count; i++) {
-        int32_t at = bin_of(story, story->events[i].time_ns);
+        int32_t at = bin_of(gantt->digest, story->events[i].time_ns);
 
+        if (story->events[i].time_ns > gantt->digest->to_ns) break;
         while (bin < at)
             note_bins(gantt, state, bin++);
         state_apply(state, story, &story->events[i]);
@@ -233,8 +236,8 @@ static void draw_isr(struct gantt *gantt, uint32_t row, int32_t y)
 
 static void draw_row(struct gantt *gantt, uint32_t row)
 {
-    int32_t y = TOP + (int32_t)row * ROW + HIGH / 2;
-    int32_t bottom = TOP + (int32_t)row * ROW + ROW - 190;
+    int32_t y = gantt->top + (int32_t)row * ROW + HIGH / 2;
+    int32_t bottom = gantt->top + (int32_t)row * ROW + ROW - 190;
     const struct lane_bin *bins = gantt->bins[row];
     int32_t since = 0;
     char name[20];
@@ -246,6 +249,7 @@ static void draw_row(struct gantt *gantt, uint32_t row)
     item->bold = true;
     scene_text(gantt->scene, LEFT - 100, bottom - CHART / 2, SCENE_RIGHT, 75, THEME_MUTED,
                "LEO, HW");
+    bands_behind(&gantt->bands, gantt->rows[row], y - HIGH / 2 - 60, bottom);
     for (int32_t b = 1; b <= BINS; b++) {
         if (b < BINS && same_role(&bins[since], &bins[b])) continue;
         draw_role(gantt, &bins[since], since, b, y);
@@ -261,74 +265,6 @@ static void draw_row(struct gantt *gantt, uint32_t row)
                    SCENE_LEFT, 75, THEME_RECORDS, scale);
 }
 
-static void draw_axis(struct gantt *gantt, int32_t y)
-{
-    const struct story *story = gantt->digest->story;
-    int64_t step = 1000; /* ns */
-    static const int64_t factors[] = {2, 5, 10};
-    int64_t first;
-
-    for (int64_t ten = 1000; span(story) / step > 8; ten *= 10) {
-        for (uint32_t i = 0; i < COUNT_OF(factors) && span(story) / step > 8; i++)
-            step = ten * factors[i];
-    }
-    first = (story->start_ns + step - 1) / step * step;
-    for (int64_t t = first; t <= story->end_ns; t += step) {
-        int32_t x = bin_x(bin_of(story, t));
-        struct out text = {.data = NULL};
-
-        out_seconds(&text, t);
-        scene_line(gantt->scene, SCENE_BANDS, (struct scene_box){x, TOP - 100, x, y}, THEME_SOFT, 8,
-                   SCENE_SOLID, "tick");
-        scene_text(gantt->scene, x, y + 90, SCENE_MIDDLE, 80, THEME_MUTED, text.data);
-        out_free(&text);
-    }
-}
-
-static void draw_faults(struct gantt *gantt, int32_t y)
-{
-    const struct story *story = gantt->digest->story;
-    uint32_t drawn = 0;
-    int32_t last = -1;
-
-    for (uint32_t i = 0; i < story->event_count && drawn < 4 * LABELS_MAX; i++) {
-        const struct story_event *event = &story->events[i];
-        bool violation = event->what == STORY_VIOLATION;
-        int32_t x = bin_x(bin_of(story, event->time_ns));
-        struct out text = {.data = NULL};
-        char label[40];
-
-        if (!violation && event->what != STORY_DOWN &&
-            (event->what != STORY_FAULT || event->to == 0))
-            continue;
-        if (event->what == STORY_DOWN && x == last) continue; /* its fault is there */
-        last = x;
-        drawn++;
-        if (event->what == STORY_DOWN)
-            out_format(&text, "%s: %s", story_node_name(story, event->node),
-                       words_down(event->extra));
-        else
-            out_cstr(&text, violation ? "\xe2\x9c\x97 violated" : story_text(story, event));
-        scene_line(gantt->scene, SCENE_FAULTS, (struct scene_box){x, TOP - 220, x, y}, THEME_RED,
-                   violation ? 16 : 9, violation ? SCENE_SOLID : SCENE_DASHED, "fault");
-        out_copy(label, sizeof label, str_of(text.data));
-        for (int32_t level = 0; level < 3; level++) {
-            int32_t width = scene_text_width(label, 80, true) * 115 / 100 + 60;
-            bool left = x + width > LEFT + WIDTH + 400;
-            struct scene_box box = {left ? x - width : x + 30, TOP - 290 - 120 * level,
-                                    left ? x - 30 : x + width, TOP - 180 - 120 * level};
-
-            if (!scene_clear(gantt->scene, box)) continue;
-            scene_take(gantt->scene, box);
-            scene_text(gantt->scene, left ? x - 40 : x + 40, TOP - 235 - 120 * level,
-                       left ? SCENE_RIGHT : SCENE_LEFT, 80, THEME_RED, label)
-                ->label = true;
-            break;
-        }
-        out_free(&text);
-    }
-}
-
 bool gantt_draw(struct scene *scene, const struct digest *digest)
 {
     struct gantt *gantt = calloc(1, sizeof *gantt);
@@ -342,7 +278,9 @@ bool gantt_draw(struct scene *scene, const struct digest *digest)
     choose_rows(gantt);
     any = gantt->row_count > 0;
     if (any) {
-        bottom = TOP + (int32_t)gantt->row_count * ROW - 120;
+        gantt->bands = (struct bands){scene, digest, LEFT, WIDTH};
+        gantt->top = BARS + (int32_t)bands_rows(&gantt->bands) * BANDS_ROW + 180;
+        bottom = gantt->top + (int32_t)gantt->row_count * ROW - 120;
         scene->width = LEFT + WIDTH + 700;
         scene->height = bottom + 330;
         out_copy(scene->title, sizeof scene->title, STR("Who led, who followed, who was in sync"));
@@ -354,10 +292,10 @@ bool gantt_draw(struct scene *scene, const struct digest *digest)
         item->bold = true;
         scene_text(scene, 250, 390, SCENE_LEFT, 85, THEME_MUTED, scene->about);
         fill_bins(gantt);
-        draw_axis(gantt, bottom);
+        (void)bands_draw(&gantt->bands, BARS, bottom, false);
+        bands_axis(&gantt->bands, gantt->top - 100, bottom);
         for (uint32_t i = 0; i < gantt->row_count; i++)
             draw_row(gantt, i);
-        draw_faults(gantt, bottom);
         scene_sort(scene);
     }
     free(gantt);

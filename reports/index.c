@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { FAILURES_MAX = 20 };
+
 static void write_cell(struct out *out, const struct reports_entry *run)
 {
     bool good = page_is_good(run->outcome);
@@ -66,6 +68,37 @@ static void write_scenario(struct out *out, const struct reports_index *index, u
     out_cstr(out, "</td></tr>\n");
 }
 
+/* What did not pass, in words, before everything else. */
+static void write_failures(struct out *out, const struct reports_index *index)
+{
+    uint32_t told = 0;
+
+    for (uint32_t i = 0; i < index->run_count && told < FAILURES_MAX; i++) {
+        const struct reports_entry *run = &index->runs[i];
+
+        if (page_is_good(run->outcome)) continue;
+        told++;
+        out_cstr(out, "<div class=\"verdict\"><span class=\"word bad\">");
+        out_html(out, run->outcome);
+        out_cstr(out, " \xc2\xb7 ");
+        if (run->page != NULL) {
+            out_cstr(out, "<a href=\"");
+            out_html(out, run->page);
+            out_cstr(out, "\">");
+        }
+        out_html(out, run->scenario);
+        out_format(out, " \xc2\xb7 seed %" PRIu64, run->seed);
+        if (run->page != NULL) out_cstr(out, "</a>");
+        out_cstr(out, "</span> ");
+        if (run->check != NULL) {
+            out_html(out, run->check);
+            out_cstr(out, " ");
+        }
+        if (run->text != NULL) out_html(out, run->text);
+        out_cstr(out, "</div>\n");
+    }
+}
+
 enum err reports_render_index(const struct reports_index *index)
 {
     struct out out = {.data = NULL};
@@ -82,6 +115,7 @@ enum err reports_render_index(const struct reports_index *index)
         out_html(&out, index->build);
         out_cstr(&out, "</p>\n");
     }
+    write_failures(&out, index);
     out_cstr(&out, "<table><caption>A cell is a run; the number is its seed.</caption><thead><tr>"
                    "<th>scenario</th><th>runs</th><th>outcome</th><th class=\"n\">events</th>"
                    "<th class=\"n\">virtual s</th></tr></thead><tbody>\n");

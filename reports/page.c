@@ -1,4 +1,6 @@
-/* The page of one run, from the verdict downwards (reports.md 7). No script, nothing fetched. */
+/* The page of one run, from the verdict downwards (reports.md 7). Nothing is fetched; the script is
+ * for the keys alone, and nothing is lost without it. The first screen of a failing run says what
+ * broke, where, after what, and how to run it again. */
 #include "reports/page.h"
 #include "reports/figures.h"
 #include "reports/words.h"
@@ -8,8 +10,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LAST_EVENTS = 24 };
 
 static const char style[] =
     "*{box-sizing:border-box}body{margin:0 auto;max-width:1500px;padding:32px 28px 72px;"
@@ -31,12 +31,26 @@ static const char style[] =
     "tr.bad td{color:var(--bad)}tr.violation td{background:var(--badbg);font-weight:600}\n"
     ".scroll{overflow-x:auto;border:1px solid var(--rule);border-radius:8px;padding:6px}"
     ".scroll:focus-visible{outline:2px solid var(--ink)}svg.fig{display:block;width:100%;"
-    "min-width:860px;height:auto;margin:0 auto}details{margin:14px 0}summary{cursor:pointer}\n"
+    "height:auto;margin:0 auto}details{margin:14px 0}summary{cursor:pointer}\n"
     ".strip{display:flex;flex-wrap:wrap;gap:4px}.cell{display:inline-block;min-width:26px;"
     "padding:1px 6px;text-align:center;border-radius:4px;text-decoration:none;"
     "border:1px solid var(--rule);color:var(--good)}.cell.bad{background:var(--badbg);"
     "color:var(--bad);border-color:var(--bad);font-weight:700}\n"
-    "@media print{.scroll{border:0;overflow:visible}svg.fig{min-width:0}"
+    ".first{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));"
+    "gap:8px 40px;align-items:start}.first h2{margin-top:14px}.first>*{min-width:0}"
+    "ol.led{list-style:none;margin:0;padding:0}ol.led li{padding:2px 0 2px 82px;text-indent:-82px}"
+    "ol.led .n{display:inline-block;width:74px;text-indent:0;color:var(--mute);"
+    "font-variant-numeric:tabular-nums}ol.led .bad .n{color:inherit}.bad{color:var(--bad)}"
+    "s{color:var(--mute)}kbd{border:1px solid var(--rule);border-radius:4px;padding:0 5px;"
+    "font:12px ui-monospace,Menlo,Consolas,monospace}nav{margin:18px 0;font-size:14px}"
+    "nav a{margin-right:16px}.command{margin:10px 0}dl.facts{gap:4px 24px;margin:14px 0}"
+    "dl.facts dd{font-size:15px}.here td,.here th{background:var(--soft);"
+    "box-shadow:inset 3px 0 var(--ink)}.here td+td,.here th+td{box-shadow:none}"
+    "svg .here *{stroke:var(--ink);stroke-width:3}:target{outline:2px solid var(--ink)}"
+    "#replicas td,#replicas th{padding-right:14px;white-space:nowrap}\n"
+    "@media (max-width:760px){body{padding:20px 14px}section>table,body>table{display:block;"
+    "overflow-x:auto}ol.led li{padding-left:66px;text-indent:-66px}ol.led .n{width:62px}}\n"
+    "@media print{nav,kbd{display:none}.scroll{border:0;overflow:visible}svg.fig{min-width:0}"
     "section{break-inside:avoid}}\n";
 
 bool page_is_good(const char *outcome)
@@ -86,6 +100,47 @@ static void write_title(struct out *out, const struct page *page)
     }
 }
 
+/* "At 23.200 s, node-2, orders-0 (R10):" */
+static void write_where(struct out *out, const struct page *page)
+{
+    const struct story *story = page->digest->story;
+    const struct story_event *event = &story->events[story->violation];
+
+    out_cstr(out, "<span class=\"word bad\">At ");
+    out_seconds(out, event->time_ns);
+    out_cstr(out, " s");
+    if (event->node >= 0) {
+        out_cstr(out, ", on ");
+        out_html(out, story_node_name(story, event->node));
+    }
+    if (story->has_focus) {
+        out_cstr(out, ", ");
+        out_html(out, story->focus);
+    }
+    if (event->to > 0) out_format(out, ", offset %" PRId64, event->to);
+    if (event->epoch >= 0) out_format(out, ", epoch %d", (int)event->epoch);
+    out_cstr(out, ":</span> ");
+}
+
+/* What the violated check demands, by its name. */
+static void write_check(struct out *out, const struct page *page)
+{
+    for (uint32_t i = 0; i < page->run->check_count; i++) {
+        const struct reports_check *check = &page->run->checks[i];
+
+        if (check->violations == 0) continue;
+        out_cstr(out, "<br><span class=\"mute\">Check ");
+        out_html(out, check->id);
+        if (check->name != NULL) {
+            out_cstr(out, ", ");
+            out_html(out, check->name);
+        }
+        out_cstr(out, ", had judged ");
+        out_count(out, check->evaluations);
+        out_cstr(out, " times.</span>");
+    }
+}
+
 /* The verdict in words. */
 static void write_verdict(struct out *out, const struct page *page)
 {
@@ -102,15 +157,14 @@ static void write_verdict(struct out *out, const struct page *page)
         out_cstr(out, " records were acknowledged; no check saw a violation.");
     } else if (text != NULL && text[0] != '\0') {
         if (story->violation >= 0) {
-            out_cstr(out, "<span class=\"word bad\">At ");
-            out_seconds(out, story->events[story->violation].time_ns);
-            out_cstr(out, " s:</span> ");
+            write_where(out, page);
         }
         out_html(out, text);
     } else {
         out_format(out, "<span class=\"word bad\">%s.</span> The trace names no violation.",
                    outcome_of(page));
     }
+    if (!good) write_check(out, page);
     out_cstr(out, "</div>\n");
     if (story->cut || story->err != ERR_NONE || story->dropped > 0) {
         out_cstr(out, "<p class=\"mute\">");
@@ -145,7 +199,7 @@ static void write_facts(struct out *out, const struct page *page)
     const struct reports_run *run = page->run;
     const struct story *story = page->digest->story;
 
-    out_cstr(out, "<dl><div><dt>virtual time</dt><dd>");
+    out_cstr(out, "<dl class=\"facts\"><div><dt>virtual time</dt><dd>");
     out_seconds(out, run->virtual_ns != 0 ? run->virtual_ns : story->end_ns);
     out_cstr(out, " s</dd></div>");
     fact_count(out, run->events != 0 ? "events delivered" : "events in the trace",
@@ -164,61 +218,18 @@ static void write_facts(struct out *out, const struct page *page)
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-/* The last shown events, up to the violation if there is one. */
-static void write_last_events(struct out *out, const struct page *page)
-{
-    const struct digest *digest = page->digest;
-    const struct story *story = digest->story;
-    struct state *state = malloc(sizeof *state);
-    uint32_t next = digest->shown_count > 0 ? digest->shown[0] : 0;
-    uint32_t end = digest->shown_count;
-    uint32_t begin;
-
-    ASSERT(state != NULL);
-    for (uint32_t i = 0; story->violation >= 0 && i < digest->shown_count; i++) {
-        if (digest->shown[i] == (uint32_t)story->violation) end = i + 1;
-    }
-    begin = end > LAST_EVENTS ? end - LAST_EVENTS : 0;
-    *state = digest->start;
-    out_format(out,
-               "<section><h2>%s</h2>\n<table><thead><tr><th class=\"n\">s</th><th>where</th>"
-               "<th>what</th></tr></thead><tbody>\n",
-               story->violation >= 0 ? "The last events before it" : "The last events");
-    for (uint32_t i = 0; i < end; i++) {
-        const struct story_event *event = &story->events[digest->shown[i]];
-        bool violation = event->what == STORY_VIOLATION;
-
-        while (next < digest->shown[i])
-            state_apply(state, story, &story->events[next++]);
-        if (i >= begin) {
-            struct out text = {.data = NULL};
-
-            out_format(out, "<tr%s id=\"row-%" PRIu64 "\"><td class=\"n\">",
-                       violation                 ? " class=\"bad violation\""
-                       : words_red(state, event) ? " class=\"bad\""
-                                                 : "",
-                       event->number);
-            out_seconds(out, event->time_ns);
-            out_bytes(&text, "", 0);
-            words_where(&text, story, event);
-            out_cstr(out, "</td><td>");
-            out_html(out, text.data);
-            text.length = 0;
-            words_event(&text, story, state, event);
-            out_cstr(out, violation ? "</td><td>VIOLATION: " : "</td><td>");
-            out_html(out, text.data);
-            out_cstr(out, "</td></tr>\n");
-            out_free(&text);
-        }
-    }
-    out_cstr(out, "</tbody></table></section>\n");
-    free(state);
-}
-
 void page_checks(struct out *out, const struct reports_check *checks, uint32_t count)
 {
+    uint32_t idle = 0;
+
     if (count == 0) return;
-    out_cstr(out, "<section><h2>Checks</h2>\n<table><thead><tr><th>check</th><th></th><th "
+    for (uint32_t i = 0; i < count; i++)
+        idle += checks[i].evaluations == 0;
+    out_format(out,
+               "<section id=\"checks\"><h2>Checks</h2>\n<p>%u of %u judged; %u had nothing to "
+               "judge.</p>\n",
+               count - idle, count, idle);
+    out_cstr(out, "<table><thead><tr><th>check</th><th></th><th "
                   "class=\"n\">judged</th><th class=\"n\">violated</th></tr></thead><tbody>\n");
     for (uint32_t i = 0; i < count; i++) {
         out_format(out, "<tr%s><td>", checks[i].violations > 0 ? " class=\"bad violation\"" : "");
@@ -268,9 +279,9 @@ void page_faults(struct out *out, const struct reports_fault *faults, uint32_t c
 static void write_figure(struct out *out, const struct page_figure *figure)
 {
     out_format(out,
-               "<section><h2>%s</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-               "aria-label=\"%s\">\n",
-               figure->heading, figure->heading);
+               "<section id=\"%s\"><h2>%s</h2>\n<div class=\"scroll\" tabindex=\"0\" "
+               "role=\"region\" aria-label=\"%s\">\n",
+               figure->name, figure->heading, figure->heading);
     out_cstr(out, figure->svg);
     out_format(out,
                "</div>\n<p class=\"mute\">Files: <a href=\"%s.dot\">DOT</a>, "
@@ -283,7 +294,7 @@ static void write_timeline(struct out *out, const struct page *page, bool open)
     struct out text = {.data = NULL};
     size_t length;
 
-    timeline_write(&text, page->digest);
+    timeline_write(&text, page->digest, (struct timeline_look){.columns = 0});
     out_format(out, "<details%s><summary>The same as text</summary>\n<pre>", open ? " open" : "");
     for (char *line = text.data; line != NULL && *line != '\0';) {
         char *end = strchr(line, '\n');
@@ -315,14 +326,25 @@ static void write_plan(struct out *out, const char *plan)
     out_cstr(out, "</pre></details>\n");
 }
 
-void page_write(struct out *out, const struct page *page)
+/* Keys: j, k between the key moments, v back to the verdict. */
+static const char script[] =
+    "<script>\n(function(){var rows=[].slice.call(document.querySelectorAll('tr.moment')),at=-1,"
+    "marked=[];function go(to){if(!rows.length)return;at=Math.max(0,Math.min(rows.length-1,to));"
+    "marked.forEach(function(e){e.classList.remove('here')});marked=[rows[at]];"
+    "var mark=document.getElementById('spacetime-e'+rows[at].dataset.event);"
+    "if(mark)marked.push(mark);marked.forEach(function(e){e.classList.add('here')});"
+    "(mark||rows[at]).scrollIntoView({block:'center',inline:'nearest'})}"
+    "document.addEventListener('keydown',function(e){if(e.ctrlKey||e.metaKey||e.altKey)return;"
+    "if(e.key==='j')go(at+1);else if(e.key==='k')go(at<0?rows.length-1:at-1);"
+    "else if(e.key==='v'){scrollTo(0,0)}})})();\n</script>\n";
+
+static void write_first_screen(struct out *out, const struct page *page)
 {
+    bool good = page_is_good(outcome_of(page));
     struct out title = {.data = NULL};
-    bool any = false;
 
     write_title(&title, page);
-    page_begin(out, title.data);
-    out_format(out, "<h1 class=\"%s\">", page_is_good(outcome_of(page)) ? "good" : "bad");
+    out_format(out, "<header><h1 class=\"%s\">", good ? "good" : "bad");
     out_html(out, title.data);
     out_cstr(out, "</h1>\n");
     out_free(&title);
@@ -332,26 +354,88 @@ void page_write(struct out *out, const struct page *page)
         out_html(out, page->run->replay);
         out_cstr(out, "</pre>\n");
     }
+    if (page->digest->shown_count > 0) {
+        out_format(out, "<div class=\"first\"><div><h2>%s</h2>\n",
+                   good ? "How it ended" : "What led to it");
+        page_led(out, page);
+        out_cstr(out, "</div><div><h2>Where the replicas stood</h2>\n");
+        page_replicas(out, page);
+        out_cstr(out, "</div></div>\n");
+    }
     write_facts(out, page);
+    out_cstr(out, "</header>\n");
+}
+
+static void write_nav(struct out *out, const struct page *page)
+{
+    out_cstr(out, "<nav>");
+    for (uint32_t i = 0; i < page->figure_count; i++) {
+        if (page->figures[i].svg != NULL)
+            out_format(out, "<a href=\"#%s\">%s</a>", page->figures[i].name,
+                       page->figures[i].heading);
+    }
+    if (page->digest->shown_count > 0) out_cstr(out, "<a href=\"#moments\">Key moments</a>");
+    if (page->run->check_count > 0) out_cstr(out, "<a href=\"#checks\">Checks</a>");
+    out_cstr(out, "</nav>\n");
+}
+
+/* What the page does not show, in one sentence. */
+static void write_left_out(struct out *out, const struct page *page)
+{
+    const struct digest *digest = page->digest;
+
+    if (digest->shown_count == 0) return;
+    out_cstr(out, "<p class=\"mute\" id=\"leftout\">Of ");
+    out_count(out, digest->story->trace_events);
+    out_cstr(out, " events in the trace ");
+    out_count(out, digest->shown_count + digest->hidden_events + digest->outside);
+    out_cstr(out, " changed ");
+    out_html(out, digest->story->has_focus ? digest->story->focus : "something");
+    out_cstr(out, "; ");
+    out_count(out, digest->shown_count);
+    out_cstr(out, " of them are shown moment by moment, ");
+    out_count(out, digest->hidden_events);
+    out_cstr(out, " left out where little happened");
+    if (digest->outside > 0) {
+        out_cstr(out, ", ");
+        out_count(out, digest->outside);
+        out_cstr(out, " lie outside the window");
+    }
+    out_cstr(out, ".</p>\n");
+}
+
+void page_write(struct out *out, const struct page *page)
+{
+    struct out title = {.data = NULL};
+    bool any = false;
+
+    write_title(&title, page);
+    page_begin(out, title.data);
+    out_free(&title);
+    write_first_screen(out, page);
+    write_nav(out, page);
     if (page->note != NULL) {
         out_cstr(out, "<p>");
         out_html(out, page->note);
         out_cstr(out, "</p>\n");
     }
-    if (!page_is_good(outcome_of(page)) && page->digest->shown_count > 0)
-        write_last_events(out, page);
+    write_left_out(out, page);
     for (uint32_t i = 0; i < page->figure_count; i++) {
         if (page->figures[i].svg == NULL) continue;
         write_figure(out, &page->figures[i]);
         any = true;
     }
-    if (page->digest->shown_count > 0) write_timeline(out, page, !any);
-    if (page->digest->shown_count == 0)
+    if (page->digest->shown_count > 0) {
+        write_timeline(out, page, !any);
+        page_moments(out, page);
+        page_nodes(out, page);
+    } else {
         out_cstr(out, "<p>Nothing changed in this trace that a figure could show.</p>\n");
-    if (page_is_good(outcome_of(page)) && page->digest->shown_count > 0)
-        write_last_events(out, page);
+    }
+    page_fault_plan(out, page);
     page_checks(out, page->run->checks, page->run->check_count);
     page_faults(out, page->run->faults, page->run->fault_count);
     if (page->run->plan != NULL) write_plan(out, page->run->plan);
+    out_cstr(out, script);
     page_end(out);
 }

@@ -28,4 +28,13 @@ void page_checks(struct out *out, const struct reports_check *checks, uint32_t c
 void page_faults(struct out *out, const struct reports_fault *faults, uint32_t count);
 bool page_is_good(const char *outcome);
 
+/* ---- page_tables.c */
+/* The last turning points before the violation (or the end), as a list. */
+void page_led(struct out *out, const struct page *page);
+/* Where each replica of the focus stood, and what the last change changed. */
+void page_replicas(struct out *out, const struct page *page);
+void page_nodes(struct out *out, const struct page *page);
+void page_fault_plan(struct out *out, const struct page *page);
+void page_moments(struct out *out, const struct page *page);
+
 #endif

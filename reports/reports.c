@@ -1,6 +1,7 @@
 /* The way from a run to its files: read, digest, draw, have painted, write. */
 #include "reports/reports.h"
 #include "reports/dot.h"
+#include "reports/facts.h"
 #include "reports/figures.h"
 #include "reports/page.h"
 #include "reports/svg.h"
@@ -13,17 +14,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FIGURES = 3 };
+enum { FIGURES = 6 };
 
 struct rendering {
     const struct reports_run *run;
     struct reports_result result;
+    struct out file;
+    struct bytes trace;
     struct story story;
     struct digest digest;
     struct out svgs[FIGURES];
     struct page_figure figures[FIGURES];
     uint32_t figure_count;
     bool missing; /* Graphviz */
+    bool no_svg;  /* is wanted */
 };
 
 static bool draw_spacetime(struct scene *scene, const struct digest *digest)
@@ -43,11 +47,14 @@ static const struct {
     bool (*draw)(struct scene *scene, const struct digest *digest);
 } kinds[FIGURES] = {{"gantt", "The whole run", gantt_draw},
                     {"spacetime", "Moment by moment", draw_spacetime},
-                    {"storyboard", "The logs", storyboard_draw}};
+                    {"storyboard", "The logs", storyboard_draw},
+                    {"topology", "The cluster and its cuts", topology_draw},
+                    {"clients", "What clients saw", clients_draw},
+                    {"groups", "Consumer groups", groups_draw}};
 
 /* What failed is read moment by moment; what held, at one glance first. */
-static const uint8_t order_of_failure[FIGURES] = {1, 2, 0};
-static const uint8_t order_of_success[FIGURES] = {0, 1, 2};
+static const uint8_t order_of_failure[FIGURES] = {1, 2, 0, 3, 4, 5};
+static const uint8_t order_of_success[FIGURES] = {0, 4, 1, 2, 3, 5};
 
 static enum err get_trace(const struct reports_run *run, struct out *file, struct bytes *trace)
 {
@@ -59,6 +66,37 @@ static enum err get_trace(const struct reports_run *run, struct out *file, struc
     if (file->length > UINT32_MAX) return ERR_TOO_LARGE;
     *trace = (struct bytes){(const uint8_t *)file->data, (uint32_t)file->length};
     return ERR_NONE;
+}
+
+/* Read and digested; to be closed with close_rendering() whatever comes back. */
+static enum err open_rendering(struct rendering *r, const struct reports_run *run, uint32_t rows)
+{
+    struct digest_wish wish = {
+        .has_window = run->has_window, .from_ns = run->from_ns, .to_ns = run->to_ns};
+    enum err err;
+
+    r->run = run;
+    r->trace = BYTES_NULL;
+    err = get_trace(run, &r->file, &r->trace);
+    if (err == ERR_NONE) err = story_read(&r->story, r->trace, run->focus);
+    if (err != ERR_NONE) return err;
+    for (uint32_t i = 0; i < run->node_count; i++) {
+        int32_t node = story_find_node(&r->story, run->nodes[i]);
+
+        if (node >= 0) wish.nodes |= (uint64_t)1 << node;
+    }
+    digest_make_wish(&r->digest, &r->story, rows, wish);
+    return ERR_NONE;
+}
+
+static void close_rendering(struct rendering *r)
+{
+    digest_free(&r->digest);
+    for (uint32_t i = 0; i < FIGURES; i++)
+        out_free(&r->svgs[i]);
+    story_free(&r->story);
+    out_free(&r->file);
+    free(r);
 }
 
 static enum err paint(struct rendering *r, uint32_t kind)
@@ -78,7 +116,7 @@ static enum err paint(struct rendering *r, uint32_t kind)
         dot_write(&dot, &scene);
         r->result.dropped += scene.dropped;
         if (!out_write_file(&dot, dot_path)) err = ERR_IO;
-        if (err == ERR_NONE && !r->missing) {
+        if (err == ERR_NONE && !r->missing && !r->no_svg) {
             enum svg_result result = svg_render(svg, &scene, dot_path, svg_path, &said);
 
             r->missing = result == SVG_MISSING;
@@ -121,59 +159,110 @@ static enum err write_page(struct rendering *r)
     return err;
 }
 
-enum err reports_render_run(const struct reports_run *run, struct reports_result *result)
+static enum err write_facts(const struct rendering *r)
+{
+    struct out out = {.data = NULL};
+    char path[4096];
+    bool written;
+
+    facts_write(&out, r->run);
+    snprintf(path, sizeof path, "%s/facts.txt", r->run->directory);
+    written = out_write_file(&out, path);
+    out_free(&out);
+    return written ? ERR_NONE : ERR_IO;
+}
+
+static enum err render(const struct reports_run *run, bool page, bool svg,
+                       struct reports_result *result)
 {
     struct rendering *r = calloc(1, sizeof *r);
-    struct out file = {.data = NULL};
-    struct bytes trace = BYTES_NULL;
     enum err err;
 
     ASSERT(r != NULL && run->directory != NULL);
-    r->run = run;
-    err = get_trace(run, &file, &trace);
-    if (err == ERR_NONE) err = story_read(&r->story, trace, run->focus);
+    r->no_svg = !svg;
+    err = open_rendering(r, run, DIGEST_ROWS);
     if (err == ERR_NONE && mkdir(run->directory, 0777) != 0 && errno != EEXIST) err = ERR_IO;
     if (err == ERR_NONE) {
-        digest_make(&r->digest, &r->story, DIGEST_ROWS);
+        bool failure = r->story.violation >= 0;
+
         for (uint32_t i = 0; i < FIGURES && err == ERR_NONE; i++)
-            err = paint(r, r->story.violation >= 0 ? order_of_failure[i] : order_of_success[i]);
-        if (err == ERR_NONE) err = write_page(r);
+            err = paint(r, failure ? order_of_failure[i] : order_of_success[i]);
+        if (err == ERR_NONE && page) err = write_page(r);
+        if (err == ERR_NONE && page) err = write_facts(r);
+        if (r->missing && r->result.note[0] == '\0')
+            snprintf(r->result.note, sizeof r->result.note,
+                     "Figures need Graphviz (Debian and Ubuntu: apt-get install graphviz)");
         r->result.figures = !r->missing;
         r->result.cut = r->story.cut || r->story.err != ERR_NONE;
         r->result.rows = r->digest.row_count;
-        digest_free(&r->digest);
     }
     if (err == ERR_NONE && result != NULL) *result = r->result;
-    for (uint32_t i = 0; i < FIGURES; i++)
-        out_free(&r->svgs[i]);
-    story_free(&r->story);
-    out_free(&file);
-    free(r);
+    close_rendering(r);
     return err;
 }
 
-enum err reports_render_text(const struct reports_run *run, char **text, size_t *length)
+enum err reports_render_run(const struct reports_run *run, struct reports_result *result)
 {
-    struct story *story = calloc(1, sizeof *story);
-    struct digest *digest = calloc(1, sizeof *digest);
-    struct out file = {.data = NULL};
+    return render(run, true, true, result);
+}
+
+enum err reports_render_figures(const struct reports_run *run, bool svg,
+                                struct reports_result *result)
+{
+    return render(run, false, svg, result);
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+enum err reports_render_text(const struct reports_run *run, enum reports_text what,
+                             struct reports_look look, char **text, size_t *length)
+{
+    struct rendering *r = calloc(1, sizeof *r);
     struct out out = {.data = NULL};
-    struct bytes trace = BYTES_NULL;
     enum err err;
 
-    ASSERT(story != NULL && digest != NULL);
-    err = get_trace(run, &file, &trace);
-    if (err == ERR_NONE) err = story_read(story, trace, run->focus);
+    ASSERT(r != NULL);
+    err = open_rendering(r, run, DIGEST_ROWS_MAX);
+    if (err == ERR_NONE && run->focus != NULL && strcmp(run->focus, r->story.focus) != 0)
+        err = ERR_NOT_FOUND;
     if (err == ERR_NONE) {
-        digest_make(digest, story, DIGEST_ROWS_MAX);
-        timeline_write(&out, digest);
-        digest_free(digest);
+        switch (what) {
+        case REPORTS_TIMELINE:
+            timeline_write(&out, &r->digest,
+                           (struct timeline_look){look.columns, look.colour, look.ascii});
+            break;
+        case REPORTS_FOLLOW:
+            if (!follow_write(&out, &r->story, r->trace, look.offset)) err = ERR_NOT_FOUND;
+            break;
+        case REPORTS_PERFETTO:
+            perfetto_write(&out, &r->story, r->trace, run->has_window ? run->from_ns : INT64_MIN,
+                           run->has_window ? run->to_ns : INT64_MAX);
+            break;
+        }
+    }
+    if (err == ERR_NONE) {
         *text = out.data;
         *length = out.length;
+    } else {
+        out_free(&out);
     }
-    story_free(story);
-    out_free(&file);
-    free(story);
-    free(digest);
+    close_rendering(r);
     return err;
+}
+
+void reports_facts_load(const char *directory, struct reports_run *run, void **memory)
+{
+    struct out file = {.data = NULL};
+    struct facts *facts;
+    char path[4096];
+
+    *memory = NULL;
+    snprintf(path, sizeof path, "%s/facts.txt", directory);
+    if (!out_read_file(&file, path) || file.data == NULL) return;
+    facts = calloc(1, sizeof *facts + file.length + 1);
+    ASSERT(facts != NULL);
+    memcpy(facts + 1, file.data, file.length);
+    (void)facts_read(facts, (char *)(facts + 1), run);
+    *memory = facts;
+    out_free(&file);
 }

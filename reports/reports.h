@@ -47,6 +47,12 @@ struct reports_run {
     uint32_t check_count;
     const struct reports_fault *faults;
     uint32_t fault_count;
+    /* what somebody asked to see */
+    bool has_window;
+    int64_t from_ns; /* in the time of the trace */
+    int64_t to_ns;
+    const int32_t *nodes; /* lanes; none: the digest chooses */
+    uint32_t node_count;
 };
 
 struct reports_result {
@@ -57,7 +63,8 @@ struct reports_result {
     char note[256];   /* one line for people when something is missing; "" */
 };
 
-/* directory/index.html. NOT_FOUND: the trace; IO: the directory; MALFORMED, UNSUPPORTED: no trace
+/* directory/index.html, the figures, and facts.txt for whoever draws it again. NOT_FOUND: the
+ * trace; IO: the directory; MALFORMED, UNSUPPORTED: no trace
  * that can be read (a cut one can). `result` may be NULL. */
 MUST_USE enum err reports_render_run(const struct reports_run *run, struct reports_result *result);
 
@@ -71,6 +78,7 @@ struct reports_entry {
     int64_t virtual_ns;
     uint64_t hash;
     const char *check; /* the violated one, NULL */
+    const char *text;  /* what was violated, in words, NULL */
 };
 
 /* Over all runs of a campaign. */
@@ -86,7 +94,28 @@ struct reports_index {
 };
 /* directory/index.html. IO: it could not be written. */
 MUST_USE enum err reports_render_index(const struct reports_index *index);
-/* The text timeline alone (`--format text`); *text is to be freed by the caller. */
-MUST_USE enum err reports_render_text(const struct reports_run *run, char **text, size_t *length);
+/* The figures alone, as NAME.dot in the directory, and as NAME.svg if `svg`. */
+MUST_USE enum err reports_render_figures(const struct reports_run *run, bool svg,
+                                         struct reports_result *result);
+
+enum reports_text {
+    REPORTS_TIMELINE, /* one line per change */
+    REPORTS_FOLLOW,   /* one record's life */
+    REPORTS_PERFETTO, /* JSON for ui.perfetto.dev */
+};
+struct reports_look {
+    uint32_t columns; /* of the terminal; 0: as wide as it gets */
+    bool colour;
+    bool ascii;
+    int64_t offset; /* FOLLOW: of the record; its partition is the focus */
+};
+/* *text is to be freed by the caller. NOT_FOUND also: no event is about that record, or there is
+ * no such partition. */
+MUST_USE enum err reports_render_text(const struct reports_run *run, enum reports_text what,
+                                      struct reports_look look, char **text, size_t *length);
+
+/* What reports_render_run() left in a directory: into `run`, whose strings then point into
+ * *memory, to be freed by the caller (NULL: nothing was there). */
+void reports_facts_load(const char *directory, struct reports_run *run, void **memory);
 
 #endif

@@ -19,6 +19,10 @@ struct reading {
     struct calls calls;
     int64_t now_ns;
     int16_t node; /* of the event, -1 */
+    /* A node that stops by itself and comes back is being formatted, or the run is over: nothing
+     * that anybody asks about. One bit a node. */
+    uint64_t asked_to_stop;
+    uint64_t stopped_quietly;
 };
 
 const char *story_text(const struct story *story, const struct story_event *event)
@@ -375,6 +379,38 @@ static void take_raft(struct reading *reading)
     fold_last(reading, event);
 }
 
+static bool is_quiet(const struct reading *reading)
+{
+    return reading->node >= 0 && (reading->stopped_quietly >> reading->node & 1) != 0;
+}
+
+static bool is_start(const struct reading *reading)
+{
+    return reading->event.text.length > 8 && memcmp(reading->event.text.data, "start of", 8) == 0;
+}
+
+static void note_asked(struct reading *reading)
+{
+    int32_t target = story_find_node(reading->story, reading->event.fields[3]);
+
+    if (target >= 0 && reading->event.text.length > 12 &&
+        memcmp(reading->event.text.data, "orderly stop", 12) == 0)
+        reading->asked_to_stop |= (uint64_t)1 << target;
+}
+
+static void note_stop(struct reading *reading, int64_t how)
+{
+    uint64_t bit;
+
+    if (reading->node < 0) return;
+    bit = (uint64_t)1 << reading->node;
+    if (how == 3 && (reading->asked_to_stop & bit) == 0)
+        reading->stopped_quietly |= bit;
+    else
+        reading->stopped_quietly &= ~bit;
+    reading->asked_to_stop &= ~bit;
+}
+
 /* Events whose node is a field: told by the simulator, which is no node. */
 static void take_sim(struct reading *reading)
 {
@@ -385,17 +421,21 @@ static void take_sim(struct reading *reading)
     switch ((int)reading->event.kind) {
     case TRACE_SIM_UP:
         reading->node = (int16_t)story_find_node(story, f[0]);
-        fold_last(reading, tell_numbers(reading, STORY_UP, 0, 0, -1, f[1]));
+        fold_last(reading, tell_numbers(reading, STORY_UP, is_quiet(reading), 0, -1, f[1]));
+        if (reading->node >= 0) reading->stopped_quietly &= ~((uint64_t)1 << reading->node);
         break;
     case TRACE_SIM_DOWN:
         reading->node = (int16_t)story_find_node(story, f[0]);
         if (reading->node >= 0) calls_node_down(&reading->calls, reading->node);
-        fold_last(reading, tell_numbers(reading, STORY_DOWN, 0, 0, -1, f[1]));
+        note_stop(reading, f[1]);
+        fold_last(reading, tell_numbers(reading, STORY_DOWN, is_quiet(reading), 0, -1, f[1]));
         break;
     case TRACE_SIM_FAULT:
         reading->node = -1;
-        if (f[1] != 0) story->faults++;
-        tell_numbers(reading, STORY_FAULT, f[0], f[1], -1, f[2]);
+        if (f[1] != 0 && !is_start(reading)) story->faults++;
+        note_asked(reading);
+        event = tell_numbers(reading, STORY_FAULT, f[0], f[1], story_find_node(story, f[3]), f[2]);
+        if (event != NULL) event->mends = is_start(reading);
         break;
     case TRACE_SIM_STEP:
         reading->node = -1;
@@ -403,6 +443,7 @@ static void take_sim(struct reading *reading)
         break;
     case TRACE_SIM_PHASE:
         reading->node = -1;
+        if (f[0] == 3) story->finished_ns = reading->now_ns;
         tell_numbers(reading, STORY_PHASE, 0, 0, -1, f[0]);
         break;
     case TRACE_SIM_VIOLATION:
@@ -436,6 +477,10 @@ static void take(struct reading *reading)
     case TRACE_CLIENT_FAILED:
         story->failed++;
         if (about_focus(reading)) tell_numbers(reading, STORY_FAILED, 0, 0, f[3], f[4]);
+        return;
+    case TRACE_NODE_STOPPED: /* a real process says it itself */
+        if (story->scenario[0] == '\0' && reading->node >= 0)
+            fold_last(reading, tell_numbers(reading, STORY_DOWN, 0, 0, -1, 3));
         return;
     case TRACE_CONTROLLER_ACTIVE:
         fold_last(reading, tell_numbers(reading, STORY_ACTIVE, 0, 0, f[0], 0));
@@ -482,13 +527,16 @@ enum err story_read(struct story *story, struct bytes trace, const char *focus)
             reading->event.fields[i] = sane(reading->event.fields[i]);
         if (story->start_ns < 0) story->start_ns = reading->now_ns;
         story->end_ns = reading->now_ns;
+        background_take(&story->background, story, &reading->event, reading->node, reading->now_ns,
+                        reading->reader.events);
         take(reading);
     }
     story->trace_events = reading->reader.events;
     story->unknown_kinds = reading->reader.unknown;
     story->err = reading->reader.err;
     story->cut = reading->reader.cut;
-    story->dropped += reading->calls.refused;
+    background_end(&story->background, story->end_ns);
+    story->dropped += reading->calls.refused + story->background.dropped;
     if (story->start_ns < 0) story->start_ns = 0;
     free(reading);
     return err;
@@ -498,6 +546,7 @@ void story_free(struct story *story)
 {
     free(story->events);
     free(story->messages);
+    background_free(&story->background);
     out_free(&story->texts);
     *story = (struct story){.violation = -1};
 }

@@ -9,6 +9,7 @@
 
 #include "client/base/bytes.h"
 #include "client/base/err.h"
+#include "reports/background.h"
 #include "reports/out.h"
 
 enum {
@@ -59,9 +60,9 @@ enum story_what {
     STORY_DECISION,  /*                 leader           leader epoch   partition epoch  isr.. */
     STORY_ACTIVE,    /*                                  controller epoch                      */
     STORY_RENOUNCED, /*                                  controller epoch                      */
-    STORY_UP,        /*                                                 incarnation            */
-    STORY_DOWN,      /*                                                 how                    */
-    STORY_FAULT,     /* fault           on                                            sentence */
+    STORY_UP,        /* quiet                                           incarnation            */
+    STORY_DOWN,      /* quiet                                           how                    */
+    STORY_FAULT,     /* fault           on               target (index) step          sentence */
     STORY_STEP,      /*                                                               sentence */
     STORY_PHASE,     /*                                                 phase                  */
     STORY_ACK,       /* first offset    end                                                    */
@@ -82,6 +83,7 @@ struct story_event {
     int32_t epoch;
     int16_t node; /* index, -1: none */
     uint8_t what;
+    bool mends; /* a FAULT that repairs: the start of what was down */
 };
 
 enum story_flow { STORY_FLOW_RECORDS, STORY_FLOW_FETCH, STORY_FLOW_CLIENT, STORY_FLOW_CONTROL };
@@ -110,9 +112,11 @@ struct story {
     struct story_message *messages; /* owned */
     uint32_t message_count;
     int32_t violation; /* event, -1: none */
+    struct background background;
     /* counts over the whole trace */
     int64_t start_ns;
     int64_t end_ns;
+    int64_t finished_ns; /* the run was over, then only stopped its nodes; 0: not told */
     uint64_t trace_events;
     uint64_t unknown_kinds;
     uint64_t dropped;

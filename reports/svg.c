@@ -109,8 +109,9 @@ static void open_svg(struct out *out, const struct scene *scene, const char *tag
     out_cstr(out,
              "<svg class=\"fig\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"");
     if (box != NULL) out_bytes(out, box, length);
-    out_format(out, "\" aria-labelledby=\"%s-title %s-about\" style=\"max-width:%dpx\">\n",
-               scene->name, scene->name, scene->width / 10 * 4 / 3);
+    out_format(
+        out, "\" aria-labelledby=\"%s-title %s-about\" style=\"max-width:%dpx;min-width:%dpx\">\n",
+        scene->name, scene->name, scene->width / 10 * 4 / 3, scene->width / 10 * 4 / 3 * 7 / 10);
     out_format(out, "<title id=\"%s-title\">", scene->name);
     out_html(out, scene->title);
     out_format(out, "</title>\n<desc id=\"%s-about\">", scene->name);

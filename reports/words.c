@@ -60,8 +60,9 @@ bool words_loses(const struct state *before, const struct story_event *event)
 
 bool words_red(const struct state *before, const struct story_event *event)
 {
-    return event->what == STORY_VIOLATION || (event->what == STORY_FAULT && event->to != 0) ||
-           event->what == STORY_DOWN || words_loses(before, event);
+    return event->what == STORY_VIOLATION ||
+           (event->what == STORY_FAULT && event->to != 0 && !event->mends) ||
+           (event->what == STORY_DOWN && event->from == 0) || words_loses(before, event);
 }
 
 bool words_turns(const struct state *before, const struct story_event *event)
@@ -76,7 +77,7 @@ bool words_turns(const struct state *before, const struct story_event *event)
     case STORY_LOG_START:
     case STORY_ACK: return false;
     case STORY_ROLE: return event->from != STORY_ROLE_FOLLOWER;
-    case STORY_UP: return event->extra > 1;
+    case STORY_UP: return event->extra > 1 && event->from == 0;
     case STORY_OPENED: return event->to > 0;
     case STORY_TRUNCATED:
     case STORY_DECISION:
@@ -219,7 +220,11 @@ void words_event(struct out *out, const struct story *story, const struct state 
         out_format(out, " goes down: %s", words_down(event->extra));
         break;
     case STORY_FAULT:
-        out_format(out, event->to != 0 ? "Fault: %s" : "Fault ends: %s", story_text(story, event));
+        out_format(out,
+                   event->mends     ? "Mended: %s"
+                   : event->to != 0 ? "Fault: %s"
+                                    : "Fault ends: %s",
+                   story_text(story, event));
         break;
     case STORY_STEP: out_format(out, "Step: %s", story_text(story, event)); break;
     case STORY_PHASE:

@@ -1,5 +1,7 @@
 /* gregor-sim: runs scenarios, and says what they are made of. */
+#include "sim/check_command.h"
 #include "sim/fuzz.h"
+#include "sim/render_command.h"
 
 #include "client/posix/codecs.h"
 
@@ -23,6 +25,10 @@ static const char usage_text[] =
     "       gregor-sim fuzz [FILE.yaml...] [--seeds FIRST | A..B] [--time-budget 60s] [--jobs N]\n"
     "                       [--max-fail N | --keep-going] [--shard I/N] [--out DIR]\n"
     "                       [--junit FILE] [--json FILE]\n"
+    "       gregor-sim render TRACE|DIR... [--format html|svg|dot|text|perfetto] [--out DIR]\n"
+    "                      [--window A..B] [--nodes 1,2,101] [--partition orders-0]\n"
+    "                      [--follow orders-0@117]\n"
+    "       gregor-sim check TRACE...\n"
     "       gregor-sim lint FILE.yaml...\n"
     "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads|\n"
     "                       schema|reference]\n"
@@ -338,7 +344,7 @@ static int command_list(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const char *const later = "replay shrink diff why serve ctl render check";
+    static const char *const later = "replay shrink diff why serve ctl";
 
     (void)setlocale(LC_ALL, "C");
     if (argc < 2) return usage_error("a command is wanted", NULL);
@@ -354,6 +360,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "lint") == 0) return command_run(argc, argv, COMMAND_LINT);
     if (strcmp(argv[1], "fuzz") == 0) return command_run(argc, argv, COMMAND_FUZZ);
     if (strcmp(argv[1], "list") == 0) return command_list(argc, argv);
+    if (strcmp(argv[1], "check") == 0) return check_command(argc, argv);
+    if (strcmp(argv[1], "render") == 0) return render_command(argc, argv);
     if (language_choice(later, argv[1]) >= 0) {
         return usage_error("not available in this version", argv[1]);
     }

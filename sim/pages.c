@@ -11,6 +11,7 @@ enum { PAGES_RENDERED_MAX = 40, PAGES_PLAN_MAX = 1 << 16 };
 struct pages_run {
     char page[128];
     char check[40];
+    char text[640];
     struct reports_entry entry;
 };
 
@@ -139,13 +140,15 @@ void pages_add(struct pages *pages, const struct scenario *scenario,
     if (pages->count == pages->max) return;
     own = &pages->runs[pages->count++];
     (void)snprintf(own->check, sizeof own->check, "%s", result->check);
+    (void)snprintf(own->text, sizeof own->text, "%s", result->text);
     own->entry = (struct reports_entry){.scenario = scenario->name,
                                         .outcome = run_verdict_name(result->verdict),
                                         .seed = result->seed,
                                         .events = result->events,
                                         .virtual_ns = result->virtual_ns,
                                         .hash = result->hash,
-                                        .check = own->check[0] != '\0' ? own->check : NULL};
+                                        .check = own->check[0] != '\0' ? own->check : NULL,
+                                        .text = own->text[0] != '\0' ? own->text : NULL};
     if (result->oracles > pages->check_count) pages->check_count = result->oracles;
     for (uint32_t i = 0; i < result->oracles && check_list(i) != NULL; i++) {
         pages->checks[i].id = check_list(i)->id;

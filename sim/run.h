@@ -95,6 +95,8 @@ struct run_later {
     int step;
     uint64_t nodes;
     uint64_t others;
+    enum sim_fault fault; /* its end is told, of these nodes */
+    const char *sentence; /* NULL: there is nothing to tell */
     enum sim_cut style;
     void *context;
 };
@@ -208,6 +210,8 @@ struct run {
     char marks[RUN_MARKS_MAX][64]; /* of the action mark */
     uint32_t mark_count;
     struct run_expect expects[SCENARIO_EXPECTS_MAX];
+    enum sim_fault told_fault; /* what act_tell() has told last */
+    const char *told_sentence; /* constant */
     struct run_later *laters;
     struct run_hold *holds; /* run_act_hold.c */
     /* liveness */

@@ -16,6 +16,14 @@ bool act_truth(const struct scenario_action *action, const char *name);
 /* Says what is done to whom, before it happens. */
 void act_tell(struct run *run, enum sim_fault fault, bool on, int step, uint32_t index,
               const char *sentence);
+/* Which directions are cut, or open again: for the picture of the network. */
+void act_tell_pairs(struct run *run, uint64_t from, uint64_t to, bool cut);
+/* What was told last is over in so long, and told to be, with `act` to end it. */
+struct run_later *act_ends_in(struct run *run, const struct scenario_action *action,
+                              int64_t delay_ns, uint64_t nodes,
+                              void (*act)(struct run_later *later));
+/* An `act` for what ends by itself. */
+void act_over(struct run_later *later);
 /* Ends by `act` after the action's "for", if it has one. */
 struct run_later *act_ends(struct run *run, const struct scenario_action *action, uint64_t nodes,
                            void (*act)(struct run_later *later));

@@ -151,7 +151,7 @@ void act_disk(struct run *run, const struct scenario_action *action, int step, u
         default: worse_disk(run, action, node); break;
         }
     }
-    if (action->kind != ACTION_DISK_STALL) (void)act_ends(run, action, nodes, later_disk);
+    (void)act_ends(run, action, nodes, action->kind == ACTION_DISK_STALL ? act_over : later_disk);
 }
 
 /* ---- what happens to a disk while nobody uses it --------------------------------------------- */

@@ -7,6 +7,7 @@ static void later_heal(struct run_later *later)
 {
     struct run *run = later->run;
 
+    act_tell_pairs(run, later->nodes, later->others, false);
     sim_heal_one_way(run->sim, later->nodes, later->others, later->style);
 }
 
@@ -26,7 +27,9 @@ uint64_t act_partition(struct run *run, const struct scenario_action *action, in
         act_tell(run, two_way ? SIM_FAULT_CUT : SIM_FAULT_CUT_ONE_WAY, true, step, i,
                  two_way ? "cut around" : "one-way cut from");
     }
+    act_tell_pairs(run, from, to, true);
     if (two_way) {
+        act_tell_pairs(run, to, from, true);
         sim_partition(run->sim, from, to, style);
     } else {
         sim_partition_one_way(run->sim, from, to, style);
@@ -89,6 +92,8 @@ static void link_pair(struct run *run, const struct link_act *act, uint32_t from
 
 static void link_sets(struct run *run, const struct link_act *act, uint64_t from, uint64_t to)
 {
+    if (act->action->kind == ACTION_CUT || act->action->kind == ACTION_HEAL)
+        act_tell_pairs(run, from, to, act->action->kind == ACTION_CUT);
     FOR_NODES (i, from) {
         FOR_NODES (j, to) {
             if (i != j) link_pair(run, act, i, j);
@@ -101,6 +106,7 @@ static void later_link(struct run_later *later)
 {
     struct run *run = later->run;
 
+    if (later->action->kind == ACTION_CUT) act_tell_pairs(run, later->nodes, later->others, false);
     FOR_NODES (i, later->nodes) {
         FOR_NODES (j, later->others) {
             struct sim_world *from = run->sim->nodes[i];
@@ -124,17 +130,19 @@ static void links_end(struct run *run, const struct link_act *act, uint64_t from
 {
     struct run_later *later;
 
+    void (*end)(struct run_later * later) = later_link;
+
     switch ((int)act->action->kind) {
     case ACTION_CUT:
     case ACTION_SLOW_LINK:
     case ACTION_SEGMENT:
     case ACTION_SMALL_BUFFERS: break;
-    default: return; /* over by itself, or for good */
+    case ACTION_CLOG:
+    case ACTION_FLAKY: end = act_over; break;
+    default: return; /* at once, or for good */
     }
     if (act->until_ns == run->sim->now_ns) return;
-    later = run_later(run, act->until_ns - run->sim->now_ns, later_link);
-    later->action = act->action;
-    later->nodes = from;
+    later = act_ends_in(run, act->action, act->until_ns - run->sim->now_ns, from, end);
     later->others = to;
     if (act->action->kind == ACTION_CUT) {
         later->style = (enum sim_cut)act_choice(act->action, "style");
@@ -190,6 +198,9 @@ uint64_t act_links(struct run *run, const struct scenario_action *action, int st
             act_tell(run, act.fault, false, step, 0, "heal of all links, beginning with");
             sim_heal_all(run->sim);
             return UINT64_MAX;
+        }
+        FOR_NODES (j, UINT64_MAX) {
+            act_tell(run, act.fault, true, step, j, act.sentence);
         }
         link_sets(run, &act, UINT64_MAX, UINT64_MAX);
         links_end(run, &act, UINT64_MAX, UINT64_MAX);

@@ -45,6 +45,19 @@ void act_tell(struct run *run, enum sim_fault fault, bool on, int step, uint32_t
 
     (void)snprintf(text, sizeof text, "%s %s", sentence, node->name);
     sim_tell(run->sim, TRACE_SIM_FAULT, str_of(text), fields, 5);
+    run->told_fault = fault;
+    run->told_sentence = sentence;
+}
+
+void act_tell_pairs(struct run *run, uint64_t from, uint64_t to, bool cut)
+{
+    FOR_NODES (i, from) {
+        FOR_NODES (j, to) {
+            const int64_t fields[] = {-1, run->sim->nodes[i]->id, run->sim->nodes[j]->id, cut};
+
+            if (i != j) sim_tell(run->sim, TRACE_SIM_BLOCKED, STR_NULL, fields, 4);
+        }
+    }
 }
 
 bool act_truth(const struct scenario_action *action, const char *name)
@@ -60,8 +73,15 @@ static void later_fire(struct sim_event *event)
 {
     struct run_later *later = CONTAINER_OF(event, struct run_later, event);
 
+    struct run *run = later->run;
+
     /* The liveness phase has healed the core; outside of it faults have become permanent. */
-    if (later->run->phase == RUN_SAFETY) later->act(later);
+    if (run->phase != RUN_SAFETY) return;
+    FOR_NODES (i, later->nodes) {
+        if (later->sentence != NULL)
+            act_tell(run, later->fault, false, later->step, i, later->sentence);
+    }
+    later->act(later);
 }
 
 struct run_later *run_later(struct run *run, int64_t delay_ns, void (*act)(struct run_later *later))
@@ -77,17 +97,31 @@ struct run_later *run_later(struct run *run, int64_t delay_ns, void (*act)(struc
     return later;
 }
 
+struct run_later *act_ends_in(struct run *run, const struct scenario_action *action,
+                              int64_t delay_ns, uint64_t nodes,
+                              void (*act)(struct run_later *later))
+{
+    struct run_later *later = run_later(run, delay_ns, act);
+
+    later->action = action;
+    later->step = run->step;
+    later->nodes = nodes;
+    later->fault = run->told_fault;
+    later->sentence = run->told_sentence;
+    return later;
+}
+
 struct run_later *act_ends(struct run *run, const struct scenario_action *action, uint64_t nodes,
                            void (*act)(struct run_later *later))
 {
     int64_t delay = act_quantity(run, action, "for", -1);
-    struct run_later *later;
 
-    if (delay < 0) return NULL;
-    later = run_later(run, delay, act);
-    later->action = action;
-    later->nodes = nodes;
-    return later;
+    return delay >= 0 ? act_ends_in(run, action, delay, nodes, act) : NULL;
+}
+
+void act_over(struct run_later *later)
+{
+    (void)later;
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */

@@ -89,11 +89,48 @@ void run_trace_event(struct run *run, int32_t node, const struct trace_event *ev
     (void)trace_file_append(&trace->block, run->sim->now_ns, node, event);
 }
 
+static int64_t trace_check_number(const char *id)
+{
+    const struct check_info *info;
+
+    for (uint32_t i = 0; (info = check_list(i)) != NULL; i++) {
+        if (strcmp(info->id, id) == 0) return i;
+    }
+    return -1;
+}
+
+/* What was violated, as the last event: whoever draws the trace has only the file. It goes into the
+ * file alone; nobody in the run may react to it. */
+static void trace_verdict(struct run *run)
+{
+    const struct run_result *result = run->result;
+    const struct check_violation *violation = check_violation(run->check);
+    struct trace_event event = {.kind = TRACE_SIM_VIOLATION,
+                                .fields = {trace_check_number(result->check), result->node}};
+    char text[sizeof result->text + sizeof result->check + 2];
+
+    if (result->verdict != RUN_FAIL && result->verdict != RUN_STUCK) return;
+    event.fields[3] = -1;
+    event.fields[4] = -1;
+    event.fields[5] = -1;
+    if (violation != NULL && strcmp(violation->id, result->check) == 0) {
+        event.fields[2] = violation->topic;
+        event.fields[3] = violation->topic != 0 ? violation->partition : -1;
+        event.fields[4] = violation->epoch;
+        event.fields[5] = violation->offset;
+    }
+    event.field_count = 6;
+    (void)snprintf(text, sizeof text, "%s %s", result->check, result->text);
+    event.text = str_of(text);
+    run_trace_event(run, -1, &event);
+}
+
 void run_trace_end(struct run *run)
 {
     struct run_trace_file *trace = run->trace_file;
 
     if (trace == NULL) return;
+    if (run->check != NULL) trace_verdict(run);
     trace_end_block(run, trace);
     if (run->options->trace == RUN_TRACE_RING && run->result->verdict != RUN_PASS &&
         run->options->out_dir != NULL) {

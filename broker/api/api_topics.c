@@ -283,7 +283,7 @@ static void auto_offsets_topic(struct api_topics_auto *o)
                 config->offsets_topic_replication_factor < 0 && replicas < AUTO_REPLICAS
                     ? " (as many brokers as there are; offsets.topic.replication.factor is not set)"
                     : "");
-    TRACE_TEXT(o->node->env.world, NODE_NOTE, text_view(&text), 0);
+    trace_emit(o->node->env.world, TRACE_NODE_NOTE, text_view(&text), NULL, 0); /* no fields */
 }
 
 void api_topics_auto_create(struct node *node, struct str name)

@@ -339,6 +339,7 @@ static void sync_written(struct group *group, enum err err, struct instant now,
         member->sync = NULL;
         answer_sync(group, member, call, effects);
     }
+    if (err == ERR_NONE) group_trace_owned(group);
     if (err != ERR_NONE) group_rebalance(group, now, effects);
 }
 

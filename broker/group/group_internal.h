@@ -44,6 +44,10 @@ void group_pending_drop(struct group *group, struct group_pending *pending);
 /* The name most members vote for; ties as the leader prefers. data NULL: no common one. */
 struct str group_vote(const struct group *group);
 
+/* ---- group_trace.c */
+/* The partitions of every member, when a generation is STABLE. */
+void group_trace_owned(const struct group *group);
+
 /* ---- group_join.c */
 /* A member is new, changed or gone. */
 void group_rebalance(struct group *group, struct instant now, struct group_effects *effects);

@@ -35,10 +35,12 @@ static void recorder_take(struct posix_trace_taker *taker, struct instant now, i
                           const struct trace_event *event)
 {
     struct posix_recorder *recorder = CONTAINER_OF(taker, struct posix_recorder, taker);
-    /* Wall time: traces of several processes are laid side by side. It may step back; a block's
-     * times do not, so a step begins a new block. */
-    int64_t time_ns = now.wall.ms * NS_PER_MS;
+    /* Wall time, because traces of several processes are laid side by side; but only where it
+     * began: from there on the clock that never steps, and that is finer. */
+    int64_t time_ns;
 
+    if (recorder->events == 0) recorder->base_ns = now.wall.ms * NS_PER_MS - now.mono.ns;
+    time_ns = recorder->base_ns + now.mono.ns;
     if (recorder->next != NULL) recorder->next->take(recorder->next, now, node_id, event);
     if (recorder->failed) return;
     if (recorder->block.events > 0 && time_ns < recorder->block.last_ns) recorder_flush(recorder);

@@ -1,5 +1,6 @@
 /* Records every trace event of a process into a trace file (client/world/trace_file.h), as a
- * simulated cluster would: the same oracles and pictures read it. Written in blocks of 64 KiB by
+ * simulated cluster would: the same oracles and pictures read it. Times are the wall clock's where
+ * the recording began and the monotonic clock's from there on. Written in blocks of 64 KiB by
  * the thread of the loop, the last one at the end; what a kill cuts off is that block. */
 #ifndef CLIENT_POSIX_POSIX_RECORDER_H
 #define CLIENT_POSIX_POSIX_RECORDER_H
@@ -15,6 +16,7 @@ struct posix_recorder {
     int fd;
     bool failed; /* a write failed: said once, nothing more is recorded */
     uint64_t events;
+    int64_t base_ns; /* wall time when the monotonic clock was 0 */
     struct trace_file_block block;
     uint8_t buffer[POSIX_RECORDER_BLOCK];
 };

@@ -121,7 +121,7 @@
       "phase") /* 1 safety 2 liveness 3 done; *text of 2: the core "1,2,101", empty: all */                             \
     X(SIM_STEP, 'I', "sim.step", "step") /* *text: the step's sentence */                                               \
     X(SIM_VIOLATION, 'E', "sim.violation", "check node topic partition epoch offset") /* *text */                       \
-    X(SIM_BLOCKED, 'D', "sim.blocked", "conn from to reason") /* bytes held back */                                     \
+    X(SIM_BLOCKED, 'D', "sim.blocked", "conn from to reason") /* 1 cut, 0 open again */                                 \
     /* groups: what the coordinator of one partition of __consumer_offsets does, at its epoch */                        \
     X(GROUP_COORDINATOR, 'I', "group.coordinator", "partition epoch active end groups")                                 \
     X(GROUP_STATE, 'I', "group.state",                                                                                  \
@@ -133,6 +133,8 @@
     X(CLIENT_OWNS, 'D', "client.owns",                                                                                  \
       "partition generation how") /* *text: group, blank, topic */                                                      \
     X(CLIENT_OFFSET, 'D', "client.offset",                                                                              \
-      "partition offset generation what err member") /* *text: group, blank, topic */
+      "partition offset generation what err member") /* *text: group, blank, topic */                                   \
+    X(GROUP_OWNED, 'D', "group.owned",                                                                                  \
+      "partition epoch generation index") /* in a new generation; *text: group, member, topic */
 
 #endif

@@ -10,20 +10,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, SAMPLES };
+enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, GROUPS, SAMPLES };
 
 struct drawn {
     struct trace_builder builder;
     struct story story;
     struct digest digest;
-    struct scene scenes[3];
-    uint32_t count;
+    struct scene scenes[6];
+    uint32_t count; /* of those that have something to show */
 };
 
 static struct drawn drawn;
 
+/* Two members, then one of them alone. */
+static void groups(struct trace_builder *b)
+{
+    static const char *const owners[] = {"g c-1 orders", "g c-2 orders"};
+
+    trace_builder_failover(b, "orders");
+    TELL(b, 1000000, 1, GROUP_STATE, "g", 7, 1, 0, 1, 0, 0);
+    TELL(b, 4000000, 1, GROUP_STATE, "g", 7, 1, 1, 2, 1, 2);
+    TELL(b, 4001000, 1, GROUP_STATE, "g", 7, 1, 2, 3, 1, 2);
+    for (int64_t i = 0; i < 2; i++)
+        TELL(b, 4001000, 1, GROUP_OWNED, owners[i], 7, 1, 1, i);
+    TELL(b, 20000000, 1, GROUP_STATE, "g", 7, 1, 3, 1, 1, 2);
+    TELL(b, 23000000, 1, GROUP_STATE, "g", 7, 1, 1, 2, 2, 1);
+    TELL(b, 23001000, 1, GROUP_STATE, "g", 7, 1, 2, 3, 2, 1);
+    for (int64_t i = 0; i < 2; i++)
+        TELL(b, 23001000, 1, GROUP_OWNED, owners[0], 7, 1, 2, i);
+}
+
 static void draw(enum sample sample)
 {
+    static bool (*const more[])(struct scene *,
+                                const struct digest *) = {topology_draw, clients_draw, groups_draw};
+
     trace_builder_init(&drawn.builder);
     switch (sample) {
     case FAILOVER: trace_builder_failover(&drawn.builder, "orders"); break;
@@ -32,6 +53,7 @@ static void draw(enum sample sample)
     case LONG: trace_builder_steady(&drawn.builder, 500); break;
     case HOSTILE: trace_builder_failover(&drawn.builder, "<b>\"&\\l\x01\xff"); break;
     case QUORUM: trace_builder_quorum(&drawn.builder); break;
+    case GROUPS: groups(&drawn.builder); break;
     case SAMPLES: fail();
     }
     assert_int_equal(story_read(&drawn.story, trace_builder_finish(&drawn.builder), NULL),
@@ -40,11 +62,18 @@ static void draw(enum sample sample)
     spacetime_draw(&drawn.scenes[0], &drawn.digest);
     assert_true(storyboard_draw(&drawn.scenes[1], &drawn.digest));
     assert_true(gantt_draw(&drawn.scenes[2], &drawn.digest));
+    drawn.count = 3;
+    for (uint32_t i = 0; i < COUNT_OF(more); i++) {
+        if (more[i](&drawn.scenes[drawn.count], &drawn.digest))
+            drawn.count++;
+        else
+            scene_free(&drawn.scenes[drawn.count]);
+    }
 }
 
 static void discard(void)
 {
-    for (uint32_t i = 0; i < COUNT_OF(drawn.scenes); i++)
+    for (uint32_t i = 0; i < drawn.count; i++)
         scene_free(&drawn.scenes[i]);
     digest_free(&drawn.digest);
     story_free(&drawn.story);
@@ -58,7 +87,7 @@ static void no_two_labels_cover_each_other(void **context)
         uint32_t labels = 0;
 
         draw((enum sample)sample);
-        for (uint32_t s = 0; s < COUNT_OF(drawn.scenes); s++) {
+        for (uint32_t s = 0; s < drawn.count; s++) {
             const struct scene *scene = &drawn.scenes[s];
 
             for (uint32_t i = 0; i < scene->count; i++) {
@@ -165,7 +194,7 @@ static void every_colour_is_in_the_theme(void **context)
     (void)context;
     for (int sample = 0; sample < SAMPLES; sample++) {
         draw((enum sample)sample);
-        for (uint32_t s = 0; s < COUNT_OF(drawn.scenes); s++) {
+        for (uint32_t s = 0; s < drawn.count; s++) {
             struct out dot = {.data = NULL};
             uint32_t colours = 0;
 
@@ -230,7 +259,7 @@ static void the_text_timeline_tells_every_shown_event(void **context)
 
     (void)context;
     draw(FAILOVER);
-    timeline_write(&text, &drawn.digest);
+    timeline_write(&text, &drawn.digest, (struct timeline_look){.columns = 0});
     for (const char *at = text.data; (at = strchr(at, '\n')) != NULL; at++)
         lines++;
     assert_true(lines >= drawn.digest.shown_count + 3);
@@ -240,9 +269,32 @@ static void the_text_timeline_tells_every_shown_event(void **context)
     discard();
 }
 
+/* Who had a partition is drawn from its generation to the next rebalance, by the member's name. */
+static void a_partition_belongs_to_its_member_until_the_next_rebalance(void **context)
+{
+    const struct scene *scene;
+    uint32_t first = 0, second = 0;
+
+    (void)context;
+    draw(GROUPS);
+    scene = &drawn.scenes[drawn.count - 1];
+    assert_string_equal(scene->name, "groups");
+    for (uint32_t i = 0; i < scene->count; i++) {
+        const struct scene_item *item = &scene->items[i];
+
+        if (item->tooltip == 0) continue;
+        first += strcmp(scene_string(scene, item->tooltip), "c-1") == 0;
+        second += strcmp(scene_string(scene, item->tooltip), "c-2") == 0;
+    }
+    assert_int_equal(first, 3); /* one partition, then both */
+    assert_int_equal(second, 1);
+    discard();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_partition_belongs_to_its_member_until_the_next_rebalance),
         cmocka_unit_test(no_two_labels_cover_each_other),
         cmocka_unit_test(arrows_point_down),
         cmocka_unit_test(every_event_of_the_digest_has_one_mark),

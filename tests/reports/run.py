@@ -1,0 +1,126 @@
+"""All checks of pages and exports: one line each, then "N passed, N failed"."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+import brokers
+import browser
+import chromium
+import formats
+import page_numbers
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("GREGOR_BUILD", os.path.join(ROOT, "build"))
+SIM = os.path.join(BUILD, "gregor-sim")
+TRACES = os.path.join(BUILD, "release", "report-traces")
+SHOTS = os.path.join(BUILD, "reports-shots")
+SCENARIOS = ("leader-cut-off", "leader-paused", "slow-disk-follower")
+
+counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def check(name, function, *arguments, missing=None):
+    if missing is not None:
+        counts["skipped"] += 1
+        print("SKIP %s: %s is not installed" % (name, missing))
+        return
+    try:
+        function(*arguments)
+    except Exception as error:  # a check that breaks is a check that fails
+        counts["failed"] += 1
+        print("FAIL %s: %s" % (name, error))
+        if not isinstance(error, AssertionError):
+            traceback.print_exc()
+        return
+    counts["passed"] += 1
+    print("ok   %s" % name)
+    sys.stdout.flush()
+
+
+def all_numbers(directory):
+    compared = page_numbers.Checked(directory).all()
+    if compared < 20:
+        raise AssertionError("only %d numbers were compared" % compared)
+
+
+def quick(directory):
+    begin = time.monotonic()
+    formats.render(SIM, directory)
+    if time.monotonic() - begin > 20:
+        raise AssertionError("took %.1f s" % (time.monotonic() - begin))
+    size = os.path.getsize(os.path.join(directory, "index.html"))
+    if size > 2 << 20:
+        raise AssertionError("%d bytes of page" % size)
+
+
+def real_brokers():
+    work = tempfile.mkdtemp(prefix="gregor-reports-")
+    check("three real processes, merged and judged", brokers.all_of_it, SIM,
+          os.path.join(work, "brokers"))
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def end():
+    print("%d passed, %d failed%s" % (counts["passed"], counts["failed"], ", %d skipped" % counts[
+        "skipped"] if counts["skipped"] else ""))
+    return 1 if counts["failed"] else 0
+
+
+def main():
+    work = tempfile.mkdtemp(prefix="gregor-reports-")
+    os.makedirs(SHOTS, exist_ok=True)
+    dot = None if shutil.which("neato") else "graphviz"
+    web = None if chromium.program() else "chromium"
+    runs = {}
+    subprocess.run([TRACES, os.path.join(work, "made")], check=True, timeout=60)
+    subprocess.run([SIM, "run"] + [os.path.join(ROOT, "scenarios", s + ".yaml") for s in SCENARIOS] +
+                   ["--seed", "3", "--trace", "full", "--quiet", "--out", os.path.join(work, "runs")],
+                   check=True, timeout=120, stdout=subprocess.DEVNULL, cwd=ROOT)
+    for scenario in SCENARIOS:
+        runs[scenario] = os.path.join(work, "runs", scenario + "-3")
+    for name in ("loss", "failover", "quorum", "many"):
+        runs[name] = os.path.join(work, "made", name)
+        with open(os.path.join(runs[name], "facts.txt"), "w", encoding="utf-8") as file:
+            file.write("gregor-facts 1\nreplay gregor-sim run %s.yaml --seed 1\n" % name)
+        formats.render(SIM, runs[name])
+    paused = runs["leader-paused"]
+    for name in runs:
+        check("numbers of %s" % name, all_numbers, runs[name], missing=dot)
+    check("Perfetto JSON", formats.perfetto, SIM, paused, os.path.join(work, "perfetto"))
+    check("Perfetto JSON of a loss", formats.perfetto, SIM, runs["loss"], os.path.join(work, "perfetto2"))
+    check("SVG and DOT", formats.figures, SIM, paused, os.path.join(work, "figures"), missing=dot)
+    check("same trace, same bytes", formats.same_bytes, SIM, paused, work)
+    check("text timeline", formats.text, SIM, paused)
+    check("colours on a terminal", formats.colours, SIM, paused)
+    check("a window and nodes", formats.window, SIM, paused)
+    check("one record's life", formats.follow, SIM, paused)
+    check("without Graphviz", formats.no_graphviz, SIM, paused, os.path.join(work, "bare"))
+    check("wrong use", formats.wrong_use, SIM, paused)
+    check("10^6 events", quick, os.path.join(work, "made", "million"))
+    if web is None and dot is None:
+        window = chromium.Chromium()
+        for name in runs:
+            check("%s in a browser" % name, browser.look, window, os.path.join(runs[name], "index.html"),
+                  name, SHOTS)
+        check("the index in a browser", browser.look, window,
+              os.path.join(work, "runs", "index.html"), "index", SHOTS)
+        check("the first screen of a failure", browser.first_screen, window,
+              os.path.join(runs["loss"], "index.html"), "loss")
+        check("keys", browser.keys, window, os.path.join(paused, "index.html"), "leader-paused")
+        window.close()
+    else:
+        check("pages in a browser", None, missing=web or dot)
+    shutil.rmtree(work, ignore_errors=True)
+    return end()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["brokers"]:  # real processes: part of `make interop`
+        real_brokers()
+        sys.exit(end())
+    sys.exit(main())
