@@ -1,5 +1,6 @@
 #include "sim/campaign.h"
 
+#include "sim/determinism.h"
 #include "sim/pages.h"
 
 #include <errno.h>
@@ -225,6 +226,15 @@ static void write_all(int fd, const void *data, size_t length)
     }
 }
 
+/* Some seeds twice, the second time in a process of another kind. */
+static void job_run(struct campaign_job *job)
+{
+    run_scenario(job->scenario, job->seed, &job->options, job->result);
+    if (determinism_chosen(job->seed, job->options.check_determinism)) {
+        (void)determinism_rerun(job->scenario, job->seed, &job->options, job->result);
+    }
+}
+
 static bool job_start(struct campaign_job *job)
 {
     int fds[2];
@@ -236,7 +246,7 @@ static bool job_start(struct campaign_job *job)
     if (job->pid < 0) return false;
     if (job->pid == 0) {
         (void)close(fds[0]);
-        run_scenario(job->scenario, job->seed, &job->options, job->result);
+        job_run(job);
         write_all(fds[1], job->result, sizeof *job->result);
         _exit(0);
     }
@@ -368,9 +378,9 @@ static void campaign_go(struct campaign *campaign)
             job->result = sim_alloc(sizeof *job->result);
             if (options->no_fork) {
                 campaign->started++;
-                run_scenario(job->scenario, job->seed, &job->options, job->result);
+                job_run(job);
                 if (job_repeat(campaign, job)) {
-                    run_scenario(job->scenario, job->seed, &job->options, job->result);
+                    job_run(job);
                     job_compare(job);
                 }
                 job->done = true;

@@ -1,5 +1,8 @@
 /* gregor-sim: runs scenarios, and says what they are made of. */
 #include "sim/campaign.h"
+#include "sim/determinism.h"
+#include "sim/diff.h"
+#include "sim/replay.h"
 
 #include "client/posix/codecs.h"
 
@@ -18,7 +21,11 @@ enum { FILES_MAX = 1024 };
 static const char usage_text[] =
     "usage: gregor-sim run FILE.yaml... [--seed N | --seeds A..B] [--jobs N] [--out DIR]\n"
     "                      [--trace none|ring|full] [--junit FILE] [--json FILE] [--no-fork]\n"
-    "                      [--quiet] [-v] [--only-history]\n"
+    "                      [--quiet] [-v] [--only-history] [--plan]\n"
+    "                      [--check-determinism 5%|always|off]\n"
+    "       gregor-sim replay DIR|PLAN [--mode exact|guided|semantic] [--seed N] [--out DIR] "
+    "[--same]\n"
+    "       gregor-sim diff DIR DIR\n"
     "       gregor-sim lint FILE.yaml...\n"
     "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads]\n"
     "\n"
@@ -65,6 +72,21 @@ static bool parse_seeds(const char *text, struct campaign_options *options)
     return options->seed_count > 0 && options->seed_count <= SCENARIO_SEEDS_MAX;
 }
 
+/* "5%", "always", "off" */
+static bool parse_share(const char *text, uint32_t *per_million)
+{
+    struct unit_range range = {0, 0};
+    char why[128];
+
+    if (strcmp(text, "always") == 0) range.min = RNG_MILLION;
+    if (range.min == 0 && strcmp(text, "off") != 0 &&
+        (!units_parse(UNIT_SHARE, text, &range, why) || range.min > RNG_MILLION)) {
+        return false;
+    }
+    *per_million = (uint32_t)range.min;
+    return true;
+}
+
 /* 0, or an exit code. */
 static int parse_option(struct campaign_options *options, const char *name, const char *value)
 {
@@ -86,6 +108,10 @@ static int parse_option(struct campaign_options *options, const char *name, cons
         if (index < 0) return usage_error("--trace: none, ring or full", value);
         options->run.trace = (enum run_trace)index;
         options->trace_given = true;
+    } else if (strcmp(name, "--check-determinism") == 0) {
+        if (!parse_share(value, &options->run.check_determinism)) {
+            return usage_error("--check-determinism: always, off or a share such as 5%", value);
+        }
     } else if (strcmp(name, "--junit") == 0) {
         options->junit_path = value;
     } else {
@@ -96,7 +122,8 @@ static int parse_option(struct campaign_options *options, const char *name, cons
 
 static bool takes_value(const char *name)
 {
-    return language_choice("--seed --seeds --jobs --out --trace --junit --json", name) >= 0;
+    return language_choice("--seed --seeds --jobs --out --trace --junit --json --check-determinism",
+                           name) >= 0;
 }
 
 static int parse_options(int argc, char **argv, struct campaign_options *options,
@@ -113,6 +140,8 @@ static int parse_options(int argc, char **argv, struct campaign_options *options
             if (status != 0) return status;
         } else if (strcmp(arg, "--no-fork") == 0) {
             options->no_fork = true;
+        } else if (strcmp(arg, "--plan") == 0) {
+            options->run.plan = true;
         } else if (strcmp(arg, "--only-history") == 0) {
             options->run.only_history = true;
         } else if (strcmp(arg, "--quiet") == 0) {
@@ -221,7 +250,7 @@ static int command_list(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const char *const later = "fuzz replay shrink diff why serve ctl render check";
+    static const char *const later = "fuzz shrink why serve ctl render check";
 
     (void)setlocale(LC_ALL, "C");
     if (argc < 2) return usage_error("a command is wanted", NULL);
@@ -235,6 +264,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "run") == 0) return command_run(argc, argv, false);
     if (strcmp(argv[1], "lint") == 0) return command_run(argc, argv, true);
+    if (strcmp(argv[1], "replay") == 0) return replay_command(argc, argv);
+    if (strcmp(argv[1], "diff") == 0) return diff_command(argc, argv);
+    if (strcmp(argv[1], "again") == 0) return determinism_child(argc, argv);
     if (strcmp(argv[1], "list") == 0) return command_list(argc, argv);
     if (language_choice(later, argv[1]) >= 0) {
         return usage_error("not available in this version", argv[1]);

@@ -1,6 +1,8 @@
 /* What the actions of a step do to the world: the one place between the language and fault.h. */
 #include "sim/run.h"
 
+#include "sim/plan.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@ static uint64_t select_nodes(struct run *run, const struct scenario_value *value
 
         if (one.kind == EXPR_SET) nodes |= one.set;
     }
+    plan_note_nodes(run, value, nodes);
     return nodes;
 }
 
@@ -22,11 +25,14 @@ static int64_t quantity(struct run *run, const struct scenario_action *action, c
                         int64_t fallback)
 {
     const struct scenario_value *value = scenario_arg(action, name);
+    int64_t drawn;
 
     if (value == NULL) return fallback;
-    return run_draw(run, DECIDE_STEP_VALUE,
-                    (uint64_t)action->kind << 8 | (uint64_t)(value - action->args),
-                    value->quantity);
+    drawn =
+        run_draw(run, DECIDE_STEP_VALUE,
+                 (uint64_t)action->kind << 8 | (uint64_t)(value - action->args), value->quantity);
+    plan_note_quantity(run, value, drawn);
+    return drawn;
 }
 
 static int choice(const struct scenario_action *action, const char *name)
@@ -310,6 +316,8 @@ static uint64_t act_links(struct run *run, const struct scenario_action *action,
         uint64_t from = expr_eval(value->links[i].from, &run->source).set;
         uint64_t to = expr_eval(value->links[i].to, &run->source).set;
 
+        plan_note_link(run, i, from, to);
+
         if (to == 0) continue;
         FOR_NODES (j, from) {
             tell(run, fault, action->kind != ACTION_HEAL, step, j, sentence);
@@ -433,7 +441,9 @@ uint64_t run_act(struct run *run, const struct scenario_action *action, int step
 
     run->step = step;
     run->source.it = it;
+    plan_note_before(run);
     hit = act(run, action, step, it);
+    plan_note_after(run, action, step, hit);
     run->source.it = hit;
     if (hit == 0) {
         run_not_exercised(run, "step %d: %s found nobody to act on at %.3f s", step + 1,

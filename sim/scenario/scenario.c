@@ -171,6 +171,7 @@ struct scenario *scenario_parse(const char *file, const char *text, size_t lengt
     scenario->core = SCENARIO_CORE_ALL;
     scenario->loss_budget = -1;
     scenario->file = store_text(&scenario->store, file, strlen(file));
+    scenario->text = store_text(&scenario->store, text, length);
     root = yaml_parse(&scenario->store, file, text, length, error);
     if (root != NULL) read_scenario(&read, root);
     if (yaml_failed(error)) {

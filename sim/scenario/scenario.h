@@ -121,6 +121,7 @@ enum scenario_core { SCENARIO_CORE_ALL, SCENARIO_CORE_RANDOM, SCENARIO_CORE_LIST
 struct scenario {
     struct store store;
     const char *file;
+    const char *text; /* all of it */
     const char *name;
     const char *about;
     uint64_t *seeds;
