@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { PLAN_VALUES_MAX = 1 << 24 };
+
 #ifndef GREGOR_VERSION
 #define GREGOR_VERSION "0.1.0"
 #endif
@@ -89,6 +91,7 @@ struct plan_reader {
     char *at; /* terminated copy of the file; lines are cut in place */
     char *end;
     uint32_t line;
+    uint64_t values; /* of decisions, so far */
     char *error;
     bool failed;
 };
@@ -222,6 +225,7 @@ static void read_site(struct plan_reader *reader, struct plan *plan)
     at = reader_line(reader, word);
     if (reader->failed) return;
     if (!decide_find(word, &site->site.what)) return;
+    plan->site_count++;
     site->site.node = strtoll(at, &at, 10);
     site->site.a = strtoull(at, &at, 10);
     site->site.b = strtoull(at, &at, 10);
@@ -229,16 +233,21 @@ static void read_site(struct plan_reader *reader, struct plan *plan)
         reader_fail(reader, "no site of a decision");
         return;
     }
-    while (*at == ' ') {
-        int64_t value = strtoll(at, &at, 10);
-        uint64_t times = *at == '*' ? strtoull(at + 1, &at, 10) : 1;
+    while (*at == ' ' && !reader->failed) {
+        char *stop = at;
+        int64_t value = strtoll(at, &stop, 10);
+        uint64_t times = *stop == '*' ? strtoull(stop + 1, &stop, 10) : 1;
 
-        if (times > 1 << 24) reader_fail(reader, "a value that often?");
+        if (stop == at) break; /* no number */
+        at = stop;
+        if (times > PLAN_VALUES_MAX || reader->values + times > PLAN_VALUES_MAX) {
+            reader_fail(reader, "too many values");
+        }
+        reader->values += times;
         for (; times > 0 && !reader->failed; times--)
             site_value(site, value);
     }
     if (*at != '\0') reader_fail(reader, "no value of a decision");
-    plan->site_count++;
 }
 
 static void read_head(struct plan_reader *reader, struct plan *plan)
@@ -280,7 +289,7 @@ static void read_all(struct plan_reader *reader, struct plan *plan)
     for (; count > 0 && !reader->failed; count--)
         read_fault(reader, &plan->faults[plan->fault_count++]);
     count = reader_number(reader, "decisions", 10);
-    if (count > 1 << 24) reader_fail(reader, "too many decisions");
+    if (count > (uint64_t)(reader->end - reader->at)) reader_fail(reader, "too many decisions");
     if (reader->failed) return;
     plan->sites = sim_alloc((count + 1) * sizeof *plan->sites);
     for (; count > 0 && !reader->failed; count--)

@@ -167,6 +167,8 @@ struct replay {
     const char *out;
     int mode; /* -1: by the build */
     bool has_seed;
+    bool pinned; /* the faults themselves, not the steps they came from */
+    bool print;
     bool same; /* another failure than the plan's is no answer */
     uint64_t seed;
     struct plan *plan;
@@ -188,6 +190,10 @@ static int replay_options(int argc, char **argv, struct replay *replay)
 
         if (strcmp(arg, "--same") == 0) {
             replay->same = true;
+        } else if (strcmp(arg, "--pinned") == 0) {
+            replay->pinned = true;
+        } else if (strcmp(arg, "--print") == 0) {
+            replay->print = true;
         } else if (arg[0] != '-') {
             if (replay->path != NULL) return replay_usage("one plan at a time", arg);
             replay->path = arg;
@@ -341,7 +347,7 @@ static int replay_run(struct replay *replay)
     const struct plan *plan = replay->plan;
     uint64_t seed = replay->has_seed ? replay->seed : plan->seed;
     struct run_result *result = sim_alloc(sizeof *result);
-    char *text = replay->mode == REPLAY_SEMANTIC ? plan_to_scenario(plan, false) : NULL;
+    char *text = replay->mode == REPLAY_SEMANTIC ? plan_to_scenario(plan, replay->pinned) : NULL;
     struct yaml_error error;
     int status = CAMPAIGN_USAGE;
 
@@ -390,6 +396,14 @@ int replay_command(int argc, char **argv)
     if (replay.plan == NULL) {
         fprintf(stderr, "gregor-sim: %s: %s\n", replay.path, error);
         return CAMPAIGN_USAGE;
+    }
+    if (replay.print) {
+        char *text = plan_to_scenario(replay.plan, replay.pinned);
+
+        fputs(text, stdout);
+        free(text);
+        plan_destroy(replay.plan);
+        return 0;
     }
     if (replay.mode < 0) {
         replay.mode = replay.plan->build == plan_build() ? REPLAY_EXACT : REPLAY_GUIDED;

@@ -32,7 +32,8 @@ uint32_t replay_diverged(const struct plan *plan, const struct plan *again);
 uint64_t replay_parted(const struct sim_checkpoints *one, const struct sim_checkpoints *other,
                        uint64_t *last_equal);
 
-/* gregor-sim replay DIR|PLAN [--mode M] [--seed N] [--out DIR] [--same] */
+/* gregor-sim replay DIR|PLAN [--mode M] [--seed N] [--out DIR] [--same] [--pinned]
+ * [--print] */
 int replay_command(int argc, char **argv);
 
 #endif

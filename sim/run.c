@@ -363,6 +363,13 @@ static void run_sign(struct run *run)
                        (int)strcspn(text, ":"), text, rest != NULL ? rest : "");
         return;
     }
+    if (strncmp(result->check, "expect:", 7) == 0) { /* the line is no part of what failed */
+        const char *rest = strstr(text, ": ");
+
+        (void)snprintf(result->signature, sizeof result->signature, "%s expect %.120s",
+                       run_verdict_name(result->verdict), rest != NULL ? rest + 2 : text);
+        return;
+    }
     if (result->node >= 0) plan_role(run, result->node, role, sizeof role);
     role[strcspn(role, "(")] = '\0';
     (void)snprintf(result->signature, sizeof result->signature, "%s %s%s%s",
@@ -419,7 +426,7 @@ static void run_judge(struct run *run)
     run->result->hash = sim_hash(run->sim).high;
     run->result->checkpoints = run->sim->checkpoints;
     run->result->decisions = decide_stats(run->sim->decide);
-    run->result->missed = run->steps.missed;
+    run->result->missed = run->result->missed || run->steps.missed;
     if (run->result->verdict != RUN_PASS) run_sign(run);
 }
 

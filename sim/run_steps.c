@@ -282,6 +282,7 @@ void run_steps_end(struct run *run)
         const struct scenario_step *step = &run->scenario->steps[i];
 
         if ((run->steps_fired >> i & 1) != 0 || step->optional) continue;
+        run->result->missed = true;
         run_not_exercised(run, "%s never fired", step->text);
         return;
     }
