@@ -1,0 +1,212 @@
+"""Foreign clients, unmodified, against three real processes: each produces while a leader is killed,
+reads in a group of which a member is killed, comes back to what it committed, and administers. Their
+packages are fetched once, to build/interop/; what cannot be reached is skipped by name."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import apache
+from harness import (Cluster, Failed, ROOT, Skipped, WORK, check, gregor, need, need_equal, run,
+                     until)
+
+DRIVERS = os.path.join(ROOT, "tests", "interop", "drivers")
+PLACE = os.path.join(ROOT, "build", "interop")
+
+
+def fetched(name, tool, *commands):
+    """The folder of a client, after its packages came; Skipped when they cannot be reached."""
+    place = os.path.join(PLACE, name)
+    if shutil.which(tool) is None:
+        raise Skipped("%s is not installed" % tool)
+    if os.path.exists(os.path.join(place, "whole")):
+        return place
+    os.makedirs(place, exist_ok=True)
+    for command in commands:
+        try:
+            done = run(command, cwd=place, limit=300)
+        except Failed as failed:
+            raise Skipped("%s could not be fetched: %s" % (name, failed))
+        if done.code != 0:
+            raise Skipped("%s could not be fetched: %s" % (name, done.errors.strip()[-160:]))
+    open(os.path.join(place, "whole"), "w").close()
+    return place
+
+
+def node_client(package, driver):
+    place = fetched(package.strip("@").replace("/", "-"), "npm", ["npm", "init", "-y"],
+                    ["npm", "install", "--no-audit", "--no-fund", package])
+    shutil.copy(os.path.join(DRIVERS, driver), place)
+    return ["node", os.path.join(place, driver)]
+
+
+def python_client(package, driver):
+    place = fetched(package, "python3", ["python3", "-m", "venv", "env"],
+                    [os.path.join("env", "bin", "pip"), "install", "-q", package])
+    return [os.path.join(place, "env", "bin", "python"), os.path.join(DRIVERS, driver)]
+
+
+def go_client(driver):
+    place = os.path.join(PLACE, "go-" + driver)
+    os.makedirs(place, exist_ok=True)
+    shutil.copy(os.path.join(DRIVERS, driver, "main.go"), place)
+    if not os.path.exists(os.path.join(place, "go.mod")):
+        with open(os.path.join(place, "go.mod"), "w") as out:
+            out.write("module interop\n\ngo 1.24\n")
+    fetched("go-" + driver, "go", ["go", "mod", "tidy"], ["go", "build", "-o", "driver", "."])
+    return [os.path.join(place, "driver")]
+
+
+def java_client():
+    jars = apache.need_kafka()
+    place = os.path.join(PLACE, "java")
+    if shutil.which("javac") is None:
+        raise Skipped("javac is not installed")
+    os.makedirs(place, exist_ok=True)
+    done = run(["javac", "-cp", jars, "-d", place, os.path.join(DRIVERS, "Driver.java")], limit=120)
+    need(done.code == 0, done.errors[-600:])
+    return ["java", "-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp",
+            jars + ":" + place, "Driver"]
+
+
+CLIENTS = (
+    ("the Java client", java_client),
+    ("confluent-kafka for Python", lambda: python_client("confluent-kafka", "confluent.py")),
+    ("aiokafka", lambda: python_client("aiokafka", "aiokafka_client.py")),
+    ("kafkajs", lambda: node_client("kafkajs", "kafkajs.mjs")),
+    ("@platformatic/kafka", lambda: node_client("@platformatic/kafka", "platformatic.mjs")),
+    ("@confluentinc/kafka-javascript",
+     lambda: node_client("@confluentinc/kafka-javascript", "kafkajs.mjs")),
+    ("franz-go", lambda: go_client("franz")),
+    ("sarama", lambda: go_client("sarama")),
+)
+
+
+class Driver:
+    """A driver that runs beside the check."""
+
+    def __init__(self, command, name):
+        self.path = os.path.join(WORK, name + ".out")
+        with open(self.path, "wb") as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=subprocess.STDOUT, cwd=WORK)
+
+    def text(self):
+        with open(self.path, errors="replace") as out:
+            return out.read()
+
+    def values(self):
+        return [int(word) for word in re.findall(r"^v (\d+)$", self.text(), re.M)]
+
+    def end(self, limit):
+        try:
+            code = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Failed("not done after %d s: %s" % (limit, self.text()[-300:]))
+        need(code == 0, "ended with %d: %s" % (code, self.text()[-500:]))
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+
+def failover(driver, cluster):
+    """1,000 records while the leader of partition 0 is killed: all there, each key in order, once."""
+    need_equal(gregor(cluster.bootstrap, "topics", "create", "load", "--partitions", "3",
+                      "--replicas", "3", "--config", "min.insync.replicas=2").code, 0, "create")
+    cluster.wait_isr("load", 3)
+    producer = Driver(driver + [cluster.bootstrap, "produce", "load", "1000", "30"], "load")
+    try:
+        until("some records are there", lambda: records_in(cluster, "load") > 150, 40, 0.2)
+        victim = cluster.leader("load")
+        cluster.nodes[victim].kill()
+        producer.end(120)
+    finally:
+        producer.kill()
+    cluster.nodes[victim].start()
+    cluster.wait_isr("load", 3)
+    done = gregor(cluster.bootstrap, "consume", "load", "--from", "beginning", "--exit-at-end")
+    got = [int(line) for line in done.text.split()]
+    need_equal(sorted(got), list(range(1000)), "records after the failover")
+    for key in range(17):
+        mine = [n for n in got if n % 17 == key]
+        need_equal(mine, sorted(mine), "order of key %d" % key)
+
+
+def records_in(cluster, topic):
+    done = gregor(cluster.bootstrap, "consume", topic, "--from", "beginning", "--exit-at-end")
+    return len(done.text.split())
+
+
+def group_of_three(driver, cluster):
+    """Three members share three partitions, one is killed: the others read what it would have."""
+    members = [Driver(driver + [cluster.bootstrap, "consume", "load", "group", "15"],
+                      "member%d" % n) for n in range(3)]
+    try:
+        until("a member reads", lambda: any(member.values() for member in members), 40, 0.1)
+        until("all are assigned", lambda: all("assigned" in m.text() for m in members), 40, 0.1)
+        members[0].kill()
+        done = gregor(cluster.bootstrap, "produce", "load",
+                      stdin="".join("%d\n" % n for n in range(1000, 1300)).encode())
+        need_equal(done.code, 0, "produce")
+        for member in members[1:]:
+            member.end(90)
+        got = set(n for member in members for n in member.values())
+        need_equal(sorted(set(range(1300)) - got), [], "what no member read")
+    finally:
+        for member in members:
+            member.kill()
+
+
+def resume(driver, cluster):
+    """Who comes back reads on from the commits."""
+    need_equal(gregor(cluster.bootstrap, "produce", "load", stdin=b"5000\n5001\n").code, 0, "produce")
+    again = Driver(driver + [cluster.bootstrap, "consume", "load", "group", "8"], "again")
+    try:
+        again.end(60)
+    finally:
+        again.kill()
+    need_equal(sorted(again.values()), [5000, 5001], "what is read after the commit")
+
+
+def administer(driver, cluster):
+    done = run(driver + [cluster.bootstrap, "admin", "own", "group"], limit=90)
+    need(done.code == 0, "admin ended with %d: %s" % (done.code, (done.text + done.errors)[-600:]))
+    said = dict(line.split(" ", 1) for line in done.text.splitlines() if " " in line)
+    wanted = {"partitions": "3", "config": "123456", "acked": "300", "first": "0", "end": "300",
+              "low": "5", "listed": "true", "group": "Empty", "deleted": "true"}
+    for name, value in wanted.items():
+        if name in said:
+            need_equal(said[name], value, name)
+    need("listed" in said and "deleted" in said, "admin said only %s" % said)
+
+
+def client_checks(title, make):
+    state = {}
+
+    def part(text, function):
+        @check("%s: %s" % (title, text))
+        def run_part():
+            driver = make()
+            if "cluster" not in state:
+                if text != "a leader is killed under an idempotent load":
+                    raise Skipped("the cluster of the first part is not there")
+                state["cluster"] = Cluster("client-" + re.sub(r"\W+", "-", title)).start()
+            cluster = state["cluster"]
+            down = [node for node in cluster.nodes.values() if not node.alive()]
+            for node in down:  # killed when the check before ended
+                node.launch()
+            for node in down:
+                node.wait_ready()
+            function(driver, cluster)
+    part("a leader is killed under an idempotent load", failover)
+    part("a group of three, one member killed", group_of_three)
+    part("commits are resumed", resume)
+    part("topics, settings, offsets by time, deleted records, groups", administer)
+
+
+for _title, _make in CLIENTS:
+    client_checks(_title, _make)

@@ -1,0 +1,53 @@
+// @platformatic/kafka: see README.md of this folder for the commands.
+import { Admin, Consumer, Producer, MessagesStreamModes, stringDeserializers, stringSerializers, ProduceAcks, ConfigResourceTypes } from '@platformatic/kafka'
+
+const [bootstrap, command, topic, ...rest] = process.argv.slice(2)
+const base = { clientId: 'interop', bootstrapBrokers: bootstrap.split(','), retries: 200, retryDelay: 200 }
+const say = (...words) => console.log(words.join(' '))
+const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
+
+async function produce (count, pause) {
+  const producer = new Producer({ ...base, serializers: stringSerializers, idempotent: true })
+  for (let n = 0; n < count; n += 10) {
+    const messages = []
+    for (let i = n; i < Math.min(n + 10, count); i++) messages.push({ topic, key: `k${i % 17}`, value: `${i}` })
+    await producer.send({ messages, acks: ProduceAcks.ALL })
+    if (pause > 0) await sleep(pause)
+  }
+  await producer.close()
+  say('acked', count)
+}
+
+async function consume (group, idle) {
+  const consumer = new Consumer({ ...base, groupId: group, deserializers: stringDeserializers,
+    sessionTimeout: 6000, rebalanceTimeout: 10000, heartbeatInterval: 500 })
+  let last = Date.now()
+  consumer.on('consumer:group:join', event => { say('assigned', JSON.stringify((event.assignments ?? []).flatMap(a => a.partitions))); last = Date.now() })
+  const stream = await consumer.consume({ topics: [topic], autocommit: 200, mode: MessagesStreamModes.COMMITTED, fallbackMode: 'earliest' })
+  stream.on('data', message => { say('v', message.value); last = Date.now() })
+  while (Date.now() - last < idle * 1000) await sleep(100)
+  await stream.close()
+  await consumer.close(true)
+  say('done')
+}
+
+async function admin (group) {
+  const admin = new Admin(base)
+  const created = await admin.createTopics({ topics: [topic], partitions: 3, replicas: 3 })
+  await sleep(1000)
+  say('partitions', created[0].partitions)
+  await produce(300, 0)
+  const groups = await admin.listGroups()
+  say('listed', groups.has(group))
+  const described = await admin.describeGroups({ groups: [group] })
+  const state = described.get(group).state
+  say('group', state.charAt(0) + state.slice(1).toLowerCase())
+  await admin.deleteTopics({ topics: [topic] })
+  await sleep(1000)
+  say('deleted', !(await admin.listTopics()).includes(topic))
+  await admin.close()
+}
+
+const run = { produce: () => produce(Number(rest[0]), Number(rest[1] ?? 0)),
+  consume: () => consume(rest[0], Number(rest[1])), admin: () => admin(rest[0]) }[command]
+run().then(() => process.exit(0), error => { console.error(error); process.exit(1) })
