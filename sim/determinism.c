@@ -31,7 +31,7 @@ bool determinism_chosen(uint64_t seed, uint32_t per_million)
     return rng_chance(&rng, per_million);
 }
 
-/* ---- the other process ------------------------------------------------------------------------- */
+/* ---- the other process ----------------------------------------------------------------------- */
 
 int determinism_child(int argc, char **argv)
 {
@@ -136,7 +136,7 @@ static bool rerun_process(const struct rerun *rerun, bool other, uint64_t from, 
     return got == sizeof *result;
 }
 
-/* ---- where they part --------------------------------------------------------------------------- */
+/* ---- where they part ------------------------------------------------------------------------- */
 
 static bool window_line(FILE *file, char line[RERUN_LINE])
 {
@@ -207,7 +207,7 @@ static void locate(const struct rerun *rerun, struct run_result *verdict)
     free(other);
 }
 
-/* ---- all --------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static bool rerun_begin(struct rerun *rerun, const struct scenario *scenario)
 {

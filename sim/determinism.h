@@ -1,8 +1,8 @@
 /* Is a run a function of scenario, seed and build? The same run in a process of another kind: other
  * addresses, environment, working directory, locale, fresh memory and moment (simulation.md 2.4).
  *
- * Two runs that differ are compared by their checkpoints; the window in which they part is run again
- * on both sides with every delivery told, and the first that differs is shown side by side. */
+ * Two runs that differ are compared by their checkpoints; the window in which they part is run
+ * again on both sides with every delivery told, and the first that differs is shown side by side. */
 #ifndef SIM_DETERMINISM_H
 #define SIM_DETERMINISM_H
 

@@ -63,7 +63,7 @@ struct parting {
     int64_t shift_ns; /* where the first event at another time is; -1: none */
 };
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static struct side_node *side_node(struct side *side, int32_t node)
 {
@@ -165,7 +165,7 @@ static void side_free(struct side *side)
     plan_destroy(side->plan);
 }
 
-/* ---- aligning ---------------------------------------------------------------------------------- */
+/* ---- aligning -------------------------------------------------------------------------------- */
 
 static bool agree(const struct side_node *one, uint64_t i, const struct side_node *other,
                   uint64_t j)
@@ -240,7 +240,7 @@ static struct parting compare_node(const struct side_node *one, const struct sid
     return parting;
 }
 
-/* ---- telling ----------------------------------------------------------------------------------- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 static void event_line(const struct side *side, const struct item *item, char line[DIFF_LINE_MAX])
 {

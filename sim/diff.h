@@ -2,7 +2,7 @@
  *
  * Traces are aligned by (node, kind, semantic key), never by index or time: the key of an event is
  * its text and its fields. After a difference the two sides are brought together again where
- * several events in a row agree, so that one event more is one difference and not all that follow. */
+ * several events in a row agree, so that one event more is one difference, not all that follow. */
 #ifndef SIM_DIFF_H
 #define SIM_DIFF_H
 

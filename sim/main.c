@@ -21,7 +21,7 @@ enum { FILES_MAX = 1024 };
 static const char usage_text[] =
     "usage: gregor-sim run FILE.yaml... [--seed N | --seeds A..B] [--jobs N] [--out DIR]\n"
     "                      [--trace none|ring|full] [--junit FILE] [--json FILE] [--no-fork]\n"
-    "                      [--quiet] [-v] [--only-history] [--plan]\n"
+    "                      [--quiet] [-v] [--only-history] [--no-checks] [--plan]\n"
     "                      [--check-determinism 5%|always|off]\n"
     "       gregor-sim replay DIR|PLAN [--mode exact|guided|semantic] [--seed N]\n"
     "                      [--out DIR] [--same] [--pinned] [--print]\n"
@@ -140,6 +140,8 @@ static int parse_options(int argc, char **argv, struct campaign_options *options
             if (status != 0) return status;
         } else if (strcmp(arg, "--no-fork") == 0) {
             options->no_fork = true;
+        } else if (strcmp(arg, "--no-checks") == 0) {
+            options->run.no_checks = true;
         } else if (strcmp(arg, "--plan") == 0) {
             options->run.plan = true;
         } else if (strcmp(arg, "--only-history") == 0) {

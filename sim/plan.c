@@ -27,7 +27,7 @@ uint64_t plan_build(void)
     return digest;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void save_site(FILE *file, const struct plan_site *site)
 {
@@ -85,7 +85,7 @@ bool plan_save(const struct plan *plan, const char *path)
     return fclose(file) == 0;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct plan_reader {
     char *at; /* terminated copy of the file; lines are cut in place */

@@ -89,7 +89,7 @@ char *plan_to_scenario(const struct plan *plan, bool always);
 /* Of the running program. */
 uint64_t plan_build(void);
 
-/* ---- while a run runs (plan_note.c) ------------------------------------------------------------ */
+/* ---- while a run runs (plan_note.c) ---------------------------------------------------------- */
 
 void plan_note_begin(struct run *run);
 /* Around each action: who is who before it, what it came to afterwards. */

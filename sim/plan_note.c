@@ -57,7 +57,7 @@ void plan_note_destroy(struct run *run)
     run->plan = NULL;
 }
 
-/* ---- who is who -------------------------------------------------------------------------------- */
+/* ---- who is who ------------------------------------------------------------------------------ */
 
 static void look_partition(struct run *run, struct plan_log *log, uint32_t topic, int32_t index)
 {
@@ -156,7 +156,7 @@ void plan_role(struct run *run, int32_t node, char *into, size_t size)
     free(log);
 }
 
-/* ---- one action -------------------------------------------------------------------------------- */
+/* ---- one action ------------------------------------------------------------------------------ */
 
 void plan_note_before(struct run *run)
 {
@@ -404,7 +404,7 @@ void plan_note_after(struct run *run, const struct scenario_action *action, int 
     put_action(run, action, hit, true, fault->does, sizeof fault->does);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 struct collect {
     struct plan *plan;

@@ -162,7 +162,7 @@ static void write_step(const struct writer *writer, uint32_t index)
     fputs("}\n", writer->out);
 }
 
-/* ---- the rest of the file ---------------------------------------------------------------------- */
+/* ---- the rest of the file -------------------------------------------------------------------- */
 
 static bool line_has_key(const char *line, const char *key)
 {

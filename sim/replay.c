@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- one run in a child ------------------------------------------------------------------------ */
+/* ---- one run in a child ---------------------------------------------------------------------- */
 
 static void guide_by_plan(struct decide *decide, void *context)
 {
@@ -116,7 +116,7 @@ bool replay_try(const char *name, const char *text, uint64_t seed, const struct 
     return true;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 bool replay_same(const struct plan *plan, const struct run_result *result)
 {
@@ -160,7 +160,7 @@ uint64_t replay_parted(const struct sim_checkpoints *one, const struct sim_check
     return 0;
 }
 
-/* ---- the command ------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 struct replay {
     const char *path;

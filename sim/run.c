@@ -76,7 +76,7 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     run->dirty = true;
     ring_add(run->ring, run->sim->now_ns, id, event);
     run_trace_event(run, id, event);
-    check_event(run->check, run->sim->now_ns, id, event);
+    if (!run->options->no_checks) check_event(run->check, run->sim->now_ns, id, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
     /* All nodes are ours: none has a reason to send what another cannot read or did not want. */
     if (event->kind == TRACE_CONN_HOSTILE && !run->options->only_history) {
@@ -108,12 +108,13 @@ static void run_turned(struct sim_observer *observer, struct sim_world *node)
 {
     struct run *run = CONTAINER_OF(observer, struct run, observer);
 
-    check_turn_end(run->check, run->sim->now_ns, node->id);
+    if (!run->options->no_checks) check_turn_end(run->check, run->sim->now_ns, node->id);
     if (run->workload == NULL) return;
     cluster_turned(run->cluster, node);
     run_watch_turned(run, node);
     workload_turned(run->workload, node);
-    if (run->memory_turns++ % RUN_MEMORY_TURNS == 0 && node->index < run->cluster->count) {
+    if (!run->options->no_checks && run->memory_turns++ % RUN_MEMORY_TURNS == 0 &&
+        node->index < run->cluster->count) {
         run_compare_memory(run, node);
     }
     run_steps_look(run);

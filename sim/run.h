@@ -43,6 +43,7 @@ struct run_options {
     const char *watch_path;
     uint64_t watch_from;
     uint64_t watch_to;
+    bool no_checks;    /* no oracle sees anything: to measure what they cost */
     bool only_history; /* of the oracles, those that judge what clients saw */
 };
 

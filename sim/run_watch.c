@@ -8,7 +8,7 @@
 
 enum { WATCH_STATE_TURNS = 256 };
 
-/* ---- state ------------------------------------------------------------------------------------- */
+/* ---- state ----------------------------------------------------------------------------------- */
 
 static uint64_t digest_add(uint64_t digest, int64_t value)
 {
@@ -47,7 +47,7 @@ void run_watch_turned(struct run *run, const struct sim_world *world)
     if (node != NULL) sim_hash_state(run->sim, digest_node(node));
 }
 
-/* ---- a window ---------------------------------------------------------------------------------- */
+/* ---- a window -------------------------------------------------------------------------------- */
 
 static void watch_delivered(struct sim_observer *observer, const struct sim_delivery *delivery)
 {

@@ -48,8 +48,8 @@ struct sim_event {
     struct heap_node node;
 };
 
-/* The rolling hash at event (i + 1) << shift. A run that grows keeps every other one and doubles the
- * distance: two runs are compared over their whole length, however long (simulation.md 2.4). */
+/* The rolling hash at event (i + 1) << shift. A run that grows keeps every other one and doubles
+ * the distance: two runs are compared over their whole length, however long (simulation.md 2.4). */
 enum { SIM_CHECKPOINTS = 128, SIM_CHECKPOINT_SHIFT = 8 };
 
 struct sim_checkpoints {
