@@ -2,7 +2,7 @@
  * addresses, environment, working directory, locale, fresh memory and moment (simulation.md 2.4).
  *
  * Two runs that differ are compared by their checkpoints; the window in which they part is run
- * again on both sides with every delivery told, and the first that differs is shown side by side. */
+ * again on both sides with every delivery told, and the first that differs is shown from both. */
 #ifndef SIM_DETERMINISM_H
 #define SIM_DETERMINISM_H
 
