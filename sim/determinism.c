@@ -188,7 +188,7 @@ static void locate(const struct rerun *rerun, struct run_result *verdict)
         rerun_process(rerun, true, 0, 0, NULL, other)) {
         parted = replay_parted(&one->checkpoints, &other->checkpoints, &equal);
         if (parted == 0) parted = UINT64_MAX;
-        /* Chance may make two runs agree for once, or part elsewhere: from the start, repeatedly. */
+        /* Chance may make two runs agree for once, or part elsewhere: from the start. */
         for (uint32_t i = 0; i < RERUN_TRIES && !differ; i++) {
             (void)rerun_process(rerun, false, 1, parted, one_path, one);
             (void)rerun_process(rerun, true, 1, parted, other_path, other);

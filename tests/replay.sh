@@ -122,9 +122,14 @@ git bisect reset >/dev/null 2>&1
 # ---- a nondeterminism ----
 git checkout -q "$good"
 patch -p1 -s <"$root/tests/planted/address-decides.patch" && compile
-build/release/gregor-sim run scenarios/steady-state.yaml --seed 1 --trace none --check-determinism always \
-    --out "$dir/out" >"$dir/lines" 2>"$dir/again"
-expect "an address that decides" 5 $?
+# One of three brokers is asked: two processes agree now and then, twelve pairs hardly ever.
+for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    build/release/gregor-sim run scenarios/steady-state.yaml --seed 1 --trace none \
+        --check-determinism always --out "$dir/out" >"$dir/lines" 2>"$dir/again"
+    status=$?
+    [ $status -ne 0 ] && break
+done
+expect "an address that decides" 5 $status
 says "an address that decides" "$dir/lines" "^NONDET"
 says "an address that decides" "$dir/again" "first at"
 says "an address that decides" "$dir/again" "  one:   event"
