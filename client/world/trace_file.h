@@ -7,7 +7,7 @@
  *           event ...
  *   event   head uvarint: kind * 4 + 2 (same time and node as the event before) + 1 (it has text)
  *           unless the same: time since the event before, uvarint; node, zig-zag difference
- *           fields, zig-zag, as the difference to the last event of its kind in this block; of kinds
+ *           fields, zig-zag, as the difference to the last event of its kind in the block; of kinds
  *           with TRACE_FILE_MASKED fields or more only those that differ, behind a byte with a bit
  *           for each, the first the lowest
  *           text
@@ -15,7 +15,7 @@
  *           earlier in this block. Texts with bytes are numbered from 0 as they come, up to
  *           TRACE_FILE_TEXTS of them
  *
- * Version 1, which is still read: kind, time and node (not a difference) always, all fields, text as
+ * Version 1, still read: kind, time and node (not a difference) always, all fields, text as
  * length + 1 and the bytes, 0 for none.
  *
  * Blocks are independent of each other, so the last n of them are a ring, and a file cut anywhere

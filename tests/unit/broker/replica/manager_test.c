@@ -298,7 +298,7 @@ static void a_refused_change_is_taken_back_and_asked_for_again_later(void **stat
     assert_true(rig->alters >= 3);
 }
 
-/* swarm-network, seed 5109: they had caught up and were about to join, so the leader waited for them
+/* swarm-network, seed 5109: they had caught up and were about to join; the leader waited for them
  * with its high watermark. They are gone, and no fetch and no append makes it look again. */
 static void nobody_waits_for_ever_for_followers_that_were_about_to_join(void **state)
 {
