@@ -1,6 +1,6 @@
 /* One entry of log.dirs: its lock, its identity, its checkpoints, its open files, its syncs.
  *
- *   .lock  meta.properties  .kafka_cleanshutdown  clean-state
+ *   .lock  meta.properties  .kafka_cleanshutdown  clean-state  .gregor_running
  *   recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint
  *   cleaner-offset-checkpoint
  *   T-P/ ...                                            (storage.md 1; clean-state is ours, H4)
