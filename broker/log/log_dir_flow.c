@@ -544,7 +544,7 @@ static enum op_result dir_open_run(struct op *op)
         }
         open_forget_gone(dir);
         dir->previous_broker_epoch = dir->was_clean ? o->marker_epoch : o->running_epoch;
-        /* The marker is gone: should the process die before it is registered, this says the same. */
+        /* The marker is gone: should the process die before it registers, this says the same. */
         if (dir->was_clean) (void)log_dir_running_save(o, o->marker_epoch);
         AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
         log_dir_set_state(dir, LOG_DIR_ONLINE);
