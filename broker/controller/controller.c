@@ -237,8 +237,8 @@ static int64_t lease_check_ms(const struct controller *c)
     return ms > 0 ? ms : 1;
 }
 
-/* DIFFERS: on in every new cluster (Kafka: from 4.1 on). One min.insync.replicas for all, in the
- * log: what a controller decides by and what a leader holds its high watermark by must be the same. */
+/* DIFFERS: on in every new cluster (Kafka: from 4.1 on). One min.insync.replicas for all stands in
+ * the log: what a controller decides by must be what a leader holds its high watermark by. */
 static void bootstrap_elr(const struct controller *c, struct records *records)
 {
     struct metadata_record *record;

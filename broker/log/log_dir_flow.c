@@ -441,6 +441,15 @@ static void open_not_locked(struct log_dir *dir, enum err err)
                 taken ? "" : err_name(err));
 }
 
+/* The marker is gone: should the process die before it registers, the running file says so. */
+static void open_vouched(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+
+    dir->previous_broker_epoch = dir->was_clean ? o->marker_epoch : o->running_epoch;
+    if (dir->was_clean) (void)log_dir_running_save(o, o->marker_epoch);
+}
+
 enum dir_open_step {
     DIR_OPEN_START,
     DIR_OPEN_LOCKED,
@@ -543,9 +552,7 @@ static enum op_result dir_open_run(struct op *op)
             goto unlock;
         }
         open_forget_gone(dir);
-        dir->previous_broker_epoch = dir->was_clean ? o->marker_epoch : o->running_epoch;
-        /* The marker is gone: should the process die before it registers, this says the same. */
-        if (dir->was_clean) (void)log_dir_running_save(o, o->marker_epoch);
+        open_vouched(o);
         AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
         log_dir_set_state(dir, LOG_DIR_ONLINE);
         log_dir_keep_start(dir);
