@@ -7,7 +7,7 @@ enum {
 
 /* Kafka's highest level that we write records for (kraft.md 11). */
 #define LIFECYCLE_METADATA_VERSION_MIN 7
-#define LIFECYCLE_METADATA_VERSION_MAX 22
+#define LIFECYCLE_METADATA_VERSION_MAX 23 /* 4.0-IV1: eligible leader replicas */
 
 static const struct {
     const char *name;
@@ -64,21 +64,24 @@ static void lifecycle_send_registration(struct lifecycle *l)
 
     broker_registration_request_default(&l->registration);
     broker_registration_request_listener_default(&l->listener);
-    broker_registration_request_feature_default(&l->feature);
+    broker_registration_request_feature_default(&l->features[0]);
+    broker_registration_request_feature_default(&l->features[1]);
     l->listener.name = str_of(endpoint->name);
     /* Without an address of its own the listener is told of as loopback. */
     l->listener.host = endpoint->host[0] != '\0' ? str_of(endpoint->host) : STR("127.0.0.1");
     l->listener.port = advertised && endpoint->port != 0 ? endpoint->port : l->port;
-    l->feature.name = STR("metadata.version");
-    l->feature.min_supported_version = LIFECYCLE_METADATA_VERSION_MIN;
-    l->feature.max_supported_version = LIFECYCLE_METADATA_VERSION_MAX;
+    l->features[0].name = STR("metadata.version");
+    l->features[0].min_supported_version = LIFECYCLE_METADATA_VERSION_MIN;
+    l->features[0].max_supported_version = LIFECYCLE_METADATA_VERSION_MAX;
+    l->features[1].name = STR("eligible.leader.replicas.version");
+    l->features[1].max_supported_version = 1;
     l->registration.broker_id = (int32_t)l->config->node_id;
     l->registration.cluster_id = l->cluster_id;
     l->registration.incarnation_id = l->incarnation;
     l->registration.listeners = &l->listener;
     l->registration.listeners_count = 1;
-    l->registration.features = &l->feature;
-    l->registration.features_count = 1;
+    l->registration.features = l->features;
+    l->registration.features_count = COUNT_OF(l->features);
     l->registration.rack = l->config->rack[0] != '\0' ? str_of(l->config->rack) : STR_NULL;
     l->registration.log_dirs = &l->directory_id;
     l->registration.log_dirs_count = 1;

@@ -36,8 +36,8 @@ struct lifecycle {
     /* set by the node */
     struct str cluster_id;
     struct uuid directory_id;
-    int64_t previous_broker_epoch;
-    uint16_t port; /* where our listener really is */
+    int64_t previous_broker_epoch; /* if nothing of that incarnation is lost; -1 */
+    uint16_t port;                 /* where our listener really is */
     /* private */
     struct env *env;
     const struct config *config;
@@ -57,7 +57,7 @@ struct lifecycle {
     struct arena arena;
     struct broker_registration_request registration;
     struct broker_registration_request_listener listener;
-    struct broker_registration_request_feature feature;
+    struct broker_registration_request_feature features[2];
     struct broker_registration_response registered;
     struct broker_heartbeat_request heartbeat;
     struct broker_heartbeat_response answer;

@@ -281,10 +281,12 @@ static enum op_result node_up_run(struct op *op)
             AWAIT(o, NODE_UP_REGISTERED, &o->changed, node_registered(o) || node_ending(o));
             if (node_ended(o)) return OP_DONE;
             node_set(o, NODE_RECOVERING);
+            log_dir_vouch(&o->dir, o->lifecycle.broker_epoch);
             err = manager_start(&o->replicas, &o->loader.image);
             if (err != ERR_NONE) node_fail_err(o, "the replicas cannot be opened", err);
             coordinator_apply(&o->groups, &o->loader.image);
-            AWAIT(o, NODE_UP_REPLICAS, &o->changed, o->replicas.started || node_ending(o));
+            AWAIT(o, NODE_UP_REPLICAS, &o->changed,
+                  (o->replicas.started && log_dir_vouched(&o->dir)) || node_ending(o));
             if (node_ended(o)) return OP_DONE;
             lifecycle_ready(&o->lifecycle);
             AWAIT(o, NODE_UP_LISTED, &o->changed, node_listed(o) || node_ending(o));

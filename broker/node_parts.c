@@ -397,8 +397,7 @@ static enum err node_init_broker(struct node *node)
                    rng_uuid(&rng));
     node->lifecycle.cluster_id = node_cluster_id(node);
     node->lifecycle.directory_id = node->dir.meta.directory_id;
-    node->lifecycle.previous_broker_epoch =
-        node->dir.was_clean ? node->dir.previous_broker_epoch : -1;
+    node->lifecycle.previous_broker_epoch = node->dir.previous_broker_epoch;
     node->lifecycle.port = node->broker_server.port;
     producer_ids_init(&node->producer_ids, &node->env, &node->channel, &node->lifecycle,
                       (int32_t)config->node_id);

@@ -57,8 +57,6 @@ static bool has_room(struct run *run, uint64_t nodes, enum check_loss_kind kind)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < run->cluster->count; i++) {
-        /* Who is leaving in order hands everything to its peers. */
-        if (run->cluster->nodes[i].stop_sent && run->sim->nodes[i]->up) return false;
         if ((nodes >> i & 1) != 0) ids[count++] = run->cluster->nodes[i].id;
     }
     return check_loss_room(run->check, ids, count, kind, &loss);
@@ -68,8 +66,12 @@ enum budget_verdict budget_judge(struct run *run, const struct scenario_action *
 {
     enum budget_verdict verdict = BUDGET_FULL;
     uint64_t nodes = losers(run, action);
+    enum check_loss_kind kind =
+        action->kind == ACTION_CRASH && choice_of(action, "how") == HOW_POWER_LOSS
+            ? CHECK_LOSS_MACHINE
+            : CHECK_LOSS_PROCESS;
 
-    if (ends_process(action) && !has_room(run, nodes, CHECK_LOSS_PROCESS)) return BUDGET_REFUSED;
+    if (ends_process(action) && !has_room(run, nodes, kind)) return BUDGET_REFUSED;
     if (takes(action) && action->kind != ACTION_CRASH && !has_room(run, nodes, CHECK_LOSS_SYNCED)) {
         return BUDGET_REFUSED;
     }

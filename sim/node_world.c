@@ -603,6 +603,18 @@ static struct cpu node_cpu(void)
 #endif
 }
 
+/* Of the machine since its power came back; no other machine's. */
+static struct uuid node_boot(const struct sim_world *node)
+{
+    struct uuid boot = {{0xb0}};
+
+    for (uint32_t i = 0; i < 4; i++) {
+        boot.bytes[8 + i] = (uint8_t)((uint32_t)node->id >> (24 - 8 * i));
+        boot.bytes[12 + i] = (uint8_t)(node->boots >> (24 - 8 * i));
+    }
+    return boot;
+}
+
 void sim_node_start(struct sim_world *node)
 {
     int64_t fields[2];
@@ -613,6 +625,7 @@ void sim_node_start(struct sim_world *node)
                                  .region = &node->region,
                                  .cpu = node_cpu(),
                                  .node_id = -1,
+                                 .boot = node_boot(node),
                                  .connections_max = node->config.connections_max,
                                  .files_max = node->config.files_max,
                                  .trace_detail = true};
@@ -676,6 +689,7 @@ static void node_tear_down(struct sim_world *node, enum sim_down how)
     node_count_leftover(node);
     node->up = false;
     node->powered = how != SIM_DOWN_POWER;
+    if (how == SIM_DOWN_POWER) node->boots++;
     lost = sim_disk_crash(node->disk, how == SIM_DOWN_POWER);
     sim_net_crash(node, how == SIM_DOWN_POWER);
     while (!list_empty(&node->jobs)) {

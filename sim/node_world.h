@@ -91,6 +91,7 @@ struct sim_world {
     bool paused;          /* P5 */
     enum sim_down doomed; /* dies at the end of this turn */
     uint32_t incarnation; /* 1: the first */
+    uint32_t boots;       /* of the machine: power losses so far */
     bool stopped;         /* world_stop() was called in this incarnation */
     int stop_status;
     uint32_t stop_leftover; /* requests, connections, files it still held at a clean stop */

@@ -30,6 +30,7 @@ const struct server_api api_broker[] = {
     {API_DELETE_GROUPS, api_group_admin_delete_handle},
     {API_OFFSET_DELETE, api_group_offsets_delete_handle},
     {API_DESCRIBE_CLUSTER, api_metadata_cluster_handle},
+    {API_DESCRIBE_TOPIC_PARTITIONS, api_partitions_handle},
 };
 const uint32_t api_broker_count = sizeof api_broker / sizeof api_broker[0];
 

@@ -17,6 +17,14 @@ void api_versions_handle(struct request *request);
 /* api_metadata.c */
 void api_metadata_handle(struct request *request);
 void api_metadata_cluster_handle(struct request *request);
+bool api_metadata_name_ok(struct str name);
+MUST_USE enum err api_metadata_ids(struct request *request, struct image_ids from, int32_t **to,
+                                   uint32_t *count);
+/* Of the replicas those whose brokers are not there. */
+MUST_USE enum err api_metadata_offline(struct request *request, struct image_ids replicas,
+                                       int32_t **to, uint32_t *count);
+
+void api_partitions_handle(struct request *request);
 /* The endpoint of a broker that clients of this listener use; NULL: it has none. */
 const struct image_endpoint *api_metadata_endpoint(const struct request *request,
                                                    const struct image_broker *broker);

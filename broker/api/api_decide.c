@@ -149,6 +149,7 @@ static bool decide_fill(struct decide *o, int16_t key)
     case API_ENVELOPE:
     case API_FETCH_SNAPSHOT:
     case API_DESCRIBE_CLUSTER:
+    case API_DESCRIBE_TOPIC_PARTITIONS:
     case API_CONTROLLER_REGISTRATION: return false;
     }
     return false;

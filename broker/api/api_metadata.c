@@ -40,8 +40,8 @@ static int32_t metadata_controller_id(const struct request *request)
     return -1;
 }
 
-static enum err metadata_ids(struct request *request, struct image_ids from, int32_t **to,
-                             uint32_t *count)
+enum err api_metadata_ids(struct request *request, struct image_ids from, int32_t **to,
+                          uint32_t *count)
 {
     int32_t *ids = request_alloc(request, (from.count + 1) * sizeof *ids);
 
@@ -53,12 +53,26 @@ static enum err metadata_ids(struct request *request, struct image_ids from, int
     return ERR_NONE;
 }
 
+enum err api_metadata_offline(struct request *request, struct image_ids replicas, int32_t **to,
+                              uint32_t *count)
+{
+    int32_t *offline = request_alloc(request, (replicas.count + 1) * sizeof *offline);
+
+    if (offline == NULL) return ERR_NO_MEMORY;
+    *to = offline;
+    *count = 0;
+    for (uint32_t i = 0; i < replicas.count; i++) {
+        if (!image_broker_active(metadata_image(request), replicas.ids[i]))
+            offline[(*count)++] = replicas.ids[i];
+    }
+    return ERR_NONE;
+}
+
 static enum err metadata_partition(struct request *request, const struct image_partition *part,
                                    int32_t index, struct metadata_response_partition *out)
 {
     const struct image *image = metadata_image(request);
     struct image_ids replicas = image_replicas(part);
-    int32_t *offline = request_alloc(request, (replicas.count + 1) * sizeof *offline);
     enum err err;
 
     metadata_response_partition_default(out);
@@ -69,16 +83,12 @@ static enum err metadata_partition(struct request *request, const struct image_p
         out->error_code = ERR_LEADER_NOT_AVAILABLE;
         out->leader_id = -1;
     }
-    if (offline == NULL) return ERR_NO_MEMORY;
-    out->offline_replicas = offline;
-    for (uint32_t i = 0; i < replicas.count; i++) {
-        if (!image_broker_active(image, replicas.ids[i])) {
-            offline[out->offline_replicas_count++] = replicas.ids[i];
-        }
-    }
-    err = metadata_ids(request, replicas, &out->replica_nodes, &out->replica_nodes_count);
+    err = api_metadata_offline(request, replicas, &out->offline_replicas,
+                               &out->offline_replicas_count);
     if (err != ERR_NONE) return err;
-    return metadata_ids(request, image_isr(part), &out->isr_nodes, &out->isr_nodes_count);
+    err = api_metadata_ids(request, replicas, &out->replica_nodes, &out->replica_nodes_count);
+    if (err != ERR_NONE) return err;
+    return api_metadata_ids(request, image_isr(part), &out->isr_nodes, &out->isr_nodes_count);
 }
 
 static enum err metadata_topic(struct request *request, const struct image_topic *topic,
@@ -101,7 +111,7 @@ static enum err metadata_topic(struct request *request, const struct image_topic
     return ERR_NONE;
 }
 
-static bool metadata_name_ok(struct str name)
+bool api_metadata_name_ok(struct str name)
 {
     if (name.length == 0 || name.length > 249) return false;
     if (str_equal(name, STR(".")) || str_equal(name, STR(".."))) return false;
@@ -135,7 +145,7 @@ static void metadata_missing(struct request *request, const struct metadata_requ
         if (asked->name.data == NULL) out->name = STR(""); /* may not be null below 12 */
     } else if (asked->name.data == NULL) {
         out->error_code = ERR_UNKNOWN_TOPIC_ID;
-    } else if (!metadata_name_ok(asked->name)) {
+    } else if (!api_metadata_name_ok(asked->name)) {
         out->error_code = ERR_INVALID_TOPIC_EXCEPTION;
     } else {
         out->error_code = ERR_UNKNOWN_TOPIC_OR_PARTITION;

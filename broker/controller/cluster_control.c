@@ -11,6 +11,7 @@
  *   SHUTDOWN_NOW <--------------------------------------------------------+   (fenced, may exit)
  */
 #include "broker/controller/controller_parts.h"
+#include "broker/controller/partition_change.h"
 
 /* ---- leases ---------------------------------------------------------------------------------- */
 
@@ -147,6 +148,7 @@ static enum err check_registration(const struct controller *c,
                                    const struct broker_registration_request *request)
 {
     const struct image_broker *existing = image_broker(&c->image, request->broker_id);
+    bool elr = false;
 
     if (!str_equal(request->cluster_id, c->config.cluster_id)) return ERR_INCONSISTENT_CLUSTER_ID;
     if (request->broker_id < 0 || uuid_is_zero(request->incarnation_id)) return ERR_INVALID_REQUEST;
@@ -168,10 +170,12 @@ static enum err check_registration(const struct controller *c,
         const struct broker_registration_request_feature *feature = &request->features[i];
         int16_t level = image_feature_level(&c->image, feature->name);
 
+        elr = elr || str_equal(feature->name, STR(PARTITION_CHANGE_ELR_FEATURE));
         if (level != 0 &&
             (level < feature->min_supported_version || level > feature->max_supported_version))
             return ERR_UNSUPPORTED_VERSION;
     }
+    if (partition_change_elr(&c->image) && !elr) return ERR_UNSUPPORTED_VERSION;
     if (existing == NULL && c->image.brokers.count >= c->config.limits.brokers_max)
         return ERR_INVALID_REGISTRATION;
     return ERR_NONE;
@@ -227,8 +231,14 @@ enum err cluster_control_register(struct controller *c,
     records_init(&records, &c->arena);
     /* KAFKA-18106: the earlier incarnation may never have been fenced; it leaves its ISRs all the
      * same. The registration comes last: it is what makes the new incarnation visible. */
-    if (existing != NULL && !amend)
-        replication_control_broker_leaves(c, request->broker_id, &records);
+    if (existing != NULL && !amend) {
+        bool kept = request->previous_broker_epoch == existing->epoch;
+
+        if (!kept && partition_change_elr(&c->image))
+            replication_control_broker_lost(c, request->broker_id, &records);
+        else
+            replication_control_broker_leaves(c, request->broker_id, &records);
+    }
     epoch = amend ? existing->epoch : c->quorum->ops->next_offset(c->quorum) + records.count;
     record = records_add(&records, RECORD_REGISTER_BROKER);
     if (record == NULL) return records.error;

@@ -1,6 +1,7 @@
 /* AlterConfigs and IncrementalAlterConfigs: each resource is accepted or refused as a whole; the
  * accepted ones become one atomic batch (KIP-339). A setting that stays as it is writes nothing. */
 #include "broker/controller/controller_parts.h"
+#include "broker/controller/partition_change.h"
 #include "broker/topic_config.h"
 #include "client/base/text.h"
 
@@ -50,20 +51,40 @@ static enum err check_setting(struct alteration *a, struct str key, struct str v
     return wrong == NULL ? ERR_NONE : refuse(a, ERR_INVALID_CONFIG, wrong);
 }
 
+/* Of a topic, or of all. */
+static bool is_min_isr(const struct alteration *a, struct str key)
+{
+    return str_equal(key, STR("min.insync.replicas")) &&
+           (a->type == IMAGE_RESOURCE_TOPIC || a->name.length == 0);
+}
+
+/* KIP-966: controllers and leaders go by the value in the log. */
+static enum err check_needed(struct alteration *a, struct str key, struct str value)
+{
+    if (value.data != NULL || a->type != IMAGE_RESOURCE_BROKER) return ERR_NONE;
+    if (!is_min_isr(a, key) || !partition_change_elr(&a->c->image)) return ERR_NONE;
+    return refuse(a, ERR_INVALID_CONFIG,
+                  "Eligible leader replicas need the cluster's min.insync.replicas.");
+}
+
 /* Null value: the setting goes. */
 static void put(struct alteration *a, struct str key, struct str value, struct records *records)
 {
     struct str old = image_config_value(&a->c->image, a->type, a->name, key);
+    struct str topic = a->type == IMAGE_RESOURCE_TOPIC ? a->name : STR("");
+    bool min_isr = is_min_isr(a, key);
     struct metadata_record *record;
 
     if (old.data == NULL && value.data == NULL) return;
     if (old.data != NULL && value.data != NULL && str_equal(old, value)) return;
+    if (min_isr) replication_control_min_isr(a->c, topic, value, false, records);
     record = records_add(records, RECORD_CONFIG);
     if (record == NULL) return;
     record->config.resource_type = a->type;
     record->config.resource_name = a->name;
     record->config.name = key;
     record->config.value = value;
+    if (min_isr) replication_control_min_isr(a->c, topic, value, true, records);
 }
 
 /* ---- lists ----------------------------------------------------------------------------------- */
@@ -165,6 +186,10 @@ static enum err incremental_one(struct alteration *a,
         err = check_setting(a, key, values[i]);
         if (err != ERR_NONE) return err;
     }
+    for (uint32_t i = 0; i < in->configs_count; i++) {
+        err = check_needed(a, in->configs[i].name, values[i]);
+        if (err != ERR_NONE) return err;
+    }
     for (uint32_t i = 0; records != NULL && i < in->configs_count; i++)
         put(a, in->configs[i].name, values[i], records);
     return ERR_NONE;
@@ -196,9 +221,19 @@ static enum err replace_one(struct alteration *a, const struct alter_configs_req
 
         for (uint32_t i = 0; i < in->configs_count; i++)
             kept = kept || str_equal(config->key, in->configs[i].name);
-        if (!kept) put(a, config->key, STR_NULL, records);
+        if (!kept && check_needed(a, config->key, STR_NULL) == ERR_NONE)
+            put(a, config->key, STR_NULL, records);
     }
     return ERR_NONE;
+}
+
+/* DIFFERS: in pieces when min.insync.replicas touches more partitions than a batch has records. */
+static enum err write_settings(struct controller *c, struct records *records)
+{
+    bool fits =
+        records->count <= RECORDS_BATCH_MAX && records->bytes <= RECORDS_BATCH_BYTES_MAX / 2;
+
+    return controller_write(c, records, fits ? CONTROLLER_ATOMIC : CONTROLLER_SPLIT);
 }
 
 /* ---- the requests ---------------------------------------------------------------------------- */
@@ -232,7 +267,7 @@ enum err config_control_incremental(struct controller *c,
         response->responses[i].resource_type = a.type;
         response->responses[i].resource_name = a.name;
     }
-    return controller_write(c, &records, CONTROLLER_ATOMIC);
+    return write_settings(c, &records);
 }
 
 enum err config_control_replace(struct controller *c, const struct alter_configs_request *request,
@@ -261,5 +296,5 @@ enum err config_control_replace(struct controller *c, const struct alter_configs
         response->responses[i].resource_type = a.type;
         response->responses[i].resource_name = a.name;
     }
-    return controller_write(c, &records, CONTROLLER_ATOMIC);
+    return write_settings(c, &records);
 }

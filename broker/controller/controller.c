@@ -1,6 +1,7 @@
 #include "broker/controller/controller.h"
 
 #include "broker/controller/controller_parts.h"
+#include "broker/controller/partition_change.h"
 #include "client/base/text.h"
 
 enum {
@@ -23,7 +24,8 @@ struct controller_config controller_config_default(void)
                                       .default_replication_factor = 1,
                                       .min_insync_replicas = 1,
                                       .unclean_leader_election = false,
-                                      .metadata_version = 21, /* 3.9-IV0 */
+                                      .metadata_version = 23, /* 4.0-IV1 */
+                                      .elr_version = 1,
                                       .calls_max = 1000,
                                       .limits = {1000, 20000, 100000}};
 }
@@ -98,7 +100,8 @@ static void text_ids(struct text *text, const char *name, struct image_ids ids)
     }
 }
 
-static void trace_partition(struct controller *c, struct uuid topic_id, int32_t index, bool unclean)
+static void trace_partition(struct controller *c, struct uuid topic_id, int32_t index,
+                            const char *how)
 {
     const struct image_topic *topic = image_topic_by_id(&c->image, topic_id);
     const struct image_partition *part = image_partition(topic, index);
@@ -109,7 +112,8 @@ static void trace_partition(struct controller *c, struct uuid topic_id, int32_t 
     text_ids(&text, "isr ", image_isr(part));
     text_ids(&text, " replicas ", image_replicas(part));
     text_ids(&text, " elr ", image_elr(part));
-    if (unclean) text_cstr(&text, " unclean");
+    text_ids(&text, " last ", image_last_known_elr(part));
+    text_cstr(&text, how);
     TRACE_TEXT(c->env->world, CONTROLLER_PARTITION, text_view(&text), (int64_t)uuid_high(topic_id),
                index, part->leader, part->leader_epoch, part->partition_epoch,
                c->image.last_offset);
@@ -131,11 +135,14 @@ static void trace_record(struct controller *c, const struct metadata_record *rec
         trace_broker(c, record->registration_change.broker_id);
         return;
     case RECORD_PARTITION:
-        trace_partition(c, record->partition.topic_id, record->partition.partition_id, false);
+        trace_partition(c, record->partition.topic_id, record->partition.partition_id, "");
         return;
     case RECORD_PARTITION_CHANGE:
         trace_partition(c, record->partition_change.topic_id, record->partition_change.partition_id,
-                        record->partition_change.leader_recovery_state == IMAGE_RECOVERING);
+                        record->last_known ? " last-known"
+                        : record->partition_change.leader_recovery_state == IMAGE_RECOVERING
+                            ? " unclean"
+                            : "");
         return;
     case RECORD_UNREGISTER_BROKER:
     case RECORD_TOPIC:
@@ -230,6 +237,33 @@ static int64_t lease_check_ms(const struct controller *c)
     return ms > 0 ? ms : 1;
 }
 
+/* DIFFERS: on in every new cluster (Kafka: from 4.1 on). One min.insync.replicas for all stands in
+ * the log: what a controller decides by must be what a leader holds its high watermark by. */
+static void bootstrap_elr(const struct controller *c, struct records *records)
+{
+    struct metadata_record *record;
+    struct text text;
+    char *value = arena_alloc(records->arena, 24);
+
+    if (c->config.elr_version < 1) return;
+    record = records_add(records, RECORD_FEATURE_LEVEL);
+    if (record == NULL) return;
+    record->feature_level.name = STR(PARTITION_CHANGE_ELR_FEATURE);
+    record->feature_level.feature_level = c->config.elr_version;
+    record = records_add(records, RECORD_CONFIG);
+    if (record == NULL) return;
+    if (value == NULL) {
+        records->error = ERR_NO_MEMORY;
+        return;
+    }
+    text_init(&text, value, 24);
+    text_i64(&text, c->config.min_insync_replicas);
+    record->config.resource_type = IMAGE_RESOURCE_BROKER;
+    record->config.resource_name = STR("");
+    record->config.name = STR("min.insync.replicas");
+    record->config.value = text_view(&text);
+}
+
 /* The first leader of all writes what a cluster begins with. */
 static enum err bootstrap(struct controller *c)
 {
@@ -242,6 +276,7 @@ static enum err bootstrap(struct controller *c)
     if (record == NULL) return records.error;
     record->feature_level.name = STR("metadata.version");
     record->feature_level.feature_level = c->config.metadata_version;
+    bootstrap_elr(c, &records);
     return controller_write(c, &records, CONTROLLER_ATOMIC);
 }
 

@@ -83,6 +83,7 @@ struct controller_config {
     int32_t min_insync_replicas;
     bool unclean_leader_election; /* unclean.leader.election.enable, the default of topics */
     int16_t metadata_version;     /* level written at bootstrap */
+    int16_t elr_version;          /* likewise, of eligible.leader.replicas.version; 0: off */
     uint32_t calls_max;           /* requests at once; more: NOT_CONTROLLER, retriable */
     struct image_limits limits;
 };

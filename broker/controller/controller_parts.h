@@ -52,6 +52,19 @@ MUST_USE enum err replication_control_delete(struct controller *c,
                                              struct arena *arena);
 /* `id` goes: out of every ISR, its partitions get other leaders. */
 void replication_control_broker_leaves(struct controller *c, int32_t id, struct records *records);
+/* `id` came back and may have lost data: out of every ISR and every ELR (KIP-966). */
+void replication_control_broker_lost(struct controller *c, int32_t id, struct records *records);
+/* A change of one partition, with what the cluster and the topic say. */
+struct partition_change;
+void replication_control_change(const struct controller *c, const struct image_topic *topic,
+                                const struct image_partition *part,
+                                struct partition_change *change);
+/* min.insync.replicas becomes `value` (null: goes) for `topic` (empty: for all). Lowered: who was
+ * eligible only because the high watermark stood still is so no longer; to be written before the
+ * setting. Raised: partition epochs move, so that no leader that knows only the old value changes
+ * its ISR; to be written after it. Kafka clears the ELR in both cases (ClearElrRecord). */
+void replication_control_min_isr(struct controller *c, struct str topic, struct str value,
+                                 bool raised, struct records *records);
 /* `id` comes: partitions without a leader try again. */
 void replication_control_broker_joins(struct controller *c, int32_t id, struct records *records);
 void replication_control_balance(struct controller *c, struct records *records);

@@ -23,7 +23,7 @@ static enum err elect_one(const struct elect *e, const struct image_topic *topic
     if (part == NULL) return ERR_UNKNOWN_TOPIC_OR_PARTITION;
     if (e->type == ELECT_PREFERRED && part->leader == part->ids[0]) return ERR_ELECTION_NOT_NEEDED;
     if (e->type == ELECT_UNCLEAN && part->leader != IMAGE_NO_LEADER) return ERR_ELECTION_NOT_NEEDED;
-    partition_change_init(&change, &e->c->image, part);
+    replication_control_change(e->c, topic, part, &change);
     change.election = e->type == ELECT_PREFERRED ? ELECTION_PREFERRED : ELECTION_UNCLEAN;
     partition_change_decide(&change, &decision);
     if (!decision.changed || decision.leader < 0) {

@@ -58,6 +58,8 @@ void partition_change_init(struct partition_change *change, const struct image *
                                         .target_recovery = -1,
                                         .leaving = PARTITION_CHANGE_NO_BROKER,
                                         .joining = PARTITION_CHANGE_NO_BROKER,
+                                        .lost = PARTITION_CHANGE_NO_BROKER,
+                                        .elr_enabled = partition_change_elr(image),
                                         .min_isr = 1};
 }
 
@@ -113,6 +115,7 @@ static void maintain_elr(const struct partition_change *change, struct partition
     for (uint32_t i = 0; i < d->replicas.count; i++) {
         int32_t id = d->replicas.ids[i];
 
+        if (id == change->lost) continue;
         if (!list_has(&elr, id) && !image_ids_contain(old_isr, id)) continue;
         if (!list_has(&d->isr, id)) list_add(&d->elr, id);
     }
@@ -121,6 +124,7 @@ static void maintain_elr(const struct partition_change *change, struct partition
 struct elected {
     int32_t leader;
     bool unclean;
+    bool last_known;
 };
 
 static int32_t first_valid(const struct partition_change *change,
@@ -139,18 +143,19 @@ static struct elected elect(const struct partition_change *change,
     int32_t first = first_valid(change, d);
 
     if (change->election == ELECTION_PREFERRED && valid(change, d, preferred))
-        return (struct elected){preferred, false};
-    if (valid(change, d, now)) return (struct elected){now, false};
-    if (first != IMAGE_NO_LEADER) return (struct elected){first, false};
+        return (struct elected){preferred, false, false};
+    if (valid(change, d, now)) return (struct elected){now, false, false};
+    if (first != IMAGE_NO_LEADER) return (struct elected){first, false, false};
     /* The last known leader, alone, is better than nobody; KAFKA-19522: if it is there. */
     if (change->elr_enabled && d->isr.count == 0 && d->elr.count == 0 &&
-        d->last_known_elr.count == 1 && acceptable(change, d->last_known_elr.ids[0]))
-        return (struct elected){d->last_known_elr.ids[0], true};
+        d->last_known_elr.count == 1 && list_has(&d->replicas, d->last_known_elr.ids[0]) &&
+        acceptable(change, d->last_known_elr.ids[0]))
+        return (struct elected){d->last_known_elr.ids[0], true, true};
     if (change->election == ELECTION_UNCLEAN)
         for (uint32_t i = 0; i < d->replicas.count; i++)
             if (acceptable(change, d->replicas.ids[i]))
-                return (struct elected){d->replicas.ids[i], true};
-    return (struct elected){IMAGE_NO_LEADER, false};
+                return (struct elected){d->replicas.ids[i], true, false};
+    return (struct elected){IMAGE_NO_LEADER, false, false};
 }
 
 static void try_election(const struct partition_change *change, struct partition_decision *d)
@@ -162,12 +167,15 @@ static void try_election(const struct partition_change *change, struct partition
     d->leader = elected.leader;
     if (elected.unclean) {
         d->unclean = true;
+        d->last_known = elected.last_known;
         list_copy(&d->isr, (struct image_ids){&elected.leader, 1});
         d->elr.count = 0;
         if (part->recovery != IMAGE_RECOVERING) d->recovery = IMAGE_RECOVERING;
     } else if (elected.leader >= 0 && list_has(&d->elr, elected.leader)) {
         list_copy(&d->isr, (struct image_ids){&elected.leader, 1});
         list_drop(&d->elr, (struct image_ids){&elected.leader, 1});
+        /* The high watermark moves again (R14). */
+        if (d->isr.count >= change->min_isr) d->elr.count = 0;
     }
 }
 
@@ -221,6 +229,7 @@ void partition_change_decide(const struct partition_change *change, struct parti
     if (list_settle(&d->adding, image_adding(part))) d->changed = true;
     if (list_settle(&d->elr, image_elr(part))) d->changed = true;
     if (list_settle(&d->last_known_elr, image_last_known_elr(part))) d->changed = true;
+    if (change->touch && !d->changed) d->changed = d->isr.set = true;
 }
 
 /* ---- the record ------------------------------------------------------------------------------ */
@@ -248,6 +257,7 @@ void partition_change_put(const struct partition_decision *d, struct uuid topic,
     ASSERT(d->changed);
     record = records_add(records, RECORD_PARTITION_CHANGE);
     if (record == NULL) return;
+    record->last_known = d->last_known;
     r = &record->partition_change;
     r->topic_id = topic;
     r->partition_id = index;
@@ -314,17 +324,44 @@ static struct str topic_config(const struct image *image, struct str topic, stru
     return image_config_value(image, IMAGE_RESOURCE_BROKER, STR(""), key);
 }
 
-uint32_t partition_change_min_isr(const struct image *image, const struct image_topic *topic,
-                                  int32_t min_insync_default)
+bool partition_change_elr(const struct image *image)
 {
-    int64_t min = min_insync_default;
+    return image_feature_level(image, STR(PARTITION_CHANGE_ELR_FEATURE)) > 0;
+}
+
+static uint32_t min_isr_of(const struct image_topic *topic, struct str value, int32_t fallback)
+{
+    int64_t min = fallback;
     uint32_t replicas = topic->partitions_count > 0 ? topic->partitions[0].replicas_count : 1;
 
     /* Was validated when it was set; a number that does not parse leaves the default. */
-    if (!text_parse_i64(topic_config(image, topic->name, STR("min.insync.replicas")), &min))
-        min = min_insync_default;
+    if (value.data == NULL || !text_parse_i64(value, &min)) min = fallback;
     if (min < 1) min = 1;
     return min > (int64_t)replicas ? replicas : (uint32_t)min;
+}
+
+uint32_t partition_change_min_isr(const struct image *image, const struct image_topic *topic,
+                                  int32_t min_insync_default)
+{
+    struct str value = topic_config(image, topic->name, STR("min.insync.replicas"));
+
+    return min_isr_of(topic, value, min_insync_default);
+}
+
+uint32_t partition_change_min_isr_with(const struct image *image, const struct image_topic *topic,
+                                       int32_t min_insync_default, struct str name,
+                                       struct str value)
+{
+    struct str key = STR("min.insync.replicas");
+    struct str own = image_config_value(image, IMAGE_RESOURCE_TOPIC, topic->name, key);
+    struct str all = image_config_value(image, IMAGE_RESOURCE_BROKER, STR(""), key);
+
+    if (name.length == 0) {
+        all = value;
+    } else if (str_equal(name, topic->name)) {
+        own = value;
+    }
+    return min_isr_of(topic, own.data != NULL ? own : all, min_insync_default);
 }
 
 bool partition_change_unclean(const struct image *image, const struct image_topic *topic,

@@ -3,7 +3,14 @@
  *
  *   record      partition epoch + 1, always (R36)
  *   leader set  leader epoch + 1: another leader, none, or a replica left the assignment
- *   last ISR    member stays in the ISR although it is dead, without a leader (ELR off) */
+ *   last ISR    member stays in the ISR although it is dead, without a leader (ELR off)
+ *
+ * Eligible leader replicas (KIP-966), with the feature eligible.leader.replicas.version:
+ *
+ *   who leaves an ISR that falls below min ISR is in the ELR: it has all that is committed, for the
+ *   high watermark stands still below min ISR (R20). Out again when the ISR has min ISR members, or
+ *   when the broker may have lost data. An empty ISR elects from the ELR; both empty: the last
+ *   known leader, if it is there. */
 #ifndef BROKER_CONTROLLER_PARTITION_CHANGE_H
 #define BROKER_CONTROLLER_PARTITION_CHANGE_H
 
@@ -25,6 +32,8 @@ struct partition_change {
     int8_t target_recovery; /* -1: as it is */
     int32_t leaving;        /* a broker that counts as gone in this decision, or NO_BROKER */
     int32_t joining;        /* a broker that counts as active, or NO_BROKER */
+    int32_t lost;           /* a broker that may have lost data: in neither ISR nor ELR */
+    bool touch;             /* a record in any case: the partition epoch moves */
     bool elr_enabled;
     uint32_t min_isr; /* effective; used with ELR only */
 };
@@ -37,8 +46,9 @@ struct partition_list {
 };
 
 struct partition_decision {
-    bool changed; /* false: no record */
-    bool unclean;
+    bool changed;    /* false: no record */
+    bool unclean;    /* the leader may lack committed records */
+    bool last_known; /* and is elected for having been the last leader */
     int32_t leader;  /* SAME_LEADER: not in the record */
     int8_t recovery; /* -1: not in the record */
     struct partition_list isr;
@@ -73,9 +83,17 @@ struct partition_alter {
 enum err partition_change_check(const struct image *image, const struct image_partition *part,
                                 const struct partition_alter *alter);
 
+/* Whether the cluster keeps eligible leader replicas. */
+bool partition_change_elr(const struct image *image);
+#define PARTITION_CHANGE_ELR_FEATURE "eligible.leader.replicas.version"
+
 /* min(min.insync.replicas, replicas of partition 0), at least 1. */
 uint32_t partition_change_min_isr(const struct image *image, const struct image_topic *topic,
                                   int32_t min_insync_default);
+/* As if `value` (null: none) were set for the topic `name`, or for all when it is empty. */
+uint32_t partition_change_min_isr_with(const struct image *image, const struct image_topic *topic,
+                                       int32_t min_insync_default, struct str name,
+                                       struct str value);
 /* unclean.leader.election.enable of a topic. */
 bool partition_change_unclean(const struct image *image, const struct image_topic *topic,
                               bool unclean_default);

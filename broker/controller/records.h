@@ -60,6 +60,7 @@ struct metadata_record {
         struct no_op_record no_op;
         struct register_controller_record register_controller;
     };
+    bool last_known; /* of a decision, for the trace; not encoded: elects the last known leader */
 };
 
 /* Defaults of the kind: every field set, tagged ones absent. */

@@ -13,6 +13,13 @@ static enum election online_or_unclean(const struct controller *c, const struct 
                : ELECTION_ONLINE;
 }
 
+void replication_control_change(const struct controller *c, const struct image_topic *topic,
+                                const struct image_partition *part, struct partition_change *change)
+{
+    partition_change_init(change, &c->image, part);
+    change->min_isr = partition_change_min_isr(&c->image, topic, c->config.min_insync_replicas);
+}
+
 static void decide_and_put(const struct partition_change *change, const struct image_topic *topic,
                            uint32_t index, struct records *records)
 {
@@ -23,7 +30,7 @@ static void decide_and_put(const struct partition_change *change, const struct i
 }
 
 static void leave_topic(struct controller *c, const struct image_topic *topic, int32_t id,
-                        struct records *records)
+                        bool lost, struct records *records)
 {
     int32_t isr[IMAGE_REPLICAS_MAX];
 
@@ -33,12 +40,14 @@ static void leave_topic(struct controller *c, const struct image_topic *topic, i
         struct partition_change change;
         uint32_t kept = 0;
 
-        if (!image_ids_contain(old, id)) continue;
+        if (!image_ids_contain(old, id) && !(lost && image_ids_contain(image_elr(part), id)))
+            continue;
         for (uint32_t k = 0; k < old.count; k++)
             if (old.ids[k] != id) isr[kept++] = old.ids[k];
-        partition_change_init(&change, &c->image, part);
+        replication_control_change(c, topic, part, &change);
         change.target_isr = (struct image_ids){isr, kept};
         change.leaving = id;
+        if (lost) change.lost = id;
         change.election = online_or_unclean(c, topic);
         decide_and_put(&change, topic, i, records);
     }
@@ -50,7 +59,13 @@ void replication_control_broker_leaves(struct controller *c, int32_t id, struct 
 
     if (broker == NULL || broker->isr_count == 0) return; /* a leader is in the ISR (R12) */
     MAP_FOR_EACH (node, &c->image.topics_by_id)
-        leave_topic(c, MAP_ENTRY(node, struct image_topic, by_id), id, records);
+        leave_topic(c, MAP_ENTRY(node, struct image_topic, by_id), id, false, records);
+}
+
+void replication_control_broker_lost(struct controller *c, int32_t id, struct records *records)
+{
+    MAP_FOR_EACH (node, &c->image.topics_by_id)
+        leave_topic(c, MAP_ENTRY(node, struct image_topic, by_id), id, true, records);
 }
 
 void replication_control_broker_joins(struct controller *c, int32_t id, struct records *records)
@@ -62,7 +77,7 @@ void replication_control_broker_joins(struct controller *c, int32_t id, struct r
             struct partition_change change;
 
             if (topic->partitions[i].leader != IMAGE_NO_LEADER) continue;
-            partition_change_init(&change, &c->image, &topic->partitions[i]);
+            replication_control_change(c, topic, &topic->partitions[i], &change);
             change.joining = id;
             change.election = online_or_unclean(c, topic);
             decide_and_put(&change, topic, i, records);
@@ -83,7 +98,7 @@ void replication_control_balance(struct controller *c, struct records *records)
             if (part->leader == preferred || !image_ids_contain(image_isr(part), preferred))
                 continue;
             if (records->count >= CONTROLLER_ELECTIONS_MAX) return;
-            partition_change_init(&change, &c->image, part);
+            replication_control_change(c, topic, part, &change);
             change.election = ELECTION_PREFERRED;
             decide_and_put(&change, topic, i, records);
         }
@@ -101,9 +116,33 @@ void replication_control_unclean(struct controller *c, struct records *records)
 
             if (topic->partitions[i].leader != IMAGE_NO_LEADER) continue;
             if (records->count >= CONTROLLER_ELECTIONS_MAX) return;
-            partition_change_init(&change, &c->image, &topic->partitions[i]);
+            replication_control_change(c, topic, &topic->partitions[i], &change);
             change.election = ELECTION_UNCLEAN;
             decide_and_put(&change, topic, i, records);
+        }
+    }
+}
+
+/* ---- min.insync.replicas --------------------------------------------------------------------- */
+
+void replication_control_min_isr(struct controller *c, struct str topic, struct str value,
+                                 bool raised, struct records *records)
+{
+    if (!partition_change_elr(&c->image)) return;
+    MAP_FOR_EACH (node, &c->image.topics_by_id) {
+        const struct image_topic *t = MAP_ENTRY(node, struct image_topic, by_id);
+        int32_t fallback = c->config.min_insync_replicas;
+        uint32_t old = partition_change_min_isr(&c->image, t, fallback);
+        uint32_t new = partition_change_min_isr_with(&c->image, t, fallback, topic, value);
+
+        if (raised ? new <= old : new >= old) continue;
+        for (uint32_t i = 0; i < t->partitions_count; i++) {
+            struct partition_change change;
+
+            replication_control_change(c, t, &t->partitions[i], &change);
+            change.min_isr = new;
+            change.touch = raised;
+            decide_and_put(&change, t, i, records);
         }
     }
 }
@@ -187,7 +226,7 @@ static enum err alter_one(struct alter_topic *t, const alter_in *in, alter_out *
     if (err != ERR_NONE) return err;
     err = partition_change_check(&c->image, part, &alter);
     if (err != ERR_NONE) return err;
-    partition_change_init(&change, &c->image, part);
+    replication_control_change(c, t->topic, part, &change);
     change.target_isr = (struct image_ids){alter.isr, alter.isr_count};
     change.target_recovery = alter.recovery;
     change.election = online_or_unclean(c, t->topic);

@@ -29,6 +29,8 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
                             .state = LOG_DIR_CLOSED,
                             .previous_broker_epoch = -1,
                             .broker_epoch = -1,
+                            .vouch_epoch = -1,
+                            .vouched_epoch = -1,
                             .flush_check_ms = LOG_CHECKPOINT_MS};
     text_init(&out, dir->path, sizeof dir->path);
     text_str(&out, path);

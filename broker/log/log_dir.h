@@ -1,6 +1,6 @@
 /* One entry of log.dirs: its lock, its identity, its checkpoints, its open files, its syncs.
  *
- *   .lock  meta.properties  .kafka_cleanshutdown  clean-state
+ *   .lock  meta.properties  .kafka_cleanshutdown  clean-state  .gregor_running
  *   recovery-point-offset-checkpoint  log-start-offset-checkpoint  replication-offset-checkpoint
  *   cleaner-offset-checkpoint
  *   T-P/ ...                                            (storage.md 1; clean-state is ours, H4)
@@ -87,10 +87,13 @@ struct log_dir {
     struct errmsg message; /* the same for people */
     struct op_source state_source;
     struct log_dir_meta meta;
-    bool was_clean;                /* the stop before this start was orderly */
-    int64_t previous_broker_epoch; /* from the clean marker; -1 unknown (KIP-966) */
-    int64_t broker_epoch;          /* set by the owner: goes into the next clean marker */
-    struct map known;              /* struct log_known in the order of first sight */
+    bool was_clean; /* the stop before this start was orderly */
+    /* Of the last incarnation, if nothing that it wrote can be missing: it stopped in order, or its
+     * machine has run on since. -1: no telling (KIP-966). */
+    int64_t previous_broker_epoch;
+    int64_t broker_epoch;  /* set by the owner: goes into the next clean marker */
+    int64_t vouched_epoch; /* told by log_dir_vouch(), and written; -1: none */
+    struct map known;      /* struct log_known in the order of first sight */
     uint32_t logs_open;
     char path[256];
 
@@ -110,7 +113,8 @@ struct log_dir {
     struct log_dir_flow *flow;   /* format, open, close */
     struct log_dir_flow *keeper; /* writes checkpoints now and then */
     struct disk_file lock;
-    uint32_t requests; /* of this directory at the world, for the orderly close */
+    uint32_t requests;   /* of this directory at the world, for the orderly close */
+    int64_t vouch_epoch; /* wanted */
     bool checkpoint_dirty;
     bool checkpoint_now;
     bool checkpoint_busy;
@@ -141,6 +145,10 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id);
  * left out when a log did not close well; unlocks. Ends CLOSED. */
 void log_dir_close(struct log_dir *dir);
 
+/* The broker is registered with this epoch: should its process die while the machine runs on, the
+ * next open says so. Written soon: AWAIT state_source until log_dir_vouched(), or not ONLINE. */
+void log_dir_vouch(struct log_dir *dir, int64_t broker_epoch);
+
 /* Writes the checkpoint files soon: AWAIT checkpoint_source until checkpoints_written has reached
  * the number returned, or the state is not ONLINE. */
 uint64_t log_dir_checkpoint(struct log_dir *dir);
@@ -169,6 +177,11 @@ struct log_known *log_dir_find(const struct log_dir *dir, struct str name);
 static inline bool log_dir_busy(const struct log_dir *dir)
 {
     return dir->flow != NULL;
+}
+
+static inline bool log_dir_vouched(const struct log_dir *dir)
+{
+    return dir->vouched_epoch == dir->vouch_epoch;
 }
 
 static inline bool log_dir_online(const struct log_dir *dir)

@@ -294,16 +294,32 @@ static void open_marker(struct log_dir_flow *o)
     uint64_t crc = 0;
 
     dir->was_clean = false;
-    dir->previous_broker_epoch = -1;
+    o->marker_epoch = -1;
     o->marker = o->load.err == ERR_NONE;
     if (!o->marker) return;
     value = marker_value(log_load_bytes(&o->load), "\"brokerEpoch\":");
-    if (value.data != NULL && text_parse_i64(value, &number)) dir->previous_broker_epoch = number;
+    if (value.data != NULL && text_parse_i64(value, &number)) o->marker_epoch = number;
     value = marker_value(log_load_bytes(&o->load), "\"cleanState\":");
     if (value.data != NULL && text_parse_u64(value, &crc) && crc <= UINT32_MAX) {
         o->state_crc = (uint32_t)crc;
         dir->was_clean = true;
     }
+}
+
+/* The process that wrote it may have died, its machine has not: the page cache is still there. */
+static void open_running(struct log_dir_flow *o)
+{
+    struct str value;
+    struct uuid boot;
+    int64_t number;
+
+    o->running_epoch = -1;
+    if (o->load.err != ERR_NONE) return;
+    value = marker_value(log_load_bytes(&o->load), "\"boot\":\"");
+    if (value.data == NULL || !uuid_parse(value, &boot)) return;
+    if (uuid_is_zero(boot) || !uuid_equal(boot, o->dir->env->world->boot)) return;
+    value = marker_value(log_load_bytes(&o->load), "\"brokerEpoch\":");
+    if (value.data != NULL && text_parse_i64(value, &number)) o->running_epoch = number;
 }
 
 static bool open_checkpoint(struct log_dir_flow *o)
@@ -425,11 +441,21 @@ static void open_not_locked(struct log_dir *dir, enum err err)
                 taken ? "" : err_name(err));
 }
 
+/* The marker is gone: should the process die before it registers, the running file says so. */
+static void open_vouched(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+
+    dir->previous_broker_epoch = dir->was_clean ? o->marker_epoch : o->running_epoch;
+    if (dir->was_clean) (void)log_dir_running_save(o, o->marker_epoch);
+}
+
 enum dir_open_step {
     DIR_OPEN_START,
     DIR_OPEN_LOCKED,
     DIR_OPEN_META,
     DIR_OPEN_MARKER,
+    DIR_OPEN_RUNNING,
     DIR_OPEN_MARKER_GONE,
     DIR_OPEN_MARKER_SYNCED,
     DIR_OPEN_CHECKPOINT,
@@ -437,11 +463,13 @@ enum dir_open_step {
     DIR_OPEN_DEAD_LISTED,
     DIR_OPEN_DEAD_FILE,
     DIR_OPEN_DEAD_DIR,
+    DIR_OPEN_RUNNING_SAVED,
     DIR_OPEN_UNLOCKED,
 };
 static const char *const dir_open_steps[] = {
-    "START",      "LOCKED", "META",        "MARKER",    "MARKER_GONE", "MARKER_SYNCED",
-    "CHECKPOINT", "LISTED", "DEAD_LISTED", "DEAD_FILE", "DEAD_DIR",    "UNLOCKED"};
+    "START",       "LOCKED",        "META",          "MARKER",  "RUNNING",
+    "MARKER_GONE", "MARKER_SYNCED", "CHECKPOINT",    "LISTED",  "DEAD_LISTED",
+    "DEAD_FILE",   "DEAD_DIR",      "RUNNING_SAVED", "UNLOCKED"};
 
 static enum op_result dir_open_run(struct op *op)
 {
@@ -471,6 +499,9 @@ static enum op_result dir_open_run(struct op *op)
         log_load_start(&o->load, env, dir->path, ".kafka_cleanshutdown", 65536);
         AWAIT_LOAD(o, DIR_OPEN_MARKER, &o->load);
         open_marker(o);
+        log_load_start(&o->load, env, dir->path, log_dir_running_name, 65536);
+        AWAIT_LOAD(o, DIR_OPEN_RUNNING, &o->load);
+        open_running(o);
         log_path(o->path, dir->path, ".kafka_cleanshutdown");
         if (o->marker) log_io_path(&o->io, env->world, DISK_UNLINK, o->path);
         AWAIT_IO(o, DIR_OPEN_MARKER_GONE, &o->io);
@@ -521,6 +552,8 @@ static enum op_result dir_open_run(struct op *op)
             goto unlock;
         }
         open_forget_gone(dir);
+        open_vouched(o);
+        AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
         log_dir_set_state(dir, LOG_DIR_ONLINE);
         log_dir_keep_start(dir);
         return OP_DONE;

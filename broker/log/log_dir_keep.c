@@ -10,9 +10,10 @@
 enum keeper_step {
     KEEPER_START,
     KEEPER_DUE,
+    KEEPER_VOUCHED,
     KEEPER_SAVED,
 };
-static const char *const keeper_steps[] = {"START", "DUE", "SAVED"};
+static const char *const keeper_steps[] = {"START", "DUE", "VOUCHED", "SAVED"};
 
 static void keeper_ask_syncs(struct log_dir *dir)
 {
@@ -65,7 +66,8 @@ static bool keeper_writes(const struct log_dir_flow *o)
 
 static bool keeper_due(const struct log_dir_flow *o)
 {
-    return op_expired(&o->op) || o->stop || o->dir->checkpoint_now || !log_dir_online(o->dir);
+    return op_expired(&o->op) || o->stop || o->dir->checkpoint_now || !log_dir_online(o->dir) ||
+           !log_dir_vouched(o->dir);
 }
 
 static enum op_result keeper_run(struct op *op)
@@ -82,6 +84,15 @@ static enum op_result keeper_run(struct op *op)
             AWAIT(o, KEEPER_DUE, &o->source, keeper_due(o));
             op_deadline(op, OP_NO_DEADLINE);
             if (!log_dir_online(dir) || (o->stop && !dir->checkpoint_now)) return OP_DONE;
+            if (!log_dir_vouched(dir)) {
+                o->vouching = dir->vouch_epoch;
+                (void)log_dir_running_save(o, o->vouching);
+                AWAIT_SAVE(o, KEEPER_VOUCHED, &o->save);
+                /* Without it the next start is one that may have lost something: no more. */
+                dir->vouched_epoch = o->vouching;
+                op_wake(&dir->state_source);
+                continue;
+            }
             keeper_ask_syncs(dir);
             if (!keeper_writes(o)) continue;
             o->checkpoint_ns = env_deadline(dir->env, LOG_CHECKPOINT_MS);
@@ -140,6 +151,34 @@ uint64_t log_dir_checkpoint(struct log_dir *dir)
     return dir->checkpoints_written + (dir->checkpoint_busy ? 2 : 1);
 }
 
+/* ---- the running file ------------------------------------------------------------------------ */
+
+const char log_dir_running_name[] = ".gregor_running";
+
+/* False: nothing is written. Of a machine that cannot tell its boots nothing can be said. */
+bool log_dir_running_save(struct log_dir_flow *o, int64_t broker_epoch)
+{
+    struct text out;
+    char boot[UUID_TEXT + 1];
+
+    if (uuid_is_zero(o->dir->env->world->boot) || broker_epoch < 0) return false;
+    if (!log_dir_flow_room(o, 160)) return false;
+    uuid_print(o->dir->env->world->boot, boot);
+    text_init(&out, (char *)o->bytes, o->bytes_size);
+    text_format(&out, "{\"version\":0,\"brokerEpoch\":%D,\"boot\":\"%s\"}", broker_epoch, boot);
+    ASSERT(!out.truncated);
+    o->bytes_used = text_view(&out).length;
+    log_save_start(&o->save, o->dir->env, o->dir->path, log_dir_running_name, log_dir_flow_bytes(o),
+                   true);
+    return true;
+}
+
+void log_dir_vouch(struct log_dir *dir, int64_t broker_epoch)
+{
+    dir->vouch_epoch = broker_epoch;
+    if (dir->keeper != NULL) op_wake(&dir->keeper->source);
+}
+
 /* ---- close ---------------------------------------------------------------------------------- */
 
 enum dir_close_step {
@@ -148,10 +187,11 @@ enum dir_close_step {
     DIR_CLOSE_KEPT,
     DIR_CLOSE_SAVED,
     DIR_CLOSE_MARKED,
+    DIR_CLOSE_DISOWNED,
     DIR_CLOSE_UNLOCKED,
 };
-static const char *const dir_close_steps[] = {"START", "QUIET",  "KEPT",
-                                              "SAVED", "MARKED", "UNLOCKED"};
+static const char *const dir_close_steps[] = {"START",  "QUIET",    "KEPT",    "SAVED",
+                                              "MARKED", "DISOWNED", "UNLOCKED"};
 
 static void close_save(struct log_dir_flow *o)
 {
@@ -213,6 +253,12 @@ static enum op_result dir_close_run(struct op *op)
         if (o->err == ERR_NONE && dir->state == LOG_DIR_CLOSING) close_mark(o);
         AWAIT_SAVE(o, DIR_CLOSE_MARKED, &o->save);
         if (o->err == ERR_NONE) o->err = o->save.err;
+        /* What a failed sync dropped is still in the page cache, and never reaches the device. */
+        if (dir->state != LOG_DIR_CLOSING) {
+            log_path(o->path, dir->path, log_dir_running_name);
+            log_io_path(&o->io, dir->env->world, DISK_UNLINK, o->path);
+        }
+        AWAIT_IO(o, DIR_CLOSE_DISOWNED, &o->io);
         if (dir->lock.handle != 0) log_io_close(&o->io, dir->env->world, dir->lock);
         AWAIT_IO(o, DIR_CLOSE_UNLOCKED, &o->io);
         dir->lock = (struct disk_file){0};

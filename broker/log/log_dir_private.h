@@ -36,6 +36,9 @@ struct log_dir_flow {
     enum log_checkpoint kind;
     int64_t checkpoint_ns; /* when the keeper writes the next ones */
     uint32_t state_crc;
+    int64_t running_epoch; /* of the running file, if it is of this boot; -1 */
+    int64_t marker_epoch;  /* of the clean marker; -1 */
+    int64_t vouching;      /* being written by the keeper */
     bool marker;
     bool stop;
     struct log_dir_meta meta;
@@ -50,6 +53,10 @@ void log_dir_flow_finish(struct op *op);
 bool log_dir_flow_room(struct log_dir_flow *o, size_t size);
 struct bytes log_dir_flow_bytes(const struct log_dir_flow *o);
 void log_dir_keep_start(struct log_dir *dir); /* the keeper; the directory is online */
+
+/* `.gregor_running`: {"version":0,"brokerEpoch":N,"boot":"22 characters"}. */
+extern const char log_dir_running_name[];
+bool log_dir_running_save(struct log_dir_flow *o, int64_t broker_epoch);
 
 void log_dir_set_state(struct log_dir *dir, enum log_dir_state state);
 /* Replaces *bytes by the text; false without memory. */

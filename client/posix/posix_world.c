@@ -3,6 +3,7 @@
 #include "client/posix/posix_ready.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -427,6 +428,33 @@ no_clock:
     return err;
 }
 
+/* Linux tells which run of the kernel this is. What cannot be read stays zero: unknown. */
+static struct uuid world_boot(void)
+{
+    struct uuid boot = {{0}};
+    char text[64];
+    uint32_t digits = 0;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text);
+
+    if (fd >= 0) close(fd);
+    for (ssize_t i = 0; i < got && digits < 32; i++) {
+        char c = text[i];
+        uint8_t nibble;
+
+        if (c >= '0' && c <= '9') {
+            nibble = (uint8_t)(c - '0');
+        } else if (c >= 'a' && c <= 'f') {
+            nibble = (uint8_t)(c - 'a' + 10);
+        } else {
+            continue;
+        }
+        boot.bytes[digits / 2] = (uint8_t)(boot.bytes[digits / 2] << 4 | nibble);
+        digits++;
+    }
+    return digits == 32 ? boot : (struct uuid){{0}};
+}
+
 enum err posix_world_create(const struct posix_options *options, struct posix_world **world)
 {
     struct posix_world *w = calloc(1, sizeof *w);
@@ -437,6 +465,7 @@ enum err posix_world_create(const struct posix_options *options, struct posix_wo
         .ops = &posix_ops,
         .region = &w->region,
         .cpu = {.sse42 = __builtin_cpu_supports("sse4.2") != 0},
+        .boot = world_boot(),
         .connections_max = options->connections_max,
         .files_max = options->files_max,
         .trace_detail = options->taker != NULL && options->taker->detail,

@@ -86,7 +86,7 @@
     X(CONTROLLER_BROKER, 'I', "controller.broker",                                                                      \
       "broker broker_epoch fenced shutting_down offset")                                                                \
     X(CONTROLLER_PARTITION, 'I', "controller.partition",                                                                \
-      "topic partition leader leader_epoch partition_epoch offset") /* *text: "isr 1,2 replicas 1,2,3 elr - unclean" */ \
+      "topic partition leader leader_epoch partition_epoch offset") /* "isr 1,2 replicas 1,2,3 elr - last - unclean" */ \
     X(CONTROLLER_ALTER, 'D', "controller.alter",                                                                        \
       "topic partition from leader_epoch partition_epoch err broker_epoch")                                             \
     X(CONTROLLER_LEASE, 'D', "controller.lease", "broker expired")                                                      \

@@ -41,6 +41,7 @@
 #include "client/base/heap.h"
 #include "client/base/list.h"
 #include "client/base/region.h"
+#include "client/base/uuid.h"
 #include "client/world/trace.h"
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -262,7 +263,9 @@ struct world {
     struct region *region; /* all memory of the node */
     struct cpu cpu;
     struct codecs *codecs;
-    int32_t node_id;          /* who traces; set by the node once it knows */
+    int32_t node_id; /* who traces; set by the node once it knows */
+    struct uuid
+        boot; /* of the machine: another one once unsynced data may be gone; zero: unknown */
     uint32_t connections_max; /* the world refuses more (connect, accept: TOO_MANY) */
     uint32_t files_max;
     bool trace_detail; /* somebody listens to events of level D: else trace.h does not emit them */

@@ -121,8 +121,14 @@ struct check_member {
 struct check_member check_partition_member(const struct check *check, const char *topic,
                                            int32_t partition, int32_t node);
 
-/* What dies with a node: its process, also what it had not synced, also what it had. */
-enum check_loss_kind { CHECK_LOSS_PROCESS, CHECK_LOSS_UNSYNCED, CHECK_LOSS_SYNCED };
+/* What dies with a node: its process; its machine, and nothing is lost by chance; also what it had
+ * not synced; also what it had. */
+enum check_loss_kind {
+    CHECK_LOSS_PROCESS,
+    CHECK_LOSS_MACHINE,
+    CHECK_LOSS_UNSYNCED,
+    CHECK_LOSS_SYNCED,
+};
 /* The ledger of losses: may these nodes (ids) be hit like this now, without any partition, or the
  * quorum, going beyond its budget? False: the first partition that would. */
 struct check_loss {

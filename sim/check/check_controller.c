@@ -115,6 +115,21 @@ static void re_enters(struct check *check, uint32_t node, const struct check_par
     }
 }
 
+/* R45: logs are opened when the registration is committed, and that took a broker whose machine
+ * went down out of everything (KIP-966). */
+void check_controller_lost(struct check *check, const struct check_replica_ghost *replica)
+{
+    const struct check_part *part = replica->part;
+
+    if (part->topic == 0 || !part->chain.known || !check->elr) return;
+    check_count(check, CHECK_R45);
+    if (check_in(part->chain.isr | part->chain.elr, replica->node))
+        CHECK_FAIL(check, R45, at_part(replica->node, part, &part->chain),
+                   "lost data and is still in the ISR %s or the ELR %s",
+                   check_names(check, part->chain.isr).text,
+                   check_names(check, part->chain.elr).text);
+}
+
 static void written_partition(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct check_part *part =
@@ -130,10 +145,12 @@ static void written_partition(struct check *check, uint32_t node, const struct t
         .isr = check_ids(check, event->text, "isr "),
         .replicas = check_ids(check, event->text, "replicas "),
         .elr = check_ids(check, event->text, "elr "),
+        .last_known = check_ids(check, event->text, "last "),
     };
     struct check_pending pending = {
         .offset = state.offset, .epoch = epoch, .part = part, .state = state};
 
+    if (state.last_known != 0 || state.elr != 0) check->elr = true;
     if (!may_decide(check, node, "a partition") || deposed(check, node)) return;
     if (part->work_epoch != epoch) part->work = part->chain;
     part->work_epoch = epoch;
@@ -141,6 +158,16 @@ static void written_partition(struct check *check, uint32_t node, const struct t
     if (state.leader >= 0 && !check_in(state.isr, check_node(check, state.leader))) {
         CHECK_FAIL(check, R12, at_part(node, part, &state), "leader %d is not in the ISR %s",
                    state.leader, check_names(check, state.isr).text);
+        return;
+    }
+    check_count(check, CHECK_R14);
+    if (state.elr != 0 &&
+        ((state.elr & (state.isr | ~state.replicas)) != 0 ||
+         (int32_t)check_set_size(state.isr) >= check_replica_min_isr(check, part))) {
+        CHECK_FAIL(check, R14, at_part(node, part, &state),
+                   "ELR %s with ISR %s of replicas %s, min ISR is %d",
+                   check_names(check, state.elr).text, check_names(check, state.isr).text,
+                   check_names(check, state.replicas).text, check_replica_min_isr(check, part));
         return;
     }
     epochs_by_one(check, node, part, &part->work, &state);

@@ -30,6 +30,8 @@
     X(R13, "isr-views-agree", EVENT, "check_isr.c",                                                \
       "a leader's maximal ISR contains the controller's, and its committed ISR at a partition "    \
       "epoch is the controller's")                                                                 \
+    X(R14, "elr-below-min-isr", EVENT, "check_controller.c",                                       \
+      "eligible leader replicas are replicas outside an ISR that is below min ISR")                \
     X(R15, "no-fenced-in-isr", QUIESCENCE, "check_controller.c",                                   \
       "no fenced, unregistered or leaving broker is in an ISR")                                    \
     X(R16, "candidates-complete", EVENT, "check_controller.c",                                     \

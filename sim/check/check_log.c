@@ -363,7 +363,7 @@ static bool another_has_all(const struct check *check, const struct check_replic
         const struct check_replica_ghost *other = part->replicas[i];
 
         if (i == replica->node || other == NULL || other->lost) continue;
-        if (!check_in(part->chain.isr, i) || other->down_how == 2) continue;
+        if (!check_in(part->chain.isr | part->chain.elr, i) || other->down_how == 2) continue;
         if (check_log_fits(&other->log, &part->committed, part->committed.end) == CHECK_FITS)
             return true;
     }
@@ -473,6 +473,8 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
 
     if (replica->down_how != 0 && !lied)
         recovery(check, replica, start, end, check_field(event, 5));
+    if (!check->violated && replica->down_how == 2 && end < replica->end_before)
+        check_controller_lost(check, replica);
     if (check->violated) return;
     replica->opened_in = node->incarnation;
     if (replica->down_how != 0 && end < replica->end_before) replica->lost = true;

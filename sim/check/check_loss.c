@@ -9,6 +9,12 @@
 
 #include <string.h>
 
+/* It leads when nobody else may. */
+static uint64_t last_known(const struct check_state *state)
+{
+    return state->isr == 0 && state->elr == 0 ? state->last_known : 0;
+}
+
 struct check_member check_partition_member(const struct check *check, const char *topic,
                                            int32_t partition, int32_t node)
 {
@@ -26,7 +32,9 @@ struct check_member check_partition_member(const struct check *check, const char
             if (check->nodes[i].id != node) continue;
             member.replica = check_in(part->chain.replicas, i);
             member.in_sync =
-                check_in(part->chain.isr | part->chain.elr | part->work.isr | part->work.elr, i);
+                check_in(part->chain.isr | part->chain.elr | part->work.isr | part->work.elr |
+                             last_known(&part->chain) | last_known(&part->work),
+                         i);
         }
     }
     return member;
@@ -42,20 +50,13 @@ static bool spent(const struct check *check, const struct check_part *part, uint
     return replica != NULL && (replica->lost || replica->down_how == 2);
 }
 
-/* DIFFERS from what the budget says: a controller cannot tell a replica that was killed from one
- * that has lost data; when every in-sync replica is restarted at once, the last to come back leads,
- * whatever it has lost (KIP-966 leaves that to its unclean recovery, which this broker has not). So
- * a loss and the restarts of its peers are kept apart. */
-static bool restarts(const struct check *check, const struct check_part *part, uint32_t index,
-                     enum check_loss_kind kind)
+/* DIFFERS from what the budget says: a disk that fails or lies takes what its process believes to
+ * have, and a broker learns that from its logs only, when it is registered already. */
+static bool deceived(const struct check *check, uint32_t index)
 {
-    const struct check_replica_ghost *replica = part->replicas[index];
+    const struct check_node *node = &check->nodes[index];
 
-    if (part->topic == 0) return false;
-    if (spent(check, part, index)) return true;
-    if (kind == CHECK_LOSS_PROCESS) return false;
-    return check_in(part->chain.isr | part->chain.elr, index) &&
-           (replica == NULL || replica->down_how != 0 || !check->nodes[index].up);
+    return node->disk_armed || node->disk_failed || node->disk_lied;
 }
 
 /* Of the metadata: the voters. */
@@ -78,42 +79,67 @@ static int32_t budget_of(const struct check *check, const struct check_part *par
     return ((int32_t)voters - 1) / 2;
 }
 
+/* What one event would do to one partition. */
+struct weighed {
+    bool touched;   /* a member is hit */
+    int32_t losers; /* members without their data: of earlier losses, and of this one */
+    uint32_t spent; /* of earlier losses, not hit */
+    uint32_t peers; /* not hit, have everything, and the controller knows it */
+    bool deceived;  /* some member's disk failed or lied, and others are hit */
+};
+
+static struct weighed weigh(const struct check *check, const struct check_part *part,
+                            const int32_t *ids, uint32_t count, enum check_loss_kind kind)
+{
+    struct weighed w = {0};
+    uint32_t deceivers = 0, hits = 0;
+    bool same = false;
+
+    for (uint32_t i = 0; i < check->node_count; i++) {
+        bool hit = false;
+        bool gone = spent(check, part, i);
+
+        if (!member(check, part, i)) continue;
+        for (uint32_t j = 0; j < count; j++)
+            hit = hit || check->nodes[i].id == ids[j];
+        w.touched = w.touched || hit;
+        w.losers += (hit && (kind == CHECK_LOSS_UNSYNCED || kind == CHECK_LOSS_SYNCED)) || gone;
+        w.spent += !hit && gone;
+        w.peers += !hit && !gone && check_in(part->chain.isr | part->chain.elr, i);
+        hits += hit;
+        deceivers += deceived(check, i);
+        same = same || (hit && deceived(check, i));
+    }
+    /* Only the one whose disk it is may be restarted, alone. */
+    w.deceived = deceivers > 0 && hits > 0 && !(hits == 1 && deceivers == 1 && same);
+    return w;
+}
+
 bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t count,
                      enum check_loss_kind kind, struct check_loss *loss)
 {
     for (uint32_t p = 0; p < check->parts.count; p++) {
         const struct check_part *part = check->parts.items[p];
         int32_t budget = budget_of(check, part);
-        int32_t losers = 0;
-        uint32_t peers = 0;
-        uint32_t hits = 0;
-        uint32_t weak = 0;
-        bool alone = false;
-        bool touched = false;
-        bool others = false; /* has another replica lost data, or is it being restarted? */
+        struct weighed w;
+        bool room = true;
 
         if (part->gone || (part->topic == 0 && kind != CHECK_LOSS_SYNCED)) continue;
-        for (uint32_t i = 0; i < check->node_count; i++) {
-            bool hit = false;
-
-            if (!member(check, part, i)) continue;
-            for (uint32_t j = 0; j < count; j++)
-                hit = hit || check->nodes[i].id == ids[j];
-            touched = touched || hit;
-            losers += (hit && kind != CHECK_LOSS_PROCESS) || spent(check, part, i);
-            others = others || (!hit && restarts(check, part, i, kind));
-            hits += hit;
-            weak += spent(check, part, i);
-            alone = alone || (hit && spent(check, part, i));
-            peers += !hit && check_in(part->chain.isr, i);
+        w = weigh(check, part, ids, count, kind);
+        if (!w.touched) continue;
+        switch (kind) {
+        case CHECK_LOSS_PROCESS: room = !w.deceived; break;
+        case CHECK_LOSS_MACHINE:
+            /* Nobody can prove any more that nothing was lost: the last leader would lead. */
+            room = !w.deceived && w.spent == 0;
+            break;
+        case CHECK_LOSS_UNSYNCED:
+        case CHECK_LOSS_SYNCED:
+            room = w.losers <= budget && (part->topic == 0 || (!w.deceived && w.peers > 0));
+            break;
         }
-        /* Only the one that has lost data may be restarted, alone. */
-        others = others || (weak > 0 && hits > 0 && !(hits == 1 && weak == 1 && alone));
-        /* The last one in sync is the only one who may lead. */
-        others = others || (peers == 0 && kind != CHECK_LOSS_PROCESS && part->topic != 0);
-        if (!touched || (losers <= budget && !others)) continue;
-        if (kind == CHECK_LOSS_PROCESS && !others) continue;
-        *loss = (struct check_loss){part->topic, part->partition, losers, budget};
+        if (room) continue;
+        *loss = (struct check_loss){part->topic, part->partition, w.losers, budget};
         return false;
     }
     return true;

@@ -114,6 +114,7 @@ struct check_state {
     uint64_t isr;
     uint64_t replicas;
     uint64_t elr;
+    uint64_t last_known;
     int64_t offset;
 };
 
@@ -305,6 +306,7 @@ struct check {
     bool lively;         /* liveness was judged */
     uint64_t core;       /* the nodes that liveness is asked of */
     bool finished;
+    bool elr; /* the cluster keeps eligible leader replicas */
     bool violated;
     struct check_violation violation;
     CHECK_VEC(struct check_violation) excused;
@@ -464,6 +466,8 @@ bool check_controller_event(struct check *check, uint32_t node, const struct tra
 void check_controller_turn(struct check *check, uint32_t node);
 /* The metadata log is committed up to here. */
 void check_controller_committed(struct check *check, int64_t end);
+/* Its log was opened again after a power loss, with less than it had. */
+void check_controller_lost(struct check *check, const struct check_replica_ghost *replica);
 void check_controller_role(struct check *check, const struct check_replica_ghost *replica,
                            int32_t leader);
 

@@ -55,6 +55,13 @@ static void dice_differ_by_concern_and_by_node(void **state)
     }
 }
 
+static void the_boot_of_the_machine_is_told(void **state)
+{
+    (void)state;
+    suite_begin(1, 1, 1);
+    assert_false(uuid_is_zero(suite_world(0)->boot));
+}
+
 static void trace_takes_every_event(void **state)
 {
     uint64_t before;
@@ -106,6 +113,7 @@ static void region_of_a_node_is_zero_filled_and_as_large_as_promised(void **stat
 const struct CMUnitTest suite_others[] = {
     TEST(compute_jobs_run_once_each_and_tell_their_results),
     TEST(dice_differ_by_concern_and_by_node),
+    TEST(the_boot_of_the_machine_is_told),
     TEST(trace_takes_every_event),
     TEST(stop_tells_its_status_and_ends_the_turns),
     TEST(region_of_a_node_is_zero_filled_and_as_large_as_promised),

@@ -5,6 +5,7 @@
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
 #include "wire/describe_cluster.h"
+#include "wire/describe_topic_partitions.h"
 #include "wire/find_coordinator.h"
 #include "wire/init_producer_id.h"
 #include "wire/metadata.h"
@@ -263,6 +264,59 @@ static void the_cluster_is_described_and_coordinators_are_not_there_yet(void **s
     end();
 }
 
+/* KIP-966. */
+static void topics_are_told_in_pages_by_name(void **state)
+{
+    struct describe_topic_partitions_request_topic named[3];
+    struct describe_topic_partitions_request ask_for;
+    struct describe_topic_partitions_response page;
+
+    (void)state;
+    begin(8, "a", "");
+    raw_create_topic(&raw, "b", 3, 1);
+    raw_create_topic(&raw, "a", 2, 1);
+    raw_create_topic(&raw, "c", 1, 1);
+    describe_topic_partitions_request_default(&ask_for);
+    raw_ask(&raw, API_DESCRIBE_TOPIC_PARTITIONS, 0, &ask_for, &page);
+    assert_int_equal(page.topics_count, 3);
+    assert_true(page.next_topic_partition_null);
+    assert_true(str_equal(page.topics[0].name, STR("a")));
+    assert_true(str_equal(page.topics[2].name, STR("c")));
+    assert_int_equal(page.topics[1].partitions_count, 3);
+    assert_int_equal(page.topics[1].partitions[2].leader_id, 1);
+    assert_int_equal(page.topics[1].partitions[2].isr_nodes_count, 1);
+    assert_false(page.topics[1].partitions[2].eligible_leader_replicas_null);
+    assert_int_equal(page.topics[1].partitions[2].eligible_leader_replicas_count, 0);
+    ask_for.response_partition_limit = 3; /* a-0, a-1, b-0 */
+    raw_ask(&raw, API_DESCRIBE_TOPIC_PARTITIONS, 0, &ask_for, &page);
+    assert_int_equal(page.topics_count, 2);
+    assert_int_equal(page.topics[1].partitions_count, 1);
+    assert_false(page.next_topic_partition_null);
+    assert_true(str_equal(page.next_topic_partition.topic_name, STR("b")));
+    assert_int_equal(page.next_topic_partition.partition_index, 1);
+    ask_for.response_partition_limit = 2; /* b-1, b-2: the page ends with the topic */
+    ask_for.cursor_null = false;
+    ask_for.cursor.topic_name = STR("b");
+    ask_for.cursor.partition_index = 1;
+    raw_ask(&raw, API_DESCRIBE_TOPIC_PARTITIONS, 0, &ask_for, &page);
+    assert_int_equal(page.topics_count, 1);
+    assert_int_equal(page.topics[0].partitions[0].partition_index, 1);
+    assert_true(str_equal(page.next_topic_partition.topic_name, STR("c")));
+    assert_int_equal(page.next_topic_partition.partition_index, 0);
+    for (int32_t i = 0; i < 3; i++)
+        describe_topic_partitions_request_topic_default(&named[i]);
+    named[0].name = named[1].name = STR("c");
+    named[2].name = STR("no such topic");
+    ask_for.topics = named;
+    ask_for.topics_count = 3;
+    raw_ask(&raw, API_DESCRIBE_TOPIC_PARTITIONS, 0, &ask_for, &page);
+    assert_int_equal(page.topics_count, 2);
+    assert_int_equal(page.topics[0].error_code, 0);
+    assert_int_equal(page.topics[1].error_code, ERR_INVALID_TOPIC_EXCEPTION);
+    assert_true(page.next_topic_partition_null);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_controller_that_moves_is_found_in_time),
         cmocka_unit_test(without_a_controller_the_request_ends_in_its_time),
         cmocka_unit_test(producer_ids_are_never_given_twice),
+        cmocka_unit_test(topics_are_told_in_pages_by_name),
         cmocka_unit_test(the_cluster_is_described_and_coordinators_are_not_there_yet),
     };
 

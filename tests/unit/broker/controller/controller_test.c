@@ -21,6 +21,8 @@ struct ghost_part {
     int64_t topic, partition, leader_epoch, partition_epoch;
 };
 
+#define ELR_FEATURE "eligible.leader.replicas.version"
+
 struct fixture {
     struct region region;
     struct env env;
@@ -41,6 +43,8 @@ struct fixture {
     struct ghost_part parts[PARTS_MAX];
     uint32_t parts_count;
     uint32_t renounced, published;
+    bool without_elr;       /* brokers that know no eligible leader replicas register */
+    int64_t previous_epoch; /* that they say they have lost nothing of */
     struct loader_publisher publisher;
     union {
         struct broker_registration_request registration;
@@ -291,7 +295,11 @@ static struct controller_call *submit(struct fixture *f, struct controller_call 
 static struct controller_call *send_register(struct fixture *f, int32_t id, uint8_t incarnation)
 {
     static struct broker_registration_request_listener listener;
+    static struct broker_registration_request_feature feature;
 
+    broker_registration_request_feature_default(&feature);
+    feature.name = STR(ELR_FEATURE);
+    feature.max_supported_version = 1;
     listener = (struct broker_registration_request_listener){STR("PLAINTEXT"), STR("h"), 9092, 0};
     broker_registration_request_default(&f->request.registration);
     f->request.registration.broker_id = id;
@@ -299,6 +307,9 @@ static struct controller_call *send_register(struct fixture *f, int32_t id, uint
     f->request.registration.incarnation_id.bytes[0] = incarnation;
     f->request.registration.listeners = &listener;
     f->request.registration.listeners_count = 1;
+    f->request.registration.features = &feature;
+    f->request.registration.features_count = f->without_elr ? 0 : 1;
+    f->request.registration.previous_broker_epoch = f->previous_epoch;
     return submit(f,
                   (struct controller_call){.api = CONTROLLER_BROKER_REGISTRATION,
                                            .request.broker_registration = &f->request.registration,
@@ -394,15 +405,16 @@ static void activation_waits_for_the_log_below_its_epoch(void **state)
     assert_int_equal(f->controller.state, CONTROLLER_CATCHING_UP);
     commit_to(f, 1);
     assert_int_equal(f->controller.state, CONTROLLER_ACTIVE);
-    assert_int_equal(image_feature_level(&f->controller.image, STR("metadata.version")), 21);
+    assert_int_equal(image_feature_level(&f->controller.image, STR("metadata.version")), 23);
     assert_int_equal(image_feature_level(&f->loader.image, STR("metadata.version")), 0);
     commit(f);
-    assert_int_equal(image_feature_level(&f->loader.image, STR("metadata.version")), 21);
+    assert_int_equal(image_feature_level(&f->loader.image, STR("metadata.version")), 23);
     assert_true(f->published > 0);
     lose(f);
     lead(f, 3);
     assert_int_equal(f->controller.state, CONTROLLER_ACTIVE);
     assert_int_equal(f->end, f->epoch_start + 1); /* bootstrap once */
+    assert_int_equal(image_feature_level(&f->controller.image, STR(ELR_FEATURE)), 1);
 }
 
 static void a_standby_answers_not_controller(void **state)
@@ -641,12 +653,14 @@ static void a_lease_that_ends_fences_one_broker_per_check(void **state)
         assert_int_equal(p->leader, 1);
         assert_int_equal(p->isr_count, 1); /* R15 */
     }
-    /* The last one stays in its ISRs, without leading (ELR off). */
+    /* The last one is eligible, and so is nobody else at min ISR 1. */
     pass_ms(f, SESSION_MS + SESSION_MS / 4);
     commit(f);
     p = part(f, "t", 0);
     assert_int_equal(p->leader, IMAGE_NO_LEADER);
-    assert_int_equal(image_isr(p).ids[0], 1);
+    assert_int_equal(p->isr_count, 0);
+    assert_int_equal(p->elr_count, 1);
+    assert_int_equal(image_elr(p).ids[0], 1);
     /* It comes back and leads again; another one cannot. */
     beat(f, 2);
     assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER);
@@ -1033,6 +1047,140 @@ static void producer_id_blocks_never_overlap_k26(void **state)
     assert_int_equal(f->allocated.error_code, ERR_STALE_BROKER_EPOCH);
 }
 
+/* ---- eligible leader replicas (KIP-966) ------------------------------------------------------ */
+
+static enum err increment(struct fixture *f, int8_t type, const char *name, const char *key,
+                          int8_t operation, struct str value);
+
+/* Three brokers, min ISR 2, one partition; everybody has gone: `last` last. */
+static void all_gone(struct fixture *f, int32_t first, int32_t second, int32_t last)
+{
+    cluster(f, 3);
+    assert_int_equal(create(f, "t", 1, 3), ERR_NONE);
+    assert_int_equal(increment(f, IMAGE_RESOURCE_TOPIC, "t", "min.insync.replicas", 0, STR("2")),
+                     ERR_NONE);
+    fence(f, first);
+    assert_int_equal(part(f, "t", 0)->elr_count, 0);
+    fence(f, second);
+    assert_int_equal(part(f, "t", 0)->elr_count, 1);
+    fence(f, last);
+    assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER);
+    assert_int_equal(part(f, "t", 0)->isr_count, 0);
+    assert_true(image_ids_contain(image_elr(part(f, "t", 0)), second));
+    assert_true(image_ids_contain(image_elr(part(f, "t", 0)), last));
+    assert_int_equal(image_last_known_elr(part(f, "t", 0)).ids[0], last);
+    pass_ms(f, SESSION_MS); /* their leases are over: others may register in their place */
+    commit(f);
+}
+
+/* A new process of `id`; its machine has run on (`kept`), or it may have lost data. */
+static void comes_back(struct fixture *f, int32_t id, uint8_t incarnation, bool kept)
+{
+    f->previous_epoch = kept ? epoch_of(f, id) : -1;
+    join(f, id, incarnation);
+    beat(f, id);
+    assert_false(image_broker(&f->controller.image, id)->fenced);
+}
+
+static void who_may_have_lost_data_is_eligible_no_more(void **state)
+{
+    struct fixture *f = *state;
+
+    all_gone(f, 1, 2, 3);
+    comes_back(f, 3, 33, false);
+    assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER);
+    assert_int_equal(part(f, "t", 0)->elr_count, 1);
+    comes_back(f, 1, 11, true); /* was not in the ISR when it fell below min ISR */
+    assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER);
+    comes_back(f, 2, 22, true);
+    assert_int_equal(part(f, "t", 0)->leader, 2);
+    assert_int_equal(part(f, "t", 0)->isr_count, 1);
+    assert_int_equal(part(f, "t", 0)->elr_count, 0);
+    assert_int_equal(part(f, "t", 0)->recovery, IMAGE_RECOVERED);
+}
+
+static void an_epoch_of_an_earlier_life_proves_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    all_gone(f, 1, 2, 3);
+    f->previous_epoch = epoch_of(f, 2) - 1;
+    join(f, 2, 22);
+    beat(f, 2);
+    assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER);
+    assert_false(image_ids_contain(image_elr(part(f, "t", 0)), 2));
+}
+
+static void the_eligible_lead_only_when_they_are_there(void **state)
+{
+    struct fixture *f = *state;
+
+    all_gone(f, 1, 2, 3);
+    f->previous_epoch = epoch_of(f, 2);
+    join(f, 2, 22); /* registered, fenced */
+    assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER);
+    comes_back(f, 1, 11, true);
+    assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER);
+    beat(f, 2);
+    assert_int_equal(part(f, "t", 0)->leader, 2);
+}
+
+static void the_last_leader_leads_when_nobody_is_eligible(void **state)
+{
+    struct fixture *f = *state;
+
+    all_gone(f, 1, 2, 3);
+    comes_back(f, 2, 22, false);
+    assert_int_equal(part(f, "t", 0)->elr_count, 1);
+    f->previous_epoch = -1;
+    join(f, 3, 33);
+    assert_int_equal(part(f, "t", 0)->elr_count, 0);
+    assert_int_equal(part(f, "t", 0)->leader, IMAGE_NO_LEADER); /* it is fenced (KAFKA-19522) */
+    beat(f, 3);
+    assert_int_equal(part(f, "t", 0)->leader, 3);
+    assert_int_equal(part(f, "t", 0)->recovery, IMAGE_RECOVERING);
+    assert_int_equal(part(f, "t", 0)->last_known_elr_count, 0);
+}
+
+static void min_isr_lowered_ends_eligibility_and_raised_moves_the_partition_epoch(void **state)
+{
+    struct fixture *f = *state;
+    int32_t epoch;
+
+    cluster(f, 3);
+    assert_int_equal(create(f, "t", 1, 3), ERR_NONE);
+    epoch = part(f, "t", 0)->partition_epoch;
+    assert_int_equal(increment(f, IMAGE_RESOURCE_TOPIC, "t", "min.insync.replicas", 0, STR("2")),
+                     ERR_NONE);
+    assert_int_equal(part(f, "t", 0)->partition_epoch, epoch + 1);
+    assert_int_equal(part(f, "t", 0)->isr_count, 3);
+    fence(f, 1);
+    fence(f, 2);
+    assert_int_equal(part(f, "t", 0)->elr_count, 1);
+    assert_int_equal(increment(f, IMAGE_RESOURCE_BROKER, "", "min.insync.replicas", 0, STR("2")),
+                     ERR_NONE);
+    assert_int_equal(part(f, "t", 0)->elr_count, 1); /* the topic has a value of its own */
+    assert_int_equal(increment(f, IMAGE_RESOURCE_TOPIC, "t", "min.insync.replicas", 0, STR("1")),
+                     ERR_NONE);
+    assert_int_equal(part(f, "t", 0)->elr_count, 0);
+    assert_int_equal(part(f, "t", 0)->leader, 3);
+    /* Brokers and controllers go by this one: it stays. */
+    assert_int_equal(increment(f, IMAGE_RESOURCE_BROKER, "", "min.insync.replicas", 1, STR_NULL),
+                     ERR_INVALID_CONFIG);
+}
+
+static void a_broker_that_knows_no_eligible_replicas_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    lead(f, 1);
+    commit(f);
+    f->without_elr = true;
+    send_register(f, 5, 1);
+    commit(f);
+    assert_int_equal(f->registered.error_code, ERR_UNSUPPORTED_VERSION);
+}
+
 /* ---- settings, partitions, elections on request ---------------------------------------------- */
 
 static enum err increment(struct fixture *f, int8_t type, const char *name, const char *key,
@@ -1228,6 +1376,12 @@ int main(void)
         TEST(delete_topics_by_name_and_by_id),
         TEST(alter_partition_changes_the_isr_once_per_request),
         TEST(producer_id_blocks_never_overlap_k26),
+        TEST(who_may_have_lost_data_is_eligible_no_more),
+        TEST(an_epoch_of_an_earlier_life_proves_nothing),
+        TEST(the_eligible_lead_only_when_they_are_there),
+        TEST(the_last_leader_leads_when_nobody_is_eligible),
+        TEST(min_isr_lowered_ends_eligibility_and_raised_moves_the_partition_epoch),
+        TEST(a_broker_that_knows_no_eligible_replicas_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,6 +229,39 @@ static void elr_elects_from_the_eligible_when_the_isr_is_empty(void **state)
     assert_list(&f->decision.elr, IDS(-1)); /* R14: not in both */
 }
 
+static void elr_has_nobody_who_may_have_lost_data(void **state)
+{
+    struct fixture *f = *state;
+
+    part(f, IDS(1, 2, 3), IDS(1, 2), 1);
+    f->change.elr_enabled = true;
+    f->change.min_isr = 2;
+    target(f, IDS(1));
+    f->change.leaving = f->change.lost = 2;
+    decide(f);
+    assert_list(&f->decision.isr, IDS(1));
+    assert_false(f->decision.elr.set);
+    assert_int_equal(f->decision.leader, PARTITION_CHANGE_SAME_LEADER);
+}
+
+static void a_touch_moves_the_partition_epoch_only(void **state)
+{
+    struct fixture *f = *state;
+    const struct image_partition *now;
+    int32_t epoch, leader_epoch;
+
+    part(f, IDS(1, 2, 3), IDS(1, 2), 1);
+    epoch = f->change.part->partition_epoch;
+    leader_epoch = f->change.part->leader_epoch;
+    f->change.touch = true;
+    decide(f);
+    assert_true(f->decision.changed);
+    now = apply(f);
+    assert_int_equal(now->partition_epoch, epoch + 1);
+    assert_int_equal(now->leader_epoch, leader_epoch);
+    assert_int_equal(now->isr_count, 2);
+}
+
 static void reassign(struct fixture *f, int32_t *replicas, uint32_t count, int32_t adding,
                      int32_t removing)
 {
@@ -349,6 +382,8 @@ int main(void)
         TEST(unclean_takes_anybody_rather_than_nobody_and_says_recovering),
         TEST(unclean_prefers_a_clean_one),
         TEST(elr_elects_from_the_eligible_when_the_isr_is_empty),
+        TEST(elr_has_nobody_who_may_have_lost_data),
+        TEST(a_touch_moves_the_partition_epoch_only),
         TEST(a_reassignment_ends_with_the_last_adding_replica_in_sync),
         TEST(alter_partition_is_refused_in_kafkas_order_r37),
         TEST(min_isr_is_clamped_to_the_replicas_and_read_from_the_topic),

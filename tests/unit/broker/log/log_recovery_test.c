@@ -3,6 +3,8 @@
  * (storage.md 17: H1, H4, H5, H13, H14; 18: DF11). */
 #include "tests/support/log_box.h"
 
+#include "broker/log/log_private.h"
+
 #include <string.h>
 
 static struct log_box box;
@@ -248,6 +250,65 @@ static void a_clean_marker_that_comes_back_vouches_for_nothing(void **state)
     box_end();
 }
 
+static bool box_vouched(struct log_box *b)
+{
+    return log_dir_vouched(&b->dir);
+}
+
+static void box_vouch(int64_t broker_epoch)
+{
+    log_dir_vouch(&box.dir, broker_epoch);
+    assert_true(log_box_wait(&box, box_vouched));
+}
+
+static void box_restart(bool power, int64_t previous)
+{
+    log_box_kill(&box, power);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_true(box.dir.previous_broker_epoch == previous);
+}
+
+/* KIP-966: who was killed has lost nothing, who lost power may have. */
+static void only_a_power_loss_takes_the_epoch_of_the_last_life(void **state)
+{
+    (void)state;
+    box_begin(1);
+    assert_true(box.dir.previous_broker_epoch == -1);
+    box_vouch(42);
+    box_restart(false, 42);
+    assert_false(box.dir.was_clean);
+    box_restart(false, 42); /* nothing was registered in between */
+    box_vouch(50);
+    box_restart(true, -1);
+    box_restart(false, -1); /* what was not vouched for in this boot */
+    box_vouch(60);
+    box_restart(true, -1);
+    box_vouch(70);
+    box.dir.broker_epoch = 70;
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_stop(&box);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_true(box.dir.was_clean);
+    assert_true(box.dir.previous_broker_epoch == 70);
+    box_restart(false, 70); /* killed before it was registered: still nothing lost */
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    box_end();
+}
+
+/* DF14: the page cache shows what the device will never have; nobody vouches for that. */
+static void a_directory_that_failed_is_not_vouched_for(void **state)
+{
+    (void)state;
+    box_begin(1);
+    box_vouch(42);
+    log_dir_fail(&box.dir, ERR_IO);
+    log_box_stop(&box);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_true(box.dir.previous_broker_epoch == -1);
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    box_end();
+}
+
 /* H13: truncated, written again, and the power goes, with any part of the pages kept. */
 static void nothing_of_a_truncated_history_survives_a_power_loss(void **state)
 {
@@ -370,6 +431,8 @@ int main(void)
         cmocka_unit_test(without_memory_an_open_fails_and_the_next_one_finds_everything),
         cmocka_unit_test(without_memory_appends_fail_one_by_one_and_nothing_is_lost),
         cmocka_unit_test(an_error_during_recovery_never_truncates),
+        cmocka_unit_test(only_a_power_loss_takes_the_epoch_of_the_last_life),
+        cmocka_unit_test(a_directory_that_failed_is_not_vouched_for),
         cmocka_unit_test(a_clean_marker_that_comes_back_vouches_for_nothing),
         cmocka_unit_test(nothing_of_a_truncated_history_survives_a_power_loss),
         cmocka_unit_test(a_missing_segment_is_damage_and_not_an_end),

@@ -11,10 +11,14 @@ static const char setup[] = STORY_CLUSTER STORY_DATA;
 #define RECORD(leader, le, pe, isr)                                                              \
     "101 controller.partition 7 0 " leader " " le " " pe " 11 | isr " isr " replicas 1,2,3 elr " \
     "-\n"
-#define TURN "turn 101\n"
+#define ELIGIBLE(isr, elr) \
+    "101 controller.partition 7 0 1 1 1 11 | isr " isr " replicas 1,2,3 elr " elr " last -\n"
+#define MIN_2 "1 replica.min_isr 7 0 1 2\n"
+#define TURN  "turn 101\n"
 
 static const struct check_case cases[] = {
     {"R12", RECORD("2", "2", "1", "1,2"), RECORD("3", "2", "1", "1,2"), false},
+    {"R14", MIN_2 ELIGIBLE("1", "2,3"), MIN_2 ELIGIBLE("1,2", "3"), false},
     {"R15", "101 controller.broker 2 2 1 0 10\n" RECORD("1", "1", "1", "1") TURN,
      "101 controller.broker 2 2 1 0 10\n" TURN, false},
     {"R16", RECORD("2", "2", "1", "1,2") STORY_COMMIT,
@@ -62,9 +66,36 @@ static void what_a_deposed_controller_writes_is_void(void **state)
     check_destroy(check);
 }
 
+static void tell(const char *story, const char *id)
+{
+    struct check_config config;
+    struct check *check;
+
+    check_config_init(&config);
+    check = check_create(&config);
+    check_story_tell(check, setup);
+    check_story_tell(check, story);
+    if (id == NULL && check_violation(check) != NULL) fail_msg("%s", check_violation(check)->text);
+    if (id != NULL) {
+        assert_non_null(check_violation(check));
+        assert_string_equal(check_violation(check)->id, id);
+    }
+    check_destroy(check);
+}
+
+/* KIP-966: node 2 loses power and comes back with less than it had. */
+static void who_has_lost_data_is_in_no_elr(void **state)
+{
+#define LOSES "0 sim.down 2 2 0\n0 sim.up 2 2\n2 log.opened 7 0 0 0 0 0 0 0\n"
+    (void)state;
+    tell(MIN_2 ELIGIBLE("1", "2") STORY_COMMIT LOSES, "R45");
+    tell(MIN_2 ELIGIBLE("1", "3") STORY_COMMIT LOSES, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_lost_data_is_in_no_elr),
         cmocka_unit_test(each_oracle_of_check_controller_fires_first_on_its_bad_history),
         cmocka_unit_test(what_a_deposed_controller_writes_is_void),
     };

@@ -14,7 +14,9 @@ static const char setup[] = STORY_CLUSTER STORY_DATA;
 #define LEADS(n, end)                                                    \
     n " log.epoch 7 0 2 " end "\n" n " replica.role 7 0 2 " n " 2 1\n" n \
       " replica.leading 7 0 2 " end " " end "\n"
-#define ELR_3 "101 controller.partition 7 0 1 1 1 11 | isr 1,2 replicas 1,2,3 elr 3\n" STORY_COMMIT
+#define ELR_3                     \
+    "1 replica.min_isr 7 0 1 2\n" \
+    "101 controller.partition 7 0 1 1 1 11 | isr 1 replicas 1,2,3 elr 3\n" STORY_COMMIT
 #define POWERLESS(n, end) \
     "0 sim.down " n " 2 0\n0 sim.up " n " 2\n" n " log.opened 7 0 0 " end " " end " 0 0 0\n"
 /* 0-9 is on both disks, 10-19 committed in memory only; then the lights go out for both. */
