@@ -134,6 +134,7 @@ static const struct config_row config_rows[] = {
     INT("offset.metadata.max.bytes", offset_metadata_max_bytes, 4096, 0, I32),
     INT("socket.request.max.bytes", socket_request_max_bytes, 104857600, 1024, I32),
     INT("fetch.max.bytes", fetch_max_bytes, 57671680, 1024, I32),
+    INT("max.incremental.fetch.session.cache.slots", fetch_session_slots, 1000, 0, 1000000),
     INT("max.connections", max_connections, 10000, 1, 1000000),
     INT("connections.max.idle.ms", connections_max_idle_ms, 600000, -I32, I64 / 1000000),
     INT("queued.max.requests", queued_max_requests, 500, 1, 1000000),
@@ -157,7 +158,7 @@ static const char config_known[] =
     "transaction.state.log.num.partitions transaction.state.log.replication.factor "
     "transaction.state.log.min.isr transaction.max.timeout.ms "
     "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "
-    "share.coordinator.state.topic.min.isr max.incremental.fetch.session.cache.slots "
+    "share.coordinator.state.topic.min.isr "
     "controller.quorum.bootstrap.servers sasl.enabled.mechanisms super.users "
     "authorizer.class.name ssl.client.auth controlled.shutdown.enable "
     "eligible.leader.replicas.enable";

@@ -134,6 +134,7 @@ struct config {
     /* network */
     int64_t socket_request_max_bytes;
     int64_t fetch_max_bytes;
+    int64_t fetch_session_slots; /* max.incremental.fetch.session.cache.slots */
     int64_t max_connections;
     int64_t queued_max_requests;
     int64_t queued_max_request_bytes;

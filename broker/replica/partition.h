@@ -73,10 +73,14 @@ struct partition {
     enum partition_fetching fetching;
     struct list fetch_link; /* in the fetcher's list of that state */
     int64_t delayed_until_ns;
-    uint64_t request;       /* number of the fetch it is part of; 0 none */
-    int32_t request_epoch;  /* leader epoch of that fetch */
-    int64_t request_offset; /* and its offset */
-    int64_t leader_hw;      /* of the answer being applied */
+    struct list changed_link;   /* in fetcher.changed */
+    uint64_t request;           /* number of the fetch that named it last; 0: not in the session */
+    uint64_t answered;          /* number of the last fetch that answered it */
+    int32_t request_epoch;      /* leader epoch of the fetch that named it */
+    int64_t request_offset;     /* and its offset */
+    int32_t request_last_epoch; /* and the rest */
+    int64_t request_log_start;
+    int64_t leader_hw; /* of the answer being applied */
     int64_t leader_log_start;
     uint32_t divergences; /* rounds of truncation in this epoch (R24) */
 
@@ -92,6 +96,8 @@ struct partition {
     uint32_t pins;
     uint32_t generation;  /* of the log's failures, last seen */
     int64_t seen_end;     /* log end last seen */
+    int64_t seen_start;   /* log start last told to readers */
+    int64_t caught_end;   /* LEADER: log end up to which isr_appended() was told */
     int64_t seen_synced;  /* durable mode: synced end last seen */
     uint64_t seen_closes; /* manager.closes when its name was last found taken */
     bool opened;          /* its log is open, or failed */
@@ -110,10 +116,13 @@ struct partition {
 void partition_pin(struct partition *part);
 void partition_unpin(struct partition *part);
 /* Wakes `source` with the partition's fetch_source: for an op that waits on many partitions at
- * once. The partition is pinned by the caller as long as the watcher is linked. */
+ * once. The partition is pinned by the caller as long as the watcher is linked.
+ * With `tell` it needs no pin: that is called instead, and must unwatch (this watcher, no other)
+ * when the partition is leaving. */
 struct partition_watcher {
     struct list link;
     struct op_source *source;
+    void (*tell)(struct partition_watcher *watcher); /* or NULL */
 };
 void partition_watch(struct partition *part, struct partition_watcher *watcher,
                      struct op_source *source);
@@ -210,6 +219,11 @@ void partition_fetch_end(struct partition_fetch *fetch);
 /* What a reader like this one may see: a follower the log end, a consumer the high watermark or the
  * last stable offset. */
 int64_t partition_fetch_limit(const struct partition *part, const struct partition_fetch *fetch);
+/* May this replica serve this reader at all: partition_check_leader() for its kind. */
+MUST_USE enum err partition_fetch_check(const struct partition *part,
+                                        const struct partition_fetch *fetch);
+/* Each fetch of this follower counts, also when nothing changed: it is to enter the in-sync set. */
+bool partition_fetch_watched(const struct partition *part, const struct partition_fetch *fetch);
 /* Condition of a delayed fetch: reading again would show something: data below the reader's limit,
  * an error, a divergence. Without effect. `fetch` need not have been started. */
 bool partition_fetch_ready(const struct partition *part, const struct partition_fetch *fetch);

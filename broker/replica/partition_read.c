@@ -112,12 +112,24 @@ int64_t partition_fetch_limit(const struct partition *part, const struct partiti
     return fetch->stable_only ? partition_last_stable(part) : part->high_watermark;
 }
 
+enum err partition_fetch_check(const struct partition *part, const struct partition_fetch *fetch)
+{
+    return partition_check_leader(part, fetch->current_epoch);
+}
+
+bool partition_fetch_watched(const struct partition *part, const struct partition_fetch *fetch)
+{
+    int32_t index = of_follower(fetch) ? isr_index(&part->isr, fetch->replica_id) : -1;
+
+    return index >= 0 && (part->isr.committed & (UINT64_C(1) << (uint32_t)index)) == 0;
+}
+
 /* Everything that can be said without reading (replication.md 6, in its order). */
 static enum err check_fetch(const struct partition *part, const struct partition_fetch *fetch,
                             struct log_epoch_end *diverging)
 {
     const struct log *log = part->log;
-    enum err err = partition_check_leader(part, fetch->current_epoch);
+    enum err err = partition_fetch_check(part, fetch);
 
     if (err != ERR_NONE) return err;
     if (of_follower(fetch)) {
@@ -369,7 +381,7 @@ enum err partition_delete_records(struct partition *part, int64_t *offset)
     if (*offset == -1) *offset = part->high_watermark;
     if (*offset < 0 || *offset > part->high_watermark) return ERR_OFFSET_OUT_OF_RANGE;
     log_raise_start(part->log, *offset);
-    partition_wake_readers(part);
+    partition_note_start(part);
     return ERR_NONE;
 }
 
