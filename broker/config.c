@@ -82,6 +82,9 @@ static const struct config_row config_rows[] = {
     INT("replica.fetch.min.bytes", replica_fetch_min_bytes, 1, 0, I32),
     INT("replica.fetch.max.bytes", replica_fetch_max_bytes, 1048576, 1, I32),
     INT("replica.fetch.response.max.bytes", replica_fetch_response_max_bytes, 10485760, 1, I32),
+    CHOICE("replica.selector.class", replica_selector,
+           "org.apache.kafka.common.replica.LeaderSelector "
+           "org.apache.kafka.common.replica.RackAwareReplicaSelector"),
     INT("replica.fetch.backoff.ms", replica_fetch_backoff_ms, 1000, 0, I32),
     INT("replica.high.watermark.checkpoint.interval.ms",
         replica_high_watermark_checkpoint_interval_ms, 5000, 1, I32),
@@ -153,7 +156,7 @@ static const char config_known[] =
     "log.flush.start.offset.checkpoint.interval.ms "
     "compression.type delete.topic.enable auto.leader.rebalance.enable "
     "leader.imbalance.check.interval.seconds leader.imbalance.per.broker.percentage "
-    "replica.selector.class offsets.retention.minutes offsets.retention.check.interval.ms "
+    "offsets.retention.minutes offsets.retention.check.interval.ms "
     "offsets.topic.compression.codec group.coordinator.rebalance.protocols "
     "transaction.state.log.num.partitions transaction.state.log.replication.factor "
     "transaction.state.log.min.isr transaction.max.timeout.ms "

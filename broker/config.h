@@ -85,6 +85,7 @@ struct config {
     int64_t replica_fetch_backoff_ms;
     int64_t replica_high_watermark_checkpoint_interval_ms;
     int64_t replica_socket_timeout_ms;
+    int64_t replica_selector; /* 0: the leader serves all; 1: the nearest rack (KIP-392) */
     int64_t num_partitions;
     int64_t default_replication_factor;
     int64_t min_insync_replicas;

@@ -47,8 +47,10 @@ struct fetch {
     int64_t max_bytes;
     bool speak; /* an error or a divergence: answer at once */
     bool delayed;
-    bool whole; /* the answer has all partitions, with or without news */
+    bool hastens; /* a follower that serves consumers: a high watermark is news by itself */
+    bool whole;   /* the answer has all partitions, with or without news */
     struct fetch_session_use use;
+    struct api_hints hints;
 };
 
 static int32_t fetch_replica(const struct fetch *o)
@@ -89,6 +91,8 @@ static void fetch_ask(const struct fetch *o, struct partition_fetch *f)
     f->replica_id = fetch_replica(o);
     f->replica_epoch = o->request->version >= 15 ? o->body.replica_state.replica_epoch : -1;
     f->stable_only = o->body.isolation_level == 1;
+    f->any_replica = o->request->version >= 11;
+    f->rack = o->body.rack_id;
 }
 
 static void fetch_ask_entry(const struct fetch *o, const struct fetch_session_part *entry,
@@ -231,6 +235,7 @@ static enum err fetch_prepare(struct fetch *o)
     list_init(&o->parts);
     list_init(&o->all);
     o->max_bytes = o->body.max_bytes;
+    o->hastens = fetch_replica(o) >= 0 && o->request->node->config.replica_selector != 0;
     if (o->max_bytes > o->request->node->config.fetch_max_bytes) {
         o->max_bytes = o->request->node->config.fetch_max_bytes;
     }
@@ -297,10 +302,13 @@ static void fetch_begin_part(struct fetch *o)
 
     p->fetch.err = ERR_NONE;
     p->fetch.diverged = false;
+    p->fetch.preferred = -1;
     p->fetch.read.count = 0;
     p->fetch.read.bytes = 0;
     if (p->part == NULL) {
         p->fetch.err = p->missing;
+        manager_leader(&o->request->node->replicas, p->topic_id, p->index, &p->fetch.leader,
+                       &p->fetch.leader_epoch);
         o->speak = true;
         return;
     }
@@ -327,9 +335,13 @@ static void fetch_end_part(struct fetch *o)
     /* Behind what was read already a lack of memory is a limit like max_bytes: the rest comes with
      * the next fetch. */
     if (p->fetch.starved && o->bytes > 0) p->fetch.err = ERR_NONE;
-    if (p->fetch.err != ERR_NONE || p->fetch.diverged) {
+    if (p->fetch.err != ERR_NONE || p->fetch.diverged || p->fetch.preferred >= 0) {
         o->speak = true;
     } else {
+        if (o->hastens && p->entry != NULL &&
+            p->fetch.high_watermark != p->entry->told_high_watermark) {
+            o->speak = true;
+        }
         o->bytes += p->fetch.read.bytes;
     }
 }
@@ -349,7 +361,7 @@ static bool fetch_tells(const struct fetch_part *p)
 {
     const struct partition_fetch *f = &p->fetch;
 
-    if (f->err != ERR_NONE || f->diverged || f->read.bytes > 0) return true;
+    if (f->err != ERR_NONE || f->diverged || f->preferred >= 0 || f->read.bytes > 0) return true;
     return p->entry == NULL || f->high_watermark != p->entry->told_high_watermark ||
            f->own_log_start != p->entry->told_log_start;
 }
@@ -413,6 +425,7 @@ static bool fetch_entry_news(const struct fetch *o, const struct fetch_session_p
     struct partition_fetch f;
 
     if (entry->part == NULL) return true;
+    if (o->hastens && entry->told_high_watermark != entry->part->high_watermark) return true;
     if (entry->holder != NULL) {
         return fetch_part_news(CONTAINER_OF(entry->holder, struct fetch_part, entry));
     }
@@ -469,6 +482,23 @@ static int16_t fetch_error(const struct fetch *o, enum err err)
     return (int16_t)err;
 }
 
+static enum err fetch_hints(struct fetch *o)
+{
+    struct fetch_response_node_endpoint *out =
+        request_alloc(o->request, (o->hints.count + 1) * sizeof *out);
+
+    if (out == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < o->hints.count; i++) {
+        const struct api_hint *hint = &o->hints.items[i];
+
+        out[i] = (struct fetch_response_node_endpoint){
+            .node_id = hint->id, .host = hint->host, .port = hint->port, .rack = hint->rack};
+    }
+    o->answer.node_endpoints = out;
+    o->answer.node_endpoints_count = o->hints.count;
+    return ERR_NONE;
+}
+
 static enum err fetch_answer_part(struct fetch *o, const struct fetch_part *p,
                                   struct fetch_response_partition *out)
 {
@@ -481,6 +511,7 @@ static enum err fetch_answer_part(struct fetch *o, const struct fetch_part *p,
     out->last_stable_offset = f->err == ERR_NONE ? f->last_stable : -1;
     out->log_start_offset = f->err == ERR_NONE ? f->own_log_start : -1;
     out->aborted_transactions_null = !f->stable_only;
+    if (f->err == ERR_NONE) out->preferred_read_replica = f->preferred;
     if (f->diverged) {
         out->diverging_epoch.epoch = f->diverging.epoch;
         out->diverging_epoch.end_offset = f->diverging.end_offset;
@@ -489,6 +520,7 @@ static enum err fetch_answer_part(struct fetch *o, const struct fetch_part *p,
         (f->err == ERR_NOT_LEADER_OR_FOLLOWER || f->err == ERR_FENCED_LEADER_EPOCH)) {
         out->current_leader.leader_id = f->leader;
         out->current_leader.leader_epoch = f->leader_epoch;
+        api_hints_add(&o->hints, o->request, f->leader);
     }
     return fetch_records(o, f, out);
 }
@@ -545,7 +577,7 @@ static enum err fetch_fill(struct fetch *o)
         if (err != ERR_NONE) return err;
         topic->partitions_count++;
     }
-    return ERR_NONE;
+    return fetch_hints(o);
 }
 
 static void fetch_answer(struct fetch *o)

@@ -189,6 +189,8 @@ struct partition_fetch { /* zeroed, then the first part filled */
     uint32_t max_bytes;
     bool first_whole; /* KIP-74: at least one batch, whatever its size */
     bool stable_only; /* read_committed */
+    bool any_replica; /* a consumer that may read from a follower (KIP-392) */
+    struct str rack;  /* its rack; length 0: none */
     bool delayed;
     /* out, after partition_fetch() */
     enum err err;
@@ -198,13 +200,15 @@ struct partition_fetch { /* zeroed, then the first part filled */
     int64_t limit;                  /* exclusive: what this reader may read up to */
     struct log_epoch_end diverging; /* epoch >= 0 or end_offset >= 0: the follower diverged */
     bool diverged;
-    int32_t leader; /* hint for NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH (KIP-951) */
+    int32_t preferred; /* a replica in the reader's rack, to be asked instead; -1: none */
+    int32_t leader;    /* hint for NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH (KIP-951) */
     int32_t leader_epoch;
     /* out, after partition_fetch_finish() */
     struct log_read read;
     /* private */
-    struct partition *part; /* pinned while set */
-    bool starved;           /* its error is that no memory was free for the read */
+    struct partition *part;   /* pinned while set */
+    enum partition_role role; /* in which it was begun */
+    bool starved;             /* its error is that no memory was free for the read */
     bool reading;
 };
 void partition_fetch(struct partition *part, struct partition_fetch *fetch);
@@ -219,7 +223,8 @@ void partition_fetch_end(struct partition_fetch *fetch);
 /* What a reader like this one may see: a follower the log end, a consumer the high watermark or the
  * last stable offset. */
 int64_t partition_fetch_limit(const struct partition *part, const struct partition_fetch *fetch);
-/* May this replica serve this reader at all: partition_check_leader() for its kind. */
+/* May this replica serve this reader at all: partition_check_leader() for its kind.
+ * OFFSET_NOT_AVAILABLE: a follower whose log is being cut. */
 MUST_USE enum err partition_fetch_check(const struct partition *part,
                                         const struct partition_fetch *fetch);
 /* Each fetch of this follower counts, also when nothing changed: it is to enter the in-sync set. */
