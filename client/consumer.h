@@ -33,6 +33,7 @@
 
 enum {
     CONSUMER_FETCH_PARTITIONS = 64, /* named in one request; a session has any number */
+    CONSUMER_NEAR_RETRY_MS = 1000,  /* no rack is told after a nearer replica was not reached */
     CONSUMER_ARENA_MAX = 1024 * 1024,
     CONSUMER_INFLATE_MAX = 64 * 1024 * 1024, /* what one compressed batch may become */
 };
@@ -177,6 +178,7 @@ struct consumer {
     uint32_t locates; /* locate ops alive */
     struct pool fetches;
     struct list in_flight; /* consumer_fetch */
+    int64_t near_from_ns;  /* until then the leaders are asked: a nearer replica was not reached */
     struct pool sessions;
     struct list sessions_live;
     struct arena arena;

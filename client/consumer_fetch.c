@@ -249,6 +249,8 @@ static void consumer_fetch_failed(struct consumer_partition *partition, enum err
 {
     if (partition->preferred >= 0) { /* the leader knows better */
         consumer_prefer(partition, -1);
+        partition->consumer->near_from_ns =
+            env_deadline(partition->consumer->env, CONSUMER_NEAR_RETRY_MS);
         if (err == ERR_OFFSET_OUT_OF_RANGE) {
             consumer_kick(partition->consumer);
             return;
@@ -293,6 +295,21 @@ static void consumer_fetch_hold(struct consumer_fetch *fetch, struct consumer_pa
     op_wake(&consumer->ready);
 }
 
+/* A leader sends us on, again and again, as long as we tell our rack. Who is not known here, or not
+ * reached, would keep us from reading: then we tell none for a while, and ask who is there. */
+static void consumer_fetch_prefer(struct consumer_partition *partition, int32_t node)
+{
+    struct consumer *consumer = partition->consumer;
+    const struct peer *peer = metadata_peer(&consumer->metadata, node);
+
+    if (peer != NULL && peer_usable(peer)) {
+        consumer_prefer(partition, node);
+        return;
+    }
+    consumer->near_from_ns = env_deadline(consumer->env, CONSUMER_NEAR_RETRY_MS);
+    metadata_refresh(&consumer->metadata);
+}
+
 static void consumer_fetch_partition(struct consumer_fetch *fetch,
                                      struct consumer_partition *partition,
                                      const struct fetch_response_partition *answer)
@@ -307,7 +324,7 @@ static void consumer_fetch_partition(struct consumer_fetch *fetch,
         return;
     }
     if (answer->preferred_read_replica >= 0)
-        consumer_prefer(partition, answer->preferred_read_replica);
+        consumer_fetch_prefer(partition, answer->preferred_read_replica);
     news = partition->high_watermark != answer->high_watermark;
     partition->failures = 0;
     partition->high_watermark = answer->high_watermark;
@@ -450,7 +467,8 @@ void consumer_fetch_start(struct consumer *consumer, struct peer *peer)
     fetch->body.min_bytes = config->min_bytes;
     fetch->body.max_bytes = config->max_bytes;
     fetch->body.isolation_level = config->read_committed;
-    if (config->rack.length > 0) fetch->body.rack_id = config->rack;
+    if (config->rack.length > 0 && consumer->near_from_ns <= consumer->env->now.mono.ns)
+        fetch->body.rack_id = config->rack;
     fetch->body.topics = fetch->topics;
     fetch->body.forgotten_topics_data = fetch->forgotten_topics;
     consumer_fetch_fill(fetch, peer);
