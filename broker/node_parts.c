@@ -410,8 +410,7 @@ static enum err node_init_broker(struct node *node)
                        &limits);
     if (err != ERR_NONE) return err;
     coordinator_init(&node->groups, &node->env, config, &node->replicas);
-    fetch_sessions_init(&node->fetch_sessions, &node->env,
-                        (uint32_t)config->fetch_session_slots);
+    fetch_sessions_init(&node->fetch_sessions, &node->env, (uint32_t)config->fetch_session_slots);
     node->has_replicas = true;
     node_relay(node, &node->lifecycle.changed);
     node_relay(node, &node->replicas.state_source);
