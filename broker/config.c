@@ -82,6 +82,9 @@ static const struct config_row config_rows[] = {
     INT("replica.fetch.min.bytes", replica_fetch_min_bytes, 1, 0, I32),
     INT("replica.fetch.max.bytes", replica_fetch_max_bytes, 1048576, 1, I32),
     INT("replica.fetch.response.max.bytes", replica_fetch_response_max_bytes, 10485760, 1, I32),
+    CHOICE("replica.selector.class", replica_selector,
+           "org.apache.kafka.common.replica.LeaderSelector "
+           "org.apache.kafka.common.replica.RackAwareReplicaSelector"),
     INT("replica.fetch.backoff.ms", replica_fetch_backoff_ms, 1000, 0, I32),
     INT("replica.high.watermark.checkpoint.interval.ms",
         replica_high_watermark_checkpoint_interval_ms, 5000, 1, I32),
@@ -134,6 +137,7 @@ static const struct config_row config_rows[] = {
     INT("offset.metadata.max.bytes", offset_metadata_max_bytes, 4096, 0, I32),
     INT("socket.request.max.bytes", socket_request_max_bytes, 104857600, 1024, I32),
     INT("fetch.max.bytes", fetch_max_bytes, 57671680, 1024, I32),
+    INT("max.incremental.fetch.session.cache.slots", fetch_session_slots, 1000, 0, 1000000),
     INT("max.connections", max_connections, 10000, 1, 1000000),
     INT("connections.max.idle.ms", connections_max_idle_ms, 600000, -I32, I64 / 1000000),
     INT("queued.max.requests", queued_max_requests, 500, 1, 1000000),
@@ -152,12 +156,12 @@ static const char config_known[] =
     "log.flush.start.offset.checkpoint.interval.ms "
     "compression.type delete.topic.enable auto.leader.rebalance.enable "
     "leader.imbalance.check.interval.seconds leader.imbalance.per.broker.percentage "
-    "replica.selector.class offsets.retention.minutes offsets.retention.check.interval.ms "
+    "offsets.retention.minutes offsets.retention.check.interval.ms "
     "offsets.topic.compression.codec group.coordinator.rebalance.protocols "
     "transaction.state.log.num.partitions transaction.state.log.replication.factor "
     "transaction.state.log.min.isr transaction.max.timeout.ms "
     "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "
-    "share.coordinator.state.topic.min.isr max.incremental.fetch.session.cache.slots "
+    "share.coordinator.state.topic.min.isr "
     "controller.quorum.bootstrap.servers sasl.enabled.mechanisms super.users "
     "authorizer.class.name ssl.client.auth controlled.shutdown.enable "
     "eligible.leader.replicas.enable";

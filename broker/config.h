@@ -85,6 +85,7 @@ struct config {
     int64_t replica_fetch_backoff_ms;
     int64_t replica_high_watermark_checkpoint_interval_ms;
     int64_t replica_socket_timeout_ms;
+    int64_t replica_selector; /* 0: the leader serves all; 1: the nearest rack (KIP-392) */
     int64_t num_partitions;
     int64_t default_replication_factor;
     int64_t min_insync_replicas;
@@ -134,6 +135,7 @@ struct config {
     /* network */
     int64_t socket_request_max_bytes;
     int64_t fetch_max_bytes;
+    int64_t fetch_session_slots; /* max.incremental.fetch.session.cache.slots */
     int64_t max_connections;
     int64_t queued_max_requests;
     int64_t queued_max_request_bytes;

@@ -17,6 +17,7 @@
 #ifndef BROKER_NODE_H
 #define BROKER_NODE_H
 
+#include "broker/api/fetch_session.h"
 #include "broker/api/server.h"
 #include "broker/channel.h"
 #include "broker/config.h"
@@ -66,6 +67,7 @@ struct node {
     struct coordinator groups;
     struct server broker_server;
     struct server controller_server;
+    struct fetch_sessions fetch_sessions;
     struct pool auto_topics; /* api_topics.c */
     struct list auto_topics_live;
 

@@ -409,6 +409,7 @@ static enum err node_init_broker(struct node *node)
                        &limits);
     if (err != ERR_NONE) return err;
     coordinator_init(&node->groups, &node->env, config, &node->replicas);
+    fetch_sessions_init(&node->fetch_sessions, &node->env, (uint32_t)config->fetch_session_slots);
     node->has_replicas = true;
     node_relay(node, &node->lifecycle.changed);
     node_relay(node, &node->replicas.state_source);
@@ -521,6 +522,7 @@ void node_parts_deinit(struct node *node)
         op_relay_stop(&node->relays[i]);
     if (node->has_replicas) {
         coordinator_deinit(&node->groups);
+        fetch_sessions_deinit(&node->fetch_sessions);
         manager_deinit(&node->replicas);
         lifecycle_deinit(&node->lifecycle);
         pool_deinit(&node->auto_topics);

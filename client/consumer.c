@@ -181,6 +181,7 @@ enum err consumer_assign(struct consumer *consumer, struct str topic, int32_t pa
     made->start = start;
     made->reason = CONSUMER_MOVED_START;
     call_init(&made->locate_call, API_LIST_OFFSETS);
+    list_init(&made->session_link);
     list_init(&made->link);
     list_push(&consumer->partitions, &made->link);
     consumer->partitions_count++;
@@ -211,6 +212,7 @@ static void consumer_free(struct consumer_partition *partition)
     struct consumer *consumer = partition->consumer;
 
     ASSERT(partition->held == NULL && !op_live(&partition->locate));
+    consumer_session_drop(partition);
     list_remove(&partition->link);
     metadata_unuse(&consumer->metadata, partition->topic);
     mem_free(&consumer->env->mem, partition, sizeof *partition);
@@ -599,6 +601,9 @@ enum err consumer_init(struct consumer *consumer, struct env *env,
     list_init(&consumer->partitions);
     list_init(&consumer->leaving);
     list_init(&consumer->in_flight);
+    list_init(&consumer->sessions_live);
+    pool_init(&consumer->sessions, &env->mem, sizeof(struct consumer_session),
+              config->metadata.nodes_max);
     pool_init(&consumer->fetches, &env->mem, sizeof(struct consumer_fetch),
               config->metadata.nodes_max);
     arena_init(&consumer->arena, &env->mem, CONSUMER_ARENA_MAX);
@@ -627,6 +632,8 @@ void consumer_deinit(struct consumer *consumer)
     LIST_FOR_EACH_SAFE (link, after, &consumer->leaving)
         consumer_free(PARTITION(link));
     ASSERT(consumer->buffered == 0);
+    consumer_session_end_all(consumer);
+    pool_deinit(&consumer->sessions);
     pool_deinit(&consumer->fetches);
     arena_deinit(&consumer->arena);
     metadata_deinit(&consumer->metadata);

@@ -32,7 +32,8 @@
 #include "wire/offset_for_leader_epoch.h"
 
 enum {
-    CONSUMER_FETCH_PARTITIONS = 64, /* in one request */
+    CONSUMER_FETCH_PARTITIONS = 64, /* named in one request; a session has any number */
+    CONSUMER_NEAR_RETRY_MS = 1000,  /* no rack is told after a nearer replica was not reached */
     CONSUMER_ARENA_MAX = 1024 * 1024,
     CONSUMER_INFLATE_MAX = 64 * 1024 * 1024, /* what one compressed batch may become */
 };
@@ -116,7 +117,13 @@ struct consumer_partition {
     int32_t validated_epoch; /* leader epoch for which the position is good */
     int64_t retry_at_ns;
     uint32_t failures;
-    bool fetching;  /* in a fetch in flight */
+    bool fetching;                    /* in a fetch in flight */
+    struct consumer_session *session; /* that knows it as it was asked for; NULL: none */
+    struct list session_link;
+    uint64_t asked_moves;
+    int64_t asked_offset;
+    int32_t asked_epoch;
+    struct uuid asked_topic;
     uint64_t moves; /* a fetch or a locate of before a move is ignored */
     struct op locate;
     struct call locate_call;
@@ -171,22 +178,40 @@ struct consumer {
     uint32_t locates; /* locate ops alive */
     struct pool fetches;
     struct list in_flight; /* consumer_fetch */
+    int64_t near_from_ns;  /* until then the leaders are asked: a nearer replica was not reached */
+    struct pool sessions;
+    struct list sessions_live;
     struct arena arena;
 };
 
-/* One Fetch request. */
+/* What one node knows of what we fetch from it (KIP-227): a fetch names only what it does not know
+ * yet, or knows otherwise. Epoch 0: the next one is full and begins anew. */
+struct consumer_session {
+    struct list link; /* in consumer.sessions_live */
+    int32_t node;
+    int32_t id; /* 0: none */
+    int32_t epoch;
+    bool by_name; /* topics by name: one of them has no id */
+    bool renew;   /* what the node knows is not what we think any more */
+    struct list members;
+};
+
+/* One Fetch request: of all members of the session, by name only of some. */
 struct consumer_fetch {
     struct op op;
     struct list link;
     struct consumer *consumer;
+    struct consumer_session *session;
     int32_t node;
+    bool full;
     struct call call;
-    uint32_t count;
-    struct consumer_partition *asked[CONSUMER_FETCH_PARTITIONS];
-    uint64_t moves[CONSUMER_FETCH_PARTITIONS];
+    uint32_t named;
+    uint32_t forgotten;
     struct fetch_request body;
     struct fetch_request_topic topics[CONSUMER_FETCH_PARTITIONS];
     struct fetch_request_partition partitions[CONSUMER_FETCH_PARTITIONS];
+    struct fetch_request_forgotten_topic forgotten_topics[CONSUMER_FETCH_PARTITIONS];
+    int32_t forgotten_partitions[CONSUMER_FETCH_PARTITIONS];
 };
 
 MUST_USE enum err consumer_init(struct consumer *consumer, struct env *env,
@@ -231,6 +256,9 @@ void consumer_move(struct consumer_partition *partition, int64_t position, int32
 /* An attempt failed: waits, and refreshes metadata when that may help. */
 void consumer_retry(struct consumer_partition *partition, int16_t api, enum err err);
 void consumer_fetch_start(struct consumer *consumer, struct peer *peer);
+/* It is not part of any session any more. */
+void consumer_session_drop(struct consumer_partition *partition);
+void consumer_session_end_all(struct consumer *consumer);
 bool consumer_fetchable(const struct consumer_partition *partition);
 /* Where to fetch from: the preferred replica, else the leader; NULL: not known now. */
 struct peer *consumer_source(const struct consumer_partition *partition);

@@ -13,17 +13,89 @@ static const char *const consumer_fetch_steps[CONSUMER_FETCH_STEP_COUNT] = {
 
 enum { FETCH_THROTTLE_FROM = 8, FETCH_IDS_FROM = 13 };
 
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+static void consumer_session_forget_all(struct consumer_session *session)
+{
+    LIST_FOR_EACH_SAFE (link, after, &session->members) {
+        struct consumer_partition *partition =
+            LIST_ENTRY(link, struct consumer_partition, session_link);
+
+        list_remove(&partition->session_link);
+        partition->session = NULL;
+    }
+}
+
+void consumer_session_drop(struct consumer_partition *partition)
+{
+    if (partition->session == NULL) return;
+    partition->session->renew = true; /* the node still has it */
+    list_remove(&partition->session_link);
+    partition->session = NULL;
+}
+
+static void consumer_session_end(struct consumer *consumer, struct consumer_session *session)
+{
+    consumer_session_forget_all(session);
+    list_remove(&session->link);
+    pool_give(&consumer->sessions, session);
+}
+
+void consumer_session_end_all(struct consumer *consumer)
+{
+    LIST_FOR_EACH_SAFE (link, after, &consumer->sessions_live) {
+        consumer_session_end(consumer, LIST_ENTRY(link, struct consumer_session, link));
+    }
+}
+
+static bool consumer_session_busy(const struct consumer *consumer,
+                                  const struct consumer_session *session)
+{
+    LIST_FOR_EACH (link, &consumer->in_flight)
+        if (LIST_ENTRY(link, struct consumer_fetch, link)->session == session) return true;
+    return false;
+}
+
+/* Of this node; a node that is gone makes room. NULL: all are in use. */
+static struct consumer_session *consumer_session_of(struct consumer *consumer, int32_t node)
+{
+    struct consumer_session *idle = NULL;
+    struct consumer_session *session;
+
+    LIST_FOR_EACH (link, &consumer->sessions_live) {
+        session = LIST_ENTRY(link, struct consumer_session, link);
+        if (session->node == node) return session;
+        if (idle == NULL && !consumer_session_busy(consumer, session)) idle = session;
+    }
+    session = pool_take(&consumer->sessions);
+    if (session == NULL && idle != NULL) {
+        consumer_session_end(consumer, idle);
+        session = pool_take(&consumer->sessions);
+    }
+    if (session == NULL) return NULL;
+    session->node = node;
+    list_init(&session->members);
+    list_init(&session->link);
+    list_push(&consumer->sessions_live, &session->link);
+    return session;
+}
+
 /* ---- asking --------------------------------------------------------------------------------- */
 
-static void consumer_fetch_ask(struct consumer_fetch *fetch, struct consumer_partition *partition)
+static int32_t consumer_fetch_epoch(const struct consumer_partition *partition)
+{
+    return partition->topic->partitions[partition->index].leader_epoch;
+}
+
+static void consumer_fetch_name(struct consumer_fetch *fetch, struct consumer_partition *partition)
 {
     struct fetch_request *body = &fetch->body;
-    struct fetch_request_partition *asked = &fetch->partitions[fetch->count];
+    struct fetch_request_partition *asked = &fetch->partitions[fetch->named];
     struct fetch_request_topic *topic = NULL;
-    const struct metadata_partition *known = &partition->topic->partitions[partition->index];
 
     /* Partitions come in the order of their turn; those of one topic mostly stand together. */
-    if (fetch->count > 0 && fetch->asked[fetch->count - 1]->topic == partition->topic) {
+    if (fetch->named > 0 &&
+        str_equal(fetch->topics[body->topics_count - 1].topic, metadata_name(partition->topic))) {
         topic = &fetch->topics[body->topics_count - 1];
     } else {
         topic = &fetch->topics[body->topics_count++];
@@ -33,19 +105,77 @@ static void consumer_fetch_ask(struct consumer_fetch *fetch, struct consumer_par
         topic->partitions = asked;
     }
     topic->partitions_count++;
+    fetch->named++;
+    partition->asked_epoch = consumer_fetch_epoch(partition);
+    partition->asked_offset = partition->position;
+    partition->asked_topic = partition->topic->id;
     fetch_request_partition_default(asked);
     asked->partition = partition->index;
-    asked->current_leader_epoch = known->leader_epoch;
-    asked->fetch_offset = partition->position;
+    asked->current_leader_epoch = partition->asked_epoch;
+    asked->fetch_offset = partition->asked_offset;
     asked->partition_max_bytes = partition->consumer->config.partition_max_bytes;
-    fetch->moves[fetch->count] = partition->moves;
-    fetch->asked[fetch->count++] = partition;
-    partition->fetching = true;
-    if (uuid_is_zero(partition->topic->id)) fetch->call.version_max = FETCH_IDS_FROM - 1;
 }
 
-/* All partitions of a topic follow each other, so that the topic is named once. */
-static void consumer_fetch_collect(struct consumer_fetch *fetch, const struct peer *peer)
+static void consumer_fetch_ask(struct consumer_fetch *fetch, struct consumer_partition *partition)
+{
+    struct consumer_session *session = fetch->session;
+
+    if (partition->session != session) {
+        consumer_session_drop(partition); /* read from another node until now */
+        partition->session = session;
+        list_push(&session->members, &partition->session_link);
+    }
+    partition->asked_moves = partition->moves;
+    partition->fetching = true;
+}
+
+static void consumer_fetch_forget(struct consumer_fetch *fetch,
+                                  struct consumer_partition *partition)
+{
+    struct fetch_request *body = &fetch->body;
+    struct fetch_request_forgotten_topic *topic =
+        &fetch->forgotten_topics[body->forgotten_topics_data_count++];
+
+    fetch_request_forgotten_topic_default(topic);
+    topic->topic = metadata_name(partition->topic);
+    topic->topic_id = partition->asked_topic;
+    topic->partitions = &fetch->forgotten_partitions[fetch->forgotten];
+    topic->partitions_count = 1;
+    fetch->forgotten_partitions[fetch->forgotten++] = partition->index;
+    list_remove(&partition->session_link);
+    partition->session = NULL;
+}
+
+/* The members that the node knows as they are; those that have no part in this fetch are
+ * forgotten, those that are elsewhere by now named below. False: too many, a full fetch says it
+ * shorter. */
+static bool consumer_fetch_members(struct consumer_fetch *fetch, const struct peer *peer)
+{
+    LIST_FOR_EACH_SAFE (link, after, &fetch->session->members) {
+        struct consumer_partition *partition =
+            LIST_ENTRY(link, struct consumer_partition, session_link);
+
+        if (!uuid_equal(partition->asked_topic, partition->topic->id)) return false;
+        if (!consumer_fetchable(partition) || consumer_source(partition) != peer) {
+            if (fetch->forgotten == CONSUMER_FETCH_PARTITIONS) return false;
+            consumer_fetch_forget(fetch, partition);
+        }
+    }
+    LIST_FOR_EACH (link, &fetch->session->members) {
+        struct consumer_partition *partition =
+            LIST_ENTRY(link, struct consumer_partition, session_link);
+
+        if (partition->asked_offset == partition->position &&
+            partition->asked_epoch == consumer_fetch_epoch(partition)) {
+            consumer_fetch_ask(fetch, partition);
+        }
+    }
+    return true;
+}
+
+/* All partitions of a topic follow each other, so that the topic is named once. False: there are
+ * more. */
+static bool consumer_fetch_collect(struct consumer_fetch *fetch, const struct peer *peer)
 {
     struct consumer *consumer = fetch->consumer;
 
@@ -59,12 +189,58 @@ static void consumer_fetch_collect(struct consumer_fetch *fetch, const struct pe
             struct consumer_partition *partition =
                 LIST_ENTRY(link, struct consumer_partition, link);
 
-            if (fetch->count == CONSUMER_FETCH_PARTITIONS) return;
             if (partition->topic != topic || !consumer_fetchable(partition)) continue;
             if (consumer_source(partition) != peer) continue;
+            if (fetch->named == CONSUMER_FETCH_PARTITIONS) return false;
             consumer_fetch_ask(fetch, partition);
+            consumer_fetch_name(fetch, partition);
         }
     }
+    return true;
+}
+
+static bool consumer_fetch_has_ids(const struct consumer *consumer)
+{
+    LIST_FOR_EACH (link, &consumer->partitions) {
+        const struct consumer_partition *partition =
+            LIST_ENTRY(link, struct consumer_partition, link);
+
+        if (consumer_fetchable(partition) && uuid_is_zero(partition->topic->id)) return false;
+    }
+    return true;
+}
+
+static void consumer_fetch_begin(struct consumer_fetch *fetch)
+{
+    struct fetch_request *body = &fetch->body;
+
+    body->topics_count = 0;
+    body->forgotten_topics_data_count = 0;
+    fetch->named = 0;
+    fetch->forgotten = 0;
+}
+
+static void consumer_fetch_fill(struct consumer_fetch *fetch, const struct peer *peer)
+{
+    struct consumer_session *session = fetch->session;
+    struct fetch_request *body = &fetch->body;
+    bool by_name = !consumer_fetch_has_ids(fetch->consumer);
+    bool again = session->renew || session->epoch == 0 || session->by_name != by_name;
+
+    session->by_name = by_name;
+    session->renew = false;
+    if (by_name) fetch->call.version_max = FETCH_IDS_FROM - 1;
+    consumer_fetch_begin(fetch);
+    if (again || !consumer_fetch_members(fetch, peer)) {
+        consumer_fetch_begin(fetch);
+        consumer_session_forget_all(session);
+        session->epoch = 0;
+        fetch->full = true;
+    }
+    body->session_id = session->id;
+    body->session_epoch = session->epoch;
+    /* What found no place is named by the next one, which is not to wait for this one. */
+    if (!consumer_fetch_collect(fetch, peer) && session->id != 0) body->max_wait_ms = 0;
 }
 
 /* ---- the answer ----------------------------------------------------------------------------- */
@@ -73,6 +249,8 @@ static void consumer_fetch_failed(struct consumer_partition *partition, enum err
 {
     if (partition->preferred >= 0) { /* the leader knows better */
         consumer_prefer(partition, -1);
+        partition->consumer->near_from_ns =
+            env_deadline(partition->consumer->env, CONSUMER_NEAR_RETRY_MS);
         if (err == ERR_OFFSET_OUT_OF_RANGE) {
             consumer_kick(partition->consumer);
             return;
@@ -117,6 +295,21 @@ static void consumer_fetch_hold(struct consumer_fetch *fetch, struct consumer_pa
     op_wake(&consumer->ready);
 }
 
+/* A leader sends us on, again and again, as long as we tell our rack. Who is not known here, or not
+ * reached, would keep us from reading: then we tell none for a while, and ask who is there. */
+static void consumer_fetch_prefer(struct consumer_partition *partition, int32_t node)
+{
+    struct consumer *consumer = partition->consumer;
+    const struct peer *peer = metadata_peer(&consumer->metadata, node);
+
+    if (peer != NULL && peer_usable(peer)) {
+        consumer_prefer(partition, node);
+        return;
+    }
+    consumer->near_from_ns = env_deadline(consumer->env, CONSUMER_NEAR_RETRY_MS);
+    metadata_refresh(&consumer->metadata);
+}
+
 static void consumer_fetch_partition(struct consumer_fetch *fetch,
                                      struct consumer_partition *partition,
                                      const struct fetch_response_partition *answer)
@@ -131,7 +324,7 @@ static void consumer_fetch_partition(struct consumer_fetch *fetch,
         return;
     }
     if (answer->preferred_read_replica >= 0)
-        consumer_prefer(partition, answer->preferred_read_replica);
+        consumer_fetch_prefer(partition, answer->preferred_read_replica);
     news = partition->high_watermark != answer->high_watermark;
     partition->failures = 0;
     partition->high_watermark = answer->high_watermark;
@@ -179,22 +372,49 @@ static enum err consumer_fetch_decode(struct consumer_fetch *fetch, struct fetch
     return err_from_wire(response->error_code);
 }
 
+/* What the answer means for the session. True: the partitions are asked for again at once. */
+static bool consumer_fetch_session(struct consumer_fetch *fetch, enum err err, int32_t id)
+{
+    struct consumer_session *session = fetch->session;
+
+    if (err == ERR_FETCH_SESSION_ID_NOT_FOUND) session->id = 0;
+    if (err == ERR_NONE) session->id = id;
+    if (err != ERR_NONE || id == 0) {
+        session->epoch = 0;
+        return !fetch->full &&
+               (err == ERR_FETCH_SESSION_ID_NOT_FOUND || err == ERR_INVALID_FETCH_SESSION_EPOCH ||
+                err == ERR_FETCH_SESSION_TOPIC_ID_ERROR);
+    }
+    session->epoch = session->epoch == INT32_MAX ? 1 : session->epoch + 1;
+    return false;
+}
+
 static void consumer_fetch_take(struct consumer_fetch *fetch)
 {
+    struct consumer_session *session = fetch->session;
     struct fetch_response response;
     enum err err = consumer_fetch_decode(fetch, &response);
+    bool again = consumer_fetch_session(fetch, err, err == ERR_NONE ? response.session_id : 0);
 
-    for (uint32_t i = 0; i < fetch->count; i++) {
-        struct consumer_partition *partition = fetch->asked[i];
+    LIST_FOR_EACH_SAFE (link, after, &session->members) {
+        struct consumer_partition *partition =
+            LIST_ENTRY(link, struct consumer_partition, session_link);
         const struct fetch_response_partition *answer;
 
-        partition->fetching = false;
-        if (partition->moves != fetch->moves[i] || fetch->consumer->closing) continue;
         answer = err == ERR_NONE ? consumer_fetch_find(fetch, &response, partition) : NULL;
+        if (!partition->fetching || partition->moves != partition->asked_moves ||
+            fetch->consumer->closing) {
+            if (answer != NULL) session->renew = true; /* the node believes that we know it */
+            partition->fetching = false;
+            continue;
+        }
+        partition->fetching = false;
         if (answer != NULL) {
             consumer_fetch_partition(fetch, partition, answer);
-        } else {
+        } else if (!again && (err != ERR_NONE || fetch->full)) {
             consumer_fetch_failed(partition, err != ERR_NONE ? err : ERR_MALFORMED);
+        } else if (err == ERR_NONE) {
+            partition->failures = 0;
         }
     }
     fetch->consumer->last_error = err;
@@ -233,11 +453,13 @@ static const struct op_kind consumer_fetch_kind = {"consumer.fetch", consumer_fe
 
 void consumer_fetch_start(struct consumer *consumer, struct peer *peer)
 {
-    struct consumer_fetch *fetch = pool_take(&consumer->fetches);
+    struct consumer_session *session = consumer_session_of(consumer, peer->node_id);
+    struct consumer_fetch *fetch = session != NULL ? pool_take(&consumer->fetches) : NULL;
     const struct consumer_config *config = &consumer->config;
 
     if (fetch == NULL) return;
     fetch->consumer = consumer;
+    fetch->session = session;
     fetch->node = peer->node_id;
     call_init(&fetch->call, API_FETCH);
     fetch_request_default(&fetch->body);
@@ -245,12 +467,11 @@ void consumer_fetch_start(struct consumer *consumer, struct peer *peer)
     fetch->body.min_bytes = config->min_bytes;
     fetch->body.max_bytes = config->max_bytes;
     fetch->body.isolation_level = config->read_committed;
-    if (config->rack.length > 0) fetch->body.rack_id = config->rack;
-    fetch->body.session_id = 0;
-    fetch->body.session_epoch = -1;
+    if (config->rack.length > 0 && consumer->near_from_ns <= consumer->env->now.mono.ns)
+        fetch->body.rack_id = config->rack;
     fetch->body.topics = fetch->topics;
-    consumer_fetch_collect(fetch, peer);
-    ASSERT(fetch->count > 0);
+    fetch->body.forgotten_topics_data = fetch->forgotten_topics;
+    consumer_fetch_fill(fetch, peer);
     fetch->call.body = &fetch->body;
     fetch->call.timeout_ms = config->request_timeout_ms + config->max_wait_ms;
     list_init(&fetch->link);

@@ -304,6 +304,8 @@ static enum err consumer_begin(struct workload_node *node)
     consumer_config_default(&config);
     config.metadata = client_metadata(node);
     config.trace_value = workload_value;
+    if (client->scenario != NULL && client->scenario->rack != NULL)
+        config.rack = str_of(client->scenario->rack);
     if (in_group(client)) config.reset = CONSUMER_RESET_EARLIEST;
     err = consumer_init(&node->consumer, &node->env, &config);
     if (in_group(client)) return err == ERR_NONE ? member_begin(node) : err;

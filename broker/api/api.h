@@ -57,6 +57,20 @@ void api_produce_handle(struct request *request);
 void api_fetch_handle(struct request *request);
 void api_offsets_list_handle(struct request *request);
 void api_offsets_epoch_handle(struct request *request);
+/* api_hints.c: the brokers that an answer names as leaders, each once (KIP-951). Text is borrowed
+ * from the image: the answer is encoded in the same turn. */
+enum { API_HINTS_MAX = 16 }; /* what is beyond is found by Metadata */
+struct api_hint {
+    int32_t id;
+    struct str host;
+    int32_t port;
+    struct str rack;
+};
+struct api_hints {
+    uint32_t count;
+    struct api_hint items[API_HINTS_MAX];
+};
+void api_hints_add(struct api_hints *hints, const struct request *request, int32_t leader);
 /* api_producer_id.c */
 void api_producer_id_handle(struct request *request);
 

@@ -22,7 +22,8 @@ struct produce_part {
     struct partition_append append;
     struct produce_response_partition *answer;
     int64_t append_time_ms;
-    bool appended; /* staged: append.part is pinned */
+    struct uuid topic_id; /* zero: not known */
+    bool appended;        /* staged: append.part is pinned */
     enum err err;
 };
 
@@ -34,7 +35,8 @@ struct produce {
     struct produce_part *parts;
     uint32_t count;
     uint32_t at; /* the partition being waited for */
-    bool stray;  /* something claims a transaction that nobody named */
+    struct api_hints hints;
+    bool stray; /* something claims a transaction that nobody named */
 };
 
 static enum err produce_check_batch(const struct produce *o, struct bytes records)
@@ -83,6 +85,8 @@ static bool produce_stray_transaction(const struct produce *o)
 static void produce_part(struct produce *o, struct produce_part *p, struct str topic,
                          const struct produce_request_partition *in)
 {
+    const struct image *image = o->request->node->replicas.image;
+    const struct image_topic *known = image != NULL ? image_topic_by_name(image, topic) : NULL;
     struct partition *part = NULL;
 
     produce_response_partition_default(p->answer);
@@ -94,6 +98,7 @@ static void produce_part(struct produce *o, struct produce_part *p, struct str t
                       : manager_find_by_name(&o->request->node->replicas, topic, in->index, &part);
     /* Coordinators take what stands there for their own. */
     if (p->err == ERR_NONE && api_topics_internal(topic)) p->err = ERR_INVALID_TOPIC_EXCEPTION;
+    if (known != NULL) p->topic_id = known->id;
     if (p->err == ERR_NONE) p->err = produce_check_batch(o, in->records);
     if (p->err == ERR_NONE) {
         p->err = partition_append(part, o->request->frame.buf, in->records, o->body.acks,
@@ -184,6 +189,33 @@ static void produce_decide(struct produce *o)
     partition_append_end(&p->append, p->err);
 }
 
+/* The leader by metadata, of a partition that is not led here (any more). */
+static void produce_hint(struct produce *o, const struct produce_part *p)
+{
+    struct produce_response_leader_id_and_epoch *out = &p->answer->current_leader;
+
+    if (o->request->version < 10 || p->err != ERR_NOT_LEADER_OR_FOLLOWER) return;
+    manager_leader(&o->request->node->replicas, p->topic_id, p->answer->index, &out->leader_id,
+                   &out->leader_epoch);
+    api_hints_add(&o->hints, o->request, out->leader_id);
+}
+
+static void produce_hints(struct produce *o)
+{
+    struct produce_response_node_endpoint *out =
+        request_alloc(o->request, (o->hints.count + 1) * sizeof *out);
+
+    if (out == NULL) return; /* Metadata tells as well */
+    for (uint32_t i = 0; i < o->hints.count; i++) {
+        const struct api_hint *hint = &o->hints.items[i];
+
+        out[i] = (struct produce_response_node_endpoint){
+            .node_id = hint->id, .host = hint->host, .port = hint->port, .rack = hint->rack};
+    }
+    o->answer.node_endpoints = out;
+    o->answer.node_endpoints_count = o->hints.count;
+}
+
 static void produce_answer(struct produce *o)
 {
     bool failed = false;
@@ -195,7 +227,9 @@ static void produce_answer(struct produce *o)
         if (!err_is_wire(err)) err = ERR_KAFKA_STORAGE_ERROR;
         o->parts[i].answer->error_code = (int16_t)err;
         failed = failed || err != ERR_NONE;
+        produce_hint(o, &o->parts[i]);
     }
+    produce_hints(o);
     if (o->body.acks == 0) {
         request_reply_nothing(o->request, failed);
     } else {

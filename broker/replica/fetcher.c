@@ -3,6 +3,8 @@
 #include "broker/replica/follower.h"
 #include "broker/replica/manager_internal.h"
 
+#include <string.h>
+
 enum {
     FETCHER_REQUEST_BYTES = 256, /* scratch for one partition of a request and its answer */
     FETCHER_SCRATCH = 1024 * 1024,
@@ -37,6 +39,25 @@ static struct world *world_of(const struct fetcher *fetcher)
 
 /* ---- where a partition stands ---------------------------------------------------------------- */
 
+static void note_changed(struct fetcher *fetcher, struct partition *part)
+{
+    if (list_linked(&part->changed_link)) return;
+    list_push(&fetcher->changed, &part->changed_link);
+    fetcher->changed_count++;
+}
+
+static void note_unchanged(struct fetcher *fetcher, struct partition *part)
+{
+    if (!list_linked(&part->changed_link)) return;
+    list_remove(&part->changed_link);
+    fetcher->changed_count--;
+}
+
+void fetcher_changed(struct partition *part)
+{
+    if (part->fetcher != NULL) note_changed(part->fetcher, part);
+}
+
 static void set_fetching(struct partition *part, enum partition_fetching fetching)
 {
     struct fetcher *fetcher = part->fetcher;
@@ -64,6 +85,7 @@ static void set_fetching(struct partition *part, enum partition_fetching fetchin
     case PARTITION_OUT_OF_RANGE: list_push(&fetcher->out_of_range, &part->fetch_link); break;
     case PARTITION_PARKED: list_push(&fetcher->still, &part->fetch_link); break;
     }
+    note_changed(fetcher, part);
     op_wake(&fetcher->source);
 }
 
@@ -115,6 +137,7 @@ static struct fetcher *fetcher_create(struct manager *manager, int32_t leader)
     list_init(&fetcher->delayed);
     list_init(&fetcher->out_of_range);
     list_init(&fetcher->still);
+    list_init(&fetcher->changed);
     op_source_init(&fetcher->source);
     call_init(&fetcher->call, API_FETCH);
     arena_init(&fetcher->arena, &manager->env->mem,
@@ -129,6 +152,8 @@ static void fetcher_finish(struct op *op)
     struct manager *manager = fetcher->manager;
 
     ASSERT(fetcher->partitions_count == 0);
+    mem_free(&manager->env->mem, fetcher->forgotten,
+             fetcher->forgotten_room * sizeof *fetcher->forgotten);
     call_release(&fetcher->call);
     arena_deinit(&fetcher->arena);
     peer_deinit(&fetcher->peer);
@@ -160,6 +185,30 @@ void fetcher_add(struct manager *manager, struct partition *part)
     set_fetching(part, PARTITION_READY);
 }
 
+/* Without memory for it the next fetch is a full one, which forgets by not naming. */
+static void note_forgotten(struct fetcher *fetcher, const struct partition *part)
+{
+    struct mem *mem = &fetcher->manager->env->mem;
+    uint32_t room = fetcher->forgotten_room;
+
+    if (part->request == 0 || fetcher->session_epoch == 0) return;
+    if (fetcher->forgotten_count == room) {
+        uint32_t more = room == 0 ? 16 : room * 2;
+        struct fetcher_forgotten *grown = mem_alloc(mem, more * sizeof *grown);
+
+        if (grown == NULL) {
+            fetcher->session_epoch = 0;
+            return;
+        }
+        if (room > 0) memcpy(grown, fetcher->forgotten, room * sizeof *grown);
+        mem_free(mem, fetcher->forgotten, room * sizeof *grown);
+        fetcher->forgotten = grown;
+        fetcher->forgotten_room = more;
+    }
+    fetcher->forgotten[fetcher->forgotten_count++] =
+        (struct fetcher_forgotten){part->topic_id, part->index};
+}
+
 void fetcher_remove(struct partition *part)
 {
     struct fetcher *fetcher = part->fetcher;
@@ -167,6 +216,8 @@ void fetcher_remove(struct partition *part)
     list_remove(&part->fetch_link);
     if (fetcher == NULL) return;
     set_fetching(part, PARTITION_IDLE);
+    note_unchanged(fetcher, part);
+    note_forgotten(fetcher, part);
     fetcher->partitions_count--;
     part->fetcher = NULL;
     part->request = 0;
@@ -202,50 +253,141 @@ static void fill_partition(const struct fetcher *fetcher, struct partition *part
     part->request = fetcher->requests;
     part->request_epoch = part->leader_epoch;
     part->request_offset = log->log_end;
-    to->partition = part->index;
-    to->current_leader_epoch = part->leader_epoch;
-    to->fetch_offset = log->log_end;
     /* From the log itself, so that an empty answer cannot lose it (KAFKA-15510, F11). */
-    to->last_fetched_epoch = log_latest_epoch(log);
-    to->log_start_offset = log->log_start;
+    part->request_last_epoch = log_latest_epoch(log);
+    part->request_log_start = log->log_start;
+    to->partition = part->index;
+    to->current_leader_epoch = part->request_epoch;
+    to->fetch_offset = part->request_offset;
+    to->last_fetched_epoch = part->request_last_epoch;
+    to->log_start_offset = part->request_log_start;
     to->partition_max_bytes = (int32_t)fetcher->manager->config->replica_fetch_max_bytes;
     to->replica_directory_id = log->dir->meta.directory_id;
 }
 
-/* All READY partitions, those of one topic that stand together as one entry. */
+/* The session knows it as it is. */
+static bool named_so(const struct partition *part)
+{
+    return part->request != 0 && part->request_epoch == part->leader_epoch &&
+           part->request_offset == part->log->log_end &&
+           part->request_last_epoch == log_latest_epoch(part->log) &&
+           part->request_log_start == part->log->log_start;
+}
+
+/* What a request is filled into; partitions of one topic that follow each other stand together. */
+struct fetcher_build {
+    struct fetch_request_partition *parts;
+    uint32_t parts_count;
+    int32_t *forgotten;
+    uint32_t forgotten_count;
+};
+
+static void name_partition(struct fetcher *fetcher, struct fetcher_build *build,
+                           struct partition *part)
+{
+    struct fetch_request *request = &fetcher->request;
+    struct fetch_request_topic *topic =
+        request->topics_count > 0 ? &request->topics[request->topics_count - 1] : NULL;
+
+    if (topic == NULL || !uuid_equal(topic->topic_id, part->topic_id)) {
+        topic = &request->topics[request->topics_count++];
+        fetch_request_topic_default(topic);
+        topic->topic_id = part->topic_id;
+        topic->topic = part->topic_name;
+        topic->partitions = &build->parts[build->parts_count];
+    }
+    fill_partition(fetcher, part, &build->parts[build->parts_count++]);
+    topic->partitions_count++;
+}
+
+static void forget_partition(struct fetcher *fetcher, struct fetcher_build *build,
+                             struct uuid topic_id, int32_t index)
+{
+    struct fetch_request *request = &fetcher->request;
+    struct fetch_request_forgotten_topic *topics = request->forgotten_topics_data;
+    struct fetch_request_forgotten_topic *topic =
+        request->forgotten_topics_data_count > 0 ? &topics[request->forgotten_topics_data_count - 1]
+                                                 : NULL;
+
+    if (topic == NULL || !uuid_equal(topic->topic_id, topic_id)) {
+        topic = &topics[request->forgotten_topics_data_count++];
+        fetch_request_forgotten_topic_default(topic);
+        topic->topic_id = topic_id;
+        topic->partitions = &build->forgotten[build->forgotten_count];
+    }
+    build->forgotten[build->forgotten_count++] = index;
+    topic->partitions_count++;
+}
+
+/* All that is READY. */
+static void name_all(struct fetcher *fetcher, struct fetcher_build *build)
+{
+    while (!list_empty(&fetcher->changed)) {
+        struct partition *part = LIST_ENTRY(fetcher->changed.next, struct partition, changed_link);
+
+        part->request = 0;
+        note_unchanged(fetcher, part);
+    }
+    LIST_FOR_EACH (link, &fetcher->ready) {
+        name_partition(fetcher, build, LIST_ENTRY(link, struct partition, fetch_link));
+    }
+}
+
+static void name_changed(struct fetcher *fetcher, struct fetcher_build *build)
+{
+    for (uint32_t i = 0; i < fetcher->forgotten_count; i++) {
+        forget_partition(fetcher, build, fetcher->forgotten[i].topic_id,
+                         fetcher->forgotten[i].index);
+    }
+    while (!list_empty(&fetcher->changed)) {
+        struct partition *part = LIST_ENTRY(fetcher->changed.next, struct partition, changed_link);
+
+        note_unchanged(fetcher, part);
+        if (part->fetching == PARTITION_READY) {
+            if (!named_so(part)) name_partition(fetcher, build, part);
+        } else if (part->request != 0) {
+            forget_partition(fetcher, build, part->topic_id, part->index);
+            part->request = 0;
+        }
+    }
+}
+
 static enum err build_fetch(struct fetcher *fetcher)
 {
     struct manager *manager = fetcher->manager;
     const struct config *config = manager->config;
     struct fetch_request *request = &fetcher->request;
-    struct fetch_request_partition *parts;
-    struct fetch_request_topic *topic = NULL;
-    uint32_t next = 0;
+    bool full = fetcher->session_epoch == 0;
+    uint32_t names = full ? fetcher->ready_count : fetcher->changed_count;
+    uint32_t forgets = full ? 0 : fetcher->changed_count + fetcher->forgotten_count;
+    struct fetcher_build build = {0};
 
     arena_reset(&fetcher->arena);
     fetch_request_default(request);
-    request->topics = arena_alloc(&fetcher->arena, fetcher->ready_count * sizeof *request->topics);
-    parts = arena_alloc(&fetcher->arena, fetcher->ready_count * sizeof *parts);
-    if (request->topics == NULL || parts == NULL) return ERR_NO_MEMORY;
+    request->topics = arena_alloc(&fetcher->arena, names * sizeof *request->topics);
+    build.parts = arena_alloc(&fetcher->arena, names * sizeof *build.parts);
+    request->forgotten_topics_data =
+        arena_alloc(&fetcher->arena, forgets * sizeof *request->forgotten_topics_data);
+    build.forgotten = arena_alloc(&fetcher->arena, forgets * sizeof *build.forgotten);
+    if (request->topics == NULL || build.parts == NULL || request->forgotten_topics_data == NULL ||
+        build.forgotten == NULL) {
+        return ERR_NO_MEMORY;
+    }
     request->replica_state.replica_id = manager->broker;
     request->replica_state.replica_epoch = manager->links->broker_epoch(manager->links);
     request->max_wait_ms = (int32_t)config->replica_fetch_wait_max_ms;
     request->min_bytes = (int32_t)config->replica_fetch_min_bytes;
     request->max_bytes = (int32_t)config->replica_fetch_response_max_bytes;
+    request->session_id = fetcher->session_id;
+    request->session_epoch = fetcher->session_epoch;
     fetcher->requests++;
-    LIST_FOR_EACH (link, &fetcher->ready) {
-        struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
-
-        if (topic == NULL || !uuid_equal(topic->topic_id, part->topic_id)) {
-            topic = &request->topics[request->topics_count++];
-            fetch_request_topic_default(topic);
-            topic->topic_id = part->topic_id;
-            topic->topic = part->topic_name;
-            topic->partitions = &parts[next];
-        }
-        fill_partition(fetcher, part, &parts[next++]);
-        topic->partitions_count++;
+    fetcher->full = full;
+    if (full) {
+        name_all(fetcher, &build);
+    } else {
+        name_changed(fetcher, &build);
     }
+    fetcher->forgotten_count = 0;
     return ERR_NONE;
 }
 
@@ -269,6 +411,7 @@ static void advance(struct partition *part)
     part->leader_hw = -1;
     if (log_start > part->high_watermark) log_start = part->high_watermark; /* R25 */
     if (log_start > part->log->log_start) log_raise_start(part->log, log_start);
+    partition_note_start(part); /* the leader waits to hear of it */
 }
 
 void fetcher_applied(struct partition *part, bool failed)
@@ -331,13 +474,18 @@ static void take_partition(struct fetcher *fetcher, struct partition *part,
 
     TRACE(world_of(fetcher), REPLICA_FETCH_REPLY, (int64_t)part->topic, part->index,
           part->request_epoch, part->leader_epoch, part->request_offset, part->log->log_end);
-    part->request = 0;
+    part->answered = fetcher->requests;
     part->leader_hw = from->high_watermark;
     part->leader_log_start = from->log_start_offset;
     switch (follower_judge(&follower, &answer)) {
     case FOLLOWER_APPEND: append(fetcher, part, from->records); return;
     case FOLLOWER_ADVANCE: advance(part); return;
-    case FOLLOWER_IGNORE: break;
+    case FOLLOWER_IGNORE:
+        /* The session believes that we know now what it told: it begins anew with this one. */
+        note_forgotten(fetcher, part);
+        part->request = 0;
+        note_changed(fetcher, part);
+        break;
     case FOLLOWER_TRUNCATE:
         part->leader_hw = -1; /* F9 */
         cut(part, leader);
@@ -355,7 +503,19 @@ static void delay_request(struct fetcher *fetcher)
     LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
         struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
 
-        if (part->request == fetcher->requests) set_fetching(part, PARTITION_DELAYED);
+        if (part->request != 0) set_fetching(part, PARTITION_DELAYED);
+    }
+}
+
+/* Asked for, and not answered. */
+static void delay_unanswered(struct fetcher *fetcher)
+{
+    LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
+        struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
+
+        if (part->request == fetcher->requests && part->answered != fetcher->requests) {
+            set_fetching(part, PARTITION_DELAYED);
+        }
     }
 }
 
@@ -364,6 +524,32 @@ static void delay_all(struct fetcher *fetcher)
 {
     LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
         set_fetching(LIST_ENTRY(link, struct partition, fetch_link), PARTITION_DELAYED);
+    }
+}
+
+/* The leader does not know the session as we do: the next fetch is a full one. */
+static bool session_refused(struct fetcher *fetcher, enum err err)
+{
+    fetcher->session_epoch = 0;
+    if (err == ERR_FETCH_SESSION_ID_NOT_FOUND) {
+        fetcher->session_id = 0;
+        return !fetcher->full;
+    }
+    return !fetcher->full &&
+           (err == ERR_INVALID_FETCH_SESSION_EPOCH || err == ERR_FETCH_SESSION_TOPIC_ID_ERROR);
+}
+
+static void take_session(struct fetcher *fetcher, int32_t id)
+{
+    bool refused = fetcher->session_epoch == 0 && !fetcher->full; /* no memory meanwhile */
+
+    fetcher->session_id = id;
+    if (id == 0 || refused) {
+        fetcher->session_epoch = 0;
+    } else if (fetcher->session_epoch == INT32_MAX) {
+        fetcher->session_epoch = 1;
+    } else {
+        fetcher->session_epoch++;
     }
 }
 
@@ -379,9 +565,10 @@ static void take_fetch(struct fetcher *fetcher)
     }
     if (err == ERR_NONE) err = err_from_wire(response->error_code);
     if (err != ERR_NONE) {
-        delay_request(fetcher);
+        if (!session_refused(fetcher, err)) delay_request(fetcher);
         return;
     }
+    take_session(fetcher, response->session_id);
     for (uint32_t t = 0; t < response->responses_count; t++) {
         const struct fetch_response_topic *topic = &response->responses[t];
 
@@ -390,13 +577,14 @@ static void take_fetch(struct fetcher *fetcher)
 
             err = manager_find(fetcher->manager, topic->topic_id,
                                topic->partitions[p].partition_index, &part);
-            if (err != ERR_NONE || part->fetcher != fetcher || part->request != fetcher->requests) {
+            if (err != ERR_NONE || part->fetcher != fetcher || part->request == 0 ||
+                part->answered == fetcher->requests) {
                 continue; /* left meanwhile, or not asked for */
             }
             take_partition(fetcher, part, &topic->partitions[p]);
         }
     }
-    delay_request(fetcher); /* asked for, and not answered */
+    if (fetcher->full) delay_unanswered(fetcher);
 }
 
 /* ---- out of range ---------------------------------------------------------------------------- */

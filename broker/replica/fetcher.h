@@ -6,6 +6,10 @@
  *     out of range -> ListOffsets -> cut, reset or READY        error -> DELAYED -> READY
  *     fenced -> PARKED until the metadata names another epoch
  *
+ * The leader keeps a session for us (KIP-227): a fetch names the partitions that are READY and of
+ * which the session knows something else, and forgets those that are not READY. A fetch that did
+ * not come back well is followed by a full one, which replaces the session.
+ *
  * One fetch is in flight, and the next is sent when everything of the answer was written: what it
  * says about our log end is then true. A partition may leave at any time; an answer for one that is
  * not part of that fetch any more is dropped. */
@@ -19,6 +23,12 @@
 #include "wire/fetch.h"
 #include "wire/list_offsets.h"
 
+/* In the session, and not ours any more. */
+struct fetcher_forgotten {
+    struct uuid topic_id;
+    int32_t index;
+};
+
 struct fetcher {
     struct map_node node; /* in manager.fetchers */
     struct manager *manager;
@@ -31,12 +41,20 @@ struct fetcher {
     uint32_t ready_count;
     uint32_t busy_count;
     uint32_t partitions_count; /* all of them */
+    int32_t session_id;        /* at the leader; 0: none */
+    int32_t session_epoch;     /* of the next fetch; 0: a full one */
     /* private */
     struct op op;
     struct op_source source;
     struct call call;
     struct arena arena;
     uint64_t requests; /* fetches sent, ever: the number of the present one */
+    bool full;         /* it names all, or it is incremental */
+    struct list changed;
+    uint32_t changed_count; /* that the session may know otherwise, or not, or needlessly */
+    struct fetcher_forgotten *forgotten;
+    uint32_t forgotten_count;
+    uint32_t forgotten_room;
     struct fetch_request request;
     struct fetch_response response;
     struct list_offsets_request list_request;
@@ -52,6 +70,8 @@ struct fetcher {
  * fetcher_remove() is harmless on who does not fetch. */
 void fetcher_add(struct manager *manager, struct partition *part);
 void fetcher_remove(struct partition *part);
+/* Something of the log that the leader is told changed by itself. */
+void fetcher_changed(struct partition *part);
 /* What made it BUSY is over; `failed`: and did not work. */
 void fetcher_applied(struct partition *part, bool failed);
 /* The metadata says that the leader listens elsewhere now. */

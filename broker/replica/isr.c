@@ -149,6 +149,17 @@ void isr_fetched(struct isr *isr, uint32_t index, const struct isr_fetch *fetch)
     replica->previous_end = fetch->leader_end;
 }
 
+void isr_appended(struct isr *isr, int64_t old_end, struct mono_time now)
+{
+    for (uint32_t i = 0; i < isr->count; i++) {
+        struct isr_replica *replica = &isr->replicas[i];
+
+        if (i == isr->self || replica->log_end != old_end) continue;
+        replica->last_caught_up = now;
+        replica->caught_up_once = true;
+    }
+}
+
 /* Not fenced, not leaving, and the incarnation that fetched is the one that is registered
  * (KIP-841, KIP-903). */
 static bool eligible(const struct isr_replica *replica, const struct isr_facts *facts)

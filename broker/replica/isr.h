@@ -106,6 +106,10 @@ struct isr_fetch {
 };
 void isr_fetched(struct isr *isr, uint32_t index, const struct isr_fetch *fetch);
 
+/* The leader's log end moved on from `old_end`: who had everything was caught up until now, also
+ * when it had no reason to say so for long (a fetch session names only what changed). */
+void isr_appended(struct isr *isr, int64_t old_end, struct mono_time now);
+
 /* THE function that computes the high watermark of a leader (replication.md 4). Never below
  * facts->high_watermark. Called by partition_advance() only. */
 int64_t isr_high_watermark(const struct isr *isr, const struct isr_facts *facts);

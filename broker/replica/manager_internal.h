@@ -15,6 +15,10 @@ void partition_clamp_high_watermark(struct partition *part, int64_t at_most);
 void partition_begin_high_watermark(struct partition *part); /* from the checkpoint */
 struct isr_facts partition_facts(const struct partition *part);
 void partition_wake_readers(struct partition *part);
+/* A leader's log end may have moved: the in-sync set is told once per move. */
+void partition_note_end(struct partition *part);
+/* The log start may have moved (retention): readers are told. */
+void partition_note_start(struct partition *part);
 void partition_trace_isr(const struct partition *part);
 /* The pending change of part->isr goes to the controller. */
 void partition_alter(struct partition *part);

@@ -97,6 +97,7 @@ static enum op_result retain_run(struct op *op)
                 while (!retain_over(o) && retain_look(o)) {
                     AWAIT(o, RETAIN_LOOKED, &o->part->log->state_source, retain_looked(o));
                 }
+                partition_note_start(o->part);
                 if (++o->seen % RETAIN_SLICE == 0) {
                     op_deadline(op, env_deadline(o->manager->env, 1));
                     AWAIT(o, RETAIN_SLICED, NULL, op_expired(op));

@@ -74,9 +74,23 @@ static void partition_set_role(struct partition *part, enum partition_role role)
 void partition_wake_readers(struct partition *part)
 {
     op_wake(&part->fetch_source);
-    LIST_FOR_EACH (link, &part->watchers) {
-        op_wake(LIST_ENTRY(link, struct partition_watcher, link)->source);
+    LIST_FOR_EACH_SAFE (link, after, &part->watchers) {
+        struct partition_watcher *watcher = LIST_ENTRY(link, struct partition_watcher, link);
+
+        if (watcher->tell != NULL) {
+            watcher->tell(watcher);
+        } else {
+            op_wake(watcher->source);
+        }
     }
+}
+
+void partition_note_start(struct partition *part)
+{
+    if (part->log->log_start == part->seen_start) return;
+    part->seen_start = part->log->log_start;
+    fetcher_changed(part);
+    partition_wake_readers(part);
 }
 
 /* ---- in-sync set and high watermark ---------------------------------------------------------- */
@@ -178,12 +192,22 @@ void partition_alter(struct partition *part)
     op_wake(&part->manager->alter_source);
 }
 
+void partition_note_end(struct partition *part)
+{
+    int64_t end = part->log->log_end;
+
+    if (part->role != PARTITION_LEADER || end == part->caught_end) return;
+    isr_appended(&part->isr, part->caught_end, part->manager->env->now.mono);
+    part->caught_end = end;
+}
+
 void partition_expire_isr(struct partition *part)
 {
     struct isr_facts facts;
     uint64_t out;
 
     if (part->role != PARTITION_LEADER) return;
+    partition_note_end(part);
     facts = partition_facts(part);
     /* Who was about to join and has not come is not waited for any longer. */
     partition_advance(part);
@@ -208,6 +232,7 @@ enum partition_after_alter partition_altered(struct partition *part,
         part->partition_epoch = altered->partition_epoch;
         isr_commit(&part->isr, altered->isr, altered->isr_count);
         partition_trace_isr(part);
+        partition_wake_readers(part); /* who left must be asked for its progress to come back */
         break;
     case ERR_OPERATION_NOT_ATTEMPTED:
     case ERR_INELIGIBLE_REPLICA:
@@ -265,6 +290,7 @@ static void become_leader(struct partition *part)
         return;
     }
     part->leader_epoch_start = log->log_end;
+    part->caught_end = log->log_end;
     isr_new_epoch(&part->isr, part->manager->env->now.mono);
     partition_set_role(part, PARTITION_LEADER);
     TRACE(world_of(part), REPLICA_LEADING, (int64_t)part->topic, part->index, part->leader_epoch,
@@ -319,6 +345,7 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     if (!moved) {
         if (part->role == PARTITION_LEADER) partition_trace_isr(part);
         partition_advance(part);
+        partition_wake_readers(part); /* who left must be asked for its progress to come back */
         return ERR_NONE;
     }
     part->settled = false;
@@ -388,6 +415,7 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
     op_source_init(&part->work);
     list_init(&part->watchers);
     list_init(&part->fetch_link);
+    list_init(&part->changed_link);
     list_init(&part->link);
     list_init(&part->leading);
     list_init(&part->altering);

@@ -73,10 +73,14 @@ struct partition {
     enum partition_fetching fetching;
     struct list fetch_link; /* in the fetcher's list of that state */
     int64_t delayed_until_ns;
-    uint64_t request;       /* number of the fetch it is part of; 0 none */
-    int32_t request_epoch;  /* leader epoch of that fetch */
-    int64_t request_offset; /* and its offset */
-    int64_t leader_hw;      /* of the answer being applied */
+    struct list changed_link;   /* in fetcher.changed */
+    uint64_t request;           /* number of the fetch that named it last; 0: not in the session */
+    uint64_t answered;          /* number of the last fetch that answered it */
+    int32_t request_epoch;      /* leader epoch of the fetch that named it */
+    int64_t request_offset;     /* and its offset */
+    int32_t request_last_epoch; /* and the rest */
+    int64_t request_log_start;
+    int64_t leader_hw; /* of the answer being applied */
     int64_t leader_log_start;
     uint32_t divergences; /* rounds of truncation in this epoch (R24) */
 
@@ -92,6 +96,8 @@ struct partition {
     uint32_t pins;
     uint32_t generation;  /* of the log's failures, last seen */
     int64_t seen_end;     /* log end last seen */
+    int64_t seen_start;   /* log start last told to readers */
+    int64_t caught_end;   /* LEADER: log end up to which isr_appended() was told */
     int64_t seen_synced;  /* durable mode: synced end last seen */
     uint64_t seen_closes; /* manager.closes when its name was last found taken */
     bool opened;          /* its log is open, or failed */
@@ -110,10 +116,13 @@ struct partition {
 void partition_pin(struct partition *part);
 void partition_unpin(struct partition *part);
 /* Wakes `source` with the partition's fetch_source: for an op that waits on many partitions at
- * once. The partition is pinned by the caller as long as the watcher is linked. */
+ * once. The partition is pinned by the caller as long as the watcher is linked.
+ * With `tell` it needs no pin: that is called instead, and must unwatch (this watcher, no other)
+ * when the partition is leaving. */
 struct partition_watcher {
     struct list link;
     struct op_source *source;
+    void (*tell)(struct partition_watcher *watcher); /* or NULL */
 };
 void partition_watch(struct partition *part, struct partition_watcher *watcher,
                      struct op_source *source);
@@ -180,6 +189,8 @@ struct partition_fetch { /* zeroed, then the first part filled */
     uint32_t max_bytes;
     bool first_whole; /* KIP-74: at least one batch, whatever its size */
     bool stable_only; /* read_committed */
+    bool any_replica; /* a consumer that may read from a follower (KIP-392) */
+    struct str rack;  /* its rack; length 0: none */
     bool delayed;
     /* out, after partition_fetch() */
     enum err err;
@@ -189,13 +200,15 @@ struct partition_fetch { /* zeroed, then the first part filled */
     int64_t limit;                  /* exclusive: what this reader may read up to */
     struct log_epoch_end diverging; /* epoch >= 0 or end_offset >= 0: the follower diverged */
     bool diverged;
-    int32_t leader; /* hint for NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH (KIP-951) */
+    int32_t preferred; /* a replica in the reader's rack, to be asked instead; -1: none */
+    int32_t leader;    /* hint for NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH (KIP-951) */
     int32_t leader_epoch;
     /* out, after partition_fetch_finish() */
     struct log_read read;
     /* private */
-    struct partition *part; /* pinned while set */
-    bool starved;           /* its error is that no memory was free for the read */
+    struct partition *part;   /* pinned while set */
+    enum partition_role role; /* in which it was begun */
+    bool starved;             /* its error is that no memory was free for the read */
     bool reading;
 };
 void partition_fetch(struct partition *part, struct partition_fetch *fetch);
@@ -210,6 +223,12 @@ void partition_fetch_end(struct partition_fetch *fetch);
 /* What a reader like this one may see: a follower the log end, a consumer the high watermark or the
  * last stable offset. */
 int64_t partition_fetch_limit(const struct partition *part, const struct partition_fetch *fetch);
+/* May this replica serve this reader at all: partition_check_leader() for its kind.
+ * OFFSET_NOT_AVAILABLE: a follower whose log is being cut. */
+MUST_USE enum err partition_fetch_check(const struct partition *part,
+                                        const struct partition_fetch *fetch);
+/* Each fetch of this follower counts, also when nothing changed: it is to enter the in-sync set. */
+bool partition_fetch_watched(const struct partition *part, const struct partition_fetch *fetch);
 /* Condition of a delayed fetch: reading again would show something: data below the reader's limit,
  * an error, a divergence. Without effect. `fetch` need not have been started. */
 bool partition_fetch_ready(const struct partition *part, const struct partition_fetch *fetch);

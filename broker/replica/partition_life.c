@@ -99,6 +99,7 @@ static void take_appends(struct partition *part)
 
     part->generation = log->generation;
     part->seen_end = log->log_end;
+    partition_note_end(part);
     see_synced(part);
     if (part->role == PARTITION_OFFLINE) return;
     if (log->state == LOG_FAILED || !log_dir_online(log->dir)) {

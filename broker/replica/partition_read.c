@@ -112,12 +112,62 @@ int64_t partition_fetch_limit(const struct partition *part, const struct partiti
     return fetch->stable_only ? partition_last_stable(part) : part->high_watermark;
 }
 
+enum err partition_fetch_check(const struct partition *part, const struct partition_fetch *fetch)
+{
+    if (part->role == PARTITION_FOLLOWER && !of_follower(fetch) && fetch->any_replica) {
+        enum err err = check_epoch(part, fetch->current_epoch);
+
+        if (err != ERR_NONE) return err;
+        return part->log->state == LOG_OPEN ? ERR_NONE : ERR_OFFSET_NOT_AVAILABLE;
+    }
+    return partition_check_leader(part, fetch->current_epoch);
+}
+
+static bool in_rack(const struct manager *manager, int32_t id, struct str rack)
+{
+    const struct image_broker *broker = image_broker(manager->image, id);
+
+    return broker != NULL && broker->rack.data != NULL && str_equal(broker->rack, rack);
+}
+
+/* KIP-392, RackAwareReplicaSelector: the leader when it is in the reader's rack; else of the
+ * in-sync replicas there that have the offset the one that has most; else the leader: -1. */
+static int32_t preferred_replica(const struct partition *part, const struct partition_fetch *fetch)
+{
+    const struct manager *manager = part->manager;
+    const struct isr *isr = &part->isr;
+    const struct isr_replica *best = NULL;
+
+    if (part->role != PARTITION_LEADER || of_follower(fetch) || !fetch->any_replica) return -1;
+    if (manager->config->replica_selector == 0 || fetch->rack.length == 0) return -1;
+    if (in_rack(manager, manager->broker, fetch->rack)) return -1;
+    for (uint32_t i = 0; i < isr->count; i++) {
+        const struct isr_replica *replica = &isr->replicas[i];
+
+        if (i == isr->self || (isr->committed & (UINT64_C(1) << i)) == 0) continue;
+        if (replica->log_start == ISR_UNKNOWN || replica->log_start > fetch->offset) continue;
+        if (replica->log_end < fetch->offset || !in_rack(manager, replica->id, fetch->rack)) {
+            continue;
+        }
+        if (!manager->brokers.find(&manager->brokers, replica->id).active) continue;
+        if (best == NULL || replica->log_end > best->log_end) best = replica;
+    }
+    return best != NULL ? best->id : -1;
+}
+
+bool partition_fetch_watched(const struct partition *part, const struct partition_fetch *fetch)
+{
+    int32_t index = of_follower(fetch) ? isr_index(&part->isr, fetch->replica_id) : -1;
+
+    return index >= 0 && (part->isr.committed & (UINT64_C(1) << (uint32_t)index)) == 0;
+}
+
 /* Everything that can be said without reading (replication.md 6, in its order). */
 static enum err check_fetch(const struct partition *part, const struct partition_fetch *fetch,
                             struct log_epoch_end *diverging)
 {
     const struct log *log = part->log;
-    enum err err = partition_check_leader(part, fetch->current_epoch);
+    enum err err = partition_fetch_check(part, fetch);
 
     if (err != ERR_NONE) return err;
     if (of_follower(fetch)) {
@@ -186,6 +236,8 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->own_log_start = -1;
     fetch->leader = part->leader;
     fetch->leader_epoch = part->leader_epoch;
+    fetch->preferred = -1;
+    fetch->role = part->role;
     fetch->part = NULL;
     fetch->reading = false;
     fetch->starved = false;
@@ -202,6 +254,8 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->last_stable = partition_last_stable(part);
     fetch->own_log_start = part->log->log_start;
     fetch->limit = partition_fetch_limit(part, fetch);
+    if (!fetch->diverged) fetch->preferred = preferred_replica(part, fetch);
+    if (fetch->preferred >= 0) return;
     if (fetch->diverged || fetch->offset >= fetch->limit || fetch->max_bytes == 0) return;
     fetch->part = part;
     partition_pin(part);
@@ -233,7 +287,7 @@ void partition_fetch_finish(struct partition_fetch *fetch)
         return;
     }
     ASSERT(fetch->read.done);
-    if (part->role != PARTITION_LEADER || part->leader_epoch != fetch->leader_epoch) {
+    if (part->role != fetch->role || part->leader_epoch != fetch->leader_epoch) {
         fetch->err =
             part->role == PARTITION_OFFLINE ? ERR_KAFKA_STORAGE_ERROR : ERR_NOT_LEADER_OR_FOLLOWER;
         fetch->leader = part->leader;
@@ -369,7 +423,7 @@ enum err partition_delete_records(struct partition *part, int64_t *offset)
     if (*offset == -1) *offset = part->high_watermark;
     if (*offset < 0 || *offset > part->high_watermark) return ERR_OFFSET_OUT_OF_RANGE;
     log_raise_start(part->log, *offset);
-    partition_wake_readers(part);
+    partition_note_start(part);
     return ERR_NONE;
 }
 

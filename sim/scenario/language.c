@@ -571,7 +571,8 @@ static const struct {
 static const struct language_word workloads[] = {
     {"producer", "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
                  "records, record_size"},
-    {"consumer", "consumer: NAME, topics: [..]; reads all partitions, by assignment"},
+    {"consumer", "consumer: NAME, topics: [..], rack; reads all partitions, by assignment, from "
+                 "the nearest replica if the brokers let it"},
     {"consumer with group", "group: NAME, members (machines), assignor, static, commit: {every}, "
                             "session, poll, work; shares the partitions, commits what it read"},
     {NULL, NULL},

@@ -74,6 +74,7 @@ struct scenario_client {
     int64_t delivery_timeout_ns; /* 0: the default of the client */
     int32_t copy_of;             /* the client that it is like; -1: it stands in the file */
     bool by_step;                /* a step starts it */
+    const char *rack;            /* of a consumer; NULL: none */
     /* consumer, as a member of a group */
     const char *group;    /* NULL: it reads everything by itself */
     const char *instance; /* static member; NULL: dynamic */

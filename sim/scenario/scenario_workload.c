@@ -368,10 +368,11 @@ static void read_member(const struct read *read, const struct yaml *at,
 static void read_consumer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
-    static const char *const known[] = {"consumer", "topics",   "group",    "members",
-                                        "commit",   "protocol", "assignor", "static",
-                                        "session",  "poll",     "work",     NULL};
+    static const char *const known[] = {"consumer", "topics",   "group",  "members", "commit",
+                                        "protocol", "assignor", "static", "session", "poll",
+                                        "work",     "rack",     NULL};
     const struct yaml *value = yaml_get(at, "topics");
+    const struct yaml *rack = yaml_get(at, "rack");
 
     if (!read_map(read, at, "a consumer", known)) return;
     if (value == NULL) {
@@ -384,6 +385,7 @@ static void read_consumer(const struct read *read, const struct yaml *at,
     }
     for (uint32_t i = 0; i < value->count && !yaml_failed(read->error); i++)
         read_client_topic(read, value->items[i], client);
+    if (rack != NULL) client->rack = read_name(read, rack, "a rack");
     if (!yaml_failed(read->error)) read_member(read, at, client);
 }
 

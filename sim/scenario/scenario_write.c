@@ -326,6 +326,7 @@ static void write_workload(const struct write *w, const struct scenario *s)
         for (uint32_t j = 0; j < client->topic_count; j++)
             write_format(w, "%s%s", j > 0 ? ", " : "", s->topics[client->topics[j]].name);
         write_text(w, "]");
+        if (client->rack != NULL) write_format(w, ", rack: %s", client->rack);
         write_member(w, client);
         write_text(w, "}\n");
     }

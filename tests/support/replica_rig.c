@@ -428,6 +428,7 @@ void replica_rig_start(struct replica_rig *rig, uint32_t machine)
         server.api_count = COUNT_OF(rig_controller_apis);
     }
     server.host = str_of(m->world->name);
+    fetch_sessions_init(&m->node.fetch_sessions, env, 8);
     server_init(&m->node.broker_server, env, &m->node, &server);
     server_start(&m->node.broker_server);
     server_serve(&m->node.broker_server);
@@ -467,6 +468,7 @@ void replica_rig_stop(struct replica_rig *rig, uint32_t machine)
     server_stop(&m->node.broker_server);
     peer_close(&m->controller);
     assert_true(replica_rig_until(rig, 60000, is_stopped, m));
+    fetch_sessions_deinit(&m->node.fetch_sessions);
     manager_deinit(&m->node.replicas);
     server_deinit(&m->node.broker_server);
     peer_deinit(&m->controller);

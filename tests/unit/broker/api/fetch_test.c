@@ -234,22 +234,6 @@ static void a_partition_that_is_in_trouble_speaks_at_once(void **state)
     end();
 }
 
-static void sessions_are_declined(void **state)
-{
-    (void)state;
-    begin(5, "");
-    request.session_epoch = 0;
-    assert_int_equal(ask(11)->error_code, 0); /* session id 0: none */
-    request.session_id = 77;
-    request.session_epoch = 5;
-    raw_ask(&raw, API_FETCH, 11, &request, &response);
-    assert_int_equal(response.error_code, ERR_FETCH_SESSION_ID_NOT_FOUND);
-    assert_int_equal(response.responses_count, 0);
-    request.session_epoch = -1;
-    assert_int_equal(ask(11)->error_code, 0);
-    end();
-}
-
 static void an_answer_larger_than_the_send_queue_goes_even_behind_another(void **state)
 {
     (void)state;
@@ -382,7 +366,6 @@ int main(void)
         cmocka_unit_test(limits_are_kept_but_for_the_first_batch),
         cmocka_unit_test(a_fetch_waits_for_min_bytes_or_its_time),
         cmocka_unit_test(a_partition_that_is_in_trouble_speaks_at_once),
-        cmocka_unit_test(sessions_are_declined),
         cmocka_unit_test(an_answer_larger_than_the_send_queue_goes_even_behind_another),
         cmocka_unit_test(a_small_budget_gives_less_at_a_time_and_no_error),
         cmocka_unit_test(offsets_are_found_by_end_by_start_and_by_time),
