@@ -53,6 +53,7 @@ struct config {
     uint32_t voter_count;
     char log_dirs[CONFIG_LOG_DIRS_MAX][CONFIG_PATH_MAX + 1];
     uint32_t log_dir_count;
+    char metadata_log_dir[CONFIG_PATH_MAX + 1]; /* finished: log_dirs[0] unless given */
 
     /* quorum (kraft.md 2) */
     int64_t quorum_election_timeout_ms;

@@ -36,7 +36,9 @@ struct manager_links {
     int64_t (*broker_epoch)(struct manager_links *links);
     /* The active controller, or NULL while it is not known. Asked again for each attempt. */
     struct peer *(*controller)(struct manager_links *links);
-    /* The metadata directory or the last log directory failed: the process ends. May be NULL. */
+    /* A log directory failed. May be NULL. */
+    void (*dir_failed)(struct manager_links *links);
+    /* The last log directory failed: the process ends. May be NULL. */
     void (*dirs_failed)(struct manager_links *links);
 };
 
@@ -118,6 +120,7 @@ struct manager {
     int32_t broker;
     struct log_dir **dirs;
     uint32_t dirs_count;
+    bool dirs_lossy;           /* set by the node: a directory failed or was new at this start */
     const struct image *image; /* committed; borrowed for life */
     struct list partitions;    /* struct partition, in order of creation; also dying ones */
     uint32_t partitions_count;
@@ -145,8 +148,13 @@ struct manager {
     struct list altering; /* partitions whose change waits to be sent */
     struct op_source alter_source;
     struct manager_alter *alter;
-    struct manager_op expiry; /* puts laggards out of in-sync sets */
-    uint32_t expiry_left;     /* of the present round */
+    /* manager_lost.c */
+    struct manager_lost *lost;
+    struct op_source lost_source;
+    bool lost_look;
+    uint32_t dir_load[MANAGER_DIRS_MAX]; /* partitions in each directory */
+    struct manager_op expiry;            /* puts laggards out of in-sync sets */
+    uint32_t expiry_left;                /* of the present round */
     struct manager_op checkpoint;
     struct manager_op strays;
     struct manager_op guards[MANAGER_DIRS_MAX]; /* watch for directories that fail */

@@ -314,6 +314,7 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     part->leader = state->leader;
     part->leader_epoch = state->leader_epoch;
     part->partition_epoch = state->partition_epoch;
+    if (part->role == PARTITION_OFFLINE || part->damaged) manager_lost_look(part->manager);
     if (!moved) {
         if (part->role == PARTITION_LEADER) partition_trace_isr(part);
         partition_advance(part);
@@ -360,6 +361,7 @@ void partition_go_offline(struct partition *part)
     fetcher_remove(part);
     partition_set_role(part, PARTITION_OFFLINE);
     op_wake(&part->work);
+    manager_lost_look(part->manager);
 }
 
 /* ---- struct -------------------------------------------------------------------------------- */

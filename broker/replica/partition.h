@@ -101,6 +101,8 @@ struct partition {
     bool stopping;        /* orderly stop: the log is closed */
     bool gone;            /* removed or stopped: freed when no pin is left */
     bool alter_sent;      /* part of the AlterPartition in flight */
+    bool missing;         /* its log was in a directory that is not there */
+    bool damaged;         /* the scrub found batches that are to be repaired */
     uint32_t dir;         /* index of the log directory */
 };
 
