@@ -118,6 +118,8 @@ struct log_dir {
     struct list trash;             /* struct log_trash: files that go after their delay */
     uint64_t checkpoints_written;
     int64_t flush_check_ms; /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
+    uint32_t damaged; /* logs with damage that a read found */
+    struct op_source damage_source;
     bool cleaned_any;       /* some log has a line in cleaner-offset-checkpoint */
     struct op_source checkpoint_source;
 };

@@ -251,6 +251,7 @@ struct log_reader {
     uint32_t low;      /* binary search in an index file */
     uint32_t high;
     uint32_t want; /* bytes of a batch that did not fit */
+    int64_t expected; /* offset at `position`; -1 not known: an index led there */
     bool opened;
     bool retried;
     uint8_t entries[64 * LOG_INDEX_ENTRY];

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 5 + 6 * MANAGER_DIRS_MAX };
+enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 5 + 10 * MANAGER_DIRS_MAX };
 
 uint32_t manager_ops_max(const struct manager_limits *limits)
 {
@@ -525,6 +525,7 @@ void manager_timers_start(struct manager *manager)
     }
     manager_retain_start(manager);
     manager_clean_start(manager);
+    manager_scrub_start(manager);
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */
@@ -544,7 +545,8 @@ static bool flows_ended(const struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) return false;
     }
-    return manager_retain_ended(manager) && manager_clean_ended(manager);
+    return manager_retain_ended(manager) && manager_clean_ended(manager) &&
+           manager_scrub_ended(manager);
 }
 
 void manager_check_stopped(struct manager *manager)
@@ -568,6 +570,7 @@ void manager_stop(struct manager *manager)
     }
     manager_retain_stop(manager);
     manager_clean_stop(manager);
+    manager_scrub_stop(manager);
     manager_alter_stop(manager);
     manager_lost_stop(manager);
     LIST_FOR_EACH (link, &manager->partitions) {

@@ -12,6 +12,7 @@
 #define BROKER_REPLICA_MANAGER_H
 
 #include "broker/log/log_clean.h"
+#include "broker/log/log_patch.h"
 #include "broker/replica/partition.h"
 #include "client/base/pool.h"
 #include "client/base/rng.h"
@@ -113,6 +114,27 @@ struct manager_clean {
     uint32_t seen;
 };
 
+/* The scrub of one directory, and the repair of what it and readers find (manager_scrub.c). */
+struct manager_scrub {
+    struct op op;
+    struct manager *manager;
+    struct log_dir *dir;
+    struct partition *part; /* pinned: the scrub stands in it */
+    int64_t offset;         /* there */
+    int64_t end;            /* of this pass, in this log */
+    bool busy;              /* in a request: it may not be let go */
+    uint64_t pass_bytes;    /* of closed segments, when the pass began */
+    uint64_t slice;         /* bytes read last */
+    struct log_read read;
+    /* repair */
+    struct partition *broken; /* pinned */
+    int64_t again_ns;         /* not before */
+    struct log_patch patch;
+    struct call *call;
+    struct arena arena;
+    uint64_t repaired;
+};
+
 struct manager {
     struct env *env;
     const struct config *config;
@@ -160,6 +182,7 @@ struct manager {
     struct manager_op guards[MANAGER_DIRS_MAX]; /* watch for directories that fail */
     struct manager_retain retains[MANAGER_DIRS_MAX];
     struct manager_clean cleans[MANAGER_DIRS_MAX];
+    struct manager_scrub scrubs[MANAGER_DIRS_MAX];
     struct op_source timer_source; /* expiry and checkpoint, at a stop */
     struct manager_stray *stray;
     uint32_t stray_dir;

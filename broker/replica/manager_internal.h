@@ -69,6 +69,13 @@ void manager_clean_start(struct manager *manager);
 void manager_clean_stop(struct manager *manager);
 bool manager_clean_ended(const struct manager *manager);
 
+/* ---- manager_scrub.c */
+void manager_scrub_start(struct manager *manager);
+void manager_scrub_stop(struct manager *manager);
+bool manager_scrub_ended(const struct manager *manager);
+/* It leaves: no scrub stands in it any more. */
+void manager_scrub_left(struct partition *part);
+
 /* ---- manager_stray.c */
 /* Starts to rename; NULL: no memory, or a name that is too long. */
 struct manager_stray *manager_stray_begin(struct manager *manager, struct log_dir *dir,

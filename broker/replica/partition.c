@@ -407,6 +407,7 @@ void partition_deinit(struct partition *part)
 static void leave(struct partition *part)
 {
     fetcher_remove(part);
+    manager_scrub_left(part);
     if (part->role == PARTITION_NONE) {
         wake_all(part);
     } else {

@@ -102,7 +102,8 @@ struct partition {
     bool gone;            /* removed or stopped: freed when no pin is left */
     bool alter_sent;      /* part of the AlterPartition in flight */
     bool missing;         /* its log was in a directory that is not there */
-    bool damaged;         /* the scrub found batches that are to be repaired */
+    bool damaged;         /* a batch is to be repaired: rather not lead */
+    bool lost_told;       /* nobody can repair it: said once */
     uint32_t dir;         /* index of the log directory */
 };
 
