@@ -50,6 +50,14 @@ static enum op_result read_end(struct log_read *o, enum err err)
     return OP_DONE;
 }
 
+/* The position is an index's: no chain of batches leads there. */
+static void read_index_says(struct log_reader *r)
+{
+    if (r->position == 0) return;
+    r->expected = -1;
+    r->walked = false;
+}
+
 /* Begins with the segment at `r->segment`: the position without the index file, if it is known. */
 static bool read_locate(struct log_read *o)
 {
@@ -59,8 +67,10 @@ static bool read_locate(struct log_read *o)
     r->want = 0;
     r->position = 0;
     r->expected = segment->base;
+    r->walked = true;
     if (o->offset <= segment->base) return true;
     if (segment->hint_offset == o->offset) {
+        r->walked = false;
         r->position = segment->hint_position;
         r->expected = o->offset;
         return true;
@@ -69,7 +79,7 @@ static bool read_locate(struct log_read *o)
      * of the files, which index_bad is about. */
     if (segment->index != NULL) {
         r->position = log_index_find(segment->index, (uint32_t)(o->offset - segment->base));
-        if (r->position > 0) r->expected = -1;
+        read_index_says(r);
         return true;
     }
     if (segment->index_bad) return true;
@@ -132,7 +142,7 @@ static void read_take_window(struct log_read *o)
         if (entry.offset <= o->offset - r->segment->base) r->position = entry.position;
     }
     if (r->position >= r->segment->size) r->position = 0;
-    if (r->position > 0) r->expected = -1;
+    read_index_says(r);
 }
 
 /* Asks for bytes from the position on; false: done with an error, or nothing left in the log. */
@@ -170,6 +180,14 @@ static bool read_epoch_fits(const struct log *log, const struct record_batch *ba
     return epoch < 0 || epoch == batch->partition_leader_epoch;
 }
 
+/* What stands at the position is not the batch that should. Whoever walked here from the beginning
+ * of the segment need not doubt an index. */
+static enum read_verdict read_no_batch(const struct log_read *o)
+{
+    if (o->count > 0) return READ_SERVED;
+    return o->reader->walked ? READ_DAMAGED : READ_DISTRUST;
+}
+
 static enum read_verdict read_look(struct log_read *o)
 {
     struct log_reader *r = o->reader;
@@ -177,17 +195,17 @@ static enum read_verdict read_look(struct log_read *o)
     struct bytes rest = {r->buf->data, (uint32_t)r->io.req.done};
     struct record_batch batch;
     enum record_batch_framing framing;
-    int64_t next = -1;
+    int64_t next = r->expected;
 
     while ((framing = record_batch_parse(rest, &batch)) == RECORD_BATCH_WHOLE) {
         int64_t last = record_batch_last_offset(&batch);
 
         if (batch.base_offset < r->segment->base || last < batch.base_offset ||
             batch.base_offset < next || last >= r->segment->end)
-            return r->position > 0 && o->count == 0 ? READ_DISTRUST : READ_DAMAGED;
-        if (next < 0 && r->position > 0 && o->count == 0 && batch.base_offset > o->offset &&
-            !log_gaps(log))
+            return read_no_batch(o);
+        if (next < 0 && batch.base_offset > o->offset && o->count == 0 && !log_gaps(log))
             return READ_DISTRUST;
+        if (next >= 0 && batch.base_offset > next && !log_gaps(log)) return read_no_batch(o);
         next = last + 1;
         if (last >= o->offset) {
             if (last >= o->limit) return o->count > 0 ? READ_SERVED : READ_EMPTY;
@@ -212,7 +230,7 @@ static enum read_verdict read_look(struct log_read *o)
         rest.length -= batch.bytes.length;
     }
     if (o->count > 0) return READ_SERVED;
-    if (framing == RECORD_BATCH_CORRUPT) return r->position > 0 ? READ_DISTRUST : READ_DAMAGED;
+    if (framing == RECORD_BATCH_CORRUPT) return read_no_batch(o);
     if (r->position == r->segment->size) return READ_EMPTY;
     r->want = rest.length >= RECORD_BATCH_PREFIX ? record_batch_total(rest.data) : 0;
     if (r->position + r->size >= r->segment->size && r->want > r->segment->size - r->position)
@@ -235,6 +253,7 @@ static bool read_next_segment(struct log_read *o)
     r->segment = log->segments[at + 1];
     r->position = 0;
     r->expected = r->segment->base;
+    r->walked = true;
     r->want = 0;
     return true;
 }
@@ -287,6 +306,7 @@ static bool read_decide(struct log_read *o)
         r->segment->hint_offset = -1;
         r->position = 0;
         r->expected = r->segment->base;
+        r->walked = true;
         r->want = 0;
         return true;
     case READ_DAMAGED:
@@ -295,6 +315,7 @@ static bool read_decide(struct log_read *o)
             r->retried = true;
             r->position = 0;
             r->expected = r->segment->base;
+            r->walked = true;
             r->want = 0;
             r->segment->hint_offset = -1;
             return true;
