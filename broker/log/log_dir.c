@@ -81,6 +81,7 @@ void log_dir_set_state(struct log_dir *dir, enum log_dir_state state)
     ASSERT((moves[dir->state] & 1 << state) != 0);
     dir->state = state;
     op_wake(&dir->state_source);
+    op_wake(&dir->damage_source);
     if (dir->keeper != NULL) op_wake(&dir->keeper->source); /* it ends with the directory */
     op_wake(&dir->checkpoint_source);
     op_wake(&dir->file_source);

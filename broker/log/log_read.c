@@ -269,6 +269,7 @@ static void read_note_damage(struct log_read *o)
     log->damaged_base = r->segment->base;
     log->damaged_position = r->position;
     log->dir->damaged++;
+    log->dir->damage_notes++;
     op_wake(&log->dir->damage_source);
 }
 

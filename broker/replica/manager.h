@@ -129,6 +129,7 @@ struct manager_scrub {
     /* repair */
     struct partition *broken; /* pinned */
     int64_t again_ns;         /* not before */
+    uint64_t notes;           /* of damage, seen */
     struct log_patch patch;
     struct call *call;
     struct arena arena;

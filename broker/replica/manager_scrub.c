@@ -291,7 +291,7 @@ static int64_t scrub_deadline(struct manager_scrub *o)
     int64_t due_ns = env_deadline(o->manager->env, scrub_pause_ms(o));
 
     if (o->dir->damaged == 0 || o->again_ns >= due_ns) return due_ns;
-    return o->again_ns;
+    return o->again_ns > 0 ? o->again_ns : env_deadline(o->manager->env, 0);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -305,9 +305,14 @@ static enum op_result scrub_run(struct op *op)
         while (!scrub_over(o)) {
             op_deadline(op, scrub_deadline(o));
             AWAIT(o, SCRUB_DUE, &o->dir->damage_source,
-                  op_expired(op) || scrub_over(o) || repair_due(o));
-            op_deadline(op, OP_NO_DEADLINE);
+                  op_expired(op) || scrub_over(o) || o->notes != o->dir->damage_notes);
             if (scrub_over(o)) break;
+            if (!op_expired(op) && !repair_due(o)) { /* later: the deadline is another now */
+                o->notes = o->dir->damage_notes;
+                continue;
+            }
+            o->notes = o->dir->damage_notes;
+            op_deadline(op, OP_NO_DEADLINE);
             o->busy = true;
             if (!repair_due(o)) {
                 if (scrub_wanted(o)) {
