@@ -1,4 +1,4 @@
-/* gregor-broker format: the directories of one node of a cluster, made ready before its first start.
+/* gregor-broker format: the directories of one node of a cluster, made ready before its start.
  * A short-lived node of its own: one op, one log directory after the other. */
 #include "broker/node.h"
 

@@ -29,7 +29,7 @@ bool manager_name_free(const struct manager *manager, const struct partition *pa
 struct log_dir *manager_dir(const struct manager *manager, const struct partition *part);
 struct log_config manager_log_config(const struct manager *manager, const struct partition *part);
 int32_t manager_min_isr(const struct manager *manager, struct str topic);
-/* Creates the topic and the partition as far as they are not there. `promised`: in sync by metadata,
+/* Creates topic and partition as far as they are not there. `promised`: in sync by metadata,
  * so its log may not be begun anew when a directory is missing. */
 MUST_USE enum err manager_host(struct manager *manager, struct uuid topic_id, struct str name,
                                int32_t index, bool promised, struct partition **part);

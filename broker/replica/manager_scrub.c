@@ -1,4 +1,4 @@
-/* The scrub: every batch of closed segments is read from the device once in gregor.scrub.interval.ms
+/* The scrub: every batch of closed segments is read from the device in gregor.scrub.interval.ms
  * and checked (framing, crc, offsets, epochs), at a rate that just does it, and never above
  * gregor.scrub.max.bytes.per.second. One op per directory, one slice at a time.
  *
