@@ -58,6 +58,7 @@ static const struct config_row config_rows[] = {
     SPECIAL("controller.quorum.voters"),
     SPECIAL("log.dirs"),
     SPECIAL("log.dir"),
+    SPECIAL("metadata.log.dir"),
     INT("controller.quorum.election.timeout.ms", quorum_election_timeout_ms, 1000, 10, I32),
     INT("controller.quorum.fetch.timeout.ms", quorum_fetch_timeout_ms, 2000, 10, I32),
     INT("controller.quorum.election.backoff.max.ms", quorum_election_backoff_max_ms, 1000, 0, I32),
@@ -125,6 +126,9 @@ static const struct config_row config_rows[] = {
     INT("producer.id.expiration.check.interval.ms", producer_id_expiration_check_interval_ms,
         600000, 1, I64),
     BOOL("gregor.durable.acks", gregor_durable_acks, 0),
+    INT("gregor.scrub.interval.ms", gregor_scrub_interval_ms, 604800000, 0, I64),
+    INT("gregor.scrub.max.bytes.per.second", gregor_scrub_max_bytes_per_second, 10485760, 1024,
+        I64),
     INT("group.min.session.timeout.ms", group_min_session_timeout_ms, 6000, 1, I32),
     INT("group.max.session.timeout.ms", group_max_session_timeout_ms, 1800000, 1, I32),
     INT("group.initial.rebalance.delay.ms", group_initial_rebalance_delay_ms, 3000, 0, I32),
@@ -147,7 +151,6 @@ static const struct config_row config_rows[] = {
 
 /* Kafka's own keys that this broker knows and does not act on. Said at start, each by name. */
 static const char config_known[] =
-    "metadata.log.dir "
     "log.flush.offset.checkpoint.interval.ms num.network.threads num.io.threads background.threads "
     "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
     "socket.receive.buffer.bytes socket.listen.backlog.size "
@@ -440,6 +443,10 @@ static enum err config_dirs(struct config *config, struct str key, struct str va
             !config_copy(config->log_dirs[n], sizeof config->log_dirs[n], item)) {
             return config_wrong(error, key, value, "PATH[,...], 1 to 8 of at most 512 bytes");
         }
+        for (uint32_t i = 0; i < n; i++) {
+            if (str_equal(item, str_of(config->log_dirs[i])))
+                return config_wrong(error, key, value, "each directory once");
+        }
         n++;
     }
     config->log_dir_count = n;
@@ -505,6 +512,10 @@ static enum err config_special(struct config *config, struct str key, struct str
     }
     if (str_equal(key, STR("log.dirs")) || str_equal(key, STR("log.dir"))) {
         return config_dirs(config, key, value, error);
+    }
+    if (str_equal(key, STR("metadata.log.dir"))) {
+        return config_text(config->metadata_log_dir, sizeof config->metadata_log_dir, key, value,
+                           error);
     }
     if (str_equal(key, STR("broker.rack"))) {
         return config_text(config->rack, sizeof config->rack, key, value, error);
@@ -627,6 +638,8 @@ void config_default(struct config *config)
     config_add_controller_listener(config);
     (void)config_copy(config->log_dirs[0], sizeof config->log_dirs[0], STR("gregor-data"));
     config->log_dir_count = 1;
+    (void)config_copy(config->metadata_log_dir, sizeof config->metadata_log_dir,
+                      STR("gregor-data"));
 }
 
 /* Key up to the first '=', ':' or space; a line that ends in a backslash goes on in the next.
@@ -765,8 +778,9 @@ enum err config_finish(struct config *config, struct errmsg *error)
         (void)config_copy(config->log_dirs[0], sizeof config->log_dirs[0], STR("/tmp/kafka-logs"));
         config->log_dir_count = 1;
     }
-    if (config->log_dir_count > 1) {
-        return config_fail(error, "log.dirs: more than one directory is not served yet");
+    if (config->metadata_log_dir[0] == '\0') {
+        (void)config_copy(config->metadata_log_dir, sizeof config->metadata_log_dir,
+                          str_of(config->log_dirs[0]));
     }
     if (config->listener_count == 0 && config_has_role(config, CONFIG_ROLE_BROKER)) {
         config->listeners[0] = (struct config_endpoint){"PLAINTEXT", "", 9092};

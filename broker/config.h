@@ -53,6 +53,7 @@ struct config {
     uint32_t voter_count;
     char log_dirs[CONFIG_LOG_DIRS_MAX][CONFIG_PATH_MAX + 1];
     uint32_t log_dir_count;
+    char metadata_log_dir[CONFIG_PATH_MAX + 1]; /* finished: log_dirs[0] unless given */
 
     /* quorum (kraft.md 2) */
     int64_t quorum_election_timeout_ms;
@@ -118,6 +119,8 @@ struct config {
     int64_t log_flush_scheduler_interval_ms;
     int64_t producer_id_expiration_ms;
     int64_t producer_id_expiration_check_interval_ms;
+    int64_t gregor_scrub_interval_ms; /* every closed segment is read once in it; 0: never */
+    int64_t gregor_scrub_max_bytes_per_second; /* of a directory */
     int64_t gregor_durable_acks; /* acks=all means synced on every in-sync replica */
 
     /* groups (groups.md 2) */

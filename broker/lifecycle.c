@@ -57,6 +57,19 @@ static const char *const lifecycle_steps[] = {"START",
                                               "HEARTBEAT_ANSWERED",
                                               "HEARTBEAT_PAUSE"};
 
+/* Ids of the directories that are online, or that failed (and had an id). */
+static uint32_t lifecycle_dirs(struct lifecycle *l, bool online)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < l->dirs_count; i++) {
+        if (log_dir_online(l->dirs[i]) != online) continue;
+        if (uuid_is_zero(l->dirs[i]->meta.directory_id)) continue;
+        l->dir_ids[count++] = l->dirs[i]->meta.directory_id;
+    }
+    return count;
+}
+
 static void lifecycle_send_registration(struct lifecycle *l)
 {
     const struct config_endpoint *endpoint = config_broker_endpoint(l->config);
@@ -83,8 +96,8 @@ static void lifecycle_send_registration(struct lifecycle *l)
     l->registration.features = l->features;
     l->registration.features_count = COUNT_OF(l->features);
     l->registration.rack = l->config->rack[0] != '\0' ? str_of(l->config->rack) : STR_NULL;
-    l->registration.log_dirs = &l->directory_id;
-    l->registration.log_dirs_count = 1;
+    l->registration.log_dirs = l->dir_ids;
+    l->registration.log_dirs_count = lifecycle_dirs(l, true);
     l->registration.previous_broker_epoch = l->previous_broker_epoch;
     call_init(&l->call, API_BROKER_REGISTRATION);
     l->call.body = &l->registration;
@@ -100,6 +113,8 @@ static void lifecycle_send_heartbeat(struct lifecycle *l)
     l->heartbeat.current_metadata_offset = l->loader->image.last_offset;
     l->heartbeat.want_fence = !l->ready;
     l->heartbeat.want_shut_down = l->leave;
+    l->heartbeat.offline_log_dirs = l->dir_ids;
+    l->heartbeat.offline_log_dirs_count = lifecycle_dirs(l, false);
     call_init(&l->call, API_BROKER_HEARTBEAT);
     l->call.body = &l->heartbeat;
     l->call.timeout_ms = (int32_t)l->config->broker_session_timeout_ms;
@@ -288,6 +303,11 @@ static void lifecycle_hurry(struct lifecycle *lifecycle)
 {
     lifecycle->hurry = true;
     op_wake(&lifecycle->wake);
+}
+
+void lifecycle_dir_failed(struct lifecycle *lifecycle)
+{
+    lifecycle_hurry(lifecycle);
 }
 
 void lifecycle_ready(struct lifecycle *lifecycle)

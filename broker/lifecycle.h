@@ -15,6 +15,7 @@
 #include "broker/channel.h"
 #include "broker/config.h"
 #include "broker/controller/loader.h"
+#include "broker/log/log_dir.h"
 #include "wire/broker_heartbeat.h"
 #include "wire/broker_registration.h"
 
@@ -35,7 +36,8 @@ struct lifecycle {
     struct op_source changed; /* state, epoch */
     /* set by the node */
     struct str cluster_id;
-    struct uuid directory_id;
+    struct log_dir **dirs; /* log.dirs */
+    uint32_t dirs_count;
     int64_t previous_broker_epoch; /* if nothing of that incarnation is lost; -1 */
     uint16_t port;                 /* where our listener really is */
     /* private */
@@ -55,6 +57,7 @@ struct lifecycle {
     struct op_source wake;
     struct call call;
     struct arena arena;
+    struct uuid dir_ids[CONFIG_LOG_DIRS_MAX];
     struct broker_registration_request registration;
     struct broker_registration_request_listener listener;
     struct broker_registration_request_feature features[2];
@@ -73,6 +76,8 @@ void lifecycle_ready(struct lifecycle *lifecycle);
  * soon as no controller has answered for longer than an election takes: all nodes of a cluster may
  * be stopped at once, and then nobody is left to ask. */
 void lifecycle_leave(struct lifecycle *lifecycle);
+/* A log directory failed: the next heartbeat, which says so, now. */
+void lifecycle_dir_failed(struct lifecycle *lifecycle);
 /* Ends without the controller's leave. LEFT after the call in flight is over. */
 void lifecycle_abandon(struct lifecycle *lifecycle);
 void lifecycle_deinit(struct lifecycle *lifecycle); /* NOT_RUNNING or LEFT */

@@ -53,7 +53,7 @@ bool node_closing(const struct node *node)
 
 struct str node_cluster_id(const struct node *node)
 {
-    return str_of(node->dir.meta.cluster_id);
+    return str_of(node->meta_dir->meta.cluster_id);
 }
 
 uint16_t node_port(const struct node *node)
@@ -87,34 +87,27 @@ void node_fail_err(struct node *node, const char *what, enum err err)
 
 /* ---- the life of a node ---------------------------------------------------------------------- */
 
-static void node_open_dir(struct node *node)
+/* The directory whose turn it is: the metadata's first. */
+static uint32_t node_dir_at(const struct node *node)
 {
-    log_dir_open(&node->dir, STR_NULL, (int32_t)node->config.node_id);
+    uint32_t first = node_dirs_meta(node);
+
+    if (node->dir_turn == 0) return first;
+    return node->dir_turn <= first ? node->dir_turn - 1 : node->dir_turn;
 }
 
-/* Identity of a single node that nobody formatted. */
-static void node_format_dir(struct node *node)
+static bool node_takes_dir(struct node *node)
 {
-    struct log_dir_meta meta = {.node_id = (int32_t)node->config.node_id};
-    struct rng rng;
-    struct uuid cluster;
-
-    rng_init(&rng, dice_seed(node->env.world, DICE_IDENTITY));
-    cluster = rng_uuid(&rng);
-    uuid_print(cluster, meta.cluster_id);
-    meta.directory_id = rng_uuid(&rng);
-    log_dir_format(&node->dir, &meta);
-}
-
-static bool node_dir_settled(const struct node *node)
-{
-    return !log_dir_busy(&node->dir);
-}
-
-static bool node_dir_is_new(const struct node *node)
-{
-    return node->format_alone && node->dir.state == LOG_DIR_CLOSED &&
-           node->dir.err == ERR_NOT_FOUND;
+    if (node->dir_turn > 0) {
+        if (!node_dirs_take(node, node_dir_at(node))) return false;
+        if (node->dir_turn + 1 < node->dir_count || !node->has_broker || node_dirs_any(node))
+            return true;
+        node_fail(node, ERR_IO, STR("no log directory can be used"));
+        return false;
+    }
+    if (node->meta_dir->state == LOG_DIR_ONLINE) return true;
+    node_fail(node, node->meta_dir->err, str_of(node->meta_dir->message.text));
+    return false;
 }
 
 /* The registration is in our image, and so is all that was committed when we joined. */
@@ -134,7 +127,7 @@ static bool node_listed(const struct node *node)
 static bool node_ending(const struct node *node)
 {
     return node->stop_wanted || (node->has_quorum && node->quorum.state == QUORUM_FAILED) ||
-           (node->has_dir && node->dir.state == LOG_DIR_OFFLINE) ||
+           (node->has_dir && node->meta_dir->state == LOG_DIR_OFFLINE) ||
            (node->has_replicas && node->lifecycle.state == LIFECYCLE_LEFT);
 }
 
@@ -148,7 +141,7 @@ static void node_tell_quorum(struct node *node)
     if (node->quorum.err == ERR_INCONSISTENT_CLUSTER_ID) {
         text_format(&text,
                     "INCONSISTENT_CLUSTER_ID: %s belongs to cluster %s, the controllers to another",
-                    node->dir.path, node->dir.meta.cluster_id);
+                    node->meta_dir->path, node->meta_dir->meta.cluster_id);
     } else {
         text_format(&text, "the metadata quorum of this node failed: %s",
                     err_name(node->quorum.err));
@@ -163,8 +156,8 @@ static bool node_ended(struct node *node)
     if (node->has_quorum && node->quorum.state == QUORUM_FAILED) {
         node_tell_quorum(node);
         node_stop(node);
-    } else if (node->dir.state == LOG_DIR_OFFLINE) {
-        node_fail(node, node->dir.err, str_of(node->dir.message.text));
+    } else if (node->meta_dir->state == LOG_DIR_OFFLINE) {
+        node_fail(node, node->meta_dir->err, str_of(node->meta_dir->message.text));
     } else {
         node_fail_err(node, "the cluster does not take this broker", node->lifecycle.failed);
     }
@@ -231,17 +224,16 @@ static enum op_result node_up_run(struct op *op)
     case NODE_UP_START:
         node_set(o, NODE_OPENING);
         node_parts_dir(o);
-        node_open_dir(o);
-        AWAIT(o, NODE_UP_DIR, &o->changed, node_dir_settled(o));
-        if (node_dir_is_new(o)) {
-            node_format_dir(o);
-            AWAIT(o, NODE_UP_FORMATTED, &o->changed, node_dir_settled(o));
-            if (o->dir.err == ERR_NONE) node_open_dir(o);
-            AWAIT(o, NODE_UP_DIR_AGAIN, &o->changed, node_dir_settled(o));
-        }
-        if (o->dir.state != LOG_DIR_ONLINE) {
-            node_fail(o, o->dir.err, str_of(o->dir.message.text));
-            return OP_DONE;
+        for (o->dir_turn = 0; o->dir_turn < o->dir_count; o->dir_turn++) {
+            node_dirs_open(o, node_dir_at(o));
+            AWAIT(o, NODE_UP_DIR, &o->changed, node_dirs_settled(o));
+            if (node_dirs_new(o, node_dir_at(o))) {
+                node_dirs_format(o, node_dir_at(o));
+                AWAIT(o, NODE_UP_FORMATTED, &o->changed, node_dirs_settled(o));
+                if (o->log_dirs[node_dir_at(o)].err == ERR_NONE) node_dirs_open(o, node_dir_at(o));
+                AWAIT(o, NODE_UP_DIR_AGAIN, &o->changed, node_dirs_settled(o));
+            }
+            if (!node_takes_dir(o)) return OP_DONE;
         }
         node_parts_metadata(o);
         if (o->metadata_log == NULL) {
@@ -281,12 +273,12 @@ static enum op_result node_up_run(struct op *op)
             AWAIT(o, NODE_UP_REGISTERED, &o->changed, node_registered(o) || node_ending(o));
             if (node_ended(o)) return OP_DONE;
             node_set(o, NODE_RECOVERING);
-            log_dir_vouch(&o->dir, o->lifecycle.broker_epoch);
+            node_dirs_vouch(o);
             err = manager_start(&o->replicas, &o->loader.image);
             if (err != ERR_NONE) node_fail_err(o, "the replicas cannot be opened", err);
             coordinator_apply(&o->groups, &o->loader.image);
             AWAIT(o, NODE_UP_REPLICAS, &o->changed,
-                  (o->replicas.started && log_dir_vouched(&o->dir)) || node_ending(o));
+                  (o->replicas.started && node_dirs_vouched(o)) || node_ending(o));
             if (node_ended(o)) return OP_DONE;
             lifecycle_ready(&o->lifecycle);
             AWAIT(o, NODE_UP_LISTED, &o->changed, node_listed(o) || node_ending(o));
@@ -334,7 +326,7 @@ static enum op_result node_down_run(struct op *op)
         AWAIT(o, NODE_DOWN_QUORUM, &o->changed, node_parts_quorum_closed(o));
         node_parts_close_metadata(o);
         AWAIT(o, NODE_DOWN_METADATA, &o->changed, node_parts_metadata_closed(o));
-        AWAIT(o, NODE_DOWN_DIR_SETTLED, &o->changed, node_dir_settled(o));
+        AWAIT(o, NODE_DOWN_DIR_SETTLED, &o->changed, node_dirs_settled(o));
         node_parts_close_dir(o);
         AWAIT(o, NODE_DOWN_DIR, &o->changed, node_parts_dir_closed(o));
         return OP_DONE;

@@ -43,7 +43,11 @@ enum node_state {
 };
 enum { NODE_STATES = NODE_STOPPED + 1 };
 
-enum { NODE_RELAYS_MAX = 16 + CONFIG_VOTERS_MAX };
+enum {
+    NODE_DIRS_MAX = CONFIG_LOG_DIRS_MAX + 1, /* log.dirs, and metadata.log.dir when it is another */
+    NODE_RELAYS_MAX = 16 + CONFIG_VOTERS_MAX + NODE_DIRS_MAX,
+};
+_Static_assert((int)CONFIG_LOG_DIRS_MAX <= (int)MANAGER_DIRS_MAX, "the manager has all of them");
 
 struct node {
     struct env env;
@@ -55,7 +59,10 @@ struct node {
     bool format_alone; /* no configuration was given: format the directory when it is new */
 
     struct log_cache cache;
-    struct log_dir dir;
+    struct log_dir log_dirs[NODE_DIRS_MAX];
+    uint32_t dir_count;
+    uint32_t dir_turn;        /* of the start: how many are opened */
+    struct log_dir *meta_dir; /* of them: where the metadata log is */
     struct log *metadata_log;
     struct loader loader;
     struct quorum quorum;
@@ -76,7 +83,8 @@ struct node {
     bool stop_wanted;
     bool has_broker; /* roles */
     bool has_controller;
-    bool has_dir; /* parts that came up, for the way down */
+    bool dirs_lossy; /* a directory failed or was new at the start: what it held may be missed */
+    bool has_dir;    /* parts that came up, for the way down */
     bool has_servers;
     bool has_loader;
     bool has_quorum;
@@ -85,8 +93,8 @@ struct node {
     bool has_replicas;
     uint32_t relay_count;
     struct op_relay relays[NODE_RELAYS_MAX];
-    struct op_relay metadata_relay; /* ends with the log it listens to */
-    struct log_dir *dirs[1];
+    struct op_relay metadata_relay;      /* ends with the log it listens to */
+    struct log_dir *dirs[NODE_DIRS_MAX]; /* log.dirs, for the manager */
     struct quorum_listener listener;
     struct controller_quorum controller_quorum;
     struct manager_links manager_links;
@@ -110,15 +118,17 @@ const char *node_state_name(enum node_state state);
 /* Port that clients use, once READY; 0 before. */
 uint16_t node_port(const struct node *node);
 
-/* Formats the directories of a node of a cluster (gregor-broker format). Runs as a node of its own:
+/* Formats all directories of a node of a cluster (gregor-broker format). Runs as a node of its own:
  * ends by world_stop() with 0, or 1 and a NODE_ERROR event. */
 struct node_format {
     struct env env;
     struct log_cache cache;
-    struct log_dir dir;
+    struct log_dir dir; /* one after the other */
     struct log_dir_meta meta;
     struct op op;
-    char path[CONFIG_PATH_MAX + 1];
+    struct rng rng;
+    struct config config;
+    uint32_t at;
     int32_t status;
     struct errmsg message;
 };

@@ -1,5 +1,5 @@
-/* gregor-broker format: the directory of one node of a cluster, made ready before its first start.
- * A short-lived node of its own: one op over one log directory. */
+/* gregor-broker format: the directories of one node of a cluster, made ready before its start.
+ * A short-lived node of its own: one op, one log directory after the other. */
 #include "broker/node.h"
 
 #include "client/base/text.h"
@@ -11,14 +11,42 @@ static const char *const node_format_steps[] = {"START", "DONE"};
 
 enum { NODE_FORMAT_OPS_MAX = 256, NODE_FORMAT_PAYLOAD = 4 << 20 };
 
+/* The next of log.dirs, then metadata.log.dir unless it was among them. False: that was the last,
+ * which stays for the end. */
+static bool next_dir(struct node_format *format)
+{
+    const struct config *config = &format->config;
+    struct log_dir_limits limits = log_dir_limits_default();
+    struct str path;
+
+    if (format->at > config->log_dir_count) return false;
+    path = str_of(format->at < config->log_dir_count ? config->log_dirs[format->at]
+                                                     : config->metadata_log_dir);
+    for (uint32_t i = 0; format->at == config->log_dir_count && i < config->log_dir_count; i++) {
+        if (str_equal(path, str_of(config->log_dirs[i]))) return false;
+    }
+    if (format->at > 0) log_dir_deinit(&format->dir);
+    format->meta.directory_id = rng_uuid(&format->rng);
+    log_dir_init(&format->dir, &format->env, &format->cache, path, &limits);
+    return true;
+}
+
 static enum op_result node_format_run(struct op *op)
 {
     struct node_format *o = CONTAINER_OF(op, struct node_format, op);
 
     switch ((enum node_format_step)op->step) {
     case NODE_FORMAT_START:
-        log_dir_format(&o->dir, &o->meta);
-        AWAIT(o, NODE_FORMAT_DONE, &o->dir.state_source, !log_dir_busy(&o->dir));
+        for (o->at = 0; next_dir(o); o->at++) {
+            log_dir_format(&o->dir, &o->meta);
+            AWAIT(o, NODE_FORMAT_DONE, &o->dir.state_source, !log_dir_busy(&o->dir));
+            if (o->dir.err != ERR_NONE) {
+                o->status = 1;
+                TRACE_TEXT(o->env.world, NODE_ERROR, str_of(o->dir.message.text),
+                           (int64_t)o->dir.err);
+                return OP_DONE;
+            }
+        }
         return OP_DONE;
     }
     IMPOSSIBLE("step of a format");
@@ -29,11 +57,6 @@ static void node_format_finish(struct op *op)
     struct node_format *format = CONTAINER_OF(op, struct node_format, op);
     struct env *env = &format->env;
 
-    if (format->dir.err != ERR_NONE) {
-        format->status = 1;
-        TRACE_TEXT(env->world, NODE_ERROR, str_of(format->dir.message.text),
-                   (int64_t)format->dir.err);
-    }
     log_dir_deinit(&format->dir);
     log_cache_deinit(&format->cache);
     env_stop(env, format->status);
@@ -45,13 +68,9 @@ static const struct op_kind node_format_kind = {
 static void node_format_started(struct env *env)
 {
     struct node_format *format = CONTAINER_OF(env, struct node_format, env);
-    struct log_dir_limits limits = log_dir_limits_default();
-    struct rng rng;
 
-    rng_init(&rng, dice_seed(env->world, DICE_IDENTITY));
-    format->meta.directory_id = rng_uuid(&rng);
+    rng_init(&format->rng, dice_seed(env->world, DICE_IDENTITY));
     log_cache_init(&format->cache, &env->mem, NODE_FORMAT_PAYLOAD, 16);
-    log_dir_init(&format->dir, env, &format->cache, str_of(format->path), &limits);
     op_start(&env->loop, &format->op, &node_format_kind, NODE_FORMAT_START);
 }
 
@@ -63,15 +82,14 @@ enum err node_format_start(struct node_format *format, struct world *world,
     struct text text;
     enum err err;
 
-    *format = (struct node_format){.meta = {.node_id = (int32_t)config->node_id}};
+    *format =
+        (struct node_format){.meta = {.node_id = (int32_t)config->node_id}, .config = *config};
     text_init(&text, error->text, sizeof error->text);
     if (cluster_id.length == 0 || cluster_id.length >= sizeof format->meta.cluster_id) {
         text_cstr(&text, "--cluster-id: 1 to 63 characters are wanted");
         return ERR_BAD_CONFIG;
     }
     memcpy(format->meta.cluster_id, cluster_id.data, cluster_id.length);
-    text_init(&text, format->path, sizeof format->path);
-    text_cstr(&text, config->log_dirs[0]);
     world->node_id = (int32_t)config->node_id;
     err = env_init(&format->env, world, &limits, node_format_started);
     if (err != ERR_NONE) {

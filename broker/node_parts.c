@@ -41,6 +41,11 @@ static struct peer *node_controller_peer(struct manager_links *links)
     return channel_peer(&CONTAINER_OF(links, struct node, manager_links)->channel);
 }
 
+static void node_dir_failed(struct manager_links *links)
+{
+    lifecycle_dir_failed(&CONTAINER_OF(links, struct node, manager_links)->lifecycle);
+}
+
 static void node_dirs_failed(struct manager_links *links)
 {
     struct node *node = CONTAINER_OF(links, struct node, manager_links);
@@ -181,7 +186,7 @@ static const struct controller_quorum_ops node_quorum_ops = {.leading = node_lea
                                                              .high_watermark = node_high_watermark,
                                                              .resign = node_resign};
 
-static void node_relay(struct node *node, struct op_source *from)
+void node_relay(struct node *node, struct op_source *from)
 {
     ASSERT(node->relay_count < NODE_RELAYS_MAX);
     op_relay_start(&node->env.loop, &node->relays[node->relay_count++], from, &node->changed);
@@ -195,16 +200,10 @@ static const struct image_limits node_image_limits = {.brokers_max = NODE_BROKER
 
 void node_parts_dir(struct node *node)
 {
-    const struct config *config = &node->config;
-    struct log_dir_limits limits = log_dir_limits_default();
-    size_t cache = (size_t)config->queued_max_request_bytes / NODE_CACHE_SHARE;
+    size_t cache = (size_t)node->config.queued_max_request_bytes / NODE_CACHE_SHARE;
 
     log_cache_init(&node->cache, &node->env.mem, cache, NODE_CACHE_BATCHES);
-    log_dir_init(&node->dir, &node->env, &node->cache, str_of(config->log_dirs[0]), &limits);
-    node->dir.flush_check_ms = config->log_flush_scheduler_interval_ms;
-    node->dirs[0] = &node->dir;
-    node->has_dir = true;
-    node_relay(node, &node->dir.state_source);
+    node_dirs_init(node);
 }
 
 void node_parts_metadata(struct node *node)
@@ -220,7 +219,7 @@ void node_parts_metadata(struct node *node)
     config.segment_ms = node->config.metadata_segment_ms;
     config.deletes = false; /* what a snapshot holds goes, and nothing else (KAFKA-14238) */
     config.retention_ms = -1;
-    node->metadata_log = log_open(&node->dir, &open, &config);
+    node->metadata_log = log_open(node->meta_dir, &open, &config);
     if (node->metadata_log != NULL) {
         op_relay_start(&node->env.loop, &node->metadata_relay, &node->metadata_log->state_source,
                        &node->changed);
@@ -316,10 +315,10 @@ static enum err node_init_quorum(struct node *node)
 
     quorum_config_default(&quorum);
     quorum.node_id = (int32_t)config->node_id;
-    quorum.directory_id = node->dir.meta.directory_id;
+    quorum.directory_id = node->meta_dir->meta.directory_id;
     quorum.cluster_id = node_cluster_id(node);
     text_init(&path, node->metadata_path, sizeof node->metadata_path);
-    text_format(&path, "%s/__cluster_metadata-0", config->log_dirs[0]);
+    text_format(&path, "%s/__cluster_metadata-0", config->metadata_log_dir);
     quorum.dir = text_view(&path);
     for (uint32_t i = 0; i < config->voter_count; i++) {
         quorum.voters[i] = (struct quorum_voter){.id = config->voters[i].id,
@@ -396,18 +395,21 @@ static enum err node_init_broker(struct node *node)
     lifecycle_init(&node->lifecycle, &node->env, config, &node->channel, &node->loader,
                    rng_uuid(&rng));
     node->lifecycle.cluster_id = node_cluster_id(node);
-    node->lifecycle.directory_id = node->dir.meta.directory_id;
-    node->lifecycle.previous_broker_epoch = node->dir.previous_broker_epoch;
+    node->lifecycle.dirs = node->dirs;
+    node->lifecycle.dirs_count = config->log_dir_count;
+    node->lifecycle.previous_broker_epoch = node_dirs_previous_epoch(node);
     node->lifecycle.port = node->broker_server.port;
     producer_ids_init(&node->producer_ids, &node->env, &node->channel, &node->lifecycle,
                       (int32_t)config->node_id);
     api_topics_init(node);
     node->manager_links = (struct manager_links){.broker_epoch = node_broker_epoch,
                                                  .controller = node_controller_peer,
+                                                 .dir_failed = node_dir_failed,
                                                  .dirs_failed = node_dirs_failed};
-    err = manager_init(&node->replicas, &node->env, config, &node->manager_links, node->dirs, 1,
-                       &limits);
+    err = manager_init(&node->replicas, &node->env, config, &node->manager_links, node->dirs,
+                       config->log_dir_count, &limits);
     if (err != ERR_NONE) return err;
+    node->replicas.dirs_lossy = node->dirs_lossy;
     coordinator_init(&node->groups, &node->env, config, &node->replicas);
     fetch_sessions_init(&node->fetch_sessions, &node->env, (uint32_t)config->fetch_session_slots);
     node->has_replicas = true;
@@ -507,13 +509,12 @@ void node_parts_close_dir(struct node *node)
     op_relay_stop(&node->metadata_relay); /* it stands in a source of the log */
     if (node->metadata_log != NULL) log_free(node->metadata_log);
     node->metadata_log = NULL;
-    node->dir.broker_epoch = node->has_replicas ? node->lifecycle.broker_epoch : -1;
-    if (node->has_dir) log_dir_close(&node->dir); /* one that failed still has files open */
+    if (node->has_dir) node_dirs_close(node);
 }
 
 bool node_parts_dir_closed(const struct node *node)
 {
-    return !log_dir_busy(&node->dir) && !log_dir_online(&node->dir);
+    return node_dirs_closed(node);
 }
 
 void node_parts_deinit(struct node *node)
@@ -534,7 +535,7 @@ void node_parts_deinit(struct node *node)
     if (node->has_servers && node->has_broker) server_deinit(&node->broker_server);
     if (node->has_servers && node->has_controller) server_deinit(&node->controller_server);
     if (node->has_dir) {
-        log_dir_deinit(&node->dir);
+        node_dirs_deinit(node);
         log_cache_deinit(&node->cache);
     }
 }

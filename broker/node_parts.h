@@ -12,7 +12,26 @@ struct manager_limits node_parts_replica_limits(void);
 void node_fail(struct node *node, enum err err, struct str what);
 void node_fail_err(struct node *node, const char *what, enum err err);
 
-void node_parts_dir(struct node *node);      /* the log directory and the tail cache */
+void node_relay(struct node *node, struct op_source *from);
+
+/* node_dirs.c; `at` is an index of node->log_dirs. */
+void node_dirs_init(struct node *node);
+void node_dirs_open(struct node *node, uint32_t at);
+uint32_t node_dirs_meta(const struct node *node);
+bool node_dirs_settled(const struct node *node);
+bool node_dirs_new(const struct node *node, uint32_t at);
+void node_dirs_format(struct node *node, uint32_t at);
+bool node_dirs_take(struct node *node, uint32_t at);
+bool node_dirs_any(const struct node *node); /* one of log.dirs is online */
+int64_t node_dirs_previous_epoch(const struct node *node);
+/* The directories write down that nothing of this incarnation is lost while the machine runs on. */
+void node_dirs_vouch(struct node *node);
+bool node_dirs_vouched(const struct node *node);
+void node_dirs_close(struct node *node);
+bool node_dirs_closed(const struct node *node);
+void node_dirs_deinit(struct node *node);
+
+void node_parts_dir(struct node *node);      /* the log directories and the tail cache */
 void node_parts_metadata(struct node *node); /* opens the metadata log; NULL: no memory */
 void node_parts_servers(struct node *node);  /* both listeners; nothing is read yet */
 bool node_parts_listening(const struct node *node);

@@ -52,5 +52,6 @@ const struct server_api api_controller[] = {
     {API_BROKER_HEARTBEAT, api_decide_handle},
     {API_ALLOCATE_PRODUCER_IDS, api_decide_handle},
     {API_FETCH_SNAPSHOT, api_quorum_snapshot_handle},
+    {API_ASSIGN_REPLICAS_TO_DIRS, api_decide_handle},
 };
 const uint32_t api_controller_count = sizeof api_controller / sizeof api_controller[0];

@@ -19,6 +19,7 @@ struct decide {
         struct create_topics_request create_topics;
         struct delete_topics_request delete_topics;
         struct alter_partition_request alter_partition;
+        struct assign_replicas_to_dirs_request assign_dirs;
         struct allocate_producer_ids_request allocate_producer_ids;
         struct incremental_alter_configs_request incremental_alter_configs;
         struct alter_configs_request alter_configs;
@@ -31,6 +32,7 @@ struct decide {
         struct create_topics_response create_topics;
         struct delete_topics_response delete_topics;
         struct alter_partition_response alter_partition;
+        struct assign_replicas_to_dirs_response assign_dirs;
         struct allocate_producer_ids_response allocate_producer_ids;
         struct incremental_alter_configs_response incremental_alter_configs;
         struct alter_configs_response alter_configs;
@@ -93,6 +95,11 @@ static bool decide_fill(struct decide *o, int16_t key)
         call->api = CONTROLLER_ALTER_PARTITION;
         call->request.alter_partition = &o->body.alter_partition;
         call->response.alter_partition = &o->answer.alter_partition;
+        return true;
+    case API_ASSIGN_REPLICAS_TO_DIRS:
+        call->api = CONTROLLER_ASSIGN_DIRS;
+        call->request.assign_dirs = &o->body.assign_dirs;
+        call->response.assign_dirs = &o->answer.assign_dirs;
         return true;
     case API_ALLOCATE_PRODUCER_IDS:
         call->api = CONTROLLER_ALLOCATE_PRODUCER_IDS;

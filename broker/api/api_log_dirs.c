@@ -34,7 +34,7 @@ static topic_out *dirs_topic(dir_out *out, struct str name)
 
 /* Two passes: count, then fill. */
 static enum err dirs_fill(struct request *request, const struct describe_log_dirs_request *body,
-                          dir_out *out)
+                          uint32_t dir, dir_out *out)
 {
     const struct manager *manager = &request->node->replicas;
 
@@ -42,7 +42,7 @@ static enum err dirs_fill(struct request *request, const struct describe_log_dir
     if (out->topics == NULL) return ERR_NO_MEMORY;
     for (struct partition *part = manager_first(manager); part != NULL;
          part = manager_next(manager, part))
-        if (part->log != NULL && dirs_wanted(body, part))
+        if (part->log != NULL && part->dir == dir && dirs_wanted(body, part))
             dirs_topic(out, part->topic_name)->partitions_count++;
     for (uint32_t i = 0; i < out->topics_count; i++) {
         topic_out *topic = &out->topics[i];
@@ -57,7 +57,7 @@ static enum err dirs_fill(struct request *request, const struct describe_log_dir
         struct describe_log_dirs_response_partition *p;
         topic_out *topic;
 
-        if (part->log == NULL || !dirs_wanted(body, part)) continue;
+        if (part->log == NULL || part->dir != dir || !dirs_wanted(body, part)) continue;
         topic = dirs_topic(out, part->topic_name);
         p = &topic->partitions[topic->partitions_count++];
         describe_log_dirs_response_partition_default(p);
@@ -72,25 +72,30 @@ static enum err dirs_fill(struct request *request, const struct describe_log_dir
 
 void api_log_dirs_handle(struct request *request)
 {
+    const struct manager *manager = &request->node->replicas;
     struct describe_log_dirs_response response;
     struct describe_log_dirs_request body;
-    dir_out out;
+    dir_out out[MANAGER_DIRS_MAX];
     enum err err = ERR_NONE;
 
     if (request_decode(request, &body) != ERR_NONE) return;
     describe_log_dirs_response_default(&response);
-    describe_log_dirs_response_result_default(&out);
-    out.log_dir = str_of(request->node->dir.path);
-    if (!log_dir_online(&request->node->dir)) {
-        out.error_code = ERR_KAFKA_STORAGE_ERROR;
-    } else {
-        err = dirs_fill(request, &body, &out);
+    for (uint32_t i = 0; i < manager->dirs_count && err == ERR_NONE; i++) {
+        const struct log_dir *dir = manager->dirs[i];
+
+        describe_log_dirs_response_result_default(&out[i]);
+        out[i].log_dir = str_of(dir->path);
+        if (!log_dir_online(dir)) {
+            out[i].error_code = ERR_KAFKA_STORAGE_ERROR;
+        } else {
+            err = dirs_fill(request, &body, i, &out[i]);
+        }
     }
     if (err != ERR_NONE) {
         request_abandon(request, err);
         return;
     }
-    response.results = &out;
-    response.results_count = 1;
+    response.results = out;
+    response.results_count = manager->dirs_count;
     request_answer(request, &response);
 }

@@ -26,8 +26,7 @@ struct delete_records {
     struct records_part *parts;
     uint32_t count;
     uint32_t at;
-    struct log_dir *dir;
-    uint64_t checkpoint;
+    uint64_t checkpoints[MANAGER_DIRS_MAX]; /* that cover it, of each directory; 0: none needed */
 };
 
 static void records_part(struct delete_records *o, struct str topic,
@@ -79,6 +78,11 @@ static enum err records_make(struct delete_records *o)
     return ERR_NONE;
 }
 
+static struct log_dir *records_dir(const struct records_part *p)
+{
+    return p->part->manager->dirs[p->part->dir];
+}
+
 /* All memory is there: from here on nothing fails as a whole. */
 static void records_begin(struct delete_records *o)
 {
@@ -86,13 +90,20 @@ static void records_begin(struct delete_records *o)
         for (uint32_t j = 0; j < o->body.topics[i].partitions_count; j++)
             records_part(o, o->body.topics[i].name, &o->body.topics[i].partitions[j],
                          &o->answer.topics[i].partitions[j]);
-    o->dir = &o->request->node->dir;
-    o->checkpoint = o->count > 0 ? log_dir_checkpoint(o->dir) : 0;
+    for (uint32_t i = 0; i < o->count; i++) {
+        uint32_t dir = o->parts[i].part->dir;
+
+        if (o->checkpoints[dir] == 0)
+            o->checkpoints[dir] = log_dir_checkpoint(records_dir(&o->parts[i]));
+    }
 }
 
 static bool records_kept(const struct delete_records *o)
 {
-    return o->dir->checkpoints_written >= o->checkpoint || !log_dir_online(o->dir);
+    const struct records_part *p = &o->parts[o->at];
+    const struct log_dir *dir = records_dir(p);
+
+    return dir->checkpoints_written >= o->checkpoints[p->part->dir] || !log_dir_online(dir);
 }
 
 static bool records_lost(const struct records_part *p)
@@ -113,7 +124,7 @@ static void records_take(struct delete_records *o)
     enum err err = partition_check_leader(p->part, p->leader_epoch);
 
     if (err != ERR_NONE && err != ERR_KAFKA_STORAGE_ERROR) err = ERR_NOT_LEADER_OR_FOLLOWER;
-    if (err == ERR_NONE && !log_dir_online(o->dir)) err = ERR_KAFKA_STORAGE_ERROR;
+    if (err == ERR_NONE && !log_dir_online(records_dir(p))) err = ERR_KAFKA_STORAGE_ERROR;
     if (err == ERR_NONE && (!records_reached(o) || !records_kept(o))) err = ERR_REQUEST_TIMED_OUT;
     p->answer->error_code = (int16_t)err;
     if (err == ERR_NONE) p->answer->low_watermark = partition_low_watermark(p->part);
@@ -126,8 +137,9 @@ static enum op_result records_run(struct op *op)
     switch ((enum records_step)op->step) {
     case RECORDS_START:
         records_begin(o);
-        AWAIT(o, RECORDS_KEPT, &o->dir->checkpoint_source, records_kept(o) || op_expired(op));
         for (o->at = 0; o->at < o->count; o->at++) {
+            AWAIT(o, RECORDS_KEPT, &records_dir(&o->parts[o->at])->checkpoint_source,
+                  records_kept(o) || op_expired(op));
             AWAIT(o, RECORDS_REACHED, &o->parts[o->at].part->start_source,
                   records_reached(o) || op_expired(op));
             records_take(o);

@@ -340,6 +340,34 @@ static void add_transition(struct controller *c, const struct image_broker *brok
     }
 }
 
+/* Directories that failed since the registration: it has the others from now on (KIP-858). What
+ * the failed ones held is told by AssignReplicasToDirs. */
+static void add_offline_dirs(const struct image_broker *broker,
+                             const struct broker_heartbeat_request *request,
+                             struct records *records)
+{
+    struct uuid *left = arena_alloc(records->arena, IMAGE_LOG_DIRS_MAX * sizeof *left);
+    struct metadata_record *record;
+    uint32_t count = 0;
+
+    if (left == NULL) return; /* the next heartbeat says it again */
+    for (uint32_t i = 0; i < broker->log_dirs_count; i++) {
+        bool offline = false;
+
+        for (uint32_t j = 0; j < request->offline_log_dirs_count; j++)
+            offline = offline || uuid_equal(broker->log_dirs[i], request->offline_log_dirs[j]);
+        if (!offline) left[count++] = broker->log_dirs[i];
+    }
+    /* A record cannot say that none is left; such a broker ends. */
+    if (count == broker->log_dirs_count || count == 0) return;
+    record = records_add(records, RECORD_BROKER_REGISTRATION_CHANGE);
+    if (record == NULL) return;
+    record->registration_change.broker_id = broker->id;
+    record->registration_change.broker_epoch = broker->epoch;
+    record->registration_change.log_dirs = left;
+    record->registration_change.log_dirs_count = count;
+}
+
 enum err cluster_control_heartbeat(struct controller *c,
                                    const struct broker_heartbeat_request *request,
                                    struct broker_heartbeat_response *response)
@@ -357,6 +385,7 @@ enum err cluster_control_heartbeat(struct controller *c,
     was = state_of(broker);
     next = next_state(c, broker, request, lease);
     records_init(&records, &c->arena);
+    add_offline_dirs(broker, request, &records);
     /* Of a fenced one that may go there is nothing left to say. */
     if (next != was && !(was == BROKER_FENCED && next == BROKER_SHUTDOWN_NOW))
         add_transition(c, broker, next, &records);

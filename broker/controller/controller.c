@@ -479,6 +479,9 @@ static enum err decide(struct controller *c, struct controller_call *o)
         alter_partition_response_default(o->response.alter_partition);
         return replication_control_alter(c, o->request.alter_partition, o->version,
                                          o->response.alter_partition, o->arena);
+    case CONTROLLER_ASSIGN_DIRS:
+        assign_replicas_to_dirs_response_default(o->response.assign_dirs);
+        return assign_dirs_decide(c, o->request.assign_dirs, o->response.assign_dirs, o->arena);
     case CONTROLLER_ALLOCATE_PRODUCER_IDS:
         allocate_producer_ids_response_default(o->response.allocate_producer_ids);
         return producer_id_blocks_allocate(c, o->request.allocate_producer_ids,

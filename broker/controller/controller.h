@@ -31,6 +31,7 @@
 #include "wire/allocate_producer_ids.h"
 #include "wire/alter_configs.h"
 #include "wire/alter_partition.h"
+#include "wire/assign_replicas_to_dirs.h"
 #include "wire/broker_heartbeat.h"
 #include "wire/broker_registration.h"
 #include "wire/create_partitions.h"
@@ -152,6 +153,7 @@ enum controller_api {
     CONTROLLER_CREATE_TOPICS,
     CONTROLLER_DELETE_TOPICS,
     CONTROLLER_ALTER_PARTITION,
+    CONTROLLER_ASSIGN_DIRS,
     CONTROLLER_ALLOCATE_PRODUCER_IDS,
     CONTROLLER_INCREMENTAL_ALTER_CONFIGS,
     CONTROLLER_ALTER_CONFIGS,
@@ -169,6 +171,7 @@ struct controller_call {
         const struct create_topics_request *create_topics;
         const struct delete_topics_request *delete_topics;
         const struct alter_partition_request *alter_partition;
+        const struct assign_replicas_to_dirs_request *assign_dirs;
         const struct allocate_producer_ids_request *allocate_producer_ids;
         const struct incremental_alter_configs_request *incremental_alter_configs;
         const struct alter_configs_request *alter_configs;
@@ -181,6 +184,7 @@ struct controller_call {
         struct create_topics_response *create_topics;
         struct delete_topics_response *delete_topics;
         struct alter_partition_response *alter_partition;
+        struct assign_replicas_to_dirs_response *assign_dirs;
         struct allocate_producer_ids_response *allocate_producer_ids;
         struct incremental_alter_configs_response *incremental_alter_configs;
         struct alter_configs_response *alter_configs;

@@ -141,6 +141,10 @@ void controller_answer_error(struct controller_call *call, enum err err)
         alter_partition_response_default(call->response.alter_partition);
         call->response.alter_partition->error_code = (int16_t)err;
         return;
+    case CONTROLLER_ASSIGN_DIRS:
+        assign_replicas_to_dirs_response_default(call->response.assign_dirs);
+        call->response.assign_dirs->error_code = (int16_t)err;
+        return;
     case CONTROLLER_INCREMENTAL_ALTER_CONFIGS:
         controller_answer_incremental(call->request.incremental_alter_configs,
                                       call->response.incremental_alter_configs, err, call->arena);

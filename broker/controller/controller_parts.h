@@ -65,12 +65,20 @@ void replication_control_change(const struct controller *c, const struct image_t
  * its ISR; to be written after it. Kafka clears the ELR in both cases (ClearElrRecord). */
 void replication_control_min_isr(struct controller *c, struct str topic, struct str value,
                                  bool raised, struct records *records);
+/* Its replica of one partition goes, out of ISR and ELR: its directory has failed. */
+void replication_control_replica_leaves(struct controller *c, const struct image_topic *topic,
+                                        uint32_t index, int32_t id, struct records *records);
 /* `id` comes: partitions without a leader try again. */
 void replication_control_broker_joins(struct controller *c, int32_t id, struct records *records);
 void replication_control_balance(struct controller *c, struct records *records);
 void replication_control_unclean(struct controller *c, struct records *records);
 
-/* ---- create_topics.c, create_partitions.c, elect_leaders.c ----------------------------------- */
+/* ---- create_topics.c, create_partitions.c, elect_leaders.c, assign_dirs.c -------------------- */
+
+MUST_USE enum err assign_dirs_decide(struct controller *c,
+                                     const struct assign_replicas_to_dirs_request *request,
+                                     struct assign_replicas_to_dirs_response *response,
+                                     struct arena *arena);
 
 MUST_USE enum err create_topics_decide(struct controller *c,
                                        const struct create_topics_request *request,

@@ -29,28 +29,38 @@ static void decide_and_put(const struct partition_change *change, const struct i
     if (decision.changed) partition_change_put(&decision, topic->id, (int32_t)index, records);
 }
 
+/* One replica goes out of the ISR; one that is lost out of the ELR as well. */
+static void replica_leaves(struct controller *c, const struct image_topic *topic, uint32_t index,
+                           int32_t id, bool lost, struct records *records)
+{
+    const struct image_partition *part = &topic->partitions[index];
+    struct image_ids old = image_isr(part);
+    struct partition_change change;
+    int32_t isr[IMAGE_REPLICAS_MAX];
+    uint32_t kept = 0;
+
+    if (!image_ids_contain(old, id) && !(lost && image_ids_contain(image_elr(part), id))) return;
+    for (uint32_t k = 0; k < old.count; k++)
+        if (old.ids[k] != id) isr[kept++] = old.ids[k];
+    replication_control_change(c, topic, part, &change);
+    change.target_isr = (struct image_ids){isr, kept};
+    change.leaving = id;
+    if (lost) change.lost = id;
+    change.election = online_or_unclean(c, topic);
+    decide_and_put(&change, topic, index, records);
+}
+
+void replication_control_replica_leaves(struct controller *c, const struct image_topic *topic,
+                                        uint32_t index, int32_t id, struct records *records)
+{
+    replica_leaves(c, topic, index, id, true, records);
+}
+
 static void leave_topic(struct controller *c, const struct image_topic *topic, int32_t id,
                         bool lost, struct records *records)
 {
-    int32_t isr[IMAGE_REPLICAS_MAX];
-
-    for (uint32_t i = 0; i < topic->partitions_count; i++) {
-        const struct image_partition *part = &topic->partitions[i];
-        struct image_ids old = image_isr(part);
-        struct partition_change change;
-        uint32_t kept = 0;
-
-        if (!image_ids_contain(old, id) && !(lost && image_ids_contain(image_elr(part), id)))
-            continue;
-        for (uint32_t k = 0; k < old.count; k++)
-            if (old.ids[k] != id) isr[kept++] = old.ids[k];
-        replication_control_change(c, topic, part, &change);
-        change.target_isr = (struct image_ids){isr, kept};
-        change.leaving = id;
-        if (lost) change.lost = id;
-        change.election = online_or_unclean(c, topic);
-        decide_and_put(&change, topic, i, records);
-    }
+    for (uint32_t i = 0; i < topic->partitions_count; i++)
+        replica_leaves(c, topic, i, id, lost, records);
 }
 
 void replication_control_broker_leaves(struct controller *c, int32_t id, struct records *records)

@@ -151,6 +151,9 @@ struct log {
     bool syncing;      /* its files are in the round in flight */
     bool clean_reads;  /* the compaction reads segments: none may go */
     bool swapping;     /* files are being exchanged: reads from disk wait */
+    int64_t damaged;      /* offset where a read found no sound batch, twice; -1 none known */
+    int64_t damaged_base; /* its segment */
+    uint64_t damaged_position;
     bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
 };
 
@@ -209,6 +212,7 @@ struct log_read {
     int64_t limit;      /* exclusive: high watermark, log end */
     uint32_t max_bytes; /* at most this, except for the first batch with `first_whole` */
     bool first_whole;   /* KIP-74 */
+    bool scrub;         /* from the device, not from memory; and epochs are compared */
     /* out, when `done` */
     bool done;
     enum err
@@ -250,6 +254,9 @@ struct log_time_lookup {
     uint32_t segment;
 };
 void log_offset_for_time(struct log *log, struct log_time_lookup *lookup);
+
+/* What was damaged was written again, or is gone: reads decide anew. */
+void log_undamaged(struct log *log);
 
 /* ---- ends ----------------------------------------------------------------------------------- */
 
@@ -295,6 +302,9 @@ static inline int32_t log_latest_epoch(const struct log *log) /* -1 none */
     return log_epochs_latest(&log->epochs);
 }
 uint64_t log_size(const struct log *log); /* bytes of all segments */
+/* Of an open log: where its closed segments end, and how many bytes they have. */
+int64_t log_closed_end(const struct log *log);
+uint64_t log_closed_bytes(const struct log *log);
 /* Of those that hold something at or above `offset`. */
 uint64_t log_size_from(const struct log *log, int64_t offset);
 

@@ -128,6 +128,7 @@ void log_free(struct log *log)
     ASSERT(op_source_empty(&log->end_source) && op_source_empty(&log->synced_source));
     ASSERT(op_source_empty(&log->state_source));
     mem_free(&dir->env->mem, log->segments, log->segment_room * sizeof *log->segments);
+    log_undamaged(log);
     log_epochs_deinit(&log->epochs);
     log_producers_deinit(&log->producers);
     if (log->known != NULL) {

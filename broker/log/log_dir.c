@@ -38,6 +38,7 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     op_source_init(&dir->state_source);
     op_source_init(&dir->file_source);
     op_source_init(&dir->checkpoint_source);
+    op_source_init(&dir->damage_source);
     map_init(&dir->known, &env->mem, dice_seed(env->world, DICE_HASH), limits->logs_max);
     pool_init(&dir->files, &env->mem, sizeof(struct log_file), limits->files_max * 2 + 2);
     pool_init(&dir->flows, &env->mem, sizeof(struct log_flow), limits->flows_max);
@@ -82,6 +83,7 @@ void log_dir_set_state(struct log_dir *dir, enum log_dir_state state)
     ASSERT((moves[dir->state] & 1 << state) != 0);
     dir->state = state;
     op_wake(&dir->state_source);
+    op_wake(&dir->damage_source);
     if (dir->keeper != NULL) op_wake(&dir->keeper->source); /* it ends with the directory */
     op_wake(&dir->checkpoint_source);
     op_wake(&dir->file_source);

@@ -121,8 +121,11 @@ struct log_dir {
     struct op_source trash_source; /* something to sweep later */
     struct list trash;             /* struct log_trash: files that go after their delay */
     uint64_t checkpoints_written;
-    int64_t flush_check_ms; /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
-    bool cleaned_any;       /* some log has a line in cleaner-offset-checkpoint */
+    int64_t flush_check_ms;         /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
+    uint32_t damaged;               /* logs with damage that a read found */
+    uint64_t damage_notes;          /* how often a read found any */
+    struct op_source damage_source; /* that, or another state */
+    bool cleaned_any;               /* some log has a line in cleaner-offset-checkpoint */
     struct op_source checkpoint_source;
 };
 

@@ -644,6 +644,7 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
     log->partition = open->partition;
     log->create = open->create;
     log->begun_epoch = -1;
+    log->damaged = -1;
     log->assigned_epoch = -1;
     log->flush.flush = log_flush;
     list_init(&log->flush.link);

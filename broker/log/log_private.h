@@ -250,7 +250,9 @@ struct log_reader {
     uint32_t size;     /* asked for */
     uint32_t low;      /* binary search in an index file */
     uint32_t high;
-    uint32_t want; /* bytes of a batch that did not fit */
+    uint32_t want;    /* bytes of a batch that did not fit */
+    bool walked;      /* from the beginning of the segment */
+    int64_t expected; /* offset at `position`; -1 not known: an index led there */
     bool opened;
     bool retried;
     uint8_t entries[64 * LOG_INDEX_ENTRY];

@@ -50,6 +50,14 @@ static enum op_result read_end(struct log_read *o, enum err err)
     return OP_DONE;
 }
 
+/* The position is an index's: no chain of batches leads there. */
+static void read_index_says(struct log_reader *r)
+{
+    if (r->position == 0) return;
+    r->expected = -1;
+    r->walked = false;
+}
+
 /* Begins with the segment at `r->segment`: the position without the index file, if it is known. */
 static bool read_locate(struct log_read *o)
 {
@@ -58,15 +66,20 @@ static bool read_locate(struct log_read *o)
 
     r->want = 0;
     r->position = 0;
+    r->expected = segment->base;
+    r->walked = true;
     if (o->offset <= segment->base) return true;
     if (segment->hint_offset == o->offset) {
+        r->walked = false;
         r->position = segment->hint_position;
+        r->expected = o->offset;
         return true;
     }
     /* In memory it was made from the batches, or looked at when it was loaded. A new log has none
      * of the files, which index_bad is about. */
     if (segment->index != NULL) {
         r->position = log_index_find(segment->index, (uint32_t)(o->offset - segment->base));
+        read_index_says(r);
         return true;
     }
     if (segment->index_bad) return true;
@@ -129,6 +142,7 @@ static void read_take_window(struct log_read *o)
         if (entry.offset <= o->offset - r->segment->base) r->position = entry.position;
     }
     if (r->position >= r->segment->size) r->position = 0;
+    read_index_says(r);
 }
 
 /* Asks for bytes from the position on; false: done with an error, or nothing left in the log. */
@@ -146,7 +160,7 @@ static bool read_submit(struct log_read *o)
     r->buf = buf_take(&o->log->dir->env->payload, size, true);
     if (r->buf == NULL) return false;
     log_io_read(&r->io, o->log->dir->env->world, r->pinned->file, r->buf->data, r->position, size,
-                0);
+                o->scrub || r->retried ? DISK_UNCACHED : 0);
     return true;
 }
 
@@ -158,6 +172,22 @@ enum read_verdict {
     READ_DAMAGED,
 };
 
+/* The epoch stands outside the crc; what the log knows of its epochs says the same (H7). */
+static bool read_epoch_fits(const struct log *log, const struct record_batch *batch)
+{
+    int32_t epoch = log_epochs_at(&log->epochs, batch->base_offset);
+
+    return epoch < 0 || epoch == batch->partition_leader_epoch;
+}
+
+/* What stands at the position is not the batch that should. Whoever walked here from the beginning
+ * of the segment need not doubt an index. */
+static enum read_verdict read_no_batch(const struct log_read *o)
+{
+    if (o->count > 0) return READ_SERVED;
+    return o->reader->walked ? READ_DAMAGED : READ_DISTRUST;
+}
+
 static enum read_verdict read_look(struct log_read *o)
 {
     struct log_reader *r = o->reader;
@@ -165,23 +195,24 @@ static enum read_verdict read_look(struct log_read *o)
     struct bytes rest = {r->buf->data, (uint32_t)r->io.req.done};
     struct record_batch batch;
     enum record_batch_framing framing;
-    int64_t next = -1;
+    int64_t next = r->expected;
 
     while ((framing = record_batch_parse(rest, &batch)) == RECORD_BATCH_WHOLE) {
         int64_t last = record_batch_last_offset(&batch);
 
         if (batch.base_offset < r->segment->base || last < batch.base_offset ||
             batch.base_offset < next || last >= r->segment->end)
-            return r->position > 0 && o->count == 0 ? READ_DISTRUST : READ_DAMAGED;
-        if (next < 0 && r->position > 0 && o->count == 0 && batch.base_offset > o->offset &&
-            !log_gaps(log))
+            return read_no_batch(o);
+        if (next < 0 && batch.base_offset > o->offset && o->count == 0 && !log_gaps(log))
             return READ_DISTRUST;
+        if (next >= 0 && batch.base_offset > next && !log_gaps(log)) return read_no_batch(o);
         next = last + 1;
         if (last >= o->offset) {
             if (last >= o->limit) return o->count > 0 ? READ_SERVED : READ_EMPTY;
             if (o->bytes + batch.bytes.length > o->max_bytes && !(o->first_whole && o->bytes == 0))
                 return o->count > 0 ? READ_SERVED : READ_EMPTY;
-            if (record_batch_check_crc(log->dir->env->world->cpu, &batch) != ERR_NONE)
+            if (record_batch_check_crc(log->dir->env->world->cpu, &batch) != ERR_NONE ||
+                (o->scrub && !read_epoch_fits(log, &batch)))
                 return o->count > 0 ? READ_SERVED : READ_DAMAGED; /* what is good goes out */
             if (o->count == 0) {
                 o->slices[0] = (struct bytes){batch.bytes.data, 0};
@@ -194,11 +225,12 @@ static enum read_verdict read_look(struct log_read *o)
             r->segment->hint_position = r->position + batch.bytes.length;
         }
         r->position += batch.bytes.length;
+        r->expected = next;
         rest.data += batch.bytes.length;
         rest.length -= batch.bytes.length;
     }
     if (o->count > 0) return READ_SERVED;
-    if (framing == RECORD_BATCH_CORRUPT) return r->position > 0 ? READ_DISTRUST : READ_DAMAGED;
+    if (framing == RECORD_BATCH_CORRUPT) return read_no_batch(o);
     if (r->position == r->segment->size) return READ_EMPTY;
     r->want = rest.length >= RECORD_BATCH_PREFIX ? record_batch_total(rest.data) : 0;
     if (r->position + r->size >= r->segment->size && r->want > r->segment->size - r->position)
@@ -220,8 +252,33 @@ static bool read_next_segment(struct log_read *o)
     r->pinned = NULL;
     r->segment = log->segments[at + 1];
     r->position = 0;
+    r->expected = r->segment->base;
+    r->walked = true;
     r->want = 0;
     return true;
+}
+
+/* For who repairs it; one place at a time is enough, the next read finds the next. */
+static void read_note_damage(struct log_read *o)
+{
+    const struct log_reader *r = o->reader;
+    struct log *log = o->log;
+
+    if (log->damaged >= 0 || r->expected < 0) return;
+    log->damaged = r->expected;
+    log->damaged_base = r->segment->base;
+    log->damaged_position = r->position;
+    log->dir->damaged++;
+    log->dir->damage_notes++;
+    op_wake(&log->dir->damage_source);
+}
+
+void log_undamaged(struct log *log)
+{
+    if (log->damaged < 0) return;
+    log->damaged = -1;
+    ASSERT(log->dir->damaged > 0);
+    log->dir->damaged--;
 }
 
 /* True: go on reading (the same segment again, or its successor); else the read is over with
@@ -249,6 +306,8 @@ static bool read_decide(struct log_read *o)
         r->segment->index_bad = true;
         r->segment->hint_offset = -1;
         r->position = 0;
+        r->expected = r->segment->base;
+        r->walked = true;
         r->want = 0;
         return true;
     case READ_DAMAGED:
@@ -256,12 +315,15 @@ static bool read_decide(struct log_read *o)
             /* A read may be wrong once (DF11). */
             r->retried = true;
             r->position = 0;
+            r->expected = r->segment->base;
+            r->walked = true;
             r->want = 0;
             r->segment->hint_offset = -1;
             return true;
         }
         TRACE(log->dir->env->world, LOG_DAMAGED, (int64_t)log->topic, log->partition, o->offset,
               (int64_t)r->position, ERR_DAMAGED);
+        read_note_damage(o);
         o->err = ERR_CORRUPT_MESSAGE;
         return false;
     case READ_EMPTY: return r->position == r->segment->size && read_next_segment(o);
@@ -369,7 +431,7 @@ static bool read_at_once(struct log *log, struct log_read *read, enum err *err)
     } else if (read->offset < log->log_start || read->offset > log->log_end) {
         *err = ERR_OFFSET_OUT_OF_RANGE;
     } else if (read->offset < limit) {
-        return read_cached(log, read);
+        return !read->scrub && read_cached(log, read);
     }
     return true;
 }

@@ -80,6 +80,16 @@ uint32_t log_segment_find(const struct log *log, int64_t offset)
     return low == 0 ? 0 : low - 1;
 }
 
+int64_t log_closed_end(const struct log *log)
+{
+    return log_active(log)->base;
+}
+
+uint64_t log_closed_bytes(const struct log *log)
+{
+    return log_size(log) - log_active(log)->size;
+}
+
 enum err log_segment_index(struct log *log, struct log_segment *segment)
 {
     struct mem *mem = &log->dir->env->mem;

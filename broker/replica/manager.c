@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 4 + 6 * MANAGER_DIRS_MAX };
+enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 5 + 10 * MANAGER_DIRS_MAX };
 
 uint32_t manager_ops_max(const struct manager_limits *limits)
 {
@@ -31,6 +31,7 @@ enum err manager_init(struct manager *manager, struct env *env, const struct con
                       const struct manager_limits *limits)
 {
     uint64_t hash_seed = dice_seed(env->world, DICE_HASH);
+    enum err err;
 
     ASSERT(dirs_count <= MANAGER_DIRS_MAX);
     *manager = (struct manager){.env = env,
@@ -56,7 +57,8 @@ enum err manager_init(struct manager *manager, struct env *env, const struct con
     map_init(&manager->topics, &env->mem, hash_seed, limits->topics_max);
     map_init(&manager->topics_by_name, &env->mem, hash_seed, limits->topics_max);
     map_init(&manager->fetchers, &env->mem, hash_seed, MANAGER_FETCHERS_MAX);
-    return manager_alter_init(manager);
+    err = manager_alter_init(manager);
+    return err == ERR_NONE ? manager_lost_init(manager) : err;
 }
 
 void manager_deinit(struct manager *manager)
@@ -64,6 +66,7 @@ void manager_deinit(struct manager *manager)
     ASSERT(manager->partitions_count == 0);
     ASSERT(list_empty(&manager->partitions));
     manager_alter_deinit(manager);
+    manager_lost_deinit(manager);
     map_deinit(&manager->fetchers);
     map_deinit(&manager->topics_by_name);
     map_deinit(&manager->topics);
@@ -196,24 +199,25 @@ static struct log_known *known_in(const struct log_dir *dir, const struct partit
     return log_dir_find(dir, text_view(&text));
 }
 
-/* Where its directory is, or else the one with the fewest logs. */
-static uint32_t choose_dir(const struct manager *manager, const struct partition *part)
+/* Where its directory is, or else the one with the fewest partitions, as in Kafka. False: it is in
+ * none that can be read. */
+static bool choose_dir(const struct manager *manager, const struct partition *part, uint32_t *dir)
 {
-    uint32_t best = 0;
+    uint32_t best = MANAGER_DIRS_MAX;
 
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         const struct log_known *known = known_in(manager->dirs[i], part);
 
-        if (known != NULL && known->listed) return i;
+        if (known == NULL || !known->listed) continue;
+        *dir = i;
+        return true;
     }
-    for (uint32_t i = 1; i < manager->dirs_count; i++) {
-        const struct log_dir *dir = manager->dirs[i];
-
-        if (!log_dir_online(dir)) continue;
-        if (!log_dir_online(manager->dirs[best]) || dir->logs_open < manager->dirs[best]->logs_open)
-            best = i;
+    for (uint32_t i = 0; i < manager->dirs_count; i++) {
+        if (!log_dir_online(manager->dirs[i])) continue;
+        if (best == MANAGER_DIRS_MAX || manager->dir_load[i] < manager->dir_load[best]) best = i;
     }
-    return best;
+    *dir = best < MANAGER_DIRS_MAX ? best : 0;
+    return false;
 }
 
 struct log_dir *manager_dir(const struct manager *manager, const struct partition *part)
@@ -303,11 +307,12 @@ static enum err topic_grow(struct manager *manager, struct manager_topic *topic,
 }
 
 enum err manager_host(struct manager *manager, struct uuid topic_id, struct str name, int32_t index,
-                      struct partition **part)
+                      bool promised, struct partition **part)
 {
     struct manager_topic *topic = manager_topic(manager, topic_id);
     struct partition *fresh;
     enum err err = ERR_NONE;
+    bool there;
 
     *part = hosted(topic, index);
     if (*part != NULL) return ERR_NONE;
@@ -322,7 +327,9 @@ enum err manager_host(struct manager *manager, struct uuid topic_id, struct str 
     partition_init(fresh, manager, topic->name, topic_id, index,
                    manager_min_isr(manager, topic->name));
     fresh->owner = topic;
-    fresh->dir = choose_dir(manager, fresh);
+    there = choose_dir(manager, fresh, &fresh->dir);
+    manager->dir_load[fresh->dir]++;
+    fresh->missing = manager->starting && manager->dirs_lossy && promised && !there;
     topic->partitions[index] = fresh;
     topic->hosted++;
     list_push(&manager->partitions, &fresh->link);
@@ -359,6 +366,8 @@ void manager_forget(struct partition *part)
         topic->partitions[part->index] = NULL;
         topic->hosted--;
     }
+    ASSERT(manager->dir_load[part->dir] > 0);
+    manager->dir_load[part->dir]--;
     partition_deinit(part);
     list_remove(&part->link);
     manager->partitions_count--;
@@ -468,6 +477,7 @@ static void dir_failed(struct manager *manager, const struct log_dir *dir)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         any = any || log_dir_online(manager->dirs[i]);
     }
+    if (manager->links->dir_failed != NULL) manager->links->dir_failed(manager->links);
     if (!any && manager->links->dirs_failed != NULL) manager->links->dirs_failed(manager->links);
 }
 
@@ -515,6 +525,7 @@ void manager_timers_start(struct manager *manager)
     }
     manager_retain_start(manager);
     manager_clean_start(manager);
+    manager_scrub_start(manager);
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */
@@ -534,14 +545,15 @@ static bool flows_ended(const struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) return false;
     }
-    return manager_retain_ended(manager) && manager_clean_ended(manager);
+    return manager_retain_ended(manager) && manager_clean_ended(manager) &&
+           manager_scrub_ended(manager);
 }
 
 void manager_check_stopped(struct manager *manager)
 {
     if (!manager->stopping || manager->stopped) return;
     if (manager->partitions_count > 0 || !fetcher_all_ended(manager) || !flows_ended(manager) ||
-        !manager_alter_ended(manager)) {
+        !manager_alter_ended(manager) || !manager_lost_ended(manager)) {
         return;
     }
     manager->stopped = true;
@@ -558,7 +570,9 @@ void manager_stop(struct manager *manager)
     }
     manager_retain_stop(manager);
     manager_clean_stop(manager);
+    manager_scrub_stop(manager);
     manager_alter_stop(manager);
+    manager_lost_stop(manager);
     LIST_FOR_EACH (link, &manager->partitions) {
         partition_stop(LIST_ENTRY(link, struct partition, link));
     }

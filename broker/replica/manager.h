@@ -12,6 +12,7 @@
 #define BROKER_REPLICA_MANAGER_H
 
 #include "broker/log/log_clean.h"
+#include "broker/log/log_patch.h"
 #include "broker/replica/partition.h"
 #include "client/base/pool.h"
 #include "client/base/rng.h"
@@ -36,7 +37,9 @@ struct manager_links {
     int64_t (*broker_epoch)(struct manager_links *links);
     /* The active controller, or NULL while it is not known. Asked again for each attempt. */
     struct peer *(*controller)(struct manager_links *links);
-    /* The metadata directory or the last log directory failed: the process ends. May be NULL. */
+    /* A log directory failed. May be NULL. */
+    void (*dir_failed)(struct manager_links *links);
+    /* The last log directory failed: the process ends. May be NULL. */
     void (*dirs_failed)(struct manager_links *links);
 };
 
@@ -111,6 +114,28 @@ struct manager_clean {
     uint32_t seen;
 };
 
+/* The scrub of one directory, and the repair of what it and readers find (manager_scrub.c). */
+struct manager_scrub {
+    struct op op;
+    struct manager *manager;
+    struct log_dir *dir;
+    struct partition *part; /* pinned: the scrub stands in it */
+    int64_t offset;         /* there */
+    int64_t end;            /* of this pass, in this log */
+    bool busy;              /* in a request: it may not be let go */
+    uint64_t pass_bytes;    /* of closed segments, when the pass began */
+    uint64_t slice;         /* bytes read last */
+    struct log_read read;
+    /* repair */
+    struct partition *broken; /* pinned */
+    int64_t again_ns;         /* not before */
+    uint64_t notes;           /* of damage, seen */
+    struct log_patch patch;
+    struct call *call;
+    struct arena arena;
+    uint64_t repaired;
+};
+
 struct manager {
     struct env *env;
     const struct config *config;
@@ -118,6 +143,7 @@ struct manager {
     int32_t broker;
     struct log_dir **dirs;
     uint32_t dirs_count;
+    bool dirs_lossy;           /* set by the node: a directory failed or was new at this start */
     const struct image *image; /* committed; borrowed for life */
     struct list partitions;    /* struct partition, in order of creation; also dying ones */
     uint32_t partitions_count;
@@ -145,13 +171,19 @@ struct manager {
     struct list altering; /* partitions whose change waits to be sent */
     struct op_source alter_source;
     struct manager_alter *alter;
-    struct manager_op expiry; /* puts laggards out of in-sync sets */
-    uint32_t expiry_left;     /* of the present round */
+    /* manager_lost.c */
+    struct manager_lost *lost;
+    struct op_source lost_source;
+    bool lost_look;
+    uint32_t dir_load[MANAGER_DIRS_MAX]; /* partitions in each directory */
+    struct manager_op expiry;            /* puts laggards out of in-sync sets */
+    uint32_t expiry_left;                /* of the present round */
     struct manager_op checkpoint;
     struct manager_op strays;
     struct manager_op guards[MANAGER_DIRS_MAX]; /* watch for directories that fail */
     struct manager_retain retains[MANAGER_DIRS_MAX];
     struct manager_clean cleans[MANAGER_DIRS_MAX];
+    struct manager_scrub scrubs[MANAGER_DIRS_MAX];
     struct op_source timer_source; /* expiry and checkpoint, at a stop */
     struct manager_stray *stray;
     uint32_t stray_dir;

@@ -36,7 +36,8 @@ static enum err take(struct manager *manager, const struct image_topic *topic, i
                                     .isr = isr.ids,
                                     .isr_count = isr.count};
     struct partition *part;
-    enum err err = manager_host(manager, topic->id, topic->name, index, &part);
+    bool promised = image_ids_contain(isr, manager->broker);
+    enum err err = manager_host(manager, topic->id, topic->name, index, promised, &part);
 
     return err == ERR_NONE ? partition_apply(part, &state) : err;
 }
@@ -175,5 +176,6 @@ enum err manager_start(struct manager *manager, const struct image *image)
     manager_stray_start(manager);
     manager_timers_start(manager);
     manager_alter_start(manager);
+    manager_lost_start(manager);
     return ERR_NONE;
 }

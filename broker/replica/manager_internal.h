@@ -33,9 +33,10 @@ bool manager_name_free(const struct manager *manager, const struct partition *pa
 struct log_dir *manager_dir(const struct manager *manager, const struct partition *part);
 struct log_config manager_log_config(const struct manager *manager, const struct partition *part);
 int32_t manager_min_isr(const struct manager *manager, struct str topic);
-/* Creates the topic and the partition as far as they are not there. */
+/* Creates topic and partition as far as they are not there. `promised`: in sync by metadata,
+ * so its log may not be begun anew when a directory is missing. */
 MUST_USE enum err manager_host(struct manager *manager, struct uuid topic_id, struct str name,
-                               int32_t index, struct partition **part);
+                               int32_t index, bool promised, struct partition **part);
 /* The replica leaves: out of the lookup at once, its log deleted. */
 void manager_unhost(struct manager *manager, struct partition *part);
 struct manager_topic *manager_topic(const struct manager *manager, struct uuid topic_id);
@@ -53,6 +54,15 @@ void manager_alter_stop(struct manager *manager);
 bool manager_alter_ended(const struct manager *manager);
 void manager_alter_deinit(struct manager *manager);
 
+/* ---- manager_lost.c */
+MUST_USE enum err manager_lost_init(struct manager *manager);
+void manager_lost_start(struct manager *manager);
+void manager_lost_stop(struct manager *manager);
+bool manager_lost_ended(const struct manager *manager);
+void manager_lost_deinit(struct manager *manager);
+/* A replica went offline or is damaged, or the metadata changed of one that is. */
+void manager_lost_look(struct manager *manager);
+
 /* ---- manager_retain.c */
 void manager_retain_start(struct manager *manager);
 void manager_retain_stop(struct manager *manager);
@@ -62,6 +72,13 @@ bool manager_retain_ended(const struct manager *manager);
 void manager_clean_start(struct manager *manager);
 void manager_clean_stop(struct manager *manager);
 bool manager_clean_ended(const struct manager *manager);
+
+/* ---- manager_scrub.c */
+void manager_scrub_start(struct manager *manager);
+void manager_scrub_stop(struct manager *manager);
+bool manager_scrub_ended(const struct manager *manager);
+/* It leaves: no scrub stands in it any more. */
+void manager_scrub_left(struct partition *part);
 
 /* ---- manager_stray.c */
 /* Starts to rename; NULL: no memory, or a name that is too long. */

@@ -342,6 +342,7 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     part->leader = state->leader;
     part->leader_epoch = state->leader_epoch;
     part->partition_epoch = state->partition_epoch;
+    if (part->role == PARTITION_OFFLINE || part->damaged) manager_lost_look(part->manager);
     if (!moved) {
         if (part->role == PARTITION_LEADER) partition_trace_isr(part);
         partition_advance(part);
@@ -389,6 +390,7 @@ void partition_go_offline(struct partition *part)
     fetcher_remove(part);
     partition_set_role(part, PARTITION_OFFLINE);
     op_wake(&part->work);
+    manager_lost_look(part->manager);
 }
 
 /* ---- struct -------------------------------------------------------------------------------- */
@@ -435,6 +437,7 @@ void partition_deinit(struct partition *part)
 static void leave(struct partition *part)
 {
     fetcher_remove(part);
+    manager_scrub_left(part);
     if (part->role == PARTITION_NONE) {
         wake_all(part);
     } else {

@@ -107,6 +107,9 @@ struct partition {
     bool stopping;        /* orderly stop: the log is closed */
     bool gone;            /* removed or stopped: freed when no pin is left */
     bool alter_sent;      /* part of the AlterPartition in flight */
+    bool missing;         /* its log was in a directory that is not there */
+    bool damaged;         /* a batch is to be repaired: rather not lead */
+    bool lost_told;       /* nobody can repair it: said once */
     uint32_t dir;         /* index of the log directory */
 };
 

@@ -35,7 +35,7 @@ static bool try_open(struct partition *part)
                             .create = true};
     struct log_config config = manager_log_config(manager, part);
 
-    if (!log_dir_online(manager_dir(manager, part))) {
+    if (part->missing || !log_dir_online(manager_dir(manager, part))) {
         partition_go_offline(part);
         return false;
     }

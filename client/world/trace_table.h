@@ -65,6 +65,7 @@
     X(LOG_ROLLED, 'D', "log.rolled", "topic partition base_offset")                                                     \
     X(LOG_EPOCH, 'D', "log.epoch", "topic partition epoch start_offset")                                                \
     X(LOG_DAMAGED, 'E', "log.damaged", "topic partition offset position err")                                           \
+    X(LOG_REPAIRED, 'W', "log.repaired", "topic partition base_offset last_offset position")                           \
     X(LOG_RECOVERED_TO, 'I', "log.recovered_to",                                                                        \
       "topic partition segment_base valid_end cut_bytes")                                                               \
     X(LOG_SWAPPED, 'I', "log.swapped", "topic partition base end old_bytes new_bytes")                                  \

@@ -256,8 +256,8 @@ static void rig_boot(struct sim_program *program, struct world *world, struct in
     (void)snprintf(m->node.config.inter_broker_listener,
                    sizeof m->node.config.inter_broker_listener, "PLAINTEXT");
     log_cache_init(&m->node.cache, &m->node.env.mem, 256 << 10, 1024);
-    log_dir_init(&m->node.dir, &m->node.env, &m->node.cache, STR("data"), &limits);
-    m->dirs[0] = &m->node.dir;
+    log_dir_init(&m->node.log_dirs[0], &m->node.env, &m->node.cache, STR("data"), &limits);
+    m->dirs[0] = &m->node.log_dirs[0];
     m->published = 0;
     m->booted = true;
     m->down = false;
@@ -318,7 +318,7 @@ void replica_rig_init(struct replica_rig *rig, uint64_t seed)
         m->program = (struct sim_program){rig_boot, rig_down, NULL};
         m->rig = rig;
         m->id = (int32_t)i + 1;
-        m->links = (struct manager_links){rig_broker_epoch, rig_controller_peer, NULL};
+        m->links = (struct manager_links){rig_broker_epoch, rig_controller_peer, NULL, NULL};
         node.program = &m->program;
         m->world = sim_node_add(rig->sim, &node);
         replica_rig_add(rig, &(struct rig_record){.kind = RIG_BROKER, .id = m->id});
@@ -365,7 +365,7 @@ static bool is_booted(void *context)
 
 static bool dir_settled(void *context)
 {
-    const struct log_dir *dir = &((struct rig_machine *)context)->node.dir;
+    const struct log_dir *dir = &((struct rig_machine *)context)->node.log_dirs[0];
 
     return dir->flow == NULL && dir->state != LOG_DIR_OPENING && dir->state != LOG_DIR_CLOSING;
 }
@@ -380,7 +380,7 @@ static bool is_started(void *context)
 static void open_dir(struct rig_machine *m)
 {
     struct log_dir_meta meta = {.cluster_id = "cluster-of-the-test", .node_id = m->id};
-    struct log_dir *dir = &m->node.dir;
+    struct log_dir *dir = &m->node.log_dirs[0];
 
     meta.directory_id.bytes[15] = (uint8_t)m->id;
     log_dir_open(dir, STR("cluster-of-the-test"), m->id);
@@ -474,9 +474,9 @@ void replica_rig_stop(struct replica_rig *rig, uint32_t machine)
     peer_deinit(&m->controller);
     image_deinit(&m->image);
     m->node.replicas.image = NULL;
-    log_dir_close(&m->node.dir);
+    log_dir_close(&m->node.log_dirs[0]);
     assert_true(replica_rig_until(rig, 60000, dir_settled, m));
-    log_dir_deinit(&m->node.dir);
+    log_dir_deinit(&m->node.log_dirs[0]);
     log_cache_deinit(&m->node.cache);
     env_deinit(&m->node.env);
     world_stop(&m->world->world, 0);

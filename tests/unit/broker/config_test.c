@@ -4,6 +4,7 @@
 #include "broker/config.h"
 #include "tests/support/support.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct fixture {
@@ -59,6 +60,26 @@ static void a_cluster_node_reads_as_in_kafka(void **state)
     assert_true(config_is_voter(&f.config, 2));
 }
 
+static void log_directories_are_several_and_the_first_has_the_metadata(void **state)
+{
+    static const char text[] = "process.roles=broker,controller\nnode.id=2\n"
+                               "listeners=PLAINTEXT://:1,CONTROLLER://127.0.0.1:2\n"
+                               "controller.listener.names=CONTROLLER\n"
+                               "controller.quorum.voters=2@127.0.0.1:2\nlog.dirs=/a,/b\n";
+    char longer[512];
+
+    (void)state;
+    assert_int_equal(parse(text), ERR_NONE);
+    assert_int_equal(config_finish(&f.config, &f.error), ERR_NONE);
+    assert_int_equal(f.config.log_dir_count, 2);
+    assert_string_equal(f.config.log_dirs[1], "/b");
+    assert_string_equal(f.config.metadata_log_dir, "/a");
+    (void)snprintf(longer, sizeof longer, "%smetadata.log.dir=/c\n", text);
+    assert_int_equal(parse(longer), ERR_NONE);
+    assert_int_equal(config_finish(&f.config, &f.error), ERR_NONE);
+    assert_string_equal(f.config.metadata_log_dir, "/c");
+}
+
 static void every_honoured_number_changes_and_has_bounds(void **state)
 {
     struct errmsg value;
@@ -111,6 +132,8 @@ static void wrong_values_tell_the_line_and_what_would_be_right(void **state)
         {"unclean.leader.election.enable=maybe\n", "false true"},
         {"listener.security.protocol.map=A:SSL\n", "NAME:PLAINTEXT"},
         {"controller.quorum.voters=1@a:1,1@b:2\n", "each voter id once"},
+        {"log.dirs=/a,/b,/a\n", "each directory once"},
+        {"log.dirs=/a,,/b\n", "1 to 8"},
     };
 
     (void)state;
@@ -186,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_default_is_one_node_on_loopback),
         cmocka_unit_test(a_cluster_node_reads_as_in_kafka),
+        cmocka_unit_test(log_directories_are_several_and_the_first_has_the_metadata),
         cmocka_unit_test(every_honoured_number_changes_and_has_bounds),
         cmocka_unit_test(unknown_and_unhonoured_keys_are_warnings_that_name_them),
         cmocka_unit_test(wrong_values_tell_the_line_and_what_would_be_right),

@@ -2,7 +2,11 @@
  * lookups by time, limits of a read, an index that lies, damage, two logs in one sync. */
 #include "tests/support/log_box.h"
 
+#include "broker/log/log_patch.h"
+
 #include <string.h>
+
+static struct log_patch the_patch;
 
 static void box_begin(struct log_box *box, uint64_t seed)
 {
@@ -241,6 +245,60 @@ static void an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served(
     box_end(&box);
 }
 
+static bool patched(struct log_box *box)
+{
+    (void)box;
+    return !the_patch.busy;
+}
+
+static enum err patch_with(struct log_box *box, struct bytes batch)
+{
+    log_patch_start(&the_patch, box->log, batch);
+    assert_true(log_box_wait(box, patched));
+    return the_patch.err;
+}
+
+/* Behind the first batch: a read that comes from the beginning of the segment finds it, too. */
+static void a_rotten_header_is_damage_until_the_same_batch_is_written_again(void **state)
+{
+    static uint8_t copies[2][1024];
+    static struct log_box box;
+    struct bytes batches[2];
+
+    (void)state;
+    box_begin(&box, 14);
+    box_fill(&box, 80);
+    log_cache_cut(&box.cache, &box.log->cached, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(ERR_NONE, read_at(&box, 2 + 2 * i, 160, 1, true));
+        assert_true(reading()->bytes < sizeof copies[i]);
+        memcpy(copies[i], reading()->slices[0].data, reading()->bytes);
+        batches[i] = (struct bytes){copies[i], reading()->bytes};
+        log_read_release(reading());
+    }
+    /* The magic of the second batch. */
+    assert_true(sim_image_rot(sim_disk_image(box.node->disk),
+                              "data/orders-0/00000000000000000000.log", batches[0].length + 16, 1));
+    assert_int_equal(ERR_CORRUPT_MESSAGE, read_at(&box, 2, 160, 1000, true));
+    assert_int_equal(ERR_CORRUPT_MESSAGE, read_at(&box, 4, 160, 1000, true));
+    assert_true(box.log->damaged == 2 && box.dir.damaged == 1);
+    assert_true(box.log->damaged_position == batches[0].length);
+    assert_int_equal(ERR_BAD_STATE, patch_with(&box, batches[1])); /* of another place */
+    copies[0][70] ^= 1;
+    assert_int_equal(ERR_BAD_STATE, patch_with(&box, batches[0])); /* not sound itself */
+    copies[0][70] ^= 1;
+    assert_true(box.log->damaged == 2);
+    assert_int_equal(ERR_NONE, patch_with(&box, batches[0]));
+    assert_true(box.log->damaged == -1 && box.dir.damaged == 0);
+    assert_int_equal(1, box.traced[TRACE_LOG_REPAIRED]);
+    for (int64_t i = 0; i < 80; i++) {
+        assert_int_equal(ERR_NONE, read_at(&box, i * 2, 160, 1, true));
+        assert_true(reading()->next_offset == i * 2 + 2);
+        log_read_release(reading());
+    }
+    box_end(&box);
+}
+
 static void an_epoch_that_began_without_a_batch_is_remembered(void **state)
 {
     static struct log_box box;
@@ -322,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_read_keeps_to_its_limits),
         cmocka_unit_test(a_new_log_is_read_where_the_offset_is_and_not_from_its_start),
         cmocka_unit_test(an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served),
+        cmocka_unit_test(a_rotten_header_is_damage_until_the_same_batch_is_written_again),
         cmocka_unit_test(an_epoch_that_began_without_a_batch_is_remembered),
         cmocka_unit_test(two_logs_share_a_sync),
     };

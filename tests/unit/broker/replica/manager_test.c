@@ -612,7 +612,7 @@ static void a_removed_topic_takes_its_log_along(void **state)
     replica_rig_add(rig, &(struct rig_record){.kind = RIG_REMOVE, .topic = 1});
     replica_rig_publish_all(rig);
     assert_true(replica_rig_until(rig, 10000, is_gone, &rig->machines[A].node.replicas));
-    assert_int_equal(rig->machines[A].node.dir.logs_open, 0);
+    assert_int_equal(rig->machines[A].node.log_dirs[0].logs_open, 0);
 }
 
 static void after_a_power_loss_the_replicas_agree_again(void **state)
