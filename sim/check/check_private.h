@@ -84,6 +84,7 @@ struct check_replica_ghost {
     int32_t leader_epoch; /* -1 unknown */
     int32_t partition_epoch;
     int64_t leader_start;
+    int64_t told_from; /* what was committed when it began to lead */
     bool leading;
     uint64_t isr;                 /* maximal, as held */
     uint64_t isr_committed;       /* as held */

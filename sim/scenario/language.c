@@ -570,8 +570,9 @@ static const struct {
 
 static const struct language_word workloads[] = {
     {"producer", "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
-                 "records, record_size"},
-    {"consumer", "consumer: NAME, topics: [..]; reads all partitions, by assignment"},
+                 "records, record_size, keys, linger, timeout, first_sequence (wraps at 2^31)"},
+    {"consumer", "consumer: NAME, topics: [..], seek (time between two moves: to the end, the "
+                 "start, back); reads all partitions, by assignment"},
     {"consumer with group", "group: NAME, members (machines), assignor, static, commit: {every}, "
                             "session, poll, work; shares the partitions, commits what it read"},
     {NULL, NULL},
