@@ -79,6 +79,7 @@ def prepare_tree():
         subprocess.run(["cp", "-a", str(ROOT / "build/release"), str(TREE / "build")], check=True)
     make()
     BIN.mkdir(parents=True, exist_ok=True)
+    (WORK / "out").mkdir(exist_ok=True)
 
 
 def make():
@@ -139,7 +140,8 @@ def run_once(program, scenario, seed, history):
     verdict = words[0] if words else "CUT"
     virtual = re.search(r" virtual=([0-9.]+)s", out)
     check = re.search(r" check=(\S+)", out)
-    first = next((line.strip() for line in errors[0].splitlines() if line.strip()), "")
+    first = next((line.strip() for line in errors[0].splitlines()
+                  if line.strip() and not line.startswith("gregor-sim:")), "")
     trace = re.search(r" hash=(\S+)", out)
     return (verdict, check.group(1) if check else "", first,
             float(virtual.group(1)) if virtual else 0.0, usage.ru_utime + usage.ru_stime,
