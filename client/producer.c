@@ -224,6 +224,7 @@ static enum err producer_partition_find(struct producer *producer, struct produc
 
         if (made == NULL) return ERR_NO_MEMORY;
         producer_partition_init(made, topic, index);
+        made->first_sequence = producer->config.first_sequence;
         topic->partitions[index] = made;
     }
     *partition = topic->partitions[index];

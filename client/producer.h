@@ -59,6 +59,8 @@ struct producer_config {
     struct metadata_config metadata;
     int16_t acks;    /* -1, 0, 1 */
     bool idempotent; /* needs acks -1 */
+    int32_t
+        first_sequence; /* of each partition, by the first producer id: 0, but to test the wrap */
     enum codec codec;
     int32_t codec_level;
     uint32_t batch_size;

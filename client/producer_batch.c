@@ -74,7 +74,8 @@ static int32_t producer_batch_last_sequence(const struct producer_batch *batch)
 
 static int32_t producer_partition_expected(const struct producer_partition *partition)
 {
-    return partition->last_acked < 0 ? 0 : record_batch_sequence_add(partition->last_acked, 1);
+    return partition->last_acked < 0 ? partition->first_sequence
+                                     : record_batch_sequence_add(partition->last_acked, 1);
 }
 
 static bool producer_batch_flies(const struct producer_batch *batch)
@@ -155,8 +156,10 @@ void producer_partition_renumber(struct producer_partition *partition,
                                  struct producer_identity identity)
 {
     ASSERT(partition->in_flight_count == 0);
+    /* A broker that knows the id takes 0 only from a new epoch, one that does not takes any. */
+    if (partition->identity.id >= 0) partition->first_sequence = 0;
     partition->identity = identity;
-    partition->next_sequence = 0;
+    partition->next_sequence = partition->first_sequence;
     partition->last_acked = -1;
     partition->unresolved = false;
     partition->bump = false;

@@ -62,6 +62,7 @@ struct producer_partition {
     uint32_t in_flight_count;
     uint64_t next_number;
     struct producer_identity identity; /* of the sequences below */
+    int32_t first_sequence;            /* of the identity: 0, unless a test comes near the wrap */
     int32_t next_sequence;
     int32_t last_acked;    /* last sequence that is known to be in the log; -1: none */
     uint64_t acked_number; /* of its batch */

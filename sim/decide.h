@@ -79,7 +79,8 @@ struct decide;
     ROW(NODE_STEP, "node.step")     /* of its wall clock, and when */                             \
     ROW(STEP_CHANCE, "step.chance") /* whether it acts; step */                                   \
     ROW(STEP_ONE_OF, "step.one_of") /* which one; step */                                         \
-    ROW(CLIENT_WORK, "client.work") /* of a member between two polls; client */
+    ROW(CLIENT_WORK, "client.work") /* of a member between two polls; client */                   \
+    ROW(CLIENT_SEEK, "client.seek") /* when a consumer moves, and where to; client */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

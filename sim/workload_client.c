@@ -238,12 +238,12 @@ static enum err producer_begin(struct workload_node *node)
     config.metadata = client_metadata(node);
     config.acks = scenario->acks;
     config.idempotent = scenario->idempotent;
+    config.first_sequence = scenario->first_sequence;
     if (scenario->linger_ns > 0) config.linger_ms = (int32_t)(scenario->linger_ns / NS_PER_MS);
     if (scenario->delivery_timeout_ns > 0) {
         config.delivery_timeout_ms = (int32_t)(scenario->delivery_timeout_ns / NS_PER_MS);
-        if (config.request_timeout_ms > config.delivery_timeout_ms) {
-            config.request_timeout_ms = config.delivery_timeout_ms;
-        }
+        if (config.request_timeout_ms > config.delivery_timeout_ms - config.linger_ms)
+            config.request_timeout_ms = config.delivery_timeout_ms - config.linger_ms;
     }
     rate = client_draw(node, DECIDE_CLIENT_RATE, scenario->rate);
     node->beat_ns = (int64_t)scenario->batch * 1000 * NS_PER_SEC / rate;
@@ -345,6 +345,41 @@ static bool consumer_over(const struct workload_node *node)
     return node->finishing;
 }
 
+/* Moves every partition that stands somewhere: to the end, to the start, or some records back. What
+ * is asked for at that moment is answered for a position that is left (clients.md 4). */
+static void consumer_seeks(struct workload_node *node)
+{
+    struct unit_range ways = {0, 3};
+    struct unit_range far = {1, 40};
+
+    LIST_FOR_EACH (link, &node->consumer.partitions) {
+        struct consumer_partition *partition = LIST_ENTRY(link, struct consumer_partition, link);
+        struct consumer_start start = {.timestamp = CONSUMER_LATEST};
+        int64_t way = client_draw(node, DECIDE_CLIENT_SEEK, ways);
+        int64_t back = client_draw(node, DECIDE_CLIENT_SEEK, far);
+
+        if (partition->position < 0) continue;
+        if (way == 1) start.timestamp = CONSUMER_EARLIEST;
+        if (way > 1 && partition->position > back) {
+            start.by_offset = true;
+            start.offset = partition->position - back;
+        }
+        consumer_seek(partition, start);
+    }
+}
+
+/* Whether the consumer of a scenario moves now; its next time is drawn. */
+static void consumer_may_seek(struct workload_node *node)
+{
+    const struct scenario_client *of = node->client->scenario;
+    int64_t now_ns = node->env.now.mono.ns;
+    bool first = node->seek_ns == OP_NO_DEADLINE;
+
+    if (of == NULL || of->seek.max == 0 || (!first && now_ns < node->seek_ns)) return;
+    if (!first) consumer_seeks(node);
+    node->seek_ns = now_ns + client_draw(node, DECIDE_CLIENT_SEEK, of->seek);
+}
+
 enum consumer_step { CONSUMER_START, CONSUMER_READY, CONSUMER_CLOSED };
 static const char *const consumer_steps[] = {"START", "READY", "CLOSED"};
 
@@ -355,13 +390,17 @@ static enum op_result client_consumer_run(struct op *op)
 
     switch ((enum consumer_step)op->step) {
     case CONSUMER_START:
+        o->seek_ns = OP_NO_DEADLINE;
         while (!consumer_over(o)) {
+            consumer_may_seek(o);
+            op_deadline(op, o->seek_ns);
             for (int i = 0; i < CLIENT_TAKEN_MAX && consumer_next(&o->consumer, &record); i++) {
             }
             if (consumer_over(o)) break;
             AWAIT(o, CONSUMER_READY, &o->consumer.ready,
-                  consumer_has_records(&o->consumer) || consumer_over(o));
+                  consumer_has_records(&o->consumer) || consumer_over(o) || op_expired(op));
         }
+        op_deadline(op, OP_NO_DEADLINE);
         consumer_close(&o->consumer);
         AWAIT(o, CONSUMER_CLOSED, &o->consumer.ready, consumer_closed(&o->consumer));
         consumer_deinit(&o->consumer);

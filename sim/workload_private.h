@@ -44,6 +44,7 @@ struct workload_node {
     int64_t next_ns;
     /* consumer, drain */
     struct consumer consumer;
+    int64_t seek_ns;          /* when it moves next */
     struct membership member; /* of a group */
     int64_t working_ns;       /* it does not poll before */
 };

@@ -387,8 +387,8 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     node->controller_epoch = -1;
     node->renounced = false;
     /* Whatever takes the process, a failed sync has taken what was not durable (H5). */
-    if (node->disk_failed) how = 2;
-    node->disk_failed = false;
+    if (node->sync_failed) how = 2;
+    node->sync_failed = false;
     if (how == 2) loses_disk(check, node);
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
@@ -420,8 +420,10 @@ static void fault(struct check *check, const struct trace_event *event)
     if (check_field(event, 1) == 0 || target < 0) return;
     if (what == SIM_FAULT_DISK_ERROR || what == SIM_FAULT_READ_ERROR ||
         what == SIM_FAULT_WRITE_ERROR || what == SIM_FAULT_SYNC_ERROR) {
-        check->nodes[check_node(check, (int32_t)target)].disk_failed =
-            check->nodes[check_node(check, (int32_t)target)].disk_armed = true;
+        struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
+
+        node->disk_armed = true;
+        if (what == SIM_FAULT_SYNC_ERROR) node->sync_armed = node->sync_failed = true;
     }
     if (what >= 0 && what < SIM_FAULT_COUNT &&
         (what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_FOREIGN ||
@@ -431,6 +433,13 @@ static void fault(struct check *check, const struct trace_event *event)
         node->disk_lied = true;
         loses_disk(check, node);
     }
+}
+
+/* An error that was asked for in an earlier life may be a sync's, one that nobody tells of, too. A
+ * read or a write that failed takes nothing that had completed. */
+static void dir_offline(struct check_node *node)
+{
+    if (node->sync_armed || !node->disk_armed) node->sync_failed = true;
 }
 
 static void sim_event(struct check *check, const struct trace_event *event)
@@ -490,8 +499,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
         topic_known(check, event);
         return;
     }
-    /* An error that was asked for in an earlier life. */
-    if (event->kind == TRACE_DIR_OFFLINE) check->nodes[index].disk_failed = true;
+    if (event->kind == TRACE_DIR_OFFLINE) dir_offline(&check->nodes[index]);
     if (check_log_event(check, index, event)) return;
     if (check_replica_event(check, index, event)) return;
     if (check_isr_event(check, index, event)) return;

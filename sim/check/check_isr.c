@@ -123,7 +123,7 @@ static void isr(struct check *check, struct check_replica_ghost *replica,
     if (!check->violated && part->chain.known) check_isr_chain(check, part);
 }
 
-/* ---- R18 ------------------------------------------------------------------------------------- */
+/* ---- R18, R19 ------------------------------------------------------------------------------------- */
 
 static void remote(struct check *check, struct check_replica_ghost *leader,
                    const struct trace_event *event)
@@ -131,7 +131,8 @@ static void remote(struct check *check, struct check_replica_ghost *leader,
     uint32_t node = check_node(check, (int32_t)check_field(event, 2));
     const struct check_replica_ghost *follower = check_replica(check, node, leader->part);
     int32_t leader_epoch = (int32_t)check_field(event, 6);
-    int64_t log_end = check_field(event, 3);
+    int64_t log_end = check_field(event, 3), broker_epoch = check_field(event, 5);
+    int64_t known = check->nodes[leader->node].broker_epoch_of[node];
 
     if (leader->remotes == NULL) {
         leader->remotes = calloc(CHECK_NODES_MAX, sizeof *leader->remotes);
@@ -139,7 +140,16 @@ static void remote(struct check *check, struct check_replica_ghost *leader,
         for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
             leader->remotes[i] = (struct check_remote){-1, -1, -1};
     }
-    leader->remotes[node] = (struct check_remote){log_end, check_field(event, 5), leader_epoch};
+    leader->remotes[node] = (struct check_remote){log_end, broker_epoch, leader_epoch};
+    if (broker_epoch >= 0 && known >= 0) {
+        check_count(check, CHECK_R19);
+        if (broker_epoch < known) {
+            CHECK_FAIL(check, R19, at_isr(leader, log_end),
+                       "counts a fetch of node %d at broker epoch %D, and knows it at %D",
+                       check->nodes[node].id, broker_epoch, known);
+            return;
+        }
+    }
     /* A fetch may outlive its sender's incarnation, not its leader epoch. */
     if (follower->reach_epoch != leader_epoch) return;
     check_count(check, CHECK_R18);

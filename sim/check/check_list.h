@@ -11,7 +11,7 @@
     X(R3, "epochs-rise-along-log", EVENT, "check_log.c",                                           \
       "leader epochs never fall along a log nor exceed what the replica knows")                    \
     X(R4, "epoch-cache-matches-log", EVENT, "check_log.c",                                         \
-      "the epoch cache rises strictly and names the epoch of every batch")                         \
+      "the epoch cache rises strictly and names the epoch of every batch and of every reign")      \
     X(R5, "one-leader-per-epoch", EVENT, "check_replica.c",                                        \
       "a partition has one leader per epoch; epochs known to one incarnation never fall")          \
     X(R6, "leader-hw-monotone", EVENT, "check_replica.c",                                          \
@@ -41,7 +41,7 @@
     X(R18, "believed-log-end-true", EVENT, "check_isr.c",                                          \
       "a leader never believes a follower to have more than it had")                               \
     X(R19, "no-stale-incarnation-in-isr", EVENT, "check_isr.c",                                    \
-      "a fetch of an earlier incarnation never brings a broker into the ISR")                      \
+      "a fetch of an earlier incarnation counts for nothing, least for the ISR")                   \
     X(R20, "no-hw-below-min-isr", EVENT, "check_replica.c",                                        \
       "no high watermark moves at a leader with fewer in-sync replicas than min ISR")              \
     X(R21, "isr-entry-caught-up", EVENT, "check_isr.c",                                            \
@@ -58,6 +58,8 @@
       "what acks=all acknowledged is committed at the answered offset")                            \
     X(R30, "reads-are-committed", EVENT, "check_replica.c",                                        \
       "a consumer is served committed records only, the same at every time")                       \
+    X(R32, "end-never-goes-back", EVENT, "check_replica.c",                                        \
+      "a leader tells no end below what was committed when its epoch began")                       \
     X(R33, "acks-1-in-leader-log", EVENT, "check_isr.c",                                           \
       "what acks=1 acknowledged was in the leader's log")                                          \
     X(R34, "unclear-send-at-most-once", HISTORY, "check_history.c",                                \

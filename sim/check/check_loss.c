@@ -45,7 +45,7 @@ static bool spent(const struct check *check, const struct check_part *part, uint
     const struct check_node *node = &check->nodes[index];
     const struct check_replica_ghost *replica = part->replicas[index];
 
-    if (node->disk_armed || node->disk_failed || node->disk_lied) return true;
+    if (node->disk_armed || node->disk_lied) return true;
     if (part->topic == 0) return false;
     return replica != NULL && (replica->lost || replica->down_how == 2);
 }

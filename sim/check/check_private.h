@@ -84,6 +84,7 @@ struct check_replica_ghost {
     int32_t leader_epoch; /* -1 unknown */
     int32_t partition_epoch;
     int64_t leader_start;
+    int64_t told_from; /* what was committed when it began to lead */
     bool leading;
     uint64_t isr;                 /* maximal, as held */
     uint64_t isr_committed;       /* as held */
@@ -193,7 +194,8 @@ struct check_node {
     int64_t awake_ns; /* end of its last long silence (a pause) */
     bool disk_lied;   /* DISK_LIE, DISK_ROT or WIPE hit it: its disk promises nothing */
     bool disk_armed;  /* a request will fail, or has: in this life or in another */
-    bool disk_failed; /* a request failed in this life: the pages of a failed sync are gone */
+    bool sync_armed;  /* that request is a sync */
+    bool sync_failed; /* in this life, perhaps: its pages are gone when the process is (H5) */
     int64_t applied;  /* metadata, inclusive; -1 */
     int32_t controller_epoch; /* -1 not active */
     bool renounced;

@@ -1,4 +1,5 @@
-/* Roles and high watermarks: R5, R6, R9, R10, R11, R17, R20, R30, R41, R44.
+/* Roles and high watermarks: R4 (a leader's own epoch), R5, R6, R9, R10, R11, R17, R20, R30, R32,
+ * R41, R44.
  *
  * Committed(p) grows when a leader raises its high watermark, by what stands in that leader's own
  * log (replication.md 14). It is shortened only here, when a leader begins without a part of it
@@ -187,6 +188,19 @@ static void judge_loss(struct check *check, struct check_replica_ghost *leader)
     forgive(check, leader, CHECK_R44, from, "to power losses beyond the budget");
 }
 
+/* Also a leader that never writes: else its reign is nowhere to be found (KAFKA-7415, F4). */
+static void epoch_begun(struct check *check, const struct check_replica_ghost *replica)
+{
+    uint32_t count = replica->epoch_count;
+
+    if (count == 0) return; /* the trace tells nothing of epochs */
+    check_count(check, CHECK_R4);
+    if (replica->epochs[count - 1].epoch >= replica->leader_epoch) return;
+    CHECK_FAIL(check, R4, at_replica(replica, replica->leader_start),
+               "begins to lead epoch %d, its epoch cache ends with epoch %d", replica->leader_epoch,
+               replica->epochs[count - 1].epoch);
+}
+
 static void leading(struct check *check, struct check_replica_ghost *replica,
                     const struct trace_event *event)
 {
@@ -195,6 +209,9 @@ static void leading(struct check *check, struct check_replica_ghost *replica,
 
     replica->leader_start = check_field(event, 3);
     replica->leading = true;
+    replica->told_from = 0;
+    epoch_begun(check, replica);
+    if (check->violated) return;
     if (of_lost_world(part, replica->leader_epoch)) return;
     /* It applies old metadata late: what a later leader has committed meanwhile it cannot have. */
     if (part->committed_epoch > replica->leader_epoch) return;
@@ -207,7 +224,9 @@ static void leading(struct check *check, struct check_replica_ghost *replica,
         if (check_log_fits(&replica->log, &part->committed, part->committed.end) != CHECK_FITS)
             judge_loss(check, replica);
     }
-    if (!check->violated) replica->lost = replica->alone = false; /* its log is the log now */
+    if (check->violated) return;
+    replica->lost = replica->alone = false; /* its log is the log now */
+    replica->told_from = part->committed.end;
 }
 
 /* ---- roles ----------------------------------------------------------------------------------- */
@@ -398,12 +417,30 @@ static void read_served(struct check *check, const struct check_replica_ghost *r
                    to - 1);
 }
 
+/* R32: what was committed when an epoch began may have been told as the end by the leader before
+ * (KIP-207, F29). A follower that asks is told more: the log end. */
+static void end_told(struct check *check, const struct check_replica_ghost *replica,
+                     const struct trace_event *event)
+{
+    enum { TIME_LATEST = -1 };
+    int64_t offset = check_field(event, 3);
+
+    if (check_field(event, 2) != TIME_LATEST || check_field(event, 5) != 0) return;
+    if (!replica->leading || of_lost_world(replica->part, replica->leader_epoch)) return;
+    check_count(check, CHECK_R32);
+    if (offset < replica->told_from)
+        CHECK_FAIL(check, R32, at_replica(replica, offset),
+                   "tells %D as the end; %D was committed when epoch %d began", offset,
+                   replica->told_from, replica->leader_epoch);
+}
+
 bool check_replica_event(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct check_replica_ghost *replica;
 
     if (event->kind != TRACE_REPLICA_ROLE && event->kind != TRACE_REPLICA_HW &&
-        event->kind != TRACE_REPLICA_LEADING && event->kind != TRACE_READ_SERVED)
+        event->kind != TRACE_REPLICA_LEADING && event->kind != TRACE_READ_SERVED &&
+        event->kind != TRACE_OFFSETS_LISTED)
         return false;
     replica = check_replica(
         check, node, check_part(check, check_field(event, 0), (int32_t)check_field(event, 1)));
@@ -412,6 +449,7 @@ bool check_replica_event(struct check *check, uint32_t node, const struct trace_
     case TRACE_REPLICA_HW: high_watermark(check, replica, event); break;
     case TRACE_REPLICA_LEADING: leading(check, replica, event); break;
     case TRACE_READ_SERVED: read_served(check, replica, event); break;
+    case TRACE_OFFSETS_LISTED: end_told(check, replica, event); break;
     default: break;
     }
     return true;

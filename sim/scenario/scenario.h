@@ -72,9 +72,12 @@ struct scenario_client {
     uint32_t keys; /* distinct ones, in turn; 0: records have none */
     int64_t linger_ns;
     int64_t delivery_timeout_ns; /* 0: the default of the client */
+    int32_t first_sequence;      /* of an idempotent producer: 0 as real ones, or near the wrap */
     int32_t copy_of;             /* the client that it is like; -1: it stands in the file */
     bool by_step;                /* a step starts it */
-    const char *rack;            /* of a consumer; NULL: none */
+    /* consumer */
+    const char *rack;       /* NULL: none */
+    struct unit_range seek; /* ns between two moves of the position; 0: it never moves */
     /* consumer, as a member of a group */
     const char *group;    /* NULL: it reads everything by itself */
     const char *instance; /* static member; NULL: dynamic */

@@ -227,9 +227,9 @@ static void read_acks(const struct read *read, const struct yaml *at,
 static void read_producer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
-    static const char *const known[] = {"producer", "topic",   "acks",    "idempotent",
-                                        "batch",    "rate",    "records", "record_size",
-                                        "linger",   "timeout", "keys",    NULL};
+    static const char *const known[] = {
+        "producer",    "topic",  "acks",    "idempotent", "batch",          "rate", "records",
+        "record_size", "linger", "timeout", "keys",       "first_sequence", NULL};
     const struct yaml *value;
 
     if (!read_map(read, at, "a producer", known)) return;
@@ -270,6 +270,11 @@ static void read_producer(const struct read *read, const struct yaml *at,
     if (value != NULL) {
         client->delivery_timeout_ns =
             read_fixed(read, value, UNIT_TIME, 100 * NS_PER_MS, NS_PER_SEC * 3600);
+    }
+    value = yaml_get(at, "first_sequence");
+    if (value != NULL) {
+        client->first_sequence = (int32_t)read_fixed(read, value, UNIT_COUNT, 0, INT32_MAX);
+        if (!client->idempotent) read_fail(read, value, "first_sequence: needs idempotent: true");
     }
 }
 
@@ -370,7 +375,7 @@ static void read_consumer(const struct read *read, const struct yaml *at,
 {
     static const char *const known[] = {"consumer", "topics",   "group",  "members", "commit",
                                         "protocol", "assignor", "static", "session", "poll",
-                                        "work",     "rack",     NULL};
+                                        "work",     "rack",     "seek",   NULL};
     const struct yaml *value = yaml_get(at, "topics");
     const struct yaml *rack = yaml_get(at, "rack");
 
@@ -386,6 +391,12 @@ static void read_consumer(const struct read *read, const struct yaml *at,
     for (uint32_t i = 0; i < value->count && !yaml_failed(read->error); i++)
         read_client_topic(read, value->items[i], client);
     if (rack != NULL) client->rack = read_name(read, rack, "a rack");
+    value = yaml_get(at, "seek");
+    if (value != NULL) {
+        client->seek = read_range(read, value, UNIT_TIME);
+        if (client->seek.min < NS_PER_MS) read_fail(read, value, "seek: 1ms or more is wanted");
+        if (yaml_get(at, "group") != NULL) read_fail(read, value, "seek: needs no group:");
+    }
     if (!yaml_failed(read->error)) read_member(read, at, client);
 }
 

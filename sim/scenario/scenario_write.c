@@ -279,6 +279,7 @@ static void write_producer(const struct write *w, const struct scenario *s,
             w, "timeout", UNIT_TIME,
             (struct unit_range){client->delivery_timeout_ns, client->delivery_timeout_ns});
     }
+    if (client->first_sequence > 0) write_format(w, ", first_sequence: %d", client->first_sequence);
     write_text(w, "}\n");
 }
 
@@ -327,6 +328,10 @@ static void write_workload(const struct write *w, const struct scenario *s)
             write_format(w, "%s%s", j > 0 ? ", " : "", s->topics[client->topics[j]].name);
         write_text(w, "]");
         if (client->rack != NULL) write_format(w, ", rack: %s", client->rack);
+        if (client->seek.max > 0) {
+            write_text(w, ", ");
+            write_quantity(w, "seek", UNIT_TIME, client->seek);
+        }
         write_member(w, client);
         write_text(w, "}\n");
     }

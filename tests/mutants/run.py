@@ -9,8 +9,9 @@ hash of broker/ (mechanical.py). A survivor whose every run had the very events 
 is told as `same`: it made no difference anywhere, so no oracle had anything to see.
 
 The tree and its build are copied once to build/mutants/; of each mutant one object and the link are
-rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, until
-the first run that convicts or until the mutant has used its CPU seconds.
+rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, those
+first whose run of seed 1 costs the unchanged tree least, until the first run that convicts or until
+the mutant has used its CPU seconds.
 
 What convicts: FAIL, STUCK and CRASH (an assertion, a leak). Not: UNEXERCISED, INCONCLUSIVE, a run
 that is cut off. With `history` only verdicts that need nothing but what clients saw count: the
@@ -21,6 +22,8 @@ score itself is no failure.
 """
 import argparse
 import fnmatch
+import hashlib
+import json
 import os
 import re
 import resource
@@ -76,6 +79,7 @@ def prepare_tree():
         subprocess.run(["cp", "-a", str(ROOT / "build/release"), str(TREE / "build")], check=True)
     make()
     BIN.mkdir(parents=True, exist_ok=True)
+    (WORK / "out").mkdir(exist_ok=True)
 
 
 def make():
@@ -136,7 +140,8 @@ def run_once(program, scenario, seed, history):
     verdict = words[0] if words else "CUT"
     virtual = re.search(r" virtual=([0-9.]+)s", out)
     check = re.search(r" check=(\S+)", out)
-    first = next((line.strip() for line in errors[0].splitlines() if line.strip()), "")
+    first = next((line.strip() for line in errors[0].splitlines()
+                  if line.strip() and not line.startswith("gregor-sim:")), "")
     trace = re.search(r" hash=(\S+)", out)
     return (verdict, check.group(1) if check else "", first,
             float(virtual.group(1)) if virtual else 0.0, usage.ru_utime + usage.ru_stime,
@@ -162,6 +167,20 @@ def unchanged_hash(scenario, seed):
         if (scenario, seed) not in HASHES:
             HASHES[scenario, seed] = run_once(BIN / "unchanged", scenario, seed, False)[5]
         return HASHES[scenario, seed]
+
+
+def by_cost(unchanged, scenarios):
+    """Cheapest first: CPU seconds of seed 1, kept from one call to the next while a file is as it was."""
+    kept = WORK / "costs.json"
+    known = json.loads(kept.read_text()) if kept.is_file() else {}
+    costs = {}
+    for scenario in scenarios:
+        key = scenario.stem + " " + hashlib.sha256(scenario.read_bytes()).hexdigest()
+        if key not in known:
+            known[key] = round(run_once(unchanged, scenario, 1, False)[4], 2)
+        costs[scenario] = known[key]
+    kept.write_text(json.dumps(known, indent=1))
+    return sorted(scenarios, key=lambda scenario: (costs[scenario], scenario.stem))
 
 
 def same_as_unchanged(hashes):
@@ -254,6 +273,7 @@ def main():
     end = time.monotonic() + 60 * options.wall
     prepare_tree()
     unchanged = build(None)
+    scenarios = by_cost(unchanged, scenarios)
     if not options.skip_unchanged:
         got = campaign(unchanged, scenarios, min(options.seconds, 60), False)
         if got["killed"]:

@@ -128,7 +128,7 @@ static struct check *told(const struct check_case *one, const char *setup, const
     return teller.check;
 }
 
-static void prove(const struct check_case *one, const char *setup)
+void check_story_prove_one(const struct check_case *one, const char *setup)
 {
     struct check *good = told(one, setup, one->good);
     struct check *bad = told(one, setup, one->bad);
@@ -154,7 +154,7 @@ void check_story_prove(const char *file, const char *setup, const struct check_c
     const struct check_info *info;
 
     for (uint32_t i = 0; i < count; i++)
-        prove(&cases[i], setup);
+        check_story_prove_one(&cases[i], setup);
     for (uint32_t i = 0; (info = check_list(i)) != NULL; i++) {
         if (strcmp(info->file, file) != 0) continue;
         if (at >= count) fail_msg("%s has no case", info->id);

@@ -19,6 +19,8 @@ struct check_case {
 };
 
 void check_story_tell(struct check *check, const char *story);
+/* A further case of an oracle, also one of another file. */
+void check_story_prove_one(const struct check_case *one, const char *setup);
 /* The cases of one file: all pass, and they are exactly the oracles which that file has. */
 void check_story_prove(const char *file, const char *setup, const struct check_case *cases,
                        uint32_t count);

@@ -167,7 +167,7 @@ static void a_trace_cut_anywhere_is_told_up_to_the_cut(void **context)
     (void)context;
     trace_builder_failover(&builder, "orders");
     trace = trace_builder_finish(&builder);
-    for (uint32_t length = 0; length <= trace.length; length += 97) {
+    for (uint32_t length = 0; length <= trace.length; length += 31) {
         enum err err = story_read(&story, (struct bytes){trace.data, length}, NULL);
 
         assert_true(err == ERR_NONE || err == ERR_MALFORMED);

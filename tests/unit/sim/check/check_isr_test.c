@@ -40,9 +40,23 @@ static void each_oracle_of_check_isr_fires_first_on_its_bad_history(void **state
     check_story_prove("check_isr.c", setup, cases, COUNT_OF(cases));
 }
 
+/* F22: it may have lost what it had; without an attempt to join the ISR, too. */
+static void a_fetch_of_an_earlier_life_counts_for_nothing(void **state)
+{
+    static const struct check_case late = {
+        "R19",
+        STORY_FIRST(
+            "3") "1 meta.broker 3 3 0\n1 replica.remote 7 0 3 10 0 3 1\n1 meta.broker 3 30 0\n",
+        STORY_FIRST("3") "1 meta.broker 3 30 0\n1 replica.remote 7 0 3 10 0 3 1\n", false};
+
+    (void)state;
+    check_story_prove_one(&late, setup);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fetch_of_an_earlier_life_counts_for_nothing),
         cmocka_unit_test(each_oracle_of_check_isr_fires_first_on_its_bad_history),
     };
 

@@ -82,6 +82,30 @@ static void a_directory_that_went_offline_has_had_a_failed_request(void **state)
     }
 }
 
+/* Only a failed sync takes pages with it: after a failed write a kill loses nothing (R40). */
+static void a_failed_write_takes_nothing_that_had_completed(void **state)
+{
+    char failed[160];
+    struct check_config config;
+
+    (void)state;
+    (void)snprintf(failed, sizeof failed,
+                   "0 sim.fault %d 1 1 2 0 | disk error on\n2 dir.offline 5 | data\n" KILLED,
+                   SIM_FAULT_WRITE_ERROR);
+    check_config_init(&config);
+    for (int i = 0; i < 2; i++) {
+        struct check *check = check_create(&config);
+
+        check_story_tell(check, setup);
+        check_story_tell(check, failed);
+        check_story_tell(check, i == 0 ? "2 log.opened 7 0 0 10 10 0 0 0\n"
+                                       : "2 log.opened 7 0 0 4 4 0 0 0\n");
+        if (i == 0) assert_null(check_violation(check));
+        if (i == 1) assert_string_equal(check_violation(check)->id, "R40");
+        check_destroy(check);
+    }
+}
+
 /* H5: the pages of a failed sync are gone, whoever ends the process. What was synced is not. */
 static void a_failed_sync_may_take_what_was_not_durable(void **state)
 {
@@ -115,6 +139,7 @@ int main(void)
         cmocka_unit_test(each_oracle_of_check_log_fires_first_on_its_bad_history),
         cmocka_unit_test(a_checkpoint_may_hold_an_older_and_higher_watermark),
         cmocka_unit_test(a_directory_that_went_offline_has_had_a_failed_request),
+        cmocka_unit_test(a_failed_write_takes_nothing_that_had_completed),
         cmocka_unit_test(a_failed_sync_may_take_what_was_not_durable),
     };
 

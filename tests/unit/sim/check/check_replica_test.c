@@ -40,6 +40,8 @@ static const struct check_case cases[] = {
     {"R20", BOTH "1 produce.appended 7 0 10 19 1 1 2 2\n1 replica.hw 7 0 10 20 2 1\n",
      BOTH "1 produce.appended 7 0 10 19 1 1 2 3\n1 replica.hw 7 0 10 20 2 1\n", false},
     {"R30", "1 read.served 7 0 0 10 10 10 1\n", "1 read.served 7 0 0 20 20 20 1\n", false},
+    {"R32", LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 10 2 0\n",
+     LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 9 2 0\n", false},
     {"R41", POWERLESS("1", "0") LED_BY("2", "1,2") LEADS("2", "10"),
      POWERLESS("1", "0") LED_BY("1", "1,2") LEADS("1", "0"), false},
     {"R44", BLACKOUT LED_BY("2", "1,2") LEADS("2", "10"),
@@ -73,10 +75,39 @@ static void a_leader_of_an_older_epoch_need_not_have_what_a_later_one_committed(
     check_destroy(check);
 }
 
+static void an_end_below_what_was_committed_may_be_refused_or_be_of_an_older_leader(void **state)
+{
+    static const struct check_case fenced = {
+        "R32",
+        LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 -1 -1 78\n"
+                                            "2 offsets.listed 7 0 -2 0 2 0\n"
+                                            "2 log.appended 7 0 10 19 2 601 100\n"
+                                            "1 offsets.listed 7 0 -1 10 1 0\n",
+        LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 0 2 0\n", false};
+
+    (void)state;
+    check_story_prove_one(&fenced, setup);
+}
+
+/* KAFKA-7415: node 2 leads epoch 2 and its epoch cache does not say so. */
+static void a_reign_that_writes_nothing_is_in_the_epoch_cache(void **state)
+{
+    static const struct check_case silent = {
+        "R4", "2 log.epoch 7 0 1 0\n" LED_BY("2", "1,2") LEADS("2", "10"),
+        "2 log.epoch 7 0 1 0\n" LED_BY("2", "1,2") "2 replica.role 7 0 2 2 2 1\n"
+                                                   "2 replica.leading 7 0 2 10 10\n",
+        false};
+
+    (void)state;
+    check_story_prove_one(&silent, setup);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_leader_of_an_older_epoch_need_not_have_what_a_later_one_committed),
+        cmocka_unit_test(a_reign_that_writes_nothing_is_in_the_epoch_cache),
+        cmocka_unit_test(an_end_below_what_was_committed_may_be_refused_or_be_of_an_older_leader),
         cmocka_unit_test(each_oracle_of_check_replica_fires_first_on_its_bad_history),
     };
 

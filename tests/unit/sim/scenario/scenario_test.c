@@ -122,6 +122,12 @@ static void structure_is_checked(void **state)
            "t.yaml:3:49: combined: true needs as many brokers as controllers, not 2 and 3");
     refuse("gregor: 1\nname: x\ntopics: {t: {replicas: 5}}\n",
            "t.yaml:3:24: \"5\": 1 to 3 replicas can be placed on 3 brokers");
+    refuse("gregor: 1\nname: x\ntopics: {t: {}}\nworkload:\n"
+           "  - {producer: p, topic: t, acks: 1, idempotent: false, first_sequence: 7}\n",
+           "t.yaml:5:73: first_sequence: needs idempotent: true");
+    refuse("gregor: 1\nname: x\ntopics: {t: {}}\nworkload:\n"
+           "  - {consumer: c, topics: [t], group: g, seek: 1s}\n",
+           "t.yaml:5:48: seek: needs no group:");
     refuse("gregor: 1\nname: x\ncluster: {brokers: *b}\n",
            "t.yaml:3:20: anchors and aliases are not part of the scenario language");
 }
