@@ -430,6 +430,8 @@ static void fault(struct check *check, const struct trace_event *event)
         struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
 
         node->disk_lied = true;
+        if (what != SIM_FAULT_HEADER_ROT || !check_disk_text_has(event->text, "checkpoint"))
+            node->log_lied = true;
         loses_disk(check, node);
     }
 }

@@ -35,7 +35,7 @@ static void knows_last_epoch(struct check *check, const struct check_replica_gho
     int32_t last = check_log_epoch(check, &replica->log, end - 1);
     struct check_at at = {replica->node, replica->part, replica->recovered_epoch, end};
 
-    if (last < 0 || check->nodes[replica->node].disk_lied) return;
+    if (last < 0 || check->nodes[replica->node].log_lied) return;
     check_count(check, CHECK_R4);
     if (replica->recovered_epoch < last)
         CHECK_FAIL(check, R4, at, "the batch before %D has epoch %d, the cache knows up to %d", end,
@@ -66,7 +66,7 @@ bool check_disk_newest_epoch(struct check *check, const struct check_replica_gho
     if (replica->epochs_sure && epoch != told) {
         CHECK_FAIL(check, R4, at, "the newest epoch of the cache is %d, the events say %d", epoch,
                    told);
-    } else if (before >= epoch && epoch >= 0 && !check->nodes[replica->node].disk_lied) {
+    } else if (before >= epoch && epoch >= 0 && !check->nodes[replica->node].log_lied) {
         CHECK_FAIL(check, R4, at, "the cache says epoch %d from %D on, the batch before has %d",
                    epoch, start, before);
     }
@@ -88,7 +88,7 @@ void check_disk_damaged(struct check *check, const struct check_replica_ghost *r
 
 /* ---- S29: after a failed sync no sync counts ------------------------------------------------- */
 
-static bool has(struct str text, const char *part)
+bool check_disk_text_has(struct str text, const char *part)
 {
     uint32_t length = (uint32_t)strlen(part);
 
@@ -99,10 +99,11 @@ static bool has(struct str text, const char *part)
 
 void check_disk_sync_failed(struct check *check, uint32_t node, struct str path)
 {
-    uint32_t *turns = &check->nodes[node].sync_failed[has(path, "__cluster_metadata") ? 1 : 0];
+    uint32_t *turns =
+        &check->nodes[node].sync_failed[check_disk_text_has(path, "__cluster_metadata") ? 1 : 0];
 
     check->nodes[node].disk_failed = true;
-    if (!has(path, ".log")) return;
+    if (!check_disk_text_has(path, ".log")) return;
     check_count(check, CHECK_S29);
     if (*turns == 0) *turns = 1;
 }

@@ -195,6 +195,7 @@ struct check_node {
     int64_t last_ns;
     int64_t awake_ns; /* end of its last long silence (a pause) */
     bool disk_lied;   /* DISK_LIE, DISK_ROT or WIPE hit it: its disk promises nothing */
+    bool log_lied;    /* and the bytes of its logs are among what it may not trust */
     bool disk_armed;  /* a request will fail, or has: in this life or in another */
     bool disk_failed; /* in this life a sync failed, whose pages are gone, or a directory went */
     uint32_t sync_failed[2]; /* of a data, a metadata log: 0 no, else turns that ended since, + 1 */
@@ -461,6 +462,7 @@ void check_disk_damaged(struct check *check, const struct check_replica_ghost *r
                         int64_t offset);
 void check_disk_synced(struct check *check, const struct check_replica_ghost *replica, int64_t end);
 void check_disk_sync_failed(struct check *check, uint32_t node, struct str path);
+bool check_disk_text_has(struct str text, const char *part);
 void check_disk_turn(struct check *check, uint32_t node);
 
 bool check_replica_event(struct check *check, uint32_t node, const struct trace_event *event);
