@@ -1,4 +1,4 @@
-/* What logs may believe of their disks: S12, S17, S29, and R4 after a recovery. */
+/* What logs may believe of their disks: S12, S17, S28, S29, and R4 after a recovery. */
 #include "sim/check/check_private.h"
 
 #include <string.h>
@@ -123,4 +123,15 @@ void check_disk_synced(struct check *check, const struct check_replica_ghost *re
 
     if (node->sync_failed[replica->part->topic == 0 ? 1 : 0] <= DISK_TOLD_TURNS) return;
     CHECK_FAIL(check, S29, at, "counts as synced to %D, after a sync of a log has failed", end);
+}
+
+/* ---- S28 ------------------------------------------------------------------------------------- */
+
+void check_disk_cleaned(struct check *check, const struct check_replica_ghost *replica, int64_t to)
+{
+    struct check_at at = {replica->node, replica->part, replica->leader_epoch, to};
+
+    check_count(check, CHECK_S28);
+    if (to > replica->hw)
+        CHECK_FAIL(check, S28, at, "compacted up to %D, the high watermark is %D", to, replica->hw);
 }

@@ -529,6 +529,7 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
         check_disk_synced(check, replica, check_field(event, 2));
         if (!check->violated) log_synced(check, replica, check_field(event, 2));
         break;
+    case TRACE_LOG_CLEANED: check_disk_cleaned(check, replica, check_field(event, 3)); break;
     case TRACE_LOG_DAMAGED: check_disk_damaged(check, replica, check_field(event, 2)); break;
     case TRACE_LOG_EPOCH:
         log_epoch(check, replica, (int32_t)check_field(event, 2), check_field(event, 3));

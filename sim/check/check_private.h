@@ -462,6 +462,7 @@ void check_disk_damaged(struct check *check, const struct check_replica_ghost *r
                         int64_t offset);
 void check_disk_synced(struct check *check, const struct check_replica_ghost *replica, int64_t end);
 void check_disk_sync_failed(struct check *check, uint32_t node, struct str path);
+void check_disk_cleaned(struct check *check, const struct check_replica_ghost *replica, int64_t to);
 bool check_disk_text_has(struct str text, const char *part);
 void check_disk_turn(struct check *check, uint32_t node);
 

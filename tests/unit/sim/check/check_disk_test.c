@@ -21,6 +21,7 @@ static const struct check_case cases[] = {
      "3 log.damaged 7 0 5 90 119\n", false},
     {"S17", CUT POWERLESS "3 log.epoch 7 0 1 -1\n3 log.opened 7 0 0 10 0 0 0 0\n",
      CUT POWERLESS "3 log.epoch 7 0 1 -1\n3 log.opened 7 0 0 20 0 0 0 0\n", false},
+    {"S28", "1 log.cleaned 7 0 0 10 1 1 1\n", "1 log.cleaned 7 0 0 11 1 1 1\n", false},
     {"S29", STORY_FIRST("3") FAILED "3 log.synced 7 0 10\n",
      STORY_FIRST("3") FAILED TURNS "3 log.synced 7 0 10\n", false},
 };
