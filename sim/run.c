@@ -134,9 +134,11 @@ static void run_compare_memory(struct run *run, const struct sim_world *world)
         }
         replica.with_epoch = part->log->state == LOG_OPEN;
         replica.newest_epoch = log_latest_epoch(part->log);
-        if (part->log->epochs.count > 0)
+        /* What is before the first entry reads as of its epoch (log_epochs.h). */
+        if (part->log->epochs.count > 1) {
             replica.newest_start =
                 part->log->epochs.entries[part->log->epochs.count - 1].start_offset;
+        }
         if (!check_compare_replica(run->check, run->sim->now_ns, world->id, &replica)) return;
     }
 }
