@@ -349,6 +349,11 @@ static enum err run_sync_one(struct sim_disk *disk, struct disk_file file, uint6
         } else if (rule->error == ERR_IO) {
             sim_image_sync_failed(disk->image, handle->inode);
         }
+        if (rule->error == ERR_IO) {
+            const int64_t fields[] = {disk->node->id};
+
+            sim_tell(disk->node->sim, TRACE_SIM_SYNC_FAILED, str_of(handle->path), fields, 1);
+        }
         return rule->error;
     }
     if (disk->lying) {

@@ -17,6 +17,7 @@
 enum {
     RUN_WALL_LOOKS = 4096,  /* turns between two looks at the wall clock */
     RUN_MEMORY_TURNS = 256, /* turns between two comparisons of the ghost with memory */
+    RUN_MEMORY_SOON = 64, /* after a cut or an opening in each of so many: what is wrong may heal */
 };
 
 const char *run_verdict_name(enum run_verdict verdict)
@@ -101,6 +102,8 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
         run->lie = *event;
         run->lie_node = id;
     }
+    if (event->kind == TRACE_LOG_TRUNCATED || event->kind == TRACE_LOG_OPENED)
+        run->memory_soon = RUN_MEMORY_SOON;
     if (run->holds != NULL) run_holds_look(run, id, event);
     run_mark(run, node, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
@@ -130,12 +133,25 @@ static void run_compare_memory(struct run *run, const struct sim_world *world)
     if (node == NULL || !node->has_replicas || !node->replicas.started) return;
     for (const struct partition *part = manager_first(&node->replicas); part != NULL;
          part = manager_next(&node->replicas, part)) {
-        struct check_replica replica = {
-            (int64_t)part->topic, part->index, part->log != NULL ? part->log->log_end : 0,
-            part->high_watermark, -1,          (int32_t)part->role};
+        struct check_replica replica = {(int64_t)part->topic,
+                                        part->index,
+                                        part->log != NULL ? part->log->log_end : 0,
+                                        part->high_watermark,
+                                        -1,
+                                        (int32_t)part->role,
+                                        false,
+                                        -1,
+                                        -1};
 
         if (part->log == NULL || part->role == PARTITION_NONE || part->role == PARTITION_OFFLINE) {
             continue;
+        }
+        replica.with_epoch = part->log->state == LOG_OPEN;
+        replica.newest_epoch = log_latest_epoch(part->log);
+        /* What is before the first entry reads as of its epoch (log_epochs.h). */
+        if (part->log->epochs.count > 1) {
+            replica.newest_start =
+                part->log->epochs.entries[part->log->epochs.count - 1].start_offset;
         }
         if (!check_compare_replica(run->check, run->sim->now_ns, world->id, &replica)) return;
     }
@@ -155,7 +171,9 @@ static void run_turned(struct sim_observer *observer, struct sim_world *node)
     cluster_turned(run->cluster, node);
     run_watch_turned(run, node);
     workload_turned(run->workload, node);
-    if (!run->options->no_checks && run->memory_turns++ % run_memory_turns(run) == 0 &&
+    if (run->memory_soon > 0) run->memory_soon--;
+    if (!run->options->no_checks &&
+        (run->memory_turns++ % run_memory_turns(run) == 0 || run->memory_soon > 0) &&
         node->index < run->cluster->count) {
         run_compare_memory(run, node);
     }

@@ -237,6 +237,7 @@ struct run {
     struct sim_event converge_tick;
     char missing[256]; /* what the core lacks */
     uint32_t memory_turns;
+    uint32_t memory_soon; /* turns more in which they are compared after each */
     struct run_result *result;
     bool decided;
     char unexercised[320];  /* the first thing that never happened */

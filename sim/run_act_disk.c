@@ -4,6 +4,7 @@
 #include "client/base/assert.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void later_disk(struct run_later *later)
 {
@@ -82,6 +83,14 @@ static void rot_disk(struct run *run, const struct scenario_action *action, stru
                             (uint32_t)bits);
 }
 
+/* No byte of a log changes. */
+static bool of_checkpoint(const struct scenario_action *action)
+{
+    const struct scenario_value *file = scenario_arg(action, "file");
+
+    return file != NULL && strstr(file->text, "-checkpoint") != NULL;
+}
+
 static enum sim_fault error_fault(const struct scenario_action *action)
 {
     switch (act_choice(action, "op")) {
@@ -119,10 +128,15 @@ static void tell_disk(struct run *run, const struct scenario_action *action, int
 {
     for (uint32_t i = 0; i < COUNT_OF(disk_acts); i++) {
         enum sim_fault fault = disk_acts[i].fault;
+        const char *sentence = disk_acts[i].sentence;
 
         if (disk_acts[i].kind != action->kind) continue;
         if (action->kind == ACTION_DISK_ERROR) fault = error_fault(action);
-        act_tell(run, fault, true, step, index, disk_acts[i].sentence);
+        if (action->kind == ACTION_ROT && of_checkpoint(action)) {
+            fault = SIM_FAULT_HEADER_ROT;
+            sentence = "rot of a checkpoint on";
+        }
+        act_tell(run, fault, true, step, index, sentence);
     }
     if (index < run->cluster->count) run->cluster->nodes[index].disk_faulted = true;
 }

@@ -130,6 +130,8 @@ static enum op_result open_end(struct log_flow *o)
         return OP_DONE;
     }
     ASSERT(log->log_start <= log->log_end);
+    TRACE(log->dir->env->world, LOG_EPOCH, (int64_t)log->topic, log->partition,
+          log_latest_epoch(log), -1);
     TRACE(log->dir->env->world, LOG_OPENED, (int64_t)log->topic, log->partition, log->log_start,
           log->log_end, log->synced_end, log->high_watermark, log->opened_clean,
           (int64_t)log->cut_bytes);

@@ -63,7 +63,8 @@
     X(LOG_START, 'I', "log.start", "topic partition old new")                                                           \
     X(LOG_SYNCED, 'D', "log.synced", "topic partition synced_end")                                                      \
     X(LOG_ROLLED, 'D', "log.rolled", "topic partition base_offset")                                                     \
-    X(LOG_EPOCH, 'D', "log.epoch", "topic partition epoch start_offset")                                                \
+    X(LOG_EPOCH, 'D', "log.epoch",                                                                                      \
+      "topic partition epoch start_offset") /* start -1: newest at opening, -1 none */                                  \
     X(LOG_DAMAGED, 'E', "log.damaged", "topic partition offset position err")                                           \
     X(LOG_REPAIRED, 'W', "log.repaired", "topic partition base_offset last_offset position")                           \
     X(LOG_RECOVERED_TO, 'I', "log.recovered_to",                                                                        \
@@ -123,6 +124,7 @@
     X(SIM_STEP, 'I', "sim.step", "step") /* *text: the step's sentence */                                               \
     X(SIM_VIOLATION, 'E', "sim.violation", "check node topic partition epoch offset") /* *text */                       \
     X(SIM_BLOCKED, 'D', "sim.blocked", "conn from to reason") /* 1 cut, 0 open again */                                 \
+    X(SIM_SYNC_FAILED, 'W', "sim.sync_failed", "node") /* *text: path; its pages are lost (DF14) */                     \
     /* groups: what the coordinator of one partition of __consumer_offsets does, at its epoch */                        \
     X(GROUP_COORDINATOR, 'I', "group.coordinator", "partition epoch active end groups")                                 \
     X(GROUP_STATE, 'I', "group.state",                                                                                  \

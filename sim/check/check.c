@@ -233,6 +233,7 @@ struct check_replica_ghost *check_replica(struct check *check, uint32_t node,
                                             .leader_epoch = -1,
                                             .partition_epoch = -1,
                                             .isr_epoch = -1,
+                                            .cut_end = -1,
                                             .reach_epoch = -1,
                                             .reply_landed = true};
     return part->replicas[node] = replica;
@@ -387,8 +388,9 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     node->controller_epoch = -1;
     node->renounced = false;
     /* Whatever takes the process, a failed sync has taken what was not durable (H5). */
-    if (node->sync_failed) how = 2;
-    node->sync_failed = false;
+    if (node->disk_failed) how = 2;
+    node->disk_failed = false;
+    node->sync_failed[0] = node->sync_failed[1] = 0;
     if (how == 2) loses_disk(check, node);
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
@@ -420,10 +422,7 @@ static void fault(struct check *check, const struct trace_event *event)
     if (check_field(event, 1) == 0 || target < 0) return;
     if (what == SIM_FAULT_DISK_ERROR || what == SIM_FAULT_READ_ERROR ||
         what == SIM_FAULT_WRITE_ERROR || what == SIM_FAULT_SYNC_ERROR) {
-        struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
-
-        node->disk_armed = true;
-        if (what == SIM_FAULT_SYNC_ERROR) node->sync_armed = node->sync_failed = true;
+        check->nodes[check_node(check, (int32_t)target)].disk_armed = true;
     }
     if (what >= 0 && what < SIM_FAULT_COUNT &&
         (what == SIM_FAULT_DISK_LIE || what == SIM_FAULT_FOREIGN ||
@@ -431,15 +430,17 @@ static void fault(struct check *check, const struct trace_event *event)
         struct check_node *node = &check->nodes[check_node(check, (int32_t)target)];
 
         node->disk_lied = true;
+        if (what != SIM_FAULT_HEADER_ROT || !check_disk_text_has(event->text, "checkpoint"))
+            node->log_lied = true;
         loses_disk(check, node);
     }
 }
 
-/* An error that was asked for in an earlier life may be a sync's, one that nobody tells of, too. A
+/* The simulator tells of each sync that failed; of a real disk we know only that something did. A
  * read or a write that failed takes nothing that had completed. */
 static void dir_offline(struct check_node *node)
 {
-    if (node->sync_armed || !node->disk_armed) node->sync_failed = true;
+    if (!node->disk_armed) node->disk_failed = true;
 }
 
 static void sim_event(struct check *check, const struct trace_event *event)
@@ -463,6 +464,9 @@ static void sim_event(struct check *check, const struct trace_event *event)
     case TRACE_SIM_PHASE:
         if (id == 2 && event->text.length > 0) check->core = check_ids(check, event->text, "");
         check_phase(check, check->now_ns, id);
+        return;
+    case TRACE_SIM_SYNC_FAILED:
+        check_disk_sync_failed(check, check_node(check, id), event->text);
         return;
     case TRACE_SIM_STEP: step_begins(check, check_field(event, 0), event->text); return;
     default: return;
@@ -489,7 +493,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
 
     if (check->violated || check->finished) return;
     check->now_ns = time_ns;
-    if (event->kind >= TRACE_SIM_STARTED && event->kind <= TRACE_SIM_BLOCKED) {
+    if (event->kind >= TRACE_SIM_STARTED && event->kind <= TRACE_SIM_SYNC_FAILED) {
         sim_event(check, event);
         return;
     }
@@ -513,6 +517,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
 void check_turn_end(struct check *check, int64_t time_ns, int32_t node)
 {
     if (check->violated || check->finished) return;
+    check_disk_turn(check, check_node(check, node));
     if (!check->brokers_dirty && check->dirty.count == 0) return;
     check->now_ns = time_ns;
     check_controller_turn(check, check_node(check, node));
@@ -585,6 +590,9 @@ bool check_compare_replica(struct check *check, int64_t time_ns, int32_t node,
         return false;
     if (replica->leader_epoch >= 0 &&
         ghost_differs(check, ghost, "leader epoch", ghost->leader_epoch, replica->leader_epoch))
+        return false;
+    if (replica->with_epoch &&
+        check_disk_newest_epoch(check, ghost, replica->newest_epoch, replica->newest_start))
         return false;
     return replica->role < 0 || !ghost_differs(check, ghost, "role", ghost->role, replica->role);
 }

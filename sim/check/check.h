@@ -154,6 +154,9 @@ struct check_replica {
     int64_t high_watermark; /* -1 = not to be compared */
     int32_t leader_epoch;   /* -1 = not to be compared */
     int32_t role;           /* TRACE_ROLE_*; -1 = not to be compared */
+    bool with_epoch;        /* the newest entry of the epoch cache is to be compared */
+    int32_t newest_epoch;   /* -1 none */
+    int64_t newest_start;
 };
 bool check_compare_replica(struct check *check, int64_t time_ns, int32_t node,
                            const struct check_replica *replica);

@@ -153,8 +153,16 @@
       "every node reaches the committed end of the metadata log")                                  \
     X(K34, "one-stable-leader", LIVENESS, "check_liveness.c",                                      \
       "the quorum ends with one leader and no more elections")                                     \
+    X(S12, "promise-is-durable", EVENT, "check_disk.c",                                            \
+      "recovery finds no damage below a recovery point on a disk that never lied")                 \
+    X(S17, "cut-stays-cut", EVENT, "check_disk.c",                                                 \
+      "what a truncation took does not come back after a crash")                                   \
     X(S24, "newest-of-key-stays", HISTORY, "check_history.c",                                      \
       "compaction keeps the newest acknowledged record of every key, at its offset")               \
+    X(S28, "cleaned-is-committed", EVENT, "check_disk.c",                                          \
+      "compaction takes in nothing at or above the replica's high watermark")                      \
+    X(S29, "failed-sync-is-final", EVENT, "check_disk.c",                                          \
+      "after a failed sync of a log the node counts nothing as synced any more")                   \
     X(C1, "inconsistent-offsets", HISTORY, "check_history.c", "one offset never shows two values") \
     X(C2, "duplicate", HISTORY, "check_history.c",                                                 \
       "a value of an idempotent producer stands at one offset")                                    \

@@ -165,6 +165,11 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
         replica->epoch_count > 0 ? &replica->epochs[replica->epoch_count - 1] : NULL;
     struct check_at at = at_log(replica, epoch, start);
 
+    if (start < 0) { /* the newest that a log which is being opened knows */
+        replica->recovering = true;
+        replica->recovered_epoch = epoch;
+        return;
+    }
     check_count(check, CHECK_R4);
     if (start > replica->log.end) {
         CHECK_FAIL(check, R4, at, "epoch %d begins at %D, above the log end %D", epoch, start,
@@ -258,6 +263,7 @@ static void log_appended(struct check *check, struct check_replica_ghost *replic
     if (check->violated) return;
     check_log_push(log, batch.base, index);
     log->end = batch.last + 1;
+    replica->cut_end = -1;
     if (log->end > part->assigned_end) part->assigned_end = log->end;
     part->appended_ns = check->now_ns;
     if (replica->reach_epoch != replica->leader_epoch) {
@@ -304,6 +310,7 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
         /* Forward as well: to where a leader's log begins that has deleted what is below. */
         if (end > replica->reach) replica->reach = end;
     }
+    if (!reset) check_disk_cut(check, replica, end);
     check_log_cut(&replica->log, end);
     epochs_cut(replica, end, false);
     /* The cut is synced before the range is written again (storage.md H13). */
@@ -470,11 +477,14 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     struct check_log *log = &replica->log;
     int64_t start = check_field(event, 2), end = check_field(event, 3);
     bool lied = node->disk_lied && end < replica->end_before;
+    bool recovered = replica->recovering && !node->disk_lied;
 
     if (replica->down_how != 0 && !lied)
         recovery(check, replica, start, end, check_field(event, 5));
     if (!check->violated && replica->down_how == 2 && end < replica->end_before)
         check_controller_lost(check, replica);
+    if (check->violated) return;
+    check_disk_opened(check, replica, end);
     if (check->violated) return;
     replica->opened_in = node->incarnation;
     if (replica->down_how != 0 && end < replica->end_before) replica->lost = true;
@@ -493,7 +503,9 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     if (replica->synced_end > replica->synced_max) replica->synced_max = replica->synced_end;
     if (replica->part->topic == 0) replica->hw = replica->hw < end ? replica->hw : end;
     epochs_cut(replica, end, true);
-    replica->epochs_sure = false;
+    replica->epochs_sure =
+        recovered && replica->epoch_count > 0 &&
+        replica->epochs[replica->epoch_count - 1].epoch == replica->recovered_epoch;
     order(check, replica);
 }
 
@@ -515,7 +527,12 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
         if (check_field(event, 3) > replica->part->cleaned_to)
             replica->part->cleaned_to = check_field(event, 3);
         break;
-    case TRACE_LOG_SYNCED: log_synced(check, replica, check_field(event, 2)); break;
+    case TRACE_LOG_SYNCED:
+        check_disk_synced(check, replica, check_field(event, 2));
+        if (!check->violated) log_synced(check, replica, check_field(event, 2));
+        break;
+    case TRACE_LOG_CLEANED: check_disk_cleaned(check, replica, check_field(event, 3)); break;
+    case TRACE_LOG_DAMAGED: check_disk_damaged(check, replica, check_field(event, 2)); break;
     case TRACE_LOG_EPOCH:
         log_epoch(check, replica, (int32_t)check_field(event, 2), check_field(event, 3));
         break;

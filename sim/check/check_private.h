@@ -54,11 +54,6 @@ struct check_log {
 
 enum check_fit { CHECK_FITS, CHECK_MISSING, CHECK_DIFFERS };
 
-struct check_epoch_start {
-    int32_t epoch;
-    int64_t start;
-};
-
 /* ---- partitions ------------------------------------------------------------------------------ */
 
 /* What a leader knows of one follower. */
@@ -66,6 +61,11 @@ struct check_remote {
     int64_t log_end;
     int64_t broker_epoch;
     int32_t leader_epoch; /* -1: nothing in any */
+};
+
+struct check_epoch_start {
+    int32_t epoch;
+    int64_t start;
 };
 
 struct check_replica_ghost {
@@ -101,6 +101,10 @@ struct check_replica_ghost {
     uint32_t opened_in; /* incarnation that opened the log last */
     int64_t hw_held;    /* highest high watermark since the log was cut: a checkpoint may have it */
     int64_t durable_before; /* what had to survive the last power loss */
+    int64_t cut_end;        /* where it was cut and has not been appended to since; -1 */
+    int32_t cut_epoch;      /* of the last batch that went */
+    bool recovering;        /* it has told the newest epoch that recovery found, but not its ends */
+    int32_t recovered_epoch;
     bool lost;              /* in U: lost data, and has not refetched it */
     bool alone;             /* lost data while no other in-sync replica had the rest */
 };
@@ -193,9 +197,10 @@ struct check_node {
     int64_t last_ns;
     int64_t awake_ns; /* end of its last long silence (a pause) */
     bool disk_lied;   /* DISK_LIE, DISK_ROT or WIPE hit it: its disk promises nothing */
+    bool log_lied;    /* and the bytes of its logs are among what it may not trust */
     bool disk_armed;  /* a request will fail, or has: in this life or in another */
-    bool sync_armed;  /* that request is a sync */
-    bool sync_failed; /* in this life, perhaps: its pages are gone when the process is (H5) */
+    bool disk_failed; /* in this life a sync failed, whose pages are gone, or a directory went */
+    uint32_t sync_failed[2]; /* of a data, a metadata log: 0 no, else turns that ended since, + 1 */
     int64_t applied;  /* metadata, inclusive; -1 */
     int32_t controller_epoch; /* -1 not active */
     bool renounced;
@@ -451,6 +456,18 @@ bool check_snapshot_event(struct check *check, uint32_t node, const struct trace
 void check_snapshot_down(struct check *check, uint32_t node);
 void check_snapshot_started(struct check *check, uint32_t node);
 void check_snapshot_log_start(struct check *check, uint32_t node, int64_t start);
+
+void check_disk_cut(const struct check *check, struct check_replica_ghost *replica, int64_t end);
+void check_disk_opened(struct check *check, struct check_replica_ghost *replica, int64_t end);
+bool check_disk_newest_epoch(struct check *check, const struct check_replica_ghost *replica,
+                             int32_t epoch, int64_t start);
+void check_disk_damaged(struct check *check, const struct check_replica_ghost *replica,
+                        int64_t offset);
+void check_disk_synced(struct check *check, const struct check_replica_ghost *replica, int64_t end);
+void check_disk_sync_failed(struct check *check, uint32_t node, struct str path);
+void check_disk_cleaned(struct check *check, const struct check_replica_ghost *replica, int64_t to);
+bool check_disk_text_has(struct str text, const char *part);
+void check_disk_turn(struct check *check, uint32_t node);
 
 bool check_replica_event(struct check *check, uint32_t node, const struct trace_event *event);
 void check_replica_commit(struct check *check, struct check_part *part,

@@ -263,6 +263,11 @@ void check_raft_appended(struct check *check, uint32_t index, int64_t base, int3
             return;
         }
     }
+    /* Who still leads, as far as it knows, and writes. */
+    if (raft->led_epoch == epoch && raft->known && raft->state == STATE_LEADER) {
+        acts_as_leader(check, index, epoch);
+        if (check->violated) return;
+    }
     if (leader == 0 || base <= log->start) return;
     before = check_log_epoch(check, log, base - 1);
     if (before < 0 || before == epoch) return;

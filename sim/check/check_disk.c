@@ -1,0 +1,137 @@
+/* What logs may believe of their disks: S12, S17, S28, S29, and R4 after a recovery. */
+#include "sim/check/check_private.h"
+
+#include <string.h>
+
+enum { DISK_TOLD_TURNS = 3 }; /* what was on its way to the node when a sync failed has arrived */
+
+/* ---- S17: what a truncation took stays away -------------------------------------------------- */
+
+void check_disk_cut(const struct check *check, struct check_replica_ghost *replica, int64_t end)
+{
+    if (end >= replica->log.end) return;
+    replica->cut_epoch = check_log_epoch(check, &replica->log, replica->log.end - 1);
+    replica->cut_end = replica->cut_epoch >= 0 ? end : -1;
+}
+
+/* A truncation is told when it is durable. What recovery finds behind it then was on its way from a
+ * leader of a later epoch, or else it is what had been cut. */
+static void stays_cut(struct check *check, const struct check_replica_ghost *replica, int64_t end)
+{
+    struct check_at at = {replica->node, replica->part, replica->recovered_epoch, end};
+
+    if (replica->cut_end < 0 || check->nodes[replica->node].disk_lied) return;
+    check_count(check, CHECK_S17);
+    if (end > replica->cut_end && replica->recovered_epoch <= replica->cut_epoch)
+        CHECK_FAIL(check, S17, at,
+                   "cut to %D and not appended to since, recovered to %D, still of epoch %d",
+                   replica->cut_end, end, replica->recovered_epoch);
+}
+
+/* R4: the cache that recovery made knows the epoch of the last batch. */
+static void knows_last_epoch(struct check *check, const struct check_replica_ghost *replica,
+                             int64_t end)
+{
+    int32_t last = check_log_epoch(check, &replica->log, end - 1);
+    struct check_at at = {replica->node, replica->part, replica->recovered_epoch, end};
+
+    if (last < 0 || check->nodes[replica->node].log_lied) return;
+    check_count(check, CHECK_R4);
+    if (replica->recovered_epoch < last)
+        CHECK_FAIL(check, R4, at, "the batch before %D has epoch %d, the cache knows up to %d", end,
+                   last, replica->recovered_epoch);
+}
+
+void check_disk_opened(struct check *check, struct check_replica_ghost *replica, int64_t end)
+{
+    if (replica->down_how != 0) check_count(check, CHECK_S12);
+    if (replica->recovering) {
+        stays_cut(check, replica, end);
+        if (!check->violated && end <= replica->log.end) knows_last_epoch(check, replica, end);
+    }
+    replica->recovering = false;
+    replica->cut_end = -1;
+}
+
+/* In memory: the newest entry is the one that events tell, and what stands before it is older. */
+bool check_disk_newest_epoch(struct check *check, const struct check_replica_ghost *replica,
+                             int32_t epoch, int64_t start)
+{
+    const struct check_log *log = &replica->log;
+    int32_t told = replica->epoch_count > 0 ? replica->epochs[replica->epoch_count - 1].epoch : -1;
+    struct check_at at = {replica->node, replica->part, epoch, start};
+    int32_t before = start > log->start ? check_log_epoch(check, log, start - 1) : -1;
+
+    check_count(check, CHECK_R4);
+    if (replica->epochs_sure && epoch != told) {
+        CHECK_FAIL(check, R4, at, "the newest epoch of the cache is %d, the events say %d", epoch,
+                   told);
+    } else if (before >= epoch && epoch >= 0 && !check->nodes[replica->node].log_lied) {
+        CHECK_FAIL(check, R4, at, "the cache says epoch %d from %D on, the batch before has %d",
+                   epoch, start, before);
+    }
+    return check->violated;
+}
+
+/* ---- S12: a recovery point is no more than the disk holds ------------------------------------ */
+
+void check_disk_damaged(struct check *check, const struct check_replica_ghost *replica,
+                        int64_t offset)
+{
+    struct check_at at = {replica->node, replica->part, -1, offset};
+
+    if (check->nodes[replica->node].disk_lied) return;
+    check_count(check, CHECK_S12);
+    CHECK_FAIL(check, S12, at, "damage is found at %D, below a promise, on a disk that never lied",
+               offset);
+}
+
+/* ---- S29: after a failed sync no sync counts ------------------------------------------------- */
+
+bool check_disk_text_has(struct str text, const char *part)
+{
+    uint32_t length = (uint32_t)strlen(part);
+
+    for (uint32_t i = 0; i + length <= text.length; i++)
+        if (memcmp(text.data + i, part, length) == 0) return true;
+    return false;
+}
+
+void check_disk_sync_failed(struct check *check, uint32_t node, struct str path)
+{
+    uint32_t *turns =
+        &check->nodes[node].sync_failed[check_disk_text_has(path, "__cluster_metadata") ? 1 : 0];
+
+    check->nodes[node].disk_failed = true;
+    if (!check_disk_text_has(path, ".log")) return;
+    check_count(check, CHECK_S29);
+    if (*turns == 0) *turns = 1;
+}
+
+void check_disk_turn(struct check *check, uint32_t node)
+{
+    uint32_t *turns = check->nodes[node].sync_failed;
+
+    for (uint32_t i = 0; i < 2; i++)
+        if (turns[i] > 0 && turns[i] <= DISK_TOLD_TURNS) turns[i]++;
+}
+
+void check_disk_synced(struct check *check, const struct check_replica_ghost *replica, int64_t end)
+{
+    const struct check_node *node = &check->nodes[replica->node];
+    struct check_at at = {replica->node, replica->part, -1, end};
+
+    if (node->sync_failed[replica->part->topic == 0 ? 1 : 0] <= DISK_TOLD_TURNS) return;
+    CHECK_FAIL(check, S29, at, "counts as synced to %D, after a sync of a log has failed", end);
+}
+
+/* ---- S28 ------------------------------------------------------------------------------------- */
+
+void check_disk_cleaned(struct check *check, const struct check_replica_ghost *replica, int64_t to)
+{
+    struct check_at at = {replica->node, replica->part, replica->leader_epoch, to};
+
+    check_count(check, CHECK_S28);
+    if (to > replica->hw)
+        CHECK_FAIL(check, S28, at, "compacted up to %D, the high watermark is %D", to, replica->hw);
+}
