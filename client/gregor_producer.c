@@ -264,7 +264,8 @@ void gregor_producer_set_serializers(struct gregor_producer *producer,
     producer->value = value != NULL ? *value : (struct gregor_serializer){0};
 }
 
-/* Moves what the core borrows into memory of its own: the record waits. */
+/* Moves what the core borrows into memory of its own: the record waits. All of it is at most
+ * buffer.memory and one record (has_room()). */
 static bool sent_keep(struct gregor_producer *producer, struct sent *sent)
 {
     struct producer_record *record = &sent->record;
@@ -275,9 +276,6 @@ static bool sent_keep(struct gregor_producer *producer, struct sent *sent)
 
     for (uint32_t i = 0; i < record->headers_count; i++)
         size += record->headers[i].key.length + record->headers[i].value.length;
-    if (producer->copied + size > producer->producer.config.buffer_memory + size / 2 &&
-        producer->copied > 0)
-        return false;
     sent->copy = malloc(size + 1);
     if (sent->copy == NULL) return false;
     sent->copy_size = size;
@@ -313,7 +311,7 @@ static bool has_room(const struct gregor_producer *producer)
 {
     return producer->alive < RECORDS_MAX &&
            producer->producer.waiting_count < producer->producer.config.waiting_max &&
-           producer->copied <= producer->producer.config.buffer_memory;
+           producer->copied < producer->producer.config.buffer_memory;
 }
 
 /* An empty value is not a null one. */
