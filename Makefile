@@ -131,6 +131,7 @@ test:
 	$(Q)$(MAKE) --no-print-directory check-wire check-scenarios fuzz-replay
 	$(Q)$(MAKE) --no-print-directory determinism DETERMINISM_SEEDS=1..3
 	$(Q)$(MAKE) --no-print-directory reports-test
+	$(Q)sh tests/replay.sh $(B)
 	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
 
 # Our schemas against Kafka's, where those are at hand; what the generator refuses.

@@ -125,9 +125,9 @@ static void campaign_go(struct campaign *campaign)
             job->result = sim_alloc(sizeof *job->result);
             if (options->no_fork) {
                 campaign->started++;
-                run_scenario(job->scenario, job->seed, &job->options, job->result);
+                campaign_child_run(job);
                 if (job_repeat(campaign, job)) {
-                    run_scenario(job->scenario, job->seed, &job->options, job->result);
+                    campaign_child_run(job);
                     campaign_child_compare(job);
                 }
                 job->done = true;

@@ -1,5 +1,7 @@
 #include "sim/campaign_child.h"
 
+#include "sim/determinism.h"
+
 #include "sim/campaign.h"
 
 #include <errno.h>
@@ -69,6 +71,15 @@ static void child_limits(void)
     (void)setrlimit(RLIMIT_AS, &memory);
 }
 
+/* Some seeds twice, the second time in a process of another kind. */
+void campaign_child_run(struct campaign_job *job)
+{
+    run_scenario(job->scenario, job->seed, &job->options, job->result);
+    if (determinism_chosen(job->seed, job->options.check_determinism)) {
+        (void)determinism_rerun(job->scenario, job->seed, &job->options, job->result);
+    }
+}
+
 bool campaign_child_start(struct campaign_job *job)
 {
     int fds[2];
@@ -81,7 +92,7 @@ bool campaign_child_start(struct campaign_job *job)
     if (job->pid == 0) {
         (void)close(fds[0]);
         child_limits();
-        run_scenario(job->scenario, job->seed, &job->options, job->result);
+        campaign_child_run(job);
         write_all(fds[1], job->result, sizeof *job->result);
         _exit(0);
     }

@@ -29,6 +29,8 @@ struct campaign_job {
 
 /* The machine's monotonic clock. */
 int64_t campaign_wall_ns(void);
+/* In this process. */
+void campaign_child_run(struct campaign_job *job);
 bool campaign_child_start(struct campaign_job *job);
 /* Up to `timeout_ms` (-1: as long as it takes) for news of running jobs. */
 void campaign_child_wait(struct campaign_job **jobs, uint32_t count, int timeout_ms);

@@ -328,7 +328,7 @@ static void job_begin(struct fuzz *fuzz, struct fuzz_job *own, const struct scen
     own->job.result = sim_alloc(sizeof *own->job.result);
     fuzz->running++;
     if (fuzz->options->campaign.no_fork) {
-        run_scenario(scenario, seed, &own->job.options, own->job.result);
+        campaign_child_run(&own->job);
         own->job.ended = true;
     } else if (!campaign_child_start(&own->job)) {
         own->job.result->verdict = RUN_ERROR;

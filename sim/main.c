@@ -1,7 +1,10 @@
 /* gregor-sim: runs scenarios, and says what they are made of. */
 #include "sim/check_command.h"
+#include "sim/determinism.h"
+#include "sim/diff.h"
 #include "sim/fuzz.h"
 #include "sim/render_command.h"
+#include "sim/replay.h"
 
 #include "client/posix/codecs.h"
 
@@ -21,7 +24,8 @@ enum { FILES_MAX = 1024 };
 static const char usage_text[] =
     "usage: gregor-sim run FILE.yaml... [--seed N | --seeds A..B] [--jobs N] [--out DIR]\n"
     "                      [--trace none|ring|full] [--junit FILE] [--json FILE] [--no-fork]\n"
-    "                      [--quiet] [-v] [--only-history]\n"
+    "                      [--quiet] [-v] [--only-history] [--no-checks] [--plan]\n"
+    "                      [--check-determinism 5%|always|off]\n"
     "       gregor-sim fuzz [FILE.yaml...] [--seeds FIRST | A..B] [--time-budget 60s] [--jobs N]\n"
     "                       [--max-fail N | --keep-going] [--shard I/N] [--out DIR]\n"
     "                       [--junit FILE] [--json FILE]\n"
@@ -29,8 +33,11 @@ static const char usage_text[] =
     "                      [--window A..B] [--nodes 1,2,101] [--partition orders-0]\n"
     "                      [--follow orders-0@117]\n"
     "       gregor-sim check TRACE...\n"
+    "       gregor-sim replay DIR|PLAN [--mode exact|guided|semantic] [--seed N]\n"
+    "                      [--out DIR] [--same] [--pinned] [--print]\n"
+    "       gregor-sim diff DIR DIR\n"
     "       gregor-sim lint FILE.yaml...\n"
-    "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads|\n"
+    "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads|marks|\n"
     "                       schema|reference]\n"
     "\n"
     "A seed is a number or a commit hash of 40 digits; GREGOR_SEED and GREGOR_JOBS stand in for\n"
@@ -89,6 +96,21 @@ static bool parse_seeds(const char *text, struct fuzz_options *fuzz)
     if (*end != '+' || !parse_u64(end + 1, &end, &options->seed_count) || *end != '\0')
         return false;
     return options->seed_count > 0 && options->seed_count <= SCENARIO_SEEDS_MAX;
+}
+
+/* "5%", "always", "off" */
+static bool parse_share(const char *text, uint32_t *per_million)
+{
+    struct unit_range range = {0, 0};
+    char why[128];
+
+    if (strcmp(text, "always") == 0) range.min = RNG_MILLION;
+    if (range.min == 0 && strcmp(text, "off") != 0 &&
+        (!units_parse(UNIT_SHARE, text, &range, why) || range.min > RNG_MILLION)) {
+        return false;
+    }
+    *per_million = (uint32_t)range.min;
+    return true;
 }
 
 /* "2/8" */
@@ -150,6 +172,10 @@ static int parse_option(struct fuzz_options *fuzz, const char *name, const char 
         if (index < 0) return usage_error("--trace: none, ring or full", value);
         options->run.trace = (enum run_trace)index;
         options->trace_given = true;
+    } else if (strcmp(name, "--check-determinism") == 0) {
+        if (!parse_share(value, &options->run.check_determinism)) {
+            return usage_error("--check-determinism: always, off or a share such as 5%", value);
+        }
     } else if (strcmp(name, "--junit") == 0) {
         options->junit_path = value;
     } else if (strcmp(name, "--json") == 0) {
@@ -163,7 +189,8 @@ static int parse_option(struct fuzz_options *fuzz, const char *name, const char 
 static bool takes_value(const char *name, bool fuzz)
 {
     if (fuzz && language_choice("--time-budget --max-fail --shard", name) >= 0) return true;
-    return language_choice("--seed --seeds --jobs --out --trace --junit --json", name) >= 0;
+    return language_choice("--seed --seeds --jobs --out --trace --junit --json --check-determinism",
+                           name) >= 0;
 }
 
 static int parse_options(int argc, char **argv, bool is_fuzz, struct fuzz_options *fuzz,
@@ -184,6 +211,10 @@ static int parse_options(int argc, char **argv, bool is_fuzz, struct fuzz_option
             fuzz->max_fail = 0;
         } else if (strcmp(arg, "--no-fork") == 0) {
             options->no_fork = true;
+        } else if (strcmp(arg, "--no-checks") == 0) {
+            options->run.no_checks = true;
+        } else if (strcmp(arg, "--plan") == 0) {
+            options->run.plan = true;
         } else if (strcmp(arg, "--only-history") == 0) {
             options->run.only_history = true;
         } else if (strcmp(arg, "--quiet") == 0) {
@@ -295,6 +326,7 @@ static int command_run(int argc, char **argv, enum command command)
     int status;
 
     if (cores > 1) options.campaign.jobs = cores > 64 ? 64 : (uint32_t)cores;
+    if (command == COMMAND_FUZZ) options.campaign.run.check_determinism = RNG_MILLION / 20;
     status = parse_environment(&options);
     if (status == 0) {
         status = parse_options(argc, argv, command == COMMAND_FUZZ, &options, files, &count);
@@ -335,16 +367,31 @@ static int command_list(int argc, char **argv)
             printf("  %-6s %-36s %s\n", info->id, info->name, info->sentence);
         if (table != NULL) return 0;
     }
-    if (table != NULL && strcmp(table, "marks") == 0) {
-        return usage_error("marks: not available in this version", NULL);
+    if (table == NULL || strcmp(table, "marks") == 0) {
+        puts("marks");
+        for (uint32_t i = 0; i < MARKS; i++)
+            printf("  %-26s %s\n", mark_name((enum mark)i), mark_about((enum mark)i));
+        if (table != NULL) return 0;
     }
     if (language_list(table, put_line, NULL)) return 0;
     return usage_error("no such table", table);
 }
 
+static int with_codecs(int argc, char **argv,
+                       int (*command)(int argc, char **argv, struct codecs *codecs))
+{
+    struct codecs codecs;
+    int status;
+
+    if (codecs_create(&codecs) != ERR_NONE) return usage_error("no memory", NULL);
+    status = command(argc, argv, &codecs);
+    codecs_destroy(&codecs);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const later = "replay shrink diff why serve ctl";
+    static const char *const later = "shrink why serve ctl";
 
     (void)setlocale(LC_ALL, "C");
     if (argc < 2) return usage_error("a command is wanted", NULL);
@@ -359,6 +406,9 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "run") == 0) return command_run(argc, argv, COMMAND_RUN);
     if (strcmp(argv[1], "lint") == 0) return command_run(argc, argv, COMMAND_LINT);
     if (strcmp(argv[1], "fuzz") == 0) return command_run(argc, argv, COMMAND_FUZZ);
+    if (strcmp(argv[1], "replay") == 0) return with_codecs(argc, argv, replay_command);
+    if (strcmp(argv[1], "diff") == 0) return diff_command(argc, argv);
+    if (strcmp(argv[1], "again") == 0) return with_codecs(argc, argv, determinism_child);
     if (strcmp(argv[1], "list") == 0) return command_list(argc, argv);
     if (strcmp(argv[1], "check") == 0) return check_command(argc, argv);
     if (strcmp(argv[1], "render") == 0) return render_command(argc, argv);

@@ -1,5 +1,6 @@
 #include "sim/run.h"
 
+#include "sim/plan.h"
 #include "sim/swarm.h"
 #include "sim/swarm_shape.h"
 
@@ -68,6 +69,18 @@ int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct 
 
 /* ---- watching -------------------------------------------------------------------------------- */
 
+static void run_mark(struct run *run, const struct sim_world *node, const struct trace_event *event)
+{
+    uint32_t index = node != NULL ? node->index : MARK_NODES_MAX;
+
+    if (event->kind == TRACE_SIM_DOWN && run->cluster != NULL) {
+        int of = cluster_index(run->cluster, (int32_t)event->fields[0]);
+
+        index = of >= 0 ? (uint32_t)of : MARK_NODES_MAX;
+    }
+    marks_event(&run->reached, index, event);
+}
+
 static void run_traced(struct sim_observer *observer, struct sim_world *node,
                        const struct trace_event *event)
 {
@@ -77,7 +90,7 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     run->dirty = true;
     ring_add(run->ring, run->sim->now_ns, id, event);
     run_trace_event(run, id, event);
-    check_event(run->check, run->sim->now_ns, id, event);
+    if (!run->options->no_checks) check_event(run->check, run->sim->now_ns, id, event);
     /* initial.broker.registration.timeout.ms: whoever runs a broker starts it again. */
     if (run->swarm != NULL && event->kind == TRACE_NODE_ERROR &&
         node->index < run->cluster->count && event->fields[0] == ERR_TIMED_OUT) {
@@ -89,6 +102,7 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
         run->lie_node = id;
     }
     if (run->holds != NULL) run_holds_look(run, id, event);
+    run_mark(run, node, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
     if (node != NULL || event->kind == TRACE_SIM_DOWN) {
         run_facts_event(run, node != NULL ? node->index : 0, event);
@@ -136,11 +150,13 @@ static void run_turned(struct sim_observer *observer, struct sim_world *node)
 {
     struct run *run = CONTAINER_OF(observer, struct run, observer);
 
-    check_turn_end(run->check, run->sim->now_ns, node->id);
+    if (!run->options->no_checks) check_turn_end(run->check, run->sim->now_ns, node->id);
     if (run->workload == NULL) return;
     cluster_turned(run->cluster, node);
+    run_watch_turned(run, node);
     workload_turned(run->workload, node);
-    if (run->memory_turns++ % run_memory_turns(run) == 0 && node->index < run->cluster->count) {
+    if (!run->options->no_checks && run->memory_turns++ % run_memory_turns(run) == 0 &&
+        node->index < run->cluster->count) {
         run_compare_memory(run, node);
     }
     run_look(run);
@@ -392,6 +408,42 @@ static bool run_stop(struct run *run)
 
 /* ---- verdict --------------------------------------------------------------------------------- */
 
+/* What failed and in which role, without times, numbers and places: two runs with the same
+ * signature show the same defect, as far as can be told from outside. */
+static void run_sign(struct run *run)
+{
+    struct run_result *result = run->result;
+    char role[96] = "";
+    const char *text = result->text;
+    int length = (int)strcspn(text, ":0123456789");
+
+    if (result->verdict == RUN_CRASH) { /* file:line: text */
+        const char *rest = strstr(text, ": ");
+
+        (void)snprintf(result->signature, sizeof result->signature, "CRASH %.*s%.100s",
+                       (int)strcspn(text, ":"), text, rest != NULL ? rest : "");
+        return;
+    }
+    if (strncmp(result->check, "expect:", 7) == 0) { /* the line is no part of what failed */
+        const char *rest = strstr(text, ": ");
+
+        (void)snprintf(result->signature, sizeof result->signature, "%s expect %.120s",
+                       run_verdict_name(result->verdict), rest != NULL ? rest + 2 : text);
+        return;
+    }
+    if (result->node >= 0) plan_role(run, result->node, role, sizeof role);
+    role[strcspn(role, "(")] = '\0';
+    (void)snprintf(result->signature, sizeof result->signature, "%s %s%s%s",
+                   run_verdict_name(result->verdict), result->check[0] != '\0' ? result->check : "",
+                   role[0] != '\0' ? " " : "", role);
+    if (result->check[0] == '\0') {
+        size_t used = strlen(result->signature);
+
+        (void)snprintf(result->signature + used, sizeof result->signature - used, "%.*s",
+                       length < 80 ? length : 80, text);
+    }
+}
+
 /* A fault that was asked for and never hit anything is one that this run says nothing about. */
 static void run_judge_faults(struct run *run)
 {
@@ -435,12 +487,17 @@ static void run_judge(struct run *run)
         run->result->evaluations[i] = stat.evaluations;
         run->result->oracles = i + 1;
     }
+    memcpy(run->result->marks, run->reached.count, sizeof run->result->marks);
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
         run->result->faults[i] = sim_fault_counted(run->sim, (enum sim_fault)i);
     }
     run->result->virtual_ns = run->sim->now_ns;
     run->result->events = run->sim->events;
     run->result->hash = sim_hash(run->sim).high;
+    run->result->checkpoints = run->sim->checkpoints;
+    run->result->decisions = decide_stats(run->sim->decide);
+    run->result->missed = run->result->missed || run->steps.missed;
+    if (run->result->verdict != RUN_PASS) run_sign(run);
 }
 
 /* What the oracles need to know of the configuration. */
@@ -556,6 +613,8 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
         scenario->stop_wall_ns > 0 ? run->wall_start_ns + scenario->stop_wall_ns : INT64_MAX;
     run->ring = ring_create();
     run->sim = sim_create(&config);
+    plan_note_begin(run);
+    if (options->guide != NULL) options->guide(run->sim->decide, options->guide_context);
     run_swarm(run);
     run->cluster = cluster_create(run->sim, scenario, options->codecs, &error);
     if (run->cluster == NULL) {
@@ -572,6 +631,7 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     run->observer.turned = run_turned;
     run->observer.disk = run_disk;
     sim_observe(run->sim, &run->observer);
+    run_watch_begin(run);
     started[0] = (int64_t)seed;
     started[1] = run->cluster->count;
     sim_tell(run->sim, TRACE_SIM_STARTED, str_of(scenario->name), started, 2);
@@ -583,6 +643,7 @@ static void run_destroy(struct run *run)
 {
     struct run_later *later = run->laters;
 
+    plan_note_destroy(run);
     sim_destroy(run->sim);
     while (later != NULL) {
         struct run_later *next = later->next;
@@ -617,7 +678,9 @@ static void run_made(const struct scenario *scenario, uint64_t seed,
     } else if (run->check != NULL) {
         run_report_allowed(run);
     }
+    if (run->cluster != NULL) plan_note_end(run);
     run_trace_end(run);
+    run_watch_end(run);
     run_destroy(run);
 }
 

@@ -12,6 +12,7 @@
 #define SIM_RUN_H
 
 #include "sim/check/check.h"
+#include "sim/mark.h"
 #include "sim/ring.h"
 #include "sim/spread.h"
 #include "sim/workload.h"
@@ -35,6 +36,16 @@ struct run_options {
     const char *out_dir; /* of full traces */
     struct codecs *codecs;
     bool verbose;
+    uint32_t check_determinism; /* per million of the seeds are run twice (determinism.h) */
+    bool plan;                  /* kept and written also when the run passes */
+    /* A guided replay: given the simulator before anything is chosen. NULL: none. */
+    void (*guide)(struct decide *decide, void *context);
+    void *guide_context;
+    /* Every delivery of these events goes to the file as a line; NULL: none. */
+    const char *watch_path;
+    uint64_t watch_from;
+    uint64_t watch_to;
+    bool no_checks;    /* no oracle sees anything: to measure what they cost */
     bool only_history; /* of the oracles, those that judge what clients saw */
 };
 
@@ -63,7 +74,12 @@ struct run_result {
     struct sim_fault_count faults[SIM_FAULT_COUNT];
     struct spread_class random[FAULT_CLASSES];
     uint64_t evaluations[RUN_ORACLES_MAX]; /* in the order of check_list() */
+    uint64_t marks[MARKS];
     uint32_t oracles;
+    char signature[160]; /* what failed and where, without times and numbers */
+    struct sim_checkpoints checkpoints;
+    struct decide_stats decisions;
+    bool missed; /* a step with `within` never fired */
 };
 
 void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
@@ -206,7 +222,8 @@ struct run {
     bool drained;
     struct run_steps steps;
     struct run_facts facts;
-    bool only_up;                  /* names of clients mean those that run */
+    bool only_up; /* names of clients mean those that run */
+    struct marks reached;
     char marks[RUN_MARKS_MAX][64]; /* of the action mark */
     uint32_t mark_count;
     struct run_expect expects[SCENARIO_EXPECTS_MAX];
@@ -226,6 +243,8 @@ struct run {
     void *trace_file;       /* run_trace.c */
     struct trace_event lie; /* of a canary: the last advance of a high watermark, to be undone */
     int32_t lie_node;
+    void *watch_file;
+    struct plan_log *plan; /* plan_note.c; NULL: not kept */
 };
 
 /* min.insync.replicas of a topic of the scenario, as configured when it was created. */
@@ -303,6 +322,10 @@ bool run_in_sync(struct run *run); /* every partition led, every replica in its 
  * who paid for them */
 void run_report(struct run *run);
 void run_report_allowed(struct run *run);
+/* run_watch.c: state digests, a window of deliveries */
+void run_watch_begin(struct run *run);
+void run_watch_turned(struct run *run, const struct sim_world *world);
+void run_watch_end(struct run *run);
 /* run_trace.c: the full trace */
 void run_trace_begin(struct run *run);
 void run_trace_event(struct run *run, int32_t node, const struct trace_event *event);

@@ -2,6 +2,7 @@
 #include "sim/run_act.h"
 
 #include "client/base/assert.h"
+#include "sim/plan.h"
 
 static void later_heal(struct run_later *later)
 {
@@ -210,6 +211,7 @@ uint64_t act_links(struct run *run, const struct scenario_action *action, int st
         uint64_t from = expr_eval(value->links[i].from, &run->source).set;
         uint64_t to = expr_eval(value->links[i].to, &run->source).set;
 
+        plan_note_link(run, i, from, to);
         if (to == 0) continue;
         FOR_NODES (j, from) {
             act_tell(run, act.fault, action->kind != ACTION_HEAL, step, j, act.sentence);

@@ -1,6 +1,8 @@
 /* What the actions of a step do to the world: the one place between the language and fault.h. */
 #include "sim/run_act.h"
 
+#include "sim/plan.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@ uint64_t act_nodes(struct run *run, const struct scenario_value *value)
 
         if (one.kind == EXPR_SET) nodes |= one.set;
     }
+    plan_note_nodes(run, value, nodes);
     return nodes;
 }
 
@@ -22,11 +25,14 @@ int64_t act_quantity(struct run *run, const struct scenario_action *action, cons
                      int64_t fallback)
 {
     const struct scenario_value *value = scenario_arg(action, name);
+    int64_t drawn;
 
     if (value == NULL) return fallback;
-    return run_draw(run, DECIDE_STEP_VALUE,
-                    (uint64_t)action->kind << 8 | (uint64_t)(value - action->args),
-                    value->quantity);
+    drawn =
+        run_draw(run, DECIDE_STEP_VALUE,
+                 (uint64_t)action->kind << 8 | (uint64_t)(value - action->args), value->quantity);
+    plan_note_quantity(run, value, drawn);
+    return drawn;
 }
 
 int act_choice(const struct scenario_action *action, const char *name)
@@ -242,6 +248,7 @@ uint64_t run_act(struct run *run, const struct scenario_action *action, int step
     run->step = step;
     run->source.it = it;
     run->source.choose = run_steps_choose;
+    plan_note_before(run);
     if (action->one_of_count > 0) {
         struct decide_site site = {DECIDE_STEP_ONE_OF, -1, (uint64_t)(step + 1), 0};
         uint64_t index = decide_below(run->sim, site, action->one_of_count);
@@ -249,6 +256,7 @@ uint64_t run_act(struct run *run, const struct scenario_action *action, int step
         hit = run_act(run, &action->one_of[index], step, it);
     } else {
         hit = act(run, action, step, it);
+        plan_note_after(run, action, step, hit);
     }
     run->source.it = hit;
     run->source.choose = choose;

@@ -135,4 +135,7 @@ void run_report(struct run *run)
     }
     put(run, "  again: gregor-sim run %s --seed %llu --no-fork\n", run->scenario->file,
         (unsigned long long)result->seed);
+    if (run->plan == NULL) return;
+    put(run, "     or: gregor-sim replay %s/%s-%llu\n", run->options->out_dir, run->scenario->name,
+        (unsigned long long)result->seed);
 }

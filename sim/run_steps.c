@@ -355,6 +355,7 @@ void run_steps_end(struct run *run)
 
         sim_unschedule(run->sim, &step->timer);
         if (run->steps.missed || step->came > 0 || step_of(run, step)->optional) continue;
+        run->result->missed = true;
         run_not_exercised(run, "%s never fired", step_of(run, step)->text);
         run->steps.missed = true;
     }

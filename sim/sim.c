@@ -65,6 +65,7 @@ struct sim *sim_create(const struct sim_config *config)
 
     if (base == MAP_FAILED) exit(SIM_EXIT_NO_MEMORY);
     sim->config = *config;
+    sim->checkpoints.shift = SIM_CHECKPOINT_SHIFT;
     region_init(&sim->region, base, SIM_QUEUE_REGION);
     mem_init(&sim->mem, &sim->region);
     heap_init(&sim->queue, &sim->mem, SIM_EVENTS_MAX);
@@ -224,6 +225,59 @@ void sim_turned(struct sim *sim, struct sim_world *node)
     }
 }
 
+static void sim_checkpoint(struct sim *sim)
+{
+    struct sim_checkpoints *points = &sim->checkpoints;
+
+    if (points->count == SIM_CHECKPOINTS) {
+        for (uint32_t i = 0; i < SIM_CHECKPOINTS / 2; i++)
+            points->hash[i] = points->hash[2 * i + 1];
+        points->count = SIM_CHECKPOINTS / 2;
+        points->shift++;
+        if ((sim->events & ((UINT64_C(1) << points->shift) - 1)) != 0) return;
+    }
+    points->hash[points->count++] = sim_hash(sim).high;
+}
+
+static void sim_tell_delivery(struct sim *sim, uint32_t node, enum sim_kind kind, enum err result,
+                              uint64_t digest)
+{
+    const struct sim_delivery delivery = {sim->events, node,   kind,
+                                          result,      digest, decide_digest(sim->decide)};
+
+    LIST_FOR_EACH (link, &sim->observers) {
+        struct sim_observer *observer = LIST_ENTRY(link, struct sim_observer, link);
+
+        if (observer->delivered != NULL) observer->delivered(observer, &delivery);
+    }
+}
+
+const char *sim_kind_name(enum sim_kind kind)
+{
+    static const char *const names[] = {
+        [SIM_KIND_BOOT] = "boot",
+        [SIM_KIND_TIMER] = "timer",
+        [SIM_KIND_RESOLVE] = "resolve",
+        [SIM_KIND_LISTEN] = "listen",
+        [SIM_KIND_UNLISTENED] = "unlistened",
+        [SIM_KIND_ACCEPT] = "accept",
+        [SIM_KIND_CONNECT] = "connect",
+        [SIM_KIND_RECV] = "recv",
+        [SIM_KIND_SEND] = "send",
+        [SIM_KIND_GONE] = "gone",
+        [SIM_KIND_CLOSED] = "closed",
+        [SIM_KIND_DISK] = "disk",
+        [SIM_KIND_COMPUTE] = "compute",
+    };
+
+    return names[kind];
+}
+
+void sim_hash_state(struct sim *sim, uint64_t digest)
+{
+    hash128_add_u64(&sim->hash, digest);
+}
+
 void sim_delivered(struct sim *sim, uint32_t node, enum sim_kind kind, enum err result,
                    uint64_t digest)
 {
@@ -232,6 +286,10 @@ void sim_delivered(struct sim *sim, uint32_t node, enum sim_kind kind, enum err 
     hash128_add_u64(&sim->hash, (uint64_t)node << 32 | (uint64_t)kind << 16 | (uint16_t)result);
     hash128_add_u64(&sim->hash, digest);
     hash128_add_u64(&sim->hash, decide_digest(sim->decide));
+    if ((sim->events & ((UINT64_C(1) << sim->checkpoints.shift) - 1)) == 0) sim_checkpoint(sim);
+    if (sim->events >= sim->watch_from && sim->events < sim->watch_to) {
+        sim_tell_delivery(sim, node, kind, result, digest);
+    }
 }
 
 struct hash128_value sim_hash(const struct sim *sim)

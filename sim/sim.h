@@ -48,6 +48,26 @@ struct sim_event {
     struct heap_node node;
 };
 
+/* The rolling hash at event (i + 1) << shift. A run that grows keeps every other one and doubles
+ * the distance: two runs are compared over their whole length, however long (simulation.md 2.4). */
+enum { SIM_CHECKPOINTS = 128, SIM_CHECKPOINT_SHIFT = 8 };
+
+struct sim_checkpoints {
+    uint32_t shift;
+    uint32_t count;
+    uint64_t hash[SIM_CHECKPOINTS];
+};
+
+/* One callback delivered, as it went into the hash. */
+struct sim_delivery {
+    uint64_t event; /* its number, from 1 */
+    uint32_t node;  /* index */
+    enum sim_kind kind;
+    enum err result;
+    uint64_t digest;
+    uint64_t decisions; /* digest of all choices so far */
+};
+
 /* Who watches. No draw and no effect on the nodes; a scenario may call the actions of fault.h from
  * here (the node whose turn it is then dies at the end of it, see sim_crash). NULL: not wanted. */
 struct sim_observer {
@@ -58,6 +78,8 @@ struct sim_observer {
      * A sync of many files is told once a file, as DISK_SYNC_MANY. */
     void (*disk)(struct sim_observer *observer, struct sim_world *node, enum disk_op op,
                  const char *path);
+    /* Only for events from sim->watch_from up to watch_to. */
+    void (*delivered)(struct sim_observer *observer, const struct sim_delivery *delivery);
     struct list link;
 };
 
@@ -97,6 +119,9 @@ struct sim {
     uint64_t events; /* callbacks delivered */
     uint64_t turns;
     struct hash128 hash;
+    struct sim_checkpoints checkpoints;
+    uint64_t watch_from; /* deliveries told to observers; none when equal */
+    uint64_t watch_to;
     struct sim_world **nodes; /* in order of sim_node_add */
     uint32_t node_count;
     struct sim_world *turning; /* whose turn runs; NULL between turns */
@@ -143,6 +168,9 @@ void sim_disk_asked(struct sim *sim, struct sim_world *node, enum disk_op op, co
 void sim_delivered(struct sim *sim, uint32_t node, enum sim_kind kind, enum err result,
                    uint64_t digest);
 
+/* Something else that must be the same in every run of a seed: a digest of a node's state. */
+void sim_hash_state(struct sim *sim, uint64_t digest);
+
 struct hash128_value sim_hash(const struct sim *sim);
 
 /* Ends the run with SIM_END_FAILED; outside of a run the process ends with status 6. */
@@ -156,5 +184,6 @@ enum { SIM_EXIT_NO_MEMORY = 7 };
 void *sim_alloc(size_t size);
 /* A 64-bit digest of bytes, for the trace hash. */
 uint64_t sim_digest(uint64_t digest, const void *data, size_t length);
+const char *sim_kind_name(enum sim_kind kind);
 
 #endif

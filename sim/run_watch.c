@@ -1,0 +1,86 @@
+/* What makes two runs comparable: digests of the nodes' states, which go into the trace hash, and
+ * the lines of a window of deliveries, which show where two runs part. */
+#include "sim/run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { WATCH_STATE_TURNS = 256 };
+
+/* ---- state ----------------------------------------------------------------------------------- */
+
+static uint64_t digest_add(uint64_t digest, int64_t value)
+{
+    return sim_digest(digest, &value, sizeof value);
+}
+
+/* Field by field: padding and addresses are nobody's state. */
+static uint64_t digest_node(const struct node *node)
+{
+    uint64_t digest = digest_add(0, (int64_t)node->state);
+
+    if (node->has_quorum) {
+        digest = digest_add(digest, node->quorum.leader);
+        digest = digest_add(digest, node->quorum.epoch);
+    }
+    if (node->has_loader) digest = digest_add(digest, node->loader.image.last_offset);
+    if (!node->has_replicas || !node->replicas.started) return digest;
+    for (const struct partition *part = manager_first(&node->replicas); part != NULL;
+         part = manager_next(&node->replicas, part)) {
+        digest = digest_add(digest, (int64_t)part->topic);
+        digest = digest_add(digest, part->index);
+        digest = digest_add(digest, (int64_t)part->role);
+        digest = digest_add(digest, part->leader_epoch);
+        digest = digest_add(digest, part->high_watermark);
+        digest = digest_add(digest, part->log != NULL ? part->log->log_end : -1);
+    }
+    return digest;
+}
+
+void run_watch_turned(struct run *run, const struct sim_world *world)
+{
+    const struct node *node;
+
+    if (run->sim->turns % WATCH_STATE_TURNS != 0 || world->index >= run->cluster->count) return;
+    node = cluster_node(run->cluster, world->index);
+    if (node != NULL) sim_hash_state(run->sim, digest_node(node));
+}
+
+/* ---- a window -------------------------------------------------------------------------------- */
+
+static void watch_delivered(struct sim_observer *observer, const struct sim_delivery *delivery)
+{
+    struct run *run = CONTAINER_OF(observer, struct run, observer);
+    const struct sim *sim = run->sim;
+
+    if (run->watch_file == NULL) return;
+    fprintf(run->watch_file,
+            "event %llu at %lld.%09llds on %s: %s result %d digest %016llx "
+            "decisions %016llx\n",
+            (unsigned long long)delivery->event, (long long)(sim->now_ns / NS_PER_SEC),
+            (long long)(sim->now_ns % NS_PER_SEC), sim->nodes[delivery->node]->name,
+            sim_kind_name(delivery->kind), (int)delivery->result,
+            (unsigned long long)delivery->digest, (unsigned long long)delivery->decisions);
+}
+
+void run_watch_begin(struct run *run)
+{
+    const struct run_options *options = run->options;
+
+    if (options->watch_path == NULL) return;
+    run->watch_file = fopen(options->watch_path, "w");
+    if (run->watch_file == NULL) {
+        fprintf(stderr, "gregor-sim: %s: %s\n", options->watch_path, strerror(errno));
+        return;
+    }
+    run->sim->watch_from = options->watch_from;
+    run->sim->watch_to = options->watch_to;
+    run->observer.delivered = watch_delivered;
+}
+
+void run_watch_end(struct run *run)
+{
+    if (run->watch_file != NULL) (void)fclose(run->watch_file);
+    run->watch_file = NULL;
+}
