@@ -293,6 +293,16 @@ interop:
 $(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o
 	$(Q)$(CC) $(ALLLD) -o $@ $^
 
+# Our producer and librdkafka's (where librdkafka-dev is), against our broker.
+$(B)/bench-producer-gregor: $(B)/obj/tests/bench/producer_gregor.o $(B)/obj/tests/bench/producer_main.o $(B)/libgregor.a
+	$(Q)$(CC) $(ALLLD) -o $@ $^ $(CODECS) -lpthread
+$(B)/bench-producer-rdkafka: $(B)/obj/tests/bench/producer_rdkafka.o $(B)/obj/tests/bench/producer_main.o
+	$(Q)$(CC) $(ALLLD) -o $@ $^ -lrdkafka
+.PHONY: bench-producer
+bench-producer: programs $(B)/bench-producer-gregor \
+                $(if $(wildcard /usr/include/librdkafka/rdkafka.h),$(B)/bench-producer-rdkafka)
+	$(Q)sh tests/bench/producer.sh $(B)
+
 $(B)/bench-metadata: $(B)/obj/tests/bench/metadata.o $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
 

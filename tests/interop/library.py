@@ -51,8 +51,8 @@ def tree():
                  "bin/kafka-topics.sh"):
         need(os.path.exists(os.path.join(TREE, "usr", path)), path + " is missing")
     with open(os.path.join(TREE, "usr/include/gregor.h")) as header:
-        declared = set(re.findall(r"\b(gregor_[a-z_]+)\(", re.sub(r"/\*.*?\*/", "", header.read(),
-                                                                 flags=re.S)))
+        text = re.sub(r"/\*.*?\*/|typedef[^;]*;", "", header.read(), flags=re.S)
+    declared = set(re.findall(r"\b(gregor_[a-z_]+)\(", text))
     for library, options in (("libgregor.so", ["-D"]), ("libgregor.a", ["-g"])):
         done = run(["nm", *options, "--defined-only", os.path.join(TREE, "usr/lib", library)])
         visible = set(line.split()[2] for line in done.text.splitlines() if len(line.split()) == 3)
