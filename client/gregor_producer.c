@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bounds: records that have not been told yet, those of them kept for the next ones, and bytes
- * appended until the network has a turn. */
-enum { RECORDS_MAX = 1000000, SPARE_MAX = 4096, TURN_BYTES = 64 * 1024, HEADERS_MAX = 64 };
+/* Bounds: records that have not been told yet, and bytes appended until the network has a turn.
+ * Records are made SLAB at a time and kept until the producer is closed. */
+enum { RECORDS_MAX = 1000000, SLAB = 128, TURN_BYTES = 64 * 1024, HEADERS_MAX = 64 };
 
 struct gregor_producer {
     struct gregor_left left;
@@ -17,7 +17,7 @@ struct gregor_producer {
     struct producer producer;
     struct list finished; /* records of the core, not told */
     struct list spare;
-    uint32_t spares;
+    struct slab *slabs;
     uint32_t alive; /* records not told */
     size_t copied;  /* bytes kept for records that wait */
     size_t since;   /* bytes appended since the network had a turn */
@@ -42,6 +42,11 @@ struct sent {
     bool *sync_done;
 };
 
+struct slab {
+    struct slab *next;
+    struct sent records[SLAB];
+};
+
 struct gregor_producer *gregor_producer_of(struct list *link)
 {
     return LIST_ENTRY(link, struct gregor_producer, link);
@@ -51,10 +56,12 @@ struct gregor_producer *gregor_producer_of(struct list *link)
 
 static void producer_dispose(struct gregor_producer *producer)
 {
-    struct list *link;
+    while (producer->slabs != NULL) {
+        struct slab *next = producer->slabs->next;
 
-    while ((link = list_pop(&producer->spare)) != NULL)
-        free(LIST_ENTRY(link, struct sent, record.link));
+        free(producer->slabs);
+        producer->slabs = next;
+    }
     gregor_forget(&producer->topics);
     gregor_config_free(producer->config);
     producer->config = NULL;
@@ -128,22 +135,28 @@ int gregor_producer_close(struct gregor_producer *producer, int timeout_ms)
 
 /* ---- endings --------------------------------------------------------------------------------- */
 
+static bool slab_make(struct gregor_producer *producer)
+{
+    struct slab *slab = malloc(sizeof *slab);
+
+    if (slab == NULL) return false;
+    slab->next = producer->slabs;
+    producer->slabs = slab;
+    for (uint32_t i = 0; i < SLAB; i++) {
+        list_init(&slab->records[i].record.link);
+        list_push(&producer->spare, &slab->records[i].record.link);
+    }
+    return true;
+}
+
 static struct sent *sent_take(struct gregor_producer *producer)
 {
-    struct list *link = list_pop(&producer->spare);
-    struct sent *sent = NULL;
+    struct sent *sent;
 
-    if (producer->alive >= RECORDS_MAX) {
-        if (link != NULL) list_push(&producer->spare, link);
-        return NULL;
-    }
-    if (link != NULL) {
-        sent = LIST_ENTRY(link, struct sent, record.link);
-        producer->spares--;
-    } else {
-        sent = malloc(sizeof *sent);
-    }
-    if (sent == NULL) return NULL;
+    if (producer->alive >= RECORDS_MAX) return NULL;
+    if (list_empty(&producer->spare) && !slab_make(producer)) return NULL;
+    sent = LIST_ENTRY(producer->spare.next, struct sent, record.link);
+    list_remove(&sent->record.link);
     producer->alive++;
     producer_record_init(&sent->record);
     sent->copy = NULL;
@@ -158,11 +171,6 @@ static void sent_give(struct gregor_producer *producer, struct sent *sent)
     producer->alive--;
     producer->copied -= sent->copy_size;
     free(sent->copy);
-    if (producer->spares >= SPARE_MAX) {
-        free(sent);
-        return;
-    }
-    producer->spares++;
     list_push_front(&producer->spare, &sent->record.link);
 }
 

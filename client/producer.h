@@ -140,9 +140,10 @@ struct producer {
     struct pool requests;
     struct list in_flight; /* producer_request */
     struct map topics;
-    struct list active;  /* partitions with a queue */
-    struct list by_age;  /* batches with unfinished records, oldest first */
-    struct list waiting; /* records not appended, in order */
+    struct producer_topic *latest; /* looked up; they stay */
+    struct list active;            /* partitions with a queue */
+    struct list by_age;            /* batches with unfinished records, oldest first */
+    struct list waiting;           /* records not appended, in order */
     uint32_t waiting_count;
     struct arena arena;
 };

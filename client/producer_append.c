@@ -42,11 +42,19 @@ static enum err producer_topic_make(struct producer *producer, struct str name,
 static enum err producer_topic_find(struct producer *producer, struct str name,
                                     struct producer_topic **topic)
 {
-    struct map_node *node = map_find_str(&producer->topics, name);
+    struct map_node *node;
+    enum err err = ERR_NONE;
 
-    if (node == NULL) return producer_topic_make(producer, name, topic);
-    *topic = MAP_ENTRY(node, struct producer_topic, by_name);
-    return ERR_NONE;
+    *topic = producer->latest;
+    if (*topic != NULL && str_equal(metadata_name((*topic)->meta), name)) return ERR_NONE;
+    node = map_find_str(&producer->topics, name);
+    if (node == NULL) {
+        err = producer_topic_make(producer, name, topic);
+    } else {
+        *topic = MAP_ENTRY(node, struct producer_topic, by_name);
+    }
+    if (err == ERR_NONE) producer->latest = *topic;
+    return err;
 }
 
 /* Room for all partitions of the topic; they are made one by one. */
@@ -294,18 +302,14 @@ void producer_send(struct producer *producer, struct producer_record *record)
 void producer_admit(struct producer *producer)
 {
     int64_t patience_ns = producer->config.max_block_ms * NS_PER_MS;
-    bool memory = true;
     struct str stuck = STR_NULL; /* the topic that was not known last: saves asking again */
 
     LIST_FOR_EACH_SAFE (link, after, &producer->waiting) {
         struct producer_record *record = RECORD(link);
-        enum err err = ERR_NO_MEMORY;
+        enum err err = stuck.data != NULL && str_equal(stuck, record->topic)
+                           ? ERR_LEADER_NOT_AVAILABLE
+                           : producer_append(producer, record);
 
-        if (stuck.data != NULL && str_equal(stuck, record->topic)) {
-            err = ERR_LEADER_NOT_AVAILABLE;
-        } else if (memory) {
-            err = producer_append(producer, record);
-        }
         if (err == ERR_NONE) continue;
         if (!producer_not_now(err)) {
             producer_refuse(producer, record, err);
@@ -314,7 +318,7 @@ void producer_admit(struct producer *producer)
 
             producer_refuse(producer, record, why != ERR_NONE ? why : ERR_TIMED_OUT);
         } else if (err == ERR_NO_MEMORY) {
-            memory = false;
+            return; /* those behind it came later: they have patience too */
         } else {
             stuck = record->topic;
         }
