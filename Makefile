@@ -96,8 +96,8 @@ $(B)/gregor-broker: $(B)/obj/broker/main.o $(LIBS_BROKER) $(B)/libposix.a
 	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(LIBS_BROKER) $(B)/libposix.a -Wl,--end-group $(CODECS) -lpthread
 $(B)/gregor-sim: $(B)/obj/sim/main.o $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
-$(B)/gregor: $(OBJ_cli) $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a
-	$(Q)$(CC) $(ALLLD) -o $@ $(OBJ_cli) -Wl,--start-group $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a -Wl,--end-group $(CODECS) -lpthread
+$(B)/gregor: $(OBJ_cli) $(B)/libglue.a $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a
+	$(Q)$(CC) $(ALLLD) -o $@ $(OBJ_cli) -Wl,--start-group $(B)/libglue.a $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a -Wl,--end-group $(CODECS) -lpthread
 
 PROGRAMS := $(if $(wildcard broker/main.c),gregor-broker) $(if $(wildcard sim/main.c),gregor-sim) \
             $(if $(wildcard client/cli/main.c),gregor)

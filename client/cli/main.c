@@ -199,6 +199,10 @@ static void usage(FILE *out)
         "  cluster log-dirs                 what stands in the log directories\n"
         "  cluster elect [--unclean] [TOPIC PARTITION]\n"
         "                                   leaders anew: the preferred ones\n"
+        "  bench produce TOPIC [--records N] [--size BYTES] [--acks all|1|0] [--compression C]\n"
+        "  bench consume TOPIC [--records N]\n"
+        "                                   records a second, CPU and latency;\n"
+        "                                   --set property=value as in client/README.md\n"
         "\n"
         "  -b, --bootstrap LIST   where to find the cluster (127.0.0.1:9092)\n"
         "      --timeout SECONDS  how long to try (30)\n"
@@ -228,7 +232,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
         const char *name;
         int (*run)(struct cli *cli, int argc, char **argv);
     } commands[] = {{"topics", topics_main},   {"configs", configs_main}, {"cluster", cluster_main},
-                    {"produce", produce_main}, {"consume", consume_main}, {"groups", groups_main}};
+                    {"produce", produce_main}, {"consume", consume_main}, {"groups", groups_main},
+                    {"bench", bench_main},     {"txn", txn_main}};
 
     if (argc == 0) return (int)cli_complain(CLI_USAGE, "no command; see gregor --help");
     if (kafka_is_script(argv[0])) return run_script(cli, argc, argv);
