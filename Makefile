@@ -306,12 +306,21 @@ bench-producer: programs $(B)/bench-producer-gregor \
 $(B)/bench-metadata: $(B)/obj/tests/bench/metadata.o $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
 
+# A million operations of a client history before the black-box oracles.
+$(B)/bench-history: $(B)/obj/tests/bench/history.o $(LIBS_ALL)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
+.PHONY: bench-history
+bench-history: $(B)/bench-history
+	$(Q)$(B)/bench-history
+
 .PHONY: bench-metadata
 bench-metadata: $(B)/bench-metadata
 	$(Q)sh tests/bench/metadata.sh $(B)
 
 bench: programs $(B)/bench-load $(B)/bench-floor
 	$(Q)sh tests/bench/run.sh $(B)
+	$(Q)$(MAKE) --no-print-directory bench-history
+	$(Q)[ ! -f /usr/include/librdkafka/rdkafka.h ] || $(MAKE) --no-print-directory bench-producer
 
 .PHONY: unit unit-programs conformance
 unit-programs: $(UNIT) $(CONF)
