@@ -18,7 +18,8 @@
  *
  * Rules
  * - One thread at a time uses a client and what is on it; different clients are independent.
- * - Callbacks are called from inside gregor_poll() and from calls that block (those with a timeout),
+ * - Callbacks are called from inside gregor_poll() and from calls that block (those with a
+ * timeout),
  *   never from anywhere else. Inside a callback of a delivery or a commit what blocks is refused
  *   with GREGOR_ERR_BAD_STATE; inside one of a rebalance commits are fine.
  * - What is given to a call is copied before it returns, where it is needed longer.
@@ -225,7 +226,8 @@ const char *gregor_version(void);
 struct gregor_config *gregor_config_new(void); /* NULL: no memory */
 void gregor_config_free(struct gregor_config *config);
 /* GREGOR_ERR_BAD_CONFIG: an unknown key, a wrong value, a feature that is not there; `why` (may be
- * NULL) says which, and what would be right: "unknown property 'linger': did you mean linger.ms?" */
+ * NULL) says which, and what would be right: "unknown property 'linger': did you mean
+ * linger.ms?" */
 int gregor_config_set(struct gregor_config *config, const char *key, const char *value, char *why,
                       size_t why_size);
 /* What stands there, or the default; NULL: no such key, or no value. Until the next set. */
@@ -417,10 +419,10 @@ int gregor_consumer_assign(struct gregor_consumer *consumer,
 size_t gregor_consumer_assignment(struct gregor_consumer *consumer,
                                   struct gregor_partition *partitions, size_t max);
 
-/* The next records, at most max.poll.records, waiting at most so long; NULL: none, or *error (may be
- * NULL) says why. Says at the same time that what the last poll returned is processed. The records
- * are not copied: they stay until gregor_batch_release(), in any order, and count against the bytes
- * of the client until then. */
+/* The next records, at most max.poll.records, waiting at most so long; NULL: none, or *error (may
+ * be NULL) says why. Says at the same time that what the last poll returned is processed. The
+ * records are not copied: they stay until gregor_batch_release(), in any order, and count against the
+ * bytes of the client until then. */
 struct gregor_batch *gregor_consumer_poll(struct gregor_consumer *consumer, int timeout_ms,
                                           int *error);
 void gregor_batch_release(struct gregor_batch *batch);

@@ -1,5 +1,5 @@
-/* The administrator of gregor.h: groups and offsets. What only one node can answer, a coordinator or
- * a leader, is asked of it; when it has moved meanwhile, of the next one. */
+/* The administrator of gregor.h: groups and offsets. What only one node can answer, a coordinator
+ * or a leader, is asked of it; when it has moved meanwhile, of the next one. */
 #include "client/gregor_internal.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* The consumer of gregor.h: polls, batches that keep what they point into, partitions, the group. */
+/* The consumer of gregor.h: polls, batches that keep what they point into, partitions, the
+ * group. */
 #include "client/gregor_internal.h"
 
 #include <stdlib.h>

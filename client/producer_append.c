@@ -1,5 +1,5 @@
-/* From a record to an open batch: its topic, its partition, room in a batch. What cannot be appended
- * yet waits here, in order. */
+/* From a record to an open batch: its topic, its partition, room in a batch. What cannot be
+ * appended yet waits here, in order. */
 #include "client/partitioner.h"
 #include "client/producer.h"
 

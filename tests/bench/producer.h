@@ -1,5 +1,5 @@
-/* One producer under test: what producer_main.c asks of it. Settings are the same for both: acks and
- * idempotence as told, batches of up to 128 KiB, linger 5 ms, no compression, no callback per
+/* One producer under test: what producer_main.c asks of it. Settings are the same for both: acks
+ * and idempotence as told, batches of up to 128 KiB, linger 5 ms, no compression, no callback per
  * record but one that counts. */
 #ifndef TESTS_BENCH_PRODUCER_H
 #define TESTS_BENCH_PRODUCER_H

@@ -1,5 +1,5 @@
-/* Sends records and says what they cost: user and system time of this process, all threads, from the
- * first record (after a warm-up) to the last answer.
+/* Sends records and says what they cost: user and system time of this process, all threads, from
+ * the first record (after a warm-up) to the last answer.
  * usage: bench-producer-... SERVERS TOPIC RECORDS SIZE ACKS */
 #include "tests/bench/producer.h"
 
