@@ -421,7 +421,8 @@ size_t gregor_consumer_assignment(struct gregor_consumer *consumer,
 
 /* The next records, at most max.poll.records, waiting at most so long; NULL: none, or *error (may
  * be NULL) says why. Says at the same time that what the last poll returned is processed. The
- * records are not copied: they stay until gregor_batch_release(), in any order, and count against the
+ * records are not copied: they stay until gregor_batch_release(), in any order, and count against
+ * the
  * bytes of the client until then. */
 struct gregor_batch *gregor_consumer_poll(struct gregor_consumer *consumer, int timeout_ms,
                                           int *error);

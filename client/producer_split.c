@@ -1,5 +1,6 @@
 /* A batch that the broker finds too large becomes two, of half its bytes each (clients.md 2.2).
- * They stand where it stood, with its sequences shared out: nothing overtakes, nothing is renumbered,
+ * They stand where it stood, with its sequences shared out: nothing overtakes, nothing is
+ * renumbered,
  * and what flies behind it stays right. It is no attempt that counts, and there is no backoff.
  * DIFFERS: Kafka cuts to batch.size; halving also ends when batch.size is above the broker's
  * limit. */
