@@ -1,7 +1,7 @@
 /* What judging a client history costs: a million operations (half sends with their
- * acknowledgements, half reads) of 8 producers and 8 readers over 64 partitions, with every tenth result
- * unclear,
- * by the black-box oracles alone. One JSON line; the bar is 10 s of CPU time. */
+ * acknowledgements, half reads) of 8 producers and 8 readers over 64 partitions, with every
+ * tenth result unclear, by the black-box oracles alone. One JSON line; the bar is 10 s of CPU
+ * time. */
 #include "client/base/rng.h"
 #include "sim/check/check.h"
 
