@@ -185,6 +185,8 @@ void partition_expire_isr(struct partition *part)
 
     if (part->role != PARTITION_LEADER) return;
     facts = partition_facts(part);
+    /* Who was about to join and has not come is not waited for any longer. */
+    partition_advance(part);
     out = isr_laggards(&part->isr, &facts);
     if (out == 0) return;
     isr_shrink(&part->isr, out);

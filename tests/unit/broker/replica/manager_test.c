@@ -298,6 +298,32 @@ static void a_refused_change_is_taken_back_and_asked_for_again_later(void **stat
     assert_true(rig->alters >= 3);
 }
 
+/* swarm-network, seed 5109: they had caught up and were about to join; the leader waited for them
+ * with its high watermark. They are gone, and no fetch and no append makes it look again. */
+static void nobody_waits_for_ever_for_followers_that_were_about_to_join(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct partition *part;
+
+    add_topic(rig, 1, 1, false);
+    rig->alter_refusal = ERR_INELIGIBLE_REPLICA;
+    start_all(rig);
+    for (int i = 0; i < 1000 && rig->alters == 0; i++)
+        replica_rig_run_ms(rig, 1);
+    part = replica_rig_part(rig, A, 1);
+    for (int i = 0; i < 100 && part->isr.state != ISR_COMMITTED; i++)
+        replica_rig_run_ms(rig, 1);
+    assert_int_equal(isr_size(part->isr.committed), 1);
+    replica_rig_kill(rig, B, false);
+    replica_rig_kill(rig, C, false);
+    append_and_forget(rig, A, 1);
+    replica_rig_run_ms(rig, 1000);
+    assert_int_equal(part->high_watermark, 0);
+    replica_rig_run_ms(rig, 60000);
+    assert_int_equal(isr_size(part->isr.committed), 1);
+    assert_int_equal(part->high_watermark, 1);
+}
+
 static void acks_all_is_refused_with_too_few_in_sync_and_acks_1_is_not(void **state)
 {
     struct replica_rig *rig = *state;
@@ -751,6 +777,7 @@ int main(void)
         WITH_RIG(a_request_for_several_partitions_names_each_topic_once),
         WITH_RIG(a_follower_that_stops_is_put_out_and_the_rest_goes_on),
         WITH_RIG(a_refused_change_is_taken_back_and_asked_for_again_later),
+        WITH_RIG(nobody_waits_for_ever_for_followers_that_were_about_to_join),
         WITH_RIG(acks_all_is_refused_with_too_few_in_sync_and_acks_1_is_not),
         WITH_RIG(a_new_leader_ends_the_waits_of_the_old_one),
         WITH_RIG(a_log_that_diverged_is_cut_to_where_it_parted),
