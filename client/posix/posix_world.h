@@ -41,8 +41,8 @@ struct posix_options {
     uint32_t compute_workers;
     uint32_t poll_us;
     bool keep_sigpipe; /* leaves the disposition of SIGPIPE alone: sends do not raise it */
-    bool signals;                    /* SIGTERM and SIGINT come through posix_world_on_signal() */
-    int log_fd;                      /* -1: no log lines */
+    bool signals;      /* SIGTERM and SIGINT come through posix_world_on_signal() */
+    int log_fd;        /* -1: no log lines */
     struct posix_trace_taker *taker; /* or NULL */
     const struct posix_calls *calls; /* system calls; tests make them fail */
 };
