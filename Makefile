@@ -47,7 +47,8 @@ SRC_base  := $(wildcard client/base/*.c)
 SRC_world := $(wildcard client/world/*.c)
 SRC_wire  := $(wildcard client/wire/*.c)
 SRC_posix := $(wildcard client/posix/*.c)
-SRC_client:= $(wildcard client/*.c)
+SRC_client:= $(filter-out client/gregor%.c,$(wildcard client/*.c))
+SRC_gregor:= $(wildcard client/gregor*.c)
 SRC_cli   := $(wildcard client/cli/*.c)
 SRC_broker:= $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
 SRC_sim   := $(filter-out sim/main.c,$(wildcard sim/*.c sim/*/*.c))
@@ -57,6 +58,7 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 OBJ_core    := $(call obj,$(SRC_base) $(SRC_world) $(SRC_wire))
 OBJ_posix   := $(call obj,$(SRC_posix))
 OBJ_client  := $(call obj,$(SRC_client))
+OBJ_gregor  := $(call obj,$(SRC_gregor))
 OBJ_cli     := $(call obj,$(SRC_cli))
 OBJ_broker  := $(call obj,$(SRC_broker))
 OBJ_sim     := $(call obj,$(SRC_sim))
@@ -72,7 +74,7 @@ $(B)/obj/%.o: %.c | $(GEN_READY)
 	$(Q)$(CC) $(ALLFLAGS) -c $< -o $@
 
 # System calls exist in client/posix, the programs' main files, the simulator's runner and tests.
-$(B)/obj/client/posix/%.o $(B)/obj/client/cli/%.o $(B)/obj/sim/%.o $(B)/obj/reports/%.o \
+$(B)/obj/client/posix/%.o $(B)/obj/client/cli/%.o $(OBJ_gregor) $(B)/obj/sim/%.o $(B)/obj/reports/%.o \
 $(B)/obj/broker/main.o $(B)/obj/tests/%.o: ALLFLAGS += -D_GNU_SOURCE
 
 $(B)/lib%.a:
@@ -81,20 +83,21 @@ $(B)/lib%.a:
 $(B)/libcore.a: $(OBJ_core) $(OBJ_gen)
 $(B)/libposix.a: $(OBJ_posix)
 $(B)/libclient.a: $(OBJ_client)
+$(B)/libglue.a: $(OBJ_gregor)
 $(B)/libbroker.a: $(OBJ_broker)
 $(B)/libsim.a: $(OBJ_sim)
 $(B)/libreports.a: $(OBJ_reports)
 
 LIBS_BROKER := $(B)/libbroker.a $(B)/libclient.a $(B)/libcore.a
-LIBS_ALL    := $(B)/libsim.a $(B)/libreports.a $(LIBS_BROKER) $(B)/libposix.a $(B)/libcore.a
+LIBS_ALL    := $(B)/libglue.a $(B)/libsim.a $(B)/libreports.a $(LIBS_BROKER) $(B)/libposix.a $(B)/libcore.a
 LINK_ALL     = -Wl,--start-group $(LIBS_ALL) -Wl,--end-group $(CODECS) $(YAML) -lpthread
 
 $(B)/gregor-broker: $(B)/obj/broker/main.o $(LIBS_BROKER) $(B)/libposix.a
 	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(LIBS_BROKER) $(B)/libposix.a -Wl,--end-group $(CODECS) -lpthread
 $(B)/gregor-sim: $(B)/obj/sim/main.o $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
-$(B)/gregor: $(OBJ_cli) $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a
-	$(Q)$(CC) $(ALLLD) -o $@ $(OBJ_cli) -Wl,--start-group $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a -Wl,--end-group $(CODECS) -lpthread
+$(B)/gregor: $(OBJ_cli) $(B)/libglue.a $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a
+	$(Q)$(CC) $(ALLLD) -o $@ $(OBJ_cli) -Wl,--start-group $(B)/libglue.a $(B)/libclient.a $(B)/libcore.a $(B)/libposix.a -Wl,--end-group $(CODECS) -lpthread
 
 PROGRAMS := $(if $(wildcard broker/main.c),gregor-broker) $(if $(wildcard sim/main.c),gregor-sim) \
             $(if $(wildcard client/cli/main.c),gregor)
@@ -186,11 +189,48 @@ coverage:
 	$(Q)$(MAKE) --no-print-directory VARIANT=cover unit
 	gcovr --root . --exclude tests/ --exclude build/ --print-summary build/cover
 
+# ---- the client library ---------------------------------------------------------------------
+# Everything below client/ but the command, once more as position-independent code. Only what
+# gregor.h declares is visible, in the shared library and in the static one: that is one object,
+# linked beforehand.
+GREGOR_VERSION := $(shell sed -n 's/^.define GREGOR_VERSION "\(.*\)"/\1/p' client/gregor.h)
+GREGOR_SONAME  := libgregor.so.$(firstword $(subst ., ,$(GREGOR_VERSION)))
+OBJ_library    := $(patsubst $(B)/obj/%,$(B)/pic/%,$(OBJ_gregor) $(OBJ_client) $(OBJ_core) \
+                  $(OBJ_posix) $(OBJ_gen))
+PICFLAGS       := -fPIC -fvisibility=hidden
+
+$(B)/pic/gen/%.o: $(B)/gen/%.c | $(GEN_READY)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLFLAGS) $(PICFLAGS) -c $< -o $@
+$(B)/pic/%.o: %.c | $(GEN_READY)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLFLAGS) -D_GNU_SOURCE $(PICFLAGS) -c $< -o $@
+$(B)/libgregor.a: $(OBJ_library)
+	$(Q)$(LD) -r -o $(B)/pic/gregor.o $^
+	$(Q)objcopy --localize-hidden $(B)/pic/gregor.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $(B)/pic/gregor.o
+$(B)/libgregor.so: $(OBJ_library)
+	$(Q)$(CC) $(ALLLD) -shared -Wl,-soname,$(GREGOR_SONAME) -Wl,-z,defs -o $@ $^ $(CODECS) -lpthread
+
+.PHONY: library
+library: $(B)/libgregor.a $(B)/libgregor.so
+
+FRONTS := $(notdir $(wildcard client/cli/kafka-*.sh))
+
 PREFIX  ?= /usr/local
 DESTDIR ?=
-install: programs
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(addprefix $(B)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+LIBDIR  ?= $(PREFIX)/lib
+install: programs library
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 755 $(addprefix $(B)/,$(PROGRAMS)) $(addprefix client/cli/,$(FRONTS)) \
+	  $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 client/gregor.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(B)/libgregor.a $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(B)/libgregor.so $(DESTDIR)$(LIBDIR)/libgregor.so.$(GREGOR_VERSION)
+	ln -sf libgregor.so.$(GREGOR_VERSION) $(DESTDIR)$(LIBDIR)/$(GREGOR_SONAME)
+	ln -sf $(GREGOR_SONAME) $(DESTDIR)$(LIBDIR)/libgregor.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(GREGOR_VERSION)|' \
+	  client/gregor.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/gregor.pc
 
 help:
 	@echo "make            builds build/gregor-broker, build/gregor-sim, build/gregor"
@@ -204,7 +244,8 @@ help:
 	@echo "make reports-test              pages and exports from outside, in a browser if chromium is there"
 	@echo "make gallery                   draws the samples of reports/gallery/ again"
 	@echo "make lint format                the structural checks; clang-format over everything"
-	@echo "make install DESTDIR= PREFIX=   the programs"
+	@echo "make library                    build/release/libgregor.a and .so"
+	@echo "make install DESTDIR= PREFIX=   the programs, the client library, Kafka's command names"
 	@echo "make clean"
 
 # ---- tests --------------------------------------------------------------------------------
@@ -252,8 +293,25 @@ interop:
 $(B)/bench-%: $(B)/obj/tests/bench/%.o $(B)/obj/tests/bench/frame.o
 	$(Q)$(CC) $(ALLLD) -o $@ $^
 
+# Our producer and librdkafka's (where librdkafka-dev is), against our broker.
+$(B)/bench-producer-gregor: $(B)/obj/tests/bench/producer_gregor.o $(B)/obj/tests/bench/producer_main.o $(B)/libgregor.a
+	$(Q)$(CC) $(ALLLD) -o $@ $^ $(CODECS) -lpthread
+$(B)/bench-producer-rdkafka: $(B)/obj/tests/bench/producer_rdkafka.o $(B)/obj/tests/bench/producer_main.o
+	$(Q)$(CC) $(ALLLD) -o $@ $^ -lrdkafka
+.PHONY: bench-producer
+bench-producer: programs $(B)/bench-producer-gregor \
+                $(if $(wildcard /usr/include/librdkafka/rdkafka.h),$(B)/bench-producer-rdkafka)
+	$(Q)sh tests/bench/producer.sh $(B)
+
 $(B)/bench-metadata: $(B)/obj/tests/bench/metadata.o $(LIBS_ALL)
 	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
+
+# A million operations of a client history before the black-box oracles.
+$(B)/bench-history: $(B)/obj/tests/bench/history.o $(LIBS_ALL)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
+.PHONY: bench-history
+bench-history: $(B)/bench-history
+	$(Q)$(B)/bench-history
 
 .PHONY: bench-metadata
 bench-metadata: $(B)/bench-metadata
@@ -261,6 +319,8 @@ bench-metadata: $(B)/bench-metadata
 
 bench: programs $(B)/bench-load $(B)/bench-floor
 	$(Q)sh tests/bench/run.sh $(B)
+	$(Q)$(MAKE) --no-print-directory bench-history
+	$(Q)[ ! -f /usr/include/librdkafka/rdkafka.h ] || $(MAKE) --no-print-directory bench-producer
 
 .PHONY: unit unit-programs conformance
 unit-programs: $(UNIT) $(CONF)
@@ -276,4 +336,4 @@ clean:
 -include tests/fuzz/fuzz.mk
 
 .SECONDARY:
--include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj $(B)/pic -name '*.d' 2>/dev/null)

@@ -56,9 +56,8 @@ void consumer_set_state(struct consumer_partition *partition, enum consumer_stat
 
 static void consumer_end_batch(struct consumer_partition *partition)
 {
-    mem_free(&partition->consumer->env->mem, partition->inflated, partition->inflated_size);
+    buf_unref(partition->inflated);
     partition->inflated = NULL;
-    partition->inflated_size = 0;
     partition->in_batch = false;
 }
 
@@ -291,10 +290,9 @@ static enum err consumer_inflate(struct consumer_partition *partition, struct by
     if (env->world->codecs == NULL) return ERR_UNSUPPORTED_COMPRESSION_TYPE;
     while (err == ERR_TOO_LARGE && size <= CONSUMER_INFLATE_MAX) {
         consumer_end_batch(partition);
-        partition->inflated = mem_alloc(&env->mem, size);
+        partition->inflated = buf_take(&env->payload, size, false);
         if (partition->inflated == NULL) return ERR_NO_MEMORY;
-        partition->inflated_size = size;
-        err = compress_open(env->world->codecs, &partition->batch, partition->inflated, size,
+        err = compress_open(env->world->codecs, &partition->batch, partition->inflated->data, size,
                             records);
         size *= 2;
     }
@@ -372,6 +370,7 @@ bool consumer_next(struct consumer *consumer, struct consumer_record *record)
         err = consumer_take(partition, &record->record);
         if (err == ERR_NONE) {
             record->partition = partition;
+            record->buf = partition->inflated != NULL ? partition->inflated : partition->held;
             record->leader_epoch = partition->batch.partition_leader_epoch;
             consumer_told(consumer, record);
             return true;

@@ -147,8 +147,7 @@ struct consumer_partition {
     bool in_batch;
     struct record_batch batch;
     struct record_iter records;
-    uint8_t *inflated; /* from mem, inflated_size bytes; of the present batch */
-    size_t inflated_size;
+    struct buf *inflated; /* counted: the records of the present batch; NULL: they are in `held` */
 };
 
 /* Views, valid until the next consumer_* call or the end of the turn. */
@@ -156,6 +155,7 @@ struct consumer_record {
     struct consumer_partition *partition;
     struct record record;
     int32_t leader_epoch;
+    struct buf *buf; /* what the views point into: who takes a reference keeps them */
 };
 
 struct consumer {

@@ -1,7 +1,5 @@
 #include "client/producer.h"
 
-#include "client/partitioner.h"
-
 #include <string.h>
 
 #define BATCH(link_)     LIST_ENTRY(link_, struct producer_batch, link)
@@ -34,22 +32,6 @@ static enum op_result producer_watch_run(struct op *op);
 static const struct op_kind producer_watch_kind = {"producer.watch", producer_watch_steps,
                                                    PRODUCER_WATCH_COUNT, producer_watch_run, NULL};
 
-enum producer_identify_step {
-    PRODUCER_IDENTIFY_START,
-    PRODUCER_IDENTIFY_ANSWERED,
-    PRODUCER_IDENTIFY_BACKED_OFF,
-    PRODUCER_IDENTIFY_COUNT
-};
-static const char *const producer_identify_steps[PRODUCER_IDENTIFY_COUNT] = {
-    [PRODUCER_IDENTIFY_START] = "START",
-    [PRODUCER_IDENTIFY_ANSWERED] = "ANSWERED",
-    [PRODUCER_IDENTIFY_BACKED_OFF] = "BACKED_OFF",
-};
-static enum op_result producer_identify_run(struct op *op);
-static const struct op_kind producer_identify_kind = {"producer.identify", producer_identify_steps,
-                                                      PRODUCER_IDENTIFY_COUNT,
-                                                      producer_identify_run, NULL};
-
 void producer_kick(struct producer *producer)
 {
     producer->kicked = true;
@@ -58,9 +40,8 @@ void producer_kick(struct producer *producer)
 
 /* ---- endings -------------------------------------------------------------------------------- */
 
-static void producer_finish(struct producer *producer, struct producer_record *record,
-                            enum producer_outcome outcome, enum err result, int64_t offset,
-                            int64_t topic)
+void producer_finish(struct producer *producer, struct producer_record *record,
+                     enum producer_outcome outcome, enum err result, int64_t offset, int64_t topic)
 {
     struct world *world = producer->env->world;
 
@@ -69,6 +50,13 @@ static void producer_finish(struct producer *producer, struct producer_record *r
     record->result = result;
     record->offset = offset;
     producer->pending--;
+    if (outcome == PRODUCER_ACKED) {
+        producer->counts.acked++;
+    } else if (outcome == PRODUCER_FAILED) {
+        producer->counts.failed++;
+    } else {
+        producer->counts.unknown++;
+    }
     if (outcome == PRODUCER_ACKED) {
         TRACE(world, CLIENT_ACKED, topic, record->partition, record->trace_value, offset,
               producer->env->now.mono.ns - record->started_ns);
@@ -109,291 +97,6 @@ void producer_free_batch(struct producer *producer, struct producer_batch *batch
     mem_free(&producer->env->mem, batch, sizeof *batch);
     producer_kick(producer);
     op_wake(&producer->changed);
-}
-
-/* A record that never came into a batch is certainly in no log. */
-static void producer_refuse(struct producer *producer, struct producer_record *record,
-                            enum err result)
-{
-    if (list_linked(&record->link)) {
-        list_remove(&record->link);
-        producer->waiting_count--;
-    }
-    producer_finish(producer, record, PRODUCER_FAILED, result, -1, 0);
-}
-
-/* ---- appending ------------------------------------------------------------------------------ */
-
-static enum err producer_topic_make(struct producer *producer, struct str name,
-                                    struct producer_topic **made)
-{
-    struct mem *mem = &producer->env->mem;
-    struct producer_topic *topic = mem_zalloc(mem, sizeof *topic);
-    enum err err;
-
-    if (topic == NULL) return ERR_NO_MEMORY;
-    err = metadata_use(&producer->metadata, name, &topic->meta);
-    if (err == ERR_NONE) {
-        topic->sticky = -1;
-        err = map_add_str(&producer->topics, &topic->by_name, metadata_name(topic->meta));
-        if (err != ERR_NONE) metadata_unuse(&producer->metadata, topic->meta);
-    }
-    if (err != ERR_NONE) {
-        mem_free(mem, topic, sizeof *topic);
-        return err;
-    }
-    *made = topic;
-    return ERR_NONE;
-}
-
-static enum err producer_topic_find(struct producer *producer, struct str name,
-                                    struct producer_topic **topic)
-{
-    struct map_node *node = map_find_str(&producer->topics, name);
-
-    if (node == NULL) return producer_topic_make(producer, name, topic);
-    *topic = MAP_ENTRY(node, struct producer_topic, by_name);
-    return ERR_NONE;
-}
-
-/* Room for all partitions of the topic; they are made one by one. */
-static enum err producer_topic_grow(struct producer *producer, struct producer_topic *topic)
-{
-    uint32_t count = topic->meta->partitions_count;
-    struct producer_partition **partitions;
-
-    if (count <= topic->partitions_count) return ERR_NONE;
-    partitions = mem_zalloc(&producer->env->mem, count * sizeof *partitions);
-    if (partitions == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < topic->partitions_count; i++)
-        partitions[i] = topic->partitions[i];
-    mem_free(&producer->env->mem, topic->partitions,
-             topic->partitions_count * sizeof *topic->partitions);
-    topic->partitions = partitions;
-    topic->partitions_count = count;
-    return ERR_NONE;
-}
-
-/* Uniform over the partitions with a leader, over all when none has one. */
-static int32_t producer_stick(struct producer *producer, struct producer_topic *topic)
-{
-    const struct metadata_topic *meta = topic->meta;
-    uint32_t led = 0;
-    uint64_t draw;
-
-    for (uint32_t i = 0; i < meta->partitions_count; i++)
-        if (meta->partitions[i].leader >= 0) led++;
-    if (led == 0) return (int32_t)rng_below(&producer->rng, meta->partitions_count);
-    draw = rng_below(&producer->rng, led);
-    for (uint32_t i = 0; i < meta->partitions_count; i++) {
-        if (meta->partitions[i].leader < 0) continue;
-        if (draw == 0) return (int32_t)i;
-        draw--;
-    }
-    IMPOSSIBLE("fewer led partitions than counted");
-}
-
-static enum err producer_choose(struct producer *producer, struct producer_topic *topic,
-                                const struct producer_record *record, int32_t *partition)
-{
-    if (record->partition >= 0) {
-        if ((uint32_t)record->partition >= topic->meta->partitions_count)
-            return ERR_UNKNOWN_TOPIC_OR_PARTITION; /* may come: waits */
-        *partition = record->partition;
-    } else if (record->key.data != NULL) {
-        *partition = partitioner_for_key(record->key, topic->meta->partitions_count);
-    } else {
-        if (topic->sticky < 0 || topic->sticky_bytes >= producer->config.batch_size ||
-            (uint32_t)topic->sticky >= topic->meta->partitions_count) {
-            topic->sticky = producer_stick(producer, topic);
-            topic->sticky_bytes = 0;
-        }
-        *partition = topic->sticky;
-    }
-    return ERR_NONE;
-}
-
-static enum err producer_partition_find(struct producer *producer, struct producer_topic *topic,
-                                        int32_t index, struct producer_partition **partition)
-{
-    enum err err = producer_topic_grow(producer, topic);
-
-    if (err != ERR_NONE) return err;
-    if (topic->partitions[index] == NULL) {
-        struct producer_partition *made = mem_alloc(&producer->env->mem, sizeof *made);
-
-        if (made == NULL) return ERR_NO_MEMORY;
-        producer_partition_init(made, topic, index);
-        made->first_sequence = producer->config.first_sequence;
-        topic->partitions[index] = made;
-    }
-    *partition = topic->partitions[index];
-    return ERR_NONE;
-}
-
-static enum err producer_batch_make(struct producer *producer, struct producer_partition *partition,
-                                    size_t record_max, struct producer_batch **made)
-{
-    size_t capacity = producer_batch_capacity(producer->config.batch_size, record_max);
-    struct record_builder_config config = record_builder_config_default(producer->env->world->cpu);
-    struct producer_batch *batch;
-
-    if (producer->memory_used > 0 &&
-        (producer->memory_used > producer->config.buffer_memory ||
-         capacity > producer->config.buffer_memory - producer->memory_used))
-        return ERR_NO_MEMORY;
-    batch = mem_zalloc(&producer->env->mem, sizeof *batch);
-    if (batch == NULL) return ERR_NO_MEMORY;
-    batch->buf = buf_take(&producer->env->payload, capacity, false);
-    if (batch->buf == NULL) {
-        mem_free(&producer->env->mem, batch, sizeof *batch);
-        return ERR_NO_MEMORY;
-    }
-    batch->partition = partition;
-    batch->sequence = -1;
-    batch->tried_leader = -1;
-    batch->tried_epoch = -1;
-    batch->number = partition->next_number++;
-    batch->created_ns = producer->env->now.mono.ns;
-    list_init(&batch->link);
-    list_init(&batch->by_age);
-    list_init(&batch->records);
-    record_builder_init(&batch->builder, &config, batch->buf->data, capacity);
-    producer->memory_used += capacity;
-    list_push(&partition->queue, &batch->link);
-    list_push(&producer->by_age, &batch->by_age);
-    if (!list_linked(&partition->active)) list_push(&producer->active, &partition->active);
-    *made = batch;
-    return ERR_NONE;
-}
-
-static enum err producer_append_to(struct producer *producer, struct producer_batch *batch,
-                                   struct producer_record *record)
-{
-    int64_t timestamp =
-        record->timestamp_ms >= 0 ? record->timestamp_ms : producer->env->now.wall.ms;
-    enum err err = record_builder_append(&batch->builder, timestamp, record->key, record->value,
-                                         record->headers, record->headers_count);
-
-    if (err != ERR_NONE) return err;
-    record->timestamp_ms = timestamp;
-    record->appended = true;
-    record->partition = batch->partition->index;
-    if (list_linked(&record->link)) {
-        list_remove(&record->link);
-        producer->waiting_count--;
-    }
-    list_push(&batch->records, &record->link);
-    TRACE(producer->env->world, CLIENT_SEND, (int64_t)uuid_high(batch->partition->topic->meta->id),
-          record->partition, record->trace_value, record->trace_key, 0);
-    return ERR_NONE;
-}
-
-/* NONE: appended. NO_MEMORY, UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE: not now. Anything
- * else is final. */
-static enum err producer_append(struct producer *producer, struct producer_record *record)
-{
-    size_t most =
-        record_builder_size_max(record->key, record->value, record->headers, record->headers_count);
-    struct producer_topic *topic = NULL;
-    struct producer_partition *partition = NULL;
-    struct producer_batch *batch;
-    int32_t index = 0;
-    enum err err;
-
-    if (most + RECORD_BATCH_HEADER > producer->config.max_request_size)
-        return ERR_MESSAGE_TOO_LARGE;
-    err = producer_topic_find(producer, record->topic, &topic);
-    if (err != ERR_NONE) return err;
-    if (topic->meta->partitions_count == 0) {
-        if (topic->meta->error != ERR_NONE && err_retry(topic->meta->error) == ERR_FINAL)
-            return topic->meta->error;
-        return ERR_LEADER_NOT_AVAILABLE;
-    }
-    err = producer_choose(producer, topic, record, &index);
-    if (err == ERR_NONE) err = producer_partition_find(producer, topic, index, &partition);
-    if (err != ERR_NONE) return err;
-    batch = producer_partition_open(partition);
-    if (batch == NULL || producer_append_to(producer, batch, record) != ERR_NONE) {
-        err = producer_batch_make(producer, partition, most, &batch);
-        if (err == ERR_NONE) err = producer_append_to(producer, batch, record);
-        ASSERT(err != ERR_TOO_LARGE);
-    }
-    if (err == ERR_NONE && topic->sticky == index) topic->sticky_bytes += (uint32_t)most;
-    return err;
-}
-
-static bool producer_not_now(enum err err)
-{
-    return err == ERR_NO_MEMORY || err == ERR_UNKNOWN_TOPIC_OR_PARTITION ||
-           err == ERR_LEADER_NOT_AVAILABLE;
-}
-
-void producer_record_init(struct producer_record *record)
-{
-    *record = (struct producer_record){
-        .partition = -1, .timestamp_ms = -1, .trace_value = -1, .trace_key = -1, .offset = -1};
-    list_init(&record->link);
-}
-
-void producer_send(struct producer *producer, struct producer_record *record)
-{
-    enum err err = ERR_LEADER_NOT_AVAILABLE;
-
-    ASSERT(record->outcome == PRODUCER_PENDING && !record->appended);
-    producer->pending++;
-    record->started_ns = producer->env->now.mono.ns;
-    if (producer->closing || producer->fatal != ERR_NONE) {
-        producer_refuse(producer, record, producer->closing ? ERR_BAD_STATE : producer->fatal);
-        return;
-    }
-    /* Not past those that wait: records of a partition keep their order. */
-    if (producer->waiting_count == 0) err = producer_append(producer, record);
-    if (err != ERR_NONE && !producer_not_now(err)) {
-        producer_refuse(producer, record, err);
-        return;
-    }
-    if (err != ERR_NONE) {
-        if (producer->waiting_count >= producer->config.waiting_max) {
-            producer_refuse(producer, record, ERR_TOO_MANY);
-            return;
-        }
-        list_push(&producer->waiting, &record->link);
-        producer->waiting_count++;
-    }
-    producer_kick(producer);
-}
-
-/* Those that waited, in order. One that waits for memory holds back all behind it; one that waits
- * for its topic only those of the same topic. */
-static void producer_admit(struct producer *producer)
-{
-    int64_t patience_ns = producer->config.max_block_ms * NS_PER_MS;
-    bool memory = true;
-    struct str stuck = STR_NULL; /* the topic that was not known last: saves asking again */
-
-    LIST_FOR_EACH_SAFE (link, after, &producer->waiting) {
-        struct producer_record *record = RECORD(link);
-        enum err err = ERR_NO_MEMORY;
-
-        if (stuck.data != NULL && str_equal(stuck, record->topic)) {
-            err = ERR_LEADER_NOT_AVAILABLE;
-        } else if (memory) {
-            err = producer_append(producer, record);
-        }
-        if (err == ERR_NONE) continue;
-        if (!producer_not_now(err)) {
-            producer_refuse(producer, record, err);
-        } else if (producer->env->now.mono.ns - record->started_ns >= patience_ns) {
-            enum err why = producer->metadata.last_error;
-
-            producer_refuse(producer, record, why != ERR_NONE ? why : ERR_TIMED_OUT);
-        } else if (err == ERR_NO_MEMORY) {
-            memory = false;
-        } else {
-            stuck = record->topic;
-        }
-    }
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -442,8 +145,7 @@ static bool producer_identified(struct producer *producer)
 {
     if (!producer->config.idempotent || producer->identity.id >= 0) return true;
     if (!op_live(&producer->identify) && producer->fatal == ERR_NONE)
-        op_start(&producer->env->loop, &producer->identify, &producer_identify_kind,
-                 PRODUCER_IDENTIFY_START);
+        producer_identify_start(producer);
     return false;
 }
 
@@ -503,6 +205,8 @@ static void producer_fill(struct producer *producer, struct producer_request *re
         batch->tried_leader = known->leader;
         batch->tried_epoch = known->leader_epoch;
         producer_partition_depart(partition, batch);
+        producer->counts.batches++;
+        producer->counts.bytes += batch->bytes.length;
         bytes += batch->bytes.length;
         request->batches[request->batches_count++] = batch;
         list_remove(&partition->active); /* to the end: everyone has a turn */
@@ -531,6 +235,7 @@ static void producer_drain(struct producer *producer)
             if (request == NULL) return;
             producer_fill(producer, request, peer);
             ASSERT(request->batches_count > 0);
+            producer->counts.requests++;
             producer_request_start(producer, request, peer);
             sent = true;
             break; /* the list has changed */
@@ -674,84 +379,6 @@ static enum op_result producer_watch_run(struct op *op)
     IMPOSSIBLE("step");
 }
 
-static void producer_identify_ask(struct producer *producer)
-{
-    struct peer *peer = metadata_any(&producer->metadata);
-    struct init_producer_id_request *body = &producer->identify_body;
-
-    init_producer_id_request_default(body);
-    body->transactional_id = STR_NULL;
-    body->transaction_timeout_ms = INT32_MAX;
-    call_init(&producer->identify_call, API_INIT_PRODUCER_ID);
-    producer->identify_call.body = body;
-    producer->identify_call.timeout_ms = producer->config.request_timeout_ms;
-    if (peer != NULL) {
-        peer_call(peer, &producer->identify_call);
-    } else {
-        producer->identify_call.finished = true;
-        producer->identify_call.result = ERR_BROKER_NOT_AVAILABLE;
-    }
-}
-
-static bool producer_identify_answered(struct producer *producer)
-{
-    struct call *call = &producer->identify_call;
-    struct init_producer_id_response response;
-    enum err err = call->result;
-
-    arena_reset(&producer->arena);
-    if (err == ERR_NONE)
-        err = init_producer_id_response_decode(&call->reader, call->version, &producer->arena,
-                                               &response);
-    if (err == ERR_NONE) err = err_from_wire(response.error_code);
-    if (err == ERR_NONE && response.producer_id < 0) err = ERR_MALFORMED;
-    call_release(call);
-    producer->last_error = err;
-    if (err != ERR_NONE) {
-        producer->identify_failures++;
-        /* No id will ever come: nothing can be sent (clients.md 2.4). */
-        if (err == ERR_UNSUPPORTED_VERSION ||
-            (err_is_wire(err) && err_retry(err) == ERR_FINAL && err != ERR_UNKNOWN_SERVER_ERROR))
-            producer->fatal = err;
-        if (producer->fatal != ERR_NONE) producer_kick(producer);
-        TRACE(producer->env->world, CLIENT_ERROR, API_INIT_PRODUCER_ID, err, 0, -1);
-        return false;
-    }
-    producer->identify_failures = 0;
-    producer->identity = (struct producer_identity){response.producer_id, response.producer_epoch};
-    producer_kick(producer);
-    return true;
-}
-
-static enum op_result producer_identify_run(struct op *op)
-{
-    struct producer *producer = CONTAINER_OF(op, struct producer, identify);
-
-    switch ((enum producer_identify_step)op->step) {
-    case PRODUCER_IDENTIFY_START:
-    case PRODUCER_IDENTIFY_BACKED_OFF:
-        if (op->step == PRODUCER_IDENTIFY_BACKED_OFF) {
-            if (!op_expired(op)) return op_park(op, NULL, OP_NO_KEY);
-            if (op_probing(op)) return OP_HOLDS;
-        }
-        producer_identify_ask(producer);
-        op_enter(op, PRODUCER_IDENTIFY_ANSWERED);
-        __attribute__((fallthrough));
-    case PRODUCER_IDENTIFY_ANSWERED:
-        if (!call_done(&producer->identify_call))
-            return op_park(op, &producer->identify_call.done, OP_NO_KEY);
-        if (op_probing(op)) return OP_HOLDS;
-        if (producer_identify_answered(producer) || producer->fatal != ERR_NONE) return OP_DONE;
-        op_deadline(op,
-                    env_deadline(producer->env, metadata_backoff_ms(&producer->metadata,
-                                                                    producer->identify_failures)));
-        op_enter(op, PRODUCER_IDENTIFY_BACKED_OFF);
-        return op_park(op, NULL, OP_NO_KEY);
-    case PRODUCER_IDENTIFY_COUNT: break;
-    }
-    IMPOSSIBLE("step");
-}
-
 /* ---- life ----------------------------------------------------------------------------------- */
 
 void producer_config_default(struct producer_config *config)
@@ -768,6 +395,7 @@ void producer_config_default(struct producer_config *config)
         .max_block_ms = 60000,
         .delivery_timeout_ms = 120000,
         .request_timeout_ms = 30000,
+        .retries = INT32_MAX,
         .in_flight_max = 5,
         .waiting_max = 10000,
         .topics_max = 1000,

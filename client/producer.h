@@ -9,7 +9,7 @@
  *
  * One op sends (the sender); each request in flight is an op of its own. Rules of order, sequences
  * and epochs: producer_batch.h. One instance has one set of connections and one producer id.
- * DIFFERS: a batch that is too large for the broker fails; it is not split. */
+ * A batch that is too large for the broker is cut in two and tried again (producer_split.c). */
 #ifndef CLIENT_PRODUCER_H
 #define CLIENT_PRODUCER_H
 
@@ -55,6 +55,14 @@ struct producer_record {
     struct metadata_topic *waits_for;
 };
 
+/* Where a record without a partition goes. */
+enum producer_partitioning {
+    PRODUCER_BY_KEY,   /* murmur2; without a key: sticky */
+    PRODUCER_STICKY,   /* whatever the key */
+    PRODUCER_IN_TURN,  /* round robin */
+    PRODUCER_BY_CALLER /* config.partitioner */
+};
+
 struct producer_config {
     struct metadata_config metadata;
     int16_t acks;    /* -1, 0, 1 */
@@ -71,7 +79,13 @@ struct producer_config {
     int32_t delivery_timeout_ms;
     int32_t request_timeout_ms;
     uint32_t in_flight_max; /* requests per node, at most 5 with idempotence */
-    uint32_t waiting_max;   /* records that are not appended */
+    uint32_t retries;       /* attempts of a batch after the first */
+    enum producer_partitioning partitioning;
+    /* BY_CALLER; not in [0, partitions): the record fails with INVALID_PARTITIONS. */
+    int32_t (*partitioner)(void *context, const struct producer_record *record,
+                           uint32_t partitions);
+    void *partitioner_context;
+    uint32_t waiting_max; /* records that are not appended */
     uint32_t topics_max;
 };
 /* Kafka's defaults, idempotent. */
@@ -82,11 +96,26 @@ struct producer_topic {
     struct metadata_topic *meta; /* used */
     int32_t sticky;              /* -1: to be chosen */
     uint32_t sticky_bytes;
+    uint32_t turn; /* round robin */
     uint32_t partitions_count;
     struct producer_partition **partitions; /* from mem, each made at first use */
 };
 
+/* Since producer_init(). */
+struct producer_counts {
+    uint64_t records; /* given to producer_send() */
+    uint64_t acked;
+    uint64_t failed;
+    uint64_t unknown;
+    uint64_t requests;
+    uint64_t batches; /* sent, each attempt */
+    uint64_t bytes;   /* of these, as sent */
+    uint64_t retries; /* batches that came back */
+    uint64_t splits;
+};
+
 struct producer {
+    struct producer_counts counts;
     uint32_t pending; /* records not finished */
     struct producer_identity identity;
     enum err last_error; /* of the latest attempt of anything */
@@ -113,9 +142,10 @@ struct producer {
     struct pool requests;
     struct list in_flight; /* producer_request */
     struct map topics;
-    struct list active;  /* partitions with a queue */
-    struct list by_age;  /* batches with unfinished records, oldest first */
-    struct list waiting; /* records not appended, in order */
+    struct producer_topic *latest; /* looked up; they stay */
+    struct list active;            /* partitions with a queue */
+    struct list by_age;            /* batches with unfinished records, oldest first */
+    struct list waiting;           /* records not appended, in order */
     uint32_t waiting_count;
     struct arena arena;
 };
@@ -158,6 +188,17 @@ void producer_finish_records(struct producer *producer, struct producer_batch *b
                              enum producer_outcome outcome, enum err result, int64_t base_offset,
                              int64_t append_time_ms);
 void producer_free_batch(struct producer *producer, struct producer_batch *batch);
+/* producer_append.c */
+void producer_refuse(struct producer *producer, struct producer_record *record, enum err result);
+void producer_admit(struct producer *producer); /* those that waited */
+/* producer.c */
+void producer_finish(struct producer *producer, struct producer_record *record,
+                     enum producer_outcome outcome, enum err result, int64_t offset, int64_t topic);
+/* producer_identify.c */
+void producer_identify_start(struct producer *producer);
+/* producer_split.c: a batch of two records or more, in flight, becomes two batches in its place.
+ * False: there is no memory; nothing changed. */
+MUST_USE bool producer_split(struct producer *producer, struct producer_batch *batch);
 void producer_request_start(struct producer *producer, struct producer_request *request,
                             struct peer *peer);
 uint32_t producer_request_count(const struct producer *producer, int32_t node);

@@ -21,6 +21,11 @@ struct producer_batch *producer_partition_open(const struct producer_partition *
     return last->sealed ? NULL : last;
 }
 
+bool producer_batch_before(const struct producer_batch *a, const struct producer_batch *b)
+{
+    return a->number != b->number ? a->number < b->number : a->part < b->part;
+}
+
 /* ---- what may be sent ----------------------------------------------------------------------- */
 
 struct producer_batch *producer_partition_next(const struct producer_partition *partition,
@@ -38,7 +43,7 @@ struct producer_batch *producer_partition_next(const struct producer_partition *
         const struct producer_batch *flying = BATCH(link);
 
         if (flying->attempts > 1) return NULL; /* a retry flies alone */
-        if (head->attempts > 0 && flying->number < head->number) return NULL;
+        if (head->attempts > 0 && producer_batch_before(flying, head)) return NULL;
     }
     return head;
 }
@@ -53,16 +58,26 @@ void producer_partition_depart(struct producer_partition *partition, struct prod
     batch->attempts++;
 }
 
-void producer_partition_return(struct producer_partition *partition, struct producer_batch *batch)
+void producer_partition_queue(struct producer_partition *partition, struct producer_batch *batch)
 {
     struct list *place = partition->queue.next;
 
+    while (place != &partition->queue && producer_batch_before(BATCH(place), batch))
+        place = place->next;
+    list_push(place, &batch->link);
+}
+
+void producer_partition_drop(struct producer_partition *partition, struct producer_batch *batch)
+{
     ASSERT(partition->in_flight_count > 0);
     list_remove(&batch->link);
     partition->in_flight_count--;
-    while (place != &partition->queue && BATCH(place)->number < batch->number)
-        place = place->next;
-    list_push(place, &batch->link);
+}
+
+void producer_partition_return(struct producer_partition *partition, struct producer_batch *batch)
+{
+    producer_partition_drop(partition, batch);
+    producer_partition_queue(partition, batch);
 }
 
 /* ---- sequences ------------------------------------------------------------------------------ */
@@ -96,9 +111,11 @@ void producer_partition_settle(struct producer_partition *partition, struct prod
     if (batch->sequence < 0) return;
     if (!acked) {
         partition->unresolved = true;
-    } else if (batch->number >= partition->acked_number) {
+    } else if (batch->number > partition->acked_number ||
+               (batch->number == partition->acked_number && batch->part >= partition->acked_part)) {
         /* A broker takes sequences only without gaps: what was open before it is there too. */
         partition->acked_number = batch->number;
+        partition->acked_part = batch->part;
         partition->last_acked = producer_batch_last_sequence(batch);
     }
 }
@@ -107,9 +124,9 @@ void producer_partition_settle(struct producer_partition *partition, struct prod
 static bool producer_batch_first_open(const struct producer_batch *batch)
 {
     LIST_FOR_EACH (link, &batch->partition->in_flight)
-        if (BATCH(link)->number < batch->number) return false;
+        if (producer_batch_before(BATCH(link), batch)) return false;
     LIST_FOR_EACH (link, &batch->partition->queue)
-        if (BATCH(link)->sequence >= 0 && BATCH(link)->number < batch->number) return false;
+        if (BATCH(link)->sequence >= 0 && producer_batch_before(BATCH(link), batch)) return false;
     return true;
 }
 

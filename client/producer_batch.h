@@ -25,6 +25,9 @@
 struct producer;
 struct producer_topic;
 
+/* A batch can be cut in two 31 times; half its bytes are gone by then, or it is one record. */
+#define PRODUCER_BATCH_SPAN (UINT32_C(1) << 31)
+
 struct producer_identity {
     int64_t id; /* -1: none */
     int16_t epoch;
@@ -36,6 +39,8 @@ struct producer_batch {
     struct list records; /* producer_record */
     struct producer_partition *partition;
     uint64_t number;    /* order in the partition */
+    uint32_t part;      /* order among those that were one batch */
+    uint32_t span;      /* parts from `part` on are free up to this many */
     struct buf *buf;    /* the builder's */
     struct buf *packed; /* compressed; NULL: none */
     size_t packed_length;
@@ -66,6 +71,7 @@ struct producer_partition {
     int32_t next_sequence;
     int32_t last_acked;    /* last sequence that is known to be in the log; -1: none */
     uint64_t acked_number; /* of its batch */
+    uint32_t acked_part;
     bool unresolved;
     bool bump;
 };
@@ -79,8 +85,13 @@ struct producer_batch *producer_partition_next(const struct producer_partition *
                                                bool idempotent, uint32_t in_flight_max);
 /* Moves the head into flight; it is sealed and has its sequence. */
 void producer_partition_depart(struct producer_partition *partition, struct producer_batch *batch);
-/* Back to its place in the queue. */
+bool producer_batch_before(const struct producer_batch *a, const struct producer_batch *b);
+/* Into its place in the queue. */
+void producer_partition_queue(struct producer_partition *partition, struct producer_batch *batch);
+/* Back from flight to its place in the queue. */
 void producer_partition_return(struct producer_partition *partition, struct producer_batch *batch);
+/* Out of flight, replaced by others: says nothing about its sequences. */
+void producer_partition_drop(struct producer_partition *partition, struct producer_batch *batch);
 /* Out of flight or queue for good. `acked`: its sequences are in the log. */
 void producer_partition_settle(struct producer_partition *partition, struct producer_batch *batch,
                                bool acked);

@@ -110,7 +110,7 @@ static bool producer_request_retries(struct producer *producer, struct producer_
 {
     struct producer_partition *partition = batch->partition;
 
-    if (producer->aborted) return false;
+    if (producer->aborted || batch->attempts > producer->config.retries) return false;
     if (!err_is_wire(err)) return err != ERR_UNSUPPORTED_VERSION && err != ERR_BAD_STATE;
     if (producer->config.idempotent && err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER) {
         producer_partition_out_of_order(partition, batch);
@@ -135,9 +135,19 @@ static void producer_request_retry(struct producer *producer, struct producer_ba
         metadata_refresh(&producer->metadata);
     TRACE(producer->env->world, CLIENT_ERROR, API_PRODUCE, err,
           (int64_t)uuid_high(partition->topic->meta->id), partition->index);
+    producer->counts.retries++;
     batch->retry_at_ns = env_deadline(producer->env, backoff_ms);
     producer_partition_return(partition, batch);
     if (!list_linked(&partition->active)) list_push(&producer->active, &partition->active);
+}
+
+/* Too large as a whole, not record by record: says so before it appends. */
+static bool producer_request_splits(struct producer *producer, struct producer_batch *batch,
+                                    enum err err)
+{
+    if (err != ERR_MESSAGE_TOO_LARGE && err != ERR_RECORD_LIST_TOO_LARGE) return false;
+    if (batch->expired || producer->aborted || producer_batch_count(batch) < 2) return false;
+    return producer_split(producer, batch);
 }
 
 static void producer_request_batch(struct producer_request *request, struct producer_batch *batch,
@@ -229,6 +239,7 @@ static void producer_request_take(struct producer_request *request)
         } else if (err == ERR_NONE && !request->call.no_response) {
             one = ERR_MALFORMED; /* forgotten in the answer: it may be in the log or not */
         }
+        if (producer_request_splits(producer, batch, one)) continue;
         producer_request_batch(request, batch, one, answer != NULL ? answer : &nothing);
     }
     request->batches_count = 0;

@@ -55,5 +55,7 @@ int cluster_main(struct cli *cli, int argc, char **argv);
 int produce_main(struct cli *cli, int argc, char **argv);
 int consume_main(struct cli *cli, int argc, char **argv);
 int groups_main(struct cli *cli, int argc, char **argv);
+int bench_main(struct cli *cli, int argc, char **argv);
+int txn_main(struct cli *cli, int argc, char **argv);
 
 #endif

@@ -31,6 +31,11 @@ struct consume {
     int64_t count;     /* -1: no limit */
     bool from;         /* said with --from */
     bool exit_at_end;
+    bool summary;     /* says at the end how many there were */
+    int64_t quiet_ms; /* ends when nothing came for so long; -1: never */
+    int64_t heard_ns;
+    int64_t printed;
+    const char *null; /* what a null key or value is printed as */
     bool pipe_closed;
     enum cli_exit code;
 };
@@ -51,7 +56,32 @@ static void print_bytes(struct bytes bytes)
     if (bytes.length > 0) fwrite(bytes.data, 1, bytes.length, stdout);
 }
 
-static void print_directive(char directive, const struct consumer_record *record)
+static void print_headers(const struct record *record)
+{
+    struct bytes rest = record->headers;
+    struct record_header header;
+
+    if (record->headers_count == 0) fputs("NO_HEADERS", stdout);
+    for (uint32_t i = 0; i < record->headers_count; i++) {
+        if (record_headers_next(&rest, &header) != ERR_NONE) return;
+        if (i > 0) putchar(',');
+        print_bytes(header.key);
+        putchar(':');
+        print_bytes(header.value.data != NULL ? header.value
+                                              : (struct bytes){(const uint8_t *)"null", 4});
+    }
+}
+
+static void print_or(struct bytes bytes, const char *null)
+{
+    if (bytes.data != NULL) {
+        print_bytes(bytes);
+    } else {
+        fputs(null, stdout);
+    }
+}
+
+static void print_directive(char directive, const struct consumer_record *record, const char *null)
 {
     const struct record *r = &record->record;
 
@@ -59,13 +89,14 @@ static void print_directive(char directive, const struct consumer_record *record
     case 't': printf("%.*s", STR_ARG(metadata_name(record->partition->topic))); break;
     case 'p': printf("%" PRId32, record->partition->index); break;
     case 'o': printf("%" PRId64, r->offset); break;
-    case 'k': print_bytes(r->key); break;
+    case 'k': print_or(r->key, null); break;
     case 's':
-    case 'v': print_bytes(r->value); break;
+    case 'v': print_or(r->value, null); break;
     case 'K': printf("%" PRId64, r->key.data != NULL ? (int64_t)r->key.length : -1); break;
     case 'S': printf("%" PRId64, r->value.data != NULL ? (int64_t)r->value.length : -1); break;
     case 'T': printf("%" PRId64, r->timestamp); break;
     case 'e': printf("%" PRId32, record->leader_epoch); break;
+    case 'h': print_headers(r); break;
     case '%': putchar('%'); break;
     default:
         putchar('%');
@@ -78,7 +109,7 @@ static void print_record(const struct consume *consume, const struct consumer_re
 {
     for (const char *at = consume->format; *at != 0; at++) {
         if (*at == '%' && at[1] != 0) {
-            print_directive(*++at, record);
+            print_directive(*++at, record, consume->null);
         } else if (*at == '\\' && at[1] != 0) {
             at++;
             putchar(*at == 'n' ? '\n' : *at == 't' ? '\t' : *at == '0' ? 0 : *at);
@@ -124,6 +155,12 @@ static void poll_group(struct consume *consume)
     membership_handled(&consume->member);
 }
 
+static bool quiet(const struct consume *consume)
+{
+    return consume->quiet_ms >= 0 &&
+           consume->cli.env.now.mono.ns - consume->heard_ns >= consume->quiet_ms * NS_PER_MS;
+}
+
 static bool ready(const struct consume *consume)
 {
     return consumer_has_records(&consume->consumer) ||
@@ -157,6 +194,8 @@ static bool take(struct consume *consume)
         if (consume->count == 0) return false;
         if (!consumer_next(&consume->consumer, &record)) break;
         print_record(consume, &record);
+        consume->printed++;
+        consume->heard_ns = consume->cli.env.now.mono.ns;
         if (consume->count > 0) consume->count--;
     }
     if (fflush(stdout) != 0) { /* whoever reads has enough */
@@ -177,7 +216,7 @@ static bool take(struct consume *consume)
         consume->code = cli_complain_err(what, failed->error, NULL);
         return false;
     }
-    return !(consume->exit_at_end && at_end(consume));
+    return !(consume->exit_at_end && at_end(consume)) && !quiet(consume);
 }
 
 static void join(struct consume *consume)
@@ -205,6 +244,11 @@ static void topic_missing(struct consume *consume)
     consume->code = cli_complain_err(consume->name, err != ERR_NONE ? err : ERR_TIMED_OUT, NULL);
 }
 
+static int64_t look_again_ms(const struct consume *consume)
+{
+    return consume->quiet_ms >= 0 && consume->quiet_ms < 1000 ? consume->quiet_ms + 1 : 1000;
+}
+
 static enum op_result consume_run(struct op *op)
 {
     struct consume *o = CONTAINER_OF(op, struct consume, op);
@@ -214,6 +258,7 @@ static enum op_result consume_run(struct op *op)
         op_deadline(op, env_deadline(&o->cli.env, o->cli.timeout_ms));
         AWAIT(o, CONSUME_KNOWN, &o->consumer.metadata.changed, topic_decided(o));
         op_deadline(op, OP_NO_DEADLINE);
+        o->heard_ns = o->cli.env.now.mono.ns;
         if (o->topic->partitions_count > 0 && o->group != NULL) {
             join(o);
         } else if (o->topic->partitions_count > 0) {
@@ -222,7 +267,7 @@ static enum op_result consume_run(struct op *op)
             topic_missing(o);
         }
         while (o->code == CLI_FINE && take(o)) {
-            op_deadline(op, env_deadline(&o->cli.env, 1000));
+            op_deadline(op, env_deadline(&o->cli.env, look_again_ms(o)));
             AWAIT(o, CONSUME_READY, &o->consumer.ready, ready(o));
         }
         op_deadline(op, OP_NO_DEADLINE);
@@ -261,7 +306,7 @@ static void consume_begin(struct cli *cli)
         return;
     }
     world_req_init(&consume->signal, signalled);
-    if (consume->group != NULL) posix_world_on_signal(cli->posix, &consume->signal);
+    if (consume->cli.signals) posix_world_on_signal(cli->posix, &consume->signal);
     op_start(&cli->env.loop, &consume->op, &kind, CONSUME_START);
 }
 
@@ -347,6 +392,9 @@ static int parse(struct consume *consume, int argc, char **argv)
                                             {"assignor", required_argument, NULL, 'a'},
                                             {"instance", required_argument, NULL, 'i'},
                                             {"session-timeout", required_argument, NULL, 's'},
+                                            {"quiet", required_argument, NULL, 'q'},
+                                            {"summary", no_argument, NULL, 'S'},
+                                            {"null", required_argument, NULL, 'n'},
                                             {NULL, 0, NULL, 0}};
     int64_t session_ms = 0;
     int option;
@@ -376,6 +424,11 @@ static int parse(struct consume *consume, int argc, char **argv)
                 return CLI_USAGE;
             break;
         case 'e': consume->exit_at_end = true; break;
+        case 'S': consume->summary = true; break;
+        case 'n': consume->null = optarg; break;
+        case 'q':
+            if (!cli_number("--quiet", optarg, 0, INT32_MAX, &consume->quiet_ms)) return CLI_USAGE;
+            break;
         case 'F': consume->format = optarg; break;
         default: return (int)cli_complain(CLI_USAGE, "consume: bad option or no value");
         }
@@ -395,13 +448,18 @@ int consume_main(struct cli *cli, int argc, char **argv)
     consume->start = (struct consumer_start){.timestamp = CONSUMER_LATEST};
     consume->format = "%s\\n";
     consume->count = -1;
+    consume->quiet_ms = -1;
+    consume->null = "";
     consume->partition = -1;
     consumer_config_default(&consume->config);
     membership_config_default(&consume->membership);
     cli_metadata_config(cli, &consume->config.metadata);
     consume->config.reset = CONSUMER_RESET_NONE;
     code = parse(consume, argc, argv);
+    if (consume->summary) consume->cli.signals = true;
     if (code == CLI_FINE) code = cli_run(&consume->cli, consume_begin);
+    if (code != CLI_USAGE && consume->summary)
+        fprintf(stderr, "Processed a total of %" PRId64 " messages\n", consume->printed);
     free(consume);
     return code;
 }

@@ -1,5 +1,7 @@
 #include "client/cli/cli.h"
 
+#include "client/cli/kafka.h"
+
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -165,42 +167,63 @@ int cli_admin_run(struct cli_admin *command)
 
 static void usage(FILE *out)
 {
-    fputs("usage: gregor [-b HOST:PORT,...] [--timeout SECONDS] COMMAND ...\n"
-          "\n"
-          "  topics list                      names of all topics\n"
-          "  topics create NAME [--partitions N] [--replicas N] [--config k=v]...\n"
-          "  topics describe [NAME...]        partitions, leaders, replicas, settings\n"
-          "  topics alter NAME --partitions N more partitions\n"
-          "  topics delete NAME...\n"
-          "  produce TOPIC [-k SEP] [--acks all|1|0] [--partition N] [--file F]\n"
-          "                                   one record per line of stdin\n"
-          "  consume TOPIC [--from beginning|end|OFFSET|TIME] [--partition N] [--count N]\n"
-          "                [--exit-at-end] [--format FMT]\n"
-          "  consume TOPIC -g GROUP [--from beginning|end] [--assignor NAME,...]\n"
-          "                [--instance ID] [--session-timeout MS] ...\n"
-          "                                   as a member; what was printed is committed\n"
-          "  groups list [--state]            all groups\n"
-          "  groups describe GROUP... | --all [--members | --state]\n"
-          "                                   offsets and lag, members, or state\n"
-          "  groups delete GROUP...           groups without members\n"
-          "  groups reset-offsets GROUP (--topic T[:P,...] | --all-topics) [--execute]\n"
-          "         --to-earliest | --to-latest | --to-current | --to-offset N | --shift-by N |\n"
-          "         --to-datetime TIME        where the group goes on; shown without --execute\n"
-          "  configs describe topic NAME | broker [ID] [--all]\n"
-          "                                   settings and where they come from\n"
-          "  configs alter topic NAME | broker [ID] [--set k=v]... [--delete k]...\n"
-          "  cluster describe                 nodes of the cluster\n"
-          "  cluster quorum                   controllers and how far each is\n"
-          "  cluster log-dirs                 what stands in the log directories\n"
-          "  cluster elect [--unclean] [TOPIC PARTITION]\n"
-          "                                   leaders anew: the preferred ones\n"
-          "\n"
-          "  -b, --bootstrap LIST   where to find the cluster (127.0.0.1:9092)\n"
-          "      --timeout SECONDS  how long to try (30)\n"
-          "      --help, --version\n"
-          "\n"
-          "Exit codes: 0 fine, 1 it could not be done, 2 wrong use, 3 internal error.\n",
-          out);
+    fputs(
+        "usage: gregor [-b HOST:PORT,...] [--timeout SECONDS] COMMAND ...\n"
+        "\n"
+        "  topics list                      names of all topics\n"
+        "  topics create NAME [--partitions N] [--replicas N] [--config k=v]... [--if-not-exists]\n"
+        "  topics describe [NAME...]        partitions, leaders, replicas, settings\n"
+        "  topics alter NAME --partitions N more partitions\n"
+        "  topics delete NAME... [--if-exists]\n"
+        "  produce TOPIC [-k SEP] [--acks all|1|0] [--partition N] [--file F]\n"
+        "                                   one record per line of stdin\n"
+        "  consume TOPIC [--from beginning|end|OFFSET|TIME] [--partition N] [--count N]\n"
+        "                [--exit-at-end] [--quiet MS] [--null TEXT] [--summary] [--format FMT]\n"
+        "                                   FMT: %t topic %p partition %o offset %k key %s value\n"
+        "                                   %T time %h headers %e epoch %K %S lengths\n"
+        "  consume TOPIC -g GROUP [--from beginning|end] [--assignor NAME,...]\n"
+        "                [--instance ID] [--session-timeout MS] ...\n"
+        "                                   as a member; what was printed is committed\n"
+        "  groups list [--state]            all groups\n"
+        "  groups describe GROUP... | --all [--members | --state]\n"
+        "                                   offsets and lag, members, or state\n"
+        "  groups delete GROUP...           groups without members\n"
+        "  groups reset-offsets GROUP (--topic T[:P,...] | --all-topics) [--execute]\n"
+        "         --to-earliest | --to-latest | --to-current | --to-offset N | --shift-by N |\n"
+        "         --to-datetime TIME        where the group goes on; shown without --execute\n"
+        "  configs describe topic NAME | broker [ID] [--all]\n"
+        "                                   settings and where they come from\n"
+        "  configs alter topic NAME | broker [ID] [--set k=v]... [--delete k]...\n"
+        "  cluster describe                 nodes of the cluster\n"
+        "  cluster quorum                   controllers and how far each is\n"
+        "  cluster log-dirs                 what stands in the log directories\n"
+        "  cluster elect [--unclean] [TOPIC PARTITION]\n"
+        "                                   leaders anew: the preferred ones\n"
+        "  bench produce TOPIC [--records N] [--size BYTES] [--acks all|1|0] [--compression C]\n"
+        "  bench consume TOPIC [--records N]\n"
+        "                                   records a second, CPU and latency;\n"
+        "                                   --set property=value as in client/README.md\n"
+        "\n"
+        "  -b, --bootstrap LIST   where to find the cluster (127.0.0.1:9092)\n"
+        "      --timeout SECONDS  how long to try (30)\n"
+        "      --help, --version\n"
+        "\n"
+        "Exit codes: 0 fine, 1 it could not be done, 2 wrong use, 3 internal error.\n",
+        out);
+}
+
+static int dispatch(struct cli *cli, int argc, char **argv);
+
+/* Kafka's words become ours. */
+static int run_script(struct cli *cli, int argc, char **argv)
+{
+    struct kafka_words words;
+    int code = kafka_translate(&words, argc, argv);
+
+    if (code != CLI_FINE) return code;
+    cli->bootstrap = words.bootstrap;
+    optind = 0;
+    return dispatch(cli, words.count, words.words);
 }
 
 static int dispatch(struct cli *cli, int argc, char **argv)
@@ -209,9 +232,11 @@ static int dispatch(struct cli *cli, int argc, char **argv)
         const char *name;
         int (*run)(struct cli *cli, int argc, char **argv);
     } commands[] = {{"topics", topics_main},   {"configs", configs_main}, {"cluster", cluster_main},
-                    {"produce", produce_main}, {"consume", consume_main}, {"groups", groups_main}};
+                    {"produce", produce_main}, {"consume", consume_main}, {"groups", groups_main},
+                    {"bench", bench_main},     {"txn", txn_main}};
 
     if (argc == 0) return (int)cli_complain(CLI_USAGE, "no command; see gregor --help");
+    if (kafka_is_script(argv[0])) return run_script(cli, argc, argv);
     for (size_t i = 0; i < COUNT_OF(commands); i++)
         if (strcmp(argv[0], commands[i].name) == 0) return commands[i].run(cli, argc, argv);
     return (int)cli_complain(CLI_USAGE, "no command '%s'; see gregor --help", argv[0]);

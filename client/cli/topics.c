@@ -11,6 +11,7 @@ enum { CONFIGS_MAX = 64, NAMES_MAX = 1000 };
 struct topics {
     struct cli_admin admin;
     bool describe;
+    enum err forgiven; /* --if-exists, --if-not-exists; NONE: nothing */
     int32_t names_count;
     struct create_topics_request_topic topic;
     struct create_topics_request_config configs[CONFIGS_MAX];
@@ -19,6 +20,8 @@ struct topics {
     struct create_partitions_request_topic grown;
     struct describe_configs_request_resource resources[NAMES_MAX]; /* names are owned */
     uint32_t resources_count;
+    char *heads[NAMES_MAX]; /* what is printed before and after the settings of each */
+    char *bodies[NAMES_MAX];
 };
 
 enum { RESOURCE_TOPIC = 2, SOURCE_TOPIC = 1 };
@@ -39,72 +42,102 @@ static int by_index(const void *left, const void *right)
     return (a->partition_index > b->partition_index) - (a->partition_index < b->partition_index);
 }
 
-static void print_ids(const char *label, const int32_t *ids, uint32_t count)
+static void print_ids(FILE *out, const char *label, const int32_t *ids, uint32_t count)
 {
-    printf("\t%s: ", label);
+    fprintf(out, "\t%s: ", label);
     for (uint32_t i = 0; i < count; i++)
-        printf("%s%d", i > 0 ? "," : "", ids[i]);
+        fprintf(out, "%s%d", i > 0 ? "," : "", ids[i]);
 }
 
-static void print_topic(const struct metadata_response_topic *topic)
+static void print_partitions(FILE *out, const struct metadata_response_topic *topic)
+{
+    if (topic->partitions_count > 1)
+        qsort(topic->partitions, topic->partitions_count, sizeof *topic->partitions, by_index);
+    for (uint32_t i = 0; i < topic->partitions_count; i++) {
+        const struct metadata_response_partition *partition = &topic->partitions[i];
+
+        fprintf(out, "\tTopic: %.*s\tPartition: %d\tLeader: ", STR_ARG(topic->name),
+                partition->partition_index);
+        if (partition->leader_id >= 0) {
+            fprintf(out, "%d", partition->leader_id);
+        } else {
+            fprintf(out, "none");
+        }
+        print_ids(out, "Replicas", partition->replica_nodes, partition->replica_nodes_count);
+        print_ids(out, "Isr", partition->isr_nodes, partition->isr_nodes_count);
+        fputc('\n', out);
+    }
+}
+
+/* The first line waits for the settings, which end it. */
+static void print_head(FILE *out, const struct metadata_response_topic *topic)
 {
     char id[UUID_TEXT + 1];
 
     uuid_print(topic->topic_id, id);
-    if (topic->partitions_count > 1)
-        qsort(topic->partitions, topic->partitions_count, sizeof *topic->partitions, by_index);
-    printf("Topic: %.*s\tTopicId: %s\tPartitionCount: %u\tReplicationFactor: %u\n",
-           STR_ARG(topic->name), id, topic->partitions_count,
-           topic->partitions_count > 0 ? topic->partitions[0].replica_nodes_count : 0);
-    for (uint32_t i = 0; i < topic->partitions_count; i++) {
-        const struct metadata_response_partition *partition = &topic->partitions[i];
+    fprintf(out, "Topic: %.*s\tTopicId: %s\tPartitionCount: %u\tReplicationFactor: %u\tConfigs: ",
+            STR_ARG(topic->name), id, topic->partitions_count,
+            topic->partitions_count > 0 ? topic->partitions[0].replica_nodes_count : 0);
+}
 
-        printf("\tTopic: %.*s\tPartition: %d\tLeader: ", STR_ARG(topic->name),
-               partition->partition_index);
-        if (partition->leader_id >= 0) {
-            printf("%d", partition->leader_id);
-        } else {
-            printf("none");
-        }
-        print_ids("Replicas", partition->replica_nodes, partition->replica_nodes_count);
-        print_ids("Isr", partition->isr_nodes, partition->isr_nodes_count);
-        putchar('\n');
-    }
+static char *printed(void (*print)(FILE *out, const struct metadata_response_topic *topic),
+                     const struct metadata_response_topic *topic)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL) return NULL;
+    print(out, topic);
+    fclose(out);
+    return text;
 }
 
 /* Remembered for the question about its settings. */
-static void note_topic(struct topics *topics, struct str name)
+static void note_topic(struct topics *topics, const struct metadata_response_topic *topic)
 {
     struct describe_configs_request_resource *resource;
+    uint32_t at = topics->resources_count;
     char *copy;
 
-    if (topics->resources_count == NAMES_MAX) return;
-    copy = malloc(name.length + 1u);
-    if (copy == NULL) return;
-    memcpy(copy, name.data, name.length);
-    resource = &topics->resources[topics->resources_count++];
+    if (at == NAMES_MAX) return;
+    copy = strndup(topic->name.data, topic->name.length);
+    topics->heads[at] = printed(print_head, topic);
+    topics->bodies[at] = printed(print_partitions, topic);
+    resource = &topics->resources[at];
     resource->resource_type = RESOURCE_TOPIC;
-    resource->resource_name = (struct str){copy, name.length};
+    resource->resource_name = (struct str){copy, topic->name.length};
     resource->configuration_keys_null = true;
+    if (copy == NULL || topics->heads[at] == NULL || topics->bodies[at] == NULL) return;
+    topics->resources_count++;
 }
 
-/* What was set for the topics themselves. */
-static enum cli_exit show_settings(const struct describe_configs_response *response)
+/* What was set for the topic itself. */
+static void print_settings(const struct describe_configs_response *response, struct str name)
 {
+    const char *between = "";
+
     for (uint32_t i = 0; i < response->results_count; i++) {
         const struct describe_configs_response_result *result = &response->results[i];
-        const char *between = "";
 
-        printf("Topic: %.*s\tConfigs: ", STR_ARG(result->resource_name));
+        if (!str_equal(result->resource_name, name)) continue;
         for (uint32_t k = 0; k < result->configs_count; k++) {
             if (result->configs[k].config_source != SOURCE_TOPIC) continue;
             printf("%s%.*s=%.*s", between, STR_ARG(result->configs[k].name),
                    STR_ARG(result->configs[k].value));
             between = ",";
         }
-        putchar('\n');
     }
-    return CLI_FINE;
+}
+
+/* `response` NULL: the settings are not known. */
+static void show_described(struct topics *topics, const struct describe_configs_response *response)
+{
+    for (uint32_t i = 0; i < topics->resources_count; i++) {
+        fputs(topics->heads[i], stdout);
+        if (response != NULL) print_settings(response, topics->resources[i].resource_name);
+        printf("\n%s", topics->bodies[i]);
+    }
 }
 
 static bool ask_settings(struct cli_admin *admin)
@@ -128,8 +161,10 @@ static enum cli_exit show_topics(struct cli_admin *admin)
     enum cli_exit code = CLI_FINE;
 
     if (!admin->task.answered) return cli_complain_err("topics", admin->task.result, NULL);
-    if (admin->task.api == API_DESCRIBE_CONFIGS)
-        return show_settings(&admin->task.response.describe_configs);
+    if (admin->task.api == API_DESCRIBE_CONFIGS) {
+        show_described(topics, &admin->task.response.describe_configs);
+        return CLI_FINE;
+    }
     if (response->topics_count > 1)
         qsort(response->topics, response->topics_count, sizeof *response->topics, by_name);
     for (uint32_t i = 0; i < response->topics_count; i++) {
@@ -141,10 +176,10 @@ static enum cli_exit show_topics(struct cli_admin *admin)
         } else if (err != ERR_NONE && topic->partitions_count == 0) {
             code = cli_complain(CLI_FAILED, "topic %.*s: %s", STR_ARG(topic->name), err_name(err));
         } else {
-            print_topic(topic);
-            note_topic(topics, topic->name);
+            note_topic(topics, topic);
         }
     }
+    if (code != CLI_FINE) show_described(topics, NULL); /* there will be no more questions */
     return code;
 }
 
@@ -161,6 +196,7 @@ static enum cli_exit show_change(struct cli_admin *admin)
             printf("%s topic %.*s.\n", verb, STR_ARG(topics->names[i]));
         return CLI_FINE;
     }
+    if (topics->forgiven != ERR_NONE && admin->task.result == topics->forgiven) return CLI_FINE;
     snprintf(what, sizeof what, "topic %.*s%s", STR_ARG(topics->names[0]),
              admin->task.unclear ? " (an earlier attempt was not answered and may have worked)"
                                  : "");
@@ -209,6 +245,7 @@ static int run_create(struct topics *topics, int argc, char **argv)
     static const struct option options[] = {{"partitions", required_argument, NULL, 'p'},
                                             {"replicas", required_argument, NULL, 'r'},
                                             {"config", required_argument, NULL, 'c'},
+                                            {"if-not-exists", no_argument, NULL, 'n'},
                                             {NULL, 0, NULL, 0}};
     struct create_topics_request *request;
     int64_t partitions = -1;
@@ -227,6 +264,7 @@ static int run_create(struct topics *topics, int argc, char **argv)
         case 'c':
             if (!add_config(topics, optarg)) return CLI_USAGE;
             break;
+        case 'n': topics->forgiven = ERR_TOPIC_ALREADY_EXISTS; break;
         default: return (int)cli_complain(CLI_USAGE, "topics create: bad option or no value");
         }
     }
@@ -248,8 +286,17 @@ static int run_create(struct topics *topics, int argc, char **argv)
 
 static int run_delete(struct topics *topics, int argc, char **argv)
 {
+    static const struct option options[] = {{"if-exists", no_argument, NULL, 'e'},
+                                            {NULL, 0, NULL, 0}};
     struct delete_topics_request *request;
+    int option;
 
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option != 'e') return (int)cli_complain(CLI_USAGE, "topics delete: bad option");
+        topics->forgiven = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    }
+    argc -= optind;
+    argv += optind;
     if (argc == 0 || argc > NAMES_MAX)
         return (int)cli_complain(CLI_USAGE, "topics delete: wants a name");
     admin_task_init(&topics->admin.task, API_DELETE_TOPICS);
@@ -267,12 +314,17 @@ static int run_delete(struct topics *topics, int argc, char **argv)
 static int run_alter(struct topics *topics, int argc, char **argv)
 {
     static const struct option options[] = {{"partitions", required_argument, NULL, 'p'},
+                                            {"if-exists", no_argument, NULL, 'e'},
                                             {NULL, 0, NULL, 0}};
     struct create_partitions_request *request;
     int64_t partitions = -1;
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'e') {
+            topics->forgiven = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+            continue;
+        }
         if (option != 'p')
             return (int)cli_complain(CLI_USAGE, "topics alter: bad option or no value");
         if (!cli_number("--partitions", optarg, 1, 100000, &partitions)) return CLI_USAGE;
@@ -313,12 +365,16 @@ int topics_main(struct cli *cli, int argc, char **argv)
     } else if (strcmp(argv[1], "alter") == 0) {
         code = run_alter(topics, argc - 1, argv + 1);
     } else if (strcmp(argv[1], "delete") == 0) {
-        code = run_delete(topics, argc - 2, argv + 2);
+        code = run_delete(topics, argc - 1, argv + 1);
     } else {
         code = (int)cli_complain(CLI_USAGE, "topics: list, create, describe, alter or delete?");
     }
-    for (uint32_t i = 0; i < topics->resources_count; i++)
+    for (uint32_t i = 0; i < NAMES_MAX; i++)
         free((void *)(uintptr_t)topics->resources[i].resource_name.data);
+    for (uint32_t i = 0; i < NAMES_MAX; i++) {
+        free(topics->heads[i]);
+        free(topics->bodies[i]);
+    }
     free(topics);
     return code;
 }

@@ -302,6 +302,10 @@ bool posix_world_turn(struct posix_world *w, int64_t wait_ns)
     int n;
 
     if (w->stopped) return false;
+    if (w->outside) {
+        w->outside = false;
+        posix_inbox_awake(&w->inbox);
+    }
     if (!list_empty(&w->ready) && w->skipped < POSIX_SKIPS_MAX) {
         w->skipped++; /* there is something to tell already */
         n = 0;
@@ -326,6 +330,26 @@ bool posix_world_turn(struct posix_world *w, int64_t wait_ns)
     w->turns++;
     if (!w->stopped) w->world.actor->turn_end(w->world.actor, w->now);
     return true;
+}
+
+int posix_world_fd(const struct posix_world *w)
+{
+    return w->epoll_fd;
+}
+
+int64_t posix_world_wait_ns(struct posix_world *w)
+{
+    int64_t until_ns = posix_clock_next(&w->clock);
+    int64_t now_ns;
+
+    if (world_has_news(w) || posix_net_can_feed(&w->net)) return 0;
+    if (until_ns != INT64_MAX) {
+        now_ns = posix_clock_mono_ns();
+        if (until_ns <= now_ns) return 0;
+        until_ns -= now_ns;
+    }
+    w->outside = true;
+    return posix_inbox_sleep(&w->inbox) ? until_ns : 0;
 }
 
 int posix_world_run(struct posix_world *w)
@@ -477,7 +501,7 @@ enum err posix_world_create(const struct posix_options *options, struct posix_wo
     w->trace = (struct posix_trace){.fd = options->log_fd, .taker = options->taker};
     w->now = posix_clock_now();
     list_init(&w->ready);
-    signal(SIGPIPE, SIG_IGN);
+    if (!options->keep_sigpipe) signal(SIGPIPE, SIG_IGN);
     err = world_base(w, options);
     if (err == ERR_NONE && options->signals) err = world_signals_open(w);
     if (err == ERR_NONE) err = world_parts(w, options);

@@ -40,8 +40,9 @@ struct posix_options {
     uint32_t disk_workers; /* at most POSIX_WORKERS_MAX, as compute_workers */
     uint32_t compute_workers;
     uint32_t poll_us;
-    bool signals;                    /* SIGTERM and SIGINT come through posix_world_on_signal() */
-    int log_fd;                      /* -1: no log lines */
+    bool keep_sigpipe; /* leaves the disposition of SIGPIPE alone: sends do not raise it */
+    bool signals;      /* SIGTERM and SIGINT come through posix_world_on_signal() */
+    int log_fd;        /* -1: no log lines */
     struct posix_trace_taker *taker; /* or NULL */
     const struct posix_calls *calls; /* system calls; tests make them fail */
 };
@@ -69,6 +70,7 @@ struct posix_world {
     int signal_fd;    /* -1: none */
     uint32_t signals; /* come and not told */
     struct world_req *on_signal;
+    bool outside;     /* somebody else waits on posix_world_fd() */
     uint32_t skipped; /* turns since epoll was asked */
     uint64_t turns;
     uint64_t sleeps;
@@ -76,7 +78,7 @@ struct posix_world {
 
 /* What a broker of ordinary size takes. */
 struct posix_options posix_options_default(void);
-/* Ignores SIGPIPE for the process. */
+/* Ignores SIGPIPE for the process, unless told not to. */
 MUST_USE enum err posix_world_create(const struct posix_options *options,
                                      struct posix_world **world);
 /* Also with requests pending: they are forgotten, never completed (as in a crash). Waits for what
@@ -88,6 +90,11 @@ int posix_world_run(struct posix_world *world);
 /* At most one turn, after at most `wait_ns` of waiting. For several worlds in one thread, and for
  * programs with a loop of their own. False: there was nothing to tell. */
 bool posix_world_turn(struct posix_world *world, int64_t wait_ns);
+/* For those: readable when a turn has something to do. */
+int posix_world_fd(const struct posix_world *world);
+/* How long they may wait on it, from now; INT64_MAX: as long as they like. Workers write to it from
+ * this call on until the next turn. */
+int64_t posix_world_wait_ns(struct posix_world *world);
 
 /* `req` completes when a SIGTERM or SIGINT comes, or has come since the last was told. */
 void posix_world_on_signal(struct posix_world *world, struct world_req *req);

@@ -213,7 +213,9 @@ static void fake_produce(struct fake_broker *broker, struct fake_answer *answer)
             produce_response_partition_default(out);
             out->index = told->index;
             assert_in_range(told->index, 0, FAKE_PARTITIONS - 1);
-            if (answer->act == NULL || answer->act->trick != FAKE_ERROR)
+            if (broker->batch_max != 0 && told->records.length > broker->batch_max)
+                err = ERR_MESSAGE_TOO_LARGE;
+            else if (answer->act == NULL || answer->act->trick != FAKE_ERROR)
                 err = fake_append(broker, &broker->partitions[told->index], told->records, &base);
             out->error_code = fake_error(answer) != 0 ? fake_error(answer) : (int16_t)err;
             out->base_offset = out->error_code != 0 ? -1 : base;

@@ -75,6 +75,7 @@ struct fake_broker {
     struct fake_act script[FAKE_SCRIPT];
     uint32_t script_count;
     struct wire_range served[128]; /* clipped to the codec; {0,-1}: not there */
+    uint32_t batch_max;            /* a larger one is MESSAGE_TOO_LARGE; 0: none is */
     bool missing_topic;            /* metadata answers UNKNOWN_TOPIC_OR_PARTITION */
     /* the log survives a crash: it is the test's memory */
     struct fake_partition partitions[FAKE_PARTITIONS];

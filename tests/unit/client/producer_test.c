@@ -475,6 +475,135 @@ static void random_faults_neither_lose_nor_repeat_nor_reorder(void **state)
     assert_true(acked > 8000);
 }
 
+static void a_batch_that_is_too_large_is_cut_until_it_fits(void **state)
+{
+    (void)state;
+    for (uint32_t round = 0; round < 4; round++) {
+        struct rig *rig = rig_create(300);
+
+        rig->config.idempotent = round % 2 == 0;
+        rig->config.batch_size = 1000;
+        rig->config.linger_ms = round < 2 ? 50 : 0;
+        rig->config.codec = CODEC_NONE;
+        rig->broker->batch_max = 150;
+        rig_go(rig);
+        rig_check_exact(rig);
+        assert_true(rig->producer.counts.splits >= 20);
+        for (uint32_t b = 0; b < rig->broker->partitions[0].batches_count; b++)
+            assert_true(rig->broker->partitions[0].batches[b].length <= 150);
+        assert_int_equal(rig->broker->requests[API_INIT_PRODUCER_ID], round % 2 == 0);
+        rig_destroy(rig);
+    }
+}
+
+static void cut_batches_keep_order_and_number_under_faults(void **state)
+{
+    (void)state;
+    for (uint32_t nth = 1; nth < 30; nth++) {
+        struct rig *rig = rig_create(120);
+
+        rig->config.batch_size = 500;
+        rig->config.linger_ms = 0;
+        rig->broker->batch_max = 200;
+        fake_broker_script(rig->broker, API_PRODUCE, nth,
+                           nth % 2 == 0 ? FAKE_CLOSE_AFTER : FAKE_ERROR, ERR_NOT_ENOUGH_REPLICAS);
+        rig_go(rig);
+        rig_check_exact(rig);
+        assert_true(rig->producer.counts.splits > 0);
+        rig_destroy(rig);
+    }
+}
+
+static void the_record_that_is_too_large_alone_fails_alone(void **state)
+{
+    static uint8_t large[400];
+    struct rig *rig = rig_create(30);
+
+    (void)state;
+    rig->config.linger_ms = 50;
+    rig->config.idempotent = false;
+    rig->broker->batch_max = 300;
+    rig->records[10].value = (struct bytes){large, sizeof large};
+    rig_go(rig);
+    for (uint32_t i = 0; i < 30; i++) {
+        assert_int_equal(rig->records[i].outcome, i == 10 ? PRODUCER_FAILED : PRODUCER_ACKED);
+        assert_int_equal(rig->records[i].result, i == 10 ? ERR_MESSAGE_TOO_LARGE : ERR_NONE);
+    }
+    rig_destroy(rig);
+}
+
+static void partitions_are_taken_in_turn_or_as_the_caller_says(void **state)
+{
+    struct rig *rig = rig_create(80);
+
+    (void)state;
+    rig->config.partitioning = PRODUCER_IN_TURN;
+    for (uint32_t i = 0; i < 80; i++)
+        rig->records[i].partition = -1;
+    rig_go(rig);
+    for (uint32_t p = 0; p < FAKE_PARTITIONS; p++)
+        assert_int_equal(rig->broker->partitions[p].end, 80 / FAKE_PARTITIONS);
+    rig_destroy(rig);
+}
+
+static int32_t by_first_letter(void *context, const struct producer_record *record,
+                               uint32_t partitions)
+{
+    (*(uint32_t *)context)++;
+    if (record->value.data[2] == '7') return (int32_t)partitions; /* out of range */
+    return record->value.data[2] % 2;
+}
+
+static void a_partitioner_of_the_caller_decides(void **state)
+{
+    struct rig *rig = rig_create(50);
+    uint32_t calls = 0;
+
+    (void)state;
+    rig->config.partitioning = PRODUCER_BY_CALLER;
+    rig->config.partitioner = by_first_letter;
+    rig->config.partitioner_context = &calls;
+    for (uint32_t i = 0; i < 50; i++)
+        rig->records[i].partition = -1;
+    rig_go(rig);
+    assert_true(calls >= 50);
+    for (uint32_t i = 0; i < 50; i++) {
+        bool refused = i % 10 == 7;
+
+        assert_int_equal(rig->records[i].result, refused ? ERR_INVALID_PARTITIONS : ERR_NONE);
+        if (!refused) assert_int_equal(rig->records[i].partition, i % 2);
+    }
+    rig_destroy(rig);
+}
+
+static void retries_are_limited_when_the_caller_says_so(void **state)
+{
+    struct rig *rig = rig_create(1);
+
+    (void)state;
+    rig->config.retries = 2;
+    rig->config.idempotent = false;
+    for (uint32_t nth = 1; nth <= 4; nth++)
+        fake_broker_script(rig->broker, API_PRODUCE, nth, FAKE_ERROR, ERR_NOT_ENOUGH_REPLICAS);
+    rig_go(rig);
+    assert_int_equal(rig->broker->requests[API_PRODUCE], 3);
+    assert_int_equal(rig->records[0].outcome, PRODUCER_FAILED);
+    assert_int_equal(rig->records[0].result, ERR_NOT_ENOUGH_REPLICAS);
+    rig_destroy(rig);
+}
+
+static void memory_is_bounded_and_those_that_wait_come_in_order(void **state)
+{
+    struct rig *rig = rig_create(300);
+
+    (void)state;
+    rig->config.batch_size = 100;
+    rig->config.buffer_memory = 300;
+    rig_go(rig);
+    rig_check_exact(rig);
+    rig_destroy(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +619,13 @@ int main(void)
         cmocka_unit_test(an_old_broker_is_spoken_to_in_its_versions),
         cmocka_unit_test(a_cluster_without_producer_ids_fails_at_once),
         cmocka_unit_test(a_silent_network_ends_in_unknown_after_the_delivery_timeout),
+        cmocka_unit_test(a_batch_that_is_too_large_is_cut_until_it_fits),
+        cmocka_unit_test(cut_batches_keep_order_and_number_under_faults),
+        cmocka_unit_test(the_record_that_is_too_large_alone_fails_alone),
+        cmocka_unit_test(partitions_are_taken_in_turn_or_as_the_caller_says),
+        cmocka_unit_test(a_partitioner_of_the_caller_decides),
+        cmocka_unit_test(retries_are_limited_when_the_caller_says_so),
+        cmocka_unit_test(memory_is_bounded_and_those_that_wait_come_in_order),
         cmocka_unit_test(random_faults_neither_lose_nor_repeat_nor_reorder),
     };
 
