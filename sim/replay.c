@@ -59,8 +59,8 @@ static void child_run(const struct scenario *scenario, uint64_t seed,
     _exit(done == sizeof *result ? 0 : CAMPAIGN_SIMULATOR);
 }
 
-static void replay_fork(const struct scenario *scenario, uint64_t seed,
-                        const struct run_options *options, struct run_result *result)
+void replay_fork(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
+                 struct run_result *result)
 {
     size_t got = 0;
     int status = 0;

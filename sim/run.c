@@ -459,6 +459,8 @@ static void run_judge(struct run *run)
 {
     struct check_stat stat;
 
+    run->result->since_ns = run_time(run);
+    run->result->in_safety = run->decided && run->phase <= RUN_SAFETY;
     run_judge_faults(run);
     run_judge_jobs(run);
     if (!run->decided) {

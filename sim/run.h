@@ -77,7 +77,9 @@ struct run_result {
     char signature[160]; /* what failed and where, without times and numbers */
     struct sim_checkpoints checkpoints;
     struct decide_stats decisions;
-    bool missed; /* a step with `within` never fired */
+    bool missed;      /* a step with `within` never fired */
+    int64_t since_ns; /* of the verdict, since the cluster stood */
+    bool in_safety;   /* it fell before the liveness phase */
 };
 
 void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
