@@ -374,7 +374,38 @@ static enum shrink_edit pass_times(struct scenario *copy, uint32_t n,
     return SHRINK_EDIT;
 }
 
-static bool plain_value(const struct action_arg *arg, struct scenario_value *value, uint32_t way)
+static struct expr *own_term(struct scenario *copy, enum term term)
+{
+    struct expr *expr = store_take(&copy->store, sizeof *expr);
+
+    *expr = (struct expr){.op = EXPR_TERM, .is_set = true, .term = term, .topic = -1, .client = -1};
+    return expr;
+}
+
+/* Fewer nodes in a set of several: without its last, without its first, one word for all. */
+static bool fewer_nodes(struct scenario *copy, struct scenario_value *value, uint32_t way)
+{
+    bool sum = value->node_count == 1 && value->nodes[0]->op == EXPR_ADD;
+
+    if (value->node_count < 2 && !sum) return false;
+    if (way >= 4) {
+        value->nodes[0] = own_term(copy, way == 4 ? TERM_BROKERS : TERM_CONTROLLERS);
+        value->node_count = 1;
+    } else if (sum) {
+        value->nodes[0] = way == 2 ? value->nodes[0]->left : value->nodes[0]->right;
+    } else {
+        value->node_count--;
+        if (way == 3) {
+            memmove(&value->nodes[0], &value->nodes[1], value->node_count * sizeof value->nodes[0]);
+        }
+    }
+    return true;
+}
+
+enum { PLAIN_WAYS = 6 };
+
+static bool plain_value(struct scenario *copy, const struct action_arg *arg,
+                        struct scenario_value *value, uint32_t way)
 {
     switch (way) {
     case 0: /* not said at all */ value->set = false; return true;
@@ -396,13 +427,13 @@ static bool plain_value(const struct action_arg *arg, struct scenario_value *val
         value->quantity.min = value->quantity.max = rounded(value->quantity.min);
         return true;
     }
-    return false;
+    return arg->kind == VALUE_NODES && fewer_nodes(copy, value, way);
 }
 
 static enum shrink_edit pass_values(struct scenario *copy, uint32_t n,
                                     const struct shrink_outcome *outcome)
 {
-    const uint32_t ways = ACTION_ARGS_MAX * 2 + 1;
+    const uint32_t ways = ACTION_ARGS_MAX * PLAIN_WAYS + 1;
     struct scenario_action *action;
     const struct action_word *word;
     uint32_t way = n % ways;
@@ -422,9 +453,12 @@ static enum shrink_edit pass_values(struct scenario *copy, uint32_t n,
         action->then = then;
         return SHRINK_EDIT;
     }
-    if (word->args[way / 2].name == NULL || !action->args[way / 2].set) return SHRINK_SKIP;
-    return plain_value(&word->args[way / 2], &action->args[way / 2], way % 2) ? SHRINK_EDIT
-                                                                              : SHRINK_SKIP;
+    if (word->args[way / PLAIN_WAYS].name == NULL || !action->args[way / PLAIN_WAYS].set)
+        return SHRINK_SKIP;
+    return plain_value(copy, &word->args[way / PLAIN_WAYS], &action->args[way / PLAIN_WAYS],
+                       way % PLAIN_WAYS)
+               ? SHRINK_EDIT
+               : SHRINK_SKIP;
 }
 
 const struct shrink_pass_info shrink_passes[] = {

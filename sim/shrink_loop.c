@@ -44,8 +44,11 @@ static struct scenario *read_text(const char *text)
 static void judge(struct shrink *shrink, struct scenario *candidate, uint64_t seed,
                   uint64_t events_max, struct shrink_outcome *outcome)
 {
+    const uint64_t stop_events = candidate->stop_events;
+
     memset(outcome, 0, sizeof *outcome);
     shrink->oracle.judge(shrink->oracle.context, candidate, seed, events_max, outcome);
+    candidate->stop_events = stop_events; /* the bound of a candidate is not the scenario's */
     shrink->spent += outcome->events;
 }
 

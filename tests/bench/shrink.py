@@ -40,6 +40,7 @@ def call(*command):
 def measure(name, scenario, seed):
     """One row: dictionary, or a sentence why not."""
     work = WORK / name
+    work.mkdir(parents=True, exist_ok=True)
     program = mutants.build(mutants.HERE / f"{name}.patch")
     call(program, "run", f"scenarios/{scenario}.yaml", "--seed", seed, "--trace", "none", "--out", work)
     left = work / f"{scenario}-{seed}"
