@@ -40,6 +40,7 @@ struct shrink {
     uint32_t refused; /* by the lint */
     uint64_t spent;   /* events of all candidates */
     uint64_t budget;
+    uint64_t slack; /* events that a candidate may have beyond three times those of now */
     uint64_t *seen; /* digests of what was tried: not again */
     uint32_t seen_count;
     int score;  /* of the result: so many of */

@@ -16,6 +16,7 @@ enum {
     ANCHOR_SEEDS = 10,
     ANCHOR_ENOUGH = 9, /* of them: no more boosting */
     ANCHOR_WORDS_MAX = 200,
+    BOOST_EVENTS = 400000,
     ANCHOR_PARTITIONS_MAX = 3,
 };
 
@@ -132,6 +133,7 @@ static char *with_trigger(const struct shrink *shrink, uint32_t index, const cha
     const char *text = shrink->text;
     struct block block;
     struct block next;
+    const char *rest;
     char *made = NULL;
     size_t length = 0;
     FILE *out;
@@ -141,7 +143,9 @@ static char *with_trigger(const struct shrink *shrink, uint32_t index, const cha
     if (out == NULL) abort();
     (void)fwrite(text, 1, (size_t)(block.start - text), out);
     fprintf(out, "  - %s\n", trigger);
-    (void)fwrite(line_end(block.start), 1, (size_t)(block.end - line_end(block.start)), out);
+    rest = line_end(block.start);
+    if (strncmp(rest, "    within:", 11) == 0) rest = line_end(rest);
+    (void)fwrite(rest, 1, (size_t)(block.end - rest), out);
     if (index + 1 < shrink->now->step_count && steps[index].trigger == SCENARIO_AT &&
         steps[index + 1].trigger == SCENARIO_AT && block_find(text, index + 1, &next)) {
         long long gap_ns = (long long)(steps[index + 1].time.min - steps[index].time.min);
@@ -295,18 +299,36 @@ static void trigger_of_step(struct shrink *shrink, uint32_t step)
     char trigger[ANCHOR_WORDS_MAX + 64];
     char partition[128] = "";
 
-    if (shrink->now->steps[step].trigger != SCENARIO_AT) return;
+    bool found = false;
+
+    if (shrink->now->steps[step].trigger == SCENARIO_EVERY) return;
     for (const char *const *condition = conditions; *condition != NULL; condition++) {
         for (uint32_t p = 0; partition_word(shrink->now, p, partition, sizeof partition); p++) {
             fill(words, sizeof words, *condition, partition);
             (void)snprintf(trigger, sizeof trigger, "when: %s\n    within: 30s", words);
-            if (offer(shrink, with_trigger(shrink, step, trigger), shrink->score)) return;
+            found =
+                offer(shrink, with_trigger(shrink, step, trigger), shrink->score + found) || found;
             if (strstr(*condition, "%s") == NULL) break;
         }
     }
 }
 
 /* ---- what makes a rare failure frequent ------------------------------------------------------ */
+
+/* Who is to die again and again must live in between. */
+static void raise_again(struct scenario *copy, struct scenario_step *step)
+{
+    struct scenario_action *own = store_take(&copy->store, step->action_count * sizeof *own);
+
+    memcpy(own, step->actions, step->action_count * sizeof *own);
+    step->actions = own;
+    for (uint32_t i = 0; i < step->action_count; i++) {
+        if (own[i].kind != ACTION_CRASH || own[i].then != NULL) continue;
+        own[i].then = store_take(&copy->store, sizeof *own[i].then);
+        own[i].then->kind = ACTION_RESTART;
+        own[i].then->after = (struct unit_range){500 * NS_PER_MS, 3 * NS_PER_SEC};
+    }
+}
 
 static char *boosted(struct shrink *shrink, uint32_t n, bool *end)
 {
@@ -336,6 +358,7 @@ static char *boosted(struct shrink *shrink, uint32_t n, bool *end)
             copy->steps[i].within_ns = 0;
             copy->steps[i].hold_ns = 0;
             copy->steps[i].parallel = which == steps;
+            raise_again(copy, &copy->steps[i]);
         }
     } else {
         *end = true;
@@ -352,6 +375,7 @@ static void boost(struct shrink *shrink)
 {
     bool end = false;
 
+    shrink->slack = BOOST_EVENTS;
     for (uint32_t n = 0; !end && shrink->score < ANCHOR_ENOUGH; n++)
         (void)offer(shrink, boosted(shrink, n, &end), shrink->score + 1);
 }

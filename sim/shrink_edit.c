@@ -333,8 +333,9 @@ static enum shrink_edit pass_world(struct scenario *copy, uint32_t n,
     case 5: copy->off_count = 0; return SHRINK_EDIT;
     case 6: copy->tag_count = 0; return SHRINK_EDIT;
     case 7: copy->stop_wall_ns = 0; return SHRINK_EDIT;
+    case 8: copy->stop_events = 0; return SHRINK_EDIT;
     }
-    n -= 8;
+    n -= 9;
     if (n >= copy->expect_count) return SHRINK_END;
     memmove(&copy->expects[n], &copy->expects[n + 1],
             (copy->expect_count - n - 1) * sizeof copy->expects[0]);

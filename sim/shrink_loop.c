@@ -68,8 +68,8 @@ bool shrink_try(struct shrink *shrink, char *text)
         free(text);
         return false;
     }
-    judge(shrink, candidate, shrink->seed, 3 * shrink->outcome.events + SHRINK_SLACK_EVENTS,
-          &outcome);
+    judge(shrink, candidate, shrink->seed,
+          3 * shrink->outcome.events + SHRINK_SLACK_EVENTS + shrink->slack, &outcome);
     if (!outcome.same) {
         scenario_destroy(candidate);
         free(text);
