@@ -37,6 +37,9 @@ struct run_options {
     bool verbose;
     uint32_t check_determinism; /* per million of the seeds are run twice (determinism.h) */
     bool plan;                  /* kept and written also when the run passes */
+    /* The plan this run comes from, for the hint how to see it again; NULL: the one it leaves. */
+    const char *plan_path;
+    bool no_file; /* the scenario stands in no file, only in that plan */
     /* A guided replay: given the simulator before anything is chosen. NULL: none. */
     void (*guide)(struct decide *decide, void *context);
     void *guide_context;
