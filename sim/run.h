@@ -47,6 +47,12 @@ struct run_options {
     const char *watch_path;
     uint64_t watch_from;
     uint64_t watch_to;
+    /* From this event on other choices (decide_fork); salt 0: never. */
+    uint64_t fork_event;
+    uint64_t fork_salt;
+    /* Every trace event from event tell_from on goes to the file as a line (why.c); NULL: none. */
+    const char *tell_path;
+    uint64_t tell_from;
     bool no_checks;    /* no oracle sees anything: to measure what they cost */
     bool only_history; /* of the oracles, those that judge what clients saw */
 };
@@ -246,6 +252,7 @@ struct run {
     struct trace_event lie; /* of a canary: the last advance of a high watermark, to be undone */
     int32_t lie_node;
     void *watch_file;
+    void *tell_file;
     struct plan_log *plan; /* plan_note.c; NULL: not kept */
 };
 
@@ -326,6 +333,7 @@ void run_report(struct run *run);
 void run_report_allowed(struct run *run);
 /* run_watch.c: state digests, a window of deliveries */
 void run_watch_begin(struct run *run);
+void run_watch_told(struct run *run, int32_t node, const struct trace_event *event);
 void run_watch_turned(struct run *run, const struct sim_world *world);
 void run_watch_end(struct run *run);
 /* run_trace.c: the full trace */
