@@ -371,6 +371,63 @@ static char *boosted(struct shrink *shrink, uint32_t n, bool *end)
     return text;
 }
 
+/* What brings most defects of replication to light, when it comes again and again. */
+static const char *const storms[] = {
+    "crash: {node: leader(%s)}, then: {restart: {after: 500ms..3s}}",
+    "crash: {node: any followers(%s)}, then: {restart: {after: 500ms..3s}}",
+    "pause: {node: leader(%s), for: 3s..9s}",
+    "partition: {from: active controller, to: leader(%s), for: 6s}",
+    "partition: {from: leader(%s), to: brokers, both: true, for: 6s}",
+    "clog: {links: \"leader(%s) -> followers(%s)\", for: 3s}",
+    "crash: {node: leader(%s), how: power_loss}, then: {restart: {after: 500ms..3s}}",
+    "reset: \"leader(%s) <-> clients\"",
+    NULL,
+};
+
+/* One storm beside the steps, or in their place. */
+static char *stormy(struct shrink *shrink, const char *action, bool alone)
+{
+    struct scenario *copy = sim_alloc(sizeof *copy);
+    char *text;
+    char *made = NULL;
+    const char *at;
+    size_t length = 0;
+    FILE *out = open_memstream(&made, &length);
+
+    if (out == NULL) abort();
+    *copy = *shrink->now;
+    copy->stop_ns = 60 * NS_PER_SEC;
+    if (alone) shrink_edit_cut(copy, 0, copy->step_count);
+    text = shrink_written(copy);
+    free(copy);
+    at = strstr(text, "\nsteps:\n");
+    at = at != NULL ? at + strlen("\nsteps:\n") : text + strlen(text);
+    (void)fwrite(text, 1, (size_t)(at - text), out);
+    if (*at == '\0') fputs("steps:\n", out);
+    fprintf(out, "  - every: 2s..6s\n%s    do: {%s}\n%s", *at != '\0' ? "    parallel: true\n" : "",
+            action, at);
+    (void)fclose(out);
+    free(text);
+    return made;
+}
+
+static void boost_storms(struct shrink *shrink)
+{
+    char action[ANCHOR_WORDS_MAX];
+    char partition[128] = "";
+
+    for (int alone = 1; alone >= 0; alone--) {
+        if (alone == 0 && shrink->now->step_count == 0) return;
+        for (const char *const *storm = storms; *storm != NULL; storm++) {
+            for (uint32_t p = 0; partition_word(shrink->now, p, partition, sizeof partition); p++) {
+                if (shrink->score >= ANCHOR_ENOUGH) return;
+                fill(action, sizeof action, *storm, partition);
+                (void)offer(shrink, stormy(shrink, action, alone != 0), shrink->score + 1);
+            }
+        }
+    }
+}
+
 static void boost(struct shrink *shrink)
 {
     bool end = false;
@@ -395,6 +452,7 @@ void shrink_anchors(struct shrink *shrink)
     anchor_all(shrink);
     if (shrink->score >= ANCHOR_ENOUGH) return;
     boost(shrink);
-    anchor_all(shrink);
+    boost_storms(shrink);
     boost(shrink);
+    anchor_all(shrink);
 }

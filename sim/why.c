@@ -13,7 +13,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WHY_RUNS = 10, WHY_RUNS_MAX = 1000, WHY_EVENTS_MAX = 1 << 20, WHY_LINE_MAX = 1024 };
+enum {
+    WHY_RUNS = 10,
+    WHY_RUNS_MAX = 1000,
+    WHY_EVENTS_MAX = 1 << 20,
+    WHY_LINE_MAX = 1024,
+    WHY_SLACK_EVENTS = 3000
+};
 
 struct why {
     const struct plan *plan;
@@ -250,16 +256,34 @@ static void choose_out(struct why *why, const char *path)
     (void)mkdir(why->out, 0777);
 }
 
+/* With every choice of its shape made. */
+static struct scenario *scenario_of(const struct plan *plan, struct yaml_error *error)
+{
+    struct scenario *pattern = scenario_parse(plan->scenario, plan->text, plan->text_length, error);
+    struct scenario *made;
+
+    if (pattern == NULL || !pattern->varies) return pattern;
+    made = scenario_for_seed(pattern, plan->seed, error);
+    scenario_destroy(pattern);
+    return made;
+}
+
 static int why_plan(struct why *why)
 {
     const struct plan *plan = why->plan;
     const struct why_point *jump;
+    uint64_t stop_events;
 
     replay_fork(why->scenario, plan->seed, &why->options, why->result);
+    /* Who is well for half as long again does not fail alike. */
+    stop_events = plan->events + plan->events / 2 + WHY_SLACK_EVENTS;
     if (!replay_same(plan, why->result) || why->result->hash != plan->hash) {
         fprintf(stderr, "gregor-sim: why: this program does not run the plan as it was: %s\n",
                 why->result->signature);
         return REPLAY_SKIP;
+    }
+    if (why->scenario->stop_events == 0 || why->scenario->stop_events > stop_events) {
+        why->scenario->stop_events = stop_events;
     }
     why_search(&why->search, plan->events, why->runs, probe, why);
     jump = &why->search.points[why->search.jump];
@@ -300,7 +324,7 @@ int why_command(int argc, char **argv, struct codecs *codecs)
         why->options = (struct run_options){.trace = RUN_TRACE_NONE, .codecs = codecs};
         why->result = sim_alloc(sizeof *why->result);
         choose_out(why, path);
-        why->scenario = scenario_parse(plan->scenario, plan->text, plan->text_length, &yaml);
+        why->scenario = scenario_of(plan, &yaml);
         if (why->scenario == NULL) {
             fprintf(stderr, "gregor-sim: the scenario of the plan: %s\n", yaml.text);
             status = CAMPAIGN_USAGE;
