@@ -201,10 +201,14 @@ static void tell_chain(const struct why *why)
     const struct why_chain *chain = &why->chain;
     const struct why_point *jump = &why->search.points[why->search.jump];
 
-    printf("why: unavoidable at event %" PRIu64 " (%d %% to %d %%):\n", jump[1].event,
-           100 * jump[0].failed / why->runs, 100 * jump[1].failed / why->runs);
-    for (uint32_t i = 0; i < why->event_count && why->events[i].event <= jump[1].event; i++)
-        printf("  %s\n", why->events[i].words);
+    if (jump[1].failed <= jump[0].failed) {
+        printf("why: no event of this run decided it; its end:\n");
+    } else {
+        printf("why: unavoidable at event %" PRIu64 " (%d %% to %d %%):\n", jump[1].event - 1,
+               100 * jump[0].failed / why->runs, 100 * jump[1].failed / why->runs);
+        for (uint32_t i = 0; i < why->event_count && why->events[i].event < jump[1].event; i++)
+            printf("  %s\n", why->events[i].words);
+    }
     printf("why: and what leads from there to the violation%s:\n",
            chain->left_out > 0 ? ", first and last of it" : "");
     for (uint32_t i = 0; i < chain->count; i++)
@@ -288,14 +292,11 @@ static int why_plan(struct why *why)
     why_search(&why->search, plan->events, why->runs, probe, why);
     jump = &why->search.points[why->search.jump];
     tell_points(why);
-    if (why->search.points[0].failed == why->runs) {
-        printf("why: it comes with any choices: nothing in this run decided it\n");
-    }
     if (!tell_events(why, jump[0].event)) {
         fprintf(stderr, "gregor-sim: why: no events in %s\n", why->out);
         return CAMPAIGN_SIMULATOR;
     }
-    why_chain(&why->chain, why->events, why->event_count, jump[1].event, why->violation);
+    why_chain(&why->chain, why->events, why->event_count, jump[1].event - 1, why->violation);
     tell_chain(why);
     write_pictures(why);
     return CAMPAIGN_PASSED;

@@ -12,7 +12,7 @@
 enum { WHY_POINTS_MAX = 64, WHY_GRID = 8, WHY_NODES_MAX = 50, WHY_NEAR_MAX = 3 };
 
 struct why_point {
-    uint64_t event; /* choices are others from here on */
+    uint64_t event; /* choices are others from here on, with this event */
     int failed;     /* so many of the runs */
 };
 

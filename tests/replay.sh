@@ -75,6 +75,13 @@ cmp -s "$dir/small.yaml" "$dir/same.yaml" && ok || bad "shrink: another result o
 "$sim" shrink "$dir/none" >/dev/null 2>&1
 expect "shrink without a plan" 2 $?
 
+# ---- why ----
+"$sim" why "$left" --runs 2 --out "$dir/why" >"$dir/again" 2>&1
+expect "why" 0 $?
+says "why" "$dir/again" "why: FAIL expect never"
+says "why" "$dir/again" "leads from there to the violation"
+grep -q "^digraph" "$dir/why/why.dot" && ok || bad "why draws nothing"
+
 # ---- never a silent pass ----
 sed 's/leo > 800$/leo > 80M/' "$left/plan.gplan" >"$dir/fixed.gplan"
 sed 's/ when leader(orders-0).leo >= [0-9]*/ when leader(orders-0).leo >= 999999/' \
