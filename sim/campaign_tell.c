@@ -48,6 +48,11 @@ void campaign_tell_numbers(const struct run_result *result)
         fprintf(stderr, "  check %-5s %-36s evaluated %llu\n", info->id, info->name,
                 (unsigned long long)result->evaluations[i]);
     }
+    for (uint32_t i = 0; i < MARKS; i++) {
+        if (result->marks[i] == 0) continue;
+        fprintf(stderr, "  mark  %-26s %llu\n", mark_name((enum mark)i),
+                (unsigned long long)result->marks[i]);
+    }
 }
 
 /* Enough for scripts: letters and digits pass, the rest is escaped. */
@@ -100,6 +105,14 @@ void campaign_tell_json(FILE *file, const struct scenario *scenario,
     for (uint32_t i = 0; i < result->oracles && check_list(i) != NULL; i++) {
         fprintf(file, "%s\"%s\":%llu", comma, check_list(i)->id,
                 (unsigned long long)result->evaluations[i]);
+        comma = ",";
+    }
+    fprintf(file, "},\"marks\":{");
+    comma = "";
+    for (uint32_t i = 0; i < MARKS; i++) {
+        if (result->marks[i] == 0) continue;
+        fprintf(file, "%s\"%s\":%llu", comma, mark_name((enum mark)i),
+                (unsigned long long)result->marks[i]);
         comma = ",";
     }
     fprintf(file, "},\"wall_ns\":%lld}\n", (long long)result->wall_ns);

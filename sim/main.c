@@ -41,7 +41,7 @@ static const char usage_text[] =
     "       gregor-sim why DIR|PLAN [--runs 10] [--out DIR]\n"
     "       gregor-sim diff DIR DIR\n"
     "       gregor-sim lint FILE.yaml...\n"
-    "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads|\n"
+    "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads|marks|\n"
     "                       schema|reference]\n"
     "\n"
     "A seed is a number or a commit hash of 40 digits; GREGOR_SEED and GREGOR_JOBS stand in for\n"
@@ -371,8 +371,11 @@ static int command_list(int argc, char **argv)
             printf("  %-6s %-36s %s\n", info->id, info->name, info->sentence);
         if (table != NULL) return 0;
     }
-    if (table != NULL && strcmp(table, "marks") == 0) {
-        return usage_error("marks: not available in this version", NULL);
+    if (table == NULL || strcmp(table, "marks") == 0) {
+        puts("marks");
+        for (uint32_t i = 0; i < MARKS; i++)
+            printf("  %-26s %s\n", mark_name((enum mark)i), mark_about((enum mark)i));
+        if (table != NULL) return 0;
     }
     if (language_list(table, put_line, NULL)) return 0;
     return usage_error("no such table", table);

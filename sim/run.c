@@ -69,6 +69,18 @@ int64_t run_draw(struct run *run, enum decide_what what, uint64_t which, struct 
 
 /* ---- watching -------------------------------------------------------------------------------- */
 
+static void run_mark(struct run *run, const struct sim_world *node, const struct trace_event *event)
+{
+    uint32_t index = node != NULL ? node->index : MARK_NODES_MAX;
+
+    if (event->kind == TRACE_SIM_DOWN && run->cluster != NULL) {
+        int of = cluster_index(run->cluster, (int32_t)event->fields[0]);
+
+        index = of >= 0 ? (uint32_t)of : MARK_NODES_MAX;
+    }
+    marks_event(&run->reached, index, event);
+}
+
 static void run_traced(struct sim_observer *observer, struct sim_world *node,
                        const struct trace_event *event)
 {
@@ -91,6 +103,7 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
         run->lie_node = id;
     }
     if (run->holds != NULL) run_holds_look(run, id, event);
+    run_mark(run, node, event);
     if (node != NULL && run->workload != NULL) workload_traced(run->workload, node, event);
     if (node != NULL || event->kind == TRACE_SIM_DOWN) {
         run_facts_event(run, node != NULL ? node->index : 0, event);
@@ -477,6 +490,7 @@ static void run_judge(struct run *run)
         run->result->evaluations[i] = stat.evaluations;
         run->result->oracles = i + 1;
     }
+    memcpy(run->result->marks, run->reached.count, sizeof run->result->marks);
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
         run->result->faults[i] = sim_fault_counted(run->sim, (enum sim_fault)i);
     }

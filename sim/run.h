@@ -12,6 +12,7 @@
 #define SIM_RUN_H
 
 #include "sim/check/check.h"
+#include "sim/mark.h"
 #include "sim/ring.h"
 #include "sim/spread.h"
 #include "sim/workload.h"
@@ -82,6 +83,7 @@ struct run_result {
     struct sim_fault_count faults[SIM_FAULT_COUNT];
     struct spread_class random[FAULT_CLASSES];
     uint64_t evaluations[RUN_ORACLES_MAX]; /* in the order of check_list() */
+    uint64_t marks[MARKS];
     uint32_t oracles;
     char signature[160]; /* what failed and where, without times and numbers */
     struct sim_checkpoints checkpoints;
@@ -231,7 +233,8 @@ struct run {
     bool drained;
     struct run_steps steps;
     struct run_facts facts;
-    bool only_up;                  /* names of clients mean those that run */
+    bool only_up; /* names of clients mean those that run */
+    struct marks reached;
     char marks[RUN_MARKS_MAX][64]; /* of the action mark */
     uint32_t mark_count;
     struct run_expect expects[SCENARIO_EXPECTS_MAX];

@@ -25,6 +25,10 @@ void tally_add(struct tally *tally, const struct scenario *scenario,
     }
     for (uint32_t i = 0; i < result->oracles; i++)
         tally->evaluations[i] += result->evaluations[i];
+    for (uint32_t i = 0; i < MARKS; i++) {
+        tally->marks[i] += result->marks[i];
+        tally->marked[i] += result->marks[i] > 0;
+    }
 }
 
 /* ---- idle ------------------------------------------------------------------------------------ */
@@ -84,6 +88,27 @@ uint32_t tally_idle(const struct tally *tally, char *text, size_t size)
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
+/* How often, in how many of a thousand runs, and those that no seed has reached. */
+static void print_marks(FILE *file, const struct tally *tally)
+{
+    uint32_t never = 0;
+
+    for (uint32_t i = 0; i < MARKS; i++) {
+        if (tally->marks[i] == 0) {
+            never++;
+            continue;
+        }
+        fprintf(file, "  mark  %-26s %llu times, in %llu of 1000 runs\n", mark_name((enum mark)i),
+                (unsigned long long)tally->marks[i],
+                (unsigned long long)(tally->marked[i] * 1000 / tally->runs));
+    }
+    fprintf(file, "marks: %u of %u reached; never:", MARKS - never, MARKS);
+    for (uint32_t i = 0; i < MARKS; i++) {
+        if (tally->marks[i] == 0) fprintf(file, " %s", mark_name((enum mark)i));
+    }
+    fputs(never == 0 ? " none\n" : "\n", file);
+}
+
 void tally_print(FILE *file, const struct tally *tally)
 {
     fprintf(file, "campaign: %llu runs, %llu events, %lld s simulated in %lld.%01lld s\n",
@@ -118,4 +143,5 @@ void tally_print(FILE *file, const struct tally *tally)
         fprintf(file, "  check %-5s %-36s evaluated %llu\n", check_list(i)->id, check_list(i)->name,
                 (unsigned long long)tally->evaluations[i]);
     }
+    if (tally->runs > 0) print_marks(file, tally);
 }

@@ -13,7 +13,9 @@ struct tally {
     struct sim_fault_count faults[SIM_FAULT_COUNT];
     struct spread_class random[FAULT_CLASSES];
     uint64_t evaluations[RUN_ORACLES_MAX];
-    uint32_t allowed; /* classes that a scenario of the campaign may draw: bit mask */
+    uint64_t marks[MARKS];
+    uint64_t marked[MARKS]; /* runs that came through it */
+    uint32_t allowed;       /* classes that a scenario of the campaign may draw: bit mask */
 };
 
 void tally_add(struct tally *tally, const struct scenario *scenario,

@@ -51,12 +51,62 @@ void trace_file_begin(struct trace_file_block *block, uint8_t *buffer, uint32_t 
     }
 }
 
+static uint32_t text_slot(struct str text)
+{
+    uint32_t hash = text.length * 0x9e3779b1u;
+
+    for (uint32_t i = 0; i < text.length; i++)
+        hash = (hash ^ (uint8_t)text.data[i]) * 0x01000193u;
+    return (hash ^ hash >> 16) % TRACE_FILE_SLOTS;
+}
+
+/* The event began at block->used. */
+static uint8_t *put_event_text(struct trace_file_block *block, uint8_t *at, struct str text)
+{
+    uint32_t used = (uint32_t)(at - block->buffer) - block->used;
+    uint32_t slot;
+    uint32_t number;
+
+    if (text.length > TRACE_FILE_EVENT_MAX - used - 5)
+        text.length = TRACE_FILE_EVENT_MAX - used - 5;
+    if (text.length == 0) return uvarint_put(at, 0);
+    slot = text_slot(text);
+    number = block->slots[slot];
+    if (number > 0 && str_equal(block->texts[number - 1], text))
+        return uvarint_put(at, (number - 1) * 2 + 1);
+    at = uvarint_put(at, text.length * 2);
+    memcpy(at, text.data, text.length);
+    if (block->text_count < TRACE_FILE_TEXTS) {
+        block->texts[block->text_count++] = (struct str){(const char *)at, text.length};
+        block->slots[slot] = (uint8_t)block->text_count;
+    }
+    return at + text.length;
+}
+
+static uint8_t *put_fields(uint8_t *at, const struct trace_event *event, int64_t *last)
+{
+    bool masked = event->field_count >= TRACE_FILE_MASKED;
+    uint8_t *mask = at;
+
+    if (masked) *at++ = 0;
+    for (uint32_t i = 0; i < event->field_count; i++) {
+        /* Wraps: the reader's sum wraps back. */
+        uint64_t difference = (uint64_t)event->fields[i] - (uint64_t)last[i];
+
+        if (masked && difference == 0) continue;
+        if (masked) *mask = (uint8_t)(*mask | 1u << i);
+        at = varlong_put(at, (int64_t)difference);
+        last[i] = event->fields[i];
+    }
+    return at;
+}
+
 bool trace_file_append(struct trace_file_block *block, int64_t time_ns, int32_t node,
                        const struct trace_event *event)
 {
     uint8_t *at = block->buffer + block->used;
-    int64_t *last = block->last[event->kind];
-    uint32_t length = event->text.length;
+    bool text = event->text.data != NULL;
+    bool same;
 
     if (block->capacity - block->used < TRACE_FILE_EVENT_MAX) return false;
     if (block->events == 0) {
@@ -64,29 +114,18 @@ bool trace_file_append(struct trace_file_block *block, int64_t time_ns, int32_t 
         be_put64(block->buffer + 12, (uint64_t)time_ns);
     }
     ASSERT(time_ns >= block->last_ns);
-    at = uvarint_put(at, (uint32_t)event->kind);
-    at = uvarlong_put(at, (uint64_t)(time_ns - block->last_ns));
-    at = varint_put(at, node);
     ASSERT(event->field_count == block->fields[event->kind]);
-    for (uint32_t i = 0; i < event->field_count; i++) {
-        /* Wraps: the reader's sum wraps back. */
-        uint64_t difference = (uint64_t)event->fields[i] - (uint64_t)last[i];
-
-        at = varlong_put(at, (int64_t)difference);
-        last[i] = event->fields[i];
+    same = time_ns == block->last_ns && node == block->last_node;
+    at = uvarint_put(at, (uint32_t)event->kind * 4 + (same ? 2 : 0) + (text ? 1 : 0));
+    if (!same) {
+        at = uvarlong_put(at, (uint64_t)(time_ns - block->last_ns));
+        at = varlong_put(at, (int64_t)node - block->last_node);
     }
-    if (event->text.data == NULL) {
-        at = uvarint_put(at, 0);
-    } else {
-        uint32_t used = (uint32_t)(at - block->buffer) - block->used;
-
-        if (length > TRACE_FILE_EVENT_MAX - used - 5) length = TRACE_FILE_EVENT_MAX - used - 5;
-        at = uvarint_put(at, length + 1);
-        if (length > 0) memcpy(at, event->text.data, length);
-        at += length;
-    }
+    at = put_fields(at, event, block->last[event->kind]);
+    if (text) at = put_event_text(block, at, event->text);
     block->used = (uint32_t)(at - block->buffer);
     block->last_ns = time_ns;
+    block->last_node = node;
     block->events++;
     return true;
 }
@@ -141,6 +180,7 @@ enum err trace_file_open(struct trace_file_reader *reader, struct bytes data)
         return ERR_MALFORMED;
     }
     if (be_get32(data.data + 8) > TRACE_VERSION) return ERR_UNSUPPORTED;
+    reader->version = be_get32(data.data + 8);
     reader->kind_count = be_get32(data.data + 12);
     reader->at += 16;
     if (reader->kind_count > TRACE_FILE_KINDS_MAX) return ERR_MALFORMED;
@@ -185,35 +225,86 @@ static bool next_block(struct trace_file_reader *reader)
     }
     reader->at += TRACE_FILE_BLOCK_HEAD;
     memset(reader->last, 0, sizeof reader->last);
+    reader->text_count = 0;
+    reader->node = 0;
     return true;
+}
+
+/* These return NULL when what they read is cut or makes no sense. */
+static const uint8_t *read_text(struct trace_file_reader *reader, const uint8_t *at,
+                                struct str *text)
+{
+    uint32_t head = 0;
+    uint32_t length;
+
+    at = uvarint_get(at, reader->block_end, &head);
+    if (at == NULL || (reader->version == 1 && head == 0)) return at;
+    if (reader->version > 1 && (head & 1) != 0) {
+        if (head / 2 >= reader->text_count) return NULL;
+        *text = reader->texts[head / 2];
+        return at;
+    }
+    length = reader->version > 1 ? head / 2 : head - 1;
+    if (length > (size_t)(reader->block_end - at)) return NULL;
+    *text = (struct str){(const char *)at, length};
+    if (length > 0 && reader->text_count < TRACE_FILE_TEXTS)
+        reader->texts[reader->text_count++] = *text;
+    return at + length;
+}
+
+static const uint8_t *read_place(struct trace_file_reader *reader, const uint8_t *at)
+{
+    uint64_t after_ns;
+    int64_t node = 0;
+
+    at = uvarlong_get(at, reader->block_end, &after_ns);
+    if (at != NULL) at = varlong_get(at, reader->block_end, &node);
+    if (at == NULL) return NULL;
+    reader->time_ns = (int64_t)((uint64_t)reader->time_ns + after_ns);
+    reader->node = (int32_t)((uint64_t)node + (reader->version > 1 ? (uint64_t)reader->node : 0));
+    return at;
+}
+
+static const uint8_t *read_fields(struct trace_file_reader *reader, const uint8_t *at,
+                                  struct trace_event *event, uint32_t kind)
+{
+    uint32_t mask = UINT32_MAX;
+
+    if (reader->version > 1 && reader->fields[kind] >= TRACE_FILE_MASKED) {
+        if (at == reader->block_end) return NULL;
+        mask = *at++;
+    }
+    for (uint32_t i = 0; i < reader->fields[kind]; i++) {
+        int64_t *last = &reader->last[kind][i];
+        int64_t difference = 0;
+
+        if ((mask >> i & 1) != 0) at = varlong_get(at, reader->block_end, &difference);
+        if (at == NULL) return NULL;
+        *last = (int64_t)((uint64_t)*last + (uint64_t)difference);
+        event->fields[i] = *last;
+    }
+    return at;
 }
 
 /* One event of the block; false: it is cut or makes no sense. */
 static bool read_event(struct trace_file_reader *reader, struct trace_event *event, uint32_t *kind)
 {
+    uint32_t flags = 1; /* not the same, a text */
     const uint8_t *at = uvarint_get(reader->at, reader->block_end, kind);
-    uint64_t after_ns;
-    uint32_t length = 0;
 
-    if (at == NULL || *kind >= reader->kind_count) return false;
-    at = uvarlong_get(at, reader->block_end, &after_ns);
     if (at == NULL) return false;
-    at = varint_get(at, reader->block_end, &reader->node);
-    for (uint32_t i = 0; at != NULL && i < reader->fields[*kind]; i++) {
-        int64_t *last = &reader->last[*kind][i];
-        int64_t difference;
-
-        at = varlong_get(at, reader->block_end, &difference);
-        if (at == NULL) return false;
-        *last = (int64_t)((uint64_t)*last + (uint64_t)difference);
-        event->fields[i] = *last;
+    if (reader->version > 1) {
+        flags = *kind & 3;
+        *kind /= 4;
     }
-    if (at != NULL) at = uvarint_get(at, reader->block_end, &length);
-    if (at == NULL || (length > 0 && length - 1 > (size_t)(reader->block_end - at))) return false;
+    if (*kind >= reader->kind_count) return false;
     event->field_count = reader->fields[*kind];
-    event->text = length == 0 ? STR_NULL : (struct str){(const char *)at, length - 1};
-    reader->at = at + (length > 0 ? length - 1 : 0);
-    reader->time_ns += (int64_t)after_ns;
+    event->text = STR_NULL;
+    if ((flags & 2) == 0) at = read_place(reader, at);
+    if (at != NULL) at = read_fields(reader, at, event, *kind);
+    if (at != NULL && (flags & 1) != 0) at = read_text(reader, at, &event->text);
+    if (at == NULL) return false;
+    reader->at = at;
     return true;
 }
 

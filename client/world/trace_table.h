@@ -11,7 +11,7 @@
 #ifndef CLIENT_WORLD_TRACE_TABLE_H
 #define CLIENT_WORLD_TRACE_TABLE_H
 
-#define TRACE_VERSION 1
+#define TRACE_VERSION 2
 
 /* roles, in replica.role and reports */
 #define TRACE_ROLE_NONE     0

@@ -5,6 +5,7 @@
 #include "client/world/trace_file.h"
 #include "tests/support/support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,6 +175,58 @@ static void an_unknown_kind_is_skipped_and_counted(void **state)
     free(reader);
 }
 
+/* tests/golden/trace-1.bin: a run of a fifth of a second, written by a program of version 1. The
+ * numbers are those that an independent reader of that version counted. */
+static void a_file_of_the_version_before_is_read(void **state)
+{
+    FILE *sample = fopen("tests/golden/trace-1.bin", "rb");
+    struct trace_file_reader *reader = malloc(sizeof *reader);
+    struct trace_event event;
+    uint32_t length;
+    uint32_t steps = 0;
+    uint32_t active = 0;
+    uint64_t text = 0;
+
+    (void)state;
+    assert_non_null(sample);
+    length = (uint32_t)fread(file, 1, sizeof file, sample);
+    (void)fclose(sample);
+    assert_int_equal(trace_file_open(reader, (struct bytes){file, length}), ERR_NONE);
+    assert_int_equal(reader->version, 1);
+    while (trace_file_next(reader, &event)) {
+        steps += event.kind == TRACE_OP_STEP;
+        active += event.kind == TRACE_OP_STEP && str_equal(event.text, STR("ACTIVE"));
+        text += event.text.length;
+    }
+    assert_int_equal(reader->err, ERR_NONE);
+    assert_int_equal(reader->events, 1476);
+    assert_int_equal(steps, 1091);
+    assert_int_equal(active, 77);
+    assert_int_equal(text, 7837);
+    free(reader);
+}
+
+static void a_text_that_comes_again_costs_two_bytes(void **state)
+{
+    static const char *const words[] = {"READ", "ACTIVE", "READ", "SERVED", "READ"};
+    struct trace_file_block *block = malloc(sizeof *block);
+    uint32_t used[5];
+
+    (void)state;
+    trace_file_begin(block, file, 1 << 16);
+    for (uint32_t i = 0; i < 5; i++) {
+        const struct trace_event event = {TRACE_OP_STEP, 2, {7, 7}, str_of(words[i])};
+        uint32_t before = block->used;
+
+        assert_true(trace_file_append(block, 5, 1, &event));
+        used[i] = block->used - before;
+    }
+    assert_int_equal(used[1], used[3]);
+    assert_int_equal(used[2], used[4]);
+    assert_int_equal(used[1] - used[2], strlen("ACTIVE"));
+    free(block);
+}
+
 static void other_files_and_newer_versions_are_refused(void **state)
 {
     struct trace_file_reader *reader = malloc(sizeof *reader);
@@ -195,6 +248,8 @@ int main(void)
         cmocka_unit_test(a_cut_file_reads_up_to_the_cut),
         cmocka_unit_test(damaged_bytes_end_in_an_error_or_in_other_numbers),
         cmocka_unit_test(an_unknown_kind_is_skipped_and_counted),
+        cmocka_unit_test(a_file_of_the_version_before_is_read),
+        cmocka_unit_test(a_text_that_comes_again_costs_two_bytes),
         cmocka_unit_test(other_files_and_newer_versions_are_refused),
     };
 
