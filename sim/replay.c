@@ -355,9 +355,9 @@ static int replay_run(struct replay *replay)
     replay->options.plan_path = replay->out == NULL ? replay->path : NULL;
     replay->options.no_file =
         (text != NULL && strcmp(text, plan->text) != 0) || access(file, R_OK) != 0;
-    if (!replay_try(replay->options.no_file ? plan->scenario : file, text != NULL ? text : plan->text, seed,
-                    replay->mode == REPLAY_GUIDED ? plan : NULL, &replay->options, result,
-                    &error)) {
+    if (!replay_try(
+            replay->options.no_file ? plan->scenario : file, text != NULL ? text : plan->text, seed,
+            replay->mode == REPLAY_GUIDED ? plan : NULL, &replay->options, result, &error)) {
         fprintf(stderr, "gregor-sim: the scenario of the plan: %s\n", error.text);
     } else {
         tell_line(replay, result);

@@ -111,7 +111,7 @@ static void report_again(struct run *run)
 {
     const struct run_options *options = run->options;
     unsigned long long seed = run->result->seed;
-    const char *or = "  again";
+    const char * or = "  again";
 
     if (!options->no_file) {
         put(run, "  again: gregor-sim run %s --seed %llu --no-fork\n", run->scenario->file, seed);

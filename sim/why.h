@@ -1,9 +1,9 @@
 /* The event at which a failure became unavoidable (simulation.md 5.4), and what led from there.
  *
- *   search   the run again up to event k with its own choices, from there with others, some ten
- *            times: the share that fails alike; over a grid of k, then by halves where it rises most
- *   chain    of the trace between: what comes from that place and leads to the violation, along the
- *            order on each node and the messages between them; what people read, at most 50 events */
+ *   search   the run again up to event k with its own choices, from there with others, ten
+ *            times: the share that fails alike; over a grid of k, then by halves where it rises
+ *   chain    of the trace between: what comes from that place and leads to the violation, along
+ *            the order on each node and the messages between them; at most 50 events */
 #ifndef SIM_WHY_H
 #define SIM_WHY_H
 

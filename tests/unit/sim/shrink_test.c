@@ -1,7 +1,7 @@
-/* Proves: with an oracle that looks at the steps only, the shrinker ends with exactly the steps that
- * are needed, whatever else there was, twice the same, within its budget; a restart becomes the
- * `then` of its crash; what is not needed of cluster, clients and settings goes; a failure that is
- * none is refused. */
+/* Proves: with an oracle that looks at the steps only, the shrinker ends with exactly the steps
+ * that are needed, whatever else there was, twice the same, within its budget; what is not needed
+ * of cluster, clients and settings goes; a failure that is none is refused; what knows no time
+ * gets conditions. */
 #include "sim/shrink.h"
 #include "tests/support/support.h"
 
