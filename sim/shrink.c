@@ -141,7 +141,6 @@ static bool begin(struct shrink *shrink, const struct plan *plan, struct yaml_er
         if (way == 1 && !scripted) continue;
         text = way == 0 ? shrink_concrete(plan, error) : shrink_scripted(plan, error);
         if (text == NULL) return false;
-        if (getenv("SHRINK_DEBUG") != NULL) fputs(text, stderr);
         if (shrink_begin(shrink, text)) return true;
     }
     (void)snprintf(error->text, sizeof error->text,
