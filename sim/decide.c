@@ -31,6 +31,8 @@ struct decide {
     uint32_t bucket_count;
     bool keeping;
     bool guided;
+    uint64_t fork_event; /* from there on the salt counts */
+    uint64_t salt;       /* 0: none */
     uint64_t digest;
     struct decide_stats stats;
 };
@@ -159,7 +161,12 @@ static struct draw draw_begin(struct sim *sim, const struct decide_site *site)
 
     decide->stats.decisions++;
     if (n < draw.entry->answers.count) draw.answer = &draw.entry->answers.at[n];
-    rng_init(&draw.rng, mix(draw.entry->key ^ n));
+    if (decide->salt != 0 && sim->events >= decide->fork_event) {
+        draw.answer = NULL;
+        rng_init(&draw.rng, mix(mix(draw.entry->key ^ decide->salt) ^ n));
+    } else {
+        rng_init(&draw.rng, mix(draw.entry->key ^ n));
+    }
     return draw;
 }
 
@@ -283,6 +290,12 @@ void decide_answer(struct decide *decide, struct decide_site site, int64_t value
 {
     decide->guided = true;
     values_push(&entry_of(decide, &site)->answers, value);
+}
+
+void decide_fork(struct decide *decide, uint64_t event, uint64_t salt)
+{
+    decide->fork_event = event;
+    decide->salt = salt;
 }
 
 struct decide_stats decide_stats(const struct decide *decide)

@@ -120,6 +120,10 @@ void decide_each(const struct decide *decide, decide_visit *visit, void *context
 /* Answers of a guided replay: the n-th value of a site is the n-th given here. */
 void decide_answer(struct decide *decide, struct decide_site site, int64_t value);
 
+/* From event `event` of the simulation on every choice is another one: not answered, and drawn with
+ * `salt` (not 0) in its key. What was chosen before stays. */
+void decide_fork(struct decide *decide, uint64_t event, uint64_t salt);
+
 struct decide_stats {
     uint64_t decisions;
     uint64_t sites;

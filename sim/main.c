@@ -5,6 +5,8 @@
 #include "sim/fuzz.h"
 #include "sim/render_command.h"
 #include "sim/replay.h"
+#include "sim/shrink.h"
+#include "sim/why.h"
 
 #include "client/posix/codecs.h"
 
@@ -35,6 +37,8 @@ static const char usage_text[] =
     "       gregor-sim check TRACE...\n"
     "       gregor-sim replay DIR|PLAN [--mode exact|guided|semantic] [--seed N]\n"
     "                      [--out DIR] [--same] [--pinned] [--print]\n"
+    "       gregor-sim shrink DIR|PLAN [--out SMALL.yaml] [--time 60s]\n"
+    "       gregor-sim why DIR|PLAN [--runs 10] [--out DIR]\n"
     "       gregor-sim diff DIR DIR\n"
     "       gregor-sim lint FILE.yaml...\n"
     "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads|marks|\n"
@@ -391,7 +395,7 @@ static int with_codecs(int argc, char **argv,
 
 int main(int argc, char **argv)
 {
-    static const char *const later = "shrink why serve ctl";
+    static const char *const later = "serve ctl";
 
     (void)setlocale(LC_ALL, "C");
     if (argc < 2) return usage_error("a command is wanted", NULL);
@@ -407,6 +411,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "lint") == 0) return command_run(argc, argv, COMMAND_LINT);
     if (strcmp(argv[1], "fuzz") == 0) return command_run(argc, argv, COMMAND_FUZZ);
     if (strcmp(argv[1], "replay") == 0) return with_codecs(argc, argv, replay_command);
+    if (strcmp(argv[1], "shrink") == 0) return with_codecs(argc, argv, shrink_command);
+    if (strcmp(argv[1], "why") == 0) return with_codecs(argc, argv, why_command);
     if (strcmp(argv[1], "diff") == 0) return diff_command(argc, argv);
     if (strcmp(argv[1], "again") == 0) return with_codecs(argc, argv, determinism_child);
     if (strcmp(argv[1], "list") == 0) return command_list(argc, argv);

@@ -316,8 +316,10 @@ static void put_arg(struct run *run, const struct action_arg *arg,
     put(into, size, "%s: ", arg->name);
     switch (arg->kind) {
     case VALUE_NODES:
+        /* One selector, where a list would be too long. */
         put(into, size, "[");
-        put_set(run, nodes, by_role, into, size, ", ");
+        put_set(run, nodes, by_role, into, size,
+                __builtin_popcountll(nodes) > SCENARIO_TARGETS_MAX ? " + " : ", ");
         put(into, size, "]");
         return;
     case VALUE_LINKS: put_links(run, value, by_role, into, size); return;

@@ -59,8 +59,8 @@ static void child_run(const struct scenario *scenario, uint64_t seed,
     _exit(done == sizeof *result ? 0 : CAMPAIGN_SIMULATOR);
 }
 
-static void replay_fork(const struct scenario *scenario, uint64_t seed,
-                        const struct run_options *options, struct run_result *result)
+void replay_fork(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
+                 struct run_result *result)
 {
     size_t got = 0;
     int status = 0;
@@ -349,10 +349,15 @@ static int replay_run(struct replay *replay)
     char *text = replay->mode == REPLAY_SEMANTIC ? plan_to_scenario(plan, replay->pinned) : NULL;
     struct yaml_error error;
     int status = CAMPAIGN_USAGE;
+    char file[1200];
 
-    if (!replay_try(plan->scenario, text != NULL ? text : plan->text, seed,
-                    replay->mode == REPLAY_GUIDED ? plan : NULL, &replay->options, result,
-                    &error)) {
+    (void)snprintf(file, sizeof file, "%s/scenario.yaml", replay->path);
+    replay->options.plan_path = replay->out == NULL ? replay->path : NULL;
+    replay->options.no_file =
+        (text != NULL && strcmp(text, plan->text) != 0) || access(file, R_OK) != 0;
+    if (!replay_try(
+            replay->options.no_file ? plan->scenario : file, text != NULL ? text : plan->text, seed,
+            replay->mode == REPLAY_GUIDED ? plan : NULL, &replay->options, result, &error)) {
         fprintf(stderr, "gregor-sim: the scenario of the plan: %s\n", error.text);
     } else {
         tell_line(replay, result);

@@ -22,6 +22,9 @@ enum replay_mode { REPLAY_EXACT, REPLAY_GUIDED, REPLAY_SEMANTIC };
 bool replay_try(const char *name, const char *text, uint64_t seed, const struct plan *guide,
                 const struct run_options *options, struct run_result *result,
                 struct yaml_error *error);
+/* The same of a scenario that is read already. */
+void replay_fork(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
+                 struct run_result *result);
 /* The same defect, as far as signatures can tell. */
 bool replay_same(const struct plan *plan, const struct run_result *result);
 

@@ -91,6 +91,7 @@ static void run_traced(struct sim_observer *observer, struct sim_world *node,
     run->dirty = true;
     ring_add(run->ring, run->sim->now_ns, id, event);
     run_trace_event(run, id, event);
+    if (run->tell_file != NULL) run_watch_told(run, id, event);
     if (!run->options->no_checks) check_event(run->check, run->sim->now_ns, id, event);
     /* initial.broker.registration.timeout.ms: whoever runs a broker starts it again. */
     if (run->swarm != NULL && event->kind == TRACE_NODE_ERROR &&
@@ -490,6 +491,8 @@ static void run_judge(struct run *run)
 {
     struct check_stat stat;
 
+    run->result->since_ns = run_time(run);
+    run->result->in_safety = run->decided && run->phase <= RUN_SAFETY;
     run_judge_faults(run);
     run_judge_jobs(run);
     if (!run->decided) {
@@ -632,6 +635,9 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     run->ring = ring_create();
     run->sim = sim_create(&config);
     plan_note_begin(run);
+    if (options->fork_salt != 0) {
+        decide_fork(run->sim->decide, options->fork_event, options->fork_salt);
+    }
     if (options->guide != NULL) options->guide(run->sim->decide, options->guide_context);
     run_swarm(run);
     run->cluster = cluster_create(run->sim, scenario, options->codecs, &error);

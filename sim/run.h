@@ -38,6 +38,9 @@ struct run_options {
     bool verbose;
     uint32_t check_determinism; /* per million of the seeds are run twice (determinism.h) */
     bool plan;                  /* kept and written also when the run passes */
+    /* The plan this run comes from, for the hint how to see it again; NULL: the one it leaves. */
+    const char *plan_path;
+    bool no_file; /* the scenario stands in no file, only in that plan */
     /* A guided replay: given the simulator before anything is chosen. NULL: none. */
     void (*guide)(struct decide *decide, void *context);
     void *guide_context;
@@ -45,6 +48,12 @@ struct run_options {
     const char *watch_path;
     uint64_t watch_from;
     uint64_t watch_to;
+    /* From this event on other choices (decide_fork); salt 0: never. */
+    uint64_t fork_event;
+    uint64_t fork_salt;
+    /* Every trace event from event tell_from on goes to the file as a line (why.c); NULL: none. */
+    const char *tell_path;
+    uint64_t tell_from;
     bool no_checks;    /* no oracle sees anything: to measure what they cost */
     bool only_history; /* of the oracles, those that judge what clients saw */
 };
@@ -79,7 +88,9 @@ struct run_result {
     char signature[160]; /* what failed and where, without times and numbers */
     struct sim_checkpoints checkpoints;
     struct decide_stats decisions;
-    bool missed; /* a step with `within` never fired */
+    bool missed;      /* a step with `within` never fired */
+    int64_t since_ns; /* of the verdict, since the cluster stood */
+    bool in_safety;   /* it fell before the liveness phase */
 };
 
 void run_scenario(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
@@ -245,6 +256,7 @@ struct run {
     struct trace_event lie; /* of a canary: the last advance of a high watermark, to be undone */
     int32_t lie_node;
     void *watch_file;
+    void *tell_file;
     struct plan_log *plan; /* plan_note.c; NULL: not kept */
 };
 
@@ -325,6 +337,7 @@ void run_report(struct run *run);
 void run_report_allowed(struct run *run);
 /* run_watch.c: state digests, a window of deliveries */
 void run_watch_begin(struct run *run);
+void run_watch_told(struct run *run, int32_t node, const struct trace_event *event);
 void run_watch_turned(struct run *run, const struct sim_world *world);
 void run_watch_end(struct run *run);
 /* run_trace.c: the full trace */

@@ -106,6 +106,25 @@ static void report_invariants(struct run *run)
         put(run, "  only invariant%s %s judges\n", i > 0 ? ", too," : "", scenario->onlys[i]);
 }
 
+/* How to see it again: by what is still there when this program has ended. */
+static void report_again(struct run *run)
+{
+    const struct run_options *options = run->options;
+    unsigned long long seed = run->result->seed;
+    const char * or = "  again";
+
+    if (!options->no_file) {
+        put(run, "  again: gregor-sim run %s --seed %llu --no-fork\n", run->scenario->file, seed);
+        or = "     or";
+    }
+    if (options->plan_path != NULL) {
+        put(run, "%s: gregor-sim replay %s\n", or, options->plan_path);
+    } else if (run->plan != NULL) {
+        put(run, "%s: gregor-sim replay %s/%s-%llu\n", or, options->out_dir, run->scenario->name,
+            seed);
+    }
+}
+
 void run_report(struct run *run)
 {
     const struct run_result *result = run->result;
@@ -133,9 +152,5 @@ void run_report(struct run *run)
         put(run, "  replicas:\n");
         report_replicas(run);
     }
-    put(run, "  again: gregor-sim run %s --seed %llu --no-fork\n", run->scenario->file,
-        (unsigned long long)result->seed);
-    if (run->plan == NULL) return;
-    put(run, "     or: gregor-sim replay %s/%s-%llu\n", run->options->out_dir, run->scenario->name,
-        (unsigned long long)result->seed);
+    report_again(run);
 }

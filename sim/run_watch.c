@@ -64,10 +64,26 @@ static void watch_delivered(struct sim_observer *observer, const struct sim_deli
             (unsigned long long)delivery->digest, (unsigned long long)delivery->decisions);
 }
 
+/* Event, node, kind, whether people read it, three of its fields; then the event in words. */
+void run_watch_told(struct run *run, int32_t node, const struct trace_event *event)
+{
+    const struct ring_event *last = ring_last(run->ring, 0);
+    char line[RING_LINE_MAX];
+
+    if (run->sim->events < run->options->tell_from) return;
+    ring_print(run->ring, last, run->zero_ns, line);
+    fprintf(run->tell_file, "%llu %d %d %d %lld %lld %lld %s\n",
+            (unsigned long long)run->sim->events, (int)node, (int)event->kind,
+            (int)ring_matters(last), event->field_count > 0 ? (long long)event->fields[0] : 0,
+            event->field_count > 1 ? (long long)event->fields[1] : 0,
+            event->field_count > 3 ? (long long)event->fields[3] : 0, line);
+}
+
 void run_watch_begin(struct run *run)
 {
     const struct run_options *options = run->options;
 
+    if (options->tell_path != NULL) run->tell_file = fopen(options->tell_path, "w");
     if (options->watch_path == NULL) return;
     run->watch_file = fopen(options->watch_path, "w");
     if (run->watch_file == NULL) {
@@ -83,4 +99,6 @@ void run_watch_end(struct run *run)
 {
     if (run->watch_file != NULL) (void)fclose(run->watch_file);
     run->watch_file = NULL;
+    if (run->tell_file != NULL) (void)fclose(run->tell_file);
+    run->tell_file = NULL;
 }

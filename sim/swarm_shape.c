@@ -174,7 +174,7 @@ static void draw_clients(struct scenario *drawn, struct rng *rng)
         bool consumer = rng_chance(rng, 30 * PER_CENT);
 
         if (i < 2) consumer = i == 1; /* one of each, at least */
-        *client = (struct scenario_client){.kind = SCENARIO_CONSUMER, .batch = 1};
+        *client = (struct scenario_client){.kind = SCENARIO_CONSUMER, .batch = 1, .copy_of = -1};
         client->name = store_format(&drawn->store, "%s%u", consumer ? "consumer" : "producer", i);
         if (consumer) {
             for (uint32_t j = 0; j < drawn->topic_count; j++)

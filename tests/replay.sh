@@ -46,6 +46,11 @@ for mode in exact guided semantic; do
     expect "replay $mode" 1 $?
     says "replay $mode" "$dir/again" "the same failure"
 done
+"$sim" replay "$left" --mode exact >/dev/null 2>"$dir/again"
+says "how to see it again" "$dir/again" "again: gregor-sim run $left/scenario.yaml --seed"
+says "how to see it again" "$dir/again" "or: gregor-sim replay $left\$"
+"$sim" replay "$left/plan.gplan" --mode exact >/dev/null 2>"$dir/again"
+says "how to see a plan again" "$dir/again" "again: gregor-sim replay $left/plan.gplan\$"
 "$sim" replay "$left" --mode exact 2>/dev/null | grep -q "hash=$hash" && ok || bad "exact: another hash"
 "$sim" replay "$left" --mode guided >"$dir/again" 2>/dev/null
 says "replay guided" "$dir/again" " 0 of "
@@ -53,6 +58,29 @@ says "replay guided" "$dir/again" " 0 of "
 expect "the faults themselves, another seed" 1 $?
 "$sim" replay "$left" --pinned --print >"$dir/pinned.yaml" && "$sim" lint "$dir/pinned.yaml" >/dev/null 2>&1
 expect "the plan as a scenario" 0 $?
+
+# ---- smaller ----
+"$sim" shrink "$left" --out "$dir/small.yaml" >"$dir/again" 2>&1
+expect "shrink" 0 $?
+says "shrink" "$dir/again" "the same failure"
+"$sim" lint "$dir/small.yaml" >/dev/null 2>&1
+expect "lint of what is shrunk" 0 $?
+"$sim" run "$dir/small.yaml" --trace none --out "$dir/out" >/dev/null 2>"$dir/again"
+expect "run of what is shrunk" 1 $?
+says "what is shrunk" "$dir/again" "leo > 800"
+says "what is shrunk" "$dir/small.yaml" "^# Shows: FAIL expect never"
+grep -q "^steps:" "$dir/small.yaml" && bad "shrink keeps faults that nobody needs" || ok
+"$sim" shrink "$left" --out "$dir/same.yaml" >/dev/null 2>&1
+cmp -s "$dir/small.yaml" "$dir/same.yaml" && ok || bad "shrink: another result of the same plan"
+"$sim" shrink "$dir/none" >/dev/null 2>&1
+expect "shrink without a plan" 2 $?
+
+# ---- why ----
+"$sim" why "$left" --runs 2 --out "$dir/why" >"$dir/again" 2>&1
+expect "why" 0 $?
+says "why" "$dir/again" "why: FAIL expect never"
+says "why" "$dir/again" "leads from there to the violation"
+grep -q "^digraph" "$dir/why/why.dot" && ok || bad "why draws nothing"
 
 # ---- never a silent pass ----
 sed 's/leo > 800$/leo > 80M/' "$left/plan.gplan" >"$dir/fixed.gplan"

@@ -119,6 +119,34 @@ static void write_clock(const struct write *w, const struct unit_range *skew,
     write_text(w, "}");
 }
 
+static void write_cluster_clock(const struct write *w, const struct scenario *s,
+                                const struct scenario *usual)
+{
+    const struct {
+        const char *key;
+        enum unit unit;
+        struct unit_range is;
+        struct unit_range was;
+    } parts[] = {{"skew", UNIT_TIME, s->skew_ns, usual->skew_ns},
+                 {"drift", UNIT_DRIFT, s->drift_ppb, usual->drift_ppb},
+                 {"step", UNIT_TIME, s->clock_step_ns, usual->clock_step_ns},
+                 {"coarse", UNIT_TIME, s->coarse_ns, usual->coarse_ns},
+                 {"late", UNIT_TIME, s->late_ns, usual->late_ns}};
+    bool none = true;
+    bool some = false;
+
+    for (uint32_t i = 0; i < COUNT_OF(parts); i++)
+        none = none && parts[i].is.min == 0 && parts[i].is.max == 0;
+    for (uint32_t i = 0; i < COUNT_OF(parts) && !none; i++) {
+        if (same_range(parts[i].is, parts[i].was)) continue;
+        write_text(w, some ? ", " : "  clock: {");
+        write_quantity(w, parts[i].key, parts[i].unit, parts[i].is);
+        some = true;
+    }
+    if (none) write_text(w, "  clock: none\n");
+    if (some) write_text(w, "}\n");
+}
+
 static void write_network(const struct write *w, const struct sim_net_config *net,
                           const struct sim_net_config *usual)
 {
@@ -186,8 +214,6 @@ static void write_node(const struct write *w, const struct scenario *s,
 static void write_cluster(const struct write *w, const struct scenario *s,
                           const struct scenario *usual)
 {
-    bool skew = !same_range(s->skew_ns, usual->skew_ns);
-    bool drift = !same_range(s->drift_ppb, usual->drift_ppb);
     bool loss = !same_loss(&s->loss, &usual->loss);
     bool profile = s->disk_profile != usual->disk_profile;
 
@@ -215,11 +241,7 @@ static void write_cluster(const struct write *w, const struct scenario *s,
         if (loss) write_loss(w, &s->loss);
         write_text(w, "}\n");
     }
-    if (skew || drift) {
-        write_text(w, "  ");
-        write_clock(w, skew ? &s->skew_ns : NULL, drift ? &s->drift_ppb : NULL);
-        write_text(w, "\n");
-    }
+    write_cluster_clock(w, s, usual);
     if (s->free_cpu) write_text(w, "  cpu: free\n");
 }
 
