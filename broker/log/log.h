@@ -146,15 +146,15 @@ struct log {
     bool epochs_dirty;            /* the file lacks an entry that the next append needs */
     bool epochs_failed;           /* no space for it: tried again with the next append */
     bool create;
-    bool closing_well; /* it was not FAILED when the close began */
-    bool removed;      /* its directory has another name now */
-    bool syncing;      /* its files are in the round in flight */
-    bool clean_reads;  /* the compaction reads segments: none may go */
-    bool swapping;     /* files are being exchanged: reads from disk wait */
+    bool closing_well;    /* it was not FAILED when the close began */
+    bool removed;         /* its directory has another name now */
+    bool syncing;         /* its files are in the round in flight */
+    bool clean_reads;     /* the compaction reads segments: none may go */
+    bool swapping;        /* files are being exchanged: reads from disk wait */
     int64_t damaged;      /* offset where a read found no sound batch, twice; -1 none known */
     int64_t damaged_base; /* its segment */
     uint64_t damaged_position;
-    bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
+    bool uncleanable; /* a compaction found what it cannot handle: not again until it is opened */
 };
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */

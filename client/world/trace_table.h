@@ -66,7 +66,7 @@
     X(LOG_EPOCH, 'D', "log.epoch",                                                                                      \
       "topic partition epoch start_offset") /* start -1: newest at opening, -1 none */                                  \
     X(LOG_DAMAGED, 'E', "log.damaged", "topic partition offset position err")                                           \
-    X(LOG_REPAIRED, 'W', "log.repaired", "topic partition base_offset last_offset position")                           \
+    X(LOG_REPAIRED, 'W', "log.repaired", "topic partition base_offset last_offset position")                            \
     X(LOG_RECOVERED_TO, 'I', "log.recovered_to",                                                                        \
       "topic partition segment_base valid_end cut_bytes")                                                               \
     X(LOG_SWAPPED, 'I', "log.swapped", "topic partition base end old_bytes new_bytes")                                  \
@@ -124,7 +124,8 @@
     X(SIM_STEP, 'I', "sim.step", "step") /* *text: the step's sentence */                                               \
     X(SIM_VIOLATION, 'E', "sim.violation", "check node topic partition epoch offset") /* *text */                       \
     X(SIM_BLOCKED, 'D', "sim.blocked", "conn from to reason") /* 1 cut, 0 open again */                                 \
-    X(SIM_SYNC_FAILED, 'W', "sim.sync_failed", "node") /* *text: path; its pages are lost (DF14) */                     \
+    X(SIM_SYNC_FAILED, 'W', "sim.sync_failed",                                                                          \
+      "node") /* *text: path; its pages are lost (DF14) */                                                              \
     /* groups: what the coordinator of one partition of __consumer_offsets does, at its epoch */                        \
     X(GROUP_COORDINATOR, 'I', "group.coordinator", "partition epoch active end groups")                                 \
     X(GROUP_STATE, 'I', "group.state",                                                                                  \

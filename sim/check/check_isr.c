@@ -123,7 +123,7 @@ static void isr(struct check *check, struct check_replica_ghost *replica,
     if (!check->violated && part->chain.known) check_isr_chain(check, part);
 }
 
-/* ---- R18, R19 ------------------------------------------------------------------------------------- */
+/* ---- R18, R19 -------------------------------------------------------------------------------- */
 
 static void remote(struct check *check, struct check_replica_ghost *leader,
                    const struct trace_event *event)

@@ -105,8 +105,8 @@ struct check_replica_ghost {
     int32_t cut_epoch;      /* of the last batch that went */
     bool recovering;        /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;
-    bool lost;              /* in U: lost data, and has not refetched it */
-    bool alone;             /* lost data while no other in-sync replica had the rest */
+    bool lost;  /* in U: lost data, and has not refetched it */
+    bool alone; /* lost data while no other in-sync replica had the rest */
 };
 
 /* A partition as one record of the controller says. */
@@ -201,7 +201,7 @@ struct check_node {
     bool disk_armed;  /* a request will fail, or has: in this life or in another */
     bool disk_failed; /* in this life a sync failed, whose pages are gone, or a directory went */
     uint32_t sync_failed[2]; /* of a data, a metadata log: 0 no, else turns that ended since, + 1 */
-    int64_t applied;  /* metadata, inclusive; -1 */
+    int64_t applied;         /* metadata, inclusive; -1 */
     int32_t controller_epoch; /* -1 not active */
     bool renounced;
     int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */
