@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WHY_BUCKETS = 1 << 14, NONE = UINT32_MAX };
+enum { WHY_BUCKETS = 1 << 14 };
+#define NONE UINT32_MAX
 
 struct near {
     uint32_t of[WHY_NEAR_MAX]; /* the nearest kept events before, numbers in `kept` */
