@@ -153,10 +153,11 @@ static void node_rearm(struct sim_world *node)
 
 bool sim_node_admit(struct sim_world *node, struct world_req *req)
 {
-    if (!node->up || node->doomed != SIM_DOWN_NOT) return false;
+    if (!node->up) return false;
     ASSERT(!req->pending);
     ASSERT(req->complete != NULL);
-    req->pending = true;
+    req->pending = true; /* W1, also for who is dead and does not know: it never completes */
+    if (node->doomed != SIM_DOWN_NOT) return false;
     list_init(&req->link);
     return true;
 }
