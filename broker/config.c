@@ -638,8 +638,6 @@ void config_default(struct config *config)
     config_add_controller_listener(config);
     (void)config_copy(config->log_dirs[0], sizeof config->log_dirs[0], STR("gregor-data"));
     config->log_dir_count = 1;
-    (void)config_copy(config->metadata_log_dir, sizeof config->metadata_log_dir,
-                      STR("gregor-data"));
 }
 
 /* Key up to the first '=', ':' or space; a line that ends in a backslash goes on in the next.

@@ -34,6 +34,21 @@ static void the_default_is_one_node_on_loopback(void **state)
     assert_string_equal(f.config.log_dirs[0], "gregor-data");
 }
 
+/* --data-dir DIR and --set log.dirs=DIR of a node without a file. */
+static void the_default_node_keeps_its_metadata_where_its_data_is(void **state)
+{
+    struct config_warnings warnings = {0};
+    struct errmsg error;
+    static struct config config;
+
+    (void)state;
+    config_default(&config);
+    assert_int_equal(config_set(&config, STR("log.dirs"), STR("/d"), &warnings, &error), ERR_NONE);
+    assert_int_equal(config_finish(&config, &error), ERR_NONE);
+    assert_string_equal(config.log_dirs[0], "/d");
+    assert_string_equal(config.metadata_log_dir, "/d");
+}
+
 static void a_cluster_node_reads_as_in_kafka(void **state)
 {
     (void)state;
@@ -208,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_default_is_one_node_on_loopback),
+        cmocka_unit_test(the_default_node_keeps_its_metadata_where_its_data_is),
         cmocka_unit_test(a_cluster_node_reads_as_in_kafka),
         cmocka_unit_test(log_directories_are_several_and_the_first_has_the_metadata),
         cmocka_unit_test(every_honoured_number_changes_and_has_bounds),
