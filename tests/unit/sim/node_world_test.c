@@ -235,7 +235,7 @@ static void node_killed_at_a_trace_event_does_nothing_more(void **state)
     assert_int_equal(killer.heard, 1);
     assert_int_equal(script.fired_count, 1);
     assert_int_equal(script.turns, turns); /* turn_end was not called */
-    assert_true(script.disk.req.pending); /* W1; and it never completes */
+    assert_true(script.disk.req.pending);  /* W1; and it never completes */
     assert_false(node->up);
     assert_true(sim_node_at_baseline(node));
     assert_int_equal(script.how, SIM_DOWN_POWER);
