@@ -72,7 +72,7 @@ def settings():
                   "--set", "log.segment.delete.delay.ms=200").start()
     fine(node, "topics", "create", "s", "--config", "segment.bytes=20000")
     need_equal(fine(node, "configs", "describe", "topic", "s"),
-               "file.delete.delay.ms=200\tserver.properties\nsegment.bytes=20000\ttopic\n", "before")
+               "file.delete.delay.ms=200\tserver.properties\nmin.insync.replicas=1\tall brokers\nsegment.bytes=20000\ttopic\n", "before")
     ends(1, gregor(node.address, "configs", "alter", "topic", "s", "--set",
                    "cleanup.policy=shrink"), "INVALID_CONFIG")
     ends(1, gregor(node.address, "configs", "alter", "topic", "t", "--set", "retention.ms=1"),
