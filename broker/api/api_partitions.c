@@ -146,9 +146,9 @@ static enum err tell(struct request *request, const struct describe_topic_partit
             first = (uint32_t)body->cursor.partition_index;
         if (room == 0 || (topic != NULL && topic->partitions_count > first &&
                           topic->partitions_count - first > room)) {
-            response->next_topic_partition_null = false;
-            response->next_topic_partition.topic_name = name;
-            response->next_topic_partition.partition_index = (int32_t)(first + room);
+            response->next_cursor_null = false;
+            response->next_cursor.topic_name = name;
+            response->next_cursor.partition_index = (int32_t)(first + room);
             if (room == 0) return ERR_NONE;
         }
         describe_topic_partitions_response_topic_default(out);
@@ -160,7 +160,7 @@ static enum err tell(struct request *request, const struct describe_topic_partit
             continue;
         }
         err = tell_topic(request, topic, first, room, out);
-        if (err != ERR_NONE || !response->next_topic_partition_null) return err;
+        if (err != ERR_NONE || !response->next_cursor_null) return err;
         room -= out->partitions_count;
     }
     return ERR_NONE;

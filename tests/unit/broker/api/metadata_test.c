@@ -279,7 +279,7 @@ static void topics_are_told_in_pages_by_name(void **state)
     describe_topic_partitions_request_default(&ask_for);
     raw_ask(&raw, API_DESCRIBE_TOPIC_PARTITIONS, 0, &ask_for, &page);
     assert_int_equal(page.topics_count, 3);
-    assert_true(page.next_topic_partition_null);
+    assert_true(page.next_cursor_null);
     assert_true(str_equal(page.topics[0].name, STR("a")));
     assert_true(str_equal(page.topics[2].name, STR("c")));
     assert_int_equal(page.topics[1].partitions_count, 3);
@@ -291,9 +291,9 @@ static void topics_are_told_in_pages_by_name(void **state)
     raw_ask(&raw, API_DESCRIBE_TOPIC_PARTITIONS, 0, &ask_for, &page);
     assert_int_equal(page.topics_count, 2);
     assert_int_equal(page.topics[1].partitions_count, 1);
-    assert_false(page.next_topic_partition_null);
-    assert_true(str_equal(page.next_topic_partition.topic_name, STR("b")));
-    assert_int_equal(page.next_topic_partition.partition_index, 1);
+    assert_false(page.next_cursor_null);
+    assert_true(str_equal(page.next_cursor.topic_name, STR("b")));
+    assert_int_equal(page.next_cursor.partition_index, 1);
     ask_for.response_partition_limit = 2; /* b-1, b-2: the page ends with the topic */
     ask_for.cursor_null = false;
     ask_for.cursor.topic_name = STR("b");
@@ -301,8 +301,8 @@ static void topics_are_told_in_pages_by_name(void **state)
     raw_ask(&raw, API_DESCRIBE_TOPIC_PARTITIONS, 0, &ask_for, &page);
     assert_int_equal(page.topics_count, 1);
     assert_int_equal(page.topics[0].partitions[0].partition_index, 1);
-    assert_true(str_equal(page.next_topic_partition.topic_name, STR("c")));
-    assert_int_equal(page.next_topic_partition.partition_index, 0);
+    assert_true(str_equal(page.next_cursor.topic_name, STR("c")));
+    assert_int_equal(page.next_cursor.partition_index, 0);
     for (int32_t i = 0; i < 3; i++)
         describe_topic_partitions_request_topic_default(&named[i]);
     named[0].name = named[1].name = STR("c");
@@ -313,7 +313,7 @@ static void topics_are_told_in_pages_by_name(void **state)
     assert_int_equal(page.topics_count, 2);
     assert_int_equal(page.topics[0].error_code, 0);
     assert_int_equal(page.topics[1].error_code, ERR_INVALID_TOPIC_EXCEPTION);
-    assert_true(page.next_topic_partition_null);
+    assert_true(page.next_cursor_null);
     end();
 }
 
