@@ -50,6 +50,7 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     list_init(&dir->write_starved);
     list_init(&dir->sync_wanted);
     list_init(&dir->trash);
+    list_init(&dir->trash_taken);
     op_source_init(&dir->trash_source);
     log_sync_init(dir);
 }

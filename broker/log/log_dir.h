@@ -119,7 +119,8 @@ struct log_dir {
     bool checkpoint_now;
     bool checkpoint_busy;
     struct op_source trash_source; /* something to sweep later */
-    struct list trash;             /* struct log_trash: files that go after their delay */
+    struct list trash;             /* struct log_trash: files that go, the first due first */
+    struct list trash_taken;       /* those that a sweep is at */
     uint64_t checkpoints_written;
     int64_t flush_check_ms;         /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
     uint32_t damaged;               /* logs with damage that a read found */

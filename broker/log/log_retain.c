@@ -214,6 +214,17 @@ static bool drop_next(struct log_flow *o)
     return true;
 }
 
+/* In the order of the due times; delays rarely differ, so the search from the tail is short. */
+static void trash_push(struct log_dir *dir, struct log_trash *trash)
+{
+    struct list *place = &dir->trash;
+
+    while (place->prev != &dir->trash &&
+           LIST_ENTRY(place->prev, struct log_trash, link)->due_ns > trash->due_ns)
+        place = place->prev;
+    list_push(place, &trash->link);
+}
+
 /* Without memory the files stay until the log is opened again. */
 void log_retain_trash(struct log *log, int64_t base)
 {
@@ -227,7 +238,7 @@ void log_retain_trash(struct log *log, int64_t base)
     trash->size = size;
     memcpy(trash->name, log->known->name, log->known->name_length);
     list_init(&trash->link);
-    list_push(&log->dir->trash, &trash->link);
+    trash_push(log->dir, trash);
 }
 
 static void drop_begin(struct log_flow *o)
@@ -373,14 +384,16 @@ static void sweep_unlinked(struct world_req *req, struct instant now)
     op_wake(&sweep->source);
 }
 
-static struct log_trash *sweep_find(const struct log_dir *dir)
+/* Taken off the list: a directory may have two sweeps, the partitions' and the metadata log's. */
+static struct log_trash *sweep_take(struct log_dir *dir)
 {
-    LIST_FOR_EACH (link, &dir->trash) {
-        struct log_trash *trash = LIST_ENTRY(link, struct log_trash, link);
+    struct log_trash *trash;
 
-        if (trash->due_ns <= dir->env->now.mono.ns) return trash;
-    }
-    return NULL;
+    if (log_sweep_due_ns(dir) > dir->env->now.mono.ns) return NULL;
+    trash = LIST_ENTRY(dir->trash.next, struct log_trash, link);
+    list_remove(&trash->link);
+    list_push(&dir->trash_taken, &trash->link);
+    return trash;
 }
 
 bool log_sweep_next(struct log_sweep *sweep, struct log_dir *dir)
@@ -393,11 +406,12 @@ bool log_sweep_next(struct log_sweep *sweep, struct log_dir *dir)
         trash_free(dir, sweep->trash);
         sweep->trash = NULL;
     }
+    if (!log_dir_online(dir)) return false;
     if (sweep->trash == NULL) {
-        sweep->trash = sweep_find(dir);
+        sweep->trash = sweep_take(dir);
         sweep->part = 0;
     }
-    if (sweep->trash == NULL || !log_dir_online(dir)) return false;
+    if (sweep->trash == NULL) return false;
     log_file_name(name, sweep->trash->base, retain_suffixes[sweep->part++]);
     text_init(&path, sweep->path, sizeof sweep->path);
     text_format(&path, "%s/%s/%s.deleted", dir->path, sweep->trash->name, name);
@@ -411,18 +425,13 @@ bool log_sweep_next(struct log_sweep *sweep, struct log_dir *dir)
 
 int64_t log_sweep_due_ns(const struct log_dir *dir)
 {
-    int64_t due_ns = OP_NO_DEADLINE;
-
-    LIST_FOR_EACH (link, &dir->trash) {
-        const struct log_trash *trash = LIST_ENTRY(link, struct log_trash, link);
-
-        if (trash->due_ns < due_ns) due_ns = trash->due_ns;
-    }
-    return due_ns;
+    if (list_empty(&dir->trash)) return OP_NO_DEADLINE;
+    return LIST_ENTRY(dir->trash.next, struct log_trash, link)->due_ns;
 }
 
 void log_sweep_forget(struct log_dir *dir)
 {
+    list_splice(&dir->trash, &dir->trash_taken);
     LIST_FOR_EACH_SAFE (link, after, &dir->trash) {
         trash_free(dir, LIST_ENTRY(link, struct log_trash, link));
     }

@@ -301,6 +301,40 @@ static void files_go_after_their_delay(void **state)
     end();
 }
 
+/* The partitions and the metadata log of a combined node sweep the same directory. */
+static void two_sweeps_of_a_directory_take_different_files(void **state)
+{
+    struct log_sweep sweeps[2];
+    uint32_t unlinked = 0;
+    bool some = true;
+
+    (void)state;
+    begin(6);
+    fill(30);
+    log_note_high_watermark(box.log, box.log->log_end);
+    box.log->config.retention_bytes = 2 * SEGMENT;
+    look();
+    assert_true(drop());
+    log_box_run_ms(&box, 2000);
+    box.dir.env->now.mono.ns = log_sweep_due_ns(&box.dir);
+    for (uint32_t i = 0; i < 2; i++)
+        log_sweep_init(&sweeps[i]);
+    while (some) {
+        some = false;
+        for (uint32_t i = 0; i < 2; i++) {
+            if (!log_sweep_next(&sweeps[i], &box.dir)) continue;
+            some = true;
+            unlinked++;
+        }
+        if (some) assert_string_not_equal(sweeps[0].path, sweeps[1].path);
+        log_box_run_ms(&box, 10);
+    }
+    assert_true(unlinked >= 12);
+    assert_true(unlinked % 6 == 0);
+    assert_int_equal(log_sweep_due_ns(&box.dir), OP_NO_DEADLINE);
+    end();
+}
+
 static void a_crash_at_any_event_keeps_what_was_not_deleted(void **state)
 {
     uint32_t crashed = 0;
@@ -347,6 +381,7 @@ int main(void)
         cmocka_unit_test(orderly_stops_leave_one_snapshot_besides_those_of_segments),
         cmocka_unit_test(idle_producers_are_forgotten_by_the_clock_of_the_broker),
         cmocka_unit_test(files_go_after_their_delay),
+        cmocka_unit_test(two_sweeps_of_a_directory_take_different_files),
         cmocka_unit_test(a_crash_at_any_event_keeps_what_was_not_deleted),
     };
 
