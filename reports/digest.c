@@ -84,7 +84,12 @@ uint32_t digest_rank(const struct story *story, const struct state *before,
 
     switch ((enum story_what)event->what) {
     case STORY_VIOLATION: return event == &story->events[story->violation] ? 7 : 5;
-    case STORY_DOWN: return event->from != 0 ? 0 : 6;
+    case STORY_DOWN:
+        if (event->from != 0) return 0;
+        return event->extra == 3 && event->node >= 0 &&
+                       story->nodes[event->node].kind == STORY_CLIENT
+                   ? 1 /* its work is done */
+                   : 6;
     case STORY_FAULT: return event->to != 0 && !event->mends ? 6 : 5;
     case STORY_TRUNCATED: return event->to < event->from ? 6 : 3;
     case STORY_UP: return event->extra > 1 && event->from == 0 ? 5 : 0;

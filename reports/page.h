@@ -28,9 +28,15 @@ void page_checks(struct out *out, const struct reports_check *checks, uint32_t c
 void page_faults(struct out *out, const struct reports_fault *faults, uint32_t count);
 bool page_is_good(const char *outcome);
 
-/* ---- page_tables.c */
-/* The last turning points before the violation (or the end), as a list. */
+/* ---- page_led.c */
+/* The turns before the violation (or the end) that say most, as a list. */
 void page_led(struct out *out, const struct page *page);
+
+/* ---- page_tables.c */
+/* The event up to which things are told: the violation, or the last before the run was over. */
+uint32_t page_last_told(const struct story *story);
+void page_sentence(struct out *out, const struct story *story, const struct state *state,
+                   const struct story_event *event);
 /* Where each replica of the focus stood, and what the last change changed. */
 void page_replicas(struct out *out, const struct page *page);
 void page_nodes(struct out *out, const struct page *page);

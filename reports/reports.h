@@ -12,6 +12,7 @@
 struct reports_check {
     const char *id;       /* "R6" */
     const char *name;     /* may be NULL */
+    const char *sentence; /* what has to hold; may be NULL */
     uint64_t evaluations; /* that could have failed; 0: not exercised */
     uint64_t violations;
 };

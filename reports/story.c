@@ -411,6 +411,23 @@ static void note_stop(struct reading *reading, int64_t how)
     reading->asked_to_stop &= ~bit;
 }
 
+/* Numbers of a file are not trusted: differences of what is kept do not overflow. */
+static int64_t sane(int64_t number)
+{
+    const int64_t most = (int64_t)1 << 60;
+
+    return number > most ? most : number < -most ? -most : number;
+}
+
+/* Does the violation name the partition that is told? */
+static bool is_violated_focus(const struct reading *reading)
+{
+    const int64_t *f = reading->event.fields;
+
+    return f[3] >= 0 && reading->story->has_focus && f[2] == sane(reading->story->topic) &&
+           (int32_t)f[3] == reading->story->partition;
+}
+
 /* Events whose node is a field: told by the simulator, which is no node. */
 static void take_sim(struct reading *reading)
 {
@@ -448,7 +465,8 @@ static void take_sim(struct reading *reading)
         break;
     case TRACE_SIM_VIOLATION:
         reading->node = (int16_t)story_find_node(story, f[1]);
-        event = tell_numbers(reading, STORY_VIOLATION, 0, f[5], f[4], f[0]);
+        event =
+            tell_numbers(reading, STORY_VIOLATION, is_violated_focus(reading), f[5], f[4], f[0]);
         if (event != NULL && story->violation < 0)
             story->violation = (int32_t)story->event_count - 1;
         break;
@@ -495,14 +513,6 @@ static void take(struct reading *reading)
     }
     if (about_focus(reading)) take_replica(reading);
     take_sim(reading);
-}
-
-/* Numbers of a file are not trusted: differences of what is kept do not overflow. */
-static int64_t sane(int64_t number)
-{
-    const int64_t most = (int64_t)1 << 60;
-
-    return number > most ? most : number < -most ? -most : number;
 }
 
 enum err story_read(struct story *story, struct bytes trace, const char *focus)
