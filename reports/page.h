@@ -5,6 +5,10 @@
 #include "reports/digest.h"
 #include "reports/reports.h"
 
+#define PAGE_NO_GRAPHVIZ                                                              \
+    "Figures need Graphviz (Debian and Ubuntu: apt-get install graphviz); their DOT " \
+    "files lie beside this page."
+
 /* A figure ready for the page. */
 struct page_figure {
     const char *name; /* "spacetime": its files are NAME.dot and NAME.svg */

@@ -147,10 +147,7 @@ static enum err write_page(struct rendering *r)
     char path[4096];
     enum err err;
 
-    if (r->missing)
-        snprintf(r->result.note, sizeof r->result.note,
-                 "Figures need Graphviz (Debian and Ubuntu: apt-get install graphviz); their DOT "
-                 "files lie beside this page.");
+    if (r->missing) snprintf(r->result.note, sizeof r->result.note, "%s", PAGE_NO_GRAPHVIZ);
     if (r->result.note[0] != '\0') page.note = r->result.note;
     page_write(&out, &page);
     snprintf(path, sizeof path, "%s/index.html", r->run->directory);

@@ -99,6 +99,47 @@ MUST_USE enum err reports_render_index(const struct reports_index *index);
 MUST_USE enum err reports_render_figures(const struct reports_run *run, bool svg,
                                          struct reports_result *result);
 
+/* What `gregor-sim why` found. The first event decided it, if `decided`; the last is the
+ * violation's own. */
+enum { REPORTS_WHY_MAX = 50 };
+struct reports_why_event {
+    int64_t time_ns;
+    uint64_t number;   /* of the run: callbacks delivered */
+    int32_t lane;      /* the node whose order it belongs to; -1: nobody's */
+    int32_t node;      /* who did it; -1: the simulator, to that node */
+    bool bad;          /* a fault, a node that goes down */
+    const char *words; /* without their subject */
+};
+struct reports_why_link {
+    uint32_t from; /* places in `events` */
+    uint32_t to;
+};
+/* Other choices from this event on: so many of the runs failed alike. */
+struct reports_why_point {
+    uint64_t event;
+    uint32_t failed;
+    uint32_t of;
+};
+struct reports_why {
+    const char *directory;
+    const char *scenario;
+    uint64_t seed;
+    const char *outcome;   /* "FAIL R8" */
+    const char *violation; /* in words */
+    const char *again;     /* the command */
+    bool decided;          /* some event did: unavoidable from `from` on, not before */
+    uint64_t from;
+    const struct reports_why_point *points;
+    uint32_t point_count;
+    const struct reports_why_event *events;
+    uint32_t event_count; /* at most REPORTS_WHY_MAX */
+    uint32_t left_out;    /* of the chain */
+    const struct reports_why_link *links;
+    uint32_t link_count;
+};
+/* directory/why.html, why.dot, why.svg. IO: they could not be written. */
+MUST_USE enum err reports_render_why(const struct reports_why *why, struct reports_result *result);
+
 enum reports_text {
     REPORTS_TIMELINE, /* one line per change */
     REPORTS_FOLLOW,   /* one record's life */

@@ -67,8 +67,24 @@ const char *story_api(int32_t api)
     switch (api) {
     case 0: return "Produce";
     case 1: return "Fetch";
+    case 2: return "ListOffsets";
+    case 3: return "Metadata";
+    case 8: return "OffsetCommit";
+    case 9: return "OffsetFetch";
+    case 10: return "FindCoordinator";
+    case 11: return "JoinGroup";
+    case 12: return "group Heartbeat";
+    case 13: return "LeaveGroup";
+    case 14: return "SyncGroup";
+    case 18: return "ApiVersions";
     case 19: return "CreateTopics";
     case 20: return "DeleteTopics";
+    case 22: return "InitProducerId";
+    case 23: return "OffsetForLeaderEpoch";
+    case 24: return "AddPartitionsToTxn";
+    case 26: return "EndTxn";
+    case 27: return "WriteTxnMarkers";
+    case 28: return "TxnOffsetCommit";
     case 37: return "CreatePartitions";
     case 43: return "ElectLeaders";
     case 45: return "Reassign";
@@ -76,9 +92,11 @@ const char *story_api(int32_t api)
     case 53: return "BeginQuorumEpoch";
     case 54: return "EndQuorumEpoch";
     case 56: return "AlterPartition";
+    case 59: return "FetchSnapshot";
     case 62: return "Register";
     case 63: return "Heartbeat";
     case 64: return "Unregister";
+    case 67: return "AllocateProducerIds";
     default: return "request";
     }
 }
