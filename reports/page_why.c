@@ -141,8 +141,12 @@ enum err reports_render_why(const struct reports_why *why, struct reports_result
     dot_write(&dot, &scene);
     written = out_write_file(&dot, dot_path);
     if (written) {
-        own.figures = svg_render(&svg, &scene, dot_path, svg_path, NULL) == SVG_DONE;
-        if (!own.figures) out_copy(own.note, sizeof own.note, STR(PAGE_NO_GRAPHVIZ));
+        enum svg_result drawn = svg_render(&svg, &scene, dot_path, svg_path, NULL);
+
+        own.figures = drawn == SVG_DONE;
+        if (drawn == SVG_MISSING) out_copy(own.note, sizeof own.note, STR(PAGE_NO_GRAPHVIZ));
+        if (drawn == SVG_FAILED)
+            out_copy(own.note, sizeof own.note, STR("Graphviz could not draw why.dot"));
         write_page(&page, why, own.figures ? svg.data : NULL, own.note);
         written = out_write_file(&page, page_path);
     }

@@ -140,6 +140,29 @@ struct reports_why {
 /* directory/why.html, why.dot, why.svg. IO: they could not be written. */
 MUST_USE enum err reports_render_why(const struct reports_why *why, struct reports_result *result);
 
+/* Two runs beside each other, and where they part (sim/diff.c). */
+struct reports_parting {
+    int32_t node; /* -1: the simulator */
+    bool differs;
+    int64_t time_ns; /* of the first difference */
+    const char *one; /* the event there, in words; NULL: nothing more */
+    const char *other;
+    uint64_t agreed;
+    uint64_t only_one;
+    uint64_t only_other;
+};
+struct reports_compare {
+    const char *directory;
+    const struct reports_run *one;
+    const struct reports_run *other;
+    const char *names[2];                   /* of the runs, for people */
+    const struct reports_parting *partings; /* the first is the first difference */
+    uint32_t parting_count;
+};
+/* directory/compare.html and its figures. NOT_FOUND, MALFORMED, UNSUPPORTED: one of the traces. */
+MUST_USE enum err reports_render_compare(const struct reports_compare *compare,
+                                         struct reports_result *result);
+
 enum reports_text {
     REPORTS_TIMELINE, /* one line per change */
     REPORTS_FOLLOW,   /* one record's life */
