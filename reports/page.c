@@ -341,7 +341,7 @@ static const char script[] =
     "<script>\n(function(){var rows=[].slice.call(document.querySelectorAll('tr.moment')),at=-1,"
     "marked=[];function go(to){if(!rows.length)return;at=Math.max(0,Math.min(rows.length-1,to));"
     "marked.forEach(function(e){e.classList.remove('here')});marked=[rows[at]];"
-    "var mark=document.getElementById('spacetime-e'+rows[at].dataset.event);"
+    "var mark=document.getElementById(rows[at].dataset.mark);"
     "if(mark)marked.push(mark);marked.forEach(function(e){e.classList.add('here')});"
     "(mark||rows[at]).scrollIntoView({block:'center',inline:'nearest'})}"
     "document.addEventListener('keydown',function(e){if(e.ctrlKey||e.metaKey||e.altKey)return;"
@@ -411,7 +411,16 @@ static void write_left_out(struct out *out, const struct page *page)
         out_count(out, digest->outside);
         out_cstr(out, " lie outside the window");
     }
-    out_cstr(out, ".</p>\n");
+    if (digest->hidden_keys > 0) {
+        out_cstr(out, "; of those left out ");
+        out_count(out, digest->hidden_keys);
+        out_format(out, " would be %skey moment%s", digest->hidden_keys == 1 ? "a " : "",
+                   digest->hidden_keys == 1 ? "" : "s");
+    }
+    out_cstr(out, ".");
+    if (digest->parts > 1)
+        out_format(out, " They take %u pictures, from earlier to later.", digest->parts);
+    out_cstr(out, "</p>\n");
 }
 
 void page_write(struct out *out, const struct page *page)

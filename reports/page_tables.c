@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PER_NODE = 3, MOMENTS_MAX = 60, FAULTS_MAX = 60, TAIL = 3 };
+enum { PER_NODE = 3, MOMENTS_MAX = 180, MARK_MAX = 48, FAULTS_MAX = 60, TAIL = 3 };
 
 uint32_t page_last_told(const struct story *story)
 {
@@ -258,14 +258,17 @@ void page_fault_plan(struct out *out, const struct page *page)
 
 /* ---- key moments ----------------------------------------------------------------------------- */
 
-static bool has_mark(const struct page *page, uint64_t number)
+/* The id of an event's mark in one of the parts of the figure; false: it has none. */
+static bool mark_of(const struct page *page, uint64_t number, char mark[MARK_MAX])
 {
-    char id[48];
-
-    snprintf(id, sizeof id, "id=\"spacetime-e%" PRIu64 "\"", number);
     for (uint32_t i = 0; i < page->figure_count; i++) {
-        if (page->figures[i].svg != NULL && strcmp(page->figures[i].name, "spacetime") == 0)
-            return strstr(page->figures[i].svg, id) != NULL;
+        const struct page_figure *figure = &page->figures[i];
+        char id[MARK_MAX + 8];
+
+        if (figure->svg == NULL || strncmp(figure->name, "spacetime", 9) != 0) continue;
+        snprintf(mark, MARK_MAX, "%.16s-e%" PRIu64, figure->name, number);
+        snprintf(id, sizeof id, "id=\"%s\"", mark);
+        if (strstr(figure->svg, id) != NULL) return true;
     }
     return false;
 }
@@ -288,19 +291,22 @@ void page_moments(struct out *out, const struct page *page)
     for (uint32_t i = 0; i < digest->shown_count && told < MOMENTS_MAX; i++) {
         const struct story_event *event = &story->events[digest->shown[i]];
         struct out where = {.data = NULL};
+        char mark[MARK_MAX];
         bool marked;
 
         while (next < digest->shown[i])
             state_apply(state, story, &story->events[next++]);
         if (digest_rank(story, state, event) < 3) continue;
         told++;
-        marked = has_mark(page, event->number);
-        out_format(out, "<tr class=\"moment%s\" data-event=\"%" PRIu64 "\"><td class=\"n\">",
+        marked = mark_of(page, event->number, mark);
+        out_format(out,
+                   "<tr class=\"moment%s\" data-event=\"%" PRIu64
+                   "\" data-mark=\"%s\"><td class=\"n\">",
                    event->what == STORY_VIOLATION ? " bad violation"
                    : words_red(state, event)      ? " bad"
                                                   : "",
-                   event->number);
-        if (marked) out_format(out, "<a href=\"#spacetime-e%" PRIu64 "\">", event->number);
+                   event->number, marked ? mark : "");
+        if (marked) out_format(out, "<a href=\"#%s\">", mark);
         out_seconds(out, event->time_ns);
         out_cstr(out, marked ? "</a></td><td>" : "</td><td>");
         out_bytes(&where, "", 0);

@@ -1,5 +1,5 @@
 /* Writes traces that no run makes, for the checks of tests/reports and for the gallery:
- * traces DIR -> DIR/loss, DIR/failover, DIR/quorum, DIR/many (10^5 events), DIR/million. Each a
+ * traces DIR -> DIR/loss, DIR/failover, DIR/quorum, DIR/reigns (more key moments than a figure shows), DIR/many (10^5 events), DIR/million. Each a
  * directory with trace.bin, as a run leaves it. */
 #include "tests/support/trace_builder.h"
 
@@ -50,6 +50,9 @@ int main(int argc, char **argv)
     trace_builder_init(&builder);
     trace_builder_quorum(&builder);
     failed |= write_trace(argv[1], "quorum", &builder);
+    trace_builder_init(&builder);
+    trace_builder_reigns(&builder, 90);
+    failed |= write_trace(argv[1], "reigns", &builder);
     trace_builder_init(&builder);
     trace_builder_steady(&builder, 6000);
     failed |= write_trace(argv[1], "many", &builder);
