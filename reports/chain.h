@@ -1,5 +1,5 @@
-/* What led to a failure, as `gregor-sim why` found it: a figure of at most fifty events, a lane for
- * each node, a row for each event, time downwards; a line from each event to those that it needed. */
+/* What led to a failure, as `gregor-sim why` found it: at most fifty events, a lane for each node,
+ * a row for each event, time downwards; a line from each event to those that it needed. */
 #ifndef REPORTS_CHAIN_H
 #define REPORTS_CHAIN_H
 

@@ -1,5 +1,5 @@
-/* The page of `gregor-sim diff --out`: where two runs part, in words, turn by turn, node by node, and
- * the whole of both beneath each other. */
+/* The page of `gregor-sim diff --out`: where two runs part, in words, turn by turn, node by node,
+ * and the whole of both beneath each other. */
 #include "reports/compare.h"
 #include "reports/dot.h"
 #include "reports/figures.h"
