@@ -8,8 +8,8 @@ The defects are the patches of this folder; with --mechanical, instead, N that a
 hash of broker/ (mechanical.py). A survivor whose every run had the very events of the unchanged tree
 is told as `same`: it made no difference anywhere, so no oracle had anything to see.
 
-The tree and its build are copied once to build/mutants/; of each mutant one object and the link are
-rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, those
+The tree and its build are copied once to build/mutants/, so that one can go on editing; of each mutant
+one object and the link are rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, those
 first whose run of seed 1 costs the unchanged tree least, until the first run that convicts or until
 the mutant has used its CPU seconds: every scenario is met once before any is met twice.
 
@@ -82,9 +82,9 @@ def prepare_tree(files):
         if not fresh:
             os.utime(copy)  # younger than what was made of the one before
     known = set(files)
-    for folder in ("broker", "client", "sim", "reports"):
-        for copy in sorted((TREE / folder).rglob("*.[ch]")):
-            if copy.relative_to(TREE).as_posix() not in known:
+    for folder in JUDGED + ("reports",):
+        for copy in sorted((TREE / folder).rglob("*.*")):
+            if copy.is_file() and copy.relative_to(TREE).as_posix() not in known:
                 copy.unlink()
     if fresh and (ROOT / "build/release").is_dir():
         (TREE / "build").mkdir(parents=True, exist_ok=True)
@@ -107,15 +107,16 @@ def build(patch):
     if patch is None:
         shutil.copy2(TREE / PROGRAM, program)
         return program
+    touched = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(), re.M)
+    objects = [TREE / "build/release/obj" / Path(name).with_suffix(".o") for name in touched]
+    kept = [path.read_bytes() for path in objects]
+    sources = [(TREE / name).read_bytes() for name in touched]
     # Not as part of the repository around it: paths are those of the tree.
     env = dict(os.environ, GIT_CEILING_DIRECTORIES=str(WORK))
     done = subprocess.run(["git", "apply", "-v", str(patch)], cwd=TREE, env=env,
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"{patch.name} does not apply: {done.stderr}")
-    touched = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(), re.M)
-    objects = [TREE / "build/release/obj" / Path(name).with_suffix(".o") for name in touched]
-    kept = [path.read_bytes() for path in objects]
     try:
         make()
         shutil.copy2(TREE / PROGRAM, program)
@@ -123,8 +124,8 @@ def build(patch):
         raise RuntimeError(f"{patch.name} does not build: {error}") from error
     finally:
         # The object as it was, younger than its source and than the archive it goes into.
-        for name, path, content in zip(touched, objects, kept):
-            shutil.copy2(ROOT / name, TREE / name)
+        for name, source, path, content in zip(touched, sources, objects, kept):
+            (TREE / name).write_bytes(source)
             path.write_bytes(content)
     return program
 
@@ -139,7 +140,7 @@ def run_once(program, scenario, seed, history):
                "--jobs", "1", "--out", str(WORK / "out" / program.name)]
     if history:
         command.append("--only-history")
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    child = subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              text=True, errors="replace", preexec_fn=limit_cpu)
     errors = []
     reader = threading.Thread(target=lambda: errors.append(child.stderr.read()))
@@ -270,7 +271,7 @@ def main():
     prepare_tree(files)
     unchanged = build(None)
     costs = Kept(WORK / "costs.jsonl")
-    scenarios = by_cost(unchanged, sorted((ROOT / "scenarios").rglob("*.yaml")), costs)
+    scenarios = by_cost(unchanged, sorted((TREE / "scenarios").rglob("*.yaml")), costs)
     results = Kept(WORK / "results.jsonl")
     hashes = Kept(WORK / "hashes.jsonl")
 
