@@ -43,7 +43,6 @@ import mechanical
 import score
 
 ROOT = Path(__file__).resolve().parents[2]
-HERE = ROOT / "tests" / "mutants"
 WORK = ROOT / "build" / "mutants"
 TREE = WORK / "tree"
 BIN = WORK / "bin"
@@ -82,7 +81,7 @@ def prepare_tree(files):
         if not fresh:
             os.utime(copy)  # younger than what was made of the one before
     known = set(files)
-    for folder in JUDGED + ("reports",):
+    for folder in JUDGED + ("reports", "tests/mutants"):
         for copy in sorted((TREE / folder).rglob("*.*")):
             if copy.is_file() and copy.relative_to(TREE).as_posix() not in known:
                 copy.unlink()
@@ -259,16 +258,16 @@ def arguments():
 
 def main():
     options = arguments()
-    if options.mechanical:
-        patches = mechanical.draw(ROOT, options.mechanical, WORK / "mechanical")
-    else:
-        patches = sorted(HERE.glob("*.patch"))
-    patches = [p for p in patches
-               if not options.patterns or any(fnmatch.fnmatch(p.stem, w) for w in options.patterns)]
     end = time.monotonic() + 60 * options.wall
     files = tree_files()
     state = state_of(files)
     prepare_tree(files)
+    if options.mechanical:
+        patches = mechanical.draw(TREE, options.mechanical, WORK / "mechanical")
+    else:
+        patches = sorted((TREE / "tests/mutants").glob("*.patch"))
+    patches = [p for p in patches
+               if not options.patterns or any(fnmatch.fnmatch(p.stem, w) for w in options.patterns)]
     unchanged = build(None)
     costs = Kept(WORK / "costs.jsonl")
     scenarios = by_cost(unchanged, sorted((TREE / "scenarios").rglob("*.yaml")), costs)
