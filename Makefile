@@ -114,14 +114,14 @@ PACKAGES_BUILD := gcc libc6-dev make pkg-config libfyaml-dev zlib1g-dev liblz4-d
 PACKAGES_RUN   := $(PACKAGES_BUILD) graphviz
 PACKAGES_TEST  := $(PACKAGES_RUN) libcmocka-dev clang clang-format python3
 
-.PHONY: need run test bench check-wire determinism fuzz mutants lint format asan tsan coverage clang help install
+.PHONY: need run test bench check-wire determinism fuzz mutants known-failures lint format asan tsan coverage clang help install
 need:
 	@sh tests/packages.sh check $(PACKAGES_BUILD)
 
 run:
 	@sh tests/packages.sh install $(PACKAGES_RUN)
 	$(Q)$(MAKE) --no-print-directory programs
-	build/gregor-sim run scenarios/*.yaml scenarios/regressions/*.yaml --trace full --out build/report
+	build/gregor-sim run scenarios/*.yaml scenarios/known-failures/*.yaml scenarios/regressions/*.yaml --trace full --out build/report
 	@echo "build/report/index.html"
 
 test:
@@ -141,7 +141,7 @@ check-wire: programs
 
 # Every scenario against the schema for editors, where python3-jsonschema and python3-yaml are.
 check-scenarios: programs
-	$(Q)python3 tests/check_scenarios.py build/gregor-sim scenarios/*.yaml
+	$(Q)python3 tests/check_scenarios.py build/gregor-sim scenarios/*.yaml scenarios/*/*.yaml
 
 # The part of scenarios/README.md that is made from the tables of the language.
 reference: programs
@@ -173,6 +173,10 @@ MUTANT_JOBS    ?= 2
 mutants: programs
 	$(Q)python3 tests/mutants/run.py --seconds $(MUTANT_SECONDS) --jobs $(MUTANT_JOBS) \
 	  --score build/mutants/score.txt
+
+# Each scenario of scenarios/known-failures/ passes, and fails with the defect that it is about.
+known-failures: programs
+	$(Q)python3 tests/mutants/known.py
 
 lint: programs
 	$(Q)sh tests/lint.sh $(B)
@@ -239,6 +243,7 @@ help:
 	@echo "make asan tsan clang coverage   the unit tests in that variant"
 	@echo "make bench      CPU, memory and time to start, against their bars"
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
+	@echo "make known-failures             failures of Kafka's history: survived, and noticed when planted"
 	@echo "make mutants                    how many planted defects the scenarios find"
 	@echo "make interop                    real clients against real processes (kcat, python3-kafka)"
 	@echo "make reports-test              pages and exports from outside, in a browser if chromium is there"

@@ -291,10 +291,12 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
     int64_t end = check_field(event, 3);
     bool reset = check_field(event, 5) == 1;
     struct check_at at = at_log(replica, replica->leader_epoch, end);
+    /* A voter whose disk lied begins its log anew and may not vote until it has caught up (K27). */
+    bool anew = reset && part->topic == 0 && check->nodes[replica->node].disk_lied;
 
     if (end < replica->log.end || reset) {
         check_count(check, CHECK_R22);
-        if (end < replica->hw && !part->unclean && !part->forgiven) {
+        if (end < replica->hw && !part->unclean && !part->forgiven && !anew) {
             CHECK_FAIL(check, R22, at, "cut from %D to %D, below the own high watermark %D",
                        replica->log.end, end, replica->hw);
             return;
