@@ -155,6 +155,8 @@
       "every node reaches the committed end of the metadata log")                                  \
     X(K34, "one-stable-leader", LIVENESS, "check_liveness.c",                                      \
       "the quorum ends with one leader and no more elections")                                     \
+    X(K35, "set-back-is-true", EVENT, "check_raft.c",                                              \
+      "a leader of the quorum says that a voter's disk was set back only of a disk that lied")     \
     X(S12, "promise-is-durable", EVENT, "check_disk.c",                                            \
       "recovery finds no damage below a recovery point on a disk that never lied")                 \
     X(S17, "cut-stays-cut", EVENT, "check_disk.c",                                                 \
