@@ -163,6 +163,8 @@
       "what a truncation took does not come back after a crash")                                   \
     X(S24, "newest-of-key-stays", HISTORY, "check_history.c",                                      \
       "compaction keeps the newest acknowledged record of every key, at its offset")               \
+    X(S25, "tombstone-stays", HISTORY, "check_history.c",                                          \
+      "an acknowledged tombstone, the newest of its key, is there for delete.retention.ms")        \
     X(S28, "cleaned-is-committed", EVENT, "check_disk.c",                                          \
       "compaction takes in nothing at or above the replica's high watermark")                      \
     X(S29, "failed-sync-is-final", EVENT, "check_disk.c",                                          \
