@@ -52,7 +52,7 @@ BIN = WORK / "bin"
 PROGRAM = "build/release/gregor-sim"
 JUDGED = ("broker", "client", "sim", "scenarios")  # what an outcome depends on
 CLIENT_TERMS = ("acked", "lost_acked", "read(", "sent(")
-RUN_SECONDS = 60  # of CPU, one run: a mutant may loop
+RUN_SECONDS = 15  # of CPU, that one run has at least: a mutant may loop, up to stop.events
 SEEDS_MAX = 10000
 
 
@@ -132,18 +132,16 @@ def build(patch):
     return program
 
 
-def limit_cpu():
-    resource.setrlimit(resource.RLIMIT_CPU, (RUN_SECONDS, RUN_SECONDS))
-
-
-def run_once(program, scenario, seed, history):
-    """(verdict, check, text, virtual seconds, CPU seconds, hash) of one run."""
+def run_once(program, scenario, seed, history, left=0):
+    """(verdict, check, text, virtual seconds, CPU seconds, hash) of one run; so many seconds are left."""
+    most = int(max(RUN_SECONDS, left + 1))
     command = [str(program), "run", str(scenario), "--seed", str(seed), "--trace", "none",
                "--jobs", "1", "--out", str(WORK / "out" / program.name)]
     if history:
         command.append("--only-history")
     child = subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True, errors="replace", preexec_fn=limit_cpu)
+                             text=True, errors="replace",
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (most, most)))
     errors = []
     reader = threading.Thread(target=lambda: errors.append(child.stderr.read()))
     reader.start()
@@ -230,7 +228,8 @@ def campaign(program, scenarios, seconds, history, before, unchanged_hash):
             break
         scenario = scenarios[turn % len(scenarios)]
         seed = turn // len(scenarios) + 1
-        verdict, check, text, virtual, cpu, trace = run_once(program, scenario, seed, history)
+        verdict, check, text, virtual, cpu, trace = run_once(program, scenario, seed, history,
+                                                             seconds - got["cpu"])
         got["cpu"] = round(got["cpu"] + cpu, 3)
         got["virtual"] = round(got["virtual"] + virtual, 1)
         got["runs"] += 1
