@@ -521,6 +521,23 @@ static void run_judge(struct run *run)
     if (run->result->verdict != RUN_PASS) run_sign(run);
 }
 
+/* The least of all topics: no oracle misses a record that may be gone. */
+static int64_t run_delete_retention(const struct scenario *scenario, const struct config *config)
+{
+    int64_t least_ms = config->log_cleaner_delete_retention_ms;
+
+    for (uint32_t i = 0; i < scenario->topic_count; i++) {
+        const struct scenario_topic *topic = &scenario->topics[i];
+
+        for (uint32_t j = 0; j < topic->config_count; j++) {
+            if (strcmp(topic->configs[j].key, "delete.retention.ms") != 0) continue;
+            if (atoll(topic->configs[j].value) < least_ms)
+                least_ms = atoll(topic->configs[j].value);
+        }
+    }
+    return least_ms < INT64_MAX / NS_PER_MS ? least_ms * NS_PER_MS : INT64_MAX;
+}
+
 /* What the oracles need to know of the configuration. */
 static void run_configure_check(struct run *run)
 {
@@ -559,6 +576,7 @@ static void run_configure_check(struct run *run)
     check->request_timeout_ns = 30 * NS_PER_SEC;
     check->election_ns = config->quorum_election_timeout_ms * NS_PER_MS;
     check->quorum_fetch_ns = config->quorum_fetch_timeout_ms * NS_PER_MS;
+    check->delete_retention_ns = run_delete_retention(scenario, config);
 }
 
 /* The run's own copy of a scenario that leaves something open, with nothing left open. */

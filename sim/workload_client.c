@@ -105,7 +105,8 @@ int64_t workload_value(struct bytes value)
 {
     uint64_t name = 0;
 
-    if (value.data == NULL || value.length < 16) return -1;
+    if (value.data == NULL) return CHECK_NO_VALUE;
+    if (value.length < 16) return -1;
     for (uint32_t i = 0; i < 8; i++)
         name = name << 8 | value.data[i];
     for (uint32_t i = 8; i < value.length; i++) {
@@ -165,13 +166,19 @@ static bool producer_one(struct workload_node *node)
     uint32_t length = (uint32_t)client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
     uint64_t name = (uint64_t)client->number << 32 | client->sent;
 
+    bool tombstone = scenario->tombstones > 0 && client->sent % scenario->tombstones == 1;
+
     if (record == NULL) return false;
     client->sent++;
     value_write(record->value, length, name);
     producer_record_init(&record->record);
     record->record.topic = str_of(all->topics[scenario->topics[0]].name);
-    record->record.value = (struct bytes){record->value, length};
     record->record.trace_value = (int64_t)name;
+    if (tombstone) {
+        record->record.trace_value |= CHECK_TOMBSTONE;
+    } else {
+        record->record.value = (struct bytes){record->value, length};
+    }
     if (scenario->keys > 0) key_write(record, client);
     record->record.collect = &node->done;
     producer_send(&node->producer, &record->record);

@@ -6,6 +6,7 @@
 #include "client/consumer.h"
 #include "client/membership.h"
 #include "client/producer.h"
+#include "sim/check/check.h"
 #include "sim/workload.h"
 
 enum { CLIENT_ADMIN_TIMEOUT_MS = 60000 };

@@ -31,6 +31,7 @@ void check_config_init(struct check_config *config)
         .loss_budget = -1,
         .replica_lag_ns = 30 * NS_PER_S,
         .fetch_wait_ns = NS_PER_S / 2,
+        .delete_retention_ns = 86400 * NS_PER_S,
         .session_ns = 9 * NS_PER_S,
         .heartbeat_ns = 2 * NS_PER_S,
         .request_timeout_ns = 30 * NS_PER_S,

@@ -22,6 +22,11 @@ enum {
     CHECK_OFF_WORDS = 3, /* of 64 oracles each */
 };
 
+/* Values of the workload as traces tell them. A record without a value says of itself only that it is
+ * one: which, its offset tells to who knows it from its acknowledgement. */
+#define CHECK_TOMBSTONE (INT64_C(1) << 62)
+#define CHECK_NO_VALUE  INT64_C(-2)
+
 /* How a violation is classed: it decides the verdict and the exit code. */
 enum check_class {
     CHECK_EVENT,      /* E: on the event itself */
@@ -41,13 +46,14 @@ struct check_config {
     bool only_history;   /* only class H judges: what a test without our trace could see */
     int32_t min_isr;     /* min.insync.replicas where no event tells better; 0 = 1 */
     int32_t loss_budget; /* replicas of a partition that may lose data at once; -1 = min_isr - 1 */
-    int64_t replica_lag_ns;     /* replica.lag.time.max.ms */
-    int64_t fetch_wait_ns;      /* replica.fetch.wait.max.ms */
-    int64_t session_ns;         /* broker.session.timeout.ms */
-    int64_t heartbeat_ns;       /* broker.heartbeat.interval.ms */
-    int64_t request_timeout_ns; /* timeout of the workload's produce requests */
-    int64_t election_ns;        /* controller.quorum.election.timeout.ms */
-    int64_t quorum_fetch_ns;    /* controller.quorum.fetch.timeout.ms */
+    int64_t replica_lag_ns;      /* replica.lag.time.max.ms */
+    int64_t fetch_wait_ns;       /* replica.fetch.wait.max.ms */
+    int64_t session_ns;          /* broker.session.timeout.ms */
+    int64_t heartbeat_ns;        /* broker.heartbeat.interval.ms */
+    int64_t request_timeout_ns;  /* timeout of the workload's produce requests */
+    int64_t election_ns;         /* controller.quorum.election.timeout.ms */
+    int64_t quorum_fetch_ns;     /* controller.quorum.fetch.timeout.ms */
+    int64_t delete_retention_ns; /* the least delete.retention.ms of a topic */
 };
 
 /* Kafka's defaults, acks=all with idempotence, final drain, no unclean election. */

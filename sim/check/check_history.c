@@ -2,6 +2,7 @@
  *
  * Every value of the workload is unique within its partition. A result that is unclear stays open
  * for ever: the send may have happened or not. A value below 0 is not the workload's.
+ * A tombstone (CHECK_TOMBSTONE) is read without its value: the offset tells which it is.
  * A reader is a client node and a partition: one consumer of a node at a time, without a group;
  * CLIENT_POSITION moves it. A stream is a client node, a partition and a key (`trace_key`).
  * Losses that were paid for void what was said before them above the offset they began at. */
@@ -133,6 +134,20 @@ static bool superseded(const struct check *check, const struct check_part *part,
     if (offset >= part->cleaned_to || value->stream == UINT32_MAX) return false;
     stream = &check->streams.items[value->stream];
     return stream->keyed && stream->newest > offset;
+}
+
+/* Its time is counted from the acknowledgement, which comes before any cleaning that keeps it. */
+static bool tombstone_over(const struct check *check, const struct check_part *part,
+                           const struct check_value *value, int64_t offset)
+{
+    if ((value->value & CHECK_TOMBSTONE) == 0 || offset >= part->cleaned_to) return false;
+    return check->now_ns - value->acked_ns >= check->config.delete_retention_ns;
+}
+
+static bool may_be_gone(const struct check *check, const struct check_part *part,
+                        const struct check_value *value, int64_t offset)
+{
+    return superseded(check, part, value, offset) || tombstone_over(check, part, value, offset);
 }
 
 /* C8: the newest acknowledged value of its stream stands behind the others. */
@@ -303,6 +318,7 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
 {
     int64_t offset = check_field(event, 2);
     int64_t number = check_field(event, 3);
+    const struct check_content *known;
     struct check_value *value;
 
     /* A broker that has not heard of the loss yet still serves the lost world. */
@@ -311,7 +327,10 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
         return;
     }
     reader_moves(check, node, part, offset);
-    if (check->violated || number < 0) return;
+    if (check->violated) return;
+    known = content_at(check, part->index, offset);
+    if (number == CHECK_NO_VALUE && known != NULL) number = known->value | CHECK_TOMBSTONE;
+    if (number < 0) return;
     content(check, node, part, offset, number, true);
     if (check->violated) return;
     if (offset + 1 > part->read_end) part->read_end = offset + 1;
@@ -362,13 +381,40 @@ static void gaps_judged(struct check *check)
             const struct check_content *known = content_at(check, gap->part, offset);
 
             if (known == NULL || part->forgiven || offset < part->kept_from) continue;
-            if (superseded(check, part, value_of(check, part, known->value), offset)) continue;
+            if (may_be_gone(check, part, value_of(check, part, known->value), offset)) continue;
+            if ((known->value & CHECK_TOMBSTONE) != 0 && offset < part->cleaned_to)
+                continue; /* S25 */
             CHECK_FAIL(check, C6, at_history(check_node(check, gap->node), part, offset),
                        "poll-skip: a reader went from %D to %D, over value %D at %D", gap->from,
                        gap->to, known->value, offset);
             break;
         }
     }
+}
+
+/* S24, S25: what a compaction has seen and had to leave. False: it has not. */
+static bool compacted_keeps(struct check *check, const struct check_part *part,
+                            const struct check_value *value)
+{
+    bool tombstone = (value->value & CHECK_TOMBSTONE) != 0;
+    struct check_at at = at_history(UINT32_MAX, part, value->acked_offset);
+
+    if (value->acked_offset >= part->cleaned_to || value->stream == UINT32_MAX) return true;
+    check_count(check, tombstone ? CHECK_S25 : CHECK_S24);
+    if (value->read || check_replica_void(part, value->acked_offset, value->acked_ns)) return true;
+    if (tombstone) {
+        CHECK_FAIL(check, S25, at,
+                   "the tombstone at offset %D, the newest of its key, is gone %D ms after it was "
+                   "acknowledged",
+                   value->acked_offset, (check->now_ns - value->acked_ns) / 1000000);
+    } else {
+        CHECK_FAIL(
+            check, S24, at,
+            "value %D at offset %D, the newest of its key, is gone; the log was compacted up "
+            "to %D",
+            value->value, value->acked_offset, part->cleaned_to);
+    }
+    return false;
 }
 
 /* C3, C7: after a drain that read everything there was. */
@@ -384,17 +430,8 @@ void check_history_finish(struct check *check)
         bool below = value->acked_offset < part->read_end;
 
         if (!value->acked || part->gone || value->acked_offset < part->kept_from) continue;
-        if (superseded(check, part, value, value->acked_offset)) continue;
-        if (value->acked_offset < part->cleaned_to && value->stream != UINT32_MAX) {
-            check_count(check, CHECK_S24);
-            if (!value->read && !check_replica_void(part, value->acked_offset, value->acked_ns)) {
-                CHECK_FAIL(check, S24, at_history(UINT32_MAX, part, value->acked_offset),
-                           "value %D at offset %D, the newest of its key, is gone; the log was "
-                           "compacted up to %D",
-                           value->value, value->acked_offset, part->cleaned_to);
-                return;
-            }
-        }
+        if (may_be_gone(check, part, value, value->acked_offset)) continue;
+        if (!compacted_keeps(check, part, value)) return;
         check_count(check, CHECK_C7);
         if (below) check_count(check, CHECK_C3);
         if (value->read || check_replica_void(part, value->acked_offset, value->acked_ns)) continue;

@@ -155,12 +155,16 @@
       "every node reaches the committed end of the metadata log")                                  \
     X(K34, "one-stable-leader", LIVENESS, "check_liveness.c",                                      \
       "the quorum ends with one leader and no more elections")                                     \
+    X(K35, "set-back-is-true", EVENT, "check_raft.c",                                              \
+      "a leader of the quorum says that a voter's disk was set back only of a disk that lied")     \
     X(S12, "promise-is-durable", EVENT, "check_disk.c",                                            \
       "recovery finds no damage below a recovery point on a disk that never lied")                 \
     X(S17, "cut-stays-cut", EVENT, "check_disk.c",                                                 \
       "what a truncation took does not come back after a crash")                                   \
     X(S24, "newest-of-key-stays", HISTORY, "check_history.c",                                      \
       "compaction keeps the newest acknowledged record of every key, at its offset")               \
+    X(S25, "tombstone-stays", HISTORY, "check_history.c",                                          \
+      "an acknowledged tombstone, the newest of its key, is there for delete.retention.ms")        \
     X(S28, "cleaned-is-committed", EVENT, "check_disk.c",                                          \
       "compaction takes in nothing at or above the replica's high watermark")                      \
     X(S29, "failed-sync-is-final", EVENT, "check_disk.c",                                          \

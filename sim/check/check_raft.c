@@ -5,6 +5,7 @@
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* broker/raft/raft.h, enum raft_state: part of the meaning of RAFT_STATE. */
 enum {
@@ -428,6 +429,23 @@ static void flushed(struct check *check, uint32_t node, int64_t end)
     if (end > replica->synced_max) replica->synced_max = end;
 }
 
+/* K35: "voter 102 lacks entries below ... its disk was set back". */
+static void warned(struct check *check, uint32_t node, struct str text)
+{
+    static const char begin[] = "voter ";
+    uint32_t at = sizeof begin - 1;
+    int32_t voter = 0;
+
+    if (!check_disk_text_has(text, "its disk was set back")) return;
+    if (text.length <= at || memcmp(text.data, begin, at) != 0) return;
+    for (; at < text.length && text.data[at] >= '0' && text.data[at] <= '9'; at++)
+        voter = voter * 10 + (text.data[at] - '0');
+    check_count(check, CHECK_K35);
+    if (check->nodes[check_node(check, voter)].disk_lied) return;
+    CHECK_FAIL(check, K35, at_raft(node, check->nodes[node].raft.epoch, -1),
+               "takes the disk of voter %d for set back, which never lied", voter);
+}
+
 bool check_raft_event(struct check *check, uint32_t node, const struct trace_event *event)
 {
     switch ((int)event->kind) {
@@ -438,6 +456,7 @@ bool check_raft_event(struct check *check, uint32_t node, const struct trace_eve
     case TRACE_RAFT_HW: high_watermark(check, node, event); return true;
     case TRACE_RAFT_FETCHED: fetched(check, node, event); return true;
     case TRACE_RAFT_FLUSHED: flushed(check, node, check_field(event, 0)); return true;
+    case TRACE_NODE_WARNING: warned(check, node, event->text); return true;
     default: return false;
     }
 }

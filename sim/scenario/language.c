@@ -569,8 +569,10 @@ static const struct {
 };
 
 static const struct language_word workloads[] = {
-    {"producer", "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
-                 "records, record_size, keys, linger, timeout, first_sequence (wraps at 2^31)"},
+    {"producer",
+     "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
+     "records, record_size, keys, tombstones: N (each N-th record has no value), linger, "
+     "timeout, first_sequence (wraps at 2^31)"},
     {"consumer", "consumer: NAME, topics: [..], rack, seek (time between two moves: to the end, "
                  "the start, back); reads all partitions, by assignment, from the nearest replica "
                  "if the brokers let it"},

@@ -69,7 +69,8 @@ struct scenario_client {
     uint32_t batch;         /* records handed over together */
     int64_t records;        /* 0: until the safety phase ends */
     struct unit_range record_size;
-    uint32_t keys; /* distinct ones, in turn; 0: records have none */
+    uint32_t keys;       /* distinct ones, in turn; 0: records have none */
+    uint32_t tombstones; /* each so many-th record has no value; 0: all have */
     int64_t linger_ns;
     int64_t delivery_timeout_ns; /* 0: the default of the client */
     int32_t first_sequence;      /* of an idempotent producer: 0 as real ones, or near the wrap */

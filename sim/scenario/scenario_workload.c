@@ -228,8 +228,8 @@ static void read_producer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
     static const char *const known[] = {
-        "producer",    "topic",  "acks",    "idempotent", "batch",          "rate", "records",
-        "record_size", "linger", "timeout", "keys",       "first_sequence", NULL};
+        "producer",    "topic",  "acks",    "idempotent", "batch",          "rate",       "records",
+        "record_size", "linger", "timeout", "keys",       "first_sequence", "tombstones", NULL};
     const struct yaml *value;
 
     if (!read_map(read, at, "a producer", known)) return;
@@ -264,6 +264,11 @@ static void read_producer(const struct read *read, const struct yaml *at,
     }
     value = yaml_get(at, "keys");
     if (value != NULL) client->keys = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, 1000000);
+    value = yaml_get(at, "tombstones");
+    if (value != NULL) {
+        client->tombstones = (uint32_t)read_fixed(read, value, UNIT_COUNT, 2, 1000000);
+        if (client->keys == 0) read_fail(read, value, "tombstones: needs keys");
+    }
     value = yaml_get(at, "linger");
     if (value != NULL) client->linger_ns = read_fixed(read, value, UNIT_TIME, 0, NS_PER_SEC * 60);
     value = yaml_get(at, "timeout");

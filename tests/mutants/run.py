@@ -2,7 +2,8 @@
 """Mutation score of the simulator: is each one-line defect of tests/mutants/ found, by what, how soon?
 
 usage: run.py [--seconds N] [--history-seconds N] [--oracles all|history|both] [--wall MINUTES]
-              [--jobs N] [--mechanical N] [--score FILE] [--again] [--skip-unchanged] [PATTERN...]
+              [--jobs N] [--mechanical N] [--score FILE] [--again] [--older] [--skip-unchanged]
+              [PATTERN...]
 
 The defects are the patches of this folder; with --mechanical, instead, N that are drawn by the tree
 hash of broker/ (mechanical.py). A survivor whose every run had the very events of the unchanged tree
@@ -19,7 +20,9 @@ oracles of class H, and expectations about what was acknowledged and read.
 
 Each outcome is added to build/mutants/results.jsonl under a hash of broker/ client/ sim/ scenarios/.
 While that stands, a killed mutant is not judged again, and a survivor goes on where it stopped if it
-is given more seconds than before; --again forgets what was found.
+is given more seconds than before; --again forgets what was found. With --older a mutant that was killed
+in an earlier state, and has no outcome in this one, is not judged again; the hash of that state
+stands in its row: for a tree to which only scenarios were added since.
 
 Exit: 0 the campaign ran; 1 a mutant does not apply or build, or the unchanged tree is convicted; the
 score itself is no failure.
@@ -49,7 +52,7 @@ BIN = WORK / "bin"
 PROGRAM = "build/release/gregor-sim"
 JUDGED = ("broker", "client", "sim", "scenarios")  # what an outcome depends on
 CLIENT_TERMS = ("acked", "lost_acked", "read(", "sent(")
-RUN_SECONDS = 60  # of CPU, one run: a mutant may loop
+RUN_SECONDS = 15  # of CPU, that one run has at least: a mutant may loop, up to stop.events
 SEEDS_MAX = 10000
 
 
@@ -129,18 +132,16 @@ def build(patch):
     return program
 
 
-def limit_cpu():
-    resource.setrlimit(resource.RLIMIT_CPU, (RUN_SECONDS, RUN_SECONDS))
-
-
-def run_once(program, scenario, seed, history):
-    """(verdict, check, text, virtual seconds, CPU seconds, hash) of one run."""
+def run_once(program, scenario, seed, history, left=0):
+    """(verdict, check, text, virtual seconds, CPU seconds, hash) of one run; so many seconds are left."""
+    most = int(max(RUN_SECONDS, left + 1))
     command = [str(program), "run", str(scenario), "--seed", str(seed), "--trace", "none",
                "--jobs", "1", "--out", str(WORK / "out" / program.name)]
     if history:
         command.append("--only-history")
     child = subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True, errors="replace", preexec_fn=limit_cpu)
+                             text=True, errors="replace",
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (most, most)))
     errors = []
     reader = threading.Thread(target=lambda: errors.append(child.stderr.read()))
     reader.start()
@@ -196,8 +197,13 @@ class Kept:
         with self.lock:
             return self.entries.get(key)
 
+    def newest_first(self):
+        with self.lock:
+            return reversed(list(self.entries))
+
     def put(self, key, value):
         with self.lock:
+            self.entries.pop(key, None)  # the newest stands last
             self.entries[key] = value
             with self.path.open("a") as file:
                 print(json.dumps([key, value]), file=file)
@@ -222,7 +228,8 @@ def campaign(program, scenarios, seconds, history, before, unchanged_hash):
             break
         scenario = scenarios[turn % len(scenarios)]
         seed = turn // len(scenarios) + 1
-        verdict, check, text, virtual, cpu, trace = run_once(program, scenario, seed, history)
+        verdict, check, text, virtual, cpu, trace = run_once(program, scenario, seed, history,
+                                                             seconds - got["cpu"])
         got["cpu"] = round(got["cpu"] + cpu, 3)
         got["virtual"] = round(got["virtual"] + virtual, 1)
         got["runs"] += 1
@@ -251,6 +258,7 @@ def arguments():
     options.add_argument("--mechanical", type=int, default=0)
     options.add_argument("--score", type=Path)
     options.add_argument("--again", action="store_true")
+    options.add_argument("--older", action="store_true")
     options.add_argument("--skip-unchanged", action="store_true")
     options.add_argument("patterns", nargs="*")
     return options.parse_args()
@@ -303,20 +311,27 @@ def main():
 
     def known(patch, history):
         key = key_of(patch, history)
-        return None if key in forgotten else results.get(key)
+        got = None if key in forgotten else results.get(key)
+        if got is not None or not options.older:
+            return got
+        for old in results.newest_first():  # the same patch, whatever stood around it
+            if old.split()[1:] == key.split()[1:] and results.get(old)["killed"]:
+                return dict(results.get(old), state=old.split()[0])
+        return None
 
     def judge(patch, program):
         """A campaign with each set of oracles, as far as time allows."""
         for _, seconds, history in sections:
             if answered(known(patch, history), seconds) or time.monotonic() > end:
                 continue
-            got = campaign(program, scenarios, seconds, history, known(patch, history),
-                           unchanged_hash)
+            key = key_of(patch, history)
+            got = campaign(program, scenarios, seconds, history,
+                           None if key in forgotten else results.get(key), unchanged_hash)
             how = f"{got['check']} {got['scenario']} {got['seed']}" if got["killed"] else "-"
             print(f"{patch.stem:<34} {'history' if history else 'all':<8} {how} {got['cpu']:.1f}",
                   flush=True)
-            forgotten.discard(key_of(patch, history))
-            results.put(key_of(patch, history), got)
+            forgotten.discard(key)
+            results.put(key, got)
         program.unlink(missing_ok=True)
 
     # One is built while others are judged.

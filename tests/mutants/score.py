@@ -25,9 +25,9 @@ def equivalent(head, got):
 
 def table(rows, title, seconds, out):
     print(f"\n{title}, at most {seconds} CPU s a mutant\n", file=out)
-    form = "{:<36} {:<11} {:<10} {:<14} {:<38} {:>8} {:>10} {:>5}"
+    form = "{:<36} {:<11} {:<10} {:<14} {:<38} {:>8} {:>10} {:>5} {}"
     print(form.format("mutant", "class", "result", "by", "scenario, seed", "CPU s", "virtual s",
-                      "runs").rstrip(), file=out)
+                      "runs", "").rstrip(), file=out)
     for name, head, got in rows:
         result = "killed"
         if equivalent(head, got):
@@ -37,7 +37,8 @@ def table(rows, title, seconds, out):
         where = f"{got['scenario']}, {got['seed']}" if got["killed"] else ""
         by = got["check"] if got["killed"] else ""
         print(form.format(name, head["class"], result, by, where, f"{got['cpu']:.2f}",
-                          f"{got['virtual']:.0f}", got["runs"]), file=out)
+                          f"{got['virtual']:.0f}", got["runs"], got.get("state", "")).rstrip(),
+              file=out)
 
 
 def times(rows):

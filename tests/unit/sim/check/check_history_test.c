@@ -20,6 +20,11 @@ static const char setup[] =
 #define COMPACTED(to) "1 log.swapped 7 0 0 " to " 100 50\n"
 #define END           "phase 3\nfinish\n"
 
+/* Value 7 with bit 62, the newest of its key: a tombstone. */
+#define GONE_AT(at)                                 \
+    "201 client.send 7 0 4611686018427387911 9 0\n" \
+    "201 client.acked 7 0 4611686018427387911 " at " 9\n" COMPACTED("3")
+
 static const struct check_case cases[] = {
     {"R34", SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") OTHER_AT("2") OTHER("2", "7"),
      SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") READ("3", "7"), false},
@@ -27,6 +32,8 @@ static const struct check_case cases[] = {
      "201 client.send 7 0 7 9 0\n" ACKED("7", "2") COMPACTED(
          "3") "201 client.send 7 0 8 8 0\n" ACKED("8", "3") OTHER_AT("3") OTHER("3", "8") END,
      false},
+    {"S25", GONE_AT("2") OTHER_AT("2") OTHER("2", "-2") END,
+     GONE_AT("2") OTHER_AT("3") SEND("8") ACKED("8", "3") OTHER("3", "8") END, false},
     {"C1", OTHER_AT("0") OTHER("0", "5"), OTHER_AT("0") OTHER("0", "6"), false},
     {"C2", OTHER_AT("0") OTHER("0", "5"), READ("2", "5"), false},
     {"C3", END,

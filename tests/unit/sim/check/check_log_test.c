@@ -131,6 +131,25 @@ static void a_failed_sync_may_take_what_was_not_durable(void **state)
     }
 }
 
+/* A follower that copies a compacted log: what came before its first batch is gone. */
+static void an_epoch_may_begin_above_the_end_where_compaction_left_a_gap(void **state)
+{
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (int i = 0; i < 2; i++) {
+        struct check *check = check_create(&config);
+
+        check_story_tell(check, setup);
+        if (i == 0) check_story_tell(check, "1 log.swapped 7 0 0 4 100 50\n");
+        check_story_tell(check, "3 log.epoch 7 0 1 2\n");
+        if (i == 0) assert_null(check_violation(check));
+        if (i == 1) assert_string_equal(check_violation(check)->id, "R4");
+        check_destroy(check);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +158,7 @@ int main(void)
         cmocka_unit_test(a_directory_that_went_offline_has_had_a_failed_request),
         cmocka_unit_test(a_failed_write_takes_nothing_that_had_completed),
         cmocka_unit_test(a_failed_sync_may_take_what_was_not_durable),
+        cmocka_unit_test(an_epoch_may_begin_above_the_end_where_compaction_left_a_gap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

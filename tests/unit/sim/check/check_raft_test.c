@@ -5,6 +5,10 @@
 #include "tests/support/support.h"
 
 #include "client/base/assert.h"
+#include "sim/fault.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* Voters 101 to 103; 101 leads epoch 1, entry 0 is committed by 101 and 102. */
 static const char setup[] =
@@ -31,6 +35,8 @@ static const char setup[] =
 #define WAITS             WAIT WAIT WAIT WAIT WAIT WAIT WAIT WAIT WAIT
 #define REOPENED(n)       n " log.opened 0 0 0 1 1 0 0 0\n"
 #define RESTART(n)        "0 sim.down " n " 1 0\n0 sim.up " n " 2\n" REOPENED(n)
+
+#define SET_BACK          "101 node.warning 119 | voter 102 lacks entries below 2: its disk was set back\n"
 
 static const struct check_case cases[] = {
     {"K1", SUCCESSOR, "102 raft.elected 1 1 2 3\n", false},
@@ -59,12 +65,20 @@ static const struct check_case cases[] = {
                              "101 log.synced 0 0 2\n102 log.appended 0 0 1 1 2 80 10\n"
                              "102 log.synced 0 0 2\n101 raft.hw 1 2 2 1\n",
      "101 log.failed 0 0 1 5\n" ENTRY("101") ENTRY("102") HW_2, false},
+    {"K35", NULL /* has a number in it, below */, SET_BACK, false},
 };
 
 static void each_oracle_of_check_raft_fires_first_on_its_bad_history(void **state)
 {
+    struct check_case told[COUNT_OF(cases)];
+    char wiped[160];
+
     (void)state;
-    check_story_prove("check_raft.c", setup, cases, COUNT_OF(cases));
+    memcpy(told, cases, sizeof cases);
+    (void)snprintf(wiped, sizeof wiped, "0 sim.fault %d 1 0 102 0 | rot\n" SET_BACK,
+                   (int)SIM_FAULT_DISK_ROT);
+    told[COUNT_OF(told) - 1].good = wiped;
+    check_story_prove("check_raft.c", setup, told, COUNT_OF(told));
 }
 
 /* Who votes without a change of state has voted all the same; a pre-vote binds nobody. */
