@@ -101,6 +101,49 @@ const char *story_api(int32_t api)
     }
 }
 
+/* ---- messages anywhere ----------------------------------------------------------------------- */
+
+void story_arrive(struct story *story, int64_t now_ns)
+{
+    if (story->arrival_count == STORY_ARRIVALS_MAX) {
+        story->dropped++;
+        return;
+    }
+    if (story->arrival_count == story->arrivals_capacity) {
+        story->arrivals_capacity =
+            story->arrivals_capacity > 0 ? 2 * story->arrivals_capacity : 256;
+        story->arrivals =
+            realloc(story->arrivals, story->arrivals_capacity * sizeof story->arrivals[0]);
+        ASSERT(story->arrivals != NULL);
+    }
+    story->arrivals[story->arrival_count++] = now_ns;
+}
+
+/* Of those before a moment; the times of a trace never fall. */
+static uint32_t arrivals_before(const struct story *story, int64_t time_ns)
+{
+    uint32_t low = 0;
+    uint32_t high = story->arrival_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (story->arrivals[middle] < time_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint32_t story_arrivals(const struct story *story, int64_t after_ns, int64_t before_ns)
+{
+    uint32_t from = arrivals_before(story, after_ns + 1);
+    uint32_t to = arrivals_before(story, before_ns);
+
+    return to > from ? to - from : 0;
+}
+
 /* ---- taking down ----------------------------------------------------------------------------- */
 
 static uint32_t keep_text(struct story *story, struct str text)
@@ -131,7 +174,6 @@ static struct story_event *tell(struct reading *reading, enum story_what what)
     event = &story->events[story->event_count++];
     *event = (struct story_event){.time_ns = reading->now_ns,
                                   .number = reading->reader.events,
-                                  .received = story->received,
                                   .cause = -1,
                                   .epoch = -1,
                                   .node = reading->node,
@@ -574,6 +616,7 @@ void story_free(struct story *story)
 {
     free(story->events);
     free(story->messages);
+    free(story->arrivals);
     background_free(&story->background);
     out_free(&story->texts);
     *story = (struct story){.violation = -1};
