@@ -77,9 +77,9 @@ struct story_event {
     int64_t from;
     int64_t to;
     int64_t extra;
-    uint64_t number;   /* in the trace, from 1 */
-    uint32_t text;     /* story_text(); 0: none */
-    int32_t cause;     /* message, -1: none known */
+    uint64_t number; /* in the trace, from 1 */
+    uint32_t text;   /* story_text(); 0: none */
+    int32_t cause;   /* message, -1: none known */
     int32_t epoch;
     int16_t node; /* index, -1: none */
     uint8_t what;
