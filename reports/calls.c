@@ -165,7 +165,7 @@ int32_t calls_take(struct calls *calls, struct story *story, const struct trace_
     if (event->kind == TRACE_RPC_RECEIVED && entry->state == CALL_ASKED) {
         entry->to = node;
         entry->state = CALL_SERVED;
-        story->received++;
+        story_arrive(story, now_ns);
         requested(calls, entry, now_ns);
     } else if (event->kind == TRACE_RPC_ANSWERED && entry->state == CALL_SERVED) {
         entry->answered_ns = now_ns;
@@ -174,7 +174,7 @@ int32_t calls_take(struct calls *calls, struct story *story, const struct trace_
         if (event->fields[4] != ERR_NONE) {
             lost = lose(story, entry, now_ns);
         } else if (entry->state == CALL_ANSWERED) {
-            story->received++;
+            story_arrive(story, now_ns);
             replied(calls, entry, now_ns);
         }
         forget(calls, entry);

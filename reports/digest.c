@@ -372,8 +372,6 @@ static void make_rows(struct maker *maker)
 {
     struct digest *digest = maker->digest;
     const struct story *story = digest->story;
-    uint32_t at = 0;
-    uint32_t received = 0;
     uint32_t row = 0;
 
     qsort(maker->times, maker->time_count, sizeof maker->times[0], time_order); /* all differ */
@@ -403,12 +401,7 @@ static void make_rows(struct maker *maker)
         struct digest_row *r = &digest->rows[i];
         int64_t pause = 20 * digest->step_ns > 200000000 ? 20 * digest->step_ns : 200000000;
 
-        while (at < story->event_count && story->events[at].time_ns < r->time_ns)
-            at++;
-        if (at < story->event_count) {
-            r->hidden_messages = story->events[at].received - received;
-            received = story->events[at].received;
-        }
+        r->hidden_messages = story_arrivals(story, i > 0 ? r[-1].time_ns : -1, r->time_ns);
         r->cut = i > 0 && (r->pause_ns > pause || r->hidden_events > 0);
     }
 }

@@ -102,6 +102,7 @@ static void draw_cut(struct spacetime *d, uint32_t row)
     const struct digest_row *r = &d->digest->rows[row];
     int32_t middle = d->y[row] - (BAND + ROW_MIN) / 2;
     struct out text = {.data = NULL};
+    struct out tip = {.data = NULL};
     struct scene_item *item;
 
     out_duration(&text, r->pause_ns);
@@ -112,9 +113,12 @@ static void draw_cut(struct spacetime *d, uint32_t row)
         out_cstr(&text, " without a change");
     }
     if (r->hidden_messages > 1) out_format(&text, ", %u messages", r->hidden_messages);
+    out_format(&tip, "%s (%lld to %lld us)", text.data,
+               (long long)((r->time_ns - r->pause_ns) / 1000), (long long)(r->time_ns / 1000));
     scene_rect(d->scene, SCENE_BANDS,
                (struct scene_box){TIME_X + 60, middle - 150, d->scene->width - 200, middle + 150},
-               THEME_SOFT, THEME_NONE, "gap", text.data);
+               THEME_SOFT, THEME_NONE, "gap", tip.data);
+    out_free(&tip);
     for (uint32_t i = 0; i < d->digest->lane_count; i++) {
         int32_t x = spacetime_x(d, (int32_t)i);
 

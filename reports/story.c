@@ -62,45 +62,6 @@ uint64_t story_ids(const struct story *story, const char *text, const char *key)
     return mask;
 }
 
-const char *story_api(int32_t api)
-{
-    switch (api) {
-    case 0: return "Produce";
-    case 1: return "Fetch";
-    case 2: return "ListOffsets";
-    case 3: return "Metadata";
-    case 8: return "OffsetCommit";
-    case 9: return "OffsetFetch";
-    case 10: return "FindCoordinator";
-    case 11: return "JoinGroup";
-    case 12: return "group Heartbeat";
-    case 13: return "LeaveGroup";
-    case 14: return "SyncGroup";
-    case 18: return "ApiVersions";
-    case 19: return "CreateTopics";
-    case 20: return "DeleteTopics";
-    case 22: return "InitProducerId";
-    case 23: return "OffsetForLeaderEpoch";
-    case 24: return "AddPartitionsToTxn";
-    case 26: return "EndTxn";
-    case 27: return "WriteTxnMarkers";
-    case 28: return "TxnOffsetCommit";
-    case 37: return "CreatePartitions";
-    case 43: return "ElectLeaders";
-    case 45: return "Reassign";
-    case 52: return "Vote";
-    case 53: return "BeginQuorumEpoch";
-    case 54: return "EndQuorumEpoch";
-    case 56: return "AlterPartition";
-    case 59: return "FetchSnapshot";
-    case 62: return "Register";
-    case 63: return "Heartbeat";
-    case 64: return "Unregister";
-    case 67: return "AllocateProducerIds";
-    default: return "request";
-    }
-}
-
 /* ---- taking down ----------------------------------------------------------------------------- */
 
 static uint32_t keep_text(struct story *story, struct str text)
@@ -131,7 +92,6 @@ static struct story_event *tell(struct reading *reading, enum story_what what)
     event = &story->events[story->event_count++];
     *event = (struct story_event){.time_ns = reading->now_ns,
                                   .number = reading->reader.events,
-                                  .received = story->received,
                                   .cause = -1,
                                   .epoch = -1,
                                   .node = reading->node,
@@ -574,6 +534,7 @@ void story_free(struct story *story)
 {
     free(story->events);
     free(story->messages);
+    free(story->arrivals);
     background_free(&story->background);
     out_free(&story->texts);
     *story = (struct story){.violation = -1};

@@ -18,6 +18,7 @@ enum {
     STORY_PARTITIONS_MAX = 16384, /* surveyed */
     STORY_EVENTS_MAX = 1 << 20,
     STORY_MESSAGES_MAX = 1 << 18,
+    STORY_ARRIVALS_MAX = 1 << 22,
     STORY_CALLS_MAX = 1 << 14, /* requests in flight at one time */
     STORY_NAME = 64,
     STORY_LABEL = 48,
@@ -76,10 +77,9 @@ struct story_event {
     int64_t from;
     int64_t to;
     int64_t extra;
-    uint64_t number;   /* in the trace, from 1 */
-    uint32_t received; /* messages received so far, anywhere */
-    uint32_t text;     /* story_text(); 0: none */
-    int32_t cause;     /* message, -1: none known */
+    uint64_t number; /* in the trace, from 1 */
+    uint32_t text;   /* story_text(); 0: none */
+    int32_t cause;   /* message, -1: none known */
     int32_t epoch;
     int16_t node; /* index, -1: none */
     uint8_t what;
@@ -124,7 +124,8 @@ struct story {
     uint64_t failed;
     uint64_t sent; /* by clients */
     uint64_t faults;
-    uint32_t received;
+    int64_t *arrivals; /* owned: when each message was received, anywhere; ascending */
+    uint32_t arrival_count;
     enum err err; /* the trace ends in bytes that make no sense */
     bool cut;     /* the trace ends inside a block */
     char scenario[STORY_NAME];
@@ -133,6 +134,7 @@ struct story {
     struct out texts; /* NUL-terminated, one after another; the first is "" */
     uint32_t events_capacity;
     uint32_t messages_capacity;
+    uint32_t arrivals_capacity;
 };
 
 /* Reads a trace of one file in memory. MALFORMED, UNSUPPORTED: not a trace we can read; the story
@@ -148,5 +150,8 @@ int32_t story_find_node(const struct story *story, int64_t id);
  * indexes; key NULL: the text is the list. */
 uint64_t story_ids(const struct story *story, const char *text, const char *key);
 const char *story_api(int32_t api);
+/* A message has been received; and how many were between two moments, neither of them included. */
+void story_arrive(struct story *story, int64_t now_ns);
+uint32_t story_arrivals(const struct story *story, int64_t after_ns, int64_t before_ns);
 
 #endif

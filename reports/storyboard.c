@@ -294,7 +294,8 @@ static void draw_row(struct board *board, const struct frame *frame, int32_t nod
 
     out_copy(name, sizeof name, str_of(story_node_name(board->digest->story, node)));
     out_format(&label, leads ? "%s \xe2\x98\x85" : "%s", name);
-    item = scene_text(board->scene, x + LABEL_W - 60, y + CELL_H / 2, SCENE_RIGHT, 85,
+    item = scene_text(board->scene, x + LABEL_W - 60, y + CELL_H / 2, SCENE_RIGHT,
+                      scene_text_width(label.data, 85, leads) > LABEL_W - 120 ? 68 : 85,
                       replica->up ? THEME_INK : THEME_MUTED, label.data);
     item->bold = leads;
     out_free(&label);

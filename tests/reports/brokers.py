@@ -63,15 +63,19 @@ def record(out):
     return traces, harness.KCAT is not None
 
 
-def skew(path, to, shift_ns):
-    """The same trace from a machine whose clock is off: the moments are in the blocks' heads."""
+def skew(path, to, shift_ns, drift=0):
+    """The same trace from a machine whose clock is off, and `drift` in a million too fast: the
+    moments are in the blocks' heads."""
     with open(path, "rb") as file:
         data = bytearray(file.read())
     at = data.index(b"blck")
+    begin = None
     while at + 20 <= len(data):
         size, = struct.unpack_from(">I", data, at + 4)
         time_ns, = struct.unpack_from(">Q", data, at + 12)
-        struct.pack_into(">Q", data, at + 12, time_ns + shift_ns)
+        begin = time_ns if begin is None else begin
+        moved = time_ns + shift_ns + (time_ns - begin) * drift // 10**6
+        struct.pack_into(">Q", data, at + 12, moved & (1 << 64) - 1)
         at += 20 + size
     with open(to, "wb") as file:
         file.write(data)
@@ -125,6 +129,15 @@ def judged(sim, traces, out):
     need("PASS" in said and "contradict" not in said, said)
     command(sim, "render", traces[0], off, traces[2], "--out", os.path.join(out, "ahead"))
     causal(trace_reader.read(os.path.join(out, "ahead", "trace.bin")))
+    # All three off, and one of them drifting: no order of cause and effect is broken by it.
+    wrong = []
+    for number, (shift, drift) in enumerate(((0, 0), (-3600 * 10**9, 200), (7 * 10**8, -150))):
+        wrong.append(os.path.join(out, "wrong%d.trace" % number))
+        skew(traces[number], wrong[-1], shift, drift)
+    said = command(sim, "check", *wrong)
+    need("PASS" in said and "contradict" not in said, said)
+    command(sim, "render", *wrong, "--out", os.path.join(out, "wrong"))
+    need(causal(trace_reader.read(os.path.join(out, "wrong", "trace.bin"))) > 100, "calls")
     command(sim, "check", "/nonexistent", code=2)
 
 

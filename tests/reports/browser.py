@@ -62,12 +62,18 @@ def look(browser, page, name, shots):
                             whole=width == WIDTHS[0])
 
 
-def first_screen(browser, page, name):
+def first_screen(browser, page, name, width, height):
     """What broke, where, after what, and how to run it again: without scrolling."""
-    browser.open(page, 1280, height=800)
+    browser.open(page, width, height=height)
     bottoms = browser.value(FIRST)
+    if width < 760:
+        del bottoms["replicas"]  # on a telephone it follows below
     for part, bottom in bottoms.items():
-        need(0 < bottom <= 800, "%s: %s ends at %d of 800" % (name, part, bottom))
+        need(0 < bottom <= height, "%s: %s ends at %d of %d" % (name, part, bottom, height))
+    wide = browser.value("document.querySelector('pre.command').scrollWidth-"
+                         "document.querySelector('pre.command').clientWidth")
+    need(wide <= 0, "%s: the command is cut off by %d" % (name, wide))
+    need(browser.value("document.querySelectorAll('#led li').length") >= 2, "%s: what led to it" % name)
 
 
 def keys(browser, page, name):

@@ -169,6 +169,66 @@ def follow(sim, directory):
     render(sim, directory, "--follow", "%s-%d@%d" % (name, partition, 10**12), code=2)
 
 
+def why(sim, directory):
+    """The event that decided it, the probes that found it, and the chain: text, DOT, page agree."""
+    done = subprocess.run([sim, "why", directory], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=100)
+    said = done.stdout.decode()
+    need(done.returncode == 0, "why: exit %d: %s" % (done.returncode, done.stderr.decode()))
+    points = re.findall(r"^ +([0-9]+) +([0-9]+) of ([0-9]+)(  unavoidable)?", said, re.M)
+    need(len(points) > 5, "why asked %d times" % len(points))
+    at = next((i for i, p in enumerate(points) if p[3]), 0)
+    need(points[at][3] or "nothing in this run decided it" in said, "neither decided nor not")
+    if at > 0:
+        need(int(points[at][0]) == int(points[at - 1][0]) + 1, "not found to the event")
+        need(int(points[at - 1][1]) < int(points[at - 1][2]), "it was unavoidable before")
+    need(all(p[1] == p[2] for p in points[at:]), "it was avoidable later")
+    need(int(points[at][2]) >= 40, "it was not asked again")
+    with open(os.path.join(directory, "why.dot"), encoding="utf-8") as file:
+        marks = len(re.findall('id="why-e', file.read()))
+    chain = said.split("leads from there")[1].splitlines()[1:]
+    chain = [line for line in chain if re.match(r" +[0-9]+\.[0-9]{6} ", line)]
+    need(marks == len(chain) and 1 <= marks <= 50, "%d marks, %d events" % (marks, len(chain)))
+    with open(os.path.join(directory, "why.html"), encoding="utf-8") as file:
+        page = file.read()
+    for event, failed, of, _ in points:
+        cells = "".join('<td class="n">%s</td>' % "{:,}".format(int(n)).replace(",", "\u202f")
+                        for n in (event, failed, of))
+        need(cells in page, "the page lacks the point %s" % cells)
+    for line in chain:
+        moment, words = re.match(r" +([0-9]+\.[0-9]{3})[0-9]{3} +(?:node [0-9]+ +)?(.*)$", line).groups()
+        need(moment in page and words.split("&")[0] in page, "the page lacks %r" % line)
+
+
+def compare(sim, one, other, out):
+    """Two runs: the page says what the text says; a run and itself are the same."""
+    done = subprocess.run([sim, "diff", one, other, "--out", out], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=60)
+    said = done.stdout.decode()
+    need(done.returncode == 1, "diff: exit %d" % done.returncode)
+    with open(os.path.join(out, "compare.html"), encoding="utf-8") as file:
+        page = file.read()
+    rows = dict(re.findall(r'<tr data-node="(-?[0-9]+)"><th scope="row">[^<]*</th>(.*?)</tr>', page))
+    spread = re.findall(r"(?:node ([0-9]+)|the simulator) +([0-9]+) agree, ([0-9]+) only in one, "
+                        "([0-9]+) only in other", said)
+    need(len(spread) > 3, said)
+    for node, agree, left, right in spread:
+        cells = "".join('<td class="n">%s</td>' % "{:,}".format(int(n)).replace(",", "\u202f")
+                        for n in (agree, left, right))
+        need(cells in rows[node or "-1"], "node %s: the page lacks %s" % (node, cells))
+    need("They part at" in page and page.count('class="fig"') == 3, "three figures")
+    turns = re.search("([0-9]+) turns in both .*?, ([0-9]+) only in the left run, ([0-9]+) only", page)
+    listed = re.search("<pre>(.*?)</pre>", page, re.S).group(1).splitlines()
+    both = sum(1 for line in listed if line.startswith("   ") or re.match("  [0-9]", line))
+    both += sum(int(n) - 1 for n in re.findall("([0-9]+) the same\n", "\n".join(listed) + "\n"))
+    need([int(n) for n in turns.groups()] == [both, sum(1 for x in listed if x.startswith("&lt;") or
+                                                        x.startswith("< ")),
+                                              sum(1 for x in listed if x.startswith("> "))],
+         "turns %s" % (turns.groups(),))
+    again = subprocess.run([sim, "diff", one, one], stdout=subprocess.PIPE, timeout=60)
+    need(again.returncode == 0 and b"the same" in again.stdout, "a run and itself differ")
+
+
 def no_graphviz(sim, directory, out):
     """Everything but pictures, and what to install."""
     done = subprocess.run([sim, "render", directory, "--out", out], stdout=subprocess.PIPE,

@@ -18,6 +18,16 @@ class Replica:
             self.runs = [(self.start, -1)]
         self.hw = min(self.hw, end)
 
+    def epoch_at(self, offset):
+        """Leader epoch of the record there; -1 unknown, -2 none."""
+        if not self.start <= offset < self.end:
+            return -2
+        epoch = -1
+        for first, of_run in self.runs:
+            if first <= offset:
+                epoch = of_run
+        return epoch
+
     def append(self, base, last, epoch):
         previous = self.runs[-1][1] if self.runs else None
         self.runs = [run for run in self.runs if run[0] < base]
@@ -33,8 +43,8 @@ class Replica:
 class World:
     """Of one partition."""
 
-    def __init__(self, topic, partition):
-        self.topic, self.partition = topic, partition
+    def __init__(self, topic, partition, real=False):
+        self.topic, self.partition, self.real = topic, partition, real
         self.replicas = {}
         self.isr = None
 
@@ -45,6 +55,10 @@ class World:
         f = event.fields
         if event.kind == "sim.down":
             replica = self.of(f["node"])
+            replica.up, replica.role, replica.epoch = False, 0, -1
+            return True
+        if event.kind == "node.stopped" and self.real:  # a real process says it itself
+            replica = self.of(event.node)
             replica.up, replica.role, replica.epoch = False, 0, -1
             return True
         if event.kind == "sim.up":
@@ -89,6 +103,10 @@ class World:
             return False
         replica.known = True
         return True
+
+
+def is_real(events):
+    return not any(e.kind == "sim.started" for e in events)
 
 
 def topics(events):
