@@ -523,7 +523,7 @@ static void log_written(struct world_req *req, struct instant now)
     } else if (err != ERR_NONE) {
         log_append_failed(log, err);
         log->wanted |= LOG_WANT_REPAIR;
-        if (err != ERR_NO_SPACE) log_dir_fail(log->dir, err);
+        if (!log_err_passes(err)) log_dir_fail(log->dir, err);
     } else {
         for (uint32_t i = 0; i < batches; i++)
             log_complete_batch(log);
@@ -551,7 +551,11 @@ void log_flush(struct env_flush *flush)
     if ((log->wanted & LOG_WANT_REPAIR) != 0) return;
     if (LIST_ENTRY(log->staged.next, struct log_staged, link)->roll) return;
     file = log_file_get(log, log_active(log));
-    if (file == NULL) return; /* staged again when it is open */
+    if (file == NULL) {
+        /* Staged again when it is open; or there is no place for it, and nobody knows until when. */
+        if (log->dir->files_short) log_append_failed(log, ERR_TOO_MANY);
+        return;
+    }
     write = pool_take(&log->dir->writes);
     if (write == NULL) {
         if (!list_linked(&log->starved)) list_push(&log->dir->write_starved, &log->starved);

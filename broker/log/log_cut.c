@@ -154,7 +154,7 @@ static enum op_result cut_end(struct log_flow *o)
 
     log->wanted &= (uint16_t)~LOG_WANT_TRUNCATE;
     if (o->err == ERR_NONE && o->save.err != ERR_NONE) {
-        if (o->save.err != ERR_NO_SPACE && o->save.err != ERR_NO_MEMORY) {
+        if (!log_err_passes(o->save.err)) {
             o->err = o->save.err;
             return cut_fail(o);
         }

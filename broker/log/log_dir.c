@@ -40,7 +40,8 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     op_source_init(&dir->checkpoint_source);
     op_source_init(&dir->damage_source);
     map_init(&dir->known, &env->mem, dice_seed(env->world, DICE_HASH), limits->logs_max);
-    pool_init(&dir->files, &env->mem, sizeof(struct log_file), limits->files_max * 2 + 2);
+    pool_init(&dir->files, &env->mem, sizeof(struct log_file),
+              limits->files_max + LOG_FILES_CLOSING);
     pool_init(&dir->flows, &env->mem, sizeof(struct log_flow), limits->flows_max);
     pool_init(&dir->writes, &env->mem, sizeof(struct log_write), limits->writes_max);
     pool_init(&dir->staged, &env->mem, sizeof(struct log_staged), limits->staged_max);

@@ -37,6 +37,7 @@ enum {
     LOG_PATH_MAX = 1000,       /* of any path below a root, terminator included */
     LOG_NAME_MAX = 255,        /* of a partition directory */
     LOG_SYNC_FILES = 256,      /* files of one sync round */
+    LOG_FILES_CLOSING = 64,    /* segment files on their way out, besides those kept */
     LOG_WRITE_SLICES = 128,    /* of one gathered write */
     LOG_WRITE_BYTES = 8 << 20, /* of one gathered write */
     /* Unsynced bytes of one log that ask for a background sync: what a recovery after a power cut
@@ -48,7 +49,7 @@ enum {
 
 struct log_dir_limits {
     uint32_t logs_max;      /* partitions known to the directory */
-    uint32_t files_max;     /* open segment files kept; flows open one or two more for a while */
+    uint32_t files_max;     /* open segment files kept; flows and reads open one or two more each */
     uint32_t flows_max;     /* opens, rolls, truncations ... at once; others wait */
     uint32_t writes_max;    /* gathered writes in flight */
     uint32_t staged_max;    /* batches between append and completion */
@@ -105,6 +106,7 @@ struct log_dir {
     struct list file_lru;         /* open files, coldest first */
     struct op_source file_source; /* a file was opened, or could be now */
     struct list file_starved;     /* logs that wait for a place among the open files */
+    bool files_short;             /* the world had none, not long ago */
     struct list flow_starved;     /* logs that wait for a flow */
     struct list write_starved;    /* logs that wait for a write */
     struct list sync_wanted;      /* logs whose files the next round syncs */

@@ -162,7 +162,7 @@ static enum op_result epochs_run(struct op *op)
         if (o->err == ERR_NONE) o->err = o->save.err;
         if (o->err == ERR_NONE) return OP_DONE;
         /* The file as it was is sound: it was replaced as a whole or not at all. */
-        if (o->err == ERR_NO_MEMORY || o->err == ERR_NO_SPACE) {
+        if (log_err_passes(o->err)) {
             if (!list_empty(&o->log->staged)) log_append_failed(o->log, o->err);
             /* Tried again with the next append; only then does somebody depend on it. */
             o->log->epochs_dirty = true;
@@ -344,7 +344,7 @@ static enum op_result roll_end(struct log_flow *o)
 {
     if (o->err == ERR_NONE) roll_apply(o);
     if (o->err == ERR_NONE) return roll_told(o);
-    if (o->err == ERR_NO_SPACE || o->err == ERR_NO_MEMORY) {
+    if (log_err_passes(o->err)) {
         if (!list_empty(&o->log->staged)) {
             log_append_failed(o->log, o->err);
         } else {

@@ -140,6 +140,13 @@ static inline struct log_segment *log_active(const struct log *log)
 uint32_t log_segment_find(const struct log *log, int64_t offset);
 MUST_USE enum err log_segment_index(struct log *log, struct log_segment *segment);
 
+/* Used up, and perhaps not for long: whoever asked is refused, and nothing is wrong with the
+ * device. Everything else takes the directory offline (storage.md 15). */
+static inline bool log_err_passes(enum err err)
+{
+    return err == ERR_NO_SPACE || err == ERR_NO_MEMORY || err == ERR_TOO_MANY;
+}
+
 /* ---- open files ------------------------------------------------------------------------------ */
 
 enum log_file_state {
@@ -161,7 +168,8 @@ struct log_file {
 };
 
 /* The open file, or NULL: it is being opened (or there is no place yet); then file_source is woken,
- * and the flush of the log and the sync are staged again. */
+ * and the flush of the log and the sync are staged again. While the world has no place for another
+ * file (dir->files_short), appends and reads that need one are refused. */
 struct log_file *log_file_get(struct log *log, struct log_segment *segment);
 static inline void log_file_pin(struct log_file *file)
 {
@@ -170,6 +178,8 @@ static inline void log_file_pin(struct log_file *file)
 void log_file_unpin(struct log_file *file);
 /* Closes it when it is open; not pinned. */
 void log_file_drop(struct log_segment *segment);
+/* Now and then: the world may have a place again. */
+void log_file_retry(struct log_dir *dir);
 
 /* ---- append ---------------------------------------------------------------------------------- */
 

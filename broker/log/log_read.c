@@ -29,7 +29,7 @@ static const char *const read_steps[] = {"START",  "SWAPPED", "FILE",         "I
 
 static bool read_file_there(const struct log *log, const struct log_segment *segment)
 {
-    if (!log_dir_online(log->dir)) return true;
+    if (!log_dir_online(log->dir) || log->dir->files_short) return true;
     if (segment->file == NULL) return !list_linked(&log->starved);
     return segment->file->state == LOG_FILE_OPEN;
 }
@@ -360,6 +360,7 @@ static enum op_result read_run(struct op *op)
                 read_take_window(o);
                 log_io_close(&r->io, world, r->index_file);
             } else {
+                if (log_err_passes(log_io_err(&r->io))) return read_end(o, ERR_KAFKA_STORAGE_ERROR);
                 r->segment->index_bad = true;
             }
             AWAIT_IO(o, READ_INDEX_CLOSED, &r->io);
@@ -372,6 +373,7 @@ static enum op_result read_run(struct op *op)
                     log_file_pin(r->pinned);
                     break;
                 }
+                if (log->dir->files_short) return read_end(o, ERR_KAFKA_STORAGE_ERROR);
                 AWAIT(o, READ_FILE, &log->dir->file_source, read_file_there(log, r->segment));
             }
             if (r->segment->size == r->position) {

@@ -198,7 +198,7 @@ static enum op_result swap_run(struct op *op)
         if (!swap_begin(o)) return OP_DONE;
         AWAIT_SAVE(o, SWAP_LINES_GONE, &o->save);
         if (o->err == ERR_NONE) o->err = o->save.err;
-        if (o->err == ERR_NO_SPACE || o->err == ERR_NO_MEMORY) {
+        if (log_err_passes(o->err)) {
             swap_told(o); /* another time: nothing has changed */
             return OP_DONE;
         }
@@ -231,8 +231,7 @@ static enum op_result swap_run(struct op *op)
                        true);
         AWAIT_SAVE(o, SWAP_LINES_SAVED, &o->save);
         o->err = o->save.err;
-        if (o->err != ERR_NONE && o->err != ERR_NO_SPACE && o->err != ERR_NO_MEMORY)
-            return swap_fail(o);
+        if (o->err != ERR_NONE && !log_err_passes(o->err)) return swap_fail(o);
         swap_told(o);
         return OP_DONE;
     }
