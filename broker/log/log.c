@@ -488,6 +488,7 @@ static void log_complete_batch(struct log *log)
         log_note_epoch(log, batch.partition_leader_epoch, batch.base_offset);
     log_producers_complete(&log->producers, &staged->producer, &batch);
     log_index_batch(log, active, active->index, active->size, &batch, batch.bytes.length);
+    log->saved = false;
     active->size += batch.bytes.length;
     active->end = staged->last_offset + 1;
     active->dirty = true;
@@ -535,7 +536,7 @@ static void log_written(struct world_req *req, struct instant now)
             log->log_end - log->synced_end >= log->config.flush_messages)
             log_sync(log);
     }
-    log_dir_unstarve(log->dir, &log->dir->write_starved);
+    log_dir_unstarve(&log->dir->write_starved, &log->dir->writes);
     log_advance(log);
 }
 

@@ -147,6 +147,7 @@ struct log {
     bool epochs_failed;           /* no space for it: tried again with the next append */
     bool create;
     bool closing_well;    /* it was not FAILED when the close began */
+    bool saved;           /* as at the last orderly stop: a close has nothing to write */
     bool removed;         /* its directory has another name now */
     bool syncing;         /* its files are in the round in flight */
     bool clean_reads;     /* the compaction reads segments: none may go */

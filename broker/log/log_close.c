@@ -82,6 +82,7 @@ static enum op_result close_run(struct op *op)
             o->err = log->dir->err;
             return close_end(o);
         }
+        if (log->saved) return close_end(o);
         log_flow_save_index(o);
         AWAIT_SAVE(o, CLOSE_INDEX_SAVED, &o->save);
         log_flow_save_times(o);

@@ -178,6 +178,7 @@ static void cut_save_epochs(struct log_flow *o)
 static void cut_begin(struct log_flow *o)
 {
     o->err = ERR_NONE;
+    o->log->saved = false;
     o->offset = o->log->wanted_to;
     o->old_end = o->log->log_end;
     ASSERT(list_empty(&o->log->staged));

@@ -120,22 +120,25 @@ void log_dir_changed(struct log_dir *dir)
     dir->checkpoint_dirty = true;
 }
 
-void log_dir_unstarve(struct log_dir *dir, struct list *starved)
+/* In the order in which they lined up, as many as there are places; who finds none after all lines
+ * up anew. Each log is looked at once, whatever comes: the others keep their places. */
+void log_dir_unstarve(struct list *starved, const struct pool *pool)
 {
-    uint32_t count = 0;
     struct list waiting;
     struct list *link;
+    bool more = true;
 
-    (void)dir;
-    if (list_empty(starved)) return;
-    /* Those that find nothing again line up anew, behind this round. */
+    if (list_empty(starved) || pool_in_use(pool) >= pool->max) return;
     list_init(&waiting);
     list_splice(&waiting, starved);
-    while ((link = list_pop(&waiting)) != NULL) {
-        count++;
-        log_advance(LIST_ENTRY(link, struct log, starved));
+    while (more && (link = list_pop(&waiting)) != NULL) {
+        struct log *log = LIST_ENTRY(link, struct log, starved);
+
+        log_advance(log);
+        more = !list_linked(&log->starved) && pool_in_use(pool) < pool->max;
     }
-    ASSERT(count > 0);
+    list_splice(&waiting, starved); /* what lined up meanwhile comes last */
+    list_splice(starved, &waiting);
 }
 
 struct log_known *log_dir_find(const struct log_dir *dir, struct str name)

@@ -11,7 +11,7 @@ static void log_file_progress(struct log_dir *dir)
 {
     op_wake(&dir->file_source);
     if (dir->files_short) return;
-    log_dir_unstarve(dir, &dir->file_starved);
+    log_dir_unstarve(&dir->file_starved, &dir->files);
     if (!list_empty(&dir->sync_wanted)) log_sync_stage(dir);
 }
 

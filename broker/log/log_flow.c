@@ -49,7 +49,7 @@ void log_flow_finish(struct op *op)
     log_load_free(&flow->window);
     pool_give(&dir->flows, flow);
     log->flow = NULL;
-    log_dir_unstarve(dir, &dir->flow_starved);
+    log_dir_unstarve(&dir->flow_starved, &dir->flows);
     if (log->state == LOG_CLOSED) {
         op_wake(&log->state_source);
         log_dir_gone(dir);

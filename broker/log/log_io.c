@@ -328,6 +328,21 @@ void log_load_start(struct log_load *load, struct env *env, const char *dir, con
     op_start(&env->loop, &load->op, &load_kind, LOAD_START);
 }
 
+void log_load_none(struct log_load *load)
+{
+    ASSERT(!load->busy);
+    log_load_free(load);
+    load->err = ERR_NOT_FOUND;
+}
+
+void log_load_empty(struct log_load *load, struct env *env)
+{
+    ASSERT(!load->busy);
+    log_load_free(load);
+    load->env = env;
+    load->err = ERR_NONE;
+}
+
 void log_load_free(struct log_load *load)
 {
     if (load->data != NULL) mem_free(&load->env->mem, load->data, load->size);

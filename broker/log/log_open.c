@@ -275,6 +275,8 @@ static void open_take(struct log_flow *o)
     log->log_start = known->log_start > start ? known->log_start : start;
     log->cut_bytes = o->cut_bytes;
     log->opened_clean = o->clean;
+    log->saved = o->clean && !o->cut && o->snapshot == log->log_end &&
+                 !log_active(log)->index_bad; /* index files and snapshot are of this very end */
     if (log->log_end < log->log_start) {
         /* Older than what was deleted on purpose: nothing of it may come back (storage.md 13.4). */
         log->wanted |= LOG_WANT_RESET;
@@ -332,6 +334,10 @@ static void open_submit_index(struct log_flow *o, const char *suffix, struct log
 {
     char name[LOG_FILE_NAME];
 
+    if (log_open_list_size(o, log_active(o->log)->base, suffix) == 0) {
+        log_load_empty(load, log_flow_env(o));
+        return;
+    }
     log_file_name(name, log_active(o->log)->base, suffix);
     log_load_start(load, log_flow_env(o), o->path, name, OPEN_INDEX_MAX);
 }
@@ -451,7 +457,11 @@ static enum op_result open_recover(struct log_flow *o)
         AWAIT_LOAD(o, OPEN_EPOCHS, &o->load);
         if (!open_epochs(o)) return open_end(o);
         o->old_end = log->epochs.count;
-        log_load_start(&o->load, env, o->path, "segment-manifest", OPEN_SMALL_FILE);
+        if (!log_open_listed(o, "segment-manifest")) {
+            log_load_none(&o->load);
+        } else {
+            log_load_start(&o->load, env, o->path, "segment-manifest", OPEN_SMALL_FILE);
+        }
         AWAIT_LOAD(o, OPEN_MANIFEST, &o->load);
         o->offset = -1;
         o->err = log_open_check_manifest(o, &o->offset);
@@ -525,6 +535,12 @@ static enum op_result open_swap(struct log_flow *o)
     return open_files(o);
 }
 
+/* The directory is not among those that were listed when the root was opened. */
+static bool open_makes(const struct log_flow *o)
+{
+    return o->log->create && !o->log->known->listed;
+}
+
 /* The directory, its listing and identity; a new log gets its first segment. */
 static enum op_result open_files(struct log_flow *o)
 {
@@ -535,9 +551,9 @@ static enum op_result open_files(struct log_flow *o)
     switch ((enum open_files_step)o->op.step) {
     case OPEN_START:
         open_begin(o);
-        if (log->create) log_io_path(&o->io, world, DISK_MKDIR, o->path);
+        if (open_makes(o)) log_io_path(&o->io, world, DISK_MKDIR, o->path);
         AWAIT_IO(o, OPEN_MADE, &o->io);
-        if (log->create && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
+        if (open_makes(o) && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
             o->err = log_io_err(&o->io);
             return open_end(o);
         }
@@ -550,6 +566,11 @@ static enum op_result open_files(struct log_flow *o)
             AWAIT_IO(o, OPEN_LISTED, &o->io);
         } while (log_io_err(&o->io) == ERR_TOO_LARGE);
         o->err = log_io_err(&o->io);
+        if (o->err == ERR_NOT_FOUND && log->create && !open_makes(o)) {
+            log->known->listed = false; /* it was there when the root was opened */
+            op_enter(&o->op, OPEN_START);
+            return open_files(o);
+        }
         o->list_used = o->io.req.done;
         if (o->err == ERR_NONE && log_swap_left(o)) {
             op_enter(&o->op, LOG_SWAP_RESUME);

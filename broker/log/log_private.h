@@ -86,6 +86,9 @@ struct log_load {
 void log_load_start(struct log_load *load, struct env *env, const char *dir, const char *name,
                     uint64_t size_max);
 void log_load_free(struct log_load *load);
+/* As after a load of a file that is not there, or is empty. */
+void log_load_none(struct log_load *load);
+void log_load_empty(struct log_load *load, struct env *env);
 static inline struct bytes log_load_bytes(const struct log_load *load)
 {
     return (struct bytes){load->data, (uint32_t)load->size};
@@ -417,6 +420,7 @@ enum op_result log_swap_resume(struct log_flow *o);
 bool log_open_list_room(struct log_flow *o);
 const struct disk_entry *log_open_list_next(struct log_flow *o);
 int64_t log_open_list_size(struct log_flow *o, int64_t base, const char *suffix);
+bool log_open_listed(struct log_flow *o, const char *name);
 MUST_USE enum err log_open_segments(struct log_flow *o);
 int64_t log_open_snapshot_below(struct log_flow *o, int64_t below);
 MUST_USE enum err log_open_check_identity(struct log_flow *o);
@@ -441,7 +445,8 @@ bool log_retain_open_next(struct log_flow *o);
 
 void log_dir_fail(struct log_dir *dir, enum err err);
 void log_dir_changed(struct log_dir *dir); /* a checkpoint is due */
-void log_dir_unstarve(struct log_dir *dir, struct list *starved);
+/* Somebody gave an object of the pool back: logs that wait for one. */
+void log_dir_unstarve(struct list *starved, const struct pool *pool);
 void log_sync_stage(struct log_dir *dir);
 void log_sync_free(struct log_dir *dir);
 void log_sync_init(struct log_dir *dir);
