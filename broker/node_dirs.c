@@ -46,6 +46,7 @@ void node_dirs_init(struct node *node)
 
     node->dir_count = 0;
     node_share_files(node, &limits);
+    limits.recovery_bytes = (uint32_t)config->gregor_recovery_bytes;
     for (uint32_t i = 0; i <= config->log_dir_count; i++) {
         struct log_dir *dir = &node->log_dirs[i];
         struct str path =

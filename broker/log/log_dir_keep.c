@@ -94,6 +94,7 @@ static enum op_result keeper_run(struct op *op)
                 continue;
             }
             log_file_retry(dir);
+            log_mark_retry(dir);
             keeper_ask_syncs(dir);
             if (!keeper_writes(o)) continue;
             o->checkpoint_ns = env_deadline(dir->env, LOG_CHECKPOINT_MS);

@@ -233,7 +233,7 @@ static void log_flow_save_part(struct log_flow *o, enum log_part part, int64_t b
         o->bytes_used = log_producers_snapshot(&log->producers, cpu, o->bytes);
         break;
     case LOG_PART_WINDOW:
-        o->bytes_used = log_producers_window(&log->producers, cpu, o->bytes);
+        o->bytes_used = log_producers_window(&log->producers, cpu, o->bytes, false);
         break;
     }
     log_file_name(name, base, suffixes[part]);
@@ -308,6 +308,11 @@ static void roll_apply(struct log_flow *o)
         struct log_staged *first = LIST_ENTRY(log->staged.next, struct log_staged, link);
 
         if (first->roll && first->base_offset == o->offset) first->roll = false;
+    }
+    if (log->mark == o->offset) {
+        /* Its files are the new segment's from here on; the checkpoint says what it said. */
+        log->mark = -1;
+        (void)log_dir_checkpoint(log->dir);
     }
     TRACE(log->dir->env->world, LOG_ROLLED, (int64_t)log->topic, log->partition, o->offset);
     log_sync(log);

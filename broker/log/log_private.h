@@ -296,6 +296,7 @@ struct log_walk {
     struct log_segment *segment;
     struct log_scan scan;
     int64_t stop_at;        /* INT64_MAX: none */
+    int64_t first;          /* out: base of the first batch; -1 none */
     int64_t producers_from; /* batches at or above are replayed */
     bool index;             /* add to segment->index */
     bool effects;           /* on epochs and producers; false: it only looks */
@@ -370,6 +371,11 @@ struct log_flow {
     int64_t bases[LOG_DROP_MAX]; /* of segments that go */
     uint32_t base_count;
     uint32_t base_at;
+    uint32_t mark_at;      /* log_mark_cut() */
+    bool marked;           /* an open that goes on from the mark */
+    bool mark_bad;         /* and found that it cannot */
+    uint32_t from_segment; /* where the walk of an open began */
+    uint64_t from_position;
     int64_t skip_from; /* segments without a line in the manifest */
     int64_t skip_to;
     /* log_swap_resume() */
@@ -440,6 +446,19 @@ bool log_retain_quiet(const struct log *log);
  * then the n-th name that has no meaning any more is unlinked; false: none is left. */
 void log_retain_open(struct log_flow *o);
 bool log_retain_open_next(struct log_flow *o);
+
+/* ---- marks (log_mark.c) ---------------------------------------------------------------------- */
+
+/* What a recovery would read of the log; 0: nothing. */
+void log_mark_exposed(struct log *log, uint64_t exposed);
+void log_mark_note(struct log *log, uint32_t bytes); /* appended */
+void log_mark_check(struct log *log);                /* may begin one */
+void log_mark_retry(struct log_dir *dir);            /* now and then */
+/* Too far ahead: the next write waits in dir->mark_starved. */
+bool log_mark_full(const struct log *log);
+/* Submits to flow->io the removal of the next file of the mark, when it stands above `end`; false:
+ * it is gone. */
+bool log_mark_cut(struct log_flow *flow, int64_t end);
 
 /* ---- directory ------------------------------------------------------------------------------- */
 
