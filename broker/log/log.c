@@ -559,7 +559,7 @@ void log_flush(struct env_flush *flush)
     }
     file = log_file_get(log, log_active(log));
     if (file == NULL) {
-        /* Staged again when it is open; or there is no place for it, and nobody knows until when. */
+        /* Staged again when it is open; or there is no place for it, nobody knows until when. */
         if (log->dir->files_short) log_append_failed(log, ERR_TOO_MANY);
         return;
     }

@@ -15,6 +15,7 @@ struct log_dir_limits log_dir_limits_default(void)
         .writes_max = 256,
         .staged_max = 65536,
         .producers_max = 10000,
+        .index_bytes = 64 << 20,
         .recovery_bytes = 16 << 20,
     };
 }
@@ -51,6 +52,7 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     list_init(&dir->flow_starved);
     list_init(&dir->write_starved);
     list_init(&dir->sync_wanted);
+    list_init(&dir->indexes);
     list_init(&dir->exposed_logs);
     list_init(&dir->mark_starved);
     list_init(&dir->trash);
@@ -63,7 +65,7 @@ void log_dir_deinit(struct log_dir *dir)
 {
     ASSERT(dir->state == LOG_DIR_CLOSED || dir->state == LOG_DIR_OFFLINE);
     ASSERT(dir->logs_open == 0 && dir->flow == NULL && dir->keeper == NULL);
-    ASSERT(dir->marker == NULL && dir->exposed == 0);
+    ASSERT(dir->marker == NULL && dir->exposed == 0 && dir->index_bytes == 0);
     while (map_first(&dir->known) != NULL)
         log_dir_forget(dir, MAP_ENTRY(map_first(&dir->known), struct log_known, node));
     map_deinit(&dir->known);

@@ -54,6 +54,7 @@ struct log_dir_limits {
     uint32_t writes_max;    /* gathered writes in flight */
     uint32_t staged_max;    /* batches between append and completion */
     uint32_t producers_max; /* producer ids remembered per log; the idlest is forgotten */
+    uint32_t index_bytes;   /* of indexes of closed segments kept in memory */
     uint32_t recovery_bytes; /* of one log between two marks; four times as many a directory */
 };
 struct log_dir_limits log_dir_limits_default(void);
@@ -111,6 +112,8 @@ struct log_dir {
     struct list flow_starved;     /* logs that wait for a flow */
     struct list write_starved;    /* logs that wait for a write */
     struct list sync_wanted;      /* logs whose files the next round syncs */
+    struct list indexes;          /* of closed segments, in memory; the one to go first */
+    size_t index_bytes;
     struct list exposed_logs;     /* logs that a recovery would read, the next to be marked first */
     uint64_t exposed;             /* bytes, of all of them */
     struct log_marker *marker;    /* sets marks; NULL: not now */

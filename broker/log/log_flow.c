@@ -301,8 +301,8 @@ static void roll_apply(struct log_flow *o)
     }
     old->offset_count = old->index->offset_count;
     old->time_count = old->index->time_count;
-    log_index_deinit(old->index);
-    mem_free(&log->dir->env->mem, old->index, sizeof *old->index);
+    old->index_bad = false; /* both were saved just now, whatever the open found */
+    log_lookup_keep(log, old, old->index);
     old->index = NULL;
     if (!list_empty(&log->staged)) {
         struct log_staged *first = LIST_ENTRY(log->staged.next, struct log_staged, link);

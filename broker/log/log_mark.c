@@ -9,16 +9,17 @@
  *     R.snapshot                             saved; the directory synced: the mark counts
  *     the mark before it                     unlinked
  *
- * R.producers says that it is a mark's (a roll writes the same names before the log is synced). An
- * open that finds both, R no segment's base, takes R for synced, and walks from the last index entry
- * below R (log_open.c); so it does from where the last orderly stop left the same files, if the
- * checkpoint is as far. A cut below R removes the mark, durably, before anything is cut
+ * R.producers says that it is a mark's (a roll writes the same names before the log is synced).
+ * An open that finds both, R no segment's base, takes R for synced, and walks from the last index
+ * entry below R (log_open.c); so it does from where the last orderly stop left the same files, if
+ * the checkpoint is as far. A cut below R removes the mark, durably, before anything is cut
  * (log_cut.c).
  *
- * One mark at a time per directory. Whose log has grown by recovery_bytes comes first; when all logs
- * of the directory together have grown by twice as much, the one that has waited longest. Writes of
- * a log wait for the device when the directory is LOG_MARK_FULL times recovery_bytes ahead of its
- * marks and the log itself by more than a sixteenth of one: 64 MiB at the default of 16. */
+ * One mark at a time per directory. A log that has grown by recovery_bytes comes first; when all
+ * logs of the directory together have grown by twice as much, the one that has waited longest.
+ * Writes of a log wait for the device when the directory is LOG_MARK_FULL times recovery_bytes
+ * ahead of its marks and the log itself by more than a sixteenth of one: 64 MiB at the default of
+ * 16. */
 #include "broker/log/log_private.h"
 
 enum { LOG_MARK_FULL = 3, LOG_MARK_SMALL = 16, LOG_MARK_LOOK = 16 };
@@ -52,7 +53,7 @@ static const char *const mark_steps[] = {"START", "SYNCED", "SAVED", "OLD_GONE"}
 
 static const char *const mark_suffixes[] = {".index", ".timeindex", ".producers", ".snapshot"};
 
-/* ---- what is exposed -------------------------------------------------------------------------- */
+/* ---- what is exposed ------------------------------------------------------------------------- */
 
 void log_mark_exposed(struct log *log, uint64_t exposed)
 {

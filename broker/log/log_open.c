@@ -480,7 +480,7 @@ static int64_t open_newest(struct log_flow *o)
     return open_mark_there(o) && o->log->mark > o->promised ? o->log->mark : o->promised;
 }
 
-/* A snapshot was loaded. That of a mark vouches for the log up to there, when both files are whole. */
+/* A snapshot was loaded. That of a mark vouches for the log up to there if both are whole. */
 static bool open_accept(struct log_flow *o)
 {
     struct log *log = o->log;

@@ -4,6 +4,7 @@
  *   log_validate.c  what a leader checks
  *   log_segment.c the segments in memory       log_open_files.c  what an open reads besides
  *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
+ *   log_lookup.c  indexes of closed segments   log_mark.c  where a recovery begins
  *   log_read.c    reads and time lookups            log_sync.c          group commit
  *   log_clean*.c  compaction            log_swap.c  its end, also at an open
  *   log_file.c    open segment files                log_io.c            one disk request, save,
@@ -111,14 +112,16 @@ struct log_file;
 
 struct log_segment {
     int64_t base;
-    int64_t end;             /* after its last batch */
-    uint64_t size;           /* bytes of completed appends */
-    int64_t max_timestamp;   /* -1 unknown */
-    int64_t first_timestamp; /* of the first batch appended here, -1 none or unknown */
-    int64_t created_ms;      /* wall, of this process's first sight */
-    struct log_index *index; /* in memory: the active one */
-    struct log_file *file;   /* in the directory's cache of open files */
-    uint32_t offset_count;   /* entries on disk of a closed one */
+    int64_t end;              /* after its last batch */
+    uint64_t size;            /* bytes of completed appends */
+    int64_t max_timestamp;    /* -1 unknown */
+    int64_t first_timestamp;  /* of the first batch appended here, -1 none or unknown */
+    int64_t created_ms;       /* wall, of this process's first sight */
+    struct log_index *index;  /* in memory: the active one */
+    struct log_index *loaded; /* of a closed one, while there is room (log_lookup.c) */
+    struct list loaded_link;
+    struct log_file *file; /* in the directory's cache of open files */
+    uint32_t offset_count; /* entries on disk of a closed one */
     uint32_t time_count;
     bool dirty;          /* has bytes that were not synced */
     int64_t hint_offset; /* where the last read ended: the next one goes on there */
@@ -261,7 +264,10 @@ struct log_reader {
     struct buf *buf;
     uint64_t position; /* of the next bytes to look at */
     uint32_t size;     /* asked for */
-    uint32_t low;      /* binary search in an index file */
+    uint32_t span;     /* bytes before the batch, at most */
+    uint8_t *index;    /* owned: the file as a whole */
+    uint32_t index_size;
+    uint32_t low; /* binary search in an index file */
     uint32_t high;
     uint32_t want;    /* bytes of a batch that did not fit */
     bool walked;      /* from the beginning of the segment */
@@ -446,6 +452,18 @@ bool log_retain_quiet(const struct log *log);
  * then the n-th name that has no meaning any more is unlinked; false: none is left. */
 void log_retain_open(struct log_flow *o);
 bool log_retain_open_next(struct log_flow *o);
+
+/* ---- lookup (log_lookup.c) ------------------------------------------------------------------- */
+
+/* Where a walk to the batch with `offset`, which is in this segment, begins, and how far it is at
+ * most to the beginning of that batch. False: the index is not in memory. */
+bool log_lookup(struct log *log, struct log_segment *segment, int64_t offset, uint32_t *position,
+                uint32_t *span);
+/* The index file of a closed segment as it was read. DAMAGED: it is of no use; NO_MEMORY. */
+MUST_USE enum err log_lookup_load(struct log *log, struct log_segment *segment, struct bytes file);
+/* Of a segment that is closed now; the index is taken over. */
+void log_lookup_keep(struct log *log, struct log_segment *segment, struct log_index *index);
+void log_lookup_forget(struct log *log, struct log_segment *segment);
 
 /* ---- marks (log_mark.c) ---------------------------------------------------------------------- */
 

@@ -266,7 +266,7 @@ static void log_producers_head(struct cpu cpu, uint8_t *file, uint16_t version, 
     be_put32(file + 2, crc32c(cpu, version - 1U, file + 6, (size_t)(end - file - 6)));
 }
 
-/* Version, crc (which begins with the version) and length of the whole; the entry count through *count. */
+/* Version, crc (which begins with the version) and length of the whole; *count: of the entries. */
 static bool log_producers_head_fits(struct cpu cpu, struct bytes file, uint16_t version,
                                     uint32_t entry_size, uint32_t *count)
 {

@@ -171,6 +171,7 @@ static void swap_apply(struct log_flow *o)
     segment->time_count = swap->time_count;
     segment->aborted = swap->aborted;
     segment->index_bad = false;
+    log_lookup_forget(log, segment);
     segment->hint_offset = -1;
     for (uint32_t i = 1; i < swap->count; i++)
         log_segment_drop_at(log, (uint32_t)first + 1);

@@ -17,6 +17,7 @@ static void box_boot(struct sim_program *program, struct world *world, struct in
                                     .writes_max = 4,
                                     .staged_max = 512,
                                     .producers_max = 64,
+                                    .index_bytes = 1 << 20,
                                     .recovery_bytes = box->recovery_bytes};
 
     assert_int_equal(ERR_NONE, env_init(&box->env, world, &box_limits, NULL));

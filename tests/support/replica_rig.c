@@ -246,6 +246,7 @@ static void rig_boot(struct sim_program *program, struct world *world, struct in
                                     .writes_max = 8,
                                     .staged_max = 512,
                                     .producers_max = 64,
+                                    .index_bytes = 1 << 20,
                                     .recovery_bytes = 16 << 20};
 
     memset(&m->node, 0, sizeof m->node);
