@@ -16,7 +16,7 @@ struct log_dir_limits log_dir_limits_default(void)
         .staged_max = 65536,
         .producers_max = 10000,
         .index_bytes = 64 << 20,
-        .recovery_bytes = 16 << 20,
+        .recovery_bytes = 20 << 20,
     };
 }
 

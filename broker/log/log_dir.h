@@ -55,7 +55,7 @@ struct log_dir_limits {
     uint32_t staged_max;    /* batches between append and completion */
     uint32_t producers_max; /* producer ids remembered per log; the idlest is forgotten */
     uint32_t index_bytes;   /* of indexes of closed segments kept in memory */
-    uint32_t recovery_bytes; /* of one log between two marks; four times as many a directory */
+    uint32_t recovery_bytes; /* of one log between two marks; three times as many a directory */
 };
 struct log_dir_limits log_dir_limits_default(void);
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { LOG_INDEX_FIRST_ROOM = 16 };
+enum { LOG_INDEX_FIRST_ROOM = 2 };
 
 void log_index_init(struct log_index *index, struct mem *mem)
 {

@@ -204,7 +204,8 @@ static enum op_result save_run(struct op *op)
         o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return save_end(o);
         o->file = o->io.req.file;
-        log_io_truncate(&o->io, world, o->file, 0);
+        /* Left over from a save that did not come to its end. */
+        if (o->io.req.size > 0) log_io_truncate(&o->io, world, o->file, 0);
         AWAIT_IO(o, SAVE_EMPTIED, &o->io);
         o->err = log_io_err(&o->io);
         if (o->err == ERR_NONE) log_io_write(&o->io, world, o->file, o->data, 0);

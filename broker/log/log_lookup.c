@@ -4,44 +4,51 @@
  * index and one of the log when nothing is in memory, however long the log is. */
 #include "broker/log/log_private.h"
 
+struct log_loaded {
+    struct log_index index;
+    struct list link; /* in dir->indexes */
+    struct log_segment *segment;
+};
+
 static size_t lookup_bytes(const struct log_index *index)
 {
-    return (size_t)index->offset_room * sizeof *index->offsets +
-           (size_t)index->time_room * sizeof *index->times;
+    return (size_t)index->offset_room * sizeof *index->offsets;
 }
 
 void log_lookup_forget(struct log *log, struct log_segment *segment)
 {
     struct log_dir *dir = log->dir;
+    struct log_loaded *loaded = segment->loaded;
 
-    if (segment->loaded == NULL) return;
-    dir->index_bytes -= lookup_bytes(segment->loaded);
-    list_remove(&segment->loaded_link);
-    log_index_deinit(segment->loaded);
-    mem_free(&dir->env->mem, segment->loaded, sizeof *segment->loaded);
+    if (loaded == NULL) return;
+    dir->index_bytes -= lookup_bytes(&loaded->index);
+    list_remove(&loaded->link);
+    log_index_deinit(&loaded->index);
+    mem_free(&dir->env->mem, loaded, sizeof *loaded);
     segment->loaded = NULL;
-}
-
-/* In the list the link alone tells: whose segment it is does not matter. */
-static void lookup_evict(struct log *log)
-{
-    struct log_dir *dir = log->dir;
-
-    while (dir->index_bytes > dir->limits.index_bytes) {
-        struct log_segment *oldest = LIST_ENTRY(dir->indexes.next, struct log_segment, loaded_link);
-
-        log_lookup_forget(log, oldest);
-    }
 }
 
 void log_lookup_keep(struct log *log, struct log_segment *segment, struct log_index *index)
 {
+    struct log_dir *dir = log->dir;
+    struct mem *mem = &dir->env->mem;
+    struct log_loaded *loaded = mem_alloc(mem, sizeof *loaded);
+
     ASSERT(segment->loaded == NULL);
-    log_index_forget_times(index);
-    segment->loaded = index;
-    list_push(&log->dir->indexes, &segment->loaded_link);
-    log->dir->index_bytes += lookup_bytes(index);
-    lookup_evict(log);
+    if (loaded == NULL) {
+        log_index_deinit(index); /* read again when it is asked for */
+    } else {
+        log_index_forget_times(index);
+        loaded->index = *index;
+        loaded->segment = segment;
+        list_init(&loaded->link);
+        list_push(&dir->indexes, &loaded->link);
+        dir->index_bytes += lookup_bytes(index);
+        segment->loaded = loaded;
+    }
+    mem_free(mem, index, sizeof *index);
+    while (dir->index_bytes > dir->limits.index_bytes)
+        log_lookup_forget(log, LIST_ENTRY(dir->indexes.next, struct log_loaded, link)->segment);
 }
 
 enum err log_lookup_load(struct log *log, struct log_segment *segment, struct bytes file)
@@ -70,9 +77,9 @@ bool log_lookup(struct log *log, struct log_segment *segment, int64_t offset, ui
     const struct log_index *index = segment->index;
 
     if (index == NULL && segment->loaded != NULL && !segment->index_bad) {
-        index = segment->loaded;
-        list_remove(&segment->loaded_link);
-        list_push(&log->dir->indexes, &segment->loaded_link);
+        index = &segment->loaded->index;
+        list_remove(&segment->loaded->link);
+        list_push(&log->dir->indexes, &segment->loaded->link);
     }
     if (index == NULL) return false;
     *position = log_index_find_span(index, (uint32_t)(offset - segment->base), span);

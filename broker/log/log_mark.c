@@ -17,12 +17,12 @@
  *
  * One mark at a time per directory. A log that has grown by recovery_bytes comes first; when all
  * logs of the directory together have grown by twice as much, the one that has waited longest.
- * Writes of a log wait for the device when the directory is LOG_MARK_FULL times recovery_bytes
- * ahead of its marks and the log itself by more than a sixteenth of one: 64 MiB at the default of
- * 16. */
+ * Writes of a log wait for the device when the directory is LOG_MARK_FULL halves of recovery_bytes
+ * ahead of its marks and the log itself by more than a sixteenth of one: 50 MiB at the default of
+ * 20, and what is under way. */
 #include "broker/log/log_private.h"
 
-enum { LOG_MARK_FULL = 3, LOG_MARK_SMALL = 16, LOG_MARK_LOOK = 16 };
+enum { LOG_MARK_FULL = 5, LOG_MARK_SMALL = 16, LOG_MARK_LOOK = 16 };
 enum { MARK_INDEX, MARK_TIMES, MARK_WINDOW, MARK_SNAPSHOT, MARK_PARTS };
 
 struct log_marker {
@@ -100,7 +100,7 @@ bool log_mark_full(const struct log *log)
     const struct log_dir *dir = log->dir;
 
     return dir->marker != NULL &&
-           dir->exposed >= LOG_MARK_FULL * (uint64_t)dir->limits.recovery_bytes &&
+           dir->exposed >= LOG_MARK_FULL * (uint64_t)dir->limits.recovery_bytes / 2 &&
            log->exposed >= dir->limits.recovery_bytes / LOG_MARK_SMALL;
 }
 

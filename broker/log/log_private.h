@@ -109,19 +109,19 @@ bool log_file_parse(struct str name, int64_t *base, struct str *suffix);
 /* ---- segments -------------------------------------------------------------------------------- */
 
 struct log_file;
+struct log_loaded;
 
 struct log_segment {
     int64_t base;
-    int64_t end;              /* after its last batch */
-    uint64_t size;            /* bytes of completed appends */
-    int64_t max_timestamp;    /* -1 unknown */
-    int64_t first_timestamp;  /* of the first batch appended here, -1 none or unknown */
-    int64_t created_ms;       /* wall, of this process's first sight */
-    struct log_index *index;  /* in memory: the active one */
-    struct log_index *loaded; /* of a closed one, while there is room (log_lookup.c) */
-    struct list loaded_link;
-    struct log_file *file; /* in the directory's cache of open files */
-    uint32_t offset_count; /* entries on disk of a closed one */
+    int64_t end;               /* after its last batch */
+    uint64_t size;             /* bytes of completed appends */
+    int64_t max_timestamp;     /* -1 unknown */
+    int64_t first_timestamp;   /* of the first batch appended here, -1 none or unknown */
+    int64_t created_ms;        /* wall, of this process's first sight */
+    struct log_index *index;   /* in memory: the active one */
+    struct log_loaded *loaded; /* of a closed one, while there is room (log_lookup.c) */
+    struct log_file *file;     /* in the directory's cache of open files */
+    uint32_t offset_count;     /* entries on disk of a closed one */
     uint32_t time_count;
     bool dirty;          /* has bytes that were not synced */
     int64_t hint_offset; /* where the last read ended: the next one goes on there */

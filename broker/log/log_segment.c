@@ -27,7 +27,6 @@ struct log_segment *log_segment_add(struct log *log, int64_t base)
                                     .first_timestamp = -1,
                                     .retain_ms = -1,
                                     .created_ms = log->dir->env->now.wall.ms};
-    list_init(&segment->loaded_link);
     log->segments[log->segment_count++] = segment;
     return segment;
 }
