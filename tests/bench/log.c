@@ -300,8 +300,8 @@ static double append_log(uint64_t bytes, uint32_t a_turn)
     return before / (double)bytes;
 }
 
-/* How often the device changed between quick and slow (posix_disk.h): a slow one costs a hand-off to
- * a worker for each write. */
+/* How often the device changed between quick and slow (posix_disk.h): a slow one costs a hand-off
+ * to a worker for each write. */
 static uint64_t device_moves(void)
 {
     uint64_t moves = 0;
@@ -409,8 +409,8 @@ static uint64_t bytes_read(void)
     return bytes;
 }
 
-/* A process that fills the log as fast as it can and is killed with appends under way; then one that
- * opens it. */
+/* A process that fills the log as fast as it can and is killed with appends under way; then one
+ * that opens it. */
 static void bench_recover(const char *path, uint64_t mb)
 {
     pid_t child = fork();
@@ -474,7 +474,7 @@ static void compact_turns(void)
     }
 }
 
-/* Reads what the compaction reads once, and writes all of it (or one tenth), synced file by file. */
+/* Reads what the compaction reads, and writes all of it (or one tenth), synced file by file. */
 static double copy_floor(const char *path, uint32_t of_ten, double *wall)
 {
     static uint8_t bytes[COPY_BYTES];
