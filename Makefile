@@ -319,6 +319,14 @@ $(B)/bench-history: $(B)/obj/tests/bench/history.o $(LIBS_ALL)
 bench-history: $(B)/bench-history
 	$(Q)$(B)/bench-history
 
+# The bars of the log: broker/log over the production world, and a broker with many partitions.
+# BENCH_FAST=1: in about a minute.
+$(B)/bench-log: $(B)/obj/tests/bench/log.o $(LIBS_ALL)
+	$(Q)$(CC) $(ALLLD) -o $@ $< $(LINK_ALL)
+.PHONY: bench-log
+bench-log: programs $(B)/bench-log
+	$(Q)sh tests/bench/log.sh $(B)
+
 .PHONY: bench-metadata
 bench-metadata: $(B)/bench-metadata
 	$(Q)sh tests/bench/metadata.sh $(B)
@@ -326,6 +334,7 @@ bench-metadata: $(B)/bench-metadata
 bench: programs $(B)/bench-load $(B)/bench-floor
 	$(Q)sh tests/bench/run.sh $(B)
 	$(Q)$(MAKE) --no-print-directory bench-history
+	$(Q)$(MAKE) --no-print-directory bench-log
 	$(Q)[ ! -f /usr/include/librdkafka/rdkafka.h ] || $(MAKE) --no-print-directory bench-producer
 
 .PHONY: unit unit-programs conformance

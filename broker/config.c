@@ -126,6 +126,7 @@ static const struct config_row config_rows[] = {
     INT("producer.id.expiration.check.interval.ms", producer_id_expiration_check_interval_ms,
         600000, 1, I64),
     BOOL("gregor.durable.acks", gregor_durable_acks, 0),
+    INT("gregor.recovery.bytes", gregor_recovery_bytes, 20971520, 1024, 1 << 30),
     INT("gregor.scrub.interval.ms", gregor_scrub_interval_ms, 604800000, 0, I64),
     INT("gregor.scrub.max.bytes.per.second", gregor_scrub_max_bytes_per_second, 10485760, 1024,
         I64),

@@ -121,6 +121,7 @@ struct config {
     int64_t producer_id_expiration_check_interval_ms;
     int64_t gregor_scrub_interval_ms; /* every closed segment is read once in it; 0: never */
     int64_t gregor_scrub_max_bytes_per_second; /* of a directory */
+    int64_t gregor_recovery_bytes;             /* of a log between two marks (log_mark.c) */
     int64_t gregor_durable_acks;               /* acks=all means synced on every in-sync replica */
 
     /* groups (groups.md 2) */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef GREGOR_VERSION
@@ -20,6 +21,8 @@
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 enum { CONFIG_FILE_MAX = 1 << 20, SETTINGS_MAX = 256 };
+/* Descriptors that are neither connections nor files; the fewest files a node gets on with. */
+enum { MAIN_DESCRIPTORS = 64, MAIN_FILES_MIN = 1024 };
 
 /* Address space of a node; pages come at first touch. The payload budget is part of it. */
 #define MAIN_REGION_BASE ((size_t)1 << 30)
@@ -290,6 +293,22 @@ static int run_format(struct process *process, const char *cluster_id)
     return run_world(process, &format->dir.message);
 }
 
+/* As many descriptors as the system allows; connections first, files with what is left. */
+static void use_descriptors(struct posix_options *world)
+{
+    struct rlimit limit;
+    rlim_t others = (rlim_t)world->connections_max + MAIN_DESCRIPTORS;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    if (limit.rlim_cur < others + MAIN_FILES_MIN) {
+        world->files_max = MAIN_FILES_MIN;
+    } else if (limit.rlim_cur - others < world->files_max) {
+        world->files_max = (uint32_t)(limit.rlim_cur - others);
+    }
+}
+
 static int run_broker(int argc, char **argv)
 {
     struct process *process = calloc(1, sizeof *process);
@@ -309,6 +328,7 @@ static int run_broker(int argc, char **argv)
     process->taker.take = process_take;
     world.region_size = MAIN_REGION_BASE + 2 * (size_t)process->config.queued_max_request_bytes;
     world.connections_max = (uint32_t)process->config.max_connections + 512;
+    use_descriptors(&world);
     world.signals = true;
     world.log_fd = options.format ? -1 : STDERR_FILENO;
     world.taker = &process->taker;

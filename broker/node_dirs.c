@@ -11,13 +11,42 @@
 
 #include <string.h>
 
+enum {
+    NODE_FILES_READING = 256, /* files that reads, checkpoints and the quorum have open besides */
+    NODE_FILES_FLOW = 2,      /* of a flow at once */
+    NODE_FILES_MIN = 16,      /* segment files of a directory, however small the table is */
+};
+
+static uint32_t node_dirs_all(const struct config *config)
+{
+    for (uint32_t i = 0; i < config->log_dir_count; i++) {
+        if (str_equal(str_of(config->log_dirs[i]), str_of(config->metadata_log_dir)))
+            return config->log_dir_count;
+    }
+    return config->log_dir_count + 1;
+}
+
+/* The world's table of files, less what others need, is for segment files. */
+static void node_share_files(const struct node *node, struct log_dir_limits *limits)
+{
+    uint32_t dirs = node_dirs_all(&node->config);
+    uint32_t others = NODE_FILES_READING +
+                      dirs * (limits->flows_max * NODE_FILES_FLOW + (uint32_t)LOG_FILES_CLOSING);
+    uint32_t all = node->env.world->files_max;
+    uint32_t left = all > others ? (all - others) / dirs : 0;
+
+    if (limits->files_max > left) limits->files_max = left;
+    if (limits->files_max < NODE_FILES_MIN) limits->files_max = NODE_FILES_MIN;
+}
+
 void node_dirs_init(struct node *node)
 {
     const struct config *config = &node->config;
     struct log_dir_limits limits = log_dir_limits_default();
 
     node->dir_count = 0;
-    limits.files_max /= config->log_dir_count; /* open files of a node, not of a directory */
+    node_share_files(node, &limits);
+    limits.recovery_bytes = (uint32_t)config->gregor_recovery_bytes;
     for (uint32_t i = 0; i <= config->log_dir_count; i++) {
         struct log_dir *dir = &node->log_dirs[i];
         struct str path =

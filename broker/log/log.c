@@ -72,7 +72,7 @@ bool log_gaps(const struct log *log)
 
 bool log_quiet(const struct log *log)
 {
-    return log->readers == 0 && !log->syncing && log->clean == NULL;
+    return log->readers == 0 && !log->syncing && !log->marking && log->clean == NULL;
 }
 
 void log_readers_left(struct log *log)
@@ -141,7 +141,7 @@ void log_advance(struct log *log)
         if (log->epochs_dirty) {
             kind = &log_epochs_kind;
         } else if (LIST_ENTRY(log->staged.next, struct log_staged, link)->roll) {
-            kind = &log_roll_kind;
+            if (!log->marking) kind = &log_roll_kind;
         } else {
             env_stage_write(log->dir->env, &log->flush);
         }
@@ -157,7 +157,7 @@ void log_advance(struct log *log)
         kind = &log_epochs_kind; /* a leader that never appends: its epoch lasts all the same */
     } else if ((log->wanted & LOG_WANT_TIMES) != 0 && log->state == LOG_OPEN) {
         kind = &log_times_kind;
-    } else if ((log->wanted & LOG_WANT_ROLL) != 0 && log->state == LOG_OPEN) {
+    } else if ((log->wanted & LOG_WANT_ROLL) != 0 && log->state == LOG_OPEN && !log->marking) {
         kind = &log_roll_kind;
     }
     if (kind != NULL) (void)log_flow_start(log, kind);
@@ -488,11 +488,13 @@ static void log_complete_batch(struct log *log)
         log_note_epoch(log, batch.partition_leader_epoch, batch.base_offset);
     log_producers_complete(&log->producers, &staged->producer, &batch);
     log_index_batch(log, active, active->index, active->size, &batch, batch.bytes.length);
+    log->saved = false;
     active->size += batch.bytes.length;
     active->end = staged->last_offset + 1;
     active->dirty = true;
     log->log_end = active->end;
     log->unsynced_bytes += batch.bytes.length;
+    log_mark_note(log, batch.bytes.length);
     if (log->dir->cache != NULL) {
         log_cache_add(log->dir->cache, &log->cached, staged->buf, staged->bytes,
                       staged->base_offset, staged->last_offset);
@@ -523,7 +525,7 @@ static void log_written(struct world_req *req, struct instant now)
     } else if (err != ERR_NONE) {
         log_append_failed(log, err);
         log->wanted |= LOG_WANT_REPAIR;
-        if (err != ERR_NO_SPACE) log_dir_fail(log->dir, err);
+        if (!log_err_passes(err)) log_dir_fail(log->dir, err);
     } else {
         for (uint32_t i = 0; i < batches; i++)
             log_complete_batch(log);
@@ -534,8 +536,9 @@ static void log_written(struct world_req *req, struct instant now)
         if (log->unsynced_bytes >= LOG_SYNC_BYTES || log->config.durable ||
             log->log_end - log->synced_end >= log->config.flush_messages)
             log_sync(log);
+        log_mark_check(log);
     }
-    log_dir_unstarve(log->dir, &log->dir->write_starved);
+    log_dir_unstarve(&log->dir->write_starved, &log->dir->writes);
     log_advance(log);
 }
 
@@ -550,8 +553,16 @@ void log_flush(struct env_flush *flush)
     if (log->state == LOG_FAILED || log->epochs_dirty || !log_dir_online(log->dir)) return;
     if ((log->wanted & LOG_WANT_REPAIR) != 0) return;
     if (LIST_ENTRY(log->staged.next, struct log_staged, link)->roll) return;
+    if (log_mark_full(log)) {
+        if (!list_linked(&log->starved)) list_push(&log->dir->mark_starved, &log->starved);
+        return;
+    }
     file = log_file_get(log, log_active(log));
-    if (file == NULL) return; /* staged again when it is open */
+    if (file == NULL) {
+        /* Staged again when it is open; or there is no place for it, nobody knows until when. */
+        if (log->dir->files_short) log_append_failed(log, ERR_TOO_MANY);
+        return;
+    }
     write = pool_take(&log->dir->writes);
     if (write == NULL) {
         if (!list_linked(&log->starved)) list_push(&log->dir->write_starved, &log->starved);

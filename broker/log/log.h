@@ -127,6 +127,9 @@ struct log {
     struct env_flush flush;
     struct list starved; /* in one of the directory's lists of waiting logs */
     struct list sync_link;
+    struct list exposed_link;  /* in dir->exposed_logs */
+    uint64_t exposed;          /* bytes that a recovery would read */
+    int64_t mark;              /* offset of the newest mark or orderly stop; -1 none (log_mark.c) */
     struct log_tail cached;    /* what the directory's cache holds of it */
     uint64_t assigned_size;    /* of the active segment with what is staged for it */
     int64_t assigned_base;     /* base of the segment that the last staged batch goes to */
@@ -147,8 +150,10 @@ struct log {
     bool epochs_failed;           /* no space for it: tried again with the next append */
     bool create;
     bool closing_well;    /* it was not FAILED when the close began */
+    bool saved;           /* as at the last orderly stop: a close has nothing to write */
     bool removed;         /* its directory has another name now */
     bool syncing;         /* its files are in the round in flight */
+    bool marking;         /* a mark is being set: no roll, no cut */
     bool clean_reads;     /* the compaction reads segments: none may go */
     bool swapping;        /* files are being exchanged: reads from disk wait */
     int64_t damaged;      /* offset where a read found no sound batch, twice; -1 none known */

@@ -450,7 +450,7 @@ static void clean_done(struct log_clean_work *o)
               (int64_t)o->clean->bytes_kept);
     } else if (o->err == ERR_IO) {
         log_dir_fail(log->dir, o->err);
-    } else if (o->err != ERR_CANCELED && o->err != ERR_NO_MEMORY && o->err != ERR_NO_SPACE) {
+    } else if (o->err != ERR_CANCELED && !log_err_passes(o->err)) {
         log->uncleanable = true; /* the next round would come to the same place */
         clean_say(o);
     }

@@ -82,6 +82,7 @@ static enum op_result close_run(struct op *op)
             o->err = log->dir->err;
             return close_end(o);
         }
+        if (log->saved) return close_end(o);
         log_flow_save_index(o);
         AWAIT_SAVE(o, CLOSE_INDEX_SAVED, &o->save);
         log_flow_save_times(o);
@@ -123,7 +124,8 @@ void log_free(struct log *log)
     ASSERT(!list_linked(&log->flush.link) || list_empty(&log->staged));
     list_remove(&log->flush.link);
     list_remove(&log->starved);
-    ASSERT(log->readers == 0 && !log->syncing && log->segment_count == 0);
+    ASSERT(log->readers == 0 && !log->syncing && !log->marking && log->segment_count == 0);
+    log_mark_exposed(log, 0);
     /* Nobody waits in memory that goes away. */
     ASSERT(op_source_empty(&log->end_source) && op_source_empty(&log->synced_source));
     ASSERT(op_source_empty(&log->state_source));

@@ -19,6 +19,7 @@ enum cut_step {
     CUT_WINDOW,
     CUT_WALKED,
     CUT_LOWERED,
+    CUT_MARK_GONE,
     CUT_LATER_GONE,
     CUT_NAMES_SYNCED,
     CUT_OPENED,
@@ -27,9 +28,9 @@ enum cut_step {
     CUT_CLOSED,
     CUT_EPOCHS_SAVED,
 };
-static const char *const cut_steps[] = {"START",   "QUIET",      "SNAPSHOT",     "WINDOW", "WALKED",
-                                        "LOWERED", "LATER_GONE", "NAMES_SYNCED", "OPENED", "DONE",
-                                        "SYNCED",  "CLOSED",     "EPOCHS_SAVED"};
+static const char *const cut_steps[] = {
+    "START",      "QUIET",        "SNAPSHOT", "WINDOW", "WALKED", "LOWERED", "MARK_GONE",
+    "LATER_GONE", "NAMES_SYNCED", "OPENED",   "DONE",   "SYNCED", "CLOSED",  "EPOCHS_SAVED"};
 
 /* Names of one segment. Not all of them exist. */
 static const char *const cut_suffixes[] = {".snapshot",  ".producers", ".txnindex",
@@ -141,6 +142,8 @@ static void cut_apply(struct log_flow *o, int64_t end)
     if (log->known->cleaned > end) log->known->cleaned = end;
     if (log->log_start > end) log->log_start = end;
     if (log->high_watermark > end) log->high_watermark = end;
+    if (log->mark < 0 || log->exposed > log_active(log)->size)
+        log_mark_exposed(log, log_active(log)->size);
     (void)log_epochs_cut_end(&log->epochs, end);
     log_assigned_reset(log);
     log_dir_changed(log->dir);
@@ -154,7 +157,7 @@ static enum op_result cut_end(struct log_flow *o)
 
     log->wanted &= (uint16_t)~LOG_WANT_TRUNCATE;
     if (o->err == ERR_NONE && o->save.err != ERR_NONE) {
-        if (o->save.err != ERR_NO_SPACE && o->save.err != ERR_NO_MEMORY) {
+        if (!log_err_passes(o->save.err)) {
             o->err = o->save.err;
             return cut_fail(o);
         }
@@ -178,6 +181,7 @@ static void cut_save_epochs(struct log_flow *o)
 static void cut_begin(struct log_flow *o)
 {
     o->err = ERR_NONE;
+    o->log->saved = false;
     o->offset = o->log->wanted_to;
     o->old_end = o->log->log_end;
     ASSERT(list_empty(&o->log->staged));
@@ -229,6 +233,11 @@ static enum op_result cut_run(struct op *op)
             cut_lower(o, o->walk.scan.next_offset);
             AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
             if (!log_dir_online(log->dir)) return OP_DONE;
+            while (log_mark_cut(o, o->walk.scan.next_offset)) {
+                AWAIT_IO(o, CUT_MARK_GONE, &o->io);
+                o->err = log_io_err(&o->io);
+                if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return cut_fail(o);
+            }
             o->list_at = 0;
             while (cut_next_later(o)) {
                 AWAIT_IO(o, CUT_LATER_GONE, &o->io);
@@ -287,6 +296,7 @@ enum reset_step {
     RESET_START,
     RESET_QUIET,
     RESET_LOWERED,
+    RESET_MARK_GONE,
     RESET_GONE,
     RESET_NAMES_SYNCED,
     RESET_MADE,
@@ -295,9 +305,9 @@ enum reset_step {
     RESET_MADE_SYNCED,
     RESET_EPOCHS_SAVED,
 };
-static const char *const reset_steps[] = {"START",        "QUIET",       "LOWERED", "GONE",
-                                          "NAMES_SYNCED", "MADE",        "EMPTIED", "CLOSED",
-                                          "MADE_SYNCED",  "EPOCHS_SAVED"};
+static const char *const reset_steps[] = {"START",  "QUIET",        "LOWERED",     "MARK_GONE",
+                                          "GONE",   "NAMES_SYNCED", "MADE",        "EMPTIED",
+                                          "CLOSED", "MADE_SYNCED",  "EPOCHS_SAVED"};
 
 static bool reset_next(struct log_flow *o)
 {
@@ -332,6 +342,7 @@ static enum op_result reset_end(struct log_flow *o)
     log->failed_from = o->offset;
     log->unsynced_bytes = 0;
     log->unsynced_since_ns = 0;
+    log_mark_exposed(log, 0);
     log_assigned_reset(log);
     log_dir_changed(log->dir);
     TRACE(log->dir->env->world, LOG_TRUNCATED, (int64_t)log->topic, log->partition, o->old_end,
@@ -362,6 +373,11 @@ static enum op_result reset_run(struct op *op)
         cut_lower(o, 0);
         AWAIT(o, RESET_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
         if (!log_dir_online(log->dir)) return OP_DONE;
+        while (log_mark_cut(o, -1)) {
+            AWAIT_IO(o, RESET_MARK_GONE, &o->io);
+            o->err = log_io_err(&o->io);
+            if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return cut_fail(o);
+        }
         o->list_at = 0;
         while (reset_next(o)) {
             AWAIT_IO(o, RESET_GONE, &o->io);

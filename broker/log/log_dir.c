@@ -15,6 +15,8 @@ struct log_dir_limits log_dir_limits_default(void)
         .writes_max = 256,
         .staged_max = 65536,
         .producers_max = 10000,
+        .index_bytes = 64 << 20,
+        .recovery_bytes = 20 << 20,
     };
 }
 
@@ -40,7 +42,8 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     op_source_init(&dir->checkpoint_source);
     op_source_init(&dir->damage_source);
     map_init(&dir->known, &env->mem, dice_seed(env->world, DICE_HASH), limits->logs_max);
-    pool_init(&dir->files, &env->mem, sizeof(struct log_file), limits->files_max * 2 + 2);
+    pool_init(&dir->files, &env->mem, sizeof(struct log_file),
+              limits->files_max + LOG_FILES_CLOSING);
     pool_init(&dir->flows, &env->mem, sizeof(struct log_flow), limits->flows_max);
     pool_init(&dir->writes, &env->mem, sizeof(struct log_write), limits->writes_max);
     pool_init(&dir->staged, &env->mem, sizeof(struct log_staged), limits->staged_max);
@@ -49,6 +52,9 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     list_init(&dir->flow_starved);
     list_init(&dir->write_starved);
     list_init(&dir->sync_wanted);
+    list_init(&dir->indexes);
+    list_init(&dir->exposed_logs);
+    list_init(&dir->mark_starved);
     list_init(&dir->trash);
     list_init(&dir->trash_taken);
     op_source_init(&dir->trash_source);
@@ -59,6 +65,7 @@ void log_dir_deinit(struct log_dir *dir)
 {
     ASSERT(dir->state == LOG_DIR_CLOSED || dir->state == LOG_DIR_OFFLINE);
     ASSERT(dir->logs_open == 0 && dir->flow == NULL && dir->keeper == NULL);
+    ASSERT(dir->marker == NULL && dir->exposed == 0 && dir->index_bytes == 0);
     while (map_first(&dir->known) != NULL)
         log_dir_forget(dir, MAP_ENTRY(map_first(&dir->known), struct log_known, node));
     map_deinit(&dir->known);
@@ -119,22 +126,25 @@ void log_dir_changed(struct log_dir *dir)
     dir->checkpoint_dirty = true;
 }
 
-void log_dir_unstarve(struct log_dir *dir, struct list *starved)
+/* In the order in which they lined up, as many as there are places; who finds none after all lines
+ * up anew. Each log is looked at once, whatever comes: the others keep their places. */
+void log_dir_unstarve(struct list *starved, const struct pool *pool)
 {
-    uint32_t count = 0;
     struct list waiting;
     struct list *link;
+    bool more = true;
 
-    (void)dir;
-    if (list_empty(starved)) return;
-    /* Those that find nothing again line up anew, behind this round. */
+    if (list_empty(starved) || pool_in_use(pool) >= pool->max) return;
     list_init(&waiting);
     list_splice(&waiting, starved);
-    while ((link = list_pop(&waiting)) != NULL) {
-        count++;
-        log_advance(LIST_ENTRY(link, struct log, starved));
+    while (more && (link = list_pop(&waiting)) != NULL) {
+        struct log *log = LIST_ENTRY(link, struct log, starved);
+
+        log_advance(log);
+        more = !list_linked(&log->starved) && pool_in_use(pool) < pool->max;
     }
-    ASSERT(count > 0);
+    list_splice(&waiting, starved); /* what lined up meanwhile comes last */
+    list_splice(starved, &waiting);
 }
 
 struct log_known *log_dir_find(const struct log_dir *dir, struct str name)

@@ -37,6 +37,7 @@ enum {
     LOG_PATH_MAX = 1000,       /* of any path below a root, terminator included */
     LOG_NAME_MAX = 255,        /* of a partition directory */
     LOG_SYNC_FILES = 256,      /* files of one sync round */
+    LOG_FILES_CLOSING = 64,    /* segment files on their way out, besides those kept */
     LOG_WRITE_SLICES = 128,    /* of one gathered write */
     LOG_WRITE_BYTES = 8 << 20, /* of one gathered write */
     /* Unsynced bytes of one log that ask for a background sync: what a recovery after a power cut
@@ -48,11 +49,13 @@ enum {
 
 struct log_dir_limits {
     uint32_t logs_max;      /* partitions known to the directory */
-    uint32_t files_max;     /* open segment files kept; flows open one or two more for a while */
+    uint32_t files_max;     /* open segment files kept; flows and reads open one or two more each */
     uint32_t flows_max;     /* opens, rolls, truncations ... at once; others wait */
     uint32_t writes_max;    /* gathered writes in flight */
     uint32_t staged_max;    /* batches between append and completion */
     uint32_t producers_max; /* producer ids remembered per log; the idlest is forgotten */
+    uint32_t index_bytes;   /* of indexes of closed segments kept in memory */
+    uint32_t recovery_bytes; /* of one log between two marks; three times as many a directory */
 };
 struct log_dir_limits log_dir_limits_default(void);
 
@@ -105,9 +108,17 @@ struct log_dir {
     struct list file_lru;         /* open files, coldest first */
     struct op_source file_source; /* a file was opened, or could be now */
     struct list file_starved;     /* logs that wait for a place among the open files */
+    bool files_short;             /* the world had none, not long ago */
     struct list flow_starved;     /* logs that wait for a flow */
     struct list write_starved;    /* logs that wait for a write */
     struct list sync_wanted;      /* logs whose files the next round syncs */
+    struct list indexes;          /* of closed segments, in memory; the one to go first */
+    size_t index_bytes;
+    struct list exposed_logs;     /* logs that a recovery would read, the next to be marked first */
+    uint64_t exposed;             /* bytes, of all of them */
+    struct log_marker *marker;    /* sets marks; NULL: not now */
+    struct list mark_starved;     /* logs whose writes wait for a mark */
+    bool marks_paused;            /* the last one had no space or memory */
     struct log_sync_round *round; /* NULL: none was needed yet */
     struct env_flush sync_flush;
     struct log_dir_flow *flow;   /* format, open, close */

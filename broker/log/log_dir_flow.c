@@ -355,11 +355,14 @@ static bool open_checkpoint(struct log_dir_flow *o)
 
 /* ---- open: the listing ---------------------------------------------------------------------- */
 
+/* The second time with as much room as the first said, and a little for what comes meanwhile: a
+ * listing looks at every entry. */
 static bool dir_list(struct log_dir_flow *o, uint8_t **list, uint64_t *size, const char *path)
 {
     struct mem *mem = &o->dir->env->mem;
     uint64_t room = *size == 0 ? 8192 : *size * 2;
 
+    if (*size > 0 && o->io.req.size > room) room = o->io.req.size + 8192;
     if (room > DIR_LIST_MAX) return false;
     mem_free(mem, *list, *size);
     *size = 0;

@@ -51,8 +51,8 @@ static enum log_checkpoint keeper_last(const struct log_dir *dir)
 static void keeper_failed(struct log_dir *dir, enum err err)
 {
     dir->checkpoint_dirty =
-        true; /* no space, no memory: tried again at the next turn of the clock */
-    if (err != ERR_NO_SPACE && err != ERR_NO_MEMORY) log_dir_fail(dir, err);
+        true; /* no space, no memory, no file: tried again at the next turn of the clock */
+    if (!log_err_passes(err)) log_dir_fail(dir, err);
 }
 
 /* Checkpoints are due: asked for, or something changed and it is time. */
@@ -93,6 +93,8 @@ static enum op_result keeper_run(struct op *op)
                 op_wake(&dir->state_source);
                 continue;
             }
+            log_file_retry(dir);
+            log_mark_retry(dir);
             keeper_ask_syncs(dir);
             if (!keeper_writes(o)) continue;
             o->checkpoint_ns = env_deadline(dir->env, LOG_CHECKPOINT_MS);

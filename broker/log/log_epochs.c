@@ -19,7 +19,7 @@ void log_epochs_deinit(struct log_epochs *epochs)
 
 enum err log_epochs_reserve(struct log_epochs *epochs, uint32_t more)
 {
-    uint32_t room = epochs->room == 0 ? 4 : epochs->room;
+    uint32_t room = epochs->room == 0 ? 2 : epochs->room;
     struct log_epoch *entries;
 
     ASSERT(more <= LOG_EPOCHS_MAX);

@@ -1,13 +1,25 @@
 /* Open segment files: at most files_max of them, the one used longest ago is closed first. Any of
- * them can be opened again at any time; a sync through another handle covers the same bytes. */
+ * them can be opened again at any time; a sync through another handle covers the same bytes.
+ *
+ * The table of handles is the world's, and others have files in it too. Should it be full all the
+ * same, the one who asked is refused (append, read) or waits (sync), and is not asked for again
+ * before the keeper's next round: files_short. */
 #include "broker/log/log_private.h"
 
 /* Somebody may get on: reads wait on the source, writes and syncs for another end of a turn. */
 static void log_file_progress(struct log_dir *dir)
 {
     op_wake(&dir->file_source);
-    log_dir_unstarve(dir, &dir->file_starved);
+    if (dir->files_short) return;
+    log_dir_unstarve(&dir->file_starved, &dir->files);
     if (!list_empty(&dir->sync_wanted)) log_sync_stage(dir);
+}
+
+void log_file_retry(struct log_dir *dir)
+{
+    if (!dir->files_short) return;
+    dir->files_short = false;
+    log_file_progress(dir);
 }
 
 static void log_file_free(struct log_file *file)
@@ -50,8 +62,14 @@ static void log_file_opened(struct world_req *req, struct instant now)
     dir->env->now = now;
     if (err != ERR_NONE) {
         if (file->segment != NULL) file->segment->file = NULL;
+        if (log_err_passes(err)) dir->files_short = true;
         log_file_free(file);
-        if (log != NULL) log_dir_fail(dir, err);
+        if (log == NULL) return;
+        if (!log_err_passes(err)) {
+            log_dir_fail(dir, err);
+        } else if (!list_empty(&log->staged) && log->write == NULL && log->flow == NULL) {
+            log_append_failed(log, err);
+        }
         return;
     }
     file->file = file->req.file;
@@ -86,6 +104,10 @@ struct log_file *log_file_get(struct log *log, struct log_segment *segment)
         list_remove(&file->lru);
         list_push(&dir->file_lru, &file->lru);
         return file;
+    }
+    if (dir->files_short) {
+        if (!list_linked(&log->starved)) list_push(&dir->file_starved, &log->starved);
+        return NULL;
     }
     if (pool_in_use(&dir->files) >= dir->limits.files_max) {
         file = log_file_coldest(dir);

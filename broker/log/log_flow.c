@@ -49,7 +49,7 @@ void log_flow_finish(struct op *op)
     log_load_free(&flow->window);
     pool_give(&dir->flows, flow);
     log->flow = NULL;
-    log_dir_unstarve(dir, &dir->flow_starved);
+    log_dir_unstarve(&dir->flow_starved, &dir->flows);
     if (log->state == LOG_CLOSED) {
         op_wake(&log->state_source);
         log_dir_gone(dir);
@@ -162,7 +162,7 @@ static enum op_result epochs_run(struct op *op)
         if (o->err == ERR_NONE) o->err = o->save.err;
         if (o->err == ERR_NONE) return OP_DONE;
         /* The file as it was is sound: it was replaced as a whole or not at all. */
-        if (o->err == ERR_NO_MEMORY || o->err == ERR_NO_SPACE) {
+        if (log_err_passes(o->err)) {
             if (!list_empty(&o->log->staged)) log_append_failed(o->log, o->err);
             /* Tried again with the next append; only then does somebody depend on it. */
             o->log->epochs_dirty = true;
@@ -233,7 +233,7 @@ static void log_flow_save_part(struct log_flow *o, enum log_part part, int64_t b
         o->bytes_used = log_producers_snapshot(&log->producers, cpu, o->bytes);
         break;
     case LOG_PART_WINDOW:
-        o->bytes_used = log_producers_window(&log->producers, cpu, o->bytes);
+        o->bytes_used = log_producers_window(&log->producers, cpu, o->bytes, false);
         break;
     }
     log_file_name(name, base, suffixes[part]);
@@ -301,13 +301,18 @@ static void roll_apply(struct log_flow *o)
     }
     old->offset_count = old->index->offset_count;
     old->time_count = old->index->time_count;
-    log_index_deinit(old->index);
-    mem_free(&log->dir->env->mem, old->index, sizeof *old->index);
+    old->index_bad = false; /* both were saved just now, whatever the open found */
+    log_lookup_keep(log, old, old->index);
     old->index = NULL;
     if (!list_empty(&log->staged)) {
         struct log_staged *first = LIST_ENTRY(log->staged.next, struct log_staged, link);
 
         if (first->roll && first->base_offset == o->offset) first->roll = false;
+    }
+    if (log->mark == o->offset) {
+        /* Its files are the new segment's from here on; the checkpoint says what it said. */
+        log->mark = -1;
+        (void)log_dir_checkpoint(log->dir);
     }
     TRACE(log->dir->env->world, LOG_ROLLED, (int64_t)log->topic, log->partition, o->offset);
     log_sync(log);
@@ -344,7 +349,7 @@ static enum op_result roll_end(struct log_flow *o)
 {
     if (o->err == ERR_NONE) roll_apply(o);
     if (o->err == ERR_NONE) return roll_told(o);
-    if (o->err == ERR_NO_SPACE || o->err == ERR_NO_MEMORY) {
+    if (log_err_passes(o->err)) {
         if (!list_empty(&o->log->staged)) {
             log_append_failed(o->log, o->err);
         } else {

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { LOG_INDEX_FIRST_ROOM = 16 };
+enum { LOG_INDEX_FIRST_ROOM = 2 };
 
 void log_index_init(struct log_index *index, struct mem *mem)
 {
@@ -95,10 +95,11 @@ bool log_index_full(const struct log_index *index, uint32_t index_bytes)
            index->time_count + 1 >= index_bytes / LOG_TIME_ENTRY;
 }
 
-uint32_t log_index_find(const struct log_index *index, uint32_t offset)
+uint32_t log_index_find_span(const struct log_index *index, uint32_t offset, uint32_t *span)
 {
     uint32_t low = 0;
     uint32_t high = index->offset_count;
+    uint32_t position;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -109,7 +110,24 @@ uint32_t log_index_find(const struct log_index *index, uint32_t offset)
             high = middle;
         }
     }
-    return low == 0 ? 0 : index->offsets[low - 1].position;
+    position = low == 0 ? 0 : index->offsets[low - 1].position;
+    *span = low == index->offset_count ? 0 : index->offsets[low].position - position;
+    return position;
+}
+
+uint32_t log_index_find(const struct log_index *index, uint32_t offset)
+{
+    uint32_t span;
+
+    return log_index_find_span(index, offset, &span);
+}
+
+void log_index_forget_times(struct log_index *index)
+{
+    mem_free(index->mem, index->times, index->time_room * sizeof *index->times);
+    index->times = NULL;
+    index->time_count = 0;
+    index->time_room = 0;
 }
 
 uint32_t log_index_find_time(const struct log_index *index, int64_t timestamp)

@@ -27,7 +27,7 @@ struct log_time_entry {
     uint32_t offset;
 };
 
-/* Grow by doubling from 16 entries; at most segment.index.bytes. */
+/* Grow by doubling from 2 entries; at most segment.index.bytes. */
 struct log_index {
     struct mem *mem;
     struct log_index_entry *offsets;
@@ -54,6 +54,11 @@ void log_index_finish(struct log_index *index);
 bool log_index_full(const struct log_index *index, uint32_t index_bytes);
 /* Position at or before the batch that holds `offset`. */
 uint32_t log_index_find(const struct log_index *index, uint32_t offset);
+/* The same; *span: how far from there to the next entry, whose batch ends behind `offset`; 0: there
+ * is none. */
+uint32_t log_index_find_span(const struct log_index *index, uint32_t offset, uint32_t *span);
+/* Of an index that is only asked for offsets. */
+void log_index_forget_times(struct log_index *index);
 /* The greatest entry with timestamp <= `timestamp`: records after it may be newer. 0 when none. */
 uint32_t log_index_find_time(const struct log_index *index, int64_t timestamp);
 /* Drops entries at or above `offset`. The caller rescans for max_timestamp and since. */

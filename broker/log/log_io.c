@@ -204,7 +204,8 @@ static enum op_result save_run(struct op *op)
         o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return save_end(o);
         o->file = o->io.req.file;
-        log_io_truncate(&o->io, world, o->file, 0);
+        /* Left over from a save that did not come to its end. */
+        if (o->io.req.size > 0) log_io_truncate(&o->io, world, o->file, 0);
         AWAIT_IO(o, SAVE_EMPTIED, &o->io);
         o->err = log_io_err(&o->io);
         if (o->err == ERR_NONE) log_io_write(&o->io, world, o->file, o->data, 0);
@@ -326,6 +327,21 @@ void log_load_start(struct log_load *load, struct env *env, const char *dir, con
     log_io_init(&load->io);
     log_path(load->path, dir, name);
     op_start(&env->loop, &load->op, &load_kind, LOAD_START);
+}
+
+void log_load_none(struct log_load *load)
+{
+    ASSERT(!load->busy);
+    log_load_free(load);
+    load->err = ERR_NOT_FOUND;
+}
+
+void log_load_empty(struct log_load *load, struct env *env)
+{
+    ASSERT(!load->busy);
+    log_load_free(load);
+    load->env = env;
+    load->err = ERR_NONE;
 }
 
 void log_load_free(struct log_load *load)

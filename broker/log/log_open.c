@@ -164,7 +164,7 @@ static void open_choose(struct log_flow *o)
     struct log *log = o->log;
     int64_t from = o->snapshot;
 
-    if (!o->clean && log->known->recovery_point < from) from = log->known->recovery_point;
+    if (!o->clean && o->promised < from) from = o->promised;
     if (log->config.verify_all || o->epochs_bad || from < 0) from = 0;
     o->segment = log_segment_find(log, from);
     o->first = true;
@@ -192,11 +192,16 @@ static void open_walk(struct log_flow *o)
     uint64_t position = 0;
     int64_t next = segment->base;
 
-    if (o->clean && last && index->offset_count > 0 && o->snapshot == log->known->clean_end) {
+    if (index->offset_count > 0 &&
+        ((o->clean && last && o->snapshot == log->known->clean_end) || (o->marked && o->first))) {
         position = index->offsets[index->offset_count - 1].position;
         next = -1;
     } else {
         log_index_clear(index);
+    }
+    if (o->first) {
+        o->from_segment = o->segment;
+        o->from_position = position;
     }
     log_walk_start(&o->walk, log, segment, position, next, o->first ? -1 : o->walk.scan.epoch);
     o->walk.producers_from = o->snapshot;
@@ -207,10 +212,10 @@ static void open_walk(struct log_flow *o)
     o->first = false;
 }
 
-/* The index of a clean active segment, from its two files. */
+/* The index of a clean active segment, or of the one with the mark, from its two files. */
 static void open_take_index(struct log_flow *o)
 {
-    struct log_segment *segment = log_active(o->log);
+    struct log_segment *segment = o->log->segments[o->segment];
     struct bytes offsets = log_load_bytes(&o->window);
     struct bytes times = log_load_bytes(&o->load);
 
@@ -220,6 +225,7 @@ static void open_take_index(struct log_flow *o)
         log_index_clear(segment->index);
         return;
     }
+    if (o->marked) log_index_cut(segment->index, (uint32_t)(o->snapshot - segment->base));
     segment->max_timestamp = segment->index->max_timestamp;
 }
 
@@ -264,6 +270,17 @@ static enum open_verdict open_judge(struct log_flow *o)
     return OPEN_TORN;
 }
 
+/* The next recovery would begin where this one did, until there is a mark. */
+static void open_expose(struct log_flow *o)
+{
+    struct log *log = o->log;
+    uint64_t bytes = 0;
+
+    for (uint32_t i = o->from_segment; !o->clean && i < log->segment_count; i++)
+        bytes += log->segments[i]->size;
+    log_mark_exposed(log, bytes > o->from_position ? bytes - o->from_position : 0);
+}
+
 /* Everything that was read is in its place. */
 static void open_take(struct log_flow *o)
 {
@@ -275,6 +292,8 @@ static void open_take(struct log_flow *o)
     log->log_start = known->log_start > start ? known->log_start : start;
     log->cut_bytes = o->cut_bytes;
     log->opened_clean = o->clean;
+    log->saved = o->clean && !o->cut && o->snapshot == log->log_end &&
+                 !log_active(log)->index_bad; /* index files and snapshot are of this very end */
     if (log->log_end < log->log_start) {
         /* Older than what was deleted on purpose: nothing of it may come back (storage.md 13.4). */
         log->wanted |= LOG_WANT_RESET;
@@ -286,6 +305,8 @@ static void open_take(struct log_flow *o)
     if (log->synced_end > log->log_end) log->synced_end = log->log_end;
     for (uint32_t i = 0; i < log->segment_count; i++)
         log->segments[i]->dirty = log->segments[i]->end > log->synced_end;
+    if (log->mark > log->log_end) log->mark = -1;
+    open_expose(o);
     log->high_watermark = known->high_watermark;
     if (log->high_watermark < log->log_start) log->high_watermark = log->log_start;
     if (log->high_watermark > log->log_end) log->high_watermark = log->log_end;
@@ -332,7 +353,11 @@ static void open_submit_index(struct log_flow *o, const char *suffix, struct log
 {
     char name[LOG_FILE_NAME];
 
-    log_file_name(name, log_active(o->log)->base, suffix);
+    if (log_open_list_size(o, o->log->segments[o->segment]->base, suffix) == 0) {
+        log_load_empty(load, log_flow_env(o));
+        return;
+    }
+    log_file_name(name, o->log->segments[o->segment]->base, suffix);
     log_load_start(load, log_flow_env(o), o->path, name, OPEN_INDEX_MAX);
 }
 
@@ -439,6 +464,53 @@ static enum op_result open_cut(struct log_flow *o)
     IMPOSSIBLE("step");
 }
 
+/* Whether a mark is there to go on from (log_mark.c). */
+static bool open_mark_there(struct log_flow *o)
+{
+    const struct log *log = o->log;
+
+    return !o->clean && !o->mark_bad && !o->epochs_bad && !log->config.verify_all &&
+           log->mark >= 0 && log_open_list_size(o, log->mark, ".producers") > 0;
+}
+
+/* No snapshot above this one counts. */
+static int64_t open_newest(struct log_flow *o)
+{
+    if (o->clean) return o->log->known->clean_end;
+    return open_mark_there(o) && o->log->mark > o->promised ? o->log->mark : o->promised;
+}
+
+/* A snapshot was loaded. That of a mark vouches for the log up to there if both are whole. */
+static bool open_accept(struct log_flow *o)
+{
+    struct log *log = o->log;
+
+    if (o->err != ERR_NONE) return true;
+    o->marked = o->snapshot == log->mark && o->window.err == ERR_NONE && open_mark_there(o);
+    if (o->marked && o->promised < o->snapshot &&
+        log_producers_marks(log->dir->env->world->cpu, log_load_bytes(&o->window)))
+        o->promised = o->snapshot;
+    if (o->clean || o->snapshot <= o->promised) return true;
+    o->marked = false; /* of a roll that did not come to its end */
+    log_producers_clear(&log->producers);
+    return false;
+}
+
+/* After the walk from a mark: the index led astray, or what it leads to is not what was promised.
+ * From the beginning of the segment then, and what is found there counts. */
+static bool open_mark_fails(struct log_flow *o)
+{
+    const struct log_walk *walk = &o->walk;
+
+    if (!o->marked || o->segment != o->from_segment || o->from_position == 0) return false;
+    if (walk->end == LOG_WALK_ERROR) return false;
+    if (walk->first >= 0 && walk->first <= o->snapshot && walk->scan.next_offset >= o->promised)
+        return false;
+    o->mark_bad = true;
+    o->marked = false;
+    return true;
+}
+
 /* Epochs, manifest, producers, then batch after batch to the end. */
 static enum op_result open_recover(struct log_flow *o)
 {
@@ -451,7 +523,11 @@ static enum op_result open_recover(struct log_flow *o)
         AWAIT_LOAD(o, OPEN_EPOCHS, &o->load);
         if (!open_epochs(o)) return open_end(o);
         o->old_end = log->epochs.count;
-        log_load_start(&o->load, env, o->path, "segment-manifest", OPEN_SMALL_FILE);
+        if (!log_open_listed(o, "segment-manifest")) {
+            log_load_none(&o->load);
+        } else {
+            log_load_start(&o->load, env, o->path, "segment-manifest", OPEN_SMALL_FILE);
+        }
         AWAIT_LOAD(o, OPEN_MANIFEST, &o->load);
         o->offset = -1;
         o->err = log_open_check_manifest(o, &o->offset);
@@ -459,19 +535,19 @@ static enum op_result open_recover(struct log_flow *o)
         if (o->err != ERR_NONE) return open_end(o);
 
         o->clean = open_is_clean(log) && !o->epochs_bad;
-        o->snapshot = (o->clean ? log->known->clean_end : o->promised) + 1;
+        o->snapshot = open_newest(o) + 1;
         while ((o->snapshot = log_open_snapshot_below(o, o->snapshot)) >= log->segments[0]->base) {
             open_submit_snapshot(o);
             AWAIT_LOAD(o, OPEN_SNAPSHOT, &o->load);
             open_submit_window(o);
             AWAIT_LOAD(o, OPEN_WINDOW, &o->window);
-            if (open_take_snapshot(o)) break;
+            if (open_take_snapshot(o) && open_accept(o)) break;
         }
         if (o->err != ERR_NONE) return open_end(o);
         if (o->snapshot < log->segments[0]->base) o->snapshot = log->segments[0]->base;
         open_choose(o);
-        if (o->clean && o->segment + 1 == log->segment_count) {
-            o->err = log_segment_index(log, log_active(log));
+        if ((o->clean && o->segment + 1 == log->segment_count) || o->marked) {
+            o->err = log_segment_index(log, log->segments[o->segment]);
             if (o->err != ERR_NONE) return open_end(o);
             open_submit_index(o, ".index", &o->window);
             AWAIT_LOAD(o, OPEN_INDEX, &o->window);
@@ -485,6 +561,12 @@ static enum op_result open_recover(struct log_flow *o)
             if (o->err != ERR_NONE) return open_end(o);
             open_walk(o);
             AWAIT_WALK(o, OPEN_WALKED, &o->walk);
+            if (open_mark_fails(o)) {
+                log_producers_clear(&log->producers);
+                log_index_clear(log->segments[o->segment]->index);
+                op_enter(&o->op, OPEN_RECOVER);
+                return open_recover(o);
+            }
             switch (open_judge(o)) {
             case OPEN_ERROR: return open_end(o);
             case OPEN_ROTTEN:
@@ -525,6 +607,12 @@ static enum op_result open_swap(struct log_flow *o)
     return open_files(o);
 }
 
+/* The directory is not among those that were listed when the root was opened. */
+static bool open_makes(const struct log_flow *o)
+{
+    return o->log->create && !o->log->known->listed;
+}
+
 /* The directory, its listing and identity; a new log gets its first segment. */
 static enum op_result open_files(struct log_flow *o)
 {
@@ -535,9 +623,9 @@ static enum op_result open_files(struct log_flow *o)
     switch ((enum open_files_step)o->op.step) {
     case OPEN_START:
         open_begin(o);
-        if (log->create) log_io_path(&o->io, world, DISK_MKDIR, o->path);
+        if (open_makes(o)) log_io_path(&o->io, world, DISK_MKDIR, o->path);
         AWAIT_IO(o, OPEN_MADE, &o->io);
-        if (log->create && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
+        if (open_makes(o) && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
             o->err = log_io_err(&o->io);
             return open_end(o);
         }
@@ -550,6 +638,11 @@ static enum op_result open_files(struct log_flow *o)
             AWAIT_IO(o, OPEN_LISTED, &o->io);
         } while (log_io_err(&o->io) == ERR_TOO_LARGE);
         o->err = log_io_err(&o->io);
+        if (o->err == ERR_NOT_FOUND && log->create && !open_makes(o)) {
+            log->known->listed = false; /* it was there when the root was opened */
+            op_enter(&o->op, OPEN_START);
+            return open_files(o);
+        }
         o->list_used = o->io.req.done;
         if (o->err == ERR_NONE && log_swap_left(o)) {
             op_enter(&o->op, LOG_SWAP_RESUME);
@@ -647,12 +740,14 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
     log->create = open->create;
     log->begun_epoch = -1;
     log->damaged = -1;
+    log->mark = -1;
     log->assigned_epoch = -1;
     log->flush.flush = log_flush;
     list_init(&log->flush.link);
     list_init(&log->staged);
     list_init(&log->starved);
     list_init(&log->sync_link);
+    list_init(&log->exposed_link);
     log_tail_init(&log->cached);
     op_source_init(&log->end_source);
     op_source_init(&log->synced_source);

@@ -52,6 +52,16 @@ int64_t log_open_list_size(struct log_flow *o, int64_t base, const char *suffix)
     return -1;
 }
 
+bool log_open_listed(struct log_flow *o, const char *name)
+{
+    const struct disk_entry *entry;
+
+    o->list_at = 0;
+    while ((entry = log_open_list_next(o)) != NULL)
+        if (str_equal(str_of(entry->name), str_of(name))) return true;
+    return false;
+}
+
 /* Segments by their bases, from a listing in any order: one pass finds the next one. */
 enum err log_open_segments(struct log_flow *o)
 {

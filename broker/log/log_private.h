@@ -4,6 +4,7 @@
  *   log_validate.c  what a leader checks
  *   log_segment.c the segments in memory       log_open_files.c  what an open reads besides
  *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
+ *   log_lookup.c  indexes of closed segments   log_mark.c  where a recovery begins
  *   log_read.c    reads and time lookups            log_sync.c          group commit
  *   log_clean*.c  compaction            log_swap.c  its end, also at an open
  *   log_file.c    open segment files                log_io.c            one disk request, save,
@@ -86,6 +87,9 @@ struct log_load {
 void log_load_start(struct log_load *load, struct env *env, const char *dir, const char *name,
                     uint64_t size_max);
 void log_load_free(struct log_load *load);
+/* As after a load of a file that is not there, or is empty. */
+void log_load_none(struct log_load *load);
+void log_load_empty(struct log_load *load, struct env *env);
 static inline struct bytes log_load_bytes(const struct log_load *load)
 {
     return (struct bytes){load->data, (uint32_t)load->size};
@@ -105,17 +109,19 @@ bool log_file_parse(struct str name, int64_t *base, struct str *suffix);
 /* ---- segments -------------------------------------------------------------------------------- */
 
 struct log_file;
+struct log_loaded;
 
 struct log_segment {
     int64_t base;
-    int64_t end;             /* after its last batch */
-    uint64_t size;           /* bytes of completed appends */
-    int64_t max_timestamp;   /* -1 unknown */
-    int64_t first_timestamp; /* of the first batch appended here, -1 none or unknown */
-    int64_t created_ms;      /* wall, of this process's first sight */
-    struct log_index *index; /* in memory: the active one */
-    struct log_file *file;   /* in the directory's cache of open files */
-    uint32_t offset_count;   /* entries on disk of a closed one */
+    int64_t end;               /* after its last batch */
+    uint64_t size;             /* bytes of completed appends */
+    int64_t max_timestamp;     /* -1 unknown */
+    int64_t first_timestamp;   /* of the first batch appended here, -1 none or unknown */
+    int64_t created_ms;        /* wall, of this process's first sight */
+    struct log_index *index;   /* in memory: the active one */
+    struct log_loaded *loaded; /* of a closed one, while there is room (log_lookup.c) */
+    struct log_file *file;     /* in the directory's cache of open files */
+    uint32_t offset_count;     /* entries on disk of a closed one */
     uint32_t time_count;
     bool dirty;          /* has bytes that were not synced */
     int64_t hint_offset; /* where the last read ended: the next one goes on there */
@@ -140,6 +146,13 @@ static inline struct log_segment *log_active(const struct log *log)
 uint32_t log_segment_find(const struct log *log, int64_t offset);
 MUST_USE enum err log_segment_index(struct log *log, struct log_segment *segment);
 
+/* Used up, and perhaps not for long: whoever asked is refused, and nothing is wrong with the
+ * device. Everything else takes the directory offline (storage.md 15). */
+static inline bool log_err_passes(enum err err)
+{
+    return err == ERR_NO_SPACE || err == ERR_NO_MEMORY || err == ERR_TOO_MANY;
+}
+
 /* ---- open files ------------------------------------------------------------------------------ */
 
 enum log_file_state {
@@ -161,7 +174,8 @@ struct log_file {
 };
 
 /* The open file, or NULL: it is being opened (or there is no place yet); then file_source is woken,
- * and the flush of the log and the sync are staged again. */
+ * and the flush of the log and the sync are staged again. While the world has no place for another
+ * file (dir->files_short), appends and reads that need one are refused. */
 struct log_file *log_file_get(struct log *log, struct log_segment *segment);
 static inline void log_file_pin(struct log_file *file)
 {
@@ -170,6 +184,8 @@ static inline void log_file_pin(struct log_file *file)
 void log_file_unpin(struct log_file *file);
 /* Closes it when it is open; not pinned. */
 void log_file_drop(struct log_segment *segment);
+/* Now and then: the world may have a place again. */
+void log_file_retry(struct log_dir *dir);
 
 /* ---- append ---------------------------------------------------------------------------------- */
 
@@ -248,7 +264,10 @@ struct log_reader {
     struct buf *buf;
     uint64_t position; /* of the next bytes to look at */
     uint32_t size;     /* asked for */
-    uint32_t low;      /* binary search in an index file */
+    uint32_t span;     /* bytes before the batch, at most */
+    uint8_t *index;    /* owned: the file as a whole */
+    uint32_t index_size;
+    uint32_t low; /* binary search in an index file */
     uint32_t high;
     uint32_t want;    /* bytes of a batch that did not fit */
     bool walked;      /* from the beginning of the segment */
@@ -283,6 +302,7 @@ struct log_walk {
     struct log_segment *segment;
     struct log_scan scan;
     int64_t stop_at;        /* INT64_MAX: none */
+    int64_t first;          /* out: base of the first batch; -1 none */
     int64_t producers_from; /* batches at or above are replayed */
     bool index;             /* add to segment->index */
     bool effects;           /* on epochs and producers; false: it only looks */
@@ -357,6 +377,11 @@ struct log_flow {
     int64_t bases[LOG_DROP_MAX]; /* of segments that go */
     uint32_t base_count;
     uint32_t base_at;
+    uint32_t mark_at;      /* log_mark_cut() */
+    bool marked;           /* an open that goes on from the mark */
+    bool mark_bad;         /* and found that it cannot */
+    uint32_t from_segment; /* where the walk of an open began */
+    uint64_t from_position;
     int64_t skip_from; /* segments without a line in the manifest */
     int64_t skip_to;
     /* log_swap_resume() */
@@ -407,6 +432,7 @@ enum op_result log_swap_resume(struct log_flow *o);
 bool log_open_list_room(struct log_flow *o);
 const struct disk_entry *log_open_list_next(struct log_flow *o);
 int64_t log_open_list_size(struct log_flow *o, int64_t base, const char *suffix);
+bool log_open_listed(struct log_flow *o, const char *name);
 MUST_USE enum err log_open_segments(struct log_flow *o);
 int64_t log_open_snapshot_below(struct log_flow *o, int64_t below);
 MUST_USE enum err log_open_check_identity(struct log_flow *o);
@@ -427,11 +453,37 @@ bool log_retain_quiet(const struct log *log);
 void log_retain_open(struct log_flow *o);
 bool log_retain_open_next(struct log_flow *o);
 
+/* ---- lookup (log_lookup.c) ------------------------------------------------------------------- */
+
+/* Where a walk to the batch with `offset`, which is in this segment, begins, and how far it is at
+ * most to the beginning of that batch. False: the index is not in memory. */
+bool log_lookup(struct log *log, struct log_segment *segment, int64_t offset, uint32_t *position,
+                uint32_t *span);
+/* The index file of a closed segment as it was read. DAMAGED: it is of no use; NO_MEMORY. */
+MUST_USE enum err log_lookup_load(struct log *log, struct log_segment *segment, struct bytes file);
+/* Of a segment that is closed now; the index is taken over. */
+void log_lookup_keep(struct log *log, struct log_segment *segment, struct log_index *index);
+void log_lookup_forget(struct log *log, struct log_segment *segment);
+
+/* ---- marks (log_mark.c) ---------------------------------------------------------------------- */
+
+/* What a recovery would read of the log; 0: nothing. */
+void log_mark_exposed(struct log *log, uint64_t exposed);
+void log_mark_note(struct log *log, uint32_t bytes); /* appended */
+void log_mark_check(struct log *log);                /* may begin one */
+void log_mark_retry(struct log_dir *dir);            /* now and then */
+/* Too far ahead: the next write waits in dir->mark_starved. */
+bool log_mark_full(const struct log *log);
+/* Submits to flow->io the removal of the next file of the mark, when it stands above `end`; false:
+ * it is gone. */
+bool log_mark_cut(struct log_flow *flow, int64_t end);
+
 /* ---- directory ------------------------------------------------------------------------------- */
 
 void log_dir_fail(struct log_dir *dir, enum err err);
 void log_dir_changed(struct log_dir *dir); /* a checkpoint is due */
-void log_dir_unstarve(struct log_dir *dir, struct list *starved);
+/* Somebody gave an object of the pool back: logs that wait for one. */
+void log_dir_unstarve(struct list *starved, const struct pool *pool);
 void log_sync_stage(struct log_dir *dir);
 void log_sync_free(struct log_dir *dir);
 void log_sync_init(struct log_dir *dir);

@@ -11,6 +11,7 @@ enum {
     WINDOW_HEAD = 10, /* same head: version, crc of the rest, count */
     WINDOW_ENTRY = 36,
     WINDOW_VERSION = 1,
+    WINDOW_MARK = 2, /* the same, and the log is synced up to there */
 };
 
 void log_producers_init(struct log_producers *producers, struct mem *mem, uint32_t max)
@@ -262,17 +263,17 @@ static void log_producers_head(struct cpu cpu, uint8_t *file, uint16_t version, 
 {
     be_put16(file, version);
     be_put32(file + 6, count);
-    be_put32(file + 2, crc32c(cpu, 0, file + 6, (size_t)(end - file - 6)));
+    be_put32(file + 2, crc32c(cpu, version - 1U, file + 6, (size_t)(end - file - 6)));
 }
 
-/* Version, crc and length of the whole; the entry count through *count. */
+/* Version, crc (which begins with the version) and length of the whole; *count: of the entries. */
 static bool log_producers_head_fits(struct cpu cpu, struct bytes file, uint16_t version,
                                     uint32_t entry_size, uint32_t *count)
 {
     if (file.length < SNAPSHOT_HEAD || be_get16(file.data) != version) return false;
     *count = be_get32(file.data + 6);
     if ((uint64_t)*count * entry_size + SNAPSHOT_HEAD != file.length) return false;
-    return crc32c(cpu, 0, file.data + 6, file.length - 6) == be_get32(file.data + 2);
+    return crc32c(cpu, version - 1U, file.data + 6, file.length - 6) == be_get32(file.data + 2);
 }
 
 size_t log_producers_snapshot_size(const struct log_producers *producers)
@@ -319,7 +320,8 @@ size_t log_producers_window_size(const struct log_producers *producers)
     return WINDOW_HEAD + (size_t)producers->map.count * (LOG_PRODUCER_BATCHES - 1) * WINDOW_ENTRY;
 }
 
-size_t log_producers_window(const struct log_producers *producers, struct cpu cpu, uint8_t *at)
+size_t log_producers_window(const struct log_producers *producers, struct cpu cpu, uint8_t *at,
+                            bool mark)
 {
     uint8_t *file = at;
     uint32_t count = 0;
@@ -337,8 +339,15 @@ size_t log_producers_window(const struct log_producers *producers, struct cpu cp
             be_put32(at + 32, 0);
         }
     }
-    log_producers_head(cpu, file, WINDOW_VERSION, count, at);
+    log_producers_head(cpu, file, mark ? WINDOW_MARK : WINDOW_VERSION, count, at);
     return (size_t)(at - file);
+}
+
+bool log_producers_marks(struct cpu cpu, struct bytes window)
+{
+    uint32_t count;
+
+    return log_producers_head_fits(cpu, window, WINDOW_MARK, WINDOW_ENTRY, &count);
 }
 
 /* One entry of the snapshot. */
@@ -381,7 +390,8 @@ enum err log_producers_load(struct log_producers *producers, struct cpu cpu, str
         log_producers_clear(producers);
         return err;
     }
-    if (!log_producers_head_fits(cpu, window, WINDOW_VERSION, WINDOW_ENTRY, &count))
+    if (!log_producers_head_fits(cpu, window, WINDOW_VERSION, WINDOW_ENTRY, &count) &&
+        !log_producers_head_fits(cpu, window, WINDOW_MARK, WINDOW_ENTRY, &count))
         return ERR_NONE;
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *at = window.data + WINDOW_HEAD + (size_t)i * WINDOW_ENTRY;

@@ -19,17 +19,19 @@ enum read_step {
     READ_SWAPPED,
     READ_FILE,
     READ_INDEX_OPENED,
+    READ_INDEX_LOADED,
     READ_PROBED,
     READ_WINDOW,
     READ_INDEX_CLOSED,
     READ_BYTES,
 };
-static const char *const read_steps[] = {"START",  "SWAPPED", "FILE",         "INDEX_OPENED",
-                                         "PROBED", "WINDOW",  "INDEX_CLOSED", "BYTES"};
+static const char *const read_steps[] = {"START",        "SWAPPED",      "FILE",
+                                         "INDEX_OPENED", "INDEX_LOADED", "PROBED",
+                                         "WINDOW",       "INDEX_CLOSED", "BYTES"};
 
 static bool read_file_there(const struct log *log, const struct log_segment *segment)
 {
-    if (!log_dir_online(log->dir)) return true;
+    if (!log_dir_online(log->dir) || log->dir->files_short) return true;
     if (segment->file == NULL) return !list_linked(&log->starved);
     return segment->file->state == LOG_FILE_OPEN;
 }
@@ -41,6 +43,7 @@ static enum op_result read_end(struct log_read *o, enum err err)
 
     if (r->pinned != NULL) log_file_unpin(r->pinned);
     buf_unref(r->buf);
+    mem_free(&log->dir->env->mem, r->index, r->index_size);
     mem_free(&log->dir->env->mem, r, sizeof *r);
     o->reader = NULL;
     o->err = err;
@@ -64,8 +67,11 @@ static bool read_locate(struct log_read *o)
     struct log_reader *r = o->reader;
     struct log_segment *segment = r->segment;
 
+    uint32_t position;
+
     r->want = 0;
     r->position = 0;
+    r->span = 0;
     r->expected = segment->base;
     r->walked = true;
     if (o->offset <= segment->base) return true;
@@ -77,8 +83,8 @@ static bool read_locate(struct log_read *o)
     }
     /* In memory it was made from the batches, or looked at when it was loaded. A new log has none
      * of the files, which index_bad is about. */
-    if (segment->index != NULL) {
-        r->position = log_index_find(segment->index, (uint32_t)(o->offset - segment->base));
+    if (log_lookup(o->log, segment, o->offset, &position, &r->span)) {
+        r->position = position;
         read_index_says(r);
         return true;
     }
@@ -86,6 +92,39 @@ static bool read_locate(struct log_read *o)
     r->low = 0;
     r->high = segment->offset_count;
     return r->high == 0;
+}
+
+/* Asks for the whole index; false: it is too large, or there is no memory, and it is searched where
+ * it is. */
+static bool read_load_index(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    uint32_t size = r->high * LOG_INDEX_ENTRY;
+
+    if (size > o->log->dir->limits.index_bytes / 4) return false;
+    r->index = mem_alloc(&o->log->dir->env->mem, size);
+    if (r->index == NULL) return false;
+    r->index_size = size;
+    log_io_read(&r->io, o->log->dir->env->world, r->index_file, r->index, 0, size, 0);
+    return true;
+}
+
+/* What was read is of use, or the segment is walked from its beginning. */
+static void read_take_index(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    struct bytes file = {r->index, r->index_size};
+    uint32_t position;
+
+    if (log_io_err(&r->io) != ERR_NONE || r->io.req.done < r->index_size) {
+        r->segment->index_bad = true;
+    } else if (log_lookup_load(o->log, r->segment, file) == ERR_DAMAGED) {
+        r->segment->index_bad = true;
+    } else if (log_lookup(o->log, r->segment, o->offset, &position, &r->span)) {
+        r->position = position;
+        read_index_says(r);
+    }
+    r->low = r->high = 0;
 }
 
 static void read_probe(struct log_read *o)
@@ -129,7 +168,6 @@ static void read_take_window(struct log_read *o)
     struct log_reader *r = o->reader;
     uint32_t count = (uint32_t)(r->io.req.done / LOG_INDEX_ENTRY);
 
-    r->position = 0;
     if (r->high == r->low) return;
     if (log_io_err(&r->io) != ERR_NONE) {
         r->segment->index_bad = true;
@@ -152,7 +190,8 @@ static bool read_submit(struct log_read *o)
     uint64_t left = r->segment->size - r->position;
     uint64_t size = o->max_bytes < READ_BYTES_MAX ? o->max_bytes : READ_BYTES_MAX;
 
-    size += READ_OVERLAP;
+    size += READ_OVERLAP + (r->span < READ_BYTES_MAX ? r->span : 0);
+    r->span = 0; /* of what comes after the first read */
     if (size < r->want) size = r->want;
     if (size > left) size = left;
     buf_unref(r->buf);
@@ -350,6 +389,10 @@ static enum op_result read_run(struct op *op)
             AWAIT_IO(o, READ_INDEX_OPENED, &r->io);
             if (log_io_err(&r->io) == ERR_NONE) {
                 r->index_file = r->io.req.file;
+                if (read_load_index(o)) {
+                    AWAIT_IO(o, READ_INDEX_LOADED, &r->io);
+                    read_take_index(o);
+                }
                 while (r->high - r->low > READ_SEARCH_LEFT) {
                     read_probe(o);
                     AWAIT_IO(o, READ_PROBED, &r->io);
@@ -360,6 +403,7 @@ static enum op_result read_run(struct op *op)
                 read_take_window(o);
                 log_io_close(&r->io, world, r->index_file);
             } else {
+                if (log_err_passes(log_io_err(&r->io))) return read_end(o, ERR_KAFKA_STORAGE_ERROR);
                 r->segment->index_bad = true;
             }
             AWAIT_IO(o, READ_INDEX_CLOSED, &r->io);
@@ -372,6 +416,7 @@ static enum op_result read_run(struct op *op)
                     log_file_pin(r->pinned);
                     break;
                 }
+                if (log->dir->files_short) return read_end(o, ERR_KAFKA_STORAGE_ERROR);
                 AWAIT(o, READ_FILE, &log->dir->file_source, read_file_there(log, r->segment));
             }
             if (r->segment->size == r->position) {

@@ -292,7 +292,7 @@ static bool retain_is_producers(struct str suffix)
     return str_equal(suffix, STR(".snapshot")) || str_equal(suffix, STR(".producers"));
 }
 
-/* The newest snapshot that stands at no segment's base: of the last orderly stop. */
+/* The newest snapshot that stands at no segment's base: of the last orderly stop, or a mark. */
 static int64_t retain_last_stop(struct log_flow *o)
 {
     const struct disk_entry *entry;
@@ -307,7 +307,6 @@ static int64_t retain_last_stop(struct log_flow *o)
         if (str_equal(suffix, STR(".snapshot")) && base > newest && !retain_is_base(o->log, base))
             newest = base;
     }
-    if (o->log->segment_count > 0 && newest < log_active(o->log)->base) newest = -1;
     return newest;
 }
 
@@ -318,6 +317,7 @@ void log_retain_open(struct log_flow *o)
     while (log->segment_count > 1 && log->segments[1]->base <= log->known->log_start)
         log_segment_drop_first(log);
     o->snapshot = retain_last_stop(o);
+    log->mark = o->snapshot;
 }
 
 static bool retain_left_over(const struct log_flow *o, struct str name)

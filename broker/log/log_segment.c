@@ -37,6 +37,7 @@ void log_segment_drop_last(struct log *log)
     struct log_segment *segment = log_active(log);
 
     log_file_drop(segment);
+    log_lookup_forget(log, segment);
     if (segment->index != NULL) {
         log_index_deinit(segment->index);
         mem_free(mem, segment->index, sizeof *segment->index);
@@ -57,6 +58,7 @@ void log_segment_drop_at(struct log *log, uint32_t at)
 
     ASSERT(at + 1 < log->segment_count && segment->index == NULL);
     log_file_drop(segment);
+    log_lookup_forget(log, segment);
     mem_free(mem, segment, sizeof *segment);
     log->segment_count--;
     memmove(log->segments + at, log->segments + at + 1,
@@ -94,6 +96,7 @@ enum err log_segment_index(struct log *log, struct log_segment *segment)
 {
     struct mem *mem = &log->dir->env->mem;
 
+    log_lookup_forget(log, segment);
     if (segment->index != NULL) {
         log_index_clear(segment->index);
         return ERR_NONE;

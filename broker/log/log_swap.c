@@ -171,6 +171,7 @@ static void swap_apply(struct log_flow *o)
     segment->time_count = swap->time_count;
     segment->aborted = swap->aborted;
     segment->index_bad = false;
+    log_lookup_forget(log, segment);
     segment->hint_offset = -1;
     for (uint32_t i = 1; i < swap->count; i++)
         log_segment_drop_at(log, (uint32_t)first + 1);
@@ -198,7 +199,7 @@ static enum op_result swap_run(struct op *op)
         if (!swap_begin(o)) return OP_DONE;
         AWAIT_SAVE(o, SWAP_LINES_GONE, &o->save);
         if (o->err == ERR_NONE) o->err = o->save.err;
-        if (o->err == ERR_NO_SPACE || o->err == ERR_NO_MEMORY) {
+        if (log_err_passes(o->err)) {
             swap_told(o); /* another time: nothing has changed */
             return OP_DONE;
         }
@@ -231,8 +232,7 @@ static enum op_result swap_run(struct op *op)
                        true);
         AWAIT_SAVE(o, SWAP_LINES_SAVED, &o->save);
         o->err = o->save.err;
-        if (o->err != ERR_NONE && o->err != ERR_NO_SPACE && o->err != ERR_NO_MEMORY)
-            return swap_fail(o);
+        if (o->err != ERR_NONE && !log_err_passes(o->err)) return swap_fail(o);
         swap_told(o);
         return OP_DONE;
     }

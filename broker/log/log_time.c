@@ -58,7 +58,7 @@ static bool time_segment(struct log_time_lookup *o)
 
 static bool time_file_there(const struct log *log, const struct log_segment *segment)
 {
-    if (!log_dir_online(log->dir)) return true;
+    if (!log_dir_online(log->dir) || log->dir->files_short) return true;
     if (segment->file == NULL) return !list_linked(&log->starved);
     return segment->file->state == LOG_FILE_OPEN;
 }
@@ -177,6 +177,7 @@ static enum op_result time_run(struct op *op)
                     log_file_pin(r->pinned);
                     break;
                 }
+                if (log->dir->files_short) return time_end(o, ERR_KAFKA_STORAGE_ERROR);
                 AWAIT(o, TIME_FILE, &log->dir->file_source, time_file_there(log, r->segment));
             }
             if (!time_submit(o)) return time_end(o, ERR_NO_MEMORY);

@@ -25,6 +25,7 @@ static bool walk_batch(struct log_walk *o)
     struct log *log = o->log;
     const struct record_batch *batch = &o->scan.batch;
 
+    if (o->first < 0) o->first = batch->base_offset;
     if (!o->effects) return true;
     if (record_batch_last_offset(batch) >= o->stop_at) {
         o->scan.position = o->scan.batch_position;
@@ -140,6 +141,7 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
     walk->segment = segment;
     walk->at = position;
     walk->stop_at = INT64_MAX;
+    walk->first = -1;
     walk->producers_from = INT64_MAX;
     walk->index = false;
     walk->effects = true;

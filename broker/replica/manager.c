@@ -149,10 +149,9 @@ int32_t manager_min_isr(const struct manager *manager, struct str topic)
     return number < 1 || number > INT32_MAX ? 1 : (int32_t)number;
 }
 
-struct log_config manager_log_config(const struct manager *manager, const struct partition *part)
+static struct log_config topic_log_config(const struct manager *manager, struct str topic)
 {
     struct log_config log = log_config_default();
-    struct str topic = part->topic_name;
 
     log.segment_bytes = (uint32_t)topic_number(manager, topic, STR("segment.bytes"));
     log.index_bytes = (uint32_t)topic_number(manager, topic, STR("segment.index.bytes"));
@@ -185,6 +184,18 @@ struct log_config manager_log_config(const struct manager *manager, const struct
     if (log.gaps && log.max_compaction_lag_ms < log.segment_ms)
         log.segment_ms = log.max_compaction_lag_ms;
     return log;
+}
+
+const struct log_config *manager_log_config(const struct manager *manager,
+                                            const struct partition *part)
+{
+    struct manager_topic *topic = part->owner;
+
+    if (!topic->configured) {
+        topic->config = topic_log_config(manager, topic->name);
+        topic->configured = true;
+    }
+    return &topic->config;
 }
 
 /* ---- directories ----------------------------------------------------------------------------- */

@@ -61,6 +61,8 @@ struct manager_topic {
     bool deleted;
     uint32_t room;
     struct partition **partitions; /* by index; NULL: not hosted */
+    bool configured;
+    struct log_config config; /* once for all its partitions */
 };
 
 /* A flow of the manager. */

@@ -93,12 +93,13 @@ static void configure(struct manager *manager, struct manager_topic *topic)
 {
     int32_t min_isr = manager_min_isr(manager, topic->name);
 
+    topic->configured = false;
     for (uint32_t i = 0; i < topic->room; i++) {
         struct partition *part = topic->partitions[i];
 
         if (part == NULL) continue;
         part->min_isr = min_isr;
-        if (part->log != NULL) part->log->config = manager_log_config(manager, part);
+        if (part->log != NULL) part->log->config = *manager_log_config(manager, part);
         partition_advance(part);
     }
 }

@@ -31,7 +31,9 @@ void manager_forget(struct partition *part);
 /* No other partition has a log of this name in the directory. */
 bool manager_name_free(const struct manager *manager, const struct partition *part);
 struct log_dir *manager_dir(const struct manager *manager, const struct partition *part);
-struct log_config manager_log_config(const struct manager *manager, const struct partition *part);
+/* Of the topic; until its settings change. */
+const struct log_config *manager_log_config(const struct manager *manager,
+                                            const struct partition *part);
 int32_t manager_min_isr(const struct manager *manager, struct str topic);
 /* Creates topic and partition as far as they are not there. `promised`: in sync by metadata,
  * so its log may not be begun anew when a directory is missing. */

@@ -33,7 +33,6 @@ static bool try_open(struct partition *part)
                             .partition = part->index,
                             .topic_id = part->topic_id,
                             .create = true};
-    struct log_config config = manager_log_config(manager, part);
 
     if (part->missing || !log_dir_online(manager_dir(manager, part))) {
         partition_go_offline(part);
@@ -42,7 +41,7 @@ static bool try_open(struct partition *part)
     part->seen_closes = manager->closes;
     /* A topic of the same name that is being deleted still has the directory. */
     if (!manager_name_free(manager, part)) return false;
-    part->log = log_open(manager_dir(manager, part), &open, &config);
+    part->log = log_open(manager_dir(manager, part), &open, manager_log_config(manager, part));
     return part->log != NULL;
 }
 

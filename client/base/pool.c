@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { POOL_CHUNK_BYTES = 16 * 1024 };
+enum { POOL_CHUNK_BYTES = 32 * 1024 };
 
 /* Before every object, never poisoned. */
 struct pool_head {

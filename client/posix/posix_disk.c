@@ -188,6 +188,7 @@ void posix_disk_returned(struct posix_disk *disk, struct disk_req *req)
         struct posix_file *file = disk_file(disk, req->file);
 
         if (req->req.result == ERR_NONE) {
+            file->read_only = (req->flags & DISK_READ_ONLY) != 0;
             file->device = disk_device(disk, (dev_t)req->req.token);
         } else {
             disk_file_give(disk, file);
@@ -215,6 +216,16 @@ static void disk_submit_open(struct posix_disk *disk, struct disk_req *req)
         return;
     }
     if ((req->flags & (DISK_CREATE | DISK_LOCK)) != 0) {
+        posix_pool_submit(&disk->pool, &req->req);
+        return;
+    }
+    disk_run(disk, &req->req);
+    posix_disk_returned(disk, req);
+}
+
+static void disk_submit_close(struct posix_disk *disk, struct disk_req *req)
+{
+    if (!disk_file(disk, req->file)->read_only) {
         posix_pool_submit(&disk->pool, &req->req);
         return;
     }
@@ -297,13 +308,13 @@ void posix_disk_submit(struct posix_disk *disk, struct disk_req *req)
     case DISK_OPEN: disk_submit_open(disk, req); return;
     case DISK_WRITE: disk_submit_write(disk, req); return;
     case DISK_READ: disk_submit_read(disk, req); return;
+    case DISK_CLOSE: disk_submit_close(disk, req); return;
     case DISK_SYNC_MANY:
         ASSERT(req->file_count <= DISK_SYNC_MAX);
         for (uint32_t i = 0; i < req->file_count; i++)
             (void)disk_file(disk, req->files[i]);
         req->file.handle = 0;
         break;
-    case DISK_CLOSE:
     case DISK_PREALLOCATE:
     case DISK_SYNC:
     case DISK_TRUNCATE:

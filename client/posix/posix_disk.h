@@ -1,10 +1,10 @@
 /* Files of one world: a table of handles, and where each request is executed.
  *
  *   inline, in submit   open of what exists, warm reads (RWF_NOWAIT), writes while the device is
- *                       quick
+ *                       quick, close of what was opened to be read
  *   on a worker         everything else: syncs, names, sizes, listings, cold and uncached reads,
- *                       writes while the device is slow, close (the last close of an unlinked file
- *                       frees its blocks)
+ *                       writes while the device is slow, other closes (the last close of an
+ *                       unlinked file frees its blocks)
  *
  * A device (st_dev: one per log directory in practice, and one for several directories that share a
  * disk) is QUICK until 3 of its last 1,000 writes took over 1 ms, and then SLOW until a second
@@ -35,6 +35,7 @@ struct posix_device {
 struct posix_file {
     int fd; /* -1: being opened */
     bool used;
+    bool read_only;
     uint16_t generation;
     uint8_t device;
     uint32_t next_free;

@@ -226,7 +226,11 @@ static enum err file_list(int dir, struct disk_req *req)
             break;
         }
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        if (fstatat(fd, entry->d_name, &about, 0) != 0) continue; /* gone since, or a dead link */
+        if (entry->d_type == DT_DIR) {
+            about.st_mode = S_IFDIR;
+        } else if (fstatat(fd, entry->d_name, &about, 0) != 0) {
+            continue; /* gone since, or a dead link */
+        }
         used += file_list_entry(req, used, entry->d_name, &about);
     }
     closedir(entries);

@@ -16,7 +16,9 @@ static void box_boot(struct sim_program *program, struct world *world, struct in
                                     .flows_max = 4,
                                     .writes_max = 4,
                                     .staged_max = 512,
-                                    .producers_max = 64};
+                                    .producers_max = 64,
+                                    .index_bytes = 1 << 20,
+                                    .recovery_bytes = box->recovery_bytes};
 
     assert_int_equal(ERR_NONE, env_init(&box->env, world, &box_limits, NULL));
     box->env.now = now;
@@ -81,6 +83,7 @@ void log_box_init(struct log_box *box, uint64_t seed)
     box->node = sim_node_add(box->sim, &node);
     sim_observe(box->sim, &box->observer);
     box->cache_bytes = 64 << 10;
+    box->recovery_bytes = 16 << 20;
     box->config = log_config_default();
     box->config.timestamp_after_max_ms = INT64_MAX;
 }

@@ -32,7 +32,8 @@ struct log_box {
     bool booted;
     bool down;
     size_t cache_bytes;
-    uint64_t events_left; /* 0: no limit; the run stops dead when they are used up */
+    uint32_t recovery_bytes; /* between two marks */
+    uint64_t events_left;    /* 0: no limit; the run stops dead when they are used up */
     bool spent;
     uint32_t serial; /* makes every batch another one */
     /* the model: batches completed, in order, as LOG_APPENDED and LOG_TRUNCATED told */

@@ -245,7 +245,9 @@ static void rig_boot(struct sim_program *program, struct world *world, struct in
                                     .flows_max = 4,
                                     .writes_max = 8,
                                     .staged_max = 512,
-                                    .producers_max = 64};
+                                    .producers_max = 64,
+                                    .index_bytes = 1 << 20,
+                                    .recovery_bytes = 16 << 20};
 
     memset(&m->node, 0, sizeof m->node);
     world->node_id = m->id;

@@ -155,7 +155,7 @@ static void all_five_survive_in_the_files_and_damage_is_noticed(void **state)
     files[0].data = snapshot;
     files[0].length = (uint32_t)log_producers_snapshot(&producers, cpu, snapshot);
     files[1].data = window;
-    files[1].length = (uint32_t)log_producers_window(&producers, cpu, window);
+    files[1].length = (uint32_t)log_producers_window(&producers, cpu, window, false);
     assert_int_equal(10 + 2 * 46, files[0].length);
     log_producers_clear(&producers);
     assert_int_equal(ERR_NONE, log_producers_load(&producers, cpu, files[0], files[1]));

@@ -3,10 +3,13 @@
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_patch.h"
+#include "broker/log/log_private.h"
+#include "client/base/rng.h"
 
 #include <string.h>
 
 static struct log_patch the_patch;
+static struct log_read lookup_read;
 
 static void box_begin(struct log_box *box, uint64_t seed)
 {
@@ -218,6 +221,74 @@ static void a_new_log_is_read_where_the_offset_is_and_not_from_its_start(void **
     box_end(&box);
 }
 
+static bool box_read_done(struct log_box *box)
+{
+    (void)box;
+    return lookup_read.done;
+}
+
+/* Reads one batch at an offset, and tells how many reads of the disk that took. */
+static uint64_t box_look_up(struct log_box *box, int64_t offset)
+{
+    uint64_t reads = sim_disk_stats(box->node->disk)->reads;
+
+    log_cache_cut(&box->cache, &box->log->cached, 0);
+    for (uint32_t i = 0; i < box->log->segment_count; i++)
+        box->log->segments[i]->hint_offset = -1;
+    lookup_read = (struct log_read){
+        .offset = offset, .limit = box->log->log_end, .max_bytes = 1, .first_whole = true};
+    log_read(box->log, &lookup_read);
+    assert_true(log_box_wait(box, box_read_done));
+    assert_int_equal(ERR_NONE, lookup_read.err);
+    assert_int_equal(1, lookup_read.count);
+    assert_true((int64_t)be_get64(lookup_read.slices[0].data) <= offset);
+    assert_true(lookup_read.next_offset > offset);
+    log_read_release(&lookup_read);
+    return sim_disk_stats(box->node->disk)->reads - reads;
+}
+
+static void an_offset_is_found_with_one_read_of_an_index_and_one_of_the_log(void **state)
+{
+    static struct log_box box;
+    struct log_append append;
+    struct rng rng;
+
+    (void)state;
+    for (uint32_t large = 0; large < 2; large++) {
+        uint64_t warm = 0;
+
+        log_box_init(&box, 31 + large);
+        box.config.segment_bytes = large ? 200000 : 24000;
+        box.config.index_interval_bytes = 400;
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        while (box.log->segment_count < 10) {
+            assert_int_equal(ERR_NONE,
+                             log_box_append(&box, 1, large ? 40 : 3, large ? 300 : 60, &append));
+            assert_true(log_box_await(&box, &append));
+        }
+        rng_init(&rng, 5);
+        for (uint32_t i = 0; i < 300; i++) {
+            int64_t offset = (int64_t)rng_below(&rng, (uint64_t)box.log->log_end);
+
+            for (uint32_t s = 0; s < box.log->segment_count; s++)
+                log_lookup_forget(box.log, box.log->segments[s]);
+            assert_int_equal(0, box.dir.index_bytes);
+            assert_true(box_look_up(&box, offset) <= 2 + large);
+            warm = box_look_up(&box, offset);
+            assert_true(warm == 1 || (large && warm == 2));
+        }
+        /* With room for two indexes no more than two are in memory, and all is found. */
+        box.dir.limits.index_bytes = 2048;
+        for (uint32_t i = 0; i < 100; i++) {
+            assert_true(box_look_up(&box, (int64_t)rng_below(&rng, (uint64_t)box.log->log_end)) <=
+                        4 + large);
+            assert_true(box.dir.index_bytes <= box.dir.limits.index_bytes);
+        }
+        box_end(&box);
+    }
+}
+
 static void an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served(void **state)
 {
     static struct log_box box;
@@ -379,6 +450,7 @@ int main(void)
         cmocka_unit_test(times_are_found_in_every_segment_before_and_after_a_restart),
         cmocka_unit_test(a_read_keeps_to_its_limits),
         cmocka_unit_test(a_new_log_is_read_where_the_offset_is_and_not_from_its_start),
+        cmocka_unit_test(an_offset_is_found_with_one_read_of_an_index_and_one_of_the_log),
         cmocka_unit_test(an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served),
         cmocka_unit_test(a_rotten_header_is_damage_until_the_same_batch_is_written_again),
         cmocka_unit_test(an_epoch_that_began_without_a_batch_is_remembered),

@@ -275,6 +275,52 @@ static void a_full_disk_refuses_and_recovers(void **state)
     log_box_deinit(&box);
 }
 
+/* The table of open files is the node's: that it is full says nothing about the device. */
+static void no_place_for_an_open_file_refuses_and_recovers(void **state)
+{
+    static struct log_box box;
+    struct sim_disk_rule rule = {
+        .ops = 1u << DISK_OPEN, .glob = "*.log", .nth = 1, .error = ERR_TOO_MANY};
+    struct log_append append;
+    struct log_read read = {0};
+    int64_t end;
+    uint32_t failed = 0;
+
+    (void)state;
+    box_small(&box, 8);
+    box_append_some(&box, 0, 40);
+    assert_true(box.log->segment_count > 1);
+    end = box.log->log_end;
+    (void)sim_disk_add_rule(box.node->disk, &rule);
+    /* Into new segments: by a roll that cannot make its file, or with no way to the one it made. */
+    for (uint32_t i = 0; i < 80; i++) {
+        if (log_box_append(&box, 0, 3, 100, &append) != ERR_NONE) continue;
+        assert_true(log_box_await(&box, &append));
+        if (log_append_state(box.log, &append) == LOG_APPEND_FAILED) failed++;
+    }
+    assert_true(failed > 0);
+    assert_true(box.log->log_end > end);
+    /* A read of a segment that is not open is refused as well, and soon. */
+    log_cache_cut(&box.cache, &box.log->cached, 0);
+    read.offset = 0;
+    read.limit = box.log->log_end;
+    read.max_bytes = 1000;
+    log_read(box.log, &read);
+    log_box_run_ms(&box, 1000);
+    assert_true(read.done);
+    if (read.err != ERR_NONE) assert_int_equal(ERR_KAFKA_STORAGE_ERROR, read.err);
+    log_read_release(&read);
+    assert_true(log_dir_online(&box.dir));
+    assert_int_equal(LOG_OPEN, box.log->state);
+    sim_disk_clear_rules(box.node->disk);
+    log_box_run_ms(&box, LOG_CHECKPOINT_MS + 1000);
+    box_append_some(&box, 0, 40);
+    log_box_check(&box, 300);
+    assert_true(log_box_sync(&box));
+    log_box_stop(&box);
+    log_box_deinit(&box);
+}
+
 static void a_failing_device_takes_the_directory_offline(void **state)
 {
     static struct log_box box;
@@ -438,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_whole_life_comes_to_its_end),
         cmocka_unit_test(a_batch_sent_twice_is_written_once_also_after_a_restart),
         cmocka_unit_test(a_full_disk_refuses_and_recovers),
+        cmocka_unit_test(no_place_for_an_open_file_refuses_and_recovers),
         cmocka_unit_test(a_failing_device_takes_the_directory_offline),
         cmocka_unit_test(an_error_at_any_disk_request_never_costs_a_synced_batch),
         cmocka_unit_test(what_was_truncated_never_comes_back),
