@@ -3,7 +3,8 @@
  * Every value of the workload is unique within its partition. A result that is unclear stays open
  * for ever: the send may have happened or not. A value below 0 is not the workload's.
  * A reader is a client node and a partition: one consumer of a node at a time, without a group;
- * CLIENT_POSITION moves it. A stream is a client node, a partition and a key (`trace_key`).
+ * CLIENT_POSITION moves it. Of a transactional client a value counts when CLIENT_DECIDED says so (T1).
+ * A stream is a client node, a partition and a key (`trace_key`).
  * Losses that were paid for void what was said before them above the offset they began at. */
 #include "sim/check/check_private.h"
 
@@ -205,6 +206,28 @@ static void phantom(struct check *check, uint32_t node, const struct check_part 
     }
 }
 
+/* In a transaction; the high half of a value is the number of its client. */
+static bool transactional(const struct check *check, int64_t value)
+{
+    uint64_t client = (uint64_t)value >> 32;
+
+    return value >= 0 && client < 64 && (check->config.transactional >> client & 1) != 0;
+}
+
+static bool aborted_at(struct check *check, const struct check_part *part, int64_t value)
+{
+    return transactional(check, value) && value_of(check, part, value)->aborted;
+}
+
+static void decided(struct check *check, const struct check_part *part,
+                    const struct trace_event *event)
+{
+    struct check_value *value = value_of(check, part, check_field(event, 2));
+
+    value->committed = check_field(event, 3) == 1;
+    value->aborted = !value->committed;
+}
+
 static void failed(struct check *check, uint32_t node, const struct check_part *part,
                    const struct trace_event *event)
 {
@@ -245,6 +268,7 @@ static void passed_over(struct check *check, uint32_t node, const struct check_p
 
         if (known == NULL || content_void(check, part, offset, known)) continue;
         if (offset < part->cleaned_to) continue; /* judged at the end */
+        if (aborted_at(check, part, known->value)) continue;
         if (known->read) {
             CHECK_FAIL(check, C5, at_history(node, part, offset),
                        "a reader went from %D to %D: value %D, read at %D before, is missing", from,
@@ -317,6 +341,15 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     if (offset + 1 > part->read_end) part->read_end = offset + 1;
     value = value_of(check, part, number);
     if (!only_there(check, node, part, value, offset)) return;
+    if (transactional(check, number)) {
+        check_count(check, CHECK_T1);
+        if (!value->committed) {
+            CHECK_FAIL(check, T1, at_history(node, part, offset),
+                       "value %D at offset %D was read, its transaction %s", number, offset,
+                       value->aborted ? "was aborted" : "is undecided");
+            return;
+        }
+    }
     value->read = true;
     value->read_offset = offset;
     value->read_ns = check->now_ns;
@@ -329,7 +362,7 @@ bool check_history_event(struct check *check, uint32_t node, const struct trace_
 {
     struct check_part *part;
 
-    if (event->kind < TRACE_CLIENT_SEND || event->kind > TRACE_CLIENT_POSITION) return false;
+    if (event->kind < TRACE_CLIENT_SEND || event->kind > TRACE_CLIENT_DECIDED) return false;
     part = check_part(check, check_field(event, 0), (int32_t)check_field(event, 1));
     if (event->kind == TRACE_CLIENT_POSITION) {
         reader_of(check, node, part)->position = check_field(event, 2);
@@ -344,6 +377,7 @@ bool check_history_event(struct check *check, uint32_t node, const struct trace_
     case TRACE_CLIENT_SEND: sent(check, node, part, event); break;
     case TRACE_CLIENT_ACKED: acked(check, node, part, event); break;
     case TRACE_CLIENT_FAILED: failed(check, node, part, event); break;
+    case TRACE_CLIENT_DECIDED: decided(check, part, event); break;
     default: break;
     }
     return true;
@@ -362,6 +396,7 @@ static void gaps_judged(struct check *check)
             const struct check_content *known = content_at(check, gap->part, offset);
 
             if (known == NULL || part->forgiven || offset < part->kept_from) continue;
+            if (aborted_at(check, part, known->value)) continue;
             if (superseded(check, part, value_of(check, part, known->value), offset)) continue;
             CHECK_FAIL(check, C6, at_history(check_node(check, gap->node), part, offset),
                        "poll-skip: a reader went from %D to %D, over value %D at %D", gap->from,
@@ -383,6 +418,7 @@ void check_history_finish(struct check *check)
         const struct check_part *part = check->parts.items[value->part];
         bool below = value->acked_offset < part->read_end;
 
+        if (transactional(check, value->value) && !value->committed) continue;
         if (!value->acked || part->gone || value->acked_offset < part->kept_from) continue;
         if (superseded(check, part, value, value->acked_offset)) continue;
         if (value->acked_offset < part->cleaned_to && value->stream != UINT32_MAX) {

@@ -301,6 +301,7 @@ static void write_producer(const struct write *w, const struct scenario *s,
             w, "timeout", UNIT_TIME,
             (struct unit_range){client->delivery_timeout_ns, client->delivery_timeout_ns});
     }
+    if (client->transaction > 0) write_format(w, ", transaction: %u", client->transaction);
     if (client->first_sequence > 0) write_format(w, ", first_sequence: %d", client->first_sequence);
     write_text(w, "}\n");
 }
