@@ -1,5 +1,5 @@
-/* Isolation read_committed (transactions.md 5): a fetch answer lists the aborted transactions that have
- * batches in it. Over the batches in their order:
+/* Isolation read_committed (transactions.md 5): a fetch answer lists the aborted transactions that
+ * have batches in it. Over the batches in their order:
  *
  *     a transaction of the list begins     when a batch reaches its first offset
  *     it ends                              at its producer's abort marker

@@ -65,10 +65,9 @@ enum producer_partitioning {
 
 struct producer_config {
     struct metadata_config metadata;
-    int16_t acks;    /* -1, 0, 1 */
-    bool idempotent; /* needs acks -1 */
-    struct str
-        transactional_id; /* its batches are transactional; who ends them is the caller's business */
+    int16_t acks;                /* -1, 0, 1 */
+    bool idempotent;             /* needs acks -1 */
+    struct str transactional_id; /* batches are transactional; the caller ends them */
     int32_t
         first_sequence; /* of each partition, by the first producer id: 0, but to test the wrap */
     enum codec codec;

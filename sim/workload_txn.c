@@ -1,7 +1,7 @@
-/* A producer of transactions that is its own coordinator: there is none in the cluster that would end
- * them. As one of Kafka's would (transactions.md 3.4, 4; KIP-890 part 2), it ends each transaction
- * with markers of the next epoch on every partition of its topic, so that nothing that was still on
- * its way can begin another one, and goes on in that epoch.
+/* A producer of transactions that is its own coordinator: there is none in the cluster that would
+ * end them. As one of Kafka's would (transactions.md 3.4, 4; KIP-890 part 2), it ends each
+ * transaction with markers of the next epoch on every partition of its topic, so that nothing that
+ * was still on its way can begin another one, and goes on in that epoch.
  *
  *   BEAT       time for the next transaction; its records are sent
  *   DELIVERED  all of them ended: if all were acknowledged it may commit, else it aborts

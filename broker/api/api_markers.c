@@ -5,9 +5,9 @@
  *   START      every marker is staged
  *   DECIDED    one partition after another
  *
- * INVALID_PRODUCER_EPOCH and TRANSACTION_COORDINATOR_FENCED: somebody newer has taken over. A marker
- * for a producer without an open transaction is written and ends nothing. The broker's own topics
- * are refused: their coordinators do not know markers yet. */
+ * INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED: somebody newer has taken over. A marker
+ * for a producer without an open transaction is written and ends nothing. The broker's own
+ * topics are refused: their coordinators do not know markers yet. */
 #include "broker/api/api.h"
 #include "broker/node.h"
 #include "client/wire/record_builder.h"

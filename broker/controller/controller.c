@@ -283,8 +283,8 @@ static enum err bootstrap(struct controller *c)
     return controller_write(c, &records, CONTROLLER_ATOMIC);
 }
 
-/* A controller of Kafka's died inside of a metadata transaction: what it began counts for nothing, and
- * nothing can be added before that is said (KIP-868). */
+/* A controller of Kafka's died inside of a metadata transaction: what it began counts for nothing,
+ * and nothing can be added before that is said (KIP-868). */
 static enum err abort_transaction(struct controller *c)
 {
     struct metadata_record *record;

@@ -12,9 +12,9 @@
  * whole: publishers see what differs, and nobody ever sees half of a snapshot. One is written from
  * the present image in slices; while loader_snapshot_open() .. _close() nothing may be applied.
  *
- * Metadata transactions (KIP-868): from its BeginTransaction on records are held back, the image stays
- * where it was before, EndTransaction applies them all, AbortTransaction drops them. A snapshot is not
- * written meanwhile. A leader that finds one open aborts it (controller.c).
+ * Metadata transactions (KIP-868): from its BeginTransaction on records are held back, the image
+ * stays where it was before, EndTransaction applies them all, AbortTransaction drops them. A
+ * snapshot is not written meanwhile. A leader that finds one open aborts it (controller.c).
  *
  * A record that cannot be applied stops the loader for good: `failed`. The node must stop: its
  * image is no longer what the log says. */

@@ -75,9 +75,9 @@ struct metadata_record {
 
 /* Defaults of the kind: every field set, tagged ones absent. */
 void records_default(struct metadata_record *record, enum record_id id);
-/* ERR_MALFORMED; ERR_UNSUPPORTED for a frame, a kind or a version that is not built in. Kinds of Kafka's
- * that say nothing about what this house does (access lists, credentials, quotas, tokens, the way from
- * ZooKeeper) are NO_OP with `foreign`; a snapshot of ours does not have them. */
+/* ERR_MALFORMED; ERR_UNSUPPORTED for a frame, a kind or a version that is not built in. Kinds of
+ * Kafka's that say nothing about what this house does (access lists, credentials, quotas, tokens,
+ * the way from ZooKeeper) are NO_OP with `foreign`; a snapshot of ours does not have them. */
 MUST_USE enum err records_decode(struct bytes value, struct arena *arena,
                                  struct metadata_record *record);
 /* Into the arena, at the version this house writes. */

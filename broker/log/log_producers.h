@@ -4,9 +4,9 @@
  * Two layers: what is in the log (`batches`), and what is staged on top of it (`staged`, newest
  * last), which a failed write takes away again. A check looks at both. Pure: no I/O, no clock.
  *
- * Transactions (transactions.md 5): of each producer at most one is open, from its first transactional
- * batch to its marker. One that ended stays until its marker is below the high watermark; the lowest
- * first offset of both kinds is where a read_committed reader stops.
+ * Transactions (transactions.md 5): of each producer at most one is open, from its first
+ * transactional batch to its marker. One that ended stays until its marker is below the high
+ * watermark; the lowest first offset of both kinds is where a read_committed reader stops.
  *
  * Snapshot file N.snapshot: Kafka's layout, version 1, one batch per producer. The other four stand
  * in N.producers beside it (ours), so that a restart does not narrow the window (H9). */

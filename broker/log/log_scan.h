@@ -1,7 +1,7 @@
 /* Walks the bytes of a segment in pieces of any size and checks the chain of batches: framing, crc,
  * offsets that continue, epochs that do not fall (H13). Constant memory whatever a batch weighs:
- * the header is collected, and a small batch as a whole (so that markers can be read); the rest only
- * passes the crc. Pure.
+ * the header is collected, and a small batch as a whole (so that markers can be read); the rest
+ * only passes the crc. Pure.
  *
  *     HEADER --61 bytes--> BODY --crc fits--> a batch, HEADER
  *        \________________________________--> BAD: the bytes from `position` on are no batch */

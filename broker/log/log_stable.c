@@ -4,9 +4,9 @@
  *     from the segment of the offset on: entries with last_offset >= offset and first_offset <
  *     next_offset, until one says that everything below next_offset was decided when it was written
  *
- * Entries of the active segment are in memory, those of closed ones in their files. The reader counts
- * as one of the log until this is over: a compaction drops neither bytes nor entries in between, nor
- * is the log cut. */
+ * Entries of the active segment are in memory, those of closed ones in their files. The reader
+ * counts as one of the log until this is over: a compaction drops neither bytes nor entries in
+ * between, nor is the log cut. */
 #include "broker/log/log_private.h"
 
 struct log_stable {

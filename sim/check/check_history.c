@@ -3,8 +3,8 @@
  * Every value of the workload is unique within its partition. A result that is unclear stays open
  * for ever: the send may have happened or not. A value below 0 is not the workload's.
  * A reader is a client node and a partition: one consumer of a node at a time, without a group;
- * CLIENT_POSITION moves it. Of a transactional client a value counts when CLIENT_DECIDED says so (T1).
- * A stream is a client node, a partition and a key (`trace_key`).
+ * CLIENT_POSITION moves it. Of a transactional client a value counts when CLIENT_DECIDED says so
+ * (T1). A stream is a client node, a partition and a key (`trace_key`).
  * Losses that were paid for void what was said before them above the offset they began at. */
 #include "sim/check/check_private.h"
 
