@@ -1,7 +1,7 @@
-/* Any bytes as one of the files of a log directory, into open and recovery: no assertion falls, what
- * opens can be read, truncated to nothing's loss, and closed; and where the file is derived (indexes,
- * snapshots, manifest) every batch that stands in the segments is there afterwards, or the open says
- * why it is not open at all (H1, S16).
+/* Any bytes as one of the files of a log directory, into open and recovery: no assertion falls, and
+ * what opens can be read and closed. Where the file is derived (indexes, snapshots, manifest) every
+ * batch that stands in the segments is there afterwards, or the open says why it is not open at all
+ * (H1, S16).
  *
  *   input   byte 0: which file; bit 7: the stop before was orderly
  *           byte 1: 0 in its place, 1 behind what it has, 2 over its bytes from bytes 2, 3 on
