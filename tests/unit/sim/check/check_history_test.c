@@ -20,6 +20,9 @@ static const char setup[] =
 #define COMPACTED(to) "1 log.swapped 7 0 0 " to " 100 50\n"
 #define END           "phase 3\nfinish\n"
 
+/* A value of client 63, which writes transactions. */
+#define TXN "270582939655"
+
 static const struct check_case cases[] = {
     {"R34", SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") OTHER_AT("2") OTHER("2", "7"),
      SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") READ("3", "7"), false},
@@ -40,6 +43,8 @@ static const struct check_case cases[] = {
      SEND("7") SEND("8") ACKED("8", "2") ACKED("7", "3"), false},
     {"C9", SEND("7") ACKED("7", "2") READ("2", "7"), SEND("7") ACKED("7", "3") READ("2", "7"),
      false},
+    {"T1", SEND(TXN) ACKED(TXN, "2") "201 client.decided 7 0 " TXN " 1\n" READ("2", TXN),
+     SEND(TXN) ACKED(TXN, "2") "201 client.decided 7 0 " TXN " 0\n" READ("2", TXN), false},
 };
 
 static void each_oracle_of_check_history_fires_first_on_its_bad_history(void **state)
