@@ -7,7 +7,7 @@ enum {
 
 /* Kafka's highest level that we write records for (kraft.md 11). */
 #define LIFECYCLE_METADATA_VERSION_MIN 7
-#define LIFECYCLE_METADATA_VERSION_MAX 23 /* 4.0-IV1: eligible leader replicas */
+#define LIFECYCLE_METADATA_VERSION_MAX 25 /* 4.0-IV3; records as of 23, eligible leader replicas */
 
 static const struct {
     const char *name;

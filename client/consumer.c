@@ -66,6 +66,7 @@ static void consumer_drop_held(struct consumer_partition *partition)
     struct consumer *consumer = partition->consumer;
 
     consumer_end_batch(partition);
+    consumer_aborted_drop(partition);
     if (partition->held == NULL) return;
     ASSERT(consumer->buffered >= partition->held_bytes);
     consumer->buffered -= partition->held_bytes;
@@ -263,7 +264,10 @@ struct consumer_partition *consumer_failed(const struct consumer *consumer)
 bool consumer_at_end(const struct consumer_partition *partition)
 {
     return partition->state == CONSUMER_FETCHING && partition->high_watermark >= 0 &&
-           partition->position >= partition->high_watermark && partition->held == NULL;
+           partition->position >= (partition->consumer->config.read_committed
+                                       ? partition->last_stable
+                                       : partition->high_watermark) &&
+           partition->held == NULL;
 }
 
 /* ---- taking records ------------------------------------------------------------------------- */
@@ -312,7 +316,9 @@ static enum err consumer_open_batch(struct consumer_partition *partition)
         if (record_batch_end_offset(batch) <= partition->position) continue;
         err = record_batch_check_crc(partition->consumer->env->world->cpu, batch);
         if (err != ERR_NONE) return ERR_CORRUPT_MESSAGE;
-        if (!record_batch_is_control(batch) && batch->record_count > 0) break;
+        if (!consumer_aborted_skips(partition, batch) && !record_batch_is_control(batch) &&
+            batch->record_count > 0)
+            break;
         partition->position = record_batch_end_offset(batch);
         partition->position_epoch = batch->partition_leader_epoch;
     }

@@ -88,6 +88,12 @@ enum consumer_moved {
 
 struct consumer;
 
+/* An aborted transaction with batches in what was fetched; producer_id -1: it is over. */
+struct consumer_aborted {
+    int64_t producer_id;
+    int64_t first_offset;
+};
+
 struct consumer_partition {
     struct list link; /* in consumer.partitions */
     struct consumer *consumer;
@@ -98,6 +104,7 @@ struct consumer_partition {
     int64_t position;       /* next offset to be taken; -1: not located */
     int32_t position_epoch; /* leader epoch of the record before it; -1: not known */
     int64_t high_watermark; /* of the latest answer; -1 */
+    int64_t last_stable;    /* likewise: where read_committed ends */
     int64_t log_start;
     bool paused; /* consumer_pause() */
     /* of membership.h */
@@ -143,6 +150,9 @@ struct consumer_partition {
     /* fetched and not taken */
     struct buf *held; /* counted: the response */
     uint32_t held_bytes;
+    struct consumer_aborted *aborted; /* of this answer, by first offset (consumer_aborted.c) */
+    uint32_t aborted_count;
+    uint32_t aborted_at; /* those before it have begun */
     struct record_batch_iter batches;
     bool in_batch;
     struct record_batch batch;
@@ -242,7 +252,8 @@ bool consumer_next(struct consumer *consumer, struct consumer_record *record);
 bool consumer_has_records(const struct consumer *consumer);
 /* A partition that cannot go on, or NULL. */
 struct consumer_partition *consumer_failed(const struct consumer *consumer);
-/* Everything below the high watermark that is known has been taken. */
+/* Everything below the high watermark that is known has been taken; of a read_committed consumer,
+ * below the last stable offset. */
 bool consumer_at_end(const struct consumer_partition *partition);
 
 /* ---- for consumer_fetch.c, consumer_locate.c ---- */
@@ -255,6 +266,12 @@ void consumer_move(struct consumer_partition *partition, int64_t position, int32
                    enum consumer_moved reason);
 /* An attempt failed: waits, and refreshes metadata when that may help. */
 void consumer_retry(struct consumer_partition *partition, int16_t api, enum err err);
+/* Those of an answer, in any order; false: no memory, nothing is kept. */
+MUST_USE bool consumer_aborted_take(struct consumer_partition *partition,
+                                    const struct fetch_response_partition *answer);
+/* Whether the next batch belongs to one of them; batches are asked about in their order, once. */
+bool consumer_aborted_skips(struct consumer_partition *partition, const struct record_batch *batch);
+void consumer_aborted_drop(struct consumer_partition *partition);
 void consumer_fetch_start(struct consumer *consumer, struct peer *peer);
 /* It is not part of any session any more. */
 void consumer_session_drop(struct consumer_partition *partition);

@@ -282,12 +282,17 @@ static void consumer_fetch_failed(struct consumer_partition *partition, enum err
 }
 
 static void consumer_fetch_hold(struct consumer_fetch *fetch, struct consumer_partition *partition,
-                                struct bytes records)
+                                const struct fetch_response_partition *answer)
 {
     struct consumer *consumer = fetch->consumer;
+    struct bytes records = answer->records;
 
     ASSERT(partition->held == NULL && !partition->in_batch);
     if (records.data == NULL || records.length == 0) return;
+    if (consumer->config.read_committed && !consumer_aborted_take(partition, answer)) {
+        consumer_retry(partition, API_FETCH, ERR_NO_MEMORY);
+        return;
+    }
     partition->held = buf_ref(fetch->call.frame.buf);
     partition->held_bytes = records.length;
     consumer->buffered += records.length;
@@ -325,11 +330,13 @@ static void consumer_fetch_partition(struct consumer_fetch *fetch,
     }
     if (answer->preferred_read_replica >= 0)
         consumer_fetch_prefer(partition, answer->preferred_read_replica);
-    news = partition->high_watermark != answer->high_watermark;
+    news = partition->high_watermark != answer->high_watermark ||
+           partition->last_stable != answer->last_stable_offset;
     partition->failures = 0;
     partition->high_watermark = answer->high_watermark;
+    partition->last_stable = answer->last_stable_offset;
     partition->log_start = answer->log_start_offset;
-    consumer_fetch_hold(fetch, partition, answer->records);
+    consumer_fetch_hold(fetch, partition, answer);
     if (news) op_wake(&fetch->consumer->ready);
 }
 

@@ -85,7 +85,7 @@ static const struct key keys[] = {
     NUMBER("fetch.max.bytes", "52428800", 0, INT32_MAX),
     NUMBER("fetch.max.wait.ms", "500", 0, INT32_MAX),
     NUMBER("max.partition.fetch.bytes", "1048576", 0, INT32_MAX),
-    WORD("isolation.level", "read_uncommitted", "read_uncommitted"),
+    WORD("isolation.level", "read_uncommitted", "read_uncommitted read_committed"),
     SWITCH("allow.auto.create.topics", "true"),
     TEXT("client.rack", ""),
     TEXT("partition.assignment.strategy", "range,cooperative-sticky"),

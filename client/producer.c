@@ -141,6 +141,18 @@ static void producer_bump(struct producer *producer, struct producer_partition *
     producer_partition_renumber(partition, producer->identity);
 }
 
+void producer_next_epoch(struct producer *producer)
+{
+    ASSERT(producer->pending == 0 && producer->config.idempotent);
+    if (producer->identity.id < 0) return;
+    if (producer->identity.epoch == PRODUCER_EPOCH_MAX) {
+        producer->identity = (struct producer_identity){-1, -1};
+    } else {
+        producer->identity.epoch++;
+    }
+    producer_kick(producer);
+}
+
 static bool producer_identified(struct producer *producer)
 {
     if (!producer->config.idempotent || producer->identity.id >= 0) return true;

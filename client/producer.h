@@ -65,8 +65,9 @@ enum producer_partitioning {
 
 struct producer_config {
     struct metadata_config metadata;
-    int16_t acks;    /* -1, 0, 1 */
-    bool idempotent; /* needs acks -1 */
+    int16_t acks;                /* -1, 0, 1 */
+    bool idempotent;             /* needs acks -1 */
+    struct str transactional_id; /* batches are transactional; the caller ends them */
     int32_t
         first_sequence; /* of each partition, by the first producer id: 0, but to test the wrap */
     enum codec codec;
@@ -175,6 +176,9 @@ void producer_record_init(struct producer_record *record);
 void producer_send(struct producer *producer, struct producer_record *record);
 /* Linger no more; until the next producer_send() after everything is sent. */
 void producer_flush(struct producer *producer);
+/* Of a transaction that is over: nothing is pending. The next batches have the next epoch, so that
+ * whatever of the old one is still on its way is refused (KIP-890). */
+void producer_next_epoch(struct producer *producer);
 /* Takes no more records, delivers what it has (bounded by their timeouts), then closes; with
  * `abort` what is pending fails now. A second call may abort. `changed` tells. */
 void producer_close(struct producer *producer, bool abort);

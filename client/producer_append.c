@@ -170,6 +170,7 @@ static enum err producer_batch_make(struct producer *producer, struct producer_p
     struct record_builder_config config = record_builder_config_default(producer->env->world->cpu);
     struct producer_batch *batch;
 
+    if (producer->config.transactional_id.data != NULL) config.attributes |= RECORD_TRANSACTIONAL;
     if (producer->memory_used > 0 &&
         (producer->memory_used > producer->config.buffer_memory ||
          capacity > producer->config.buffer_memory - producer->memory_used))

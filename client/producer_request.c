@@ -33,7 +33,7 @@ static void producer_request_body(struct producer_request *request)
     bool done[PRODUCER_REQUEST_BATCHES] = {false};
 
     produce_request_default(body);
-    body->transactional_id = STR_NULL;
+    body->transactional_id = request->producer->config.transactional_id;
     body->acks = request->producer->config.acks;
     body->timeout_ms = request->producer->config.request_timeout_ms;
     body->topic_data = request->topics;

@@ -80,7 +80,8 @@ struct decide;
     ROW(STEP_CHANCE, "step.chance") /* whether it acts; step */                                   \
     ROW(STEP_ONE_OF, "step.one_of") /* which one; step */                                         \
     ROW(CLIENT_WORK, "client.work") /* of a member between two polls; client */                   \
-    ROW(CLIENT_SEEK, "client.seek") /* when a consumer moves, and where to; client */
+    ROW(CLIENT_SEEK, "client.seek") /* when a consumer moves, and where to; client */             \
+    ROW(CLIENT_TXN, "client.txn")   /* whether a transaction aborts; client */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

@@ -555,6 +555,7 @@ static void run_configure_check(struct run *run)
         if (scenario->clients[i].kind != SCENARIO_PRODUCER) continue;
         check->idempotent = check->idempotent && scenario->clients[i].idempotent;
         check->acks_all = check->acks_all && scenario->clients[i].acks == -1;
+        if (scenario->clients[i].transaction > 0) check->transactional |= UINT64_C(1) << i;
     }
     check->final_drain = scenario->liveness;
     check->min_isr = (int32_t)config->min_insync_replicas;

@@ -218,7 +218,10 @@ void workload_traced(struct workload *workload, const struct sim_world *world,
     if (client == NULL) return;
     if (event->kind == TRACE_CLIENT_ACKED) {
         client->acked++;
-        if (fields[3] >= 0) workload_mark(workload, fields[2], WORKLOAD_BIT_ACKED);
+        if (fields[3] >= 0 && (client->scenario == NULL || client->scenario->transaction == 0))
+            workload_mark(workload, fields[2], WORKLOAD_BIT_ACKED);
+    } else if (event->kind == TRACE_CLIENT_DECIDED) {
+        if (fields[3] == 1) workload_mark(workload, fields[2], WORKLOAD_BIT_ACKED);
     } else if (event->kind == TRACE_CLIENT_FAILED) {
         client->failed++;
         workload_note_error(client, fields[3]);

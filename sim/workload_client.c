@@ -125,7 +125,7 @@ static void producer_reap(struct workload_node *node)
     }
 }
 
-static bool producer_has_more(const struct workload_node *node)
+bool workload_producer_has_more(const struct workload_node *node)
 {
     const struct workload_client *client = node->client;
 
@@ -133,8 +133,8 @@ static bool producer_has_more(const struct workload_node *node)
 }
 
 /* By the client, not by the life of its process. */
-static int64_t client_draw(const struct workload_node *node, enum decide_what what,
-                           struct unit_range range)
+int64_t workload_client_draw(const struct workload_node *node, enum decide_what what,
+                             struct unit_range range)
 {
     struct sim_world *world = node->client->world;
 
@@ -157,13 +157,14 @@ static void key_write(struct client_record *record, const struct workload_client
 }
 
 /* False: too many are under way. */
-static bool producer_one(struct workload_node *node)
+bool workload_producer_one(struct workload_node *node)
 {
     struct workload_client *client = node->client;
     const struct scenario_client *scenario = client->scenario;
     const struct scenario *all = client->workload->cluster->scenario;
     struct client_record *record = pool_take(&node->records);
-    uint32_t length = (uint32_t)client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
+    uint32_t length =
+        (uint32_t)workload_client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
     uint64_t name = (uint64_t)client->number << 32 | client->sent;
 
     bool tombstone = scenario->tombstones > 0 && client->sent % scenario->tombstones == 1;
@@ -181,6 +182,7 @@ static bool producer_one(struct workload_node *node)
     }
     if (scenario->keys > 0) key_write(record, client);
     record->record.collect = &node->done;
+    if (scenario->transaction > 0) record->record.done = &node->wake;
     producer_send(&node->producer, &record->record);
     return true;
 }
@@ -189,8 +191,8 @@ static void producer_beat(struct workload_node *node)
 {
     uint32_t batch = node->client->scenario->batch;
 
-    for (uint32_t i = 0; i < batch && producer_has_more(node); i++) {
-        if (!producer_one(node)) return;
+    for (uint32_t i = 0; i < batch && workload_producer_has_more(node); i++) {
+        if (!workload_producer_one(node)) return;
     }
     if (batch > 1) producer_flush(&node->producer);
 }
@@ -199,7 +201,7 @@ static void producer_beat(struct workload_node *node)
 static void producer_burst(struct workload_node *node)
 {
     for (; node->client->extra > 0; node->client->extra--) {
-        if (!producer_one(node)) return;
+        if (!workload_producer_one(node)) return;
     }
 }
 
@@ -215,13 +217,13 @@ static enum op_result client_producer_run(struct op *op)
         o->next_ns = o->env.now.mono.ns;
         while (!o->finishing) {
             producer_reap(o);
-            if (producer_has_more(o) && o->env.now.mono.ns >= o->next_ns) {
+            if (workload_producer_has_more(o) && o->env.now.mono.ns >= o->next_ns) {
                 producer_beat(o);
                 o->next_ns += o->beat_ns;
             }
             if (o->nudged) producer_burst(o);
             o->nudged = false;
-            op_deadline(op, producer_has_more(o) ? o->next_ns : OP_NO_DEADLINE);
+            op_deadline(op, workload_producer_has_more(o) ? o->next_ns : OP_NO_DEADLINE);
             AWAIT(o, PRODUCER_BEAT, &o->wake, o->finishing || o->nudged || op_expired(op));
         }
         op_deadline(op, OP_NO_DEADLINE);
@@ -246,13 +248,14 @@ static enum err producer_begin(struct workload_node *node)
     config.acks = scenario->acks;
     config.idempotent = scenario->idempotent;
     config.first_sequence = scenario->first_sequence;
+    if (scenario->transaction > 0) config.transactional_id = str_of(scenario->name);
     if (scenario->linger_ns > 0) config.linger_ms = (int32_t)(scenario->linger_ns / NS_PER_MS);
     if (scenario->delivery_timeout_ns > 0) {
         config.delivery_timeout_ms = (int32_t)(scenario->delivery_timeout_ns / NS_PER_MS);
         if (config.request_timeout_ms > config.delivery_timeout_ms - config.linger_ms)
             config.request_timeout_ms = config.delivery_timeout_ms - config.linger_ms;
     }
-    rate = client_draw(node, DECIDE_CLIENT_RATE, scenario->rate);
+    rate = workload_client_draw(node, DECIDE_CLIENT_RATE, scenario->rate);
     node->beat_ns = (int64_t)scenario->batch * 1000 * NS_PER_SEC / rate;
     if (node->beat_ns < 1000) node->beat_ns = 1000;
     node->record_size_max = (uint32_t)scenario->record_size.max;
@@ -311,6 +314,7 @@ static enum err consumer_begin(struct workload_node *node)
     consumer_config_default(&config);
     config.metadata = client_metadata(node);
     config.trace_value = workload_value;
+    config.read_committed = workload_any_txn(client->workload);
     if (client->scenario != NULL && client->scenario->rack != NULL)
         config.rack = str_of(client->scenario->rack);
     if (in_group(client)) config.reset = CONSUMER_RESET_EARLIEST;
@@ -362,8 +366,8 @@ static void consumer_seeks(struct workload_node *node)
     LIST_FOR_EACH (link, &node->consumer.partitions) {
         struct consumer_partition *partition = LIST_ENTRY(link, struct consumer_partition, link);
         struct consumer_start start = {.timestamp = CONSUMER_LATEST};
-        int64_t way = client_draw(node, DECIDE_CLIENT_SEEK, ways);
-        int64_t back = client_draw(node, DECIDE_CLIENT_SEEK, far);
+        int64_t way = workload_client_draw(node, DECIDE_CLIENT_SEEK, ways);
+        int64_t back = workload_client_draw(node, DECIDE_CLIENT_SEEK, far);
 
         if (partition->position < 0) continue;
         if (way == 1) start.timestamp = CONSUMER_EARLIEST;
@@ -384,7 +388,7 @@ static void consumer_may_seek(struct workload_node *node)
 
     if (of == NULL || of->seek.max == 0 || (!first && now_ns < node->seek_ns)) return;
     if (!first) consumer_seeks(node);
-    node->seek_ns = now_ns + client_draw(node, DECIDE_CLIENT_SEEK, of->seek);
+    node->seek_ns = now_ns + workload_client_draw(node, DECIDE_CLIENT_SEEK, of->seek);
 }
 
 enum consumer_step { CONSUMER_START, CONSUMER_READY, CONSUMER_CLOSED };
@@ -435,7 +439,7 @@ static void member_turn(struct workload_node *node)
     for (int i = 0; i < CLIENT_TAKEN_MAX && consumer_next(&node->consumer, &record); i++)
         any = true;
     if (any && of->work.max > 0)
-        node->working_ns = now_ns + client_draw(node, DECIDE_CLIENT_WORK, of->work);
+        node->working_ns = now_ns + workload_client_draw(node, DECIDE_CLIENT_WORK, of->work);
     if (node->finishing) membership_close(&node->member);
 }
 
@@ -516,9 +520,10 @@ static void client_started(struct env *env)
     }
     ASSERT(err == ERR_NONE);
     op_start(&env->loop, &node->op,
-             kind == WORKLOAD_OPERATOR ? &workload_operator_kind
-             : in_group(node->client)  ? &client_member_kind
-                                       : &client_kinds[kind],
+             kind == WORKLOAD_OPERATOR    ? &workload_operator_kind
+             : in_group(node->client)     ? &client_member_kind
+             : workload_txn(node->client) ? &workload_txn_kind
+                                          : &client_kinds[kind],
              0);
 }
 

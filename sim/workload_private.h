@@ -7,7 +7,9 @@
 #include "client/membership.h"
 #include "client/producer.h"
 #include "sim/check/check.h"
+#include "sim/decide.h"
 #include "sim/workload.h"
+#include "wire/write_txn_markers.h"
 
 enum { CLIENT_ADMIN_TIMEOUT_MS = 60000 };
 
@@ -43,6 +45,17 @@ struct workload_node {
     uint32_t record_size_max;
     int64_t beat_ns; /* between two batches */
     int64_t next_ns;
+    /* producer of transactions (workload_txn.c) */
+    uint32_t txn_records;
+    uint32_t txn_done;
+    bool txn_commit;
+    struct producer_identity txn_marker;
+    int32_t txn_partition;
+    struct call txn_call;
+    struct write_txn_markers_request txn_body;
+    struct write_txn_markers_request_marker txn_of;
+    struct write_txn_markers_request_topic txn_topic;
+    struct arena txn_arena;
     /* consumer, drain */
     struct consumer consumer;
     int64_t seek_ns;          /* when it moves next */
@@ -56,5 +69,16 @@ extern const struct op_kind workload_operator_kind;
 void workload_operator_create(struct workload_node *node, uint32_t topic);
 /* Ends the op's machine: for every kind of op on it. */
 void workload_client_over(struct op *op);
+
+/* workload_txn.c: a producer whose records are in transactions. */
+extern const struct op_kind workload_txn_kind;
+bool workload_txn(const struct workload_client *client);
+bool workload_any_txn(const struct workload *workload);
+
+/* ---- of workload_client.c ---- */
+bool workload_producer_one(struct workload_node *node);
+bool workload_producer_has_more(const struct workload_node *node);
+int64_t workload_client_draw(const struct workload_node *node, enum decide_what what,
+                             struct unit_range range);
 
 #endif

@@ -20,6 +20,7 @@ const struct server_api api_broker[] = {
     {API_INIT_PRODUCER_ID, api_producer_id_handle},
     {API_OFFSET_FOR_LEADER_EPOCH, api_offsets_epoch_handle},
     {API_DELETE_RECORDS, api_records_handle},
+    {API_WRITE_TXN_MARKERS, api_markers_handle},
     {API_DESCRIBE_CONFIGS, api_configs_handle},
     {API_DESCRIBE_LOG_DIRS, api_log_dirs_handle},
     {API_ALTER_CONFIGS, api_forward_handle},

@@ -71,6 +71,8 @@ struct api_hints {
     struct api_hint items[API_HINTS_MAX];
 };
 void api_hints_add(struct api_hints *hints, const struct request *request, int32_t leader);
+/* api_markers.c */
+void api_markers_handle(struct request *request);
 /* api_producer_id.c */
 void api_producer_id_handle(struct request *request);
 

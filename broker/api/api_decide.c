@@ -129,6 +129,7 @@ static bool decide_fill(struct decide *o, int16_t key)
         call->deadline_ns = env_deadline(o->request->env, o->body.elect_leaders.timeout_ms);
         return true;
     case API_DELETE_RECORDS:
+    case API_WRITE_TXN_MARKERS:
     case API_DESCRIBE_LOG_DIRS:
     case API_PRODUCE:
     case API_FETCH:

@@ -476,6 +476,27 @@ static enum err fetch_records(struct fetch *o, const struct partition_fetch *f,
     return ERR_NONE;
 }
 
+/* What a read_committed reader leaves out of these records. */
+static enum err fetch_aborted(struct fetch *o, const struct partition_fetch *f,
+                              struct fetch_response_partition *out)
+{
+    const struct log_aborted_list *list = &f->read.aborted;
+    struct fetch_response_aborted_transaction *aborted;
+
+    out->aborted_transactions_null = !f->stable_only;
+    if (f->err != ERR_NONE || f->read.count == 0 || list->count == 0) return ERR_NONE;
+    aborted = request_alloc(o->request, list->count * sizeof *aborted);
+    if (aborted == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < list->count; i++) {
+        fetch_response_aborted_transaction_default(&aborted[i]);
+        aborted[i].producer_id = list->entries[i].producer_id;
+        aborted[i].first_offset = list->entries[i].first_offset;
+    }
+    out->aborted_transactions = aborted;
+    out->aborted_transactions_count = list->count;
+    return ERR_NONE;
+}
+
 static int16_t fetch_error(const struct fetch *o, enum err err)
 {
     if (!err_is_wire(err)) err = ERR_KAFKA_STORAGE_ERROR;
@@ -506,6 +527,7 @@ static enum err fetch_answer_part(struct fetch *o, const struct fetch_part *p,
                                   struct fetch_response_partition *out)
 {
     const struct partition_fetch *f = &p->fetch;
+    enum err err;
 
     fetch_response_partition_default(out);
     out->partition_index = p->index;
@@ -513,7 +535,8 @@ static enum err fetch_answer_part(struct fetch *o, const struct fetch_part *p,
     out->high_watermark = f->err == ERR_NONE ? f->high_watermark : -1;
     out->last_stable_offset = f->err == ERR_NONE ? f->last_stable : -1;
     out->log_start_offset = f->err == ERR_NONE ? f->own_log_start : -1;
-    out->aborted_transactions_null = !f->stable_only;
+    err = fetch_aborted(o, f, out);
+    if (err != ERR_NONE) return err;
     if (f->err == ERR_NONE) out->preferred_read_replica = f->preferred;
     if (f->diverged) {
         out->diverging_epoch.epoch = f->diverging.epoch;

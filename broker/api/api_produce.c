@@ -56,8 +56,6 @@ static enum err produce_check_batch(const struct produce *o, struct bytes record
     if (batch.bytes.length != records.length) return ERR_INVALID_RECORD; /* exactly one */
     if (record_batch_codec(&batch, &codec) != ERR_NONE) return ERR_CORRUPT_MESSAGE;
     if (codec == CODEC_ZSTD && o->request->version < 7) return ERR_UNSUPPORTED_COMPRESSION_TYPE;
-    /* There is no coordinator yet that could have begun a transaction. */
-    if (record_batch_is_transactional(&batch)) return ERR_INVALID_TXN_STATE;
     return ERR_NONE;
 }
 

@@ -151,6 +151,9 @@ static void trace_record(struct controller *c, const struct metadata_record *rec
     case RECORD_FEATURE_LEVEL:
     case RECORD_PRODUCER_IDS:
     case RECORD_NO_OP:
+    case RECORD_BEGIN_TRANSACTION:
+    case RECORD_END_TRANSACTION:
+    case RECORD_ABORT_TRANSACTION:
     case RECORD_REGISTER_CONTROLLER: return;
     }
 }
@@ -280,6 +283,21 @@ static enum err bootstrap(struct controller *c)
     return controller_write(c, &records, CONTROLLER_ATOMIC);
 }
 
+/* A controller of Kafka's died inside of a metadata transaction: what it began counts for nothing,
+ * and nothing can be added before that is said (KIP-868). */
+static enum err abort_transaction(struct controller *c)
+{
+    struct metadata_record *record;
+    struct records records;
+
+    if (!loader_in_transaction(c->loader)) return ERR_NONE;
+    records_init(&records, &c->arena);
+    record = records_add(&records, RECORD_ABORT_TRANSACTION);
+    if (record == NULL) return records.error;
+    record->abort_transaction.reason = STR("the controller that began it is gone");
+    return controller_write(c, &records, CONTROLLER_ATOMIC);
+}
+
 static void activate(struct controller *c)
 {
     enum err err = image_clone(&c->image, &c->loader->image);
@@ -290,6 +308,7 @@ static void activate(struct controller *c)
     c->next_no_op_ns = in_ms(c, c->config.max_idle_interval_ms);
     c->next_balance_ns = in_ms(c, c->config.balance_interval_ms);
     c->next_unclean_ns = in_ms(c, c->config.unclean_interval_ms);
+    if (err == ERR_NONE) err = abort_transaction(c);
     if (err == ERR_NONE) err = cluster_control_activate(c);
     if (err == ERR_NONE) err = bootstrap(c);
     arena_reset(&c->arena);
@@ -349,7 +368,7 @@ static const char *const life_steps[] = {"START", "LEADING", "APPLIED", "TICK"};
 
 static bool applied_to_epoch_start(const struct controller *c)
 {
-    return c->loader->image.last_offset + 1 >= c->quorum->ops->epoch_start(c->quorum);
+    return loader_end(c->loader) >= c->quorum->ops->epoch_start(c->quorum);
 }
 
 static enum op_result life_run(struct op *op)

@@ -467,7 +467,10 @@ static enum err apply_one(struct image *image, const struct metadata_record *rec
     case RECORD_PRODUCER_IDS: return apply_producer_ids(image, &record->producer_ids);
     case RECORD_BROKER_REGISTRATION_CHANGE:
         return image_apply_registration_change(image, &record->registration_change);
-    case RECORD_NO_OP: return ERR_NONE;
+    case RECORD_NO_OP:
+    case RECORD_BEGIN_TRANSACTION: /* the loader applies a transaction whole, or not at all */
+    case RECORD_END_TRANSACTION:
+    case RECORD_ABORT_TRANSACTION: return ERR_NONE;
     case RECORD_REGISTER_CONTROLLER:
         return image_apply_register_controller(image, &record->register_controller);
     }

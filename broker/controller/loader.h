@@ -12,6 +12,10 @@
  * whole: publishers see what differs, and nobody ever sees half of a snapshot. One is written from
  * the present image in slices; while loader_snapshot_open() .. _close() nothing may be applied.
  *
+ * Metadata transactions (KIP-868): from its BeginTransaction on records are held back, the image
+ * stays where it was before, EndTransaction applies them all, AbortTransaction drops them. A
+ * snapshot is not written meanwhile. A leader that finds one open aborts it (controller.c).
+ *
  * A record that cannot be applied stops the loader for good: `failed`. The node must stop: its
  * image is no longer what the log says. */
 #ifndef BROKER_CONTROLLER_LOADER_H
@@ -42,7 +46,15 @@ struct loader {
     int64_t staging_end;
     int32_t staging_epoch;
     struct image_cursor *cursor; /* of the snapshot being written; NULL none */
+    int64_t transaction;         /* offset of its BeginTransaction; -1 none is open */
+    int64_t told_end;            /* of the batches told */
+    int64_t published;           /* last offset that was */
+    struct list held;            /* struct loader_held */
+    size_t held_bytes;
+    uint32_t foreign; /* kinds that were said to be ignored, bits */
 };
+
+enum { LOADER_HELD_MAX = 64 << 20 }; /* bytes of one metadata transaction */
 
 struct loader_config {
     struct image_limits limits;
@@ -76,6 +88,18 @@ void loader_snapshot_dropped(struct loader *loader);
 MUST_USE enum err loader_snapshot_open(struct loader *loader);
 MUST_USE enum err loader_snapshot_next(struct loader *loader, struct bytes *value);
 void loader_snapshot_close(struct loader *loader);
+
+static inline bool loader_in_transaction(const struct loader *loader)
+{
+    return loader->transaction >= 0;
+}
+/* Everything below was told: applied, or held back. */
+static inline int64_t loader_end(const struct loader *loader)
+{
+    int64_t applied = loader->image.last_offset + 1;
+
+    return loader_in_transaction(loader) && loader->told_end > applied ? loader->told_end : applied;
+}
 
 static inline bool loader_caught_up(const struct loader *loader)
 {

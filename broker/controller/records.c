@@ -17,9 +17,32 @@ static const struct wire_message *records_message(uint32_t id)
     case RECORD_PRODUCER_IDS: return &producer_ids_record_message;
     case RECORD_BROKER_REGISTRATION_CHANGE: return &broker_registration_change_record_message;
     case RECORD_NO_OP: return &no_op_record_message;
+    case RECORD_BEGIN_TRANSACTION: return &begin_transaction_record_message;
+    case RECORD_END_TRANSACTION: return &end_transaction_record_message;
+    case RECORD_ABORT_TRANSACTION: return &abort_transaction_record_message;
     case RECORD_REGISTER_CONTROLLER: return &register_controller_record_message;
     default: return NULL; /* a number from a disk, not one of our enum */
     }
+}
+
+/* By what a controller decides none of them counts (kraft.md 11). */
+static bool records_foreign(uint32_t id)
+{
+    static const uint8_t kinds[] = {
+        10, /* DelegationToken */
+        11, /* UserScramCredential */
+        14, /* ClientQuota */
+        18, /* AccessControlEntry */
+        19, /* RemoveAccessControlEntry */
+        21, /* ZkMigration */
+        22, /* RemoveUserScramCredential */
+        26, /* RemoveDelegationToken */
+        29, /* UnregisterController */
+    };
+
+    for (uint32_t i = 0; i < COUNT_OF(kinds); i++)
+        if (kinds[i] == id) return true;
+    return false;
 }
 
 /* All members of the union begin at the same address. */
@@ -56,6 +79,10 @@ enum err records_decode(struct bytes value, struct arena *arena, struct metadata
     version = wire_read_uvarint(&reader);
     if (reader.error != ERR_NONE) return reader.error;
     if (frame != RECORDS_FRAME_VERSION) return ERR_UNSUPPORTED;
+    if (records_foreign(id)) {
+        *record = (struct metadata_record){.id = RECORD_NO_OP, .foreign = id};
+        return ERR_NONE;
+    }
     message = records_message(id);
     if (message == NULL) return ERR_UNSUPPORTED;
     if (version > INT16_MAX) return ERR_UNSUPPORTED;
@@ -90,6 +117,9 @@ static int16_t records_version(const struct metadata_record *record)
     case RECORD_FEATURE_LEVEL:
     case RECORD_PRODUCER_IDS:
     case RECORD_NO_OP:
+    case RECORD_BEGIN_TRANSACTION:
+    case RECORD_END_TRANSACTION:
+    case RECORD_ABORT_TRANSACTION:
     case RECORD_REGISTER_CONTROLLER: return 0;
     }
     IMPOSSIBLE("record id");

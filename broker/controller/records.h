@@ -9,8 +9,11 @@
 #include "client/base/arena.h"
 #include "client/base/bytes.h"
 #include "client/base/err.h"
+#include "wire/abort_transaction_record.h"
+#include "wire/begin_transaction_record.h"
 #include "wire/broker_registration_change_record.h"
 #include "wire/config_record.h"
+#include "wire/end_transaction_record.h"
 #include "wire/feature_level_record.h"
 #include "wire/no_op_record.h"
 #include "wire/partition_change_record.h"
@@ -34,6 +37,9 @@ enum record_id {
     RECORD_PRODUCER_IDS = 15,
     RECORD_BROKER_REGISTRATION_CHANGE = 17,
     RECORD_NO_OP = 20,
+    RECORD_BEGIN_TRANSACTION = 23, /* KIP-868: of Kafka's controllers; loader.h */
+    RECORD_END_TRANSACTION = 24,
+    RECORD_ABORT_TRANSACTION = 25,
     RECORD_REGISTER_CONTROLLER = 27,
 };
 
@@ -58,14 +64,20 @@ struct metadata_record {
         struct producer_ids_record producer_ids;
         struct broker_registration_change_record registration_change;
         struct no_op_record no_op;
+        struct begin_transaction_record begin_transaction;
+        struct end_transaction_record end_transaction;
+        struct abort_transaction_record abort_transaction;
         struct register_controller_record register_controller;
     };
-    bool last_known; /* of a decision, for the trace; not encoded: elects the last known leader */
+    uint32_t foreign; /* a NO_OP that stands for a kind without meaning here; 0: it is one */
+    bool last_known;  /* of a decision, for the trace; not encoded: elects the last known leader */
 };
 
 /* Defaults of the kind: every field set, tagged ones absent. */
 void records_default(struct metadata_record *record, enum record_id id);
-/* ERR_MALFORMED; ERR_UNSUPPORTED for a frame, a kind or a version that is not built in. */
+/* ERR_MALFORMED; ERR_UNSUPPORTED for a frame, a kind or a version that is not built in. Kinds of
+ * Kafka's that say nothing about what this house does (access lists, credentials, quotas, tokens,
+ * the way from ZooKeeper) are NO_OP with `foreign`; a snapshot of ours does not have them. */
 MUST_USE enum err records_decode(struct bytes value, struct arena *arena,
                                  struct metadata_record *record);
 /* Into the arena, at the version this house writes. */

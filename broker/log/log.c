@@ -218,6 +218,7 @@ static bool log_needs_roll(const struct log *log, const struct record_batch *bat
     if (last - log->assigned_base > INT32_MAX) return true;
     if (log->assigned_base != active->base) return false; /* a segment that does not exist yet */
     if (log_index_full(active->index, log->config.index_bytes)) return true;
+    if (log->aborted.count >= LOG_ABORTED_SEGMENT) return true;
     if (active->first_timestamp >= 0)
         return batch->max_timestamp - active->first_timestamp > log->config.segment_ms;
     return log->dir->env->now.wall.ms - active->created_ms > log->config.segment_ms;
@@ -237,11 +238,22 @@ static uint32_t log_staged_epochs(const struct log *log)
     return count;
 }
 
+/* A marker may complete without failing: its entry of the transaction index has a place. */
+static enum err log_reserve_aborted(struct log *log)
+{
+    uint32_t markers = 1;
+
+    LIST_FOR_EACH (link, &log->staged)
+        markers += LIST_ENTRY(link, struct log_staged, link)->marker;
+    return log_aborted_reserve(&log->aborted, markers);
+}
+
 /* The batch stands with its final header in `bytes` of `buf`. All failing comes first. */
 static enum err log_stage(struct log *log, struct buf *buf, const struct record_batch *batch)
 {
     struct log_staged *staged;
     bool roll = log_needs_roll(log, batch, batch->bytes.length);
+    bool marker = record_batch_is_control(batch) && batch->producer_id >= 0;
 
     if (batch->partition_leader_epoch > log->assigned_epoch ||
         batch->partition_leader_epoch > log_latest_epoch(log)) {
@@ -249,6 +261,7 @@ static enum err log_stage(struct log *log, struct buf *buf, const struct record_
 
         if (err != ERR_NONE) return err;
     }
+    if (marker && log_reserve_aborted(log) != ERR_NONE) return ERR_NO_MEMORY;
     staged = pool_take(&log->dir->staged);
     if (staged == NULL) return ERR_NO_MEMORY;
     list_init(&staged->link);
@@ -269,6 +282,7 @@ static enum err log_stage(struct log *log, struct buf *buf, const struct record_
     staged->last_offset = record_batch_last_offset(batch);
     staged->epoch = batch->partition_leader_epoch;
     staged->roll = roll;
+    staged->marker = marker;
     list_push(&log->staged, &staged->link);
     log->assigned_size += batch->bytes.length;
     log->assigned_end = staged->last_offset + 1;
@@ -338,7 +352,7 @@ enum err log_append_as_leader(struct log *log, struct buf *buf, struct bytes byt
     if (batch.bytes.length != bytes.length) return ERR_INVALID_RECORD;
     given = batch;
     err = log_validate_batch(log, &batch, origin, &max_timestamp);
-    if (err == ERR_NONE) err = log_validate_producer(log, &batch, &ticket);
+    if (err == ERR_NONE) err = log_validate_producer(log, &batch, origin, &ticket);
     if (err != ERR_NONE) return err;
     if (ticket.duplicate) {
         *append = ticket;
@@ -473,12 +487,22 @@ void log_index_batch(struct log *log, struct log_segment *segment, struct log_in
                   bytes, batch->max_timestamp);
 }
 
+/* Its place was reserved. */
+static void log_note_aborted(struct log *log, const struct log_aborted *aborted)
+{
+    enum err err = ERR_NONE;
+
+    if (aborted->producer_id >= 0) err = log_aborted_add(&log->aborted, *aborted);
+    ASSERT(err == ERR_NONE);
+}
+
 /* The oldest staged batch is in the file. */
 static void log_complete_batch(struct log *log)
 {
     struct log_staged *staged = LIST_ENTRY(log->staged.next, struct log_staged, link);
     struct log_segment *active = log_active(log);
     struct record_batch batch;
+    struct log_aborted aborted;
 
     ASSERT(record_batch_parse(staged->bytes, &batch) == RECORD_BATCH_WHOLE);
     ASSERT(staged->position == active->size);
@@ -486,7 +510,8 @@ static void log_complete_batch(struct log *log)
     list_remove(&staged->link);
     if (batch.partition_leader_epoch > log_latest_epoch(log))
         log_note_epoch(log, batch.partition_leader_epoch, batch.base_offset);
-    log_producers_complete(&log->producers, &staged->producer, &batch);
+    log_producers_complete(&log->producers, &staged->producer, &batch, &aborted);
+    log_note_aborted(log, &aborted);
     log_index_batch(log, active, active->index, active->size, &batch, batch.bytes.length);
     log->saved = false;
     active->size += batch.bytes.length;
@@ -615,5 +640,14 @@ void log_note_high_watermark(struct log *log, int64_t high_watermark)
 {
     if (high_watermark == log->high_watermark) return;
     log->high_watermark = high_watermark;
+    log_producers_replicated(&log->producers, high_watermark);
     log_dir_changed(log->dir);
+}
+
+int64_t log_last_stable(const struct log *log)
+{
+    int64_t unstable = log_producers_first_unstable(&log->producers);
+
+    if (unstable >= 0 && unstable < log->log_start) unstable = log->log_start;
+    return unstable >= 0 && unstable < log->high_watermark ? unstable : log->high_watermark;
 }

@@ -114,6 +114,7 @@ struct log {
 
     struct log_epochs epochs; /* leader epochs of what is in the log, and of leaders before it */
     struct log_producers producers;
+    struct log_aborted_list aborted; /* transaction index of the active segment */
     bool opened_clean;
     uint64_t cut_bytes; /* removed by recovery at open */
 
@@ -218,6 +219,7 @@ struct log_read {
     uint32_t max_bytes; /* at most this, except for the first batch with `first_whole` */
     bool first_whole;   /* KIP-74 */
     bool scrub;         /* from the device, not from memory; and epochs are compared */
+    bool stable;        /* read_committed: what of it was aborted is told */
     /* out, when `done` */
     bool done;
     enum err
@@ -227,11 +229,13 @@ struct log_read {
     int64_t next_offset; /* after the last batch; `offset` when there is none */
     struct bytes slices[LOG_READ_SLICES];
     struct buf *holds[LOG_READ_SLICES]; /* one per slice, counted: log_read_release() */
+    struct log_aborted_list aborted;    /* with `stable`: transactions with bytes among these */
     struct op_source source;
     /* private */
     struct op op;
     struct log *log;
     struct log_reader *reader;
+    struct log_stable *finding;
 };
 /* Done at once when the cache has it (or nothing is to read); else AWAIT(&read->source,
  * read->done).
@@ -297,8 +301,11 @@ static inline bool log_retain_pending(const struct log *log)
     return log->drop_wanted > log->drop_to;
 }
 void log_retain_drop(struct log *log);
-/* For the checkpoint of the high watermark. */
+/* For the checkpoint of the high watermark; transactions that ended below it are stable. */
 void log_note_high_watermark(struct log *log, int64_t high_watermark);
+
+/* First offset that a read_committed reader does not get (transactions.md 5). */
+int64_t log_last_stable(const struct log *log);
 
 /* KIP-101: (epoch, end) for the largest epoch <= `epoch`; -1, -1 when unknown. */
 struct log_epoch_end log_end_offset_for(const struct log *log, int32_t epoch);

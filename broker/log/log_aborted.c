@@ -15,20 +15,30 @@ void log_aborted_deinit(struct log_aborted_list *list)
     log_aborted_init(list, list->mem);
 }
 
+enum err log_aborted_reserve(struct log_aborted_list *list, uint32_t more)
+{
+    uint32_t room = list->room == 0 ? 8 : list->room;
+    struct log_aborted *grown;
+
+    if (list->room - list->count >= more) return ERR_NONE;
+    while (room - list->count < more) {
+        room *= 2;
+        if (room > LOG_ABORTED_MAX) return ERR_NO_MEMORY;
+    }
+    grown = mem_alloc(list->mem, room * sizeof *grown);
+    if (grown == NULL) return ERR_NO_MEMORY;
+    if (list->count > 0) memcpy(grown, list->entries, list->count * sizeof *grown);
+    mem_free(list->mem, list->entries, list->room * sizeof *grown);
+    list->entries = grown;
+    list->room = room;
+    return ERR_NONE;
+}
+
 enum err log_aborted_add(struct log_aborted_list *list, struct log_aborted entry)
 {
-    if (list->count == list->room) {
-        uint32_t room = list->room == 0 ? 8 : list->room * 2;
-        struct log_aborted *grown;
+    enum err err = log_aborted_reserve(list, 1);
 
-        if (room > LOG_ABORTED_MAX) return ERR_NO_MEMORY;
-        grown = mem_alloc(list->mem, room * sizeof *grown);
-        if (grown == NULL) return ERR_NO_MEMORY;
-        if (list->count > 0) memcpy(grown, list->entries, list->count * sizeof *grown);
-        mem_free(list->mem, list->entries, list->room * sizeof *grown);
-        list->entries = grown;
-        list->room = room;
-    }
+    if (err != ERR_NONE) return err;
     list->entries[list->count++] = entry;
     return ERR_NONE;
 }

@@ -15,7 +15,11 @@
 #include "client/base/mem.h"
 #include "client/wire/record_batch.h"
 
-enum { LOG_ABORTED_ENTRY = 34, LOG_ABORTED_MAX = 1 << 20 };
+enum {
+    LOG_ABORTED_ENTRY = 34,
+    LOG_ABORTED_SEGMENT = 1 << 16, /* entries of one segment: it rolls, so the list is bounded */
+    LOG_ABORTED_MAX = 1 << 20,
+};
 
 struct log_aborted {
     int64_t producer_id;
@@ -35,6 +39,8 @@ struct log_aborted_list {
 void log_aborted_init(struct log_aborted_list *list, struct mem *mem);
 void log_aborted_deinit(struct log_aborted_list *list);
 MUST_USE enum err log_aborted_add(struct log_aborted_list *list, struct log_aborted entry);
+/* Room for `more` entries: that many adds cannot fail. */
+MUST_USE enum err log_aborted_reserve(struct log_aborted_list *list, uint32_t more);
 void log_aborted_cut(struct log_aborted_list *list, int64_t offset);    /* markers at or above it */
 void log_aborted_put(const struct log_aborted_list *list, uint8_t *at); /* the file */
 /* What a file holds is added. DAMAGED: length, version, or markers that do not rise. */

@@ -100,3 +100,13 @@ void log_cache_cut(struct log_cache *cache, struct log_tail *tail, int64_t offse
         log_cache_drop(cache, last);
     }
 }
+
+void log_cache_cut_below(struct log_cache *cache, struct log_tail *tail, int64_t offset)
+{
+    while (tail->count > 0) {
+        struct log_cached *first = LIST_ENTRY(tail->batches.next, struct log_cached, own);
+
+        if (first->base_offset >= offset) return;
+        log_cache_drop(cache, first);
+    }
+}

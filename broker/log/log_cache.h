@@ -55,6 +55,8 @@ void log_cache_add(struct log_cache *cache, struct log_tail *tail, struct buf *b
 /* The batch that holds `offset`, or NULL. Looks from the end. */
 struct log_cached *log_cache_find(const struct log_tail *tail, int64_t offset);
 /* Forgets what reaches to `offset` or beyond it. */
+/* What ends at or below `offset` was compacted: its bytes are others now. */
+void log_cache_cut_below(struct log_cache *cache, struct log_tail *tail, int64_t offset);
 void log_cache_cut(struct log_cache *cache, struct log_tail *tail, int64_t offset);
 
 #endif

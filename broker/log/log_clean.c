@@ -32,6 +32,7 @@ void log_clean_look(struct log *log, struct log_clean_look *look)
 {
     const struct log_config *config = &log->config;
     int64_t now_ms = log->dir->env->now.wall.ms;
+    int64_t stable = log_last_stable(log); /* what is undecided may yet be aborted */
 
     *look = (struct log_clean_look){.first_dirty = clean_first_dirty(log)};
     look->first_uncleanable = look->first_dirty;
@@ -48,7 +49,7 @@ void log_clean_look(struct log *log, struct log_clean_look *look)
             continue;
         }
         /* Nothing that may still be taken back, and nothing that a power cut may take. */
-        if (end > log->high_watermark || segment->dirty) break;
+        if (end > stable || segment->dirty) break;
         if (first < 0) first = clean_newest(segment);
         if (config->min_compaction_lag_ms > 0 &&
             clean_newest(segment) > now_ms - config->min_compaction_lag_ms)
@@ -210,7 +211,8 @@ static enum err clean_begin(struct log_clean_work *o, uint64_t map_bytes)
     return ERR_NONE;
 }
 
-/* The next transaction index to read; false: none. */
+/* The next transaction index to read; false: none. Also of segments behind the dirty ones: a marker
+ * may stand there whose transaction began among them. */
 static bool clean_load_aborted(struct log_clean_work *o)
 {
     const struct log *log = o->log;
@@ -219,7 +221,6 @@ static bool clean_load_aborted(struct log_clean_work *o)
     for (; o->part + 1 < log->segment_count; o->part++) {
         const struct log_segment *segment = log->segments[o->part];
 
-        if (segment->base >= o->dirty_end) return false;
         if (!segment->aborted) continue;
         log_file_name(name, segment->base, ".txnindex");
         log_path_log(o->path_to, log);
@@ -235,6 +236,15 @@ static bool clean_take_aborted(struct log_clean_work *o)
     o->err = o->load.err;
     if (o->err == ERR_NONE) o->err = log_aborted_load(&o->aborted, log_load_bytes(&o->load));
     log_load_free(&o->load);
+    return o->err == ERR_NONE;
+}
+
+static bool clean_take_active(struct log_clean_work *o)
+{
+    const struct log_aborted_list *active = &o->log->aborted;
+
+    for (uint32_t i = 0; i < active->count && o->err == ERR_NONE; i++)
+        o->err = log_aborted_add(&o->aborted, active->entries[i]);
     return o->err == ERR_NONE;
 }
 
@@ -595,6 +605,7 @@ static enum op_result clean_map_run(struct log_clean_work *o)
             AWAIT_LOAD(o, CLEAN_ABORTED_LOADED, &o->load);
             if (!clean_take_aborted(o)) return clean_leave(o);
         }
+        if (!clean_take_active(o)) return clean_leave(o);
         while (!log_keymap_clear(&o->map)) {
             clean_yield(o);
             AWAIT(o, CLEAN_CLEARED, NULL, op_expired(&o->op));

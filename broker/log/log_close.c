@@ -13,11 +13,12 @@ enum close_step {
     CLOSE_TIMES_SAVED,
     CLOSE_SNAPSHOT_SAVED,
     CLOSE_WINDOW_SAVED,
+    CLOSE_ABORTED_SAVED,
     CLOSE_NAMES_SYNCED,
 };
-static const char *const close_steps[] = {"START",        "QUIET",       "SYNCED",
-                                          "INDEX_SAVED",  "TIMES_SAVED", "SNAPSHOT_SAVED",
-                                          "WINDOW_SAVED", "NAMES_SYNCED"};
+static const char *const close_steps[] = {"START",        "QUIET",         "SYNCED",
+                                          "INDEX_SAVED",  "TIMES_SAVED",   "SNAPSHOT_SAVED",
+                                          "WINDOW_SAVED", "ABORTED_SAVED", "NAMES_SYNCED"};
 
 static bool close_quiet(const struct log *log)
 {
@@ -91,6 +92,8 @@ static enum op_result close_run(struct op *op)
         AWAIT_SAVE(o, CLOSE_SNAPSHOT_SAVED, &o->save);
         log_flow_save_window(o, log->log_end);
         AWAIT_SAVE(o, CLOSE_WINDOW_SAVED, &o->save);
+        log_flow_save_aborted(o);
+        AWAIT_SAVE(o, CLOSE_ABORTED_SAVED, &o->save);
         log_flow_saved(o);
         log_path_log(o->path, log);
         if (o->err == ERR_NONE) log_io_path(&o->io, log_flow_env(o)->world, DISK_SYNC_DIR, o->path);
@@ -133,6 +136,7 @@ void log_free(struct log *log)
     log_undamaged(log);
     log_epochs_deinit(&log->epochs);
     log_producers_deinit(&log->producers);
+    log_aborted_deinit(&log->aborted);
     if (log->known != NULL) {
         log->known->log = NULL;
         if (log->removed) log_dir_forget(dir, log->known);

@@ -112,6 +112,8 @@ static void cut_walk(struct log_flow *o)
     o->walk.stop_at = o->offset;
     o->walk.producers_from = 0;
     o->walk.index = target;
+    o->walk.aborted = target;
+    if (target) log->aborted.count = 0;
 }
 
 /* The n-th file to go: six names a segment, newest segment first; then none. */
@@ -137,6 +139,7 @@ static void cut_apply(struct log_flow *o, int64_t end)
     log_active(log)->size = o->walk.scan.position;
     log_active(log)->end = end;
     log_active(log)->dirty = false;
+    log_producers_replicated(&log->producers, log->high_watermark);
     log->log_end = end;
     if (log->synced_end > end) log->synced_end = end;
     if (log->known->cleaned > end) log->known->cleaned = end;
@@ -354,6 +357,7 @@ static enum op_result reset_end(struct log_flow *o)
 static void reset_save_epochs(struct log_flow *o)
 {
     log_producers_clear(&o->log->producers);
+    o->log->aborted.count = 0;
     (void)log_epochs_cut_end(&o->log->epochs, 0);
     cut_save_epochs(o);
 }

@@ -4,6 +4,7 @@
  *
  *     index and time index of the old segment   synced, renamed
  *     N.snapshot, N.producers                   synced, renamed     (N: base of the new segment)
+ *     transaction index, if there is one        synced, renamed
  *     segment-manifest                          synced, renamed     (H14: end and bytes of the
  * closed)
  *     N.log created, the directory synced: all these names last
@@ -186,15 +187,17 @@ enum roll_step {
     ROLL_TIMES_SAVED,
     ROLL_SNAPSHOT_SAVED,
     ROLL_WINDOW_SAVED,
+    ROLL_ABORTED_SAVED,
     ROLL_MANIFEST_SAVED,
     ROLL_CREATED,
     ROLL_EMPTIED,
     ROLL_CLOSED,
     ROLL_DIR_SYNCED,
 };
-static const char *const roll_steps[] = {
-    "START",          "INDEX_SAVED", "TIMES_SAVED", "SNAPSHOT_SAVED", "WINDOW_SAVED",
-    "MANIFEST_SAVED", "CREATED",     "EMPTIED",     "CLOSED",         "DIR_SYNCED"};
+static const char *const roll_steps[] = {"START",          "INDEX_SAVED",  "TIMES_SAVED",
+                                         "SNAPSHOT_SAVED", "WINDOW_SAVED", "ABORTED_SAVED",
+                                         "MANIFEST_SAVED", "CREATED",      "EMPTIED",
+                                         "CLOSED",         "DIR_SYNCED"};
 
 /* Which of the small files of a segment. */
 enum log_part {
@@ -202,12 +205,14 @@ enum log_part {
     LOG_PART_TIMES,
     LOG_PART_SNAPSHOT,
     LOG_PART_WINDOW,
+    LOG_PART_ABORTED,
 };
 
 /* Starts to save one of them; without memory flow->err says so. An earlier error: nothing. */
 static void log_flow_save_part(struct log_flow *o, enum log_part part, int64_t base)
 {
-    static const char *const suffixes[] = {".index", ".timeindex", ".snapshot", ".producers"};
+    static const char *const suffixes[] = {".index", ".timeindex", ".snapshot", ".producers",
+                                           ".txnindex"};
     struct log *log = o->log;
     struct cpu cpu = log->dir->env->world->cpu;
     struct log_index *index = log_active(log)->index;
@@ -220,6 +225,7 @@ static void log_flow_save_part(struct log_flow *o, enum log_part part, int64_t b
     case LOG_PART_TIMES: size += (size_t)index->time_count * LOG_TIME_ENTRY; break;
     case LOG_PART_SNAPSHOT: size += log_producers_snapshot_size(&log->producers); break;
     case LOG_PART_WINDOW: size += log_producers_window_size(&log->producers); break;
+    case LOG_PART_ABORTED: size += (size_t)log->aborted.count * LOG_ABORTED_ENTRY; break;
     }
     if (!log_flow_room(o, size)) {
         o->err = ERR_NO_MEMORY;
@@ -235,6 +241,7 @@ static void log_flow_save_part(struct log_flow *o, enum log_part part, int64_t b
     case LOG_PART_WINDOW:
         o->bytes_used = log_producers_window(&log->producers, cpu, o->bytes, false);
         break;
+    case LOG_PART_ABORTED: log_aborted_put(&log->aborted, o->bytes); break;
     }
     log_file_name(name, base, suffixes[part]);
     log_path_log(o->path, log);
@@ -268,6 +275,15 @@ void log_flow_save_window(struct log_flow *o, int64_t offset)
 {
     log_flow_saved(o);
     log_flow_save_part(o, LOG_PART_WINDOW, offset);
+}
+
+void log_flow_save_aborted(struct log_flow *o)
+{
+    const struct log *log = o->log;
+
+    log_flow_saved(o);
+    if (log->aborted.count == 0 && !log_active(log)->aborted) return;
+    log_flow_save_part(o, LOG_PART_ABORTED, log_active(log)->base);
 }
 
 static void roll_save_manifest(struct log_flow *o)
@@ -304,6 +320,8 @@ static void roll_apply(struct log_flow *o)
     old->index_bad = false; /* both were saved just now, whatever the open found */
     log_lookup_keep(log, old, old->index);
     old->index = NULL;
+    old->aborted = log->aborted.count > 0;
+    log->aborted.count = 0;
     if (!list_empty(&log->staged)) {
         struct log_staged *first = LIST_ENTRY(log->staged.next, struct log_staged, link);
 
@@ -377,6 +395,8 @@ static enum op_result roll_run(struct op *op)
         AWAIT_SAVE(o, ROLL_SNAPSHOT_SAVED, &o->save);
         log_flow_save_window(o, o->offset);
         AWAIT_SAVE(o, ROLL_WINDOW_SAVED, &o->save);
+        log_flow_save_aborted(o);
+        AWAIT_SAVE(o, ROLL_ABORTED_SAVED, &o->save);
         roll_save_manifest(o);
         AWAIT_SAVE(o, ROLL_MANIFEST_SAVED, &o->save);
         roll_create(o);

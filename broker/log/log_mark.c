@@ -3,9 +3,10 @@
  * A snapshot of the producers stands at each segment's base; a segment has a gibibyte. So while a
  * segment grows, a mark is set in it every `recovery_bytes`, beside the appends:
  *
- *     at R, the log's end      entries of both indexes and the producers are copied
+ *     at R, the log's end      entries of the indexes and the producers are copied
  *     the log is synced up to R
- *     N.index, N.timeindex, R.producers      saved; the directory synced      (N: segment's base)
+ *     N.index, N.timeindex, N.txnindex, R.producers
+ *                                            saved; the directory synced      (N: segment's base)
  *     R.snapshot                             saved; the directory synced: the mark counts
  *     the mark before it                     unlinked
  *
@@ -23,7 +24,7 @@
 #include "broker/log/log_private.h"
 
 enum { LOG_MARK_FULL = 5, LOG_MARK_SMALL = 16, LOG_MARK_LOOK = 16 };
-enum { MARK_INDEX, MARK_TIMES, MARK_WINDOW, MARK_SNAPSHOT, MARK_PARTS };
+enum { MARK_INDEX, MARK_TIMES, MARK_ABORTED, MARK_WINDOW, MARK_SNAPSHOT, MARK_PARTS };
 
 struct log_marker {
     struct op op;
@@ -51,7 +52,8 @@ enum mark_step {
 };
 static const char *const mark_steps[] = {"START", "SYNCED", "SAVED", "OLD_GONE"};
 
-static const char *const mark_suffixes[] = {".index", ".timeindex", ".producers", ".snapshot"};
+static const char *const mark_suffixes[] = {".index", ".timeindex", ".txnindex", ".producers",
+                                            ".snapshot"};
 
 /* ---- what is exposed ------------------------------------------------------------------------- */
 
@@ -150,6 +152,10 @@ static enum err mark_copy(struct log_marker *o)
         !mark_room(o, MARK_WINDOW, log_producers_window_size(&log->producers)) ||
         !mark_room(o, MARK_SNAPSHOT, log_producers_snapshot_size(&log->producers)))
         return ERR_NO_MEMORY;
+    if ((log->aborted.count > 0 || log_active(log)->aborted) &&
+        !mark_room(o, MARK_ABORTED, (size_t)log->aborted.count * LOG_ABORTED_ENTRY))
+        return ERR_NO_MEMORY;
+    if (o->bytes[MARK_ABORTED] != NULL) log_aborted_put(&log->aborted, o->bytes[MARK_ABORTED]);
     log_index_put_offsets(index, o->bytes[MARK_INDEX]);
     log_index_put_times(index, o->bytes[MARK_TIMES]);
     o->used[MARK_WINDOW] = log_producers_window(&log->producers, cpu, o->bytes[MARK_WINDOW], true);
@@ -181,6 +187,7 @@ static bool mark_save(struct log_marker *o)
     char name[LOG_FILE_NAME];
 
     if (o->err == ERR_NONE && mark_gone(o)) o->err = ERR_CANCELED;
+    if (o->part == MARK_ABORTED && o->bytes[MARK_ABORTED] == NULL) o->part++; /* none, no file */
     if (o->err != ERR_NONE || o->part == MARK_PARTS) return false;
     log_file_name(name, o->part < MARK_WINDOW ? o->base : o->offset, mark_suffixes[o->part]);
     log_path_log(o->path, o->log);
@@ -206,6 +213,8 @@ static void mark_end(struct log_marker *o)
     struct log *log = o->log;
     struct log_dir *dir = o->dir;
 
+    if (o->err == ERR_NONE && o->bytes[MARK_ABORTED] != NULL && log_active(log)->base == o->base)
+        log_active(log)->aborted = o->used[MARK_ABORTED] > 0;
     mark_free(o);
     log->marking = false;
     if (o->err == ERR_NONE) {

@@ -8,6 +8,10 @@
  * last index entry, or the snapshot, is read. Otherwise every batch from the segment of the
  * recovery point on passes framing, crc, offsets that continue and epochs that do not fall (H13).
  *
+ * A transaction index is made from the batches and the producers, so where one is made the snapshot
+ * is that of its segment's base, or an earlier one's. Those of closed segments that nothing else
+ * calls for are looked at; from one that does not parse on the log is walked.
+ *
  * Verdict on bytes that are no batch, at offset o:
  *     o >= recovery point   torn tail: never promised to anybody; cut, durably, later segments
  *                           first
@@ -38,16 +42,19 @@ enum open_recover_step {
     OPEN_RECOVER = OPEN_ROOT_SYNCED + 1,
     OPEN_EPOCHS,
     OPEN_MANIFEST,
+    OPEN_ABORTED,
     OPEN_SNAPSHOT,
     OPEN_WINDOW,
     OPEN_INDEX,
     OPEN_TIMES,
+    OPEN_MARK_ABORTED,
     OPEN_WALKED,
     OPEN_REINDEXED,
     OPEN_RETIMED,
+    OPEN_ABORTED_SAVED,
 };
 enum open_cut_step {
-    OPEN_CUT = OPEN_RETIMED + 1,
+    OPEN_CUT = OPEN_ABORTED_SAVED + 1,
     OPEN_LATER_GONE,
     OPEN_CUT_NAMES,
     OPEN_CUT_OPENED,
@@ -68,13 +75,17 @@ static const char *const open_steps[] = {"START",
                                          "RECOVER",
                                          "EPOCHS",
                                          "MANIFEST",
+                                         "ABORTED",
                                          "SNAPSHOT",
                                          "WINDOW",
                                          "INDEX",
                                          "TIMES",
+                                         "MARK_ABORTED",
+                                         "MARK_ABORTED",
                                          "WALKED",
                                          "REINDEXED",
                                          "RETIMED",
+                                         "ABORTED_SAVED",
                                          "CUT",
                                          "LATER_GONE",
                                          "CUT_NAMES",
@@ -164,7 +175,7 @@ static void open_choose(struct log_flow *o)
     struct log *log = o->log;
     int64_t from = o->snapshot;
 
-    if (!o->clean && o->promised < from) from = o->promised;
+    if (!o->clean && o->from < from) from = o->from;
     if (log->config.verify_all || o->epochs_bad || from < 0) from = 0;
     o->segment = log_segment_find(log, from);
     o->first = true;
@@ -180,6 +191,13 @@ static void open_choose(struct log_flow *o)
         segment->offset_count = (uint32_t)(size / LOG_INDEX_ENTRY);
         segment->time_count = (uint32_t)(times / LOG_TIME_ENTRY);
     }
+}
+
+/* The producers are known from its base on, or from a mark whose transaction index was loaded. */
+static bool open_knows_aborted(const struct log_flow *o)
+{
+    return o->snapshot <= o->log->segments[o->segment]->base ||
+           (o->marked && o->segment == o->from_segment);
 }
 
 /* Starts the walk of o->segment; its index is in memory, empty or as loaded. */
@@ -203,9 +221,11 @@ static void open_walk(struct log_flow *o)
         o->from_segment = o->segment;
         o->from_position = position;
     }
+    if (o->snapshot <= segment->base) log->aborted.count = 0;
     log_walk_start(&o->walk, log, segment, position, next, o->first ? -1 : o->walk.scan.epoch);
     o->walk.producers_from = o->snapshot;
     o->walk.index = true;
+    o->walk.aborted = open_knows_aborted(o);
     /* After an unclean stop a failed sync may have left pages in the cache that the device never
      * saw, and that no later sync writes: what counts is what the device says (H5). */
     if (!log->dir->was_clean) o->walk.read_flags = DISK_UNCACHED;
@@ -314,6 +334,7 @@ static void open_take(struct log_flow *o)
     log->epochs_dirty = o->epochs_bad || log->epochs.count != (uint32_t)o->old_end;
     if (log_epochs_cut_end(&log->epochs, log->log_end)) log->epochs_dirty = true;
     if (log_epochs_cut_start(&log->epochs, log->log_start)) log->epochs_dirty = true;
+    log_producers_replicated(&log->producers, log->high_watermark);
     log_assigned_reset(log);
 }
 
@@ -384,6 +405,27 @@ static void open_save_part(struct log_flow *o, bool times)
     log_save_start(&o->save, log_flow_env(o), o->path, name, log_flow_bytes(o), false);
 }
 
+/* The third file. Where the producers were not replayed the old one stays. */
+static void open_save_aborted(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct log_segment *segment = log->segments[o->segment];
+    char name[LOG_FILE_NAME];
+    size_t size = (size_t)log->aborted.count * LOG_ABORTED_ENTRY;
+
+    if (o->save.err != ERR_NONE || !open_knows_aborted(o)) return;
+    if (log->aborted.count == 0 && !segment->aborted) return;
+    if (!log_flow_room(o, size + 1)) {
+        o->err = ERR_NO_MEMORY;
+        return;
+    }
+    o->bytes_used = size;
+    log_aborted_put(&log->aborted, o->bytes);
+    segment->aborted = log->aborted.count > 0;
+    log_file_name(name, segment->base, ".txnindex");
+    log_save_start(&o->save, log_flow_env(o), o->path, name, log_flow_bytes(o), false);
+}
+
 static void open_index_closed(struct log_flow *o)
 {
     struct log_segment *segment = o->log->segments[o->segment];
@@ -405,6 +447,51 @@ static void open_begin(struct log_flow *o)
     o->promised = log->known->recovery_point;
     if (o->promised < 0) o->promised = 0;
     log_path_log(o->path, log);
+}
+
+/* The next transaction index to look at; false: none is left. */
+static bool open_load_aborted(struct log_flow *o)
+{
+    struct log *log = o->log;
+    char name[LOG_FILE_NAME];
+
+    for (; o->segment < log->segment_count; o->segment++) {
+        bool last = o->segment + 1 == log->segment_count;
+
+        if (!log->segments[o->segment]->aborted || (last && !o->clean)) continue;
+        log_file_name(name, log->segments[o->segment]->base, ".txnindex");
+        log_load_start(&o->load, log_flow_env(o), o->path, name, OPEN_SMALL_FILE);
+        return true;
+    }
+    return false;
+}
+
+/* What the last one leaves in log->aborted is the active segment's, when that is clean. */
+static bool open_take_aborted(struct log_flow *o)
+{
+    struct log *log = o->log;
+    const struct log_segment *segment = log->segments[o->segment++];
+    const struct log_aborted_list *list = &log->aborted;
+    bool last = o->segment == log->segment_count;
+    int64_t end = last ? INT64_MAX : log->segments[o->segment]->base;
+
+    log->aborted.count = 0;
+    if (o->load.err == ERR_IO || o->load.err == ERR_NO_MEMORY) {
+        o->err = o->load.err;
+        return false;
+    }
+    if (o->load.err == ERR_NONE &&
+        log_aborted_load(&log->aborted, log_load_bytes(&o->load)) == ERR_NONE &&
+        (list->count == 0 || (list->entries[0].last_offset >= segment->base &&
+                              list->entries[list->count - 1].last_offset < end))) {
+        if (!last) log->aborted.count = 0;
+        return true;
+    }
+    log->aborted.count = 0;
+    o->clean = false;
+    o->mark_bad = true;
+    if (segment->base < o->from) o->from = segment->base;
+    return true;
 }
 
 static bool open_epochs(struct log_flow *o)
@@ -473,11 +560,54 @@ static bool open_mark_there(struct log_flow *o)
            log->mark >= 0 && log_open_list_size(o, log->mark, ".producers") > 0;
 }
 
+/* A snapshot that may be used: the one of the clean end, of a mark, or of the base
+ * of a segment. */
+static bool open_snapshot_fits(struct log_flow *o)
+{
+    const struct log *log = o->log;
+
+    if (o->clean && o->snapshot == log->known->clean_end) return true;
+    if (open_mark_there(o) && o->snapshot == log->mark) return true;
+    return log->segments[log_segment_find(log, o->snapshot)]->base == o->snapshot;
+}
+
+static void open_load_mark_aborted(struct log_flow *o)
+{
+    const struct log_segment *segment = o->log->segments[o->segment];
+    char name[LOG_FILE_NAME];
+
+    if (!segment->aborted) {
+        log_load_none(&o->load);
+        return;
+    }
+    log_file_name(name, segment->base, ".txnindex");
+    log_load_start(&o->load, log_flow_env(o), o->path, name, OPEN_SMALL_FILE);
+}
+
+/* The transaction index of the segment with the mark, as far as the mark; false: it is not there. */
+static bool open_take_mark_aborted(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct log_aborted_list *list = &log->aborted;
+
+    list->count = 0;
+    if (!log->segments[o->segment]->aborted) return true;
+    if (o->load.err != ERR_NONE || log_aborted_load(list, log_load_bytes(&o->load)) != ERR_NONE)
+        return false;
+    while (list->count > 0 && list->entries[list->count - 1].last_offset >= o->snapshot)
+        list->count--;
+    return true;
+}
+
 /* No snapshot above this one counts. */
 static int64_t open_newest(struct log_flow *o)
 {
-    if (o->clean) return o->log->known->clean_end;
-    return open_mark_there(o) && o->log->mark > o->promised ? o->log->mark : o->promised;
+    const struct log *log = o->log;
+    int64_t base;
+
+    if (o->clean) return log->known->clean_end;
+    base = log->segments[log_segment_find(log, o->from)]->base;
+    return open_mark_there(o) && log->mark > base ? log->mark : base;
 }
 
 /* A snapshot was loaded. That of a mark vouches for the log up to there if both are whole. */
@@ -489,7 +619,7 @@ static bool open_accept(struct log_flow *o)
     o->marked = o->snapshot == log->mark && o->window.err == ERR_NONE && open_mark_there(o);
     if (o->marked && o->promised < o->snapshot &&
         log_producers_marks(log->dir->env->world->cpu, log_load_bytes(&o->window)))
-        o->promised = o->snapshot;
+        o->promised = o->from = o->snapshot;
     if (o->clean || o->snapshot <= o->promised) return true;
     o->marked = false; /* of a roll that did not come to its end */
     log_producers_clear(&log->producers);
@@ -506,9 +636,20 @@ static bool open_mark_fails(struct log_flow *o)
     if (walk->end == LOG_WALK_ERROR) return false;
     if (walk->first >= 0 && walk->first <= o->snapshot && walk->scan.next_offset >= o->promised)
         return false;
+    return true;
+}
+
+static enum op_result open_recover(struct log_flow *o);
+
+/* Again, and from the base of a segment. */
+static enum op_result open_without_mark(struct log_flow *o)
+{
     o->mark_bad = true;
     o->marked = false;
-    return true;
+    log_producers_clear(&o->log->producers);
+    log_index_clear(o->log->segments[o->segment]->index);
+    op_enter(&o->op, OPEN_RECOVER);
+    return open_recover(o);
 }
 
 /* Epochs, manifest, producers, then batch after batch to the end. */
@@ -535,8 +676,15 @@ static enum op_result open_recover(struct log_flow *o)
         if (o->err != ERR_NONE) return open_end(o);
 
         o->clean = open_is_clean(log) && !o->epochs_bad;
+        o->from = o->promised;
+        o->segment = 0;
+        while (open_load_aborted(o)) {
+            AWAIT_LOAD(o, OPEN_ABORTED, &o->load);
+            if (!open_take_aborted(o)) return open_end(o);
+        }
         o->snapshot = open_newest(o) + 1;
         while ((o->snapshot = log_open_snapshot_below(o, o->snapshot)) >= log->segments[0]->base) {
+            if (!open_snapshot_fits(o)) continue;
             open_submit_snapshot(o);
             AWAIT_LOAD(o, OPEN_SNAPSHOT, &o->load);
             open_submit_window(o);
@@ -555,18 +703,18 @@ static enum op_result open_recover(struct log_flow *o)
             AWAIT_LOAD(o, OPEN_TIMES, &o->load);
             open_take_index(o);
         }
+        if (o->marked) {
+            open_load_mark_aborted(o);
+            AWAIT_LOAD(o, OPEN_MARK_ABORTED, &o->load);
+            if (!open_take_mark_aborted(o)) return open_without_mark(o);
+        }
         for (;;) {
             if (log->segments[o->segment]->index == NULL)
                 o->err = log_segment_index(log, log->segments[o->segment]);
             if (o->err != ERR_NONE) return open_end(o);
             open_walk(o);
             AWAIT_WALK(o, OPEN_WALKED, &o->walk);
-            if (open_mark_fails(o)) {
-                log_producers_clear(&log->producers);
-                log_index_clear(log->segments[o->segment]->index);
-                op_enter(&o->op, OPEN_RECOVER);
-                return open_recover(o);
-            }
+            if (open_mark_fails(o)) return open_without_mark(o);
             switch (open_judge(o)) {
             case OPEN_ERROR: return open_end(o);
             case OPEN_ROTTEN:
@@ -580,6 +728,8 @@ static enum op_result open_recover(struct log_flow *o)
             AWAIT_SAVE(o, OPEN_REINDEXED, &o->save);
             if (o->err == ERR_NONE && o->save.err == ERR_NONE) open_save_part(o, true);
             AWAIT_SAVE(o, OPEN_RETIMED, &o->save);
+            if (o->err == ERR_NONE) open_save_aborted(o);
+            AWAIT_SAVE(o, OPEN_ABORTED_SAVED, &o->save);
             if (o->err != ERR_NONE) return open_end(o);
             open_index_closed(o);
             o->segment++;
@@ -754,6 +904,7 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
     op_source_init(&log->state_source);
     log_epochs_init(&log->epochs, &dir->env->mem);
     log_producers_init(&log->producers, &dir->env->mem, dir->limits.producers_max);
+    log_aborted_init(&log->aborted, &dir->env->mem);
     known->log = log;
     dir->logs_open++;
     log->wanted = LOG_WANT_OPEN;

@@ -128,7 +128,7 @@ struct log_segment {
     uint64_t hint_position;
     int64_t retain_ms; /* greatest timestamp as retention knows it; -1 unknown */
     bool index_bad;    /* the files do not fit the log: read from the start */
-    bool aborted;      /* it has a transaction index with entries */
+    bool aborted;      /* it has a transaction index with entries; of the active one, on disk */
 };
 
 struct log_segment *log_segment_add(struct log *log, int64_t base);
@@ -199,7 +199,8 @@ struct log_staged {
     int64_t base_offset;
     int64_t last_offset;
     int32_t epoch;
-    bool roll; /* begins a segment */
+    bool roll;   /* begins a segment */
+    bool marker; /* may add to the transaction index */
 };
 
 /* One gathered write. */
@@ -233,7 +234,7 @@ MUST_USE enum err log_validate_batch(struct log *log, const struct record_batch 
                                      enum log_origin origin, int64_t *max_timestamp);
 /* Its sequence numbers. NONE with append->duplicate: the ticket of the first time. */
 MUST_USE enum err log_validate_producer(struct log *log, const struct record_batch *batch,
-                                        struct log_append *append);
+                                        enum log_origin origin, struct log_append *append);
 /* Whatever the log needs next: starts a flow or stages the write. Any time but inside a flush. */
 void log_advance(struct log *log);
 /* Everything staged is taken back. */
@@ -278,6 +279,14 @@ struct log_reader {
     char path[LOG_PATH_MAX];
 };
 
+/* The transactions of a read that were aborted (log_stable.c): its bytes are there, its reader is
+ * not, and its log keeps still for it. False: they are told, or read->err says why not; true: the
+ * op goes on with log_stable_run(), from LOG_STABLE_FIND on. */
+enum log_stable_step { LOG_STABLE_FIND = 9, LOG_STABLE_LOADED };
+MUST_USE bool log_stable_begin(struct log_read *read);
+enum op_result log_stable_run(struct log_read *read);
+void log_read_over(struct log_read *read); /* wakes who waits */
+
 /* ---- walk ------------------------------------------------------------------------------------ */
 
 enum { LOG_WALK_BYTES = 256 * 1024 };
@@ -305,6 +314,7 @@ struct log_walk {
     int64_t first;          /* out: base of the first batch; -1 none */
     int64_t producers_from; /* batches at or above are replayed */
     bool index;             /* add to segment->index */
+    bool aborted;           /* and to log->aborted */
     bool effects;           /* on epochs and producers; false: it only looks */
     const char *suffix;     /* ".log" */
     uint32_t read_flags;    /* DISK_UNCACHED: what the page cache believes does not count (H5) */
@@ -330,7 +340,7 @@ enum log_swap_mode {
 };
 /* Its steps, behind those of log_open.c. */
 enum log_swap_resume_step {
-    LOG_SWAP_RESUME = 27,
+    LOG_SWAP_RESUME = 30,
     LOG_SWAP_CLEARED,
     LOG_SWAP_CLEARED_SYNCED,
     LOG_SWAP_WALKED,
@@ -364,6 +374,7 @@ struct log_flow {
     uint32_t segment;
     int64_t offset;
     int64_t snapshot;
+    int64_t from; /* of an open that is not clean: what is below needs no walk */
     int64_t promised;
     uint64_t checkpoints;
     uint64_t cut_bytes;
@@ -417,6 +428,8 @@ void log_flow_save_index(struct log_flow *flow);
 void log_flow_save_times(struct log_flow *flow);
 void log_flow_save_snapshot(struct log_flow *flow, int64_t offset);
 void log_flow_save_window(struct log_flow *flow, int64_t offset);
+/* The transaction index, when it has entries or the disk has an old one. */
+void log_flow_save_aborted(struct log_flow *flow);
 void log_flow_saved(struct log_flow *flow);
 struct bytes log_flow_bytes(const struct log_flow *flow);
 

@@ -20,6 +20,8 @@ void log_producers_init(struct log_producers *producers, struct mem *mem, uint32
     /* Ids are given out by our own controller: no seed is needed against chosen keys. */
     map_init(&producers->map, mem, 0, max);
     list_init(&producers->age);
+    list_init(&producers->open);
+    list_init(&producers->ended);
 }
 
 static void log_producers_drop(struct log_producers *producers, struct log_producer *producer)
@@ -27,11 +29,22 @@ static void log_producers_drop(struct log_producers *producers, struct log_produ
     ASSERT(list_empty(&producer->staged));
     map_remove(&producers->map, &producer->node);
     list_remove(&producer->age);
+    list_remove(&producer->open);
     mem_free(producers->mem, producer, sizeof *producer);
+}
+
+static void log_producers_drop_ended(struct log_producers *producers,
+                                     struct log_producer_ended *ended)
+{
+    list_remove(&ended->link);
+    mem_free(producers->mem, ended, sizeof *ended);
 }
 
 void log_producers_clear(struct log_producers *producers)
 {
+    while (!list_empty(&producers->ended))
+        log_producers_drop_ended(
+            producers, LIST_ENTRY(producers->ended.next, struct log_producer_ended, link));
     while (!list_empty(&producers->age))
         log_producers_drop(producers, LIST_ENTRY(producers->age.next, struct log_producer, age));
 }
@@ -81,6 +94,7 @@ static struct log_producer *log_producers_enter(struct log_producers *producers,
                                       .coordinator_epoch = -1};
     list_init(&producer->staged);
     list_init(&producer->age);
+    list_init(&producer->open);
     if (map_add_u64(&producers->map, &producer->node, (uint64_t)id) != ERR_NONE) {
         mem_free(producers->mem, producer, sizeof *producer);
         return NULL;
@@ -116,6 +130,7 @@ static bool log_producers_original(const struct log_producer *producer,
             LIST_ENTRY(link, struct log_producer_staged, link);
 
         if (staged->epoch != batch->producer_epoch) return false;
+        if (staged->batch.first_sequence < 0) left++; /* a marker is none of the five */
         if (log_producers_same(&staged->batch, batch)) {
             *original = staged->batch;
             return true;
@@ -131,34 +146,86 @@ static bool log_producers_original(const struct log_producer *producer,
     return false;
 }
 
+static int16_t log_producers_epoch(const struct log_producer *producer)
+{
+    if (list_empty(&producer->staged)) return producer->epoch;
+    return LIST_ENTRY(producer->staged.prev, struct log_producer_staged, link)->epoch;
+}
+
+/* The batch that the next one of this epoch follows; markers have no sequence. NULL: none. */
+static const struct log_producer_batch *log_producers_last(const struct log_producer *producer,
+                                                           int16_t epoch)
+{
+    for (struct list *link = producer->staged.prev; link != &producer->staged; link = link->prev) {
+        const struct log_producer_staged *staged =
+            LIST_ENTRY(link, struct log_producer_staged, link);
+
+        if (staged->epoch != epoch) return NULL;
+        if (staged->batch.first_sequence >= 0) return &staged->batch;
+    }
+    if (producer->epoch != epoch || producer->count == 0) return NULL;
+    return &producer->batches[producer->count - 1];
+}
+
+/* A transaction is open, with what is staged. */
+static bool log_producers_in_txn(const struct log_producer *producer)
+{
+    for (struct list *link = producer->staged.prev; link != &producer->staged; link = link->prev) {
+        switch (LIST_ENTRY(link, struct log_producer_staged, link)->step) {
+        case LOG_PRODUCER_PLAIN: break;
+        case LOG_PRODUCER_TXN: return true;
+        case LOG_PRODUCER_COMMIT:
+        case LOG_PRODUCER_ABORT:
+        case LOG_PRODUCER_EMPTIED: return false;
+        }
+    }
+    return producer->txn_first_offset >= 0;
+}
+
+enum log_producer_verdict log_producers_check_epochs(const struct log_producers *producers,
+                                                     const struct record_batch *batch,
+                                                     int32_t coordinator_epoch)
+{
+    const struct log_producer *producer = log_producers_find(producers, batch->producer_id);
+    int32_t coordinator;
+
+    if (producer == NULL) return LOG_PRODUCER_NEXT;
+    if (batch->producer_epoch < log_producers_epoch(producer)) return LOG_PRODUCER_FENCED;
+    if (!record_batch_is_control(batch)) return LOG_PRODUCER_NEXT;
+    coordinator = producer->coordinator_epoch;
+    LIST_FOR_EACH (link, &producer->staged) {
+        const struct log_producer_staged *staged =
+            LIST_ENTRY(link, struct log_producer_staged, link);
+
+        if (staged->coordinator_epoch > coordinator) coordinator = staged->coordinator_epoch;
+    }
+    return coordinator_epoch < coordinator ? LOG_PRODUCER_COORDINATOR_FENCED : LOG_PRODUCER_NEXT;
+}
+
 enum log_producer_verdict log_producers_check(const struct log_producers *producers,
                                               const struct record_batch *batch,
                                               struct log_producer_batch *original)
 {
     const struct log_producer *producer = log_producers_find(producers, batch->producer_id);
-    const struct log_producer_batch *last = NULL;
+    const struct log_producer_batch *last;
     int16_t epoch;
 
     ASSERT(batch->producer_id >= 0);
     if (producer == NULL) return LOG_PRODUCER_NEXT; /* unknown: any sequence */
-    epoch = producer->epoch;
-    if (producer->count > 0) last = &producer->batches[producer->count - 1];
-    if (!list_empty(&producer->staged)) {
-        const struct log_producer_staged *staged =
-            LIST_ENTRY(producer->staged.prev, struct log_producer_staged, link);
-
-        epoch = staged->epoch;
-        last = &staged->batch;
-    }
+    epoch = log_producers_epoch(producer);
     if (batch->producer_epoch < epoch) return LOG_PRODUCER_FENCED;
-    if (batch->producer_epoch > epoch) {
-        return batch->base_sequence == 0 ? LOG_PRODUCER_NEXT : LOG_PRODUCER_OUT_OF_ORDER;
-    }
-    if (log_producers_original(producer, batch, original)) return LOG_PRODUCER_DUPLICATE;
-    /* Known by a marker only: nothing to continue (KAFKA-5793 answers any sequence too). */
-    if (last == NULL) return LOG_PRODUCER_NEXT;
-    if (batch->base_sequence != record_batch_sequence_add(log_producers_last_sequence(last), 1))
+    if (batch->producer_epoch == epoch) {
+        if (log_producers_original(producer, batch, original)) return LOG_PRODUCER_DUPLICATE;
+        last = log_producers_last(producer, epoch);
+        /* Known by a marker only: nothing to continue (KAFKA-5793 answers any sequence too). */
+        if (last != NULL &&
+            batch->base_sequence != record_batch_sequence_add(log_producers_last_sequence(last), 1))
+            return LOG_PRODUCER_OUT_OF_ORDER;
+    } else if (batch->base_sequence != 0) {
         return LOG_PRODUCER_OUT_OF_ORDER;
+    }
+    if (!record_batch_is_transactional(batch) && log_producers_in_txn(producer))
+        return LOG_PRODUCER_IN_TXN;
     return LOG_PRODUCER_NEXT;
 }
 
@@ -172,6 +239,31 @@ static struct log_producer_batch log_producers_entry(const struct record_batch *
                                        .offset_delta = batch->last_offset_delta};
 }
 
+/* A control batch that does not parse, or is none of a transaction, does nothing: its crc is right,
+ * so that is what its writer meant. */
+static void log_producers_step(const struct record_batch *batch, enum log_producer_step *step,
+                               int32_t *coordinator_epoch)
+{
+    struct record_marker marker;
+
+    *coordinator_epoch = -1;
+    *step = record_batch_is_transactional(batch) ? LOG_PRODUCER_TXN : LOG_PRODUCER_PLAIN;
+    if (!record_batch_is_control(batch)) return;
+    *step = LOG_PRODUCER_PLAIN;
+    if (batch->record_count == 0) *step = LOG_PRODUCER_EMPTIED;
+    if (record_marker_read(batch, &marker) != ERR_NONE) return;
+    if (marker.type == CONTROL_COMMIT) *step = LOG_PRODUCER_COMMIT;
+    if (marker.type == CONTROL_ABORT) *step = LOG_PRODUCER_ABORT;
+    *coordinator_epoch = marker.coordinator_epoch;
+}
+
+/* Known by what was staged alone, and that is gone. */
+static void log_producers_forget(struct log_producers *producers, struct log_producer *producer)
+{
+    if (list_empty(&producer->staged) && producer->count == 0 && producer->last_timestamp < 0)
+        log_producers_drop(producers, producer);
+}
+
 enum err log_producers_stage(struct log_producers *producers, struct log_producer_staged *staged,
                              const struct record_batch *batch)
 {
@@ -182,6 +274,15 @@ enum err log_producers_stage(struct log_producers *producers, struct log_produce
     if (producer == NULL) return ERR_NO_MEMORY;
     staged->batch = log_producers_entry(batch);
     staged->epoch = batch->producer_epoch;
+    staged->ended = NULL;
+    log_producers_step(batch, &staged->step, &staged->coordinator_epoch);
+    if (staged->step == LOG_PRODUCER_COMMIT || staged->step == LOG_PRODUCER_ABORT) {
+        staged->ended = mem_alloc(producers->mem, sizeof *staged->ended);
+        if (staged->ended == NULL) {
+            log_producers_forget(producers, producer);
+            return ERR_NO_MEMORY;
+        }
+    }
     list_push(&producer->staged, &staged->link);
     return ERR_NONE;
 }
@@ -192,8 +293,72 @@ void log_producers_unstage(struct log_producers *producers, struct log_producer_
     struct log_producer *producer = LIST_ENTRY(head, struct log_producer, staged);
 
     list_remove(&staged->link);
-    if (list_empty(&producer->staged) && producer->count == 0 && producer->last_timestamp < 0)
-        log_producers_drop(producers, producer);
+    mem_free(producers->mem, staged->ended, sizeof *staged->ended);
+    log_producers_forget(producers, producer);
+}
+
+/* By first offset: what begins later comes later; only a snapshot has them in any order. */
+static void log_producers_begin(struct log_producers *producers, struct log_producer *producer,
+                                int64_t first_offset)
+{
+    struct list *after = producers->open.prev;
+
+    producer->txn_first_offset = first_offset;
+    while (after != &producers->open &&
+           LIST_ENTRY(after, struct log_producer, open)->txn_first_offset > first_offset)
+        after = after->prev;
+    list_push_front(after, &producer->open);
+}
+
+/* The marker ends what is open, if anything is; `ended` is used or freed. The last stable offset of
+ * an index entry is what it is once this one counts no more (Kafka's ProducerStateManager). */
+static void log_producers_end(struct log_producers *producers, struct log_producer *producer,
+                              struct log_producer_ended *ended, int64_t last_offset, bool abort,
+                              struct log_aborted *aborted)
+{
+    int64_t first = producer->txn_first_offset;
+
+    producer->txn_first_offset = -1;
+    list_remove(&producer->open);
+    if (first < 0) {
+        mem_free(producers->mem, ended, sizeof *ended);
+        return;
+    }
+    *ended = (struct log_producer_ended){.first_offset = first, .last_offset = last_offset};
+    list_init(&ended->link);
+    list_push(&producers->ended, &ended->link);
+    if (!abort) return;
+    *aborted = (struct log_aborted){.producer_id = producer->id,
+                                    .first_offset = first,
+                                    .last_offset = last_offset,
+                                    .last_stable = last_offset + 1};
+    if (!list_empty(&producers->open))
+        aborted->last_stable =
+            LIST_ENTRY(producers->open.next, struct log_producer, open)->txn_first_offset;
+}
+
+static void log_producers_enter_txn(struct log_producers *producers, struct log_producer *producer,
+                                    const struct record_batch *batch,
+                                    struct log_producer_staged *staged, struct log_aborted *aborted)
+{
+    switch (staged->step) {
+    case LOG_PRODUCER_PLAIN: return;
+    case LOG_PRODUCER_TXN:
+        if (producer->txn_first_offset < 0)
+            log_producers_begin(producers, producer, batch->base_offset);
+        return;
+    case LOG_PRODUCER_COMMIT:
+    case LOG_PRODUCER_ABORT:
+        producer->coordinator_epoch = staged->coordinator_epoch;
+        log_producers_end(producers, producer, staged->ended, record_batch_last_offset(batch),
+                          staged->step == LOG_PRODUCER_ABORT, aborted);
+        return;
+    case LOG_PRODUCER_EMPTIED:
+        producer->txn_first_offset = -1;
+        list_remove(&producer->open);
+        return;
+    }
+    IMPOSSIBLE("step of a transaction");
 }
 
 static void log_producers_enter_batch(struct log_producers *producers,
@@ -206,13 +371,7 @@ static void log_producers_enter_batch(struct log_producers *producers,
     producer->seen_ms = producers->clock_ms;
     list_remove(&producer->age);
     list_push(&producers->age, &producer->age);
-    if (record_batch_is_control(batch)) {
-        producer->txn_first_offset = -1;
-        return;
-    }
-    if (record_batch_is_transactional(batch) && producer->txn_first_offset < 0)
-        producer->txn_first_offset = batch->base_offset;
-    if (batch->base_sequence < 0) return;
+    if (record_batch_is_control(batch) || batch->base_sequence < 0) return;
     if (producer->count == LOG_PRODUCER_BATCHES) {
         memmove(producer->batches, producer->batches + 1,
                 (LOG_PRODUCER_BATCHES - 1) * sizeof producer->batches[0]);
@@ -221,28 +380,57 @@ static void log_producers_enter_batch(struct log_producers *producers,
     producer->batches[producer->count++] = log_producers_entry(batch);
 }
 
-enum err log_producers_apply(struct log_producers *producers, const struct record_batch *batch)
+enum err log_producers_apply(struct log_producers *producers, const struct record_batch *batch,
+                             struct log_aborted *aborted)
 {
-    struct log_producer *producer;
+    struct log_producer_staged staged;
+    enum err err;
 
+    aborted->producer_id = -1;
     if (batch->producer_id < 0) return ERR_NONE;
-    producer = log_producers_enter(producers, batch->producer_id, batch->producer_epoch);
-    if (producer == NULL) return ERR_NO_MEMORY;
-    log_producers_enter_batch(producers, producer, batch);
-    return ERR_NONE;
+    err = log_producers_stage(producers, &staged, batch);
+    if (err == ERR_NONE) log_producers_complete(producers, &staged, batch, aborted);
+    return err;
 }
 
 void log_producers_complete(struct log_producers *producers, struct log_producer_staged *staged,
-                            const struct record_batch *batch)
+                            const struct record_batch *batch, struct log_aborted *aborted)
 {
     struct log_producer *producer;
 
+    aborted->producer_id = -1;
     if (!list_linked(&staged->link)) return;
     ASSERT(staged->batch.last_offset == record_batch_last_offset(batch));
     list_remove(&staged->link);
     producer = log_producers_find(producers, batch->producer_id);
     ASSERT(producer != NULL);
     log_producers_enter_batch(producers, producer, batch);
+    log_producers_enter_txn(producers, producer, batch, staged, aborted);
+}
+
+void log_producers_replicated(struct log_producers *producers, int64_t high_watermark)
+{
+    while (!list_empty(&producers->ended)) {
+        struct log_producer_ended *ended =
+            LIST_ENTRY(producers->ended.next, struct log_producer_ended, link);
+
+        if (ended->last_offset >= high_watermark) return;
+        log_producers_drop_ended(producers, ended);
+    }
+}
+
+int64_t log_producers_first_unstable(const struct log_producers *producers)
+{
+    int64_t first = -1;
+
+    if (!list_empty(&producers->open))
+        first = LIST_ENTRY(producers->open.next, struct log_producer, open)->txn_first_offset;
+    LIST_FOR_EACH (link, &producers->ended) {
+        const struct log_producer_ended *ended = LIST_ENTRY(link, struct log_producer_ended, link);
+
+        if (first < 0 || ended->first_offset < first) first = ended->first_offset;
+    }
+    return first;
 }
 
 void log_producers_expire(struct log_producers *producers, int64_t idle_ms)
@@ -363,7 +551,8 @@ static enum err log_producers_load_one(struct log_producers *producers, const ui
     if (p == NULL) return ERR_NO_MEMORY;
     p->last_timestamp = (int64_t)be_get64(at + 26);
     p->coordinator_epoch = (int32_t)be_get32(at + 34);
-    p->txn_first_offset = (int64_t)be_get64(at + 38);
+    if ((int64_t)be_get64(at + 38) >= 0)
+        log_producers_begin(producers, p, (int64_t)be_get64(at + 38));
     if (last_sequence < 0) return ERR_NONE;
     p->batches[p->count++] = (struct log_producer_batch){
         .last_offset = (int64_t)be_get64(at + 14),

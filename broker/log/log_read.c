@@ -25,15 +25,23 @@ enum read_step {
     READ_INDEX_CLOSED,
     READ_BYTES,
 };
-static const char *const read_steps[] = {"START",        "SWAPPED",      "FILE",
-                                         "INDEX_OPENED", "INDEX_LOADED", "PROBED",
-                                         "WINDOW",       "INDEX_CLOSED", "BYTES"};
+static const char *const read_steps[] = {"START",        "SWAPPED", "FILE",         "INDEX_OPENED",
+                                         "INDEX_LOADED", "PROBED",  "WINDOW",       "INDEX_CLOSED",
+                                         "BYTES",        "STABLE",  "STABLE_LOADED"};
+_Static_assert(LOG_STABLE_FIND == READ_BYTES + 1, "log_stable.c goes on behind these");
 
 static bool read_file_there(const struct log *log, const struct log_segment *segment)
 {
     if (!log_dir_online(log->dir) || log->dir->files_short) return true;
     if (segment->file == NULL) return !list_linked(&log->starved);
     return segment->file->state == LOG_FILE_OPEN;
+}
+
+void log_read_over(struct log_read *read)
+{
+    read->done = true;
+    op_wake(&read->source);
+    log_readers_left(read->log);
 }
 
 static enum op_result read_end(struct log_read *o, enum err err)
@@ -47,9 +55,11 @@ static enum op_result read_end(struct log_read *o, enum err err)
     mem_free(&log->dir->env->mem, r, sizeof *r);
     o->reader = NULL;
     o->err = err;
-    o->done = true;
-    op_wake(&o->source);
-    log_readers_left(log);
+    if (log_stable_begin(o)) {
+        op_enter(&o->op, LOG_STABLE_FIND);
+        return log_stable_run(o);
+    }
+    log_read_over(o);
     return OP_DONE;
 }
 
@@ -377,6 +387,7 @@ static enum op_result read_run(struct op *op)
     struct log *log = o->log;
     struct world *world = log->dir->env->world;
 
+    if (op->step >= LOG_STABLE_FIND) return log_stable_run(o);
     switch ((enum read_step)op->step) {
     case READ_START:
         log->readers_waiting++;
@@ -476,7 +487,8 @@ static bool read_at_once(struct log *log, struct log_read *read, enum err *err)
     } else if (read->offset < log->log_start || read->offset > log->log_end) {
         *err = ERR_OFFSET_OUT_OF_RANGE;
     } else if (read->offset < limit) {
-        return !read->scrub && read_cached(log, read);
+        /* An exchange under way would be over between these bytes and their transactions. */
+        return !read->scrub && !(read->stable && log_swap_due(log)) && read_cached(log, read);
     }
     return true;
 }
@@ -490,9 +502,14 @@ void log_read(struct log *log, struct log_read *read)
     read->next_offset = read->offset;
     read->log = log;
     read->reader = NULL;
+    read->finding = NULL;
+    log_aborted_init(&read->aborted, &log->dir->env->mem);
     op_source_init(&read->source);
     if (read_at_once(log, read, &read->err)) {
-        read->done = true;
+        read->done = !log_stable_begin(read);
+        if (read->done) return;
+        log->readers++;
+        op_start(&log->dir->env->loop, &read->op, &read_kind, LOG_STABLE_FIND);
         return;
     }
     read->reader = mem_zalloc(&log->dir->env->mem, sizeof *read->reader);
@@ -513,4 +530,5 @@ void log_read_release(struct log_read *read)
         buf_unref(read->holds[i]);
     read->count = 0;
     read->bytes = 0;
+    log_aborted_deinit(&read->aborted);
 }

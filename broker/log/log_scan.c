@@ -24,12 +24,12 @@ static enum log_scan_result log_scan_header(struct log_scan *scan)
     struct record_batch *batch = &scan->batch;
     int64_t last;
 
-    scan->total = record_batch_total(scan->header);
+    scan->total = record_batch_total(scan->kept);
     if (scan->total < RECORD_BATCH_HEADER) return log_scan_bad(scan, LOG_SCAN_FRAMING);
     /* The parser wants to see all bytes: it reads only the header of them. */
-    if (record_batch_parse((struct bytes){scan->header, scan->total}, batch) != RECORD_BATCH_WHOLE)
+    if (record_batch_parse((struct bytes){scan->kept, scan->total}, batch) != RECORD_BATCH_WHOLE)
         return log_scan_bad(scan, LOG_SCAN_FRAMING);
-    batch->bytes.data = NULL;
+    if (scan->total > LOG_SCAN_KEPT) batch->bytes.data = NULL;
     if (batch->last_offset_delta < 0 || batch->record_count < 0)
         return log_scan_bad(scan, LOG_SCAN_FRAMING);
     if (batch->base_offset < scan->base || batch->base_offset < scan->next_offset)
@@ -49,9 +49,8 @@ enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct
         uint32_t take = want - scan->have;
 
         if (take > bytes->length) take = bytes->length;
-        if (scan->have < RECORD_BATCH_HEADER) {
-            memcpy(scan->header + scan->have, bytes->data, take);
-        } else {
+        if (want <= LOG_SCAN_KEPT) memcpy(scan->kept + scan->have, bytes->data, take);
+        if (scan->have >= RECORD_BATCH_HEADER) {
             scan->crc = crc32c(cpu, scan->crc, bytes->data, take);
         }
         scan->have += take;
@@ -59,7 +58,7 @@ enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct
         bytes->length -= take;
         if (scan->have == RECORD_BATCH_HEADER && want == RECORD_BATCH_HEADER) {
             if (log_scan_header(scan) == LOG_SCAN_BAD) return LOG_SCAN_BAD;
-            scan->crc = crc32c(cpu, 0, scan->header + RECORD_BATCH_CRC_FROM,
+            scan->crc = crc32c(cpu, 0, scan->kept + RECORD_BATCH_CRC_FROM,
                                RECORD_BATCH_HEADER - RECORD_BATCH_CRC_FROM);
         }
         if (scan->have < RECORD_BATCH_HEADER || scan->have < scan->total) continue;

@@ -1,6 +1,7 @@
 /* Walks the bytes of a segment in pieces of any size and checks the chain of batches: framing, crc,
  * offsets that continue, epochs that do not fall (H13). Constant memory whatever a batch weighs:
- * the header is collected, the rest only passes the crc. Pure.
+ * the header is collected, and a small batch as a whole (so that markers can be read); the rest
+ * only passes the crc. Pure.
  *
  *     HEADER --61 bytes--> BODY --crc fits--> a batch, HEADER
  *        \________________________________--> BAD: the bytes from `position` on are no batch */
@@ -11,7 +12,7 @@
 
 enum log_scan_result {
     LOG_SCAN_MORE,  /* everything was consumed; more bytes, please */
-    LOG_SCAN_BATCH, /* `batch` (bytes.data NULL) stands at `batch_position` */
+    LOG_SCAN_BATCH, /* `batch` stands at `batch_position`; bytes.data NULL: more than is kept */
     LOG_SCAN_BAD,   /* for good; see `why` */
 };
 
@@ -21,6 +22,8 @@ enum log_scan_why {
     LOG_SCAN_OFFSET, /* does not continue, or outside the segment */
     LOG_SCAN_EPOCH,  /* lower than the one before */
 };
+
+enum { LOG_SCAN_KEPT = 256 };
 
 struct log_scan {
     uint64_t position;       /* end of the last good batch: where the chain is sound up to */
@@ -35,7 +38,7 @@ struct log_scan {
     uint32_t have; /* bytes of the present batch seen */
     uint32_t total;
     uint32_t crc;
-    uint8_t header[RECORD_BATCH_HEADER];
+    uint8_t kept[LOG_SCAN_KEPT];
 };
 
 /* From `position`, where a batch with base offset `next_offset` (or above, with gaps;

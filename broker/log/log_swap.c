@@ -173,6 +173,8 @@ static void swap_apply(struct log_flow *o)
     segment->index_bad = false;
     log_lookup_forget(log, segment);
     segment->hint_offset = -1;
+    /* Entries of the transaction index are gone with what they were for; not so from the cache. */
+    if (log->dir->cache != NULL) log_cache_cut_below(log->dir->cache, &log->cached, swap->end);
     for (uint32_t i = 1; i < swap->count; i++)
         log_segment_drop_at(log, (uint32_t)first + 1);
     for (uint32_t i = 0; i < swap->count; i++)

@@ -96,26 +96,45 @@ enum err log_validate_batch(struct log *log, const struct record_batch *batch,
     IMPOSSIBLE("origin");
 }
 
-enum err log_validate_producer(struct log *log, const struct record_batch *batch,
-                               struct log_append *append)
+static enum err validate_verdict(enum log_producer_verdict verdict)
 {
-    struct log_producer_batch original;
-
-    append->duplicate = false;
-    if (batch->producer_id < 0 || record_batch_is_control(batch) || batch->base_sequence < 0)
-        return ERR_NONE;
-    switch (log_producers_check(&log->producers, batch, &original)) {
-    case LOG_PRODUCER_NEXT: return ERR_NONE;
+    switch (verdict) {
+    case LOG_PRODUCER_NEXT:
+    case LOG_PRODUCER_DUPLICATE: return ERR_NONE;
     case LOG_PRODUCER_OUT_OF_ORDER: return ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
     case LOG_PRODUCER_FENCED: return ERR_INVALID_PRODUCER_EPOCH;
-    case LOG_PRODUCER_DUPLICATE:
+    case LOG_PRODUCER_IN_TXN: return ERR_INVALID_TXN_STATE;
+    case LOG_PRODUCER_COORDINATOR_FENCED: return ERR_TRANSACTION_COORDINATOR_FENCED;
+    }
+    IMPOSSIBLE("verdict");
+}
+
+enum err log_validate_producer(struct log *log, const struct record_batch *batch,
+                               enum log_origin origin, struct log_append *append)
+{
+    struct log_producer_batch original;
+    enum log_producer_verdict verdict;
+    struct record_marker marker = {.coordinator_epoch = -1};
+
+    append->duplicate = false;
+    if (batch->producer_id < 0) return ERR_NONE;
+    if (origin != LOG_CLIENT) {
+        if (record_batch_is_control(batch)) {
+            enum err err = record_marker_read(batch, &marker);
+
+            if (err != ERR_NONE) return err;
+        }
+        return validate_verdict(
+            log_producers_check_epochs(&log->producers, batch, marker.coordinator_epoch));
+    }
+    verdict = log_producers_check(&log->producers, batch, &original);
+    if (verdict == LOG_PRODUCER_DUPLICATE) {
         *append = (struct log_append){.base_offset = original.last_offset - original.offset_delta,
                                       .last_offset = original.last_offset,
                                       .append_time_ms =
                                           log->config.log_append_time ? original.timestamp : -1,
                                       .generation = log->generation,
                                       .duplicate = true};
-        return ERR_NONE;
     }
-    IMPOSSIBLE("verdict");
+    return validate_verdict(verdict);
 }

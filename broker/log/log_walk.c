@@ -42,7 +42,11 @@ static bool walk_batch(struct log_walk *o)
         log_note_epoch(log, batch->partition_leader_epoch, batch->base_offset);
     }
     if (batch->base_offset >= o->producers_from) {
-        o->err = log_producers_apply(&log->producers, batch);
+        struct log_aborted aborted;
+
+        o->err = log_producers_apply(&log->producers, batch, &aborted);
+        if (o->err == ERR_NONE && o->aborted && aborted.producer_id >= 0)
+            o->err = log_aborted_add(&log->aborted, aborted);
         if (o->err != ERR_NONE) {
             o->end = LOG_WALK_ERROR;
             return false;
@@ -144,6 +148,7 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
     walk->first = -1;
     walk->producers_from = INT64_MAX;
     walk->index = false;
+    walk->aborted = false;
     walk->effects = true;
     walk->suffix = ".log";
     walk->read_flags = 0;

@@ -276,7 +276,7 @@ MUST_USE enum err partition_delete_records(struct partition *part, int64_t *offs
 int64_t partition_low_watermark(const struct partition *part);
 
 /* First offset that a read_committed reader does not get. Without transactions: the high
- * watermark. */
+ * watermark; it moves when that does, and only then. */
 int64_t partition_last_stable(const struct partition *part);
 
 /* ---- for the manager and the fetcher --------------------------------------------------------- */

@@ -98,7 +98,7 @@ void partition_append_end(struct partition_append *append, enum err err)
 
 int64_t partition_last_stable(const struct partition *part)
 {
-    return part->high_watermark;
+    return log_last_stable(part->log);
 }
 
 static bool of_follower(const struct partition_fetch *fetch)
@@ -264,6 +264,7 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->read.limit = fetch->limit;
     fetch->read.max_bytes = fetch->max_bytes;
     fetch->read.first_whole = fetch->first_whole;
+    fetch->read.stable = fetch->stable_only && !of_follower(fetch);
     log_read(part->log, &fetch->read);
 }
 

@@ -164,3 +164,25 @@ enum err record_marker_epoch(const struct record *record, int32_t *coordinator_e
     *coordinator_epoch = epoch;
     return ERR_NONE;
 }
+
+enum err record_marker_read(const struct record_batch *batch, struct record_marker *marker)
+{
+    struct record_marker found = {.type = CONTROL_UNKNOWN, .coordinator_epoch = -1};
+    struct record_iter iter;
+    struct record record;
+    enum err err = ERR_NONE;
+
+    if (batch->record_count == 0) {
+        *marker = found;
+        return ERR_NONE;
+    }
+    if (record_batch_is_compressed(batch) || batch->bytes.data == NULL) return ERR_CORRUPT_MESSAGE;
+    record_iter_init(&iter, batch, record_batch_payload(batch));
+    err = record_iter_next(&iter, &record);
+    if (err == ERR_NONE) err = record_control_type(&record, &found.type);
+    if (err == ERR_NONE && (found.type == CONTROL_ABORT || found.type == CONTROL_COMMIT))
+        err = record_marker_epoch(&record, &found.coordinator_epoch);
+    if (err != ERR_NONE) return ERR_CORRUPT_MESSAGE;
+    *marker = found;
+    return ERR_NONE;
+}

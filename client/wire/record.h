@@ -67,4 +67,13 @@ MUST_USE enum err record_control_type(const struct record *record, enum control_
 /* The coordinator epoch out of a marker's value. */
 MUST_USE enum err record_marker_epoch(const struct record *record, int32_t *coordinator_epoch);
 
+/* What a control batch says of a transaction. */
+struct record_marker {
+    enum control_type type;    /* CONTROL_UNKNOWN: nothing, a compaction emptied it */
+    int32_t coordinator_epoch; /* of CONTROL_ABORT and CONTROL_COMMIT; else -1 */
+};
+/* Of a whole control batch. CORRUPT_MESSAGE: its record does not parse, or is not at hand. */
+MUST_USE enum err record_marker_read(const struct record_batch *batch,
+                                     struct record_marker *marker);
+
 #endif

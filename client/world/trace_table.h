@@ -110,6 +110,8 @@
     X(CLIENT_FAILED, 'D', "client.failed", "topic partition value err definite")                                        \
     X(CLIENT_READ, 'D', "client.read", "topic partition offset value epoch")                                            \
     X(CLIENT_POSITION, 'D', "client.position", "topic partition offset reason")                                         \
+    X(CLIENT_DECIDED, 'D', "client.decided",                                                                            \
+      "topic partition value commit") /* of each record of a transaction, before any marker */                          \
     X(CLIENT_ADMIN, 'I', "client.admin", "api err") /* *text */                                                         \
     X(CLIENT_ERROR, 'D', "client.error", "api err topic partition")                                                     \
     /* the simulator itself */                                                                                          \

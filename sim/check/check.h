@@ -37,11 +37,12 @@ enum check_class {
 };
 
 struct check_config {
-    bool unclean_election; /* unclean.leader.election.enable somewhere in the cluster */
-    bool fsync_before_ack; /* durable mode: no power loss takes anything acknowledged */
-    bool idempotent;       /* the workload's producers are: duplicates and order are judged */
-    bool acks_all;         /* the workload's acks; otherwise an ack promises no reader anything */
-    bool final_drain;      /* a fresh consumer reads every partition from its start at the end */
+    bool unclean_election;  /* unclean.leader.election.enable somewhere in the cluster */
+    bool fsync_before_ack;  /* durable mode: no power loss takes anything acknowledged */
+    bool idempotent;        /* the workload's producers are: duplicates and order are judged */
+    bool acks_all;          /* the workload's acks; otherwise an ack promises no reader anything */
+    uint64_t transactional; /* clients, by number: what they send counts once it is committed */
+    bool final_drain;       /* a fresh consumer reads every partition from its start at the end */
     uint64_t off[CHECK_OFF_WORDS]; /* bit mask of oracles that do not judge, by check_list() */
     bool only_history;   /* only class H judges: what a test without our trace could see */
     int32_t min_isr;     /* min.insync.replicas where no event tells better; 0 = 1 */

@@ -4,7 +4,8 @@
  * for ever: the send may have happened or not. A value below 0 is not the workload's.
  * A tombstone (CHECK_TOMBSTONE) is read without its value: the offset tells which it is.
  * A reader is a client node and a partition: one consumer of a node at a time, without a group;
- * CLIENT_POSITION moves it. A stream is a client node, a partition and a key (`trace_key`).
+ * CLIENT_POSITION moves it. Of a transactional client a value counts when CLIENT_DECIDED says so
+ * (T1). A stream is a client node, a partition and a key (`trace_key`).
  * Losses that were paid for void what was said before them above the offset they began at. */
 #include "sim/check/check_private.h"
 
@@ -220,6 +221,28 @@ static void phantom(struct check *check, uint32_t node, const struct check_part 
     }
 }
 
+/* In a transaction; the high half of a value is the number of its client. */
+static bool transactional(const struct check *check, int64_t value)
+{
+    uint64_t client = (uint64_t)value >> 32;
+
+    return value >= 0 && client < 64 && (check->config.transactional >> client & 1) != 0;
+}
+
+static bool aborted_at(struct check *check, const struct check_part *part, int64_t value)
+{
+    return transactional(check, value) && value_of(check, part, value)->aborted;
+}
+
+static void decided(struct check *check, const struct check_part *part,
+                    const struct trace_event *event)
+{
+    struct check_value *value = value_of(check, part, check_field(event, 2));
+
+    value->committed = check_field(event, 3) == 1;
+    value->aborted = !value->committed;
+}
+
 static void failed(struct check *check, uint32_t node, const struct check_part *part,
                    const struct trace_event *event)
 {
@@ -260,6 +283,7 @@ static void passed_over(struct check *check, uint32_t node, const struct check_p
 
         if (known == NULL || content_void(check, part, offset, known)) continue;
         if (offset < part->cleaned_to) continue; /* judged at the end */
+        if (aborted_at(check, part, known->value)) continue;
         if (known->read) {
             CHECK_FAIL(check, C5, at_history(node, part, offset),
                        "a reader went from %D to %D: value %D, read at %D before, is missing", from,
@@ -336,6 +360,15 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     if (offset + 1 > part->read_end) part->read_end = offset + 1;
     value = value_of(check, part, number);
     if (!only_there(check, node, part, value, offset)) return;
+    if (transactional(check, number)) {
+        check_count(check, CHECK_T1);
+        if (!value->committed) {
+            CHECK_FAIL(check, T1, at_history(node, part, offset),
+                       "value %D at offset %D was read, its transaction %s", number, offset,
+                       value->aborted ? "was aborted" : "is undecided");
+            return;
+        }
+    }
     value->read = true;
     value->read_offset = offset;
     value->read_ns = check->now_ns;
@@ -348,7 +381,7 @@ bool check_history_event(struct check *check, uint32_t node, const struct trace_
 {
     struct check_part *part;
 
-    if (event->kind < TRACE_CLIENT_SEND || event->kind > TRACE_CLIENT_POSITION) return false;
+    if (event->kind < TRACE_CLIENT_SEND || event->kind > TRACE_CLIENT_DECIDED) return false;
     part = check_part(check, check_field(event, 0), (int32_t)check_field(event, 1));
     if (event->kind == TRACE_CLIENT_POSITION) {
         reader_of(check, node, part)->position = check_field(event, 2);
@@ -363,6 +396,7 @@ bool check_history_event(struct check *check, uint32_t node, const struct trace_
     case TRACE_CLIENT_SEND: sent(check, node, part, event); break;
     case TRACE_CLIENT_ACKED: acked(check, node, part, event); break;
     case TRACE_CLIENT_FAILED: failed(check, node, part, event); break;
+    case TRACE_CLIENT_DECIDED: decided(check, part, event); break;
     default: break;
     }
     return true;
@@ -381,6 +415,7 @@ static void gaps_judged(struct check *check)
             const struct check_content *known = content_at(check, gap->part, offset);
 
             if (known == NULL || part->forgiven || offset < part->kept_from) continue;
+            if (aborted_at(check, part, known->value)) continue;
             if (may_be_gone(check, part, value_of(check, part, known->value), offset)) continue;
             if ((known->value & CHECK_TOMBSTONE) != 0 && offset < part->cleaned_to)
                 continue; /* S25 */
@@ -429,6 +464,7 @@ void check_history_finish(struct check *check)
         const struct check_part *part = check->parts.items[value->part];
         bool below = value->acked_offset < part->read_end;
 
+        if (transactional(check, value->value) && !value->committed) continue;
         if (!value->acked || part->gone || value->acked_offset < part->kept_from) continue;
         if (may_be_gone(check, part, value, value->acked_offset)) continue;
         if (!compacted_keeps(check, part, value)) return;

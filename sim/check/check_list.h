@@ -188,6 +188,8 @@
       "values of one idempotent producer stand in the order they were sent")                       \
     X(C9, "ack-offset-true", HISTORY, "check_history.c",                                           \
       "readers find a value at the offset its acknowledgement named")                              \
+    X(T1, "committed-only", HISTORY, "check_history.c",                                            \
+      "a read_committed reader is given values of committed transactions only")                    \
     X(C15, "callbacks-paired", EVENT, "check_group.c",                                             \
       "a member is given a partition it does not have, and loses one it has")                      \
     X(G1, "one-coordinator", EVENT, "check_group.c",                                               \

@@ -249,6 +249,8 @@ struct check_value {
     bool failed;  /* definitely */
     bool unclear; /* failed, may have happened */
     bool read;
+    bool committed; /* its transaction, or else */
+    bool aborted;
     int64_t acked_offset;
     int64_t acked_ns;
     int64_t read_offset;

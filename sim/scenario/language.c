@@ -572,7 +572,9 @@ static const struct language_word workloads[] = {
     {"producer",
      "producer: NAME, topic, acks: all|1|0, idempotent, rate, batch (records), "
      "records, record_size, keys, tombstones: N (each N-th record has no value), linger, "
-     "timeout, first_sequence (wraps at 2^31)"},
+     "timeout, first_sequence (wraps at 2^31), "
+     "transaction (records in each; it commits or aborts them itself, and then all "
+     "consumers are read_committed)"},
     {"consumer", "consumer: NAME, topics: [..], rack, seek (time between two moves: to the end, "
                  "the start, back); reads all partitions, by assignment, from the nearest replica "
                  "if the brokers let it"},

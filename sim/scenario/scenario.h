@@ -74,6 +74,7 @@ struct scenario_client {
     int64_t linger_ns;
     int64_t delivery_timeout_ns; /* 0: the default of the client */
     int32_t first_sequence;      /* of an idempotent producer: 0 as real ones, or near the wrap */
+    uint32_t transaction;        /* records in each; 0: none. It ends them itself */
     int32_t copy_of;             /* the client that it is like; -1: it stands in the file */
     bool by_step;                /* a step starts it */
     /* consumer */

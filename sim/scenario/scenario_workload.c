@@ -227,9 +227,10 @@ static void read_acks(const struct read *read, const struct yaml *at,
 static void read_producer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
-    static const char *const known[] = {
-        "producer",    "topic",  "acks",    "idempotent", "batch",          "rate",       "records",
-        "record_size", "linger", "timeout", "keys",       "first_sequence", "tombstones", NULL};
+    static const char *const known[] = {"producer",   "topic",       "acks",    "idempotent",
+                                        "batch",      "rate",        "records", "record_size",
+                                        "linger",     "timeout",     "keys",    "first_sequence",
+                                        "tombstones", "transaction", NULL};
     const struct yaml *value;
 
     if (!read_map(read, at, "a producer", known)) return;
@@ -280,6 +281,11 @@ static void read_producer(const struct read *read, const struct yaml *at,
     if (value != NULL) {
         client->first_sequence = (int32_t)read_fixed(read, value, UNIT_COUNT, 0, INT32_MAX);
         if (!client->idempotent) read_fail(read, value, "first_sequence: needs idempotent: true");
+    }
+    value = yaml_get(at, "transaction");
+    if (value != NULL) {
+        client->transaction = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, 1000);
+        if (!client->idempotent) read_fail(read, value, "transaction: needs idempotent: true");
     }
 }
 

@@ -302,6 +302,7 @@ static void write_producer(const struct write *w, const struct scenario *s,
             (struct unit_range){client->delivery_timeout_ns, client->delivery_timeout_ns});
     }
     if (client->tombstones > 0) write_format(w, ", tombstones: %u", client->tombstones);
+    if (client->transaction > 0) write_format(w, ", transaction: %u", client->transaction);
     if (client->first_sequence > 0) write_format(w, ", first_sequence: %d", client->first_sequence);
     write_text(w, "}\n");
 }

@@ -119,6 +119,7 @@ static struct check *told(const struct check_case *one, const char *setup, const
 
     check_config_init(&config);
     config.fsync_before_ack = one->fsync;
+    config.transactional = UINT64_C(1) << 63; /* client 63 */
     teller.check = check_create(&config);
     tell(&teller, setup);
     if (check_violation(teller.check) != NULL)

@@ -150,7 +150,7 @@ static void each_wrong_batch_has_its_error(void **state)
     seal();
     expect(9, ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
     request.transactional_id = STR("tx");
-    expect(9, ERR_INVALID_TXN_STATE);
+    expect(9, ERR_INVALID_RECORD); /* of no producer */
     request.transactional_id = STR_NULL;
     records[22] = 0;
     seal();

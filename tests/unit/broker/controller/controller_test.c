@@ -417,6 +417,51 @@ static void activation_waits_for_the_log_below_its_epoch(void **state)
     assert_int_equal(image_feature_level(&f->controller.image, STR(ELR_FEATURE)), 1);
 }
 
+static void append_raw(struct fixture *f, const struct metadata_record *record, int32_t epoch)
+{
+    struct bytes value;
+    uint8_t *copy;
+
+    assert_int_equal(records_encode(record, &f->arena, &value), ERR_NONE);
+    copy = malloc(value.length);
+    memcpy(copy, value.data, value.length);
+    f->log[f->end++] = (struct entry){copy, value.length, epoch};
+}
+
+/* KIP-868: of a leader of Kafka's that is gone. */
+static void a_transaction_that_was_left_open_is_aborted_first(void **state)
+{
+    struct fixture *f = *state;
+    struct metadata_record record;
+
+    lead(f, 1);
+    commit(f);
+    join(f, 1, 1);
+    lose(f);
+    records_default(&record, RECORD_BEGIN_TRANSACTION);
+    append_raw(f, &record, 2);
+    records_default(&record, RECORD_TOPIC);
+    record.topic.name = STR("half");
+    record.topic.topic_id.bytes[0] = 9;
+    append_raw(f, &record, 2);
+    lead(f, 3);
+    assert_false(controller_active(&f->controller)); /* what is below its epoch was not told */
+    commit(f);
+    assert_true(controller_active(&f->controller));
+    assert_true(f->end > f->epoch_start + 1);
+    assert_int_equal(records_decode((struct bytes){f->log[f->epoch_start + 1].data,
+                                                   f->log[f->epoch_start + 1].length},
+                                    &f->arena, &record),
+                     ERR_NONE);
+    assert_int_equal(record.id, RECORD_ABORT_TRANSACTION);
+    assert_true(loader_in_transaction(&f->loader));
+    commit(f);
+    assert_false(loader_in_transaction(&f->loader));
+    assert_null(image_topic_by_name(&f->loader.image, STR("half")));
+    join(f, 2, 1); /* and it goes on */
+    assert_non_null(image_broker(&f->loader.image, 2));
+}
+
 static void a_standby_answers_not_controller(void **state)
 {
     struct fixture *f = *state;
@@ -1354,6 +1399,7 @@ int main(void)
         TEST(a_topic_gets_more_partitions_and_never_fewer),
         TEST(an_election_on_request_says_why_there_is_none),
         TEST(activation_waits_for_the_log_below_its_epoch),
+        TEST(a_transaction_that_was_left_open_is_aborted_first),
         TEST(a_standby_answers_not_controller),
         TEST(an_answer_waits_for_its_commit_also_when_it_wrote_nothing),
         TEST(a_deadline_answers_request_timed_out),

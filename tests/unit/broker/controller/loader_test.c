@@ -114,6 +114,75 @@ static void a_control_batch_moves_the_offset_only(void **state)
     assert_true(f->loader.image.digest == 0);
 }
 
+static enum err mark(struct fixture *f, int64_t offset, enum record_id id)
+{
+    struct metadata_record record;
+    struct bytes value;
+
+    records_default(&record, id);
+    assert_int_equal(records_encode(&record, &f->arena, &value), ERR_NONE);
+    return loader_record(&f->loader, offset, 3, value);
+}
+
+static uint32_t topics(const struct fixture *f)
+{
+    return f->loader.image.topics_by_name.count;
+}
+
+/* KIP-868. */
+static void a_metadata_transaction_is_applied_whole_or_not_at_all(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(topic(f, 1, "x"), ERR_NONE);
+    assert_int_equal(mark(f, 2, RECORD_BEGIN_TRANSACTION), ERR_NONE);
+    assert_int_equal(topic(f, 3, "y"), ERR_NONE);
+    loader_batch(&f->loader, 4, 3, true);
+    assert_string_equal(f->order, "ab"); /* x is told */
+    assert_int_equal(topics(f), 1);
+    assert_int_equal(f->loader.image.last_offset, 1);
+    assert_int_equal(loader_end(&f->loader), 4);
+    assert_int_equal(loader_snapshot_open(&f->loader), ERR_BAD_STATE);
+    assert_int_equal(topic(f, 4, "z"), ERR_NONE);
+    loader_batch(&f->loader, 5, 3, true);
+    assert_string_equal(f->order, "ab"); /* nothing new */
+    assert_int_equal(mark(f, 5, RECORD_END_TRANSACTION), ERR_NONE);
+    loader_batch(&f->loader, 6, 3, true);
+    assert_string_equal(f->order, "abab");
+    assert_int_equal(f->changed_topics, 2);
+    assert_int_equal(topics(f), 3);
+    assert_int_equal(f->loader.image.last_offset, 5);
+
+    assert_int_equal(mark(f, 6, RECORD_BEGIN_TRANSACTION), ERR_NONE);
+    assert_int_equal(topic(f, 7, "w"), ERR_NONE);
+    loader_batch(&f->loader, 8, 3, true);
+    assert_int_equal(mark(f, 8, RECORD_ABORT_TRANSACTION), ERR_NONE);
+    loader_batch(&f->loader, 9, 3, true);
+    assert_int_equal(topics(f), 3);
+    assert_int_equal(f->loader.image.last_offset, 8);
+    assert_int_equal(topic(f, 9, "w"), ERR_NONE); /* the name is free */
+
+    assert_int_equal(mark(f, 10, RECORD_BEGIN_TRANSACTION), ERR_NONE);
+    assert_int_equal(topic(f, 11, "v"), ERR_NONE); /* still open when all ends: nothing leaks */
+    assert_int_equal(mark(f, 12, RECORD_BEGIN_TRANSACTION), ERR_MALFORMED);
+    assert_int_equal(f->loader.failed, ERR_MALFORMED);
+}
+
+/* Of a directory that Kafka wrote. */
+static void kinds_without_meaning_here_are_passed_over_and_others_are_not(void **state)
+{
+    static const uint8_t quota[] = {1, 14, 0, 99, 98, 97}; /* whatever its fields are */
+    static const uint8_t future[] = {1, 120, 0};
+    struct fixture *f = *state;
+
+    assert_int_equal(loader_record(&f->loader, 1, 3, (struct bytes){quota, sizeof quota}),
+                     ERR_NONE);
+    loader_batch(&f->loader, 2, 3, true);
+    assert_int_equal(f->loader.image.last_offset, 1);
+    assert_int_equal(loader_record(&f->loader, 2, 3, (struct bytes){future, sizeof future}),
+                     ERR_UNSUPPORTED);
+}
+
 static void a_record_that_cannot_be_stops_the_loader_for_good(void **state)
 {
     struct fixture *f = *state;
@@ -135,6 +204,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_published_before_the_log_is_caught_up),
         TEST(a_control_batch_moves_the_offset_only),
+        TEST(a_metadata_transaction_is_applied_whole_or_not_at_all),
+        TEST(kinds_without_meaning_here_are_passed_over_and_others_are_not),
         TEST(a_record_that_cannot_be_stops_the_loader_for_good),
     };
 

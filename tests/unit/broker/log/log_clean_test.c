@@ -159,6 +159,7 @@ static void read_all(void)
                 last = record_batch_last_offset(&batch);
                 batches_seen++;
                 batches_empty += batch.record_count == 0;
+                if (record_batch_is_control(&batch)) continue;
                 record_iter_init(&records, &batch, record_batch_payload(&batch));
                 while (record_iter_next(&records, &record) == ERR_NONE) {
                     const struct said *was = &said[record.offset];
@@ -314,6 +315,66 @@ static void a_tombstone_stays_for_its_time_after_the_first_cleaning(void **state
     check(false);
     assert_true(got[1] == UINT32_MAX);
     end();
+}
+
+/* Appended by a coordinator: ends the transaction of producer 77. */
+static void put_abort(void)
+{
+    struct record_builder_config config = record_builder_config_control(box.env.world->cpu);
+    struct record_builder builder;
+    struct buf *buf = buf_take(&box.env.payload, 128, true);
+    struct log_append append;
+
+    assert_non_null(buf);
+    config.producer_id = 77;
+    config.producer_epoch = 2;
+    config.attributes |= RECORD_TRANSACTIONAL;
+    record_builder_init(&builder, &config, buf->data, 128);
+    assert_int_equal(ERR_NONE, record_builder_append_marker(&builder, 1000, CONTROL_ABORT, 0));
+    assert_int_equal(ERR_NONE, log_append_as_leader(box.log, buf, record_builder_finish(&builder),
+                                                    1, LOG_COORDINATOR, &append));
+    buf_unref(buf);
+    assert_true(log_box_await(&box, &append));
+    said[said_end] = (struct said){.key = UINT32_MAX};
+    said_end++;
+}
+
+/* The marker stands behind what is cleaned: in the active segment, or (closed) in one that is too
+ * young. What was aborted is no newest record of its key all the same. */
+static void an_aborted_record_hides_nothing_though_its_marker_stands_far_behind(void **state)
+{
+    (void)state;
+    for (uint32_t closed = 0; closed < 2; closed++) {
+        struct record_builder_config config;
+        int32_t key = 5;
+
+        begin(4);
+        config = plain();
+        config.producer_id = 77;
+        config.producer_epoch = 2;
+        config.base_sequence = 0;
+        config.attributes |= RECORD_TRANSACTIONAL;
+        put(5);
+        put_with(config, &key, 1, 60);
+        for (int32_t i = 0; i < 40; i++)
+            put(6);
+        assert_true(log_box_sync(&box));
+        log_note_high_watermark(box.log, box.log->log_end);
+        assert_int_equal(1, log_last_stable(box.log));
+        touched = log_active(box.log)->base;
+        log_clean_start(&cleaning, box.log, 1 << 20);
+        assert_true(log_box_wait(&box, cleaned));
+        read_all();
+        assert_true(got[0] != UINT32_MAX && got[1] != UINT32_MAX); /* undecided: not touched */
+        put_abort();
+        for (int32_t i = 0; closed == 1 && i < 40; i++)
+            put(7);
+        assert_true(clean(1 << 20));
+        read_all();
+        assert_true(got[0] != UINT32_MAX);
+        assert_true(got[1] == UINT32_MAX);
+        end();
+    }
 }
 
 static void the_header_with_a_producers_last_sequence_stays(void **state)
@@ -560,6 +621,7 @@ int main(void)
         cmocka_unit_test(of_each_key_the_newest_record_stays_at_its_offset),
         cmocka_unit_test(a_map_that_fills_goes_on_where_it_ended),
         cmocka_unit_test(a_tombstone_stays_for_its_time_after_the_first_cleaning),
+        cmocka_unit_test(an_aborted_record_hides_nothing_though_its_marker_stands_far_behind),
         cmocka_unit_test(the_header_with_a_producers_last_sequence_stays),
         cmocka_unit_test(nothing_above_the_high_watermark_or_too_young_is_touched),
         cmocka_unit_test(a_batch_larger_than_a_slice_is_cleaned),

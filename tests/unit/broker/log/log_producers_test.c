@@ -48,7 +48,9 @@ static enum log_producer_verdict check(struct record_batch batch, int64_t *offse
 
 static void apply(struct record_batch batch)
 {
-    assert_int_equal(ERR_NONE, log_producers_apply(&producers, &batch));
+    struct log_aborted aborted;
+
+    assert_int_equal(ERR_NONE, log_producers_apply(&producers, &batch, &aborted));
 }
 
 static void the_last_five_batches_are_known_and_older_ones_are_out_of_order(void **state)
@@ -100,6 +102,7 @@ static void sequences_wrap(void **state)
 static void staged_batches_count_until_their_write_fails(void **state)
 {
     struct log_producer_staged a, b;
+    struct log_aborted aborted;
     struct record_batch first = batch_of(9, 0, 0, 2, 10);
     struct record_batch second = batch_of(9, 0, 2, 2, 12);
     int64_t offset = -1;
@@ -109,7 +112,7 @@ static void staged_batches_count_until_their_write_fails(void **state)
     assert_int_equal(LOG_PRODUCER_DUPLICATE, check(first, &offset));
     assert_true(offset == 10);
     assert_int_equal(ERR_NONE, log_producers_stage(&producers, &b, &second));
-    log_producers_complete(&producers, &a, &first);
+    log_producers_complete(&producers, &a, &first, &aborted);
     log_producers_unstage(&producers, &b);
     assert_int_equal(LOG_PRODUCER_NEXT, check(second, &offset));
     assert_int_equal(LOG_PRODUCER_DUPLICATE, check(first, &offset));

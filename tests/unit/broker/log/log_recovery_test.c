@@ -4,6 +4,7 @@
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
+#include "sim/disk.h"
 
 #include <string.h>
 
@@ -424,6 +425,140 @@ static void recovery_believes_the_device_and_not_the_cache(void **state)
     assert_true(shorter > 0);
 }
 
+/* ---- files of another log (DF20) ------------------------------------------------------------ */
+
+static uint8_t foreign[4096];
+static uint64_t foreign_size;
+
+static void file_take(const char *path)
+{
+    struct sim_image *image = sim_disk_image(box.node->disk);
+
+    assert_int_equal(ERR_NONE, sim_image_peek(image, path, SIM_VIEW_VISIBLE, 0, foreign,
+                                              sizeof foreign, &foreign_size, &foreign_size));
+    assert_true(foreign_size > 0 && foreign_size < sizeof foreign);
+}
+
+static void file_put(const char *path)
+{
+    struct sim_image *image = sim_disk_image(box.node->disk);
+    struct sim_inode *inode;
+
+    assert_int_equal(ERR_NONE, sim_image_open(image, path, DISK_CREATE, &inode));
+    sim_image_truncate(image, inode, 0);
+    sim_image_write(image, inode, 0, foreign, foreign_size);
+    (void)sim_image_sync(image, inode, UINT64_MAX);
+    sim_image_close(image, inode, false);
+}
+
+static struct log_read foreign_read;
+
+static bool foreign_read_done(struct log_box *b)
+{
+    (void)b;
+    return foreign_read.done;
+}
+
+static enum err read_from(int64_t offset, bool scrub)
+{
+    foreign_read = (struct log_read){.offset = offset,
+                                     .limit = box.log->log_end,
+                                     .max_bytes = 2000,
+                                     .first_whole = true,
+                                     .scrub = scrub};
+    log_read(box.log, &foreign_read);
+    assert_true(log_box_wait(&box, foreign_read_done));
+    log_read_release(&foreign_read);
+    return foreign_read.err;
+}
+
+static void the_directory_of_another_topic_is_not_opened(void **state)
+{
+    static const char other[] = "version: 0\ntopic_id: AAAAAQAAAAAAAAAAAAAAAA";
+
+    (void)state;
+    box_begin(1);
+    box_fill(1, 10);
+    log_box_stop(&box);
+    foreign_size = sizeof other - 1;
+    memcpy(foreign, other, foreign_size);
+    file_put("data/orders-0/partition.metadata");
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_INCONSISTENT_TOPIC_ID, log_box_open(&box));
+    assert_int_equal(0, box.traced[TRACE_LOG_TRUNCATED]);
+    log_box_kill(&box, false);
+    log_box_deinit(&box);
+}
+
+/* The bytes of the first segment under the name of the second: sound batches, of other offsets. */
+static void a_segment_of_another_log_is_not_served(void **state)
+{
+    struct sim_image *image;
+    char path[LOG_PATH_MAX];
+    int64_t base;
+
+    (void)state;
+    for (uint32_t orderly = 0; orderly < 2; orderly++) {
+        enum err err;
+
+        box_begin(1);
+        box_fill(1, 40);
+        assert_true(box.log->segment_count > 3);
+        base = box.log->segments[1]->base;
+        log_path_of(path, box.log, base, ".log");
+        assert_true(log_box_sync(&box));
+        (void)log_dir_checkpoint(&box.dir);
+        log_box_run_ms(&box, 100);
+        if (orderly == 1) {
+            log_box_stop(&box);
+        } else {
+            log_box_kill(&box, false);
+        }
+        file_take("data/orders-0/00000000000000000000.log");
+        file_put(path);
+        image = sim_disk_image(box.node->disk);
+        /* Also without the note of what the segments were like (a directory from elsewhere). */
+        assert_int_equal(ERR_NONE, sim_image_unlink(image, "data/orders-0/segment-manifest"));
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        err = log_box_open(&box);
+        assert_true(err == ERR_NONE || err == ERR_DAMAGED);
+        if (err == ERR_NONE) {
+            assert_int_equal(ERR_CORRUPT_MESSAGE, read_from(base, false));
+            assert_int_equal(base, box.log->damaged);
+            assert_int_equal(ERR_NONE, read_from(0, false)); /* the others are served */
+        }
+        log_box_kill(&box, false);
+        log_box_deinit(&box);
+    }
+}
+
+/* The same offsets, of a history that was cut: its epochs are others than the log's own. */
+static void a_segment_of_another_history_is_found_by_the_scrub(void **state)
+{
+    char path[LOG_PATH_MAX];
+    int64_t base = -1;
+
+    (void)state;
+    for (int32_t epoch = 1; epoch <= 2; epoch++) {
+        box_begin(1);
+        box_fill(epoch, 40);
+        base = box.log->segments[1]->base;
+        log_path_of(path, box.log, base, ".log");
+        assert_true(log_box_sync(&box));
+        log_box_stop(&box);
+        if (epoch == 1) {
+            file_take(path);
+            log_box_deinit(&box);
+        }
+    }
+    file_put(path);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    assert_int_equal(ERR_CORRUPT_MESSAGE, read_from(base, true));
+    log_box_kill(&box, false);
+    log_box_deinit(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +572,9 @@ int main(void)
         cmocka_unit_test(nothing_of_a_truncated_history_survives_a_power_loss),
         cmocka_unit_test(a_missing_segment_is_damage_and_not_an_end),
         cmocka_unit_test(recovery_believes_the_device_and_not_the_cache),
+        cmocka_unit_test(the_directory_of_another_topic_is_not_opened),
+        cmocka_unit_test(a_segment_of_another_log_is_not_served),
+        cmocka_unit_test(a_segment_of_another_history_is_found_by_the_scrub),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

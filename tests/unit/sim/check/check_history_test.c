@@ -24,6 +24,8 @@ static const char setup[] =
 #define GONE_AT(at)                                 \
     "201 client.send 7 0 4611686018427387911 9 0\n" \
     "201 client.acked 7 0 4611686018427387911 " at " 9\n" COMPACTED("3")
+/* A value of client 63, which writes transactions. */
+#define TXN "270582939655"
 
 static const struct check_case cases[] = {
     {"R34", SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") OTHER_AT("2") OTHER("2", "7"),
@@ -47,6 +49,8 @@ static const struct check_case cases[] = {
      SEND("7") SEND("8") ACKED("8", "2") ACKED("7", "3"), false},
     {"C9", SEND("7") ACKED("7", "2") READ("2", "7"), SEND("7") ACKED("7", "3") READ("2", "7"),
      false},
+    {"T1", SEND(TXN) ACKED(TXN, "2") "201 client.decided 7 0 " TXN " 1\n" READ("2", TXN),
+     SEND(TXN) ACKED(TXN, "2") "201 client.decided 7 0 " TXN " 0\n" READ("2", TXN), false},
 };
 
 static void each_oracle_of_check_history_fires_first_on_its_bad_history(void **state)

@@ -27,7 +27,7 @@ static const char everything[] =
     "  t: {partitions: 2, replicas: 2..3}\n"
     "workload:\n  - {producer: p, topic: pay, acks: 1, idempotent: false, batch: 5, rate: 20/s, "
     "records: 7, record_size: 20B..1KiB, linger: 5ms, timeout: 30s}\n"
-    "  - {producer: q, topic: t, rate: 0.05/s..3/s, first_sequence: 2147483000}\n"
+    "  - {producer: q, topic: t, rate: 0.05/s..3/s, first_sequence: 2147483000, transaction: 5}\n"
     "  - {consumer: c, topics: [pay, t], seek: 20ms..1s}\n"
     "  - {consumer: m, topics: [t], group: g, members: 3, static: true, assignor: sticky, "
     "work: 1ms..3ms}\n"
