@@ -64,6 +64,7 @@ class Audit(audit_figures.Figures):
         self.end_ns = checked.finished if checked.finished is not None else self.events[-1].time_ns
         self.begin_ns = self.events[0].time_ns
         self.times = {seconds(e.time_ns) for e in self.events}
+        self.moving = [e for e in self.events if self.moves(e)]
         self.gaps = {e["text"] for e in self.page.elements
                      if e["tag"] == "title" and re.search("left out|without a change", e["text"])}
         self.arrivals = list(arrivals(self.events))
@@ -79,10 +80,16 @@ class Audit(audit_figures.Figures):
 
     # ---- the state at a moment
 
+    def moves(self, event):
+        """Can it change where a replica stands?"""
+        if event.kind.startswith(("log.", "replica.", "controller.partition")):
+            return (event.fields.get("topic"), event.fields.get("partition")) == self.key
+        return event.kind.startswith(("sim.up", "sim.down", "raft.", "node.stopped"))
+
     def world_before(self, number):
         """Where everybody stood before the event of this number."""
         world = self.world()
-        for event in self.events:
+        for event in self.moving:
             if event.number >= number:
                 break
             world.take(event)
@@ -91,7 +98,7 @@ class Audit(audit_figures.Figures):
     def worlds_at(self, moments):
         """One walk for many moments: {time: world just after it}; moments ascending."""
         world, found, left = self.world(), {}, sorted(set(moments), reverse=True)
-        for event in self.events:
+        for event in self.moving:
             while left and event.time_ns > left[-1]:
                 found[left.pop()] = copy.deepcopy(world)
             world.take(event)
@@ -204,12 +211,12 @@ class Audit(audit_figures.Figures):
         before, now = self.world(), self.world()
         last = 0
         stop = self.c.violation.number if self.c.violation else None
-        for event in self.events:
+        for event in self.moving:
             if stop is not None and event.number >= stop or stop is None and event.time_ns > self.end_ns:
                 break
             if now.take(event):
                 last = event.number
-        for event in self.events:
+        for event in self.moving:
             if event.number >= last:
                 break
             before.take(event)
