@@ -76,12 +76,22 @@ static void node_listener_batch(struct quorum_listener *listener, int64_t end, i
     op_wake(&node->changed);
 }
 
+static void node_set_leader(struct node *node, int32_t leader)
+{
+    struct str host = STR_NULL;
+    uint16_t port = 0;
+    int32_t id;
+
+    if (leader >= 0) (void)quorum_leader_address(&node->quorum, &id, &host, &port);
+    channel_set_leader(&node->channel, leader, host, port);
+}
+
 static void node_listener_leader(struct quorum_listener *listener, int32_t leader, int32_t epoch)
 {
     struct node *node = CONTAINER_OF(listener, struct node, listener);
 
     (void)epoch;
-    if (node->has_replicas) channel_set_leader(&node->channel, leader);
+    if (node->has_replicas) node_set_leader(node, leader);
     if (node->controls) controller_quorum_changed(&node->controller);
     op_wake(&node->changed);
 }
@@ -299,11 +309,40 @@ static void node_own_voter(struct node *node)
 {
     struct config *config = &node->config;
 
-    if (config->voter_count > 0) return;
+    if (config->voter_count > 0 || config->bootstrap_count > 0) return;
     config->voters[0] =
         (struct config_voter){.id = (int32_t)config->node_id, .port = node->controller_server.port};
     memcpy(config->voters[0].host, "127.0.0.1", sizeof "127.0.0.1");
     config->voter_count = 1;
+}
+
+/* Where others find this controller, and whom to ask for the quorum beside the voters. */
+static void node_dynamic_quorum(struct node *node, struct quorum_config *quorum)
+{
+    const struct config *config = &node->config;
+    const struct config_endpoint *own = config_controller_endpoint(config);
+
+    quorum->may_join = node->has_controller;
+    quorum->auto_join = config->quorum_auto_join_enable != 0;
+    quorum->kraft_version_max = (int16_t)config->feature_kraft_version_max;
+    if (own != NULL) {
+        quorum->host = str_of(own->host);
+        quorum->port = own->port;
+    }
+    /* As the others were told, when they were. */
+    for (uint32_t i = 0; i < config->voter_count; i++) {
+        if (config->voters[i].id != (int32_t)config->node_id) continue;
+        quorum->host = str_of(config->voters[i].host);
+        quorum->port = config->voters[i].port;
+    }
+    for (uint32_t i = 0; i < config->bootstrap_count; i++) {
+        const struct config_voter *server = &config->bootstrap[i];
+
+        if (own != NULL && own->port == server->port && strcmp(own->host, server->host) == 0)
+            continue; /* ourselves */
+        quorum->bootstrap[quorum->bootstrap_count++] =
+            (struct quorum_voter){.id = -1, .port = server->port, .host = str_of(server->host)};
+    }
 }
 
 static enum err node_init_quorum(struct node *node)
@@ -326,6 +365,7 @@ static enum err node_init_quorum(struct node *node)
                                                  .host = str_of(config->voters[i].host)};
     }
     quorum.voter_count = config->voter_count;
+    node_dynamic_quorum(node, &quorum);
     quorum.listener_name = str_of(config->controller_listener);
     quorum.election_timeout_ms = (int32_t)config->quorum_election_timeout_ms;
     quorum.fetch_timeout_ms = (int32_t)config->quorum_fetch_timeout_ms;

@@ -155,6 +155,10 @@ static bool decide_fill(struct decide *o, int16_t key)
     case API_DESCRIBE_QUORUM:
     case API_ENVELOPE:
     case API_FETCH_SNAPSHOT:
+    case API_ADD_RAFT_VOTER:
+    case API_REMOVE_RAFT_VOTER:
+    case API_UPDATE_RAFT_VOTER:
+    case API_UPDATE_FEATURES:
     case API_DESCRIBE_CLUSTER:
     case API_DESCRIBE_TOPIC_PARTITIONS:
     case API_CONTROLLER_REGISTRATION: return false;

@@ -5,7 +5,9 @@
  * principal; there are no principals yet. CreateTopics and DeleteTopics: api_topics.c. */
 #include "broker/api/api.h"
 #include "broker/node.h"
+#include "wire/add_raft_voter.h"
 #include "wire/describe_quorum.h"
+#include "wire/remove_raft_voter.h"
 
 enum { FORWARD_MARGIN_MS = 1000 }; /* the controller's own time-out comes first */
 
@@ -18,6 +20,8 @@ union forward_body {
     struct create_partitions_request partitions;
     struct elect_leaders_request elect;
     struct describe_quorum_request quorum;
+    struct add_raft_voter_request add_voter;
+    struct remove_raft_voter_request remove_voter;
 };
 union forward_answer {
     struct incremental_alter_configs_response incremental;
@@ -25,6 +29,8 @@ union forward_answer {
     struct create_partitions_response partitions;
     struct elect_leaders_response elect;
     struct describe_quorum_response quorum;
+    struct add_raft_voter_response add_voter;
+    struct remove_raft_voter_response remove_voter;
 };
 
 struct forward {
@@ -43,6 +49,7 @@ static int32_t forward_timeout_ms(const struct forward *o)
 
     if (o->entry->key == API_CREATE_PARTITIONS) return o->body.partitions.timeout_ms;
     if (o->entry->key == API_ELECT_LEADERS) return o->body.elect.timeout_ms;
+    if (o->entry->key == API_ADD_RAFT_VOTER) return o->body.add_voter.timeout_ms;
     return usual_ms;
 }
 
@@ -62,6 +69,11 @@ static bool forward_astray(const struct forward *o)
         return answer->partitions.results_count > 0 &&
                answer->partitions.results[0].error_code == ERR_NOT_CONTROLLER;
     case API_ELECT_LEADERS: return answer->elect.error_code == ERR_NOT_CONTROLLER;
+    /* Who is told so now may have been the leader that wrote the change: asked again it says what
+     * became of it (DUPLICATE_VOTER, VOTER_NOT_FOUND). */
+    case API_ADD_RAFT_VOTER: return answer->add_voter.error_code == ERR_NOT_LEADER_OR_FOLLOWER;
+    case API_REMOVE_RAFT_VOTER:
+        return answer->remove_voter.error_code == ERR_NOT_LEADER_OR_FOLLOWER;
     case API_DESCRIBE_QUORUM:
         return answer->quorum.error_code == ERR_NOT_LEADER_OR_FOLLOWER ||
                (answer->quorum.topics_count > 0 && answer->quorum.topics[0].partitions_count > 0 &&
@@ -91,6 +103,14 @@ static void forward_fail(struct forward *o, enum err err)
     case API_DESCRIBE_QUORUM:
         describe_quorum_response_default(&o->answer.quorum);
         o->answer.quorum.error_code = (int16_t)err;
+        return;
+    case API_ADD_RAFT_VOTER:
+        add_raft_voter_response_default(&o->answer.add_voter);
+        o->answer.add_voter.error_code = (int16_t)err;
+        return;
+    case API_REMOVE_RAFT_VOTER:
+        remove_raft_voter_response_default(&o->answer.remove_voter);
+        o->answer.remove_voter.error_code = (int16_t)err;
         return;
     default: IMPOSSIBLE("api.c names this handler for these apis only");
     }
