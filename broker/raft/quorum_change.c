@@ -238,7 +238,7 @@ static enum err change_ask(struct quorum_change *change)
     change->ask = (struct api_versions_request){.client_software_name = STR("gregor"),
                                                 .client_software_version = STR("1")};
     call_init(&change->call, API_API_VERSIONS);
-    change->call.version_min = 3;
+    change->call.version_min = 4; /* earlier ones do not tell of a feature that begins at 0 */
     change->call.timeout_ms = quorum->config.request_timeout_ms;
     change->call.body = &change->ask;
     peer_call(&link->peers[QUORUM_PEER_VOTES], &change->call);

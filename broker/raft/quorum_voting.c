@@ -51,12 +51,13 @@ void quorum_voting_init(struct quorum *quorum)
 void quorum_voting_trace(struct quorum *quorum)
 {
     const struct quorum_voters *voters = &quorum->voting.current;
-    char line[RAFT_VOTERS_MAX * 12];
+    char line[RAFT_VOTERS_MAX * 12 + 16];
     struct text text;
 
     text_init(&text, line, sizeof line);
+    text_cstr(&text, "voters=");
     for (uint32_t i = 0; i < voters->count; i++)
-        text_format(&text, i == 0 ? "%d" : " %d", voters->members[i].id);
+        text_format(&text, i == 0 ? "%d" : ",%d", voters->members[i].id);
     TRACE_TEXT(quorum->env->world, RAFT_VOTERS, text_view(&text), voters->offset,
                voters->kraft_version, (int64_t)voters->count);
 }

@@ -395,6 +395,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
     check_raft_down(check, index);
+    check_voters_down(check, index);
     check_group_down(check, index);
     check_snapshot_down(check, index);
     for (uint32_t i = 0; i < check->parts.count; i++) {

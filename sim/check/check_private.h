@@ -6,6 +6,7 @@
  *   check_isr.c         in-sync sets, followers, acks          REPLICA_ISR/REMOTE/..., PRODUCE_*
  *   check_controller.c  the chain of committed decisions       CONTROLLER_*, META_*
  *   check_raft.c        the metadata quorum                    RAFT_*
+ *   check_voters.c      who votes in it                        RAFT_VOTERS
  *   check_group.c       consumer groups                        GROUP_*, CLIENT_OWNS and so on
  *   check_snapshot.c    its snapshots                          RAFT_SNAPSHOT
  *   check_history.c     what clients saw                       CLIENT_*
@@ -181,6 +182,14 @@ struct check_raft {
     int32_t failed_epoch; /* the metadata disk failed in it; -1 */
 };
 
+/* Who votes, as one node counts (RAFT_VOTERS). */
+struct check_voters {
+    bool known;
+    int64_t offset;  /* of the record; -1: of none */
+    int64_t version; /* kraft.version; 0: configured */
+    uint64_t set;    /* of nodes' indexes */
+};
+
 struct check_snapshot {
     int64_t epoch;
     int64_t crc;
@@ -206,6 +215,7 @@ struct check_node {
     bool renounced;
     int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */
     struct check_raft raft;
+    struct check_voters voters;
     int64_t snapshot_durable; /* end of the newest, over all lives; 0 none */
     int64_t snapshot_loaded;  /* in this life */
     int64_t loss_step;        /* step that took its disk; -1 none */
@@ -494,6 +504,15 @@ bool check_raft_event(struct check *check, uint32_t node, const struct trace_eve
 void check_raft_appended(struct check *check, uint32_t node, int64_t base, int32_t epoch);
 void check_raft_failed(struct check *check, uint32_t node);
 void check_raft_down(struct check *check, uint32_t node);
+bool check_raft_leads(const struct check *check, uint32_t node);
+
+/* ---- check_voters.c ---- */
+void check_voters_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_voters_used(struct check *check, uint32_t node, int64_t log_end);
+void check_voters_counted(struct check *check, uint32_t leader, uint32_t voter, int64_t end);
+/* Its set stands in the log. */
+bool check_voters_known(const struct check *check, uint32_t node);
+void check_voters_down(struct check *check, uint32_t node);
 
 bool check_history_event(struct check *check, uint32_t node, const struct trace_event *event);
 void check_history_finish(struct check *check);
