@@ -1,7 +1,7 @@
 /* The way from this node to the active controller: one peer per voter, and which of them leads as
  * far as the quorum knows. The voters may change (KIP-853): a leader that is new here is given the
- * peer of one who has not led for longest. What a caller asks there may be answered NOT_CONTROLLER; it then backs
- * off and asks channel_peer() again. */
+ * peer of one who has not led for longest. What a caller asks there may be answered
+ * NOT_CONTROLLER; it then backs off and asks channel_peer() again. */
 #ifndef BROKER_CHANNEL_H
 #define BROKER_CHANNEL_H
 

@@ -1,6 +1,6 @@
-/* Features of a cluster (KIP-584): what this build knows of each, and Kafka's names for levels. What
- * counts is finalized in the metadata log (FeatureLevelRecord), kraft.version by its own record in
- * the quorum's. */
+/* Features of a cluster (KIP-584): what this build knows of each, and Kafka's names for levels.
+ * What counts is finalized in the metadata log (FeatureLevelRecord), kraft.version by its own
+ * record in the quorum's. */
 #ifndef BROKER_FEATURES_H
 #define BROKER_FEATURES_H
 

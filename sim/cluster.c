@@ -122,8 +122,8 @@ static void cluster_problem(struct cluster_node *node, const char *what, const c
     (void)snprintf(cluster->problem, sizeof cluster->problem, "%s: %.256s", what, why);
 }
 
-/* What `gregor-broker format` is told of the voters, in `text`. A wiped disk is not one of the first
- * voters any more. */
+/* What `gregor-broker format` is told of the voters, in `text`. A wiped disk is not one of the
+ * first voters any more. */
 static enum node_format_voters cluster_voters(const struct cluster_node *node, char *text,
                                               size_t size)
 {

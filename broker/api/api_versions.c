@@ -1,5 +1,5 @@
-/* ApiVersions (KIP-35, KIP-511, KIP-584): what this listener serves, which features this build knows
- * and which levels of them count in the cluster. A version that is not served never
+/* ApiVersions (KIP-35, KIP-511, KIP-584): what this listener serves, which features this build
+ * knows and which levels of them count in the cluster. A version that is not served never
  * comes here: server.c answers it in form v0. */
 #include "wire/api_versions.h"
 #include "broker/api/api.h"

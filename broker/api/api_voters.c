@@ -1,6 +1,6 @@
 /* Who votes in the metadata quorum, changed by an administrator or by a controller that joins
- * (KIP-853): AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter, on the controllers' listener. The rules
- * are the quorum's (quorum_change.c); here requests become changes, and answers. */
+ * (KIP-853): AddRaftVoter, RemoveRaftVoter, UpdateRaftVoter, on the controllers' listener. The
+ * rules are the quorum's (quorum_change.c); here requests become changes, and answers. */
 #include "broker/api/api.h"
 #include "broker/node.h"
 

@@ -7,9 +7,9 @@
  *   the new set is appended, and counts from then on
  *   answered when it is committed, by the new majority; a leader that removed itself resigns then
  *
- * With kraft.version 0 the set stands in the configuration of each node: nothing can be changed, but
- * voters tell the leader who they are (UPDATE), so that it can write them all into the log when the
- * version goes to 1. */
+ * With kraft.version 0 the set stands in the configuration of each node: nothing can be changed,
+ * but voters tell the leader who they are (UPDATE), so that it can write them all into the log
+ * when the version goes to 1. */
 #include "broker/raft/quorum_internal.h"
 
 #include "client/base/assert.h"

@@ -5,7 +5,8 @@
  *                                                          has another directory (our disk was
  *                                                          lost), first to have that one removed
  *   a voter whose address or versions are not as written   tells the leader (UpdateRaftVoter)
- *   a configured voter (kraft.version 0)                   tells each leader once who it is, so that
+ *   a configured voter (kraft.version 0)                   tells each leader once who it is, so
+ * that
  *                                                          the version can go to 1
  *
  * What came of it is seen in the log, and asked for again if nothing did. */

@@ -1,5 +1,5 @@
-/* Who votes, as read from the log and its snapshots (KIP-853): a set counts as soon as the log holds
- * its record, a cut takes it back, and a snapshot says what was committed at its end.
+/* Who votes, as read from the log and its snapshots (KIP-853): a set counts as soon as the log
+ * holds its record, a cut takes it back, and a snapshot says what was committed at its end.
  *
  *   configuration < snapshot 0-0 of the format < newest snapshot < the log's entries
  *

@@ -1,5 +1,6 @@
 /* Proves: a set of voters survives the way through its records; bytes that are no such set are an
- * error and change nothing; sets change by one; the text of --initial-controllers is read strictly. */
+ * error and change nothing; sets change by one; the text of --initial-controllers is read
+ * strictly. */
 #include "tests/support/support.h"
 
 #include "broker/raft/quorum_voters.h"

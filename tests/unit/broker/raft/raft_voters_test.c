@@ -1,6 +1,7 @@
-/* Proves: a set of voters counts on a member from the moment its log holds it, and no longer when it
- * is cut off; majorities are those of the present set; a voter is an id with its directory; a leader
- * that is not in the set leads on uncounted until that is committed (KIP-853, K15, K17). Member 1. */
+/* Proves: a set of voters counts on a member from the moment its log holds it, and no longer when
+ * it is cut off; majorities are those of the present set; a voter is an id with its directory; a
+ * leader that is not in the set leads on uncounted until that is committed (KIP-853, K15, K17).
+ * Member 1. */
 #include "tests/support/support.h"
 
 #include "broker/raft/raft.h"
