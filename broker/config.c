@@ -68,7 +68,7 @@ static const struct config_row config_rows[] = {
     INT("controller.quorum.retry.backoff.ms", quorum_retry_backoff_ms, 20, 1, I32),
     BOOL("controller.quorum.auto.join.enable", quorum_auto_join_enable, 0),
     INT("gregor.feature.metadata.version.max", feature_metadata_version_max,
-        CONFIG_METADATA_VERSION, 7, CONFIG_METADATA_VERSION),
+        CONFIG_METADATA_VERSION, 17, CONFIG_METADATA_VERSION),
     INT("gregor.feature.kraft.version.max", feature_kraft_version_max, 1, 0, 1),
     INT("gregor.feature.eligible.leader.replicas.version.max", feature_elr_version_max, 1, 0, 1),
     INT("metadata.max.idle.interval.ms", metadata_max_idle_interval_ms, 500, 0, I32),

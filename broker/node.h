@@ -29,6 +29,7 @@
 #include "broker/producer_ids.h"
 #include "broker/raft/quorum.h"
 #include "broker/raft/quorum_format.h"
+#include "broker/registrar.h"
 #include "broker/replica/manager.h"
 
 enum node_state {
@@ -68,6 +69,7 @@ struct node {
     struct loader loader;
     struct quorum quorum;
     struct controller controller; /* only with the controller role */
+    struct registrar registrar;   /* likewise */
     struct channel channel;       /* only with the broker role */
     struct lifecycle lifecycle;
     struct producer_ids producer_ids;

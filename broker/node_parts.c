@@ -189,12 +189,26 @@ static void node_resign(struct controller_quorum *quorum, int32_t epoch)
     quorum_resign(node_quorum(quorum), epoch);
 }
 
+static int16_t node_kraft_version(struct controller_quorum *quorum)
+{
+    return quorum_kraft_version(node_quorum(quorum));
+}
+
+static enum err node_raise_kraft_version(struct controller_quorum *quorum, bool validate_only,
+                                         int64_t *offset, const char **why)
+{
+    return quorum_change_kraft_version(node_quorum(quorum), validate_only, offset, why);
+}
+
 static const struct controller_quorum_ops node_quorum_ops = {.leading = node_leading,
                                                              .epoch_start = node_epoch_start,
                                                              .next_offset = node_next_offset,
                                                              .append = node_append,
                                                              .high_watermark = node_high_watermark,
-                                                             .resign = node_resign};
+                                                             .resign = node_resign,
+                                                             .kraft_version = node_kraft_version,
+                                                             .raise_kraft_version =
+                                                                 node_raise_kraft_version};
 
 void node_relay(struct node *node, struct op_source *from)
 {
@@ -389,6 +403,8 @@ static enum err node_init_controller(struct node *node)
 {
     const struct config *config = &node->config;
     struct controller_config controller = controller_config_default();
+    struct rng rng;
+    enum err err;
 
     node->controller_quorum =
         (struct controller_quorum){.ops = &node_quorum_ops, .hw_source = &node->quorum.hw_source};
@@ -403,8 +419,17 @@ static enum err node_init_controller(struct node *node)
     controller.unclean_leader_election = config->unclean_leader_election_enable != 0;
     controller.calls_max = NODE_CALLS_MAX;
     controller.limits = node_image_limits;
-    return controller_init(&node->controller, &node->env, &controller, &node->controller_quorum,
-                           &node->loader);
+    features_supported(config, controller.features);
+    controller.metadata_version = (int16_t)config->feature_metadata_version_max;
+    controller.elr_version = (int16_t)config->feature_elr_version_max;
+    err = controller_init(&node->controller, &node->env, &controller, &node->controller_quorum,
+                          &node->loader);
+    if (err != ERR_NONE) return err;
+    rng_init(&rng,
+             rng_stream(dice_seed(node->env.world, DICE_IDENTITY), 2, (uint64_t)config->node_id));
+    registrar_start(&node->registrar, &node->env, config, &node->loader, &node->quorum,
+                    &node->controller, rng_uuid(&rng));
+    return ERR_NONE;
 }
 
 struct manager_limits node_parts_replica_limits(void)
@@ -461,6 +486,8 @@ static enum err node_init_broker(struct node *node)
 enum err node_parts_init(struct node *node)
 {
     struct loader_config loader = {.limits = node_image_limits,
+                                   .metadata_version_max =
+                                       (int16_t)node->config.feature_metadata_version_max,
                                    .hash_seed = dice_seed(node->env.world, DICE_HASH)};
     enum err err;
 
@@ -499,6 +526,7 @@ void node_parts_close_servers(struct node *node)
         channel_close(&node->channel);
         op_wake(&node->channel.changed); /* who waits for a controller looks whether we stop */
     }
+    if (node->controls) registrar_stop(&node->registrar);
     if (node->controls) controller_stop(&node->controller);
     if (node->has_servers && node->has_broker) server_stop(&node->broker_server);
     if (node->has_servers && node->has_controller) server_stop(&node->controller_server);
@@ -531,6 +559,7 @@ void node_parts_close_quorum(struct node *node)
 
 bool node_parts_quorum_closed(const struct node *node)
 {
+    if (node->controls && !registrar_stopped(&node->registrar)) return false;
     return !node->has_quorum || node->quorum.state == QUORUM_IDLE || quorum_stopped(&node->quorum);
 }
 

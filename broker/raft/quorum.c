@@ -126,6 +126,15 @@ void quorum_deinit(struct quorum *quorum)
     arena_deinit(&quorum->arena);
 }
 
+struct peer *quorum_leader_peer(struct quorum *quorum)
+{
+    struct quorum_link *link = NULL;
+
+    if (!quorum_over(quorum) && !quorum->stop_wanted && quorum->leader != quorum->config.node_id)
+        link = quorum_link_find(quorum, quorum->leader);
+    return link != NULL ? &link->peers[QUORUM_PEER_VOTES] : NULL;
+}
+
 bool quorum_leader_address(const struct quorum *quorum, int32_t *id, struct str *host,
                            uint16_t *port)
 {

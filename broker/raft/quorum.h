@@ -472,6 +472,9 @@ static inline bool quorum_leads(const struct quorum *quorum, int32_t epoch)
     return quorum->state == QUORUM_RUNNING && quorum->append_epoch == epoch && epoch >= 0 &&
            quorum->raft.state == RAFT_LEADER && quorum->raft.durable.epoch == epoch;
 }
+/* A connection to the leader, for what is asked of it beside the quorum's own requests; NULL: no
+ * other node leads, or nobody knows where it is. */
+struct peer *quorum_leader_peer(struct quorum *quorum);
 /* Where the leader is found; false: not known. */
 bool quorum_leader_address(const struct quorum *quorum, int32_t *id, struct str *host,
                            uint16_t *port);
