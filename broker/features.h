@@ -11,7 +11,7 @@
 #define FEATURES_ELR_VERSION      "eligible.leader.replicas.version"
 
 enum {
-    /* 3.7-IV2. DIFFERS: Kafka 4 knows 7 (3.3-IV3) on; directories of replicas are always written. */
+    /* 3.7-IV2. DIFFERS: Kafka 4 begins at 7 (3.3-IV3); replicas' directories are always written. */
     FEATURES_METADATA_MIN = 17,
     FEATURES_COUNT = 5,
 };

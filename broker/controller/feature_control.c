@@ -1,6 +1,6 @@
-/* UpdateFeatures (KIP-584, KIP-1022): the levels of features that count in the cluster. A level goes
- * up when this controller, every registered broker and every registered controller know it, and what
- * it depends on is there; all updates of a request, or none.
+/* UpdateFeatures (KIP-584, KIP-1022): the levels of features that count in the cluster. A level
+ * goes up when this controller, every registered broker and every registered controller know it,
+ * and what it depends on is there; all updates of a request, or none.
  *
  *   metadata.version                   down: only where no record that it brought could be lost
  *                                      (SAFE); Kafka refuses the unsafe kind, and so does this
