@@ -146,8 +146,10 @@ static struct uuid voter_directory(const struct cluster *cluster, int32_t id, bo
 static void operator_add_voter(struct workload_node *node)
 {
     const struct workload_job *job = node->job;
+    const struct scenario_value *ack = scenario_arg(job->action, "ack");
 
     admin_task_init(&node->task, API_ADD_RAFT_VOTER);
+    node->task.request.add_raft_voter.ack_when_committed = ack == NULL || ack->choice == 0;
     (void)snprintf(node->voter_host, sizeof node->voter_host, "node-%d", (int)job->voter);
     node->voter_at = (struct add_raft_voter_request_listener){
         STR("CONTROLLER"), str_of(node->voter_host), CLUSTER_CONTROLLER_PORT};

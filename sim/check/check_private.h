@@ -357,8 +357,9 @@ struct check {
     CHECK_VEC(struct check_snapshot) snapshot_values;
     struct check_table snapshots_held; /* (node, end) */
 
-    struct check_table elected; /* quorum epoch -> node + 1 */
-    struct check_table votes;   /* (node, epoch) -> candidate + 1 */
+    struct check_table elected;    /* quorum epoch -> node + 1 */
+    struct check_table votes;      /* (node, epoch) -> candidate + 1 */
+    struct check_table voter_sets; /* offset -> what the committed set there is remembered by */
     int32_t newest_epoch;
     uint32_t newest_leader;
     int64_t newest_ns;
@@ -507,6 +508,9 @@ void check_raft_down(struct check *check, uint32_t node);
 bool check_raft_leads(const struct check *check, uint32_t node);
 
 /* ---- check_voters.c ---- */
+/* A leader's high watermark, or what a follower takes for committed, is at `end`. */
+void check_voters_committed(struct check *check, uint32_t leader, int64_t end);
+void check_voters_follows(struct check *check, uint32_t node, int64_t end);
 void check_voters_event(struct check *check, uint32_t node, const struct trace_event *event);
 void check_voters_used(struct check *check, uint32_t node, int64_t log_end);
 void check_voters_counted(struct check *check, uint32_t leader, uint32_t voter, int64_t end);

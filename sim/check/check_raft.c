@@ -373,6 +373,7 @@ static void leader_hw(struct check *check, uint32_t index, int64_t epoch, int64_
     acts_as_leader(check, index, epoch);
     if (check->violated) return;
     raft->hw_epoch = (int32_t)epoch;
+    check_voters_committed(check, index, end);
     check_replica_commit(check, check->metadata, replica, end);
     check->committed_ns = check->now_ns;
     if (check->sample_count == 0 ||
@@ -393,6 +394,7 @@ static void follower_hw(struct check *check, uint32_t index, int64_t epoch, int6
         CHECK_FAIL(check, K9, at_raft(index, epoch, end),
                    "high watermark %D; before %D, log end %D, committed below %D", end, raft->hw,
                    replica->log.end, check->metadata->committed.end);
+    if (!check->violated) check_voters_follows(check, index, end);
 }
 
 static void high_watermark(struct check *check, uint32_t index, const struct trace_event *event)

@@ -68,6 +68,33 @@ void check_voters_used(struct check *check, uint32_t index, int64_t log_end)
                    "counts the voters of %D, its log ends at %D", voters->offset, log_end);
 }
 
+/* What the set of a record is remembered by; never 0. */
+static uint32_t set_mark(uint64_t set)
+{
+    return (uint32_t)(set ^ set >> 32) << 1 | 1;
+}
+
+void check_voters_committed(struct check *check, uint32_t leader, int64_t end)
+{
+    const struct check_voters *voters = &check->nodes[leader].voters;
+
+    if (!check_voters_known(check, leader) || voters->offset < 0 || voters->offset >= end) return;
+    check_table_set(&check->voter_sets, (uint64_t)voters->offset, 0, set_mark(voters->set));
+}
+
+/* A set below the high watermark is one that was committed there. */
+void check_voters_follows(struct check *check, uint32_t index, int64_t end)
+{
+    const struct check_voters *voters = &check->nodes[index].voters;
+
+    if (!check_voters_known(check, index) || voters->offset < 0 || voters->offset >= end) return;
+    check_count(check, CHECK_K15);
+    if (check_table_get(&check->voter_sets, (uint64_t)voters->offset, 0) != set_mark(voters->set))
+        CHECK_FAIL(check, K15, at_voters(index, voters->offset),
+                   "counts voters of %D, where no such set is committed (below %D)", voters->offset,
+                   end);
+}
+
 bool check_voters_known(const struct check *check, uint32_t index)
 {
     return check->nodes[index].voters.known && check->nodes[index].voters.version > 0;

@@ -330,10 +330,11 @@ static const struct action_word actions[] = {
                       {{"partition", VALUE_PARTITION, UNIT_COUNT, NULL, true},
                        CHOICE("how", "preferred unclean")}},
     [ACTION_ADD_VOTER] = {"add_voter",
-                          "an administrator adds a controller to the voters of the quorum",
+                          "an administrator adds a controller to the voters of the quorum; is "
+                          "answered when that is committed, or in the leader's log",
                           "",
                           0,
-                          {NODES("node", true)}},
+                          {NODES("node", true), CHOICE("ack", "committed appended")}},
     [ACTION_REMOVE_VOTER] = {"remove_voter",
                              "an administrator removes a voter from the quorum, with whichever "
                              "directory it has there",

@@ -51,6 +51,11 @@ static const struct check_case kept[] = {
      "102 raft.state 1 2 2 -1 102\n",
      false},
 };
+static const struct check_case other[] = {
+    {"K15", ENTRY("101") ENTRY("102") HW_2 "102 raft.hw 1 2 1 0\n",
+     ENTRY("101") ENTRY("102") HW_2 "102 raft.voters 0 1 2 | voters=101,102\n102 raft.hw 1 2 1 0\n",
+     false},
+};
 /* Four voters: two disks are no majority any more; of two, one that was removed does not help. */
 static const struct check_case majorities[] = {
     {"K6",
@@ -83,6 +88,7 @@ static void k15_fires_on_each_way_to_break_it(void **state)
     prove(uncommitted, COUNT_OF(uncommitted));
     prove(late, COUNT_OF(late));
     prove(kept, COUNT_OF(kept));
+    prove(other, COUNT_OF(other));
 }
 
 static void majorities_are_those_of_the_set_in_the_log(void **state)
