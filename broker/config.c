@@ -56,6 +56,7 @@ static const struct config_row config_rows[] = {
     SPECIAL("inter.broker.listener.name"),
     SPECIAL("listener.security.protocol.map"),
     SPECIAL("controller.quorum.voters"),
+    SPECIAL("controller.quorum.bootstrap.servers"),
     SPECIAL("log.dirs"),
     SPECIAL("log.dir"),
     SPECIAL("metadata.log.dir"),
@@ -65,6 +66,11 @@ static const struct config_row config_rows[] = {
     INT("controller.quorum.append.linger.ms", quorum_append_linger_ms, 25, 0, I32),
     INT("controller.quorum.request.timeout.ms", quorum_request_timeout_ms, 2000, 10, I32),
     INT("controller.quorum.retry.backoff.ms", quorum_retry_backoff_ms, 20, 1, I32),
+    BOOL("controller.quorum.auto.join.enable", quorum_auto_join_enable, 0),
+    INT("gregor.feature.metadata.version.max", feature_metadata_version_max,
+        CONFIG_METADATA_VERSION_READ, 17, CONFIG_METADATA_VERSION_READ),
+    INT("gregor.feature.kraft.version.max", feature_kraft_version_max, 1, 0, 1),
+    INT("gregor.feature.eligible.leader.replicas.version.max", feature_elr_version_max, 1, 0, 1),
     INT("metadata.max.idle.interval.ms", metadata_max_idle_interval_ms, 500, 0, I32),
     INT("metadata.log.max.record.bytes.between.snapshots", metadata_snapshot_bytes, 20971520, 1,
         I64),
@@ -166,7 +172,7 @@ static const char config_known[] =
     "transaction.state.log.min.isr transaction.max.timeout.ms "
     "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "
     "share.coordinator.state.topic.min.isr "
-    "controller.quorum.bootstrap.servers sasl.enabled.mechanisms super.users "
+    "sasl.enabled.mechanisms super.users "
     "authorizer.class.name ssl.client.auth controlled.shutdown.enable "
     "eligible.leader.replicas.enable";
 
@@ -432,6 +438,35 @@ static enum err config_voters(struct config *config, struct str key, struct str 
     return ERR_NONE;
 }
 
+/* host:port[,...] */
+static enum err config_bootstrap(struct config *config, struct str key, struct str value,
+                                 struct errmsg *error)
+{
+    struct str rest = value;
+    struct str item;
+    uint32_t n = 0;
+
+    while (config_next(&rest, ',', &item)) {
+        struct config_endpoint endpoint = {.port = 0};
+        char form[CONFIG_HOST_MAX + 64];
+        struct text text;
+
+        text_init(&text, form, sizeof form);
+        text_format(&text, "V://%S", item);
+        if (n == CONFIG_VOTERS_MAX || text.truncated ||
+            !config_endpoint_parse(text_view(&text), &endpoint) || endpoint.host[0] == '\0' ||
+            endpoint.port == 0) {
+            return config_wrong(error, key, value, "host:port[,...], at most 9");
+        }
+        config->bootstrap[n] = (struct config_voter){.id = -1, .port = endpoint.port};
+        (void)config_copy(config->bootstrap[n].host, sizeof config->bootstrap[n].host,
+                          str_of(endpoint.host));
+        n++;
+    }
+    config->bootstrap_count = n;
+    return ERR_NONE;
+}
+
 static enum err config_dirs(struct config *config, struct str key, struct str value,
                             struct errmsg *error)
 {
@@ -510,6 +545,9 @@ static enum err config_special(struct config *config, struct str key, struct str
     }
     if (str_equal(key, STR("controller.quorum.voters"))) {
         return config_voters(config, key, value, error);
+    }
+    if (str_equal(key, STR("controller.quorum.bootstrap.servers"))) {
+        return config_bootstrap(config, key, value, error);
     }
     if (str_equal(key, STR("log.dirs")) || str_equal(key, STR("log.dir"))) {
         return config_dirs(config, key, value, error);
@@ -730,10 +768,34 @@ enum err config_parse(struct config *config, struct str text, struct config_warn
     return ERR_NONE;
 }
 
+/* The voters stand in the metadata log (KIP-853). */
+static enum err config_finish_dynamic(struct config *config, struct errmsg *error)
+{
+    const struct config_endpoint *own;
+
+    if (config->controller_listener[0] == '\0') {
+        return config_fail(error, "controller.listener.names: missing; the name of the listener "
+                                  "that controllers use, such as CONTROLLER");
+    }
+    if (!config_has_role(config, CONFIG_ROLE_CONTROLLER)) return ERR_NONE;
+    if (config_listener(config, config->controller_listener) == NULL) {
+        return config_fail(error, "listeners: the listener named by controller.listener.names is "
+                                  "missing");
+    }
+    own = config_controller_endpoint(config);
+    if (own->host[0] == '\0' || own->port == 0) {
+        return config_fail(error, "listeners: that of controller.listener.names needs a host and a "
+                                  "port, here or in advertised.listeners: others have to find it");
+    }
+    return ERR_NONE;
+}
+
 static enum err config_finish_controller(struct config *config, struct errmsg *error)
 {
     bool controller = config_has_role(config, CONFIG_ROLE_CONTROLLER);
 
+    if (config->voter_count == 0 && config->bootstrap_count > 0)
+        return config_finish_dynamic(config, error);
     if (config->voter_count == 0) {
         if (config->roles == (CONFIG_ROLE_BROKER | CONFIG_ROLE_CONTROLLER)) {
             if (config->controller_listener[0] != '\0') return ERR_NONE;
@@ -744,7 +806,7 @@ static enum err config_finish_controller(struct config *config, struct errmsg *e
             return ERR_NONE;
         }
         return config_fail(error, "controller.quorum.voters: missing; id@host:port[,...] of every "
-                                  "controller");
+                                  "controller, or controller.quorum.bootstrap.servers");
     }
     if (config->controller_listener[0] == '\0') {
         return config_fail(error, "controller.listener.names: missing; the name of the listener "
@@ -885,6 +947,16 @@ const struct config_endpoint *config_broker_endpoint(const struct config *config
     return config_listener(config, config->inter_broker_listener);
 }
 
+const struct config_endpoint *config_controller_endpoint(const struct config *config)
+{
+    if (!config_has_role(config, CONFIG_ROLE_CONTROLLER)) return NULL;
+    for (uint32_t i = 0; i < config->advertised_count; i++) {
+        if (strcmp(config->advertised[i].name, config->controller_listener) == 0)
+            return &config->advertised[i];
+    }
+    return config_listener(config, config->controller_listener);
+}
+
 bool config_has_role(const struct config *config, enum config_role role)
 {
     return (config->roles & (uint32_t)role) != 0;
@@ -902,5 +974,5 @@ bool config_other_voters(const struct config *config)
 {
     for (uint32_t i = 0; i < config->voter_count; i++)
         if (config->voters[i].id != (int32_t)config->node_id) return true;
-    return false;
+    return config->voter_count == 0 && config->bootstrap_count > 0;
 }

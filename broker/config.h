@@ -19,6 +19,8 @@ enum {
     CONFIG_HOST_MAX = 255,
     CONFIG_PATH_MAX = 512,
     CONFIG_WARNINGS_MAX = 32,
+    CONFIG_METADATA_VERSION = 23,      /* Kafka's highest level that is written here: 4.0-IV1 */
+    CONFIG_METADATA_VERSION_READ = 25, /* and that a directory of Kafka's may have: 4.0-IV3 */
 };
 
 /* A ratio is kept in millionths. */
@@ -51,6 +53,9 @@ struct config {
     char inter_broker_listener[CONFIG_NAME_MAX + 1];
     struct config_voter voters[CONFIG_VOTERS_MAX];
     uint32_t voter_count;
+    struct config_voter
+        bootstrap[CONFIG_VOTERS_MAX]; /* controller.quorum.bootstrap.servers; no id */
+    uint32_t bootstrap_count;
     char log_dirs[CONFIG_LOG_DIRS_MAX][CONFIG_PATH_MAX + 1];
     uint32_t log_dir_count;
     char metadata_log_dir[CONFIG_PATH_MAX + 1]; /* finished: log_dirs[0] unless given */
@@ -62,6 +67,12 @@ struct config {
     int64_t quorum_append_linger_ms;
     int64_t quorum_request_timeout_ms;
     int64_t quorum_retry_backoff_ms;
+    int64_t quorum_auto_join_enable;
+    /* The newest levels of features that this node has: an older build, for rolling upgrades in the
+     * simulator. */
+    int64_t feature_metadata_version_max;
+    int64_t feature_kraft_version_max;
+    int64_t feature_elr_version_max;
     int64_t connections_max_idle_ms;
     int64_t metadata_max_idle_interval_ms;
     int64_t metadata_snapshot_bytes; /* metadata.log.max.record.bytes.between.snapshots */
@@ -184,6 +195,8 @@ enum config_type config_describe(const struct config *config, struct str key, st
 const struct config_endpoint *config_listener(const struct config *config, const char *name);
 /* The advertised form of the listener that brokers and clients use. */
 const struct config_endpoint *config_broker_endpoint(const struct config *config);
+/* Where other controllers find this one; NULL: it is none. */
+const struct config_endpoint *config_controller_endpoint(const struct config *config);
 bool config_has_role(const struct config *config, enum config_role role);
 bool config_is_voter(const struct config *config, int32_t node_id);
 /* Somebody else than this node has the metadata log. */

@@ -5,10 +5,6 @@ enum {
     LIFECYCLE_ARENA_MAX = 64 * 1024, /* of one answer */
 };
 
-/* Kafka's highest level that we write records for (kraft.md 11). */
-#define LIFECYCLE_METADATA_VERSION_MIN 7
-#define LIFECYCLE_METADATA_VERSION_MAX 25 /* 4.0-IV3; records as of 23, eligible leader replicas */
-
 static const struct {
     const char *name;
     uint32_t next; /* bits of legal moves */
@@ -74,20 +70,18 @@ static void lifecycle_send_registration(struct lifecycle *l)
 {
     const struct config_endpoint *endpoint = config_broker_endpoint(l->config);
     bool advertised = l->config->advertised_count > 0;
+    struct features_range ranges[FEATURES_COUNT];
 
     broker_registration_request_default(&l->registration);
     broker_registration_request_listener_default(&l->listener);
-    broker_registration_request_feature_default(&l->features[0]);
-    broker_registration_request_feature_default(&l->features[1]);
+    features_supported(l->config, ranges);
     l->listener.name = str_of(endpoint->name);
     /* Without an address of its own the listener is told of as loopback. */
     l->listener.host = endpoint->host[0] != '\0' ? str_of(endpoint->host) : STR("127.0.0.1");
     l->listener.port = advertised && endpoint->port != 0 ? endpoint->port : l->port;
-    l->features[0].name = STR("metadata.version");
-    l->features[0].min_supported_version = LIFECYCLE_METADATA_VERSION_MIN;
-    l->features[0].max_supported_version = LIFECYCLE_METADATA_VERSION_MAX;
-    l->features[1].name = STR("eligible.leader.replicas.version");
-    l->features[1].max_supported_version = 1;
+    for (uint32_t i = 0; i < FEATURES_COUNT; i++)
+        l->features[i] = (struct broker_registration_request_feature){ranges[i].name, ranges[i].min,
+                                                                      ranges[i].max};
     l->registration.broker_id = (int32_t)l->config->node_id;
     l->registration.cluster_id = l->cluster_id;
     l->registration.incarnation_id = l->incarnation;

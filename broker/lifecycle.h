@@ -15,6 +15,7 @@
 #include "broker/channel.h"
 #include "broker/config.h"
 #include "broker/controller/loader.h"
+#include "broker/features.h"
 #include "broker/log/log_dir.h"
 #include "wire/broker_heartbeat.h"
 #include "wire/broker_registration.h"
@@ -60,7 +61,7 @@ struct lifecycle {
     struct uuid dir_ids[CONFIG_LOG_DIRS_MAX];
     struct broker_registration_request registration;
     struct broker_registration_request_listener listener;
-    struct broker_registration_request_feature features[2];
+    struct broker_registration_request_feature features[FEATURES_COUNT];
     struct broker_registration_response registered;
     struct broker_heartbeat_request heartbeat;
     struct broker_heartbeat_response answer;

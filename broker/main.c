@@ -32,7 +32,10 @@ struct options {
     const char *data_dir;
     const char *listen;
     const char *trace_file;
-    const char *cluster_id; /* format */
+    const char *cluster_id;          /* format */
+    const char *initial_controllers; /* format */
+    int format_flags;                /* how many say who votes */
+    enum node_format_voters format_voters;
     const char *settings[SETTINGS_MAX];
     int settings_count;
     bool format;
@@ -41,7 +44,9 @@ struct options {
 static const char usage_text[] =
     "usage: gregor-broker [server.properties] [--data-dir DIR] [--listen HOST:PORT]\n"
     "                     [--set key=value]... [--trace FILE]\n"
-    "       gregor-broker format --cluster-id ID server.properties\n"
+    "       gregor-broker format --cluster-id ID [--initial-controllers ID@HOST:PORT:DIRECTORY,... "
+    "|\n"
+    "                     --standalone | --no-initial-controllers] server.properties\n"
     "       gregor-broker dump-log [--digest] [--to HW|OFFSET] FILE|DIR...\n"
     "       gregor-broker dump-log --compare [--to HW|OFFSET] DIR DIR...\n"
     "\n"
@@ -86,6 +91,18 @@ static int parse_options(int argc, char **argv, struct options *options)
             value = &options->trace_file;
         } else if (strcmp(arg, "--cluster-id") == 0 && options->format) {
             value = &options->cluster_id;
+        } else if (strcmp(arg, "--initial-controllers") == 0 && options->format) {
+            value = &options->initial_controllers;
+            options->format_voters = NODE_FORMAT_INITIAL;
+            options->format_flags++;
+        } else if (strcmp(arg, "--standalone") == 0 && options->format) {
+            options->format_voters = NODE_FORMAT_STANDALONE;
+            options->format_flags++;
+            continue;
+        } else if (strcmp(arg, "--no-initial-controllers") == 0 && options->format) {
+            options->format_voters = NODE_FORMAT_NO_INITIAL;
+            options->format_flags++;
+            continue;
         } else if (strcmp(arg, "--set") == 0 || strcmp(arg, "--override") == 0) {
             if (options->settings_count == SETTINGS_MAX) return usage_error("too many --set", NULL);
             value = &options->settings[options->settings_count++];
@@ -100,6 +117,11 @@ static int parse_options(int argc, char **argv, struct options *options)
         } else {
             options->config_file = arg;
         }
+    }
+    if (options->format_flags > 1) {
+        return usage_error("only one of --initial-controllers, --standalone and "
+                           "--no-initial-controllers may be given",
+                           NULL);
     }
     if (options->format && (options->cluster_id == NULL || options->config_file == NULL)) {
         return usage_error("format needs --cluster-id ID and a configuration file", NULL);
@@ -279,16 +301,21 @@ static int run_node(struct process *process, bool alone)
     return run_world(process, &process->node->message);
 }
 
-static int run_format(struct process *process, const char *cluster_id)
+static int run_format(struct process *process, const struct options *options)
 {
     struct world *world = &process->world->world;
     struct node_format *format = region_take(world->region, sizeof *format, 64);
+    struct str initial = STR_NULL;
     struct errmsg error;
+    enum err err = ERR_NO_MEMORY;
 
-    if (format == NULL || node_format_start(format, world, &process->config, str_of(cluster_id),
-                                            &error) != ERR_NONE) {
+    if (options->initial_controllers != NULL) initial = str_of(options->initial_controllers);
+    if (format != NULL)
+        err = node_format_start(format, world, &process->config, str_of(options->cluster_id),
+                                options->format_voters, initial, &error);
+    if (err != ERR_NONE) {
         fprintf(stderr, "gregor-broker: %s\n", format == NULL ? "no memory" : error.text);
-        return EXIT_FAILED;
+        return err == ERR_BAD_CONFIG ? EXIT_USAGE : EXIT_FAILED;
     }
     return run_world(process, &format->dir.message);
 }
@@ -348,7 +375,7 @@ static int run_broker(int argc, char **argv)
         return EXIT_FAILED;
     }
     process->world->world.codecs = &codecs;
-    status = options.format ? run_format(process, options.cluster_id)
+    status = options.format ? run_format(process, &options)
                             : run_node(process, options.config_file == NULL);
     posix_recorder_destroy(recorder);
     codecs_destroy(&codecs);

@@ -28,6 +28,8 @@
 #include "broker/log/log.h"
 #include "broker/producer_ids.h"
 #include "broker/raft/quorum.h"
+#include "broker/raft/quorum_format.h"
+#include "broker/registrar.h"
 #include "broker/replica/manager.h"
 
 enum node_state {
@@ -67,6 +69,7 @@ struct node {
     struct loader loader;
     struct quorum quorum;
     struct controller controller; /* only with the controller role */
+    struct registrar registrar;   /* likewise */
     struct channel channel;       /* only with the broker role */
     struct lifecycle lifecycle;
     struct producer_ids producer_ids;
@@ -120,6 +123,12 @@ uint16_t node_port(const struct node *node);
 
 /* Formats all directories of a node of a cluster (gregor-broker format). Runs as a node of its own:
  * ends by world_stop() with 0, or 1 and a NODE_ERROR event. */
+enum node_format_voters {
+    NODE_FORMAT_CONFIGURED, /* controller.quorum.voters, or this node is none */
+    NODE_FORMAT_INITIAL,    /* those that are given (--initial-controllers) */
+    NODE_FORMAT_STANDALONE, /* this one alone */
+    NODE_FORMAT_NO_INITIAL, /* the log of the others says it */
+};
 struct node_format {
     struct env env;
     struct log_cache cache;
@@ -131,9 +140,14 @@ struct node_format {
     uint32_t at;
     int32_t status;
     struct errmsg message;
+    bool writes_voters;
+    struct quorum_voters voters;
+    struct quorum_format quorum;
 };
+/* `initial`: id@host:port:directory,... with INITIAL; else null. BAD_CONFIG: said in `error`. */
 MUST_USE enum err node_format_start(struct node_format *format, struct world *world,
                                     const struct config *config, struct str cluster_id,
+                                    enum node_format_voters voters, struct str initial,
                                     struct errmsg *error);
 
 #endif

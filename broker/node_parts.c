@@ -76,12 +76,22 @@ static void node_listener_batch(struct quorum_listener *listener, int64_t end, i
     op_wake(&node->changed);
 }
 
+static void node_set_leader(struct node *node, int32_t leader)
+{
+    struct str host = STR_NULL;
+    uint16_t port = 0;
+    int32_t id;
+
+    if (leader >= 0) (void)quorum_leader_address(&node->quorum, &id, &host, &port);
+    channel_set_leader(&node->channel, leader, host, port);
+}
+
 static void node_listener_leader(struct quorum_listener *listener, int32_t leader, int32_t epoch)
 {
     struct node *node = CONTAINER_OF(listener, struct node, listener);
 
     (void)epoch;
-    if (node->has_replicas) channel_set_leader(&node->channel, leader);
+    if (node->has_replicas) node_set_leader(node, leader);
     if (node->controls) controller_quorum_changed(&node->controller);
     op_wake(&node->changed);
 }
@@ -179,12 +189,26 @@ static void node_resign(struct controller_quorum *quorum, int32_t epoch)
     quorum_resign(node_quorum(quorum), epoch);
 }
 
+static int16_t node_kraft_version(struct controller_quorum *quorum)
+{
+    return quorum_kraft_version(node_quorum(quorum));
+}
+
+static enum err node_raise_kraft_version(struct controller_quorum *quorum, bool validate_only,
+                                         int64_t *offset, const char **why)
+{
+    return quorum_change_kraft_version(node_quorum(quorum), validate_only, offset, why);
+}
+
 static const struct controller_quorum_ops node_quorum_ops = {.leading = node_leading,
                                                              .epoch_start = node_epoch_start,
                                                              .next_offset = node_next_offset,
                                                              .append = node_append,
                                                              .high_watermark = node_high_watermark,
-                                                             .resign = node_resign};
+                                                             .resign = node_resign,
+                                                             .kraft_version = node_kraft_version,
+                                                             .raise_kraft_version =
+                                                                 node_raise_kraft_version};
 
 void node_relay(struct node *node, struct op_source *from)
 {
@@ -299,11 +323,40 @@ static void node_own_voter(struct node *node)
 {
     struct config *config = &node->config;
 
-    if (config->voter_count > 0) return;
+    if (config->voter_count > 0 || config->bootstrap_count > 0) return;
     config->voters[0] =
         (struct config_voter){.id = (int32_t)config->node_id, .port = node->controller_server.port};
     memcpy(config->voters[0].host, "127.0.0.1", sizeof "127.0.0.1");
     config->voter_count = 1;
+}
+
+/* Where others find this controller, and whom to ask for the quorum beside the voters. */
+static void node_dynamic_quorum(struct node *node, struct quorum_config *quorum)
+{
+    const struct config *config = &node->config;
+    const struct config_endpoint *own = config_controller_endpoint(config);
+
+    quorum->may_join = node->has_controller;
+    quorum->auto_join = config->quorum_auto_join_enable != 0;
+    quorum->kraft_version_max = (int16_t)config->feature_kraft_version_max;
+    if (own != NULL) {
+        quorum->host = str_of(own->host);
+        quorum->port = own->port;
+    }
+    /* As the others were told, when they were. */
+    for (uint32_t i = 0; i < config->voter_count; i++) {
+        if (config->voters[i].id != (int32_t)config->node_id) continue;
+        quorum->host = str_of(config->voters[i].host);
+        quorum->port = config->voters[i].port;
+    }
+    for (uint32_t i = 0; i < config->bootstrap_count; i++) {
+        const struct config_voter *server = &config->bootstrap[i];
+
+        if (own != NULL && own->port == server->port && strcmp(own->host, server->host) == 0)
+            continue; /* ourselves */
+        quorum->bootstrap[quorum->bootstrap_count++] =
+            (struct quorum_voter){.id = -1, .port = server->port, .host = str_of(server->host)};
+    }
 }
 
 static enum err node_init_quorum(struct node *node)
@@ -326,6 +379,7 @@ static enum err node_init_quorum(struct node *node)
                                                  .host = str_of(config->voters[i].host)};
     }
     quorum.voter_count = config->voter_count;
+    node_dynamic_quorum(node, &quorum);
     quorum.listener_name = str_of(config->controller_listener);
     quorum.election_timeout_ms = (int32_t)config->quorum_election_timeout_ms;
     quorum.fetch_timeout_ms = (int32_t)config->quorum_fetch_timeout_ms;
@@ -349,6 +403,8 @@ static enum err node_init_controller(struct node *node)
 {
     const struct config *config = &node->config;
     struct controller_config controller = controller_config_default();
+    struct rng rng;
+    enum err err;
 
     node->controller_quorum =
         (struct controller_quorum){.ops = &node_quorum_ops, .hw_source = &node->quorum.hw_source};
@@ -363,8 +419,20 @@ static enum err node_init_controller(struct node *node)
     controller.unclean_leader_election = config->unclean_leader_election_enable != 0;
     controller.calls_max = NODE_CALLS_MAX;
     controller.limits = node_image_limits;
-    return controller_init(&node->controller, &node->env, &controller, &node->controller_quorum,
-                           &node->loader);
+    features_supported(config, controller.features);
+    controller.metadata_version =
+        (int16_t)(config->feature_metadata_version_max < CONFIG_METADATA_VERSION
+                      ? config->feature_metadata_version_max
+                      : CONFIG_METADATA_VERSION);
+    controller.elr_version = (int16_t)config->feature_elr_version_max;
+    err = controller_init(&node->controller, &node->env, &controller, &node->controller_quorum,
+                          &node->loader);
+    if (err != ERR_NONE) return err;
+    rng_init(&rng,
+             rng_stream(dice_seed(node->env.world, DICE_IDENTITY), 2, (uint64_t)config->node_id));
+    registrar_start(&node->registrar, &node->env, config, &node->loader, &node->quorum,
+                    &node->controller, rng_uuid(&rng));
+    return ERR_NONE;
 }
 
 struct manager_limits node_parts_replica_limits(void)
@@ -421,6 +489,8 @@ static enum err node_init_broker(struct node *node)
 enum err node_parts_init(struct node *node)
 {
     struct loader_config loader = {.limits = node_image_limits,
+                                   .metadata_version_max =
+                                       (int16_t)node->config.feature_metadata_version_max,
                                    .hash_seed = dice_seed(node->env.world, DICE_HASH)};
     enum err err;
 
@@ -459,6 +529,7 @@ void node_parts_close_servers(struct node *node)
         channel_close(&node->channel);
         op_wake(&node->channel.changed); /* who waits for a controller looks whether we stop */
     }
+    if (node->controls) registrar_stop(&node->registrar);
     if (node->controls) controller_stop(&node->controller);
     if (node->has_servers && node->has_broker) server_stop(&node->broker_server);
     if (node->has_servers && node->has_controller) server_stop(&node->controller_server);
@@ -491,6 +562,7 @@ void node_parts_close_quorum(struct node *node)
 
 bool node_parts_quorum_closed(const struct node *node)
 {
+    if (node->controls && !registrar_stopped(&node->registrar)) return false;
     return !node->has_quorum || node->quorum.state == QUORUM_IDLE || quorum_stopped(&node->quorum);
 }
 

@@ -9,7 +9,13 @@ static const char *const admin_steps[ADMIN_STEP_COUNT] = {
     [ADMIN_ANSWERED] = "ANSWERED",
     [ADMIN_BACKED_OFF] = "BACKED_OFF",
 };
-enum { ADMIN_FIND_TO = 3, ADMIN_FETCH_TO = 7, ADMIN_COMMIT_TO = 8, ADMIN_STATES_FROM = 4 };
+enum {
+    ADMIN_FIND_TO = 3,
+    ADMIN_FETCH_TO = 7,
+    ADMIN_COMMIT_TO = 8,
+    ADMIN_STATES_FROM = 4,
+    ADMIN_FEATURES_FROM = 3
+};
 static enum op_result admin_run(struct op *op);
 static const struct op_kind admin_kind = {"admin", admin_steps, ADMIN_STEP_COUNT, admin_run, NULL};
 
@@ -19,7 +25,8 @@ static const struct op_kind admin_kind = {"admin", admin_steps, ADMIN_STEP_COUNT
 static bool admin_by_anybody(int16_t api)
 {
     return api == API_METADATA || api == API_DESCRIBE_CONFIGS || api == API_DESCRIBE_LOG_DIRS ||
-           api == API_DESCRIBE_QUORUM || api == API_FIND_COORDINATOR || api == API_LIST_GROUPS;
+           api == API_DESCRIBE_QUORUM || api == API_API_VERSIONS || api == API_FIND_COORDINATOR ||
+           api == API_LIST_GROUPS;
 }
 
 static struct peer *admin_target(struct admin_task *task)
@@ -63,6 +70,8 @@ static void admin_ask(struct admin_task *task)
     task->call.body = &task->request;
     task->call.timeout_ms = left_ms > 0 && left_ms < usual_ms ? (int32_t)left_ms : usual_ms;
     if (task->api == API_METADATA) task->call.version_min = 1;
+    if (task->api == API_API_VERSIONS) task->call.version_min = ADMIN_FEATURES_FROM;
+    if (task->api == API_UPDATE_FEATURES) task->call.version_min = 1;
     if (task->api == API_DELETE_TOPICS) task->call.encode = admin_encode_delete;
     /* One group, one coordinator: the newer forms say the same of many. */
     if (task->api == API_FIND_COORDINATOR) task->call.version_max = ADMIN_FIND_TO;
@@ -114,6 +123,16 @@ static void admin_offsets_error(struct admin_task *task, enum err *first)
             for (uint32_t p = 0; p < response->topics[t].partitions_count; p++)
                 admin_note(task, first, response->topics[t].partitions[p].error_code, STR_NULL);
     }
+}
+
+static void admin_features_error(struct admin_task *task, enum err *first)
+{
+    const struct update_features_response *response = &task->response.update_features;
+
+    admin_note(task, first, response->error_code, response->error_message);
+    for (uint32_t i = 0; i < response->results_count; i++)
+        admin_note(task, first, response->results[i].error_code,
+                   response->results[i].error_message);
 }
 
 /* What an answer says went wrong, the first of it. */
@@ -190,6 +209,18 @@ static enum err admin_first_error(struct admin_task *task)
         admin_note(task, &first, task->response.find_coordinator.error_code,
                    task->response.find_coordinator.error_message);
         break;
+    case API_ADD_RAFT_VOTER:
+        admin_note(task, &first, task->response.add_raft_voter.error_code,
+                   task->response.add_raft_voter.error_message);
+        break;
+    case API_REMOVE_RAFT_VOTER:
+        admin_note(task, &first, task->response.remove_raft_voter.error_code,
+                   task->response.remove_raft_voter.error_message);
+        break;
+    case API_API_VERSIONS:
+        admin_note(task, &first, task->response.api_versions.error_code, STR_NULL);
+        break;
+    case API_UPDATE_FEATURES: admin_features_error(task, &first); break;
     case API_OFFSET_FETCH:
     case API_OFFSET_COMMIT:
     case API_LIST_OFFSETS: admin_offsets_error(task, &first); break;
@@ -317,6 +348,18 @@ void admin_task_init(struct admin_task *task, int16_t api)
         metadata_request_default(&task->request.metadata);
         task->request.metadata.topics_null = true; /* all */
         task->request.metadata.allow_auto_topic_creation = false;
+        return;
+    case API_ADD_RAFT_VOTER: add_raft_voter_request_default(&task->request.add_raft_voter); return;
+    case API_REMOVE_RAFT_VOTER:
+        remove_raft_voter_request_default(&task->request.remove_raft_voter);
+        return;
+    case API_UPDATE_FEATURES:
+        update_features_request_default(&task->request.update_features);
+        return;
+    case API_API_VERSIONS:
+        api_versions_request_default(&task->request.api_versions);
+        task->request.api_versions.client_software_name = STR("gregor");
+        task->request.api_versions.client_software_version = STR("1");
         return;
     case API_CREATE_TOPICS: create_topics_request_default(&task->request.create_topics); return;
     case API_DELETE_TOPICS: delete_topics_request_default(&task->request.delete_topics); return;

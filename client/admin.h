@@ -12,6 +12,8 @@
 #define CLIENT_ADMIN_H
 
 #include "client/metadata.h"
+#include "wire/add_raft_voter.h"
+#include "wire/api_versions.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
 #include "wire/delete_groups.h"
@@ -29,6 +31,8 @@
 #include "wire/metadata.h"
 #include "wire/offset_commit.h"
 #include "wire/offset_fetch.h"
+#include "wire/remove_raft_voter.h"
+#include "wire/update_features.h"
 
 enum {
     ADMIN_ARENA_MAX = 64 * 1024 * 1024, /* one decoded answer */
@@ -64,6 +68,10 @@ struct admin_task {
         struct offset_fetch_request offset_fetch;
         struct offset_commit_request offset_commit;
         struct list_offsets_request list_offsets;
+        struct add_raft_voter_request add_raft_voter;
+        struct remove_raft_voter_request remove_raft_voter;
+        struct update_features_request update_features;
+        struct api_versions_request api_versions;
     } request; /* set to its defaults by admin_task_init(); what it names is borrowed until done */
     /* out */
     struct op_source done;
@@ -90,6 +98,10 @@ struct admin_task {
         struct offset_fetch_response offset_fetch;
         struct offset_commit_response offset_commit;
         struct list_offsets_response list_offsets;
+        struct add_raft_voter_response add_raft_voter;
+        struct remove_raft_voter_response remove_raft_voter;
+        struct update_features_response update_features;
+        struct api_versions_response api_versions;
     } response; /* until admin_task_release() */
     /* private */
     struct admin *admin;

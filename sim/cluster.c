@@ -25,11 +25,31 @@ static void properties_add(struct cluster_node *node, const char *format, ...)
     va_end(args);
 }
 
+static bool cluster_initial(const struct cluster_node *node)
+{
+    const struct scenario *scenario = node->cluster->scenario;
+    int32_t first = scenario->combined ? 1 : SCENARIO_FIRST_CONTROLLER;
+
+    return (node->role & CLUSTER_CONTROLLER) != 0 && node->id < first + (int32_t)scenario->voters;
+}
+
+/* With voters in the log: controllers as bootstrap servers. */
 static void properties_voters(struct cluster_node *node)
 {
     const struct cluster *cluster = node->cluster;
     const char *comma = "";
 
+    if (cluster->scenario->voters > 0) {
+        properties_add(node, "controller.quorum.bootstrap.servers=");
+        for (uint32_t i = 0; i < cluster->count; i++) {
+            if ((cluster->nodes[i].role & CLUSTER_CONTROLLER) == 0) continue;
+            properties_add(node, "%snode-%d:%d", comma, cluster->nodes[i].id,
+                           CLUSTER_CONTROLLER_PORT);
+            comma = ",";
+        }
+        properties_add(node, "\n");
+        return;
+    }
     properties_add(node, "controller.quorum.voters=");
     for (uint32_t i = 0; i < cluster->count; i++) {
         const struct cluster_node *other = &cluster->nodes[i];
@@ -102,10 +122,36 @@ static void cluster_problem(struct cluster_node *node, const char *what, const c
     (void)snprintf(cluster->problem, sizeof cluster->problem, "%s: %.256s", what, why);
 }
 
+/* What `gregor-broker format` is told of the voters, in `text`. A wiped disk is not one of the
+ * first voters any more. */
+static enum node_format_voters cluster_voters(const struct cluster_node *node, char *text,
+                                              size_t size)
+{
+    const struct cluster *cluster = node->cluster;
+    size_t used = 0;
+
+    text[0] = '\0';
+    if (cluster->scenario->voters == 0 || (node->role & CLUSTER_CONTROLLER) == 0)
+        return NODE_FORMAT_CONFIGURED;
+    if (node->wiped || !cluster_initial(node)) return NODE_FORMAT_NO_INITIAL;
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct cluster_node *other = &cluster->nodes[i];
+
+        if (!cluster_initial(other)) continue;
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%d@node-%d:%d:%s", used > 0 ? "," : "",
+                             other->id, other->id, CLUSTER_CONTROLLER_PORT, other->directory);
+    }
+    return NODE_FORMAT_INITIAL;
+}
+
 static void cluster_boot(struct sim_program *program, struct world *world, struct instant now)
 {
     struct cluster_node *node = CONTAINER_OF(program, struct cluster_node, program);
     struct errmsg error = {.text = "no memory"};
+    char initial[RAFT_VOTERS_MAX * 64];
+    enum node_format_voters voters = cluster_voters(node, initial, sizeof initial);
+    struct str list = voters == NODE_FORMAT_INITIAL ? str_of(initial) : STR_NULL;
     enum err err = ERR_NO_MEMORY;
 
     (void)now;
@@ -115,7 +161,7 @@ static void cluster_boot(struct sim_program *program, struct world *world, struc
         node->format = region_take(world->region, sizeof *node->format, 64);
         if (node->format != NULL) {
             err = node_format_start(node->format, world, &node->config,
-                                    str_of(node->cluster->cluster_id), &error);
+                                    str_of(node->cluster->cluster_id), voters, list, &error);
         }
     } else {
         struct node *own = region_take(world->region, sizeof *own, 64);
@@ -236,6 +282,7 @@ void cluster_wipe(struct cluster *cluster, uint32_t index, enum cluster_identity
     sim_wipe(node->world);
     if (identity == CLUSTER_SAME_IDENTITY) (void)sim_image_take(image, before, meta_glob, NULL);
     if (identity == CLUSTER_NEW_IDENTITY) node->formatted = false;
+    node->wiped = true;
     sim_image_destroy(before);
 }
 
@@ -338,6 +385,8 @@ struct cluster *cluster_create(struct sim *sim, const struct scenario *scenario,
         cluster_add(cluster, SCENARIO_FIRST_CONTROLLER + (int32_t)i, CLUSTER_CONTROLLER);
     }
     for (uint32_t i = 0; i < cluster->count; i++) {
+        if (cluster_initial(&cluster->nodes[i]))
+            uuid_print(rng_uuid(&rng), cluster->nodes[i].directory);
         if (cluster_configure(&cluster->nodes[i], error)) continue;
         cluster_destroy(cluster);
         return NULL;

@@ -38,7 +38,9 @@ struct cluster_node {
     enum cluster_role role;
     int32_t id;
     bool formatted;
-    bool disk_faulted; /* may give up by itself */
+    bool wiped;                    /* the next format is not its first */
+    char directory[UUID_TEXT + 1]; /* of one of the first voters */
+    bool disk_faulted;             /* may give up by itself */
     bool given_up;     /* it has waited in vain for a cluster that random faults kept from it */
     struct node *node; /* in its region; NULL while it is down or formats */
     struct node_format *format;

@@ -75,8 +75,8 @@ enum sim_fault_kind {
     X(WIPE, "P7", PROCESS, OWN, 1, "wipe", "wipe",                                                 \
       "starts again with an empty disk, under the same or a new identity")                         \
     X(OOM, "P8", PROCESS, OWN, 0, "memory failure", "oom", "the n-th allocation is refused")       \
-    X(VERSION, "P9", UPGRADE, ABSENT, 0, "version mix", "",                                        \
-      "there is one build and one metadata version so far: nothing to mix")                        \
+    X(VERSION, "P9", UPGRADE, OWN, 0, "version mix", "upgrade",                                    \
+      "a node starts again as a build with other levels of features")                              \
     X(RECONFIGURE, "P10", PROCESS, OWN, 0, "other configuration", "restart",                       \
       "a node starts again with settings that differ from the others'")                            \
     X(POINT, "P12", PROCESS, ABSENT, 0, "fault point", "",                                         \

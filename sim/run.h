@@ -309,6 +309,9 @@ void run_look(struct run *run);
 uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it);
 /* run_act_cluster.c: what an administrator asks of the cluster; the answer comes later. */
 void run_act_cluster(struct run *run, const struct scenario_action *action, int step);
+/* add_voter, remove_voter: one job each. */
+void run_act_voters(struct run *run, const struct scenario_action *action, int step,
+                    uint64_t nodes);
 /* run_act_client.c */
 uint64_t run_act_client(struct run *run, const struct scenario_action *action, int step,
                         uint64_t nodes);

@@ -39,6 +39,9 @@ void act_crash_loop(struct run *run, const struct scenario_action *action, int s
 void act_oom(struct run *run, const struct scenario_action *action, int step, uint64_t nodes);
 void act_shuffle(struct run *run, const struct scenario_action *action, int step, uint64_t nodes);
 
+/* run_act_upgrade.c */
+void act_upgrade(struct run *run, const struct scenario_action *action, int step, uint64_t nodes);
+
 /* run_act_net.c */
 uint64_t act_partition(struct run *run, const struct scenario_action *action, int step);
 uint64_t act_links(struct run *run, const struct scenario_action *action, int step);

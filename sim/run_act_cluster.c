@@ -1,6 +1,6 @@
 /* Actions on the cluster: each becomes a job of the operator, a real admin client on a machine of
  * its own, which can be cut off or paused like any other. What is drawn is drawn here. */
-#include "sim/run.h"
+#include "sim/run_act.h"
 
 void run_act_cluster(struct run *run, const struct scenario_action *action, int step)
 {
@@ -29,4 +29,26 @@ void run_act_cluster(struct run *run, const struct scenario_action *action, int 
         job->node = action->args[0].partition; /* a broker answers for itself */
     }
     workload_ask(run->workload);
+}
+
+void run_act_voters(struct run *run, const struct scenario_action *action, int step, uint64_t nodes)
+{
+    FOR_NODES (i, nodes) {
+        struct workload_job *job = workload_job(run->workload);
+
+        if (i >= run->cluster->count || (run->cluster->nodes[i].role & CLUSTER_CONTROLLER) == 0) {
+            run_not_exercised(run, "step %d: node %d is no controller", step + 1,
+                              (int)run->sim->nodes[i]->id);
+            continue;
+        }
+        if (job == NULL) {
+            run_not_exercised(run, "step %d: more than %d requests of an administrator", step + 1,
+                              WORKLOAD_JOBS_MAX);
+            return;
+        }
+        job->action = action;
+        job->step = step;
+        job->voter = run->sim->nodes[i]->id;
+        workload_ask(run->workload);
+    }
 }

@@ -231,7 +231,11 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
     case ACTION_ADD_PARTITIONS:
     case ACTION_DELETE_RECORDS:
     case ACTION_CONFIG:
+    case ACTION_FEATURES:
     case ACTION_ELECT: run_act_cluster(run, action, step); return UINT64_MAX;
+    case ACTION_ADD_VOTER:
+    case ACTION_REMOVE_VOTER: run_act_voters(run, action, step, nodes); break;
+    case ACTION_UPGRADE: act_upgrade(run, action, step, nodes); break;
     case ACTION_START_CLIENT:
     case ACTION_STOP_CLIENT:
     case ACTION_PRODUCE: return run_act_client(run, action, step, nodes);

@@ -34,6 +34,8 @@ struct workload_job {
     uint32_t number; /* add_partitions: in all */
     int64_t before;  /* delete_records; -1: the high watermark */
     int32_t node;    /* who is to answer; -1: whoever is right */
+    int32_t voter;   /* add_voter, remove_voter: its id */
+    struct uuid directory;
     bool done;
     enum err result;
     char message[128];

@@ -2,6 +2,7 @@
 #include "sim/workload_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -120,12 +121,96 @@ static void operator_config(struct workload_node *node)
     node->task.request.incremental_alter_configs.resources_count = 1;
 }
 
+/* As the newest set that a running node counts by has it; else as the voter itself has it. */
+static struct uuid voter_directory(const struct cluster *cluster, int32_t id, bool in_set)
+{
+    struct uuid directory = {{0}};
+    int64_t newest = -2;
+
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct node *node = cluster_node(cluster, i);
+        const struct quorum_voters *voters;
+
+        if (node == NULL || !node->has_quorum) continue;
+        if (!in_set && cluster->nodes[i].id == id) return node->meta_dir->meta.directory_id;
+        voters = &node->quorum.voting.current;
+        for (uint32_t v = 0; in_set && v < voters->count; v++) {
+            if (voters->members[v].id != id || voters->offset <= newest) continue;
+            newest = voters->offset;
+            directory = voters->members[v].directory;
+        }
+    }
+    return directory;
+}
+
+static void operator_add_voter(struct workload_node *node)
+{
+    const struct workload_job *job = node->job;
+    const struct scenario_value *ack = scenario_arg(job->action, "ack");
+
+    admin_task_init(&node->task, API_ADD_RAFT_VOTER);
+    node->task.request.add_raft_voter.ack_when_committed = ack == NULL || ack->choice == 0;
+    (void)snprintf(node->voter_host, sizeof node->voter_host, "node-%d", (int)job->voter);
+    node->voter_at = (struct add_raft_voter_request_listener){
+        STR("CONTROLLER"), str_of(node->voter_host), CLUSTER_CONTROLLER_PORT};
+    node->task.request.add_raft_voter.cluster_id = STR_NULL;
+    node->task.request.add_raft_voter.voter_id = job->voter;
+    node->task.request.add_raft_voter.voter_directory_id =
+        voter_directory(node->client->workload->cluster, job->voter, false);
+    node->task.request.add_raft_voter.timeout_ms = CLIENT_VOTER_TIMEOUT_MS;
+    node->task.request.add_raft_voter.listeners = &node->voter_at;
+    node->task.request.add_raft_voter.listeners_count = 1;
+}
+
+static void operator_remove_voter(struct workload_node *node)
+{
+    const struct workload_job *job = node->job;
+
+    admin_task_init(&node->task, API_REMOVE_RAFT_VOTER);
+    node->task.request.remove_raft_voter.cluster_id = STR_NULL;
+    node->task.request.remove_raft_voter.voter_id = job->voter;
+    node->task.request.remove_raft_voter.voter_directory_id =
+        voter_directory(node->client->workload->cluster, job->voter, true);
+}
+
+static void operator_features(struct workload_node *node)
+{
+    const struct scenario_value *set = scenario_arg(node->job->action, "set");
+    const struct scenario_value *how = scenario_arg(node->job->action, "how");
+
+    admin_task_init(&node->task, API_UPDATE_FEATURES);
+    for (uint32_t i = 0; i < set->config_count; i++) {
+        struct update_features_request_feature_update_key *key = &node->features[i];
+
+        update_features_request_feature_update_key_default(key);
+        key->feature = str_of(set->configs[i].key);
+        key->max_version_level = (int16_t)atoi(set->configs[i].value);
+        key->upgrade_type = (int8_t)(1 + (how != NULL ? how->choice : 0));
+    }
+    node->task.request.update_features.feature_updates = node->features;
+    node->task.request.update_features.feature_updates_count = set->config_count;
+    node->task.request.update_features.timeout_ms = CLIENT_ADMIN_TIMEOUT_MS;
+}
+
 static void operator_ask(struct workload_node *node)
 {
     const struct scenario_action *action = node->job->action;
     const struct scenario *scenario = node->client->workload->cluster->scenario;
     const struct scenario_value *first = &action->args[0];
 
+    if (action->kind == ACTION_ADD_VOTER) {
+        operator_add_voter(node);
+        admin_start(&node->admin, &node->task);
+        return;
+    }
+    if (action->kind == ACTION_REMOVE_VOTER || action->kind == ACTION_FEATURES) {
+        if (action->kind == ACTION_FEATURES)
+            operator_features(node);
+        else
+            operator_remove_voter(node);
+        admin_start(&node->admin, &node->task);
+        return;
+    }
     if (first->topic >= 0) node->topic_name = str_of(scenario->topics[first->topic].name);
     node->partition = first->partition;
     if (action->kind == ACTION_CREATE_TOPIC) {
@@ -170,6 +255,8 @@ static bool own_effect(enum action_kind kind, enum err err)
     if (kind == ACTION_CREATE_TOPIC) return err == ERR_TOPIC_ALREADY_EXISTS;
     if (kind == ACTION_DELETE_TOPIC) return err == ERR_UNKNOWN_TOPIC_OR_PARTITION;
     if (kind == ACTION_ADD_PARTITIONS) return err == ERR_INVALID_PARTITIONS;
+    if (kind == ACTION_ADD_VOTER) return err == ERR_DUPLICATE_VOTER;
+    if (kind == ACTION_REMOVE_VOTER) return err == ERR_VOTER_NOT_FOUND;
     return false;
 }
 
@@ -182,7 +269,11 @@ static void operator_judge(struct workload_node *node)
     enum err err = node->task.result;
 
     if (err == ERR_NONE && action->kind == ACTION_ELECT) err = elect_result(&node->task);
-    if (node->task.unclear && own_effect(action->kind, err)) err = ERR_NONE;
+    /* A change of the voters is repeated by the broker, too. */
+    if ((node->task.unclear || action->kind == ACTION_ADD_VOTER ||
+         action->kind == ACTION_REMOVE_VOTER) &&
+        own_effect(action->kind, err))
+        err = ERR_NONE;
     job->done = true;
     job->result = err;
     (void)snprintf(job->message, sizeof job->message, "%.120s", node->task.message);

@@ -11,7 +11,7 @@
 #include "sim/workload.h"
 #include "wire/write_txn_markers.h"
 
-enum { CLIENT_ADMIN_TIMEOUT_MS = 60000 };
+enum { CLIENT_ADMIN_TIMEOUT_MS = 60000, CLIENT_VOTER_TIMEOUT_MS = 10000 };
 
 struct workload_node {
     struct env env;
@@ -35,6 +35,9 @@ struct workload_node {
     struct incremental_alter_configs_request_config alter[SCENARIO_CONFIGS_MAX];
     struct delete_records_request_topic records_of;
     struct delete_records_request_partition records_at;
+    struct add_raft_voter_request_listener voter_at;
+    char voter_host[16];
+    struct update_features_request_feature_update_key features[SCENARIO_CONFIGS_MAX];
     struct str topic_name;
     int32_t partition;
     char broker[16];

@@ -31,7 +31,10 @@ const struct server_api api_broker[] = {
     {API_DELETE_GROUPS, api_group_admin_delete_handle},
     {API_OFFSET_DELETE, api_group_offsets_delete_handle},
     {API_DESCRIBE_CLUSTER, api_metadata_cluster_handle},
+    {API_UPDATE_FEATURES, api_forward_handle},
     {API_DESCRIBE_TOPIC_PARTITIONS, api_partitions_handle},
+    {API_ADD_RAFT_VOTER, api_forward_handle},
+    {API_REMOVE_RAFT_VOTER, api_forward_handle},
 };
 const uint32_t api_broker_count = sizeof api_broker / sizeof api_broker[0];
 
@@ -53,6 +56,11 @@ const struct server_api api_controller[] = {
     {API_BROKER_HEARTBEAT, api_decide_handle},
     {API_ALLOCATE_PRODUCER_IDS, api_decide_handle},
     {API_FETCH_SNAPSHOT, api_quorum_snapshot_handle},
+    {API_UPDATE_FEATURES, api_decide_handle},
+    {API_CONTROLLER_REGISTRATION, api_decide_handle},
     {API_ASSIGN_REPLICAS_TO_DIRS, api_decide_handle},
+    {API_ADD_RAFT_VOTER, api_voters_add_handle},
+    {API_REMOVE_RAFT_VOTER, api_voters_remove_handle},
+    {API_UPDATE_RAFT_VOTER, api_voters_update_handle},
 };
 const uint32_t api_controller_count = sizeof api_controller / sizeof api_controller[0];

@@ -52,6 +52,10 @@ void api_quorum_end_handle(struct request *request);
 void api_quorum_fetch_handle(struct request *request);
 void api_quorum_describe_handle(struct request *request);
 void api_quorum_snapshot_handle(struct request *request);
+/* api_voters.c: who votes in the quorum */
+void api_voters_add_handle(struct request *request);
+void api_voters_remove_handle(struct request *request);
+void api_voters_update_handle(struct request *request);
 /* api_produce.c, api_fetch.c, api_offsets.c */
 void api_produce_handle(struct request *request);
 void api_fetch_handle(struct request *request);

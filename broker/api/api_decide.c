@@ -25,6 +25,8 @@ struct decide {
         struct alter_configs_request alter_configs;
         struct create_partitions_request create_partitions;
         struct elect_leaders_request elect_leaders;
+        struct update_features_request update_features;
+        struct controller_registration_request controller_registration;
     } body;
     union {
         struct broker_registration_response broker_registration;
@@ -38,6 +40,8 @@ struct decide {
         struct alter_configs_response alter_configs;
         struct create_partitions_response create_partitions;
         struct elect_leaders_response elect_leaders;
+        struct update_features_response update_features;
+        struct controller_registration_response controller_registration;
     } answer;
 };
 
@@ -128,6 +132,17 @@ static bool decide_fill(struct decide *o, int16_t key)
         call->response.elect_leaders = &o->answer.elect_leaders;
         call->deadline_ns = env_deadline(o->request->env, o->body.elect_leaders.timeout_ms);
         return true;
+    case API_UPDATE_FEATURES:
+        call->api = CONTROLLER_UPDATE_FEATURES;
+        call->request.update_features = &o->body.update_features;
+        call->response.update_features = &o->answer.update_features;
+        call->deadline_ns = env_deadline(o->request->env, o->body.update_features.timeout_ms);
+        return true;
+    case API_CONTROLLER_REGISTRATION:
+        call->api = CONTROLLER_CONTROLLER_REGISTRATION;
+        call->request.controller_registration = &o->body.controller_registration;
+        call->response.controller_registration = &o->answer.controller_registration;
+        return true;
     case API_DELETE_RECORDS:
     case API_WRITE_TXN_MARKERS:
     case API_DESCRIBE_LOG_DIRS:
@@ -156,9 +171,11 @@ static bool decide_fill(struct decide *o, int16_t key)
     case API_DESCRIBE_QUORUM:
     case API_ENVELOPE:
     case API_FETCH_SNAPSHOT:
+    case API_ADD_RAFT_VOTER:
+    case API_REMOVE_RAFT_VOTER:
+    case API_UPDATE_RAFT_VOTER:
     case API_DESCRIBE_CLUSTER:
-    case API_DESCRIBE_TOPIC_PARTITIONS:
-    case API_CONTROLLER_REGISTRATION: return false;
+    case API_DESCRIBE_TOPIC_PARTITIONS: return false;
     }
     return false;
 }

@@ -5,7 +5,10 @@
  * principal; there are no principals yet. CreateTopics and DeleteTopics: api_topics.c. */
 #include "broker/api/api.h"
 #include "broker/node.h"
+#include "wire/add_raft_voter.h"
 #include "wire/describe_quorum.h"
+#include "wire/remove_raft_voter.h"
+#include "wire/update_features.h"
 
 enum { FORWARD_MARGIN_MS = 1000 }; /* the controller's own time-out comes first */
 
@@ -18,6 +21,9 @@ union forward_body {
     struct create_partitions_request partitions;
     struct elect_leaders_request elect;
     struct describe_quorum_request quorum;
+    struct add_raft_voter_request add_voter;
+    struct remove_raft_voter_request remove_voter;
+    struct update_features_request features;
 };
 union forward_answer {
     struct incremental_alter_configs_response incremental;
@@ -25,6 +31,9 @@ union forward_answer {
     struct create_partitions_response partitions;
     struct elect_leaders_response elect;
     struct describe_quorum_response quorum;
+    struct add_raft_voter_response add_voter;
+    struct remove_raft_voter_response remove_voter;
+    struct update_features_response features;
 };
 
 struct forward {
@@ -43,6 +52,8 @@ static int32_t forward_timeout_ms(const struct forward *o)
 
     if (o->entry->key == API_CREATE_PARTITIONS) return o->body.partitions.timeout_ms;
     if (o->entry->key == API_ELECT_LEADERS) return o->body.elect.timeout_ms;
+    if (o->entry->key == API_UPDATE_FEATURES) return o->body.features.timeout_ms;
+    if (o->entry->key == API_ADD_RAFT_VOTER) return o->body.add_voter.timeout_ms;
     return usual_ms;
 }
 
@@ -62,6 +73,12 @@ static bool forward_astray(const struct forward *o)
         return answer->partitions.results_count > 0 &&
                answer->partitions.results[0].error_code == ERR_NOT_CONTROLLER;
     case API_ELECT_LEADERS: return answer->elect.error_code == ERR_NOT_CONTROLLER;
+    /* Who is told so now may have been the leader that wrote the change: asked again it says what
+     * became of it (DUPLICATE_VOTER, VOTER_NOT_FOUND). */
+    case API_UPDATE_FEATURES: return answer->features.error_code == ERR_NOT_CONTROLLER;
+    case API_ADD_RAFT_VOTER: return answer->add_voter.error_code == ERR_NOT_LEADER_OR_FOLLOWER;
+    case API_REMOVE_RAFT_VOTER:
+        return answer->remove_voter.error_code == ERR_NOT_LEADER_OR_FOLLOWER;
     case API_DESCRIBE_QUORUM:
         return answer->quorum.error_code == ERR_NOT_LEADER_OR_FOLLOWER ||
                (answer->quorum.topics_count > 0 && answer->quorum.topics[0].partitions_count > 0 &&
@@ -92,8 +109,51 @@ static void forward_fail(struct forward *o, enum err err)
         describe_quorum_response_default(&o->answer.quorum);
         o->answer.quorum.error_code = (int16_t)err;
         return;
+    case API_UPDATE_FEATURES:
+        update_features_response_default(&o->answer.features);
+        o->answer.features.error_code = (int16_t)err;
+        o->answer.features.error_message = STR_NULL;
+        return;
+    case API_ADD_RAFT_VOTER:
+        add_raft_voter_response_default(&o->answer.add_voter);
+        o->answer.add_voter.error_code = (int16_t)err;
+        return;
+    case API_REMOVE_RAFT_VOTER:
+        remove_raft_voter_response_default(&o->answer.remove_voter);
+        o->answer.remove_voter.error_code = (int16_t)err;
+        return;
     default: IMPOSSIBLE("api.c names this handler for these apis only");
     }
+}
+
+/* The newest form says more plainly how a feature may go down. */
+static void forward_newest(struct forward *o)
+{
+    struct update_features_request *features = &o->body.features;
+
+    if (o->entry->key != API_UPDATE_FEATURES || o->request->version > 0) return;
+    for (uint32_t i = 0; i < features->feature_updates_count; i++) {
+        features->feature_updates[i].upgrade_type =
+            features->feature_updates[i].allow_downgrade ? 2 : 1;
+        features->feature_updates[i].allow_downgrade = false;
+    }
+}
+
+/* UpdateFeatures 0 and 1 tell what became of each feature, when nothing is wrong with the whole. */
+static void forward_results(struct forward *o)
+{
+    const struct update_features_request *request = &o->body.features;
+    struct update_features_response *response = &o->answer.features;
+    uint32_t count = request->feature_updates_count;
+
+    if (response->error_code != ERR_NONE || count == 0) return;
+    response->results = arena_zalloc(&o->request->arena, count * sizeof *response->results);
+    if (response->results == NULL) return;
+    for (uint32_t i = 0; i < count; i++) {
+        response->results[i].feature = request->feature_updates[i].feature;
+        response->results[i].error_message = STR_NULL;
+    }
+    response->results_count = count;
 }
 
 /* ElectLeaders 0 has no error at the top. */
@@ -101,6 +161,7 @@ static void forward_fit(struct forward *o)
 {
     enum err err;
 
+    if (o->entry->key == API_UPDATE_FEATURES && o->request->version <= 1) forward_results(o);
     if (o->entry->key != API_ELECT_LEADERS || o->request->version > 0) return;
     err = err_from_wire(o->answer.elect.error_code);
     if (err != ERR_NONE) forward_fail(o, err);
@@ -174,6 +235,7 @@ void api_forward_handle(struct request *request)
     if (request_decode(request, &o->body) != ERR_NONE) return;
     o->request = request;
     o->entry = api_find(request->header.request_api_key);
+    forward_newest(o);
     timeout_ms = forward_timeout_ms(o);
     if (timeout_ms < 0) timeout_ms = 0;
     o->give_up_ns = env_deadline(request->env, (int64_t)timeout_ms + FORWARD_MARGIN_MS);

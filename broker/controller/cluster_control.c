@@ -148,7 +148,7 @@ static enum err check_registration(const struct controller *c,
                                    const struct broker_registration_request *request)
 {
     const struct image_broker *existing = image_broker(&c->image, request->broker_id);
-    bool elr = false;
+    struct image_feature features[IMAGE_FEATURES_MAX];
 
     if (!str_equal(request->cluster_id, c->config.cluster_id)) return ERR_INCONSISTENT_CLUSTER_ID;
     if (request->broker_id < 0 || uuid_is_zero(request->incarnation_id)) return ERR_INVALID_REQUEST;
@@ -168,14 +168,12 @@ static enum err check_registration(const struct controller *c,
     }
     for (uint32_t i = 0; i < request->features_count; i++) {
         const struct broker_registration_request_feature *feature = &request->features[i];
-        int16_t level = image_feature_level(&c->image, feature->name);
 
-        elr = elr || str_equal(feature->name, STR(PARTITION_CHANGE_ELR_FEATURE));
-        if (level != 0 &&
-            (level < feature->min_supported_version || level > feature->max_supported_version))
-            return ERR_UNSUPPORTED_VERSION;
+        features[i] = (struct image_feature){feature->name, feature->min_supported_version,
+                                             feature->max_supported_version};
     }
-    if (partition_change_elr(&c->image) && !elr) return ERR_UNSUPPORTED_VERSION;
+    if (feature_control_admits(c, features, request->features_count) != ERR_NONE)
+        return ERR_UNSUPPORTED_VERSION;
     if (existing == NULL && c->image.brokers.count >= c->config.limits.brokers_max)
         return ERR_INVALID_REGISTRATION;
     return ERR_NONE;
@@ -211,6 +209,64 @@ static void fill_registration(struct records *records,
             from->name, from->min_supported_version, from->max_supported_version};
     }
 }
+
+/* ---- controllers (KIP-919) ------------------------------------------------------------------- */
+
+static enum err check_controller(const struct controller *c,
+                                 const struct controller_registration_request *request)
+{
+    struct image_feature features[IMAGE_FEATURES_MAX];
+
+    if (request->controller_id < 0 || uuid_is_zero(request->incarnation_id))
+        return ERR_INVALID_REQUEST;
+    if (request->listeners_count == 0 || request->listeners_count > IMAGE_ENDPOINTS_MAX)
+        return ERR_INVALID_REGISTRATION;
+    if (request->features_count > IMAGE_FEATURES_MAX) return ERR_INVALID_REGISTRATION;
+    if (c->image.controllers.count >= IMAGE_CONTROLLERS_MAX &&
+        map_find_u64(&c->image.controllers, (uint32_t)request->controller_id) == NULL)
+        return ERR_INVALID_REGISTRATION;
+    for (uint32_t i = 0; i < request->features_count; i++)
+        features[i] = (struct image_feature){request->features[i].name,
+                                             request->features[i].min_supported_version,
+                                             request->features[i].max_supported_version};
+    return feature_control_admits(c, features, request->features_count);
+}
+
+enum err cluster_control_register_controller(struct controller *c,
+                                             const struct controller_registration_request *request,
+                                             struct controller_registration_response *response)
+{
+    struct register_controller_record *r;
+    struct metadata_record *record;
+    struct records records;
+    enum err err = check_controller(c, request);
+
+    response->error_code = (int16_t)err;
+    response->error_message = STR_NULL;
+    if (err != ERR_NONE) return ERR_NONE;
+    records_init(&records, &c->arena);
+    record = records_add(&records, RECORD_REGISTER_CONTROLLER);
+    if (record == NULL) return records.error;
+    r = &record->register_controller;
+    r->controller_id = request->controller_id;
+    r->incarnation_id = request->incarnation_id;
+    r->end_points = arena_zalloc(records.arena, request->listeners_count * sizeof(*r->end_points));
+    r->features = arena_zalloc(records.arena, (request->features_count + 1) * sizeof(*r->features));
+    if (r->end_points == NULL || r->features == NULL) return ERR_NO_MEMORY;
+    r->end_points_count = request->listeners_count;
+    r->features_count = request->features_count;
+    for (uint32_t i = 0; i < request->listeners_count; i++)
+        r->end_points[i] = (struct register_controller_record_end_point){
+            request->listeners[i].name, request->listeners[i].host, request->listeners[i].port,
+            request->listeners[i].security_protocol};
+    for (uint32_t i = 0; i < request->features_count; i++)
+        r->features[i] = (struct register_controller_record_feature){
+            request->features[i].name, request->features[i].min_supported_version,
+            request->features[i].max_supported_version};
+    return controller_write(c, &records, CONTROLLER_ATOMIC);
+}
+
+/* ---- brokers --------------------------------------------------------------------------------- */
 
 enum err cluster_control_register(struct controller *c,
                                   const struct broker_registration_request *request,

@@ -14,6 +14,11 @@ enum {
 struct controller_config controller_config_default(void)
 {
     return (struct controller_config){.node_id = -1,
+                                      .features = {{STR("eligible.leader.replicas.version"), 0, 1},
+                                                   {STR("group.version"), 0, 0},
+                                                   {STR("kraft.version"), 0, 1},
+                                                   {STR("metadata.version"), 17, 23},
+                                                   {STR("transaction.version"), 0, 0}},
                                       .cluster_id = STR_NULL,
                                       .session_timeout_ms = 9000,
                                       .heartbeat_interval_ms = 2000,
@@ -245,26 +250,13 @@ static int64_t lease_check_ms(const struct controller *c)
 static void bootstrap_elr(const struct controller *c, struct records *records)
 {
     struct metadata_record *record;
-    struct text text;
-    char *value = arena_alloc(records->arena, 24);
 
-    if (c->config.elr_version < 1) return;
+    if (c->config.elr_version < 1 || c->config.metadata_version < 23) return;
     record = records_add(records, RECORD_FEATURE_LEVEL);
     if (record == NULL) return;
     record->feature_level.name = STR(PARTITION_CHANGE_ELR_FEATURE);
     record->feature_level.feature_level = c->config.elr_version;
-    record = records_add(records, RECORD_CONFIG);
-    if (record == NULL) return;
-    if (value == NULL) {
-        records->error = ERR_NO_MEMORY;
-        return;
-    }
-    text_init(&text, value, 24);
-    text_i64(&text, c->config.min_insync_replicas);
-    record->config.resource_type = IMAGE_RESOURCE_BROKER;
-    record->config.resource_name = STR("");
-    record->config.name = STR("min.insync.replicas");
-    record->config.value = text_view(&text);
+    feature_control_elr_safety(c, records);
 }
 
 /* The first leader of all writes what a cluster begins with. */
@@ -521,6 +513,14 @@ static enum err decide(struct controller *c, struct controller_call *o)
         elect_leaders_response_default(o->response.elect_leaders);
         return elect_leaders_decide(c, o->request.elect_leaders, o->response.elect_leaders,
                                     o->arena);
+    case CONTROLLER_UPDATE_FEATURES:
+        update_features_response_default(o->response.update_features);
+        return feature_control_update(c, o->request.update_features, o->version,
+                                      o->response.update_features, o->arena);
+    case CONTROLLER_CONTROLLER_REGISTRATION:
+        controller_registration_response_default(o->response.controller_registration);
+        return cluster_control_register_controller(c, o->request.controller_registration,
+                                                   o->response.controller_registration);
     }
     IMPOSSIBLE("api");
 }

@@ -24,6 +24,7 @@
 
 #include "broker/controller/image.h"
 #include "broker/controller/loader.h"
+#include "broker/features.h"
 #include "client/base/op.h"
 #include "client/base/pool.h"
 #include "client/base/rng.h"
@@ -34,11 +35,13 @@
 #include "wire/assign_replicas_to_dirs.h"
 #include "wire/broker_heartbeat.h"
 #include "wire/broker_registration.h"
+#include "wire/controller_registration.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
 #include "wire/delete_topics.h"
 #include "wire/elect_leaders.h"
 #include "wire/incremental_alter_configs.h"
+#include "wire/update_features.h"
 
 /* ---- the quorum, as the controller sees it --------------------------------------------------- */
 
@@ -61,6 +64,11 @@ struct controller_quorum_ops {
     /* Gives the leadership of `epoch` up: the state in memory went wrong. Tells it by
      * controller_quorum_changed() or by the next leading(), not from inside the call. */
     void (*resign)(struct controller_quorum *quorum, int32_t epoch);
+    /* kraft.version; and 0 to 1, or whether that could be: quorum_change_kraft_version(). NULL:
+     * always 0. */
+    int16_t (*kraft_version)(struct controller_quorum *quorum);
+    enum err (*raise_kraft_version)(struct controller_quorum *quorum, bool validate_only,
+                                    int64_t *offset, const char **why);
 };
 struct controller_quorum {
     const struct controller_quorum_ops *ops;
@@ -85,7 +93,8 @@ struct controller_config {
     bool unclean_leader_election; /* unclean.leader.election.enable, the default of topics */
     int16_t metadata_version;     /* level written at bootstrap */
     int16_t elr_version;          /* likewise, of eligible.leader.replicas.version; 0: off */
-    uint32_t calls_max;           /* requests at once; more: NOT_CONTROLLER, retriable */
+    struct features_range features[FEATURES_COUNT]; /* that this node knows */
+    uint32_t calls_max; /* requests at once; more: NOT_CONTROLLER, retriable */
     struct image_limits limits;
 };
 /* Kafka's defaults; node and cluster id stay to be set. */
@@ -159,6 +168,8 @@ enum controller_api {
     CONTROLLER_ALTER_CONFIGS,
     CONTROLLER_CREATE_PARTITIONS,
     CONTROLLER_ELECT_LEADERS,
+    CONTROLLER_UPDATE_FEATURES,
+    CONTROLLER_CONTROLLER_REGISTRATION,
 };
 
 /* One request; embedded by the op of the api layer, which awaits `done` until `finished`. It may
@@ -177,6 +188,8 @@ struct controller_call {
         const struct alter_configs_request *alter_configs;
         const struct create_partitions_request *create_partitions;
         const struct elect_leaders_request *elect_leaders;
+        const struct update_features_request *update_features;
+        const struct controller_registration_request *controller_registration;
     } request;
     union { /* out; filled whatever the result, with the error in every place it belongs */
         struct broker_registration_response *broker_registration;
@@ -190,6 +203,8 @@ struct controller_call {
         struct alter_configs_response *alter_configs;
         struct create_partitions_response *create_partitions;
         struct elect_leaders_response *elect_leaders;
+        struct update_features_response *update_features;
+        struct controller_registration_response *controller_registration;
     } response;
     int16_t version;
     struct arena *arena; /* for what the response points to; borrowed until it is encoded */

@@ -161,6 +161,16 @@ void controller_answer_error(struct controller_call *call, enum err err)
         controller_answer_elect(call->request.elect_leaders, call->response.elect_leaders, err,
                                 call->version, call->arena);
         return;
+    case CONTROLLER_UPDATE_FEATURES:
+        update_features_response_default(call->response.update_features);
+        call->response.update_features->error_code = (int16_t)err;
+        call->response.update_features->error_message = STR_NULL;
+        return;
+    case CONTROLLER_CONTROLLER_REGISTRATION:
+        controller_registration_response_default(call->response.controller_registration);
+        call->response.controller_registration->error_code = (int16_t)err;
+        call->response.controller_registration->error_message = STR_NULL;
+        return;
     case CONTROLLER_ALLOCATE_PRODUCER_IDS:
         allocate_producer_ids_response_default(call->response.allocate_producer_ids);
         call->response.allocate_producer_ids->error_code = (int16_t)err;

@@ -38,6 +38,22 @@ void cluster_control_renounce(struct controller *c);
 /* Fences one broker whose lease is over. */
 MUST_USE enum err cluster_control_check_leases(struct controller *c);
 
+MUST_USE enum err
+cluster_control_register_controller(struct controller *c,
+                                    const struct controller_registration_request *request,
+                                    struct controller_registration_response *response);
+
+/* ---- feature_control.c: levels of features --------------------------------------------------- */
+
+MUST_USE enum err feature_control_update(struct controller *c,
+                                         const struct update_features_request *request,
+                                         int16_t version, struct update_features_response *response,
+                                         struct arena *arena);
+void feature_control_elr_safety(const struct controller *c, struct records *records);
+/* NONE, or UNSUPPORTED_VERSION: a node with these features does not know a level that counts. */
+enum err feature_control_admits(const struct controller *c, const struct image_feature *features,
+                                uint32_t count);
+
 /* ---- replication_control.c: topics, partitions, elections ------------------------------------ */
 
 MUST_USE enum err replication_control_alter(struct controller *c,

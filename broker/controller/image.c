@@ -121,6 +121,7 @@ uint64_t image_controller_hash(const struct image_controller *controller)
     add_i64(&hash, controller->id);
     hash128_add_bytes(&hash, controller->incarnation.bytes, sizeof(controller->incarnation.bytes));
     add_endpoints(&hash, controller->endpoints, controller->endpoints_count);
+    add_features(&hash, controller->features, controller->features_count);
     return finish_hash(&hash);
 }
 

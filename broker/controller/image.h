@@ -153,7 +153,9 @@ struct image_controller {
     int32_t id;
     struct uuid incarnation;
     struct image_endpoint *endpoints;
+    struct image_feature *features;
     uint32_t endpoints_count;
+    uint32_t features_count;
     /* private */
     struct map_node node;
     void *block;

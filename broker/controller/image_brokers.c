@@ -216,11 +216,17 @@ enum err image_apply_register_controller(struct image *image,
 
     if (record->controller_id < 0) return ERR_MALFORMED;
     if (record->end_points_count > IMAGE_ENDPOINTS_MAX) return ERR_TOO_MANY;
+    if (record->features_count > IMAGE_FEATURES_MAX) return ERR_TOO_MANY;
     block.endpoints_count = record->end_points_count;
     for (uint32_t i = 0; i < record->end_points_count; i++)
         block.endpoints[i] = (struct image_endpoint){
             record->end_points[i].name, record->end_points[i].host, record->end_points[i].port,
             record->end_points[i].security_protocol};
+    block.features_count = record->features_count;
+    for (uint32_t i = 0; i < record->features_count; i++)
+        block.features[i] = (struct image_feature){record->features[i].name,
+                                                   record->features[i].min_supported_version,
+                                                   record->features[i].max_supported_version};
     err = block_build(image, &block, &endpoints, &features);
     if (err != ERR_NONE) return err;
     node = map_find_u64(&image->controllers, (uint32_t)record->controller_id);
@@ -241,7 +247,9 @@ enum err image_apply_register_controller(struct image *image,
     controller->id = record->controller_id;
     controller->incarnation = record->incarnation_id;
     controller->endpoints = endpoints;
+    controller->features = features;
     controller->endpoints_count = block.endpoints_count;
+    controller->features_count = block.features_count;
     controller->block = block.memory;
     controller->block_size = block.size;
     image->digest -= controller->hash;

@@ -61,6 +61,11 @@ void image_fill_controller(const struct image_controller *controller, struct ima
             controller->endpoints[i].port, controller->endpoints[i].security_protocol};
     r->end_points = scratch->controller_end_points;
     r->end_points_count = controller->endpoints_count;
+    for (uint32_t i = 0; i < controller->features_count; i++)
+        scratch->controller_features[i] = (struct register_controller_record_feature){
+            controller->features[i].name, controller->features[i].min, controller->features[i].max};
+    r->features = scratch->controller_features;
+    r->features_count = controller->features_count;
 }
 
 void image_fill_topic(const struct image_topic *topic, struct metadata_record *record)

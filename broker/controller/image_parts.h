@@ -50,6 +50,7 @@ struct image_scratch {
     struct register_broker_record_end_point end_points[IMAGE_ENDPOINTS_MAX];
     struct register_broker_record_feature features[IMAGE_FEATURES_MAX];
     struct register_controller_record_end_point controller_end_points[IMAGE_ENDPOINTS_MAX];
+    struct register_controller_record_feature controller_features[IMAGE_FEATURES_MAX];
 };
 void image_fill_feature(const struct image_feature *feature, struct metadata_record *record);
 void image_fill_producer_ids(const struct image *image, struct metadata_record *record);

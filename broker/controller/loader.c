@@ -9,7 +9,8 @@ enum { LOADER_ARENA_MAX = RECORDS_BATCH_BYTES_MAX }; /* one decoded record */
 void loader_init(struct loader *loader, struct world *world, struct mem *mem,
                  const struct loader_config *config)
 {
-    *loader = (struct loader){.failed = ERR_NONE, .world = world};
+    *loader = (struct loader){
+        .failed = ERR_NONE, .world = world, .metadata_version_max = config->metadata_version_max};
     image_init(&loader->image, mem, &config->limits, config->hash_seed, true);
     image_init(&loader->staging, mem, &config->limits, config->hash_seed + 16, false);
     op_source_init(&loader->applied_source);
@@ -95,6 +96,16 @@ static void tell(struct loader *loader, const struct metadata_record *record)
     }
 }
 
+/* A level that this build does not know: what comes after it may say things that would be lost
+ * here. */
+static enum err check_level(const struct loader *loader, const struct metadata_record *record)
+{
+    if (record->id != RECORD_FEATURE_LEVEL || loader->metadata_version_max == 0) return ERR_NONE;
+    if (!str_equal(record->feature_level.name, STR("metadata.version"))) return ERR_NONE;
+    return record->feature_level.feature_level > loader->metadata_version_max ? ERR_UNSUPPORTED
+                                                                              : ERR_NONE;
+}
+
 /* Once per kind: what a directory of Kafka's has and this house does not act on. */
 static void tell_foreign(struct loader *loader, uint32_t kind)
 {
@@ -177,6 +188,7 @@ enum err loader_record(struct loader *loader, int64_t offset, int32_t epoch, str
     if (loader->failed != ERR_NONE) return loader->failed;
     ASSERT(offset > loader->image.last_offset); /* K25 */
     loader->failed = records_decode(value, &loader->arena, &record);
+    if (loader->failed == ERR_NONE) loader->failed = check_level(loader, &record);
     if (loader->failed == ERR_NONE) {
         tell_foreign(loader, record.foreign);
         loader->failed = take(loader, &record, offset, epoch, value);
@@ -238,6 +250,7 @@ enum err loader_snapshot_record(struct loader *loader, struct bytes value)
 
     ASSERT(loader->loading);
     err = records_decode(value, &loader->arena, &record);
+    if (err == ERR_NONE) err = check_level(loader, &record);
     if (err == ERR_NONE)
         err =
             image_apply(&loader->staging, &record, loader->staging_end - 1, loader->staging_epoch);

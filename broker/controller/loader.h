@@ -37,6 +37,7 @@ struct loader {
     struct op_source applied_source; /* keyed by offset: image.last_offset moved past it */
     enum err failed;                 /* NONE, or why it stopped */
     /* private */
+    int16_t metadata_version_max;
     struct world *world;
     struct arena arena;
     struct list publishers;
@@ -58,6 +59,7 @@ enum { LOADER_HELD_MAX = 64 << 20 }; /* bytes of one metadata transaction */
 
 struct loader_config {
     struct image_limits limits;
+    int16_t metadata_version_max; /* of this build; a record of a newer one: UNSUPPORTED. 0: any */
     uint64_t hash_seed;
 };
 

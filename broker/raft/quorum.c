@@ -20,7 +20,7 @@ void quorum_config_default(struct quorum_config *config)
                                      .retention_ms = INT64_C(604800000)};
 }
 
-/* The order of voters is the same everywhere: by id. */
+/* The order of voters is the same everywhere: by id. What cannot be found is no voter. */
 static enum err quorum_sort_voters(struct quorum_config *config)
 {
     for (uint32_t i = 1; i < config->voter_count; i++) {
@@ -33,7 +33,11 @@ static enum err quorum_sort_voters(struct quorum_config *config)
     }
     for (uint32_t i = 0; i < config->voter_count; i++) {
         if (config->voters[i].id < 0) return ERR_BAD_CONFIG;
+        if (config->voters[i].host.length > QUORUM_HOST_MAX) return ERR_BAD_CONFIG;
         if (i > 0 && config->voters[i].id == config->voters[i - 1].id) return ERR_BAD_CONFIG;
+        if (config->voters[i].id != config->node_id || config->host.data != NULL) continue;
+        config->host = config->voters[i].host;
+        config->port = config->voters[i].port;
     }
     return ERR_NONE;
 }
@@ -48,6 +52,8 @@ static void quorum_init_sources(struct quorum *quorum)
     op_source_init(&quorum->driver_source);
     op_source_init(&quorum->commit_source);
     op_source_init(&quorum->keep.source);
+    op_source_init(&quorum->change_source);
+    op_source_init(&quorum->join.source);
     list_init(&quorum->requests);
     list_init(&quorum->replies);
 }
@@ -59,7 +65,8 @@ enum err quorum_init(struct quorum *quorum, struct env *env, const struct quorum
 {
     enum err err;
 
-    if (config->voter_count == 0 || config->voter_count > RAFT_VOTERS_MAX) return ERR_BAD_CONFIG;
+    if (config->voter_count > RAFT_VOTERS_MAX) return ERR_BAD_CONFIG;
+    if (config->bootstrap_count > QUORUM_BOOTSTRAP_MAX) return ERR_BAD_CONFIG;
     *quorum = (struct quorum){.env = env,
                               .config = *config,
                               .log = log,
@@ -80,7 +87,8 @@ enum err quorum_init(struct quorum *quorum, struct env *env, const struct quorum
     quorum->hint_file.owner = &quorum->driver_source;
     quorum->effects = mem_zalloc(&env->mem, sizeof *quorum->effects);
     if (err == ERR_NONE && quorum->effects == NULL) err = ERR_NO_MEMORY;
-    if (err == ERR_NONE) err = quorum_call_init(quorum);
+    quorum_voting_init(quorum);
+    if (err == ERR_NONE) err = quorum_link_init(quorum);
     if (err == ERR_NONE) return ERR_NONE;
     quorum_deinit(quorum);
     return err;
@@ -97,19 +105,20 @@ void quorum_stop(struct quorum *quorum)
 {
     ASSERT(quorum->state != QUORUM_IDLE);
     quorum->stop_wanted = true;
+    op_wake(&quorum->join.source);
     quorum_driver_wake(quorum);
 }
 
 bool quorum_stopped(const struct quorum *quorum)
 {
     return quorum->stop_wanted && !op_live(&quorum->driver.op) && !op_live(&quorum->commit.op) &&
-           !op_live(&quorum->keep.op) && quorum_over(quorum);
+           !op_live(&quorum->keep.op) && !op_live(&quorum->join.op) && quorum_over(quorum);
 }
 
 void quorum_deinit(struct quorum *quorum)
 {
     ASSERT(quorum->state == QUORUM_IDLE || quorum_stopped(quorum));
-    quorum_call_deinit(quorum);
+    quorum_link_deinit(quorum);
     quorum_keep_deinit(quorum);
     quorum_file_deinit(&quorum->file);
     quorum_file_deinit(&quorum->hint_file);
@@ -117,19 +126,31 @@ void quorum_deinit(struct quorum *quorum)
     arena_deinit(&quorum->arena);
 }
 
+struct peer *quorum_leader_peer(struct quorum *quorum)
+{
+    struct quorum_link *link = NULL;
+
+    if (!quorum_over(quorum) && !quorum->stop_wanted && quorum->leader != quorum->config.node_id)
+        link = quorum_link_find(quorum, quorum->leader);
+    return link != NULL ? &link->peers[QUORUM_PEER_VOTES] : NULL;
+}
+
 bool quorum_leader_address(const struct quorum *quorum, int32_t *id, struct str *host,
                            uint16_t *port)
 {
-    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
-        const struct quorum_voter *voter = &quorum->config.voters[i];
+    const struct quorum_member *member = quorum_voting_find(quorum, quorum->leader);
 
-        if (voter->id != quorum->leader) continue;
-        *id = voter->id;
-        *host = voter->host;
-        *port = voter->port;
+    if (quorum->leader == RAFT_NOBODY) return false;
+    *id = quorum->leader;
+    if (member != NULL) {
+        *host = str_of(member->host);
+        *port = member->port;
         return true;
     }
-    return false;
+    if (quorum->leader != quorum->config.node_id || quorum->config.port == 0) return false;
+    *host = quorum->config.host; /* leads on, until it is committed that it is no voter any more */
+    *port = quorum->config.port;
+    return true;
 }
 
 static enum err quorum_build(struct quorum *quorum, struct quorum_batch *batch,

@@ -6,6 +6,10 @@
  *   followers and observers: fetch --> log --flush--> the next fetch acknowledges
  *   committed batches, in order --> listener (the metadata image of this node)
  *
+ * Who votes (KIP-853): what the log says last, else the newest snapshot, else the snapshot that the
+ * directory was formatted with (0-0), else the configuration. quorum_voting.c reads it out of them,
+ * quorum_change.c changes it, quorum_join.c is the part of a node that wants to be in it.
+ *
  * A voter serves Vote, BeginQuorumEpoch, EndQuorumEpoch, Fetch and DescribeQuorum for the api layer
  * (quorum_request.h). A broker without controller role has a quorum too: as an observer.
  *
@@ -21,13 +25,18 @@
 #include "broker/log/log.h"
 #include "broker/raft/quorum_file.h"
 #include "broker/raft/quorum_snapshot.h"
+#include "broker/raft/quorum_voters.h"
 #include "broker/raft/raft.h"
 #include "client/peer.h"
 #include "client/world/env.h"
+#include "wire/add_raft_voter.h"
+#include "wire/api_versions.h"
 #include "wire/begin_quorum_epoch.h"
 #include "wire/end_quorum_epoch.h"
 #include "wire/fetch.h"
 #include "wire/fetch_snapshot.h"
+#include "wire/remove_raft_voter.h"
+#include "wire/update_raft_voter.h"
 #include "wire/vote.h"
 
 enum {
@@ -38,14 +47,16 @@ enum {
     QUORUM_COMMIT_SLICE_BYTES = 256 << 10, /* read back and told per turn */
     QUORUM_OBSERVERS_MAX = 256,            /* remembered by the leader for DescribeQuorum */
     QUORUM_OBSERVER_MS = 300000,
-    QUORUM_HOST_MAX = 255,
-    QUORUM_SNAPSHOTS_MAX = 16,    /* kept; the oldest goes when another one comes */
-    QUORUM_SNAPSHOT_SLICE = 1000, /* records of a snapshot built per turn */
-    QUORUM_KEEP_MS = 60000,       /* between looks at what may be cleaned; after a failure */
+    QUORUM_BOOTSTRAP_MAX = 9,
+    QUORUM_LINKS_MAX = RAFT_VOTERS_MAX + QUORUM_BOOTSTRAP_MAX + 4, /* and leader, candidate */
+    QUORUM_CAUGHT_UP_MS = 3600000, /* ago: an observer may become a voter */
+    QUORUM_SNAPSHOTS_MAX = 16,     /* kept; the oldest goes when another one comes */
+    QUORUM_SNAPSHOT_SLICE = 1000,  /* records of a snapshot built per turn */
+    QUORUM_KEEP_MS = 60000,        /* between looks at what may be cleaned; after a failure */
 };
 
 struct quorum_voter {
-    int32_t id;
+    int32_t id; /* of a bootstrap server: not known */
     uint16_t port;
     struct str host; /* borrowed for the life of the quorum */
 };
@@ -56,7 +67,14 @@ struct quorum_config {
     struct str cluster_id; /* borrowed */
     struct str dir;        /* of the metadata log: ".../__cluster_metadata-0"; borrowed */
     struct quorum_voter voters[RAFT_VOTERS_MAX]; /* any order, distinct ids */
-    uint32_t voter_count;
+    uint32_t voter_count;                        /* 0: the log or a snapshot says it */
+    struct quorum_voter bootstrap[QUORUM_BOOTSTRAP_MAX];
+    uint32_t bootstrap_count;
+    struct str host; /* where others find this node, if it is a controller */
+    uint16_t port;
+    bool may_join;               /* a controller */
+    bool auto_join;              /* controller.quorum.auto.join.enable */
+    int16_t kraft_version_max;   /* that this node understands */
     struct str listener_name;    /* for LeaderEndpoints: "CONTROLLER" */
     int32_t election_timeout_ms; /* controller.quorum.* */
     int32_t fetch_timeout_ms;
@@ -124,6 +142,70 @@ struct quorum_batch {
     int64_t base_offset;
     int64_t last_offset;
     int32_t epoch;
+    bool voters; /* a control batch with a new set */
+};
+
+/* Who votes, as read from the log. A set counts once the log holds it; as only the last one in any
+ * log can be uncommitted (one change at a time), the one before it is all that a cut can need. */
+struct quorum_voting {
+    struct quorum_voters current;    /* as the machine has it */
+    struct quorum_voters previous;   /* before that entry */
+    struct quorum_voters applied;    /* committed and told: what a snapshot says */
+    struct quorum_voters pending[2]; /* on their way to the log, in order */
+    uint32_t pending_count;
+    struct quorum_voters
+        known; /* of configured voters, as they told the leader (UpdateRaftVoter) */
+    int32_t known_epoch;
+    struct raft_voters raft;     /* of the event that changes it */
+    struct log_read read;        /* of the start */
+    struct quorum_member leader; /* who is not in the set, or may not be; id -1: nobody */
+};
+
+/* One change of the voters (quorum_change.c); the api layer or the controller waits for it. */
+enum quorum_change_kind {
+    QUORUM_CHANGE_ADD,
+    QUORUM_CHANGE_REMOVE,
+    QUORUM_CHANGE_UPDATE,
+    QUORUM_CHANGE_KRAFT_VERSION, /* by quorum_change_kraft_version() only */
+};
+struct quorum_change {
+    /* in */
+    struct quorum *quorum;
+    enum quorum_change_kind kind;
+    struct quorum_member member; /* REMOVE: id and directory */
+    int64_t deadline_ns;
+    bool at_once;         /* ADD: answered when it is in the leader's log */
+    int32_t leader_epoch; /* UPDATE: as the voter knows it */
+    /* out */
+    struct op_source source;
+    bool done;
+    enum err err;
+    const char *why; /* NULL, or in words */
+    /* private */
+    struct op op;
+    struct call call;
+    struct api_versions_request ask;
+    int32_t epoch;
+    int64_t offset;
+    bool holds; /* the one change that may be under way */
+};
+
+/* What a node does for its own place among the voters (quorum_join.c). */
+struct quorum_join {
+    struct op op;
+    struct op_source source;
+    struct call call;
+    int32_t told_epoch; /* the leader of this one knows who we are; -1 */
+    int16_t api;        /* of the call */
+    union {
+        struct add_raft_voter_request add;
+        struct remove_raft_voter_request remove;
+        struct update_raft_voter_request update;
+    } request;
+    union {
+        struct add_raft_voter_request_listener add;
+        struct update_raft_voter_request_listener update;
+    } listener;
 };
 
 /* A replica that fetches, as the leader saw it. Voters have the first places. */
@@ -178,11 +260,11 @@ struct quorum_call {
 
 enum { QUORUM_PEER_VOTES, QUORUM_PEER_FETCHES, QUORUM_PEERS };
 
-/* Another voter. */
+/* Another voter, a bootstrap server, the leader, or who is about to be a voter. */
 struct quorum_link {
     struct quorum *quorum;
-    int32_t id;
-    bool used;    /* false: ourselves */
+    int32_t id;   /* RAFT_BOOTSTRAP(n); RAFT_NOBODY: free */
+    bool used;    /* its peers were made, whoever they are for now */
     bool foreign; /* its latest answer was that we are of another cluster */
     /* Answers come in order on one connection, and a Fetch is parked: what must not wait behind it,
      * a vote above all, has a connection of its own. */
@@ -230,6 +312,8 @@ struct quorum_scan {
     struct quorum *quorum;
     struct op_source source;
     bool busy;
+    bool has_voters;
+    struct quorum_voters voters; /* that it says */
     enum err err; /* NONE: whole and told; DAMAGED, UNSUPPORTED, NOT_FOUND, IO, NO_MEMORY */
     struct quorum_snapshot_reader reader;
     struct quorum_snapshot_sink sink;
@@ -254,6 +338,7 @@ struct quorum_keep {
     struct op_source source;
     bool loaded;
     enum err load_err; /* why none could be, and the log alone is not enough */
+    bool formatted;    /* 0-0 is there */
     bool busy;         /* writes or cleans */
     bool barred;       /* an installation waits or goes on: nothing is begun */
     struct quorum_kept kept[QUORUM_SNAPSHOTS_MAX]; /* ascending; durable */
@@ -326,8 +411,13 @@ struct quorum {
     struct quorum_file hint_file;
     struct quorum_hint hint; /* durable */
     struct quorum_hint hint_next;
-    bool storing;                     /* the driver waits for `file` */
-    struct quorum_link *links;        /* config.voter_count */
+    bool storing;               /* the driver waits for `file` */
+    struct quorum_link *links;  /* QUORUM_LINKS_MAX */
+    struct quorum_link nowhere; /* of requests to who cannot be found: they fail */
+    struct quorum_voting voting;
+    struct quorum_change *changing; /* the one change under way; NULL */
+    struct op_source change_source; /* leader, high watermark: for changes */
+    struct quorum_join join;
     struct list requests;             /* of the api layer, in order of arrival */
     struct list replies;              /* struct quorum_call */
     struct quorum_request *answering; /* whose answer the present step (or its store) gives */
@@ -382,9 +472,28 @@ static inline bool quorum_leads(const struct quorum *quorum, int32_t epoch)
     return quorum->state == QUORUM_RUNNING && quorum->append_epoch == epoch && epoch >= 0 &&
            quorum->raft.state == RAFT_LEADER && quorum->raft.durable.epoch == epoch;
 }
+/* A connection to the leader, for what is asked of it beside the quorum's own requests; NULL: no
+ * other node leads, or nobody knows where it is. */
+struct peer *quorum_leader_peer(struct quorum *quorum);
 /* Where the leader is found; false: not known. */
 bool quorum_leader_address(const struct quorum *quorum, int32_t *id, struct str *host,
                            uint16_t *port);
+
+/* kraft.version, as far as the log says (applied or not). */
+static inline int16_t quorum_kraft_version(const struct quorum *quorum)
+{
+    return quorum->voting.current.kraft_version;
+}
+
+/* Begins; AWAIT(source, done). The struct may not go away before (quorum_change_cancel()). */
+void quorum_change_start(struct quorum_change *change, struct quorum *quorum,
+                         enum quorum_change_kind kind);
+void quorum_change_cancel(struct quorum_change *change);
+/* kraft.version 0 to 1: the configured voters go to the log, at *offset. NONE (also when it is 1
+ * already), INVALID_UPDATE_VERSION, REQUEST_TIMED_OUT (later), NOT_LEADER_OR_FOLLOWER; *why in
+ * words. */
+MUST_USE enum err quorum_change_kraft_version(struct quorum *quorum, bool validate_only,
+                                              int64_t *offset, const char **why);
 
 /* Appends `count` record values as one atomic batch. They are copied. The offsets are assigned at
  * once; committed when high_watermark > *last_offset (AWAIT_KEY on hw_source, or on applied_source

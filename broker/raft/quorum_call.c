@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { QUORUM_KINDS = RAFT_REQUESTS, QUORUM_FRAME_MAX = 16 << 20 };
+enum { QUORUM_KINDS = RAFT_REQUESTS };
 
 struct uuid quorum_call_topic_id(void)
 {
@@ -19,9 +19,12 @@ struct uuid quorum_call_topic_id(void)
 /* ---- encode
  * ----------------------------------------------------------------------------------- */
 
-static const struct quorum_voter *quorum_call_self(const struct quorum *quorum)
+/* Directory of a voter; zero: configured, or none. */
+static struct uuid quorum_call_directory(const struct quorum *quorum, int32_t id)
 {
-    return &quorum->config.voters[quorum->raft.self];
+    const struct quorum_member *member = quorum_voting_find(quorum, id);
+
+    return member != NULL ? member->directory : (struct uuid){{0}};
 }
 
 static void quorum_call_vote(struct quorum_call *call, const struct raft_effect *effect)
@@ -35,6 +38,7 @@ static void quorum_call_vote(struct quorum_call *call, const struct raft_effect 
     part->replica_epoch = effect->epoch;
     part->replica_id = quorum->config.node_id;
     part->replica_directory_id = quorum->config.directory_id;
+    part->voter_directory_id = quorum_call_directory(quorum, call->link->id);
     part->last_offset_epoch = effect->log_epoch;
     part->last_offset = effect->end;
     part->pre_vote = effect->pre_vote;
@@ -59,13 +63,14 @@ static void quorum_call_begin(struct quorum_call *call, const struct raft_effect
     begin_quorum_epoch_request_partition_default(part);
     part->leader_id = quorum->config.node_id;
     part->leader_epoch = effect->epoch;
+    part->voter_directory_id = quorum_call_directory(quorum, call->link->id);
     call->topic.begin.topic_name = QUORUM_TOPIC;
     call->topic.begin.partitions = part;
     call->topic.begin.partitions_count = 1;
     call->begin_endpoint =
         (struct begin_quorum_epoch_request_leader_endpoint){.name = quorum->config.listener_name,
-                                                            .host = quorum_call_self(quorum)->host,
-                                                            .port = quorum_call_self(quorum)->port};
+                                                            .host = quorum->config.host,
+                                                            .port = quorum->config.port};
     call->request.begin.cluster_id = quorum->config.cluster_id;
     call->request.begin.voter_id = call->link->id;
     call->request.begin.topics = &call->topic.begin;
@@ -89,7 +94,8 @@ static void quorum_call_end(struct quorum_call *call, const struct raft_effect *
     for (uint32_t i = 0; i < raft->successor_count; i++) {
         call->successors[i] = raft->successors[i];
         call->candidates[i] = (struct end_quorum_epoch_request_preferred_candidate){
-            .candidate_id = raft->successors[i]};
+            .candidate_id = raft->successors[i],
+            .candidate_directory_id = quorum_call_directory(quorum, raft->successors[i])};
     }
     part->preferred_successors = call->successors;
     part->preferred_successors_count = raft->successor_count;
@@ -100,8 +106,8 @@ static void quorum_call_end(struct quorum_call *call, const struct raft_effect *
     call->topic.end.partitions_count = 1;
     call->end_endpoint =
         (struct end_quorum_epoch_request_leader_endpoint){.name = quorum->config.listener_name,
-                                                          .host = quorum_call_self(quorum)->host,
-                                                          .port = quorum_call_self(quorum)->port};
+                                                          .host = quorum->config.host,
+                                                          .port = quorum->config.port};
     call->request.end.cluster_id = quorum->config.cluster_id;
     call->request.end.topics = &call->topic.end;
     call->request.end.topics_count = 1;
@@ -174,6 +180,16 @@ static void quorum_call_reply(struct raft_reply *reply, int16_t top, int16_t par
                                  .epoch = top != 0 ? 0 : epoch};
 }
 
+/* Where the leader is that this answer names. */
+#define QUORUM_LEARN(call, response, leader)                                                       \
+    do {                                                                                           \
+        for (uint32_t n = 0; n < (response).node_endpoints_count; n++) {                           \
+            if ((response).node_endpoints[n].node_id != (leader)) continue;                        \
+            quorum_voting_learn((call)->link->quorum, (leader), (response).node_endpoints[n].host, \
+                                (uint16_t)(response).node_endpoints[n].port, false);               \
+        }                                                                                          \
+    } while (0)
+
 /* The one partition of an answer; an answer without it is an error of the whole. */
 #define QUORUM_PART(message, topics, part)                                                  \
     do {                                                                                    \
@@ -195,6 +211,7 @@ static enum err quorum_call_decode_vote(struct quorum_call *call, struct arena *
     quorum_call_reply(&call->event.reply, response.error_code, part.error_code, part.leader_id,
                       part.leader_epoch);
     call->event.reply.granted = part.vote_granted;
+    QUORUM_LEARN(call, response, part.leader_id);
     call->event.kind = RAFT_VOTE_REPLY;
     return ERR_NONE;
 }
@@ -210,6 +227,7 @@ static enum err quorum_call_decode_begin(struct quorum_call *call, struct arena 
     QUORUM_PART(response, topics, part);
     quorum_call_reply(&call->event.reply, response.error_code, part.error_code, part.leader_id,
                       part.leader_epoch);
+    QUORUM_LEARN(call, response, part.leader_id);
     call->event.kind = RAFT_BEGIN_REPLY;
     return ERR_NONE;
 }
@@ -225,6 +243,7 @@ static enum err quorum_call_decode_end(struct quorum_call *call, struct arena *a
     QUORUM_PART(response, topics, part);
     quorum_call_reply(&call->event.reply, response.error_code, part.error_code, part.leader_id,
                       part.leader_epoch);
+    QUORUM_LEARN(call, response, part.leader_id);
     call->event.kind = RAFT_END_REPLY;
     return ERR_NONE;
 }
@@ -243,6 +262,12 @@ static enum err quorum_call_decode_fetch(struct quorum_call *call, struct arena 
     QUORUM_PART(response, responses, part);
     quorum_call_reply(&fetched->reply, response.error_code, part.error_code,
                       part.current_leader.leader_id, part.current_leader.leader_epoch);
+    QUORUM_LEARN(call, response, part.current_leader.leader_id);
+    /* Who answers without an error leads: we asked an address, and learn whose it is. */
+    if (call->link->id <= RAFT_BOOTSTRAP(0) && fetched->reply.err == ERR_NONE) {
+        quorum_voting_learn(call->link->quorum, fetched->reply.leader,
+                            str_of(call->link->peers[0].host), call->link->peers[0].port, true);
+    }
     fetched->high_watermark = part.high_watermark;
     fetched->diverging = part.diverging_epoch.epoch >= 0;
     fetched->diverging_epoch = part.diverging_epoch.epoch;
@@ -271,6 +296,7 @@ static enum err quorum_call_decode_snapshot(struct quorum_call *call, struct are
     QUORUM_PART(response, topics, part);
     quorum_call_reply(&reply->reply, response.error_code, part.error_code,
                       part.current_leader.leader_id, part.current_leader.leader_epoch);
+    QUORUM_LEARN(call, response, part.current_leader.leader_id);
     reply->end = part.snapshot_id.end_offset;
     reply->epoch = part.snapshot_id.epoch;
     reply->size = part.size;
@@ -355,7 +381,7 @@ void quorum_call_finish(struct quorum_call *call)
     call->answered = false;
 }
 
-static void quorum_call_drop(struct quorum_call *call)
+void quorum_call_drop(struct quorum_call *call)
 {
     if (!call->started) return;
     if (op_live(&call->op)) op_cancel(&call->op);
@@ -364,12 +390,32 @@ static void quorum_call_drop(struct quorum_call *call)
     quorum_call_finish(call);
 }
 
-static struct quorum_link *quorum_call_link(struct quorum *quorum, int32_t id)
+void quorum_call_prepare(struct quorum_link *link)
 {
-    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
-        if (quorum->links[i].id == id) return &quorum->links[i];
+    for (uint32_t i = 0; i < QUORUM_KINDS; i++) {
+        link->calls[i].link = link;
+        link->calls[i].kind = (enum raft_request)i;
+        list_init(&link->calls[i].ready);
     }
-    IMPOSSIBLE("raft speaks to voters only");
+}
+
+/* No way there is known: it fails, as if it had been lost. */
+static void quorum_call_nowhere(struct quorum *quorum, const struct raft_effect *effect,
+                                enum raft_request kind)
+{
+    struct quorum_call *call = &quorum->nowhere.calls[kind];
+
+    quorum_call_drop(call);
+    call_init(&call->call, API_FETCH);
+    call->event = (struct raft_event){.kind = RAFT_SEND_FAILED,
+                                      .peer = effect->peer,
+                                      .round = effect->round,
+                                      .request = kind,
+                                      .err = ERR_NOT_FOUND};
+    call->started = true;
+    call->answered = true;
+    list_push(&quorum->replies, &call->ready);
+    quorum_driver_wake(quorum);
 }
 
 static enum raft_request quorum_call_kind_of(enum raft_effect_kind kind)
@@ -387,11 +433,15 @@ void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect)
                                    [RAFT_REQUEST_END] = API_END_QUORUM_EPOCH,
                                    [RAFT_REQUEST_FETCH] = API_FETCH,
                                    [RAFT_REQUEST_SNAPSHOT] = API_FETCH_SNAPSHOT};
-    struct quorum_link *link = quorum_call_link(quorum, effect->peer);
+    struct quorum_link *link = quorum_link_find(quorum, effect->peer);
     enum raft_request kind = quorum_call_kind_of(effect->kind);
-    struct quorum_call *call = &link->calls[kind];
+    struct quorum_call *call;
 
-    ASSERT(link->used);
+    if (link == NULL) {
+        quorum_call_nowhere(quorum, effect, kind);
+        return;
+    }
+    call = &link->calls[kind];
     quorum_call_drop(call);
     call_init(&call->call, apis[kind]);
     call->call.timeout_ms = quorum->config.request_timeout_ms;
@@ -413,8 +463,8 @@ bool quorum_call_foreign(const struct quorum *quorum)
     uint32_t others = 0;
     uint32_t foreign = 0;
 
-    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
-        if (!quorum->links[i].used) continue;
+    for (uint32_t i = 0; i < QUORUM_LINKS_MAX; i++) {
+        if (quorum->links[i].id == RAFT_NOBODY) continue;
         others++;
         if (quorum->links[i].foreign) foreign++;
     }
@@ -423,100 +473,10 @@ bool quorum_call_foreign(const struct quorum *quorum)
 
 bool quorum_call_ends_out(const struct quorum *quorum)
 {
-    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
+    for (uint32_t i = 0; i < QUORUM_LINKS_MAX; i++) {
         const struct quorum_call *call = &quorum->links[i].calls[RAFT_REQUEST_END];
 
         if (call->started && !call->answered) return true;
     }
     return false;
-}
-
-/* ---- links
- * ------------------------------------------------------------------------------------ */
-
-static enum err quorum_call_init_link(struct quorum *quorum, uint32_t place)
-{
-    const struct quorum_voter *voter = &quorum->config.voters[place];
-    struct quorum_link *link = &quorum->links[place];
-    struct peer_config config;
-    enum err err = ERR_NONE;
-
-    link->quorum = quorum;
-    link->id = voter->id;
-    for (uint32_t i = 0; i < QUORUM_KINDS; i++) {
-        link->calls[i].link = link;
-        link->calls[i].kind = (enum raft_request)i;
-        list_init(&link->calls[i].ready);
-    }
-    if (voter->id == quorum->config.node_id) return ERR_NONE;
-    peer_config_default(&config);
-    config.client_id = STR("gregor-quorum");
-    config.request_timeout_ms = quorum->config.request_timeout_ms;
-    config.setup_timeout_ms = quorum->config.request_timeout_ms;
-    config.setup_timeout_max_ms = quorum->config.request_timeout_ms;
-    config.reconnect_backoff_ms = quorum->config.retry_backoff_ms;
-    config.reconnect_backoff_max_ms = quorum->config.election_timeout_ms;
-    config.idle_max_ms = 0;
-    config.limits.frame_max = QUORUM_FRAME_MAX;
-    config.limits.reserved = true;
-    for (uint32_t i = 0; i < QUORUM_PEERS; i++) {
-        uint64_t seed = rng_u64(&quorum->rng);
-
-        err = peer_init(&link->peers[i], quorum->env, &config, voter->id, voter->host, voter->port,
-                        seed);
-        if (err == ERR_NONE) continue;
-        while (i > 0)
-            peer_deinit(&link->peers[--i]);
-        return err;
-    }
-    link->used = true;
-    return ERR_NONE;
-}
-
-enum err quorum_call_init(struct quorum *quorum)
-{
-    size_t size = quorum->config.voter_count * sizeof *quorum->links;
-    enum err err = ERR_NONE;
-
-    quorum->links = mem_zalloc(&quorum->env->mem, size);
-    if (quorum->links == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < quorum->config.voter_count && err == ERR_NONE; i++) {
-        err = quorum_call_init_link(quorum, i);
-    }
-    return err;
-}
-
-void quorum_call_deinit(struct quorum *quorum)
-{
-    if (quorum->links == NULL) return;
-    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
-        for (uint32_t p = 0; p < QUORUM_PEERS && quorum->links[i].used; p++)
-            peer_deinit(&quorum->links[i].peers[p]);
-    }
-    mem_free(&quorum->env->mem, quorum->links, quorum->config.voter_count * sizeof *quorum->links);
-    quorum->links = NULL;
-}
-
-void quorum_call_close(struct quorum *quorum)
-{
-    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
-        struct quorum_link *link = &quorum->links[i];
-
-        if (!link->used) continue;
-        for (uint32_t k = 0; k < QUORUM_KINDS; k++)
-            quorum_call_drop(&link->calls[k]);
-        for (uint32_t p = 0; p < QUORUM_PEERS; p++)
-            peer_close(&link->peers[p]);
-    }
-}
-
-struct peer *quorum_call_open_peer(struct quorum *quorum)
-{
-    for (uint32_t i = 0; i < quorum->config.voter_count; i++) {
-        struct quorum_link *link = &quorum->links[i];
-
-        for (uint32_t p = 0; p < QUORUM_PEERS && link->used; p++)
-            if (link->peers[p].state != PEER_CLOSED) return &link->peers[p];
-    }
-    return NULL;
 }

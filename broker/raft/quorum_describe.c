@@ -3,21 +3,32 @@
 
 #include "client/base/assert.h"
 
+/* With another directory it is an observer of the same id. */
+static bool quorum_describe_is(const struct raft *raft, uint32_t place,
+                               const struct quorum_replica *replica)
+{
+    struct uuid directory = raft->set.directories[place];
+
+    return raft->set.ids[place] == replica->id &&
+           (uuid_is_zero(directory) || uuid_equal(directory, replica->directory));
+}
+
 static struct describe_quorum_response_replica_state *
 quorum_describe_states(struct quorum *quorum, struct arena *arena, bool voters, uint32_t *count)
 {
     const struct raft *raft = &quorum->raft;
-    size_t room = voters ? raft->config.voter_count : COUNT_OF(quorum->replicas);
+    size_t room = voters ? raft->set.count + 1 : COUNT_OF(quorum->replicas);
     struct describe_quorum_response_replica_state *states =
         arena_alloc(arena, room * sizeof *states);
 
     *count = 0;
     if (states == NULL) return NULL;
-    for (uint32_t i = 0; voters && i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; voters && i < raft->set.count; i++) {
         struct describe_quorum_response_replica_state *state = &states[(*count)++];
 
         describe_quorum_response_replica_state_default(state);
-        state->replica_id = raft->config.voters[i];
+        state->replica_id = raft->set.ids[i];
+        state->replica_directory_id = raft->set.directories[i];
         state->log_end_offset = raft->voters[i].end_offset;
         if (i == raft->self) {
             state->replica_directory_id = raft->config.directory_id;
@@ -32,13 +43,13 @@ quorum_describe_states(struct quorum *quorum, struct arena *arena, bool voters, 
 
         if (!replica->used) continue;
         for (uint32_t j = 0; j < *count && voters; j++) {
-            if (states[j].replica_id == replica->id) state = &states[j];
+            if (quorum_describe_is(raft, j, replica)) state = &states[j];
         }
         if (!voters && silent_ms <= QUORUM_OBSERVER_MS) {
             bool voter = false;
 
-            for (uint32_t j = 0; j < raft->config.voter_count; j++) {
-                voter = voter || raft->config.voters[j] == replica->id;
+            for (uint32_t j = 0; j < raft->set.count; j++) {
+                voter = voter || quorum_describe_is(raft, j, replica);
             }
             if (!voter) {
                 state = &states[(*count)++];
@@ -58,18 +69,19 @@ quorum_describe_states(struct quorum *quorum, struct arena *arena, bool voters, 
 static enum err quorum_describe_nodes(struct quorum *quorum, struct arena *arena,
                                       struct describe_quorum_response *response)
 {
-    uint32_t count = quorum->config.voter_count;
-    struct describe_quorum_response_node *nodes = arena_alloc(arena, count * sizeof *nodes);
+    const struct quorum_voters *voters = &quorum->voting.current;
+    uint32_t count = voters->count;
+    struct describe_quorum_response_node *nodes = arena_alloc(arena, (count + 1) * sizeof *nodes);
     struct describe_quorum_response_listener *listeners =
-        arena_alloc(arena, count * sizeof *listeners);
+        arena_alloc(arena, (count + 1) * sizeof *listeners);
 
     if (nodes == NULL || listeners == NULL) return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < count; i++) {
-        const struct quorum_voter *voter = &quorum->config.voters[i];
+        const struct quorum_member *member = &voters->members[i];
 
-        listeners[i] = (struct describe_quorum_response_listener){quorum->config.listener_name,
-                                                                  voter->host, voter->port};
-        nodes[i] = (struct describe_quorum_response_node){voter->id, &listeners[i], 1};
+        listeners[i] = (struct describe_quorum_response_listener){
+            quorum->config.listener_name, str_of(member->host), member->port};
+        nodes[i] = (struct describe_quorum_response_node){member->id, &listeners[i], 1};
     }
     response->nodes = nodes;
     response->nodes_count = count;

@@ -30,6 +30,8 @@ void quorum_driver_fail(struct quorum *quorum, enum err err, struct str why)
     op_wake(&quorum->fetch_source);
     op_wake(&quorum->commit_source);
     op_wake(&quorum->keep.source);
+    op_wake(&quorum->change_source);
+    op_wake(&quorum->join.source);
     op_wake(&quorum->driver_source);
 }
 
@@ -61,6 +63,7 @@ static void quorum_driver_leader(struct quorum *quorum, int32_t leader, int32_t 
     for (uint32_t i = 0; i < COUNT_OF(quorum->replicas); i++)
         quorum->replicas[i].used = false;
     if (leader != quorum->config.node_id) quorum_log_unlead(quorum);
+    op_wake(&quorum->join.source);
     quorum_log_tell_leader(quorum);
     op_wake(&quorum->leader_source);
     op_wake(&quorum->fetch_source);
@@ -125,6 +128,7 @@ static void quorum_driver_effect(struct quorum *quorum, const struct raft_effect
         op_wake_below(&quorum->hw_source, effect->high_watermark);
         op_wake(&quorum->fetch_source);
         op_wake(&quorum->commit_source);
+        op_wake(&quorum->change_source);
         break;
     case RAFT_TRUST_CHANGED: quorum_driver_trust(quorum); break;
     case RAFT_DISOWN: quorum_log_work(quorum, QUORUM_WORK_DISOWN, effect->end); break;
@@ -237,12 +241,14 @@ static void quorum_driver_worked(struct quorum *quorum)
     case QUORUM_WORK_INSTALL:
         event.kind = work->refused ? RAFT_NOT_INSTALLED : RAFT_INSTALLED;
         event.log = quorum_keep_log(quorum);
+        if (!work->refused) event.voters = quorum_voting_installed(quorum);
         quorum->starts_moved = false;
         break;
     case QUORUM_WORK_TRUNCATE:
         event.kind = RAFT_TRUNCATED;
         event.end = quorum->log->log_end;
         event.epoch = quorum_log_last_epoch(quorum);
+        event.voters = quorum_voting_cut(quorum);
         break;
     }
     quorum_driver_give(quorum, &event);
@@ -293,6 +299,7 @@ static void quorum_driver_do(struct quorum *quorum, enum quorum_driver_item item
     case ITEM_APPENDED:
         event.kind = RAFT_APPENDED;
         event.epoch = quorum_log_last_epoch(quorum);
+        event.voters = quorum_voting_appended(quorum);
         quorum_driver_give(quorum, &event);
         op_wake(&quorum->fetch_source);
         break;
@@ -389,6 +396,8 @@ static void quorum_driver_begin(struct quorum *quorum)
     struct raft_config config = {.node_id = quorum->config.node_id,
                                  .directory_id = quorum->config.directory_id,
                                  .voter_count = quorum->config.voter_count,
+                                 .bootstrap_count = quorum->config.bootstrap_count,
+                                 .may_join = quorum->config.may_join,
                                  .election_timeout_ms = quorum->config.election_timeout_ms,
                                  .fetch_timeout_ms = quorum->config.fetch_timeout_ms,
                                  .election_backoff_max_ms = quorum->config.election_backoff_max_ms,
@@ -404,12 +413,17 @@ static void quorum_driver_begin(struct quorum *quorum)
     for (uint32_t i = 0; i < config.voter_count; i++) {
         config.voters[i] = quorum->config.voters[i].id;
     }
+    quorum_voters_to_raft(&quorum->voting.current, &quorum->voting.raft);
+    if (quorum->voting.current.kraft_version > 0) log.voters = &quorum->voting.raft;
+    quorum_voting_trace(quorum);
+    quorum_link_settle(quorum);
     raft_init(&quorum->raft, &config, &quorum->rng, &durable, &log);
     quorum->log_failures = quorum_log_failures(quorum);
     quorum->high_watermark = quorum->raft.high_watermark;
     quorum->state = QUORUM_RUNNING;
     quorum_log_start(quorum);
     quorum_keep_start(quorum);
+    quorum_join_start(quorum);
     quorum_driver_give(quorum, &event);
     op_wake(&quorum->state_source);
 }
@@ -456,6 +470,8 @@ static void quorum_driver_ended(struct quorum *quorum)
     if (quorum->state != QUORUM_FAILED) quorum->state = QUORUM_STOPPED;
     op_wake(&quorum->commit_source);
     op_wake(&quorum->keep.source);
+    op_wake(&quorum->change_source);
+    op_wake(&quorum->join.source);
     op_wake(&quorum->fetch_source);
     op_wake(&quorum->state_source);
     if (op_live(&quorum->watch.op)) op_cancel(&quorum->watch.op);
@@ -499,9 +515,9 @@ static enum op_result quorum_driver_run(struct op *op)
         AWAIT(o, DRIVER_TOLD, &q->driver_source,
               quorum_over(q) || !quorum_call_ends_out(q) || op_expired(op));
         op_deadline(op, OP_NO_DEADLINE);
-        quorum_call_close(q);
-        AWAIT(o, DRIVER_CLOSED, &quorum_call_open_peer(q)->changed,
-              quorum_call_open_peer(q) == NULL);
+        quorum_link_close(q);
+        AWAIT(o, DRIVER_CLOSED, &quorum_link_open_peer(q)->changed,
+              quorum_link_open_peer(q) == NULL);
         AWAIT(o, DRIVER_WORKED, &q->driver_source, !q->work.busy);
         quorum_file_close(&q->hint_file);
         AWAIT(o, DRIVER_HINT_CLOSED, &q->hint_file.done_source, !q->hint_file.busy);

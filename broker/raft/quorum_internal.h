@@ -36,6 +36,40 @@ bool quorum_log_hinted(struct quorum *quorum);
 /* Of its last batch, or of the snapshot it begins with; 0 for a log that has had none. */
 int32_t quorum_log_last_epoch(const struct quorum *quorum);
 
+/* ---- who votes (quorum_voting.c) ---- */
+/* As configured, before anything was read. */
+void quorum_voting_init(struct quorum *quorum);
+/* What a snapshot says counts, and the log's entries from its end on. */
+void quorum_voting_loaded(struct quorum *quorum, const struct quorum_scan *scan);
+/* At the start: reads the log through, slice by slice: while (_read_next) { AWAIT; _read_done }. */
+bool quorum_voting_read_next(struct quorum *quorum);
+MUST_USE enum err quorum_voting_read_done(struct quorum *quorum);
+/* Batches below `end` were given to the log. */
+void quorum_voting_note(struct quorum *quorum, struct bytes batches, int64_t end);
+/* A set that stands at voters->offset was. */
+void quorum_voting_await(struct quorum *quorum, const struct quorum_voters *voters);
+/* The log holds so much, or so much less: the set that counts from here on; NULL: the same. */
+const struct raft_voters *quorum_voting_appended(struct quorum *quorum);
+const struct raft_voters *quorum_voting_cut(struct quorum *quorum);
+const struct raft_voters *quorum_voting_installed(struct quorum *quorum);
+/* A committed control batch is told. */
+MUST_USE enum err quorum_voting_apply(struct quorum *quorum, const struct record_batch *batch);
+/* A control batch that starts at `offset`: with a LeaderChange value unless that is null; the
+ * version and the set, unless `voters` is NULL. NULL: no memory. */
+struct buf *quorum_voting_batch(struct quorum *quorum, int64_t offset, int32_t epoch,
+                                struct bytes leader_change, const struct quorum_voters *voters,
+                                struct bytes *batch);
+void quorum_voting_trace(struct quorum *quorum);
+/* Where the voter, or the leader, of this id is; NULL: not known. */
+const struct quorum_member *quorum_voting_find(const struct quorum *quorum, int32_t id);
+/* Who leads is found there; `itself`: it says so, and may have moved since the set was written. */
+void quorum_voting_learn(struct quorum *quorum, int32_t id, struct str host, uint16_t port,
+                         bool itself);
+
+/* ---- changes of it (quorum_change.c), our own place (quorum_join.c) ---- */
+void quorum_change_lost(struct quorum *quorum);
+void quorum_join_start(struct quorum *quorum);
+
 /* ---- snapshots: files (quorum_scan.c) ---- */
 void quorum_io_init(struct quorum_io *io);
 void quorum_io_open(struct quorum *quorum, struct quorum_io *io, const char *path, uint32_t flags);
@@ -93,9 +127,21 @@ void quorum_request_init(struct quorum_request *request, struct quorum *quorum,
 bool quorum_request_admit(struct quorum_request *request, struct str cluster, bool one,
                           int32_t voter);
 
+/* ---- connections (quorum_link.c) ---- */
+MUST_USE enum err quorum_link_init(struct quorum *quorum);
+void quorum_link_deinit(struct quorum *quorum);
+/* NULL: no way there is known. */
+struct quorum_link *quorum_link_find(struct quorum *quorum, int32_t id);
+/* One to this address; NULL: no memory. */
+struct quorum_link *quorum_link_make(struct quorum *quorum, int32_t id, struct str host,
+                                     uint16_t port);
+/* The set or the leader changed: there is a way to each. */
+void quorum_link_settle(struct quorum *quorum);
+void quorum_link_close(struct quorum *quorum);
+/* A peer that is not closed yet; NULL: all are. */
+struct peer *quorum_link_open_peer(struct quorum *quorum);
+
 /* ---- requests to others (quorum_call.c) ---- */
-MUST_USE enum err quorum_call_init(struct quorum *quorum);
-void quorum_call_deinit(struct quorum *quorum);
 void quorum_call_send(struct quorum *quorum, const struct raft_effect *effect);
 /* The driver is done with an answer. */
 void quorum_call_finish(struct quorum_call *call);
@@ -103,9 +149,8 @@ void quorum_call_finish(struct quorum_call *call);
  * its own trouble; against most of them no election can be won and nothing be fetched. */
 bool quorum_call_foreign(const struct quorum *quorum);
 bool quorum_call_ends_out(const struct quorum *quorum); /* EndQuorumEpoch unanswered */
-void quorum_call_close(struct quorum *quorum);
-/* A peer that is not closed yet; NULL: all are. */
-struct peer *quorum_call_open_peer(struct quorum *quorum);
+void quorum_call_prepare(struct quorum_link *link);
+void quorum_call_drop(struct quorum_call *call);
 
 /* ---- requests of others (quorum_request.c) ---- */
 struct raft_event *quorum_request_event(struct quorum_request *request);

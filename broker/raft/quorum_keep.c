@@ -2,6 +2,7 @@
  *
  * At a start:  names of files --> parts and retired ones are unlinked
  *              the newest good one becomes the state of the node; a damaged one is passed over
+ *              without any: the one of the format (0-0) says who votes, and nothing else
  *              the log begins with it when it has nothing of it, or parts from it (a crash between
  *              the rename of a fetched snapshot and the cut of the log)
  *   A log that begins above every good snapshot has a gap. With other members it is emptied and
@@ -138,7 +139,10 @@ static bool quorum_keep_next_left_over(struct quorum *quorum)
             quorum_keep_know(keep, (struct quorum_kept){id, entry->size, quorum->env->now.wall.ms});
             continue;
         }
-        if (suffix.length == 0 && id.end == 0) continue; /* of a format: local, never counted */
+        if (suffix.length == 0 && id.end == 0) { /* of a format: local, never counted */
+            keep->formatted = keep->formatted || id.epoch == 0;
+            continue;
+        }
         text_init(&text, keep->path, sizeof keep->path);
         text_format(&text, "%S/%s", quorum->config.dir, entry->name);
         ASSERT(!text.truncated);
@@ -190,7 +194,7 @@ static bool quorum_keep_gap(const struct quorum *quorum)
 
 static void quorum_keep_close_gap(struct quorum *quorum)
 {
-    uint32_t others = quorum->config.voter_count;
+    uint32_t others = quorum->config.voter_count + quorum->config.bootstrap_count;
 
     for (uint32_t i = 0; i < quorum->config.voter_count; i++)
         if (quorum->config.voters[i].id == quorum->config.node_id) others--;
@@ -237,6 +241,33 @@ static void quorum_keep_take(struct quorum *quorum)
     quorum_scan_take(quorum, &keep->scan, newest->id, QUORUM_SNAPSHOT_LOADED);
 }
 
+/* The snapshot of the format says who votes as long as there is no other one. */
+static bool quorum_keep_try_formatted(struct quorum *quorum)
+{
+    struct quorum_keep *keep = &quorum->keep;
+    const struct quorum_snapshot_id id = {0, 0};
+
+    if (keep->load_err != ERR_NONE || keep->count > 0 || !keep->formatted) return false;
+    quorum_scan_path(quorum, keep->path, id, "");
+    quorum_scan_start(quorum, &keep->scan, keep->path, id);
+    return true;
+}
+
+/* DIFFERS: metadata records in it are not used; the first leader writes what a cluster begins
+ * with. */
+static void quorum_keep_take_formatted(struct quorum *quorum)
+{
+    struct quorum_keep *keep = &quorum->keep;
+
+    if (keep->scan.err == ERR_NONE) {
+        quorum->listener->snapshot_dropped(quorum->listener);
+        quorum_voting_loaded(quorum, &keep->scan);
+        return;
+    }
+    keep->load_err = keep->scan.err;
+    if (keep->scan.err == ERR_UNSUPPORTED) keep->load_err = ERR_DAMAGED;
+}
+
 enum quorum_load_step {
     LOAD_START,
     LOAD_LISTED,
@@ -244,9 +275,12 @@ enum quorum_load_step {
     LOAD_SCANNED,
     LOAD_EMPTIED,
     LOAD_CUT,
+    LOAD_FORMATTED,
+    LOAD_VOTERS,
 };
-static const char *const quorum_load_steps[] = {"START",   "LISTED",  "LEFT_OVER",
-                                                "SCANNED", "EMPTIED", "CUT"};
+static const char *const quorum_load_steps[] = {"START",   "LISTED", "LEFT_OVER", "SCANNED",
+                                                "EMPTIED", "CUT",    "FORMATTED", "VOTERS"};
+_Static_assert(COUNT_OF(quorum_load_steps) == LOAD_VOTERS + 1, "one name a step");
 
 static enum op_result quorum_load_run(struct op *op)
 {
@@ -279,6 +313,14 @@ static enum op_result quorum_load_run(struct op *op)
         AWAIT(o, LOAD_CUT, &q->log->state_source, q->log->state != LOG_TRUNCATING);
         if (o->load_err == ERR_NONE && q->log->state != LOG_OPEN) o->load_err = ERR_IO;
         quorum_keep_take(q);
+        if (quorum_keep_try_formatted(q)) {
+            AWAIT_SCAN(o, LOAD_FORMATTED, &o->scan);
+            quorum_keep_take_formatted(q);
+        }
+        while (o->load_err == ERR_NONE && quorum_voting_read_next(q)) {
+            AWAIT(o, LOAD_VOTERS, &q->voting.read.source, q->voting.read.done);
+            o->load_err = quorum_voting_read_done(q);
+        }
         return OP_DONE;
     }
     IMPOSSIBLE("step");

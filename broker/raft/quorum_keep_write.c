@@ -53,6 +53,18 @@ static int64_t quorum_keep_deadline(const struct quorum *quorum)
 
 /* ---- build ----------------------------------------------------------------------------------- */
 
+/* Who votes as of the applied end. */
+static enum err quorum_keep_voters(struct quorum *quorum)
+{
+    const struct quorum_voters *voters = &quorum->voting.applied;
+    uint8_t version[QUORUM_VOTERS_BYTES], value[QUORUM_VOTERS_BYTES];
+
+    if (voters->kraft_version == 0 || voters->count == 0) return ERR_NONE;
+    return quorum_snapshot_writer_voters(
+        &quorum->keep.writer, quorum_voters_encode_version(voters->kraft_version, version),
+        quorum_voters_encode(voters, quorum->config.listener_name, value));
+}
+
 static void quorum_keep_hold(struct quorum *quorum)
 {
     struct quorum_keep *keep = &quorum->keep;
@@ -63,6 +75,7 @@ static void quorum_keep_hold(struct quorum *quorum)
     if (keep->err != ERR_NONE) return;
     keep->err = quorum_snapshot_writer_init(&keep->writer, &quorum->env->mem,
                                             quorum->env->world->cpu, id, quorum->applied_ms);
+    if (keep->err == ERR_NONE) keep->err = quorum_keep_voters(quorum);
 }
 
 /* The next records; false: that was the last slice, or it cannot be done. */

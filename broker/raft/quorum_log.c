@@ -139,44 +139,45 @@ void quorum_log_append(struct quorum *quorum, struct quorum_call *call)
     ASSERT(call != NULL);
     err = log_append_as_follower(quorum->log, call->call.frame.buf, call->records,
                                  quorum->raft.durable.epoch, &append);
-    if (err == ERR_NONE && append.last_offset >= append.base_offset) return;
+    if (err == ERR_NONE && append.last_offset >= append.base_offset) {
+        quorum_voting_note(quorum, call->records, append.last_offset + 1);
+        return;
+    }
     /* Damaged on the way, no memory, or nothing whole in it: not ours to judge, asked for again. */
     quorum->append_refused = true;
 }
 
+/* With a set that was only formatted the first leader of all writes it into the log. */
 static struct buf *quorum_log_leader_change(struct quorum *quorum, int32_t epoch,
-                                            struct bytes *batch)
+                                            struct quorum_voters *voters, struct bytes *batch)
 {
     const struct raft *raft = &quorum->raft;
-    struct leader_change_message_voter voters[RAFT_VOTERS_MAX], granting[RAFT_VOTERS_MAX];
+    struct leader_change_message_voter list[RAFT_VOTERS_MAX], granting[RAFT_VOTERS_MAX];
     struct leader_change_message message = {.leader_id = raft->config.node_id,
-                                            .voters = voters,
-                                            .voters_count = raft->config.voter_count,
+                                            .voters = list,
+                                            .voters_count = raft->set.count,
                                             .granting_voters = granting};
-    struct record_builder_config config = record_builder_config_control(quorum->env->world->cpu);
-    struct record_builder builder;
     struct wire_writer writer;
+    int16_t version = raft->set.dynamic ? 1 : 0;
     uint8_t value[512];
-    struct buf *buf = buf_take(&quorum->env->payload, 1024, true);
 
-    if (buf == NULL) return NULL;
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
-        voters[i] = (struct leader_change_message_voter){.voter_id = raft->config.voters[i]};
-        if (raft->granted[i]) granting[message.granting_voters_count++] = voters[i];
+    for (uint32_t i = 0; i < raft->set.count; i++) {
+        list[i] = (struct leader_change_message_voter){
+            .voter_id = raft->set.ids[i], .voter_directory_id = raft->set.directories[i]};
+        if (raft->granted[i]) granting[message.granting_voters_count++] = list[i];
     }
+    message.version = version;
     wire_writer_init(&writer, value, sizeof value);
-    if (leader_change_message_encode(&writer, 0, &message) != ERR_NONE) {
+    if (leader_change_message_encode(&writer, version, &message) != ERR_NONE) {
         IMPOSSIBLE("nine voters fit");
     }
-    config.base_offset = raft->epoch_start;
-    config.partition_leader_epoch = epoch;
-    record_builder_init(&builder, &config, buf->data, buf->capacity);
-    if (record_builder_append_control(&builder, quorum->env->now.wall.ms, CONTROL_LEADER_CHANGE,
-                                      (struct bytes){value, (uint32_t)writer.used}) != ERR_NONE) {
-        IMPOSSIBLE("it fits");
+    if (raft->set.dynamic && raft->set.offset < 0 && quorum->log->log_start == 0) {
+        *voters = quorum->voting.current;
+        voters->offset = raft->epoch_start + 2; /* after LeaderChange and KRaftVersion */
     }
-    *batch = record_builder_finish(&builder);
-    return buf;
+    return quorum_voting_batch(quorum, raft->epoch_start, epoch,
+                               (struct bytes){value, (uint32_t)writer.used},
+                               voters->count > 0 ? voters : NULL, batch);
 }
 
 static void quorum_log_give_up(struct quorum *quorum)
@@ -189,6 +190,7 @@ static void quorum_log_give_up(struct quorum *quorum)
  * ones. */
 void quorum_log_lead(struct quorum *quorum, int32_t epoch)
 {
+    struct quorum_voters voters = {.count = 0};
     struct log_append append;
     struct bytes batch;
     struct buf *buf;
@@ -198,7 +200,7 @@ void quorum_log_lead(struct quorum *quorum, int32_t epoch)
         quorum_log_give_up(quorum);
         return;
     }
-    buf = quorum_log_leader_change(quorum, epoch, &batch);
+    buf = quorum_log_leader_change(quorum, epoch, &voters, &batch);
     if (buf != NULL) {
         err = log_append_as_leader(quorum->log, buf, batch, epoch, LOG_RAFT, &append);
         buf_unref(buf);
@@ -207,6 +209,7 @@ void quorum_log_lead(struct quorum *quorum, int32_t epoch)
         quorum_log_give_up(quorum);
         return;
     }
+    if (voters.count > 0) quorum_voting_await(quorum, &voters);
     quorum->append_epoch = epoch;
     quorum->next_offset = append.last_offset + 1;
     quorum->drained_end = quorum->next_offset;
@@ -222,6 +225,7 @@ void quorum_log_unlead(struct quorum *quorum)
     }
     quorum->batch_bytes = 0;
     quorum->append_epoch = -1;
+    op_wake(&quorum->change_source);
     op_wake(&quorum->hw_source);
     op_wake(&quorum->applied_source);
 }
@@ -267,6 +271,7 @@ void quorum_log_drain(struct quorum *quorum)
         }
         ASSERT(append.base_offset == batch->base_offset);
         ASSERT(append.last_offset == batch->last_offset);
+        if (batch->voters) quorum_voting_note(quorum, batch->bytes, batch->last_offset + 1);
         quorum->drained_end = append.last_offset + 1;
         quorum->batch_bytes -= batch->bytes.length;
         buf_unref(batch->buf);
@@ -350,6 +355,9 @@ static enum err quorum_log_tell_batch(struct quorum *quorum, const struct record
             quorum->listener->record(quorum->listener, &told);
         }
         if (err != ERR_EOF) return ERR_DAMAGED;
+    } else {
+        err = quorum_voting_apply(quorum, batch);
+        if (err != ERR_NONE) return err;
     }
     quorum->applied_end = record_batch_end_offset(batch);
     quorum->applied_epoch = batch->partition_leader_epoch;

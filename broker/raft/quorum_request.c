@@ -125,7 +125,7 @@ static void quorum_request_fill_fetch(struct quorum_request *request, enum err t
     response->error_code = (int16_t)top;
     response->responses = &request->topic.fetch;
     response->responses_count = top == ERR_NONE ? 1 : 0;
-    if (request->version >= 16 && answer->err != ERR_NONE &&
+    if (request->version >= 16 && (answer->err != ERR_NONE || request->quorum->raft.set.dynamic) &&
         quorum_leader_address(request->quorum, &id, &host, &port) && id == answer->leader) {
         request->endpoint.fetch =
             (struct fetch_response_node_endpoint){.node_id = id, .host = host, .port = port};
@@ -394,6 +394,17 @@ void quorum_request_vote(struct quorum_request *request, struct quorum *quorum, 
                                    .pre_vote = part->pre_vote};
 }
 
+/* What a leader says of its own address. */
+#define QUORUM_LEADS_AT(quorum, request, id)                                                     \
+    do {                                                                                         \
+        for (uint32_t n = 0; n < (request)->leader_endpoints_count; n++) {                       \
+            if (!str_equal((request)->leader_endpoints[n].name, (quorum)->config.listener_name)) \
+                continue;                                                                        \
+            quorum_voting_learn((quorum), (id), (request)->leader_endpoints[n].host,             \
+                                (request)->leader_endpoints[n].port, true);                      \
+        }                                                                                        \
+    } while (0)
+
 void quorum_request_begin(struct quorum_request *request, struct quorum *quorum, int16_t version,
                           const struct begin_quorum_epoch_request *begin)
 {
@@ -404,6 +415,7 @@ void quorum_request_begin(struct quorum_request *request, struct quorum *quorum,
     quorum_request_init(request, quorum, RAFT_REQUEST_BEGIN, version);
     if (!quorum_request_admit(request, begin->cluster_id, one, begin->voter_id)) return;
     part = &begin->topics[0].partitions[0];
+    QUORUM_LEADS_AT(quorum, begin, part->leader_id);
     request->event.kind = RAFT_BEGIN_REQUEST;
     request->event.peer = part->leader_id;
     request->event.epoch = part->leader_epoch;
@@ -421,6 +433,7 @@ void quorum_request_end(struct quorum_request *request, struct quorum *quorum, i
     quorum_request_init(request, quorum, RAFT_REQUEST_END, version);
     if (!quorum_request_admit(request, end->cluster_id, one, -1)) return;
     part = &end->topics[0].partitions[0];
+    QUORUM_LEADS_AT(quorum, end, part->leader_id);
     event->kind = RAFT_END_REQUEST;
     event->peer = part->leader_id;
     event->epoch = part->leader_epoch;

@@ -124,6 +124,21 @@ static enum err quorum_scan_put(struct quorum_snapshot_sink *sink, struct bytes 
     return listener->snapshot_record(listener, value);
 }
 
+static enum err quorum_scan_control(struct quorum_snapshot_sink *sink, enum control_type type,
+                                    struct bytes value)
+{
+    struct quorum_scan *scan = CONTAINER_OF(sink, struct quorum_scan, sink);
+    struct quorum *quorum = scan->quorum;
+    enum err err;
+
+    if (type != CONTROL_KRAFT_VOTERS) return ERR_NONE;
+    scan->voters.offset = -1;
+    err = quorum_voters_decode(value, quorum->config.listener_name, &quorum->arena, &scan->voters);
+    arena_reset(&quorum->arena);
+    scan->has_voters = err == ERR_NONE;
+    return err;
+}
+
 static bool quorum_scan_room(struct quorum_scan *scan, uint64_t wanted)
 {
     struct mem *mem = &scan->quorum->env->mem;
@@ -212,7 +227,9 @@ void quorum_scan_start(struct quorum *quorum, struct quorum_scan *scan, const ch
 {
     struct text text;
 
-    *scan = (struct quorum_scan){.quorum = quorum, .busy = true, .sink = {quorum_scan_put}};
+    *scan = (struct quorum_scan){.quorum = quorum,
+                                 .busy = true,
+                                 .sink = {.control = quorum_scan_control, .put = quorum_scan_put}};
     op_source_init(&scan->source);
     quorum_io_init(&scan->io);
     quorum_snapshot_reader_init(&scan->reader, quorum->env->world->cpu);
@@ -234,6 +251,7 @@ void quorum_scan_take(struct quorum *quorum, struct quorum_scan *scan, struct qu
     quorum->applied_epoch = id.epoch;
     quorum->applied_ms = scan->reader.timestamp;
     quorum->keep.bytes_since = 0;
+    quorum_voting_loaded(quorum, scan);
     err = quorum->listener->snapshot_loaded(quorum->listener, id.end, id.epoch);
     if (err != ERR_NONE) quorum_driver_fail(quorum, err, STR("a snapshot cannot be applied"));
     op_wake_below(&quorum->applied_source, quorum->applied_end);

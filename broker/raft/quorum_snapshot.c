@@ -127,6 +127,21 @@ enum err quorum_snapshot_writer_init(struct quorum_snapshot_writer *writer, stru
                           (struct bytes){value, (uint32_t)out.used});
 }
 
+enum err quorum_snapshot_writer_voters(struct quorum_snapshot_writer *writer,
+                                       struct bytes kraft_version, struct bytes voters)
+{
+    enum err err = writer_open(writer, true, 256 + (size_t)kraft_version.length + voters.length);
+
+    if (err == ERR_NONE)
+        err = record_builder_append_control(&writer->builder, writer->timestamp,
+                                            CONTROL_KRAFT_VERSION, kraft_version);
+    if (err == ERR_NONE)
+        err = record_builder_append_control(&writer->builder, writer->timestamp,
+                                            CONTROL_KRAFT_VOTERS, voters);
+    writer_close(writer);
+    return err;
+}
+
 enum err quorum_snapshot_writer_add(struct quorum_snapshot_writer *writer, struct bytes value)
 {
     enum err err = ERR_TOO_LARGE;
@@ -180,7 +195,8 @@ void quorum_snapshot_reader_init(struct quorum_snapshot_reader *reader, struct c
     *reader = (struct quorum_snapshot_reader){.cpu = cpu};
 }
 
-static enum err read_control(struct quorum_snapshot_reader *reader, const struct record *record)
+static enum err read_control(struct quorum_snapshot_reader *reader, const struct record *record,
+                             struct quorum_snapshot_sink *sink)
 {
     struct snapshot_header_record header;
     struct wire_reader in;
@@ -195,6 +211,8 @@ static enum err read_control(struct quorum_snapshot_reader *reader, const struct
         reader->began = true;
     } else if (type == CONTROL_SNAPSHOT_FOOTER) {
         reader->ended = true;
+    } else if (sink->control != NULL) {
+        return sink->control(sink, type, record->value);
     }
     return ERR_NONE;
 }
@@ -213,7 +231,7 @@ static enum err read_batch(struct quorum_snapshot_reader *reader, const struct r
     if (!control && !reader->began) return ERR_DAMAGED;
     record_iter_init(&iter, batch, record_batch_payload(batch));
     while ((err = record_iter_next(&iter, &record)) == ERR_NONE) {
-        err = control ? read_control(reader, &record) : sink->put(sink, record.value);
+        err = control ? read_control(reader, &record, sink) : sink->put(sink, record.value);
         if (err != ERR_NONE) return err;
     }
     if (err != ERR_EOF) return ERR_DAMAGED;

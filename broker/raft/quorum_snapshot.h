@@ -4,6 +4,7 @@
  *                                  .checkpoint.part    being written or fetched: means nothing
  *
  *   control batch  SnapshotHeader {version, last contained log timestamp}
+ *   control batch  KRaftVersion, Voters: with kraft.version 1 (KIP-853)
  *   data batches   one record value each time: what the metadata means is not known here
  *   control batch  SnapshotFooter {version}
  *
@@ -66,6 +67,9 @@ struct quorum_snapshot_writer {
 MUST_USE enum err quorum_snapshot_writer_init(struct quorum_snapshot_writer *writer,
                                               struct mem *mem, struct cpu cpu,
                                               struct quorum_snapshot_id id, int64_t timestamp);
+/* Directly after the init: who votes. NO_MEMORY. */
+MUST_USE enum err quorum_snapshot_writer_voters(struct quorum_snapshot_writer *writer,
+                                                struct bytes kraft_version, struct bytes voters);
 /* NO_MEMORY, TOO_LARGE. */
 MUST_USE enum err quorum_snapshot_writer_add(struct quorum_snapshot_writer *writer,
                                              struct bytes value);
@@ -87,6 +91,9 @@ struct quorum_snapshot_reader {
 };
 
 struct quorum_snapshot_sink {
+    /* A control record between header and footer; may be NULL. */
+    enum err (*control)(struct quorum_snapshot_sink *sink, enum control_type type,
+                        struct bytes value);
     /* One record value, in order; an error of it ends the reading and is passed on. */
     enum err (*put)(struct quorum_snapshot_sink *sink, struct bytes value);
 };

@@ -43,9 +43,19 @@ uint32_t raft_voter_place(const struct raft *raft, int32_t id)
 {
     uint32_t i = 0;
 
-    while (i < raft->config.voter_count && raft->config.voters[i] != id)
+    while (i < raft->set.count && raft->set.ids[i] != id)
         i++;
     return i;
+}
+
+uint32_t raft_voter_key_place(const struct raft *raft, int32_t id, struct uuid directory)
+{
+    uint32_t place = raft_voter_place(raft, id);
+
+    if (place == raft->set.count || uuid_is_zero(raft->set.directories[place])) return place;
+    if (uuid_is_zero(directory) || uuid_equal(raft->set.directories[place], directory))
+        return place;
+    return raft->set.count;
 }
 
 int32_t raft_known_leader(const struct raft *raft)
@@ -163,7 +173,7 @@ void raft_become_follower(struct raft *raft, int32_t epoch, int32_t leader)
     struct raft_durable durable = raft_durable_of(raft, epoch, leader);
 
     ASSERT(leader != raft->config.node_id);
-    ASSERT(raft_voter_place(raft, leader) < raft->config.voter_count);
+    ASSERT(raft_may_follow(raft, leader));
     raft_set_state(raft, RAFT_FOLLOWER, &durable);
     raft_follower_enter(raft);
 }
@@ -215,7 +225,7 @@ bool raft_adopt(struct raft *raft, int32_t epoch, int32_t leader)
 {
     int32_t known = raft->durable.leader;
 
-    if (raft_voter_place(raft, leader) == raft->config.voter_count) leader = RAFT_NOBODY;
+    if (!raft_may_follow(raft, leader)) leader = RAFT_NOBODY;
     if (epoch > raft->durable.epoch) {
         /* That we led a later epoch than we remember can only be told to a disk that was set
          * back. */
@@ -236,15 +246,73 @@ bool raft_adopt(struct raft *raft, int32_t epoch, int32_t leader)
     return true;
 }
 
+/* ---- who votes ------------------------------------------------------------------------------- */
+
+static struct raft_voter raft_new_voter(const struct raft *raft, int32_t id)
+{
+    return (struct raft_voter){.id = id,
+                               .end_offset = -1,
+                               .ballot = RAFT_BALLOT_UNSENT,
+                               .retry_at = raft->now,
+                               .last_fetch = raft->now,
+                               .begin_at = raft->now,
+                               .caught_up = {-1}};
+}
+
+static void raft_take_voters(struct raft *raft, const struct raft_voters *next)
+{
+    struct raft_voter old[RAFT_VOTERS_MAX];
+    struct raft_voters before = raft->set;
+
+    ASSERT(next->count <= RAFT_VOTERS_MAX);
+    memcpy(old, raft->voters, sizeof old);
+    raft->set = *next;
+    for (uint32_t i = 0; i < next->count; i++) {
+        if (i > 0) ASSERT(next->ids[i] > next->ids[i - 1]);
+        raft->voters[i] = raft_new_voter(raft, next->ids[i]);
+        for (uint32_t j = 0; j < before.count; j++) {
+            bool same = uuid_is_zero(before.directories[j]) || uuid_is_zero(next->directories[i]) ||
+                        uuid_equal(before.directories[j], next->directories[i]);
+
+            if (old[j].id == next->ids[i] && same) raft->voters[i] = old[j];
+        }
+    }
+    raft->self = raft_voter_key_place(raft, raft->config.node_id, raft->config.directory_id);
+    for (uint32_t i = 0; i < next->count; i++)
+        raft->granted[i] = false;
+}
+
+void raft_change_voters(struct raft *raft, const struct raft_voters *next)
+{
+    bool voter = raft_is_voter(raft);
+
+    if (next == NULL) return;
+    raft_take_voters(raft, next);
+    switch (raft->state) {
+    case RAFT_UNATTACHED:
+        if (!voter) raft->election_at = raft_draw_election(raft);
+        break;
+    case RAFT_PROSPECTIVE:
+    case RAFT_CANDIDATE:
+        /* What it stands for is over; the others of the set are asked by the next tick. */
+        if (!raft_may_stand(raft)) raft_become_unattached(raft, raft->durable.epoch);
+        break;
+    case RAFT_LEADER: raft_leader_advance(raft); break;
+    case RAFT_FOLLOWER:
+    case RAFT_RESIGNED: break;
+    }
+}
+
 /* ---- init
  * ------------------------------------------------------------------------------------- */
 
 void raft_init(struct raft *raft, const struct raft_config *config, struct rng *rng,
                const struct raft_durable *durable, const struct raft_log *log)
 {
+    struct raft_voters voters = {.count = config->voter_count, .offset = -1};
     int64_t flushed_end = log->flushed_end;
 
-    ASSERT(config->voter_count > 0 && config->voter_count <= RAFT_VOTERS_MAX);
+    ASSERT(config->voter_count <= RAFT_VOTERS_MAX);
     ASSERT(config->election_timeout_ms > 0 && config->fetch_timeout_ms > 0);
     ASSERT(log->flushed_end <= log->log_end);
     ASSERT(log->snapshot_end <= log->log_end && log->log_start <= log->log_end);
@@ -267,18 +335,15 @@ void raft_init(struct raft *raft, const struct raft_config *config, struct rng *
                           .high_watermark = log->snapshot_end,
                           .trusted_from = log->acknowledged_end,
                           .distrusted = log->log_end < log->acknowledged_end};
-    for (uint32_t i = 0; i < config->voter_count; i++) {
-        if (i > 0) ASSERT(config->voters[i] > config->voters[i - 1]);
-        raft->voters[i] = (struct raft_voter){.id = config->voters[i], .end_offset = -1};
-    }
-    raft->self = raft_voter_place(raft, config->node_id);
+    memcpy(voters.ids, config->voters, sizeof voters.ids);
+    raft_take_voters(raft, log->voters != NULL ? log->voters : &voters);
 }
 
 /* kraft.md 3: what a member is after a restart. */
 static void raft_start(struct raft *raft)
 {
     struct raft_durable *durable = &raft->durable;
-    bool sole = raft_may_stand(raft) && raft->config.voter_count == 1;
+    bool sole = raft_may_stand(raft) && raft->set.count == 1;
 
     ASSERT(!raft->started);
     raft->started = true;
@@ -290,8 +355,8 @@ static void raft_start(struct raft *raft)
         raft->dirty = true;
     }
     if (durable->leader != RAFT_NOBODY &&
-        raft_voter_place(raft, durable->leader) == raft->config.voter_count) {
-        durable->leader = RAFT_NOBODY; /* the configured voters changed */
+        raft_voter_place(raft, durable->leader) == raft->set.count) {
+        durable->leader = RAFT_NOBODY; /* the voters changed: nobody knows where it is */
         raft->dirty = true;
     }
     if (sole || !raft_may_stand(raft)) {
@@ -360,6 +425,7 @@ static void raft_appended(struct raft *raft, const struct raft_event *event)
     raft->last_epoch = event->epoch;
     if (raft->assigned_end < event->end) raft->assigned_end = event->end;
     if (raft->work == RAFT_APPENDING) raft->work = RAFT_IDLE;
+    raft_change_voters(raft, event->voters); /* not only when they are committed (K15) */
     if (raft->state == RAFT_FOLLOWER) raft_follower_appended(raft);
 }
 
@@ -383,6 +449,7 @@ static void raft_truncated(struct raft *raft, const struct raft_event *event)
     raft->last_epoch = event->epoch;
     if (raft->flushed_end > event->end) raft->flushed_end = event->end;
     if (event->end < raft->high_watermark) raft_fail(raft, RAFT_FAULT_BELOW_HW);
+    raft_change_voters(raft, event->voters);
 }
 
 static void raft_dispatch(struct raft *raft, const struct raft_event *event)
@@ -509,7 +576,7 @@ void raft_check(const struct raft *raft)
     ASSERT(raft->log_start == 0 || raft->log_start <= raft->snapshot_end); /* K18 */
     if (raft->state == RAFT_LEADER || raft->state == RAFT_RESIGNED) {
         ASSERT(raft->durable.leader == raft->config.node_id);
-        ASSERT(raft_is_voter(raft));
+        ASSERT(raft_is_voter(raft) || raft->set.dynamic);
     }
     if (raft->state == RAFT_CANDIDATE) {
         ASSERT(raft->durable.voted == raft->config.node_id);

@@ -2,8 +2,13 @@
  * to 7). It performs no I/O, reads no clock and knows no peer's address; quorum.[ch] carries the
  * effects out and brings what came of them back as events.
  *
- * Static voters (controller.quorum.voters). A node that is no voter is an observer: it follows the
- * log, and neither votes nor counts.
+ * Who votes is configured (controller.quorum.voters), or stands in the log (KIP-853): then an entry
+ * with a new set takes effect here as soon as the log holds it, committed or not, and a cut takes
+ * it back. The driver reads those entries and says so with the event that moved the log's end. Sets
+ * that follow each other differ by one voter, so any two majorities of them share one (K15). A
+ * leader that is not in the set leads on without counting itself until that set is committed, then
+ * resigns. A node that is no voter is an observer: it follows the log and does not stand; one that
+ * could be made a voter answers ballots all the same, since the candidate may know a newer set.
  *
  *                      election timeout           majority of pre-votes        majority
  *   +--> UNATTACHED -----------------> PROSPECTIVE -----------------> CANDIDATE -------> LEADER
@@ -63,9 +68,11 @@
 
 enum { RAFT_VOTERS_MAX = 9, RAFT_EFFECTS_MAX = 32, RAFT_NOTES_MAX = 16 };
 
-#define RAFT_NOBODY      (-1)
-#define RAFT_NO_SNAPSHOT INT64_C(0)  /* end of the newest snapshot while there is none */
-#define RAFT_NO_HW       INT64_C(-1) /* high watermark of an epoch before it is known (kraft 6) */
+#define RAFT_NOBODY (-1)
+/* The n-th of controller.quorum.bootstrap.servers as a peer: an address whose id is not known. */
+#define RAFT_BOOTSTRAP(n) (-2 - (int32_t)(n))
+#define RAFT_NO_SNAPSHOT  INT64_C(0)  /* end of the newest snapshot while there is none */
+#define RAFT_NO_HW        INT64_C(-1) /* high watermark of an epoch before it is known (kraft 6) */
 
 enum raft_state {
     RAFT_UNATTACHED,
@@ -85,12 +92,24 @@ struct raft_durable {
     struct uuid voted_directory;
 };
 
+/* A set of voters. A voter is an id and the directory it votes from: with another one it is a
+ * stranger that has lost the first one's disk. */
+struct raft_voters {
+    uint32_t count;
+    bool dynamic;                             /* it stands in the log or in a snapshot */
+    int64_t offset;                           /* of the log's entry that says so; -1: none */
+    int32_t ids[RAFT_VOTERS_MAX];             /* ascending, distinct */
+    struct uuid directories[RAFT_VOTERS_MAX]; /* zero: whichever it has */
+};
+
 struct raft_config {
     int32_t node_id;
     struct uuid directory_id;
-    int32_t voters[RAFT_VOTERS_MAX]; /* ascending, distinct */
-    uint32_t voter_count;
-    int32_t election_timeout_ms; /* drawn from [T, 2T) */
+    int32_t voters[RAFT_VOTERS_MAX]; /* ascending, distinct: while the log says nothing */
+    uint32_t voter_count;            /* 0: the log has to say it */
+    uint32_t bootstrap_count;        /* whom to ask beside the voters */
+    bool may_join;                   /* a controller: an observer that can be made a voter */
+    int32_t election_timeout_ms;     /* drawn from [T, 2T) */
     int32_t fetch_timeout_ms;
     int32_t election_backoff_max_ms; /* after EndQuorumEpoch only */
     int32_t retry_backoff_ms;
@@ -106,6 +125,7 @@ struct raft_log {
     int32_t start_epoch;    /* of the entry before log_start, which is a snapshot's end; 0 at 0 */
     int64_t snapshot_end;   /* of the newest durable snapshot; RAFT_NO_SNAPSHOT */
     int32_t snapshot_epoch; /* of the entry before its end */
+    const struct raft_voters *voters; /* as it says, for raft_init(); NULL: as configured */
 };
 
 /* The rare conditions after which a member does nothing more (an error for people, no assertion:
@@ -260,6 +280,7 @@ struct raft_event {
     struct raft_snapshot_request snapshot;
     struct raft_snapshot_reply part;
     struct raft_log log;
+    const struct raft_voters *voters; /* APPENDED, TRUNCATED, INSTALLED: who votes now; or NULL */
     int32_t successors[RAFT_VOTERS_MAX];
     uint32_t successor_count;
 };
@@ -332,7 +353,7 @@ struct raft_effects {
 
 enum raft_ballot { RAFT_BALLOT_UNSENT, RAFT_BALLOT_SENT, RAFT_BALLOT_GRANTED, RAFT_BALLOT_REFUSED };
 
-/* Per voter, by its place in config.voters. */
+/* Per voter, by its place in raft.set. */
 struct raft_voter {
     int32_t id;
     /* prospective, candidate */
@@ -375,7 +396,8 @@ struct raft_download {
 struct raft {
     struct raft_config config;
     struct rng *rng;
-    uint32_t self; /* place among the voters; config.voter_count for an observer */
+    struct raft_voters set; /* who votes */
+    uint32_t self;          /* place among the voters; set.count for an observer */
     enum raft_state state;
     struct raft_durable durable; /* epoch, leader, vote: as in memory */
     enum raft_fault fault;
@@ -408,7 +430,7 @@ struct raft {
     struct mono_time fetch_at; /* not before, after a failure */
     uint64_t fetch_round;      /* of the outstanding fetch; 0: none */
     uint32_t fetch_failures;
-    uint32_t bootstrap; /* which voter to ask next while no leader is known */
+    uint32_t bootstrap; /* whom to ask next while no leader is known */
     bool fetched_once;  /* successfully from this leader: refuses pre-votes (KIP-996) */
     int64_t leader_hw;  /* as this leader said last; RAFT_NO_HW */
     struct raft_download download;
@@ -447,7 +469,7 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
 
 static inline bool raft_is_voter(const struct raft *raft)
 {
-    return raft->self < raft->config.voter_count;
+    return raft->self < raft->set.count;
 }
 /* The high watermark to tell others: known only in the leader's own epoch. */
 static inline int64_t raft_leader_hw(const struct raft *raft)

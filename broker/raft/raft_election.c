@@ -12,7 +12,7 @@ static uint32_t raft_count(const struct raft *raft, enum raft_ballot ballot)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         if (raft->voters[i].ballot == ballot) count++;
     }
     return count;
@@ -20,7 +20,7 @@ static uint32_t raft_count(const struct raft *raft, enum raft_ballot ballot)
 
 static void raft_send_ballots(struct raft *raft)
 {
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         struct raft_voter *voter = &raft->voters[i];
         struct raft_effect *effect;
 
@@ -49,11 +49,11 @@ static void raft_count_ballots(struct raft *raft)
         }
         return;
     }
-    if (refused <= raft->config.voter_count - raft_majority(raft)) return;
+    if (refused <= raft->set.count - raft_majority(raft)) return;
     if (raft->state == RAFT_CANDIDATE) {
         /* Lost for certain: asks nobody any more, and waits its time out. The randomised timeout
          * is what separates rivals. */
-        for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+        for (uint32_t i = 0; i < raft->set.count; i++) {
             if (raft->voters[i].ballot == RAFT_BALLOT_UNSENT) {
                 raft->voters[i].ballot = RAFT_BALLOT_REFUSED;
             }
@@ -70,11 +70,11 @@ static void raft_count_ballots(struct raft *raft)
 void raft_start_ballot(struct raft *raft)
 {
     raft->ballot_round = ++raft->round;
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         raft->voters[i].ballot = i == raft->self ? RAFT_BALLOT_GRANTED : RAFT_BALLOT_UNSENT;
         raft->voters[i].retry_at = raft->now;
     }
-    if (raft->config.voter_count == 1) {
+    if (raft->set.count == 1 && raft_is_voter(raft)) {
         raft_count_ballots(raft);
     } else {
         raft_send_ballots(raft);
@@ -121,7 +121,7 @@ struct mono_time raft_election_deadline(const struct raft *raft)
 
         return waits ? at : MONO_NEVER;
     }
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         const struct raft_voter *voter = &raft->voters[i];
 
         if (voter->ballot == RAFT_BALLOT_UNSENT && voter->retry_at.ns < at.ns) at = voter->retry_at;
@@ -142,7 +142,7 @@ static bool raft_up_to_date(const struct raft *raft, const struct raft_vote_requ
  * successor it named is not refused by those who still count as followers (KAFKA-20895). */
 static bool raft_grants_pre_vote(const struct raft *raft, const struct raft_vote_request *vote)
 {
-    if (!raft_may_stand(raft) || !raft_up_to_date(raft, vote)) return false;
+    if (!raft_may_grant(raft) || !raft_up_to_date(raft, vote)) return false;
     switch (raft->state) {
     case RAFT_UNATTACHED:
     case RAFT_PROSPECTIVE:
@@ -158,7 +158,7 @@ static bool raft_grants_vote(struct raft *raft, const struct raft_vote_request *
 {
     const struct raft_durable *durable = &raft->durable;
 
-    if (!raft_may_stand(raft) || !raft_up_to_date(raft, vote)) return false;
+    if (!raft_may_grant(raft) || !raft_up_to_date(raft, vote)) return false;
     if (raft->state != RAFT_UNATTACHED && raft->state != RAFT_PROSPECTIVE) return false;
     if (durable->leader != RAFT_NOBODY) return false;
     if (durable->voted == RAFT_NOBODY) return true;
@@ -187,8 +187,8 @@ void raft_vote_request(struct raft *raft, const struct raft_event *event)
         raft_answer(raft, ERR_INVALID_REQUEST, false);
         return;
     }
-    /* Static voters: a stranger must not raise our epoch. Nor a twin with our own id (K17). */
-    if (raft_voter_place(raft, vote->candidate) == raft->config.voter_count) {
+    /* Configured voters: a stranger must not raise our epoch. Nor a twin with our own id (K17). */
+    if (!raft_may_follow(raft, vote->candidate)) {
         raft_answer(raft, ERR_INCONSISTENT_VOTER_SET, false);
         return;
     }
@@ -217,7 +217,7 @@ void raft_vote_reply(struct raft *raft, const struct raft_event *event)
     uint32_t place = raft_voter_place(raft, event->peer);
     struct raft_voter *voter = &raft->voters[place];
 
-    if (place == raft->config.voter_count || place == raft->self) return;
+    if (place == raft->set.count || place == raft->self) return;
     if (raft_adopt(raft, event->reply.epoch, event->reply.leader)) return;
     if (raft->state != RAFT_PROSPECTIVE && raft->state != RAFT_CANDIDATE) return;
     if (event->round != raft->ballot_round || voter->ballot != RAFT_BALLOT_SENT) return;
@@ -235,7 +235,7 @@ void raft_vote_failed(struct raft *raft, const struct raft_event *event)
     uint32_t place = raft_voter_place(raft, event->peer);
     struct raft_voter *voter = &raft->voters[place];
 
-    if (place == raft->config.voter_count) return;
+    if (place == raft->set.count) return;
     if (raft->state != RAFT_PROSPECTIVE && raft->state != RAFT_CANDIDATE) return;
     if (event->round != raft->ballot_round || voter->ballot != RAFT_BALLOT_SENT) return;
     voter->ballot = RAFT_BALLOT_UNSENT;

@@ -3,7 +3,8 @@
  * turn, and learns it from their errors (KAFKA-17030).
  *
  * One thing at a time:  fetch -> reply -> append -> flush (voters) -> the next fetch, which is the
- * acknowledgement. Flushing is for voters; what observers hold counts for nothing. */
+ * acknowledgement. Flushing is for voters and who can be made one; what a broker holds counts for
+ * nothing. */
 #include "broker/raft/raft_internal.h"
 
 #include "client/base/assert.h"
@@ -18,19 +19,24 @@ void raft_follower_enter(struct raft *raft)
 
 static bool raft_fetches(const struct raft *raft)
 {
+    bool self = raft_voter_place(raft, raft->config.node_id) < raft->set.count;
+
     if (raft->state == RAFT_FOLLOWER) return true;
     if (raft->state != RAFT_UNATTACHED) return false;
-    return raft->config.voter_count > (raft_is_voter(raft) ? 1u : 0u);
+    return raft->config.bootstrap_count + raft->set.count > (self ? 1u : 0u);
 }
 
-/* Whom to ask: the leader, or while none is known each voter in turn. */
+/* Whom to ask: the leader, or while none is known each voter and bootstrap server in turn. */
 static int32_t raft_fetch_target(struct raft *raft)
 {
+    uint32_t voters = raft->set.count;
+
     if (raft->state == RAFT_FOLLOWER) return raft->durable.leader;
     do {
-        raft->bootstrap = (raft->bootstrap + 1) % raft->config.voter_count;
-    } while (raft->bootstrap == raft->self);
-    return raft->config.voters[raft->bootstrap];
+        raft->bootstrap = (raft->bootstrap + 1) % (voters + raft->config.bootstrap_count);
+    } while (raft->bootstrap < voters && raft->set.ids[raft->bootstrap] == raft->config.node_id);
+    if (raft->bootstrap >= voters) return RAFT_BOOTSTRAP(raft->bootstrap - voters);
+    return raft->set.ids[raft->bootstrap];
 }
 
 /* The log holds again what was once acknowledged: up to the hint, or up to the high watermark of a
@@ -51,7 +57,7 @@ static void raft_send_fetch(struct raft *raft)
     int32_t peer = raft_fetch_target(raft);
     struct raft_effect *effect = raft_effect(raft, RAFT_SEND_FETCH);
 
-    ASSERT(!raft_is_voter(raft) || raft->flushed_end == raft->log_end); /* K11 */
+    ASSERT(!raft_may_count(raft) || raft->flushed_end == raft->log_end); /* K11 */
     raft->fetch_round = ++raft->round;
     effect->peer = peer;
     effect->round = raft->fetch_round;
@@ -63,7 +69,7 @@ static void raft_send_fetch(struct raft *raft)
 void raft_follower_settle(struct raft *raft)
 {
     if (raft->fault != RAFT_SOUND || raft->work != RAFT_IDLE) return;
-    if (raft_is_voter(raft) && raft->log_end > raft->flushed_end) {
+    if (raft_may_count(raft) && raft->log_end > raft->flushed_end) {
         raft->work = RAFT_FLUSHING;
         raft_effect(raft, RAFT_FLUSH);
         return;
@@ -106,9 +112,7 @@ struct mono_time raft_follower_deadline(const struct raft *raft)
 
 void raft_begin_request(struct raft *raft, const struct raft_event *event)
 {
-    uint32_t place = raft_voter_place(raft, event->peer);
-
-    if (place == raft->config.voter_count || place == raft->self) {
+    if (!raft_may_follow(raft, event->peer) || event->peer == raft->config.node_id) {
         raft_answer(raft, ERR_INCONSISTENT_VOTER_SET, false);
         return;
     }
@@ -142,12 +146,11 @@ static int64_t raft_successor_delay(const struct raft *raft, uint32_t position, 
 
 void raft_end_request(struct raft *raft, const struct raft_event *event)
 {
-    uint32_t place = raft_voter_place(raft, event->peer);
     uint32_t position = 0;
     int64_t delay;
 
     ASSERT(event->successor_count <= RAFT_VOTERS_MAX);
-    if (place == raft->config.voter_count || place == raft->self) {
+    if (!raft_may_follow(raft, event->peer) || event->peer == raft->config.node_id) {
         raft_answer(raft, ERR_INCONSISTENT_VOTER_SET, false);
         return;
     }
@@ -254,7 +257,7 @@ static void raft_disown(struct raft *raft, int64_t committed)
     int64_t lacks = raft->log_end + 1;
 
     raft_fetch_later(raft);
-    if (!raft_is_voter(raft)) return;
+    if (!raft_may_count(raft)) return;
     if (committed > lacks) lacks = committed;
     if (lacks > raft->trusted_from || !raft->distrusted) raft->trusted_from = lacks;
     if (!raft->distrusted) {

@@ -6,7 +6,7 @@
 
 static inline uint32_t raft_majority(const struct raft *raft)
 {
-    return raft->config.voter_count / 2 + 1;
+    return raft->set.count / 2 + 1;
 }
 
 /* Votes, stands, leads: a voter that has lost nothing it acknowledged. */
@@ -20,8 +20,32 @@ static inline bool raft_due(const struct raft *raft, struct mono_time at)
     return at.ns <= raft->now.ns;
 }
 
-/* Place of a voter; voter_count when it is none. */
+/* May be counted one day, so that what it tells must be durable. */
+static inline bool raft_may_count(const struct raft *raft)
+{
+    return raft_is_voter(raft) || raft->config.may_join;
+}
+
+/* Answers ballots: a candidate may know a newer set than we do (KIP-853). */
+static inline bool raft_may_grant(const struct raft *raft)
+{
+    if (raft->distrusted) return false;
+    return raft_is_voter(raft) || (raft->set.dynamic && raft->config.may_join);
+}
+
+/* Place of a voter; set.count when it is none. */
 uint32_t raft_voter_place(const struct raft *raft, int32_t id);
+/* Could be a leader: with configured voters one of them; else whoever the driver can find. */
+static inline bool raft_may_follow(const struct raft *raft, int32_t leader)
+{
+    if (leader < 0) return false;
+    if (raft->set.dynamic || raft->config.voter_count == 0) return true;
+    return raft_voter_place(raft, leader) < raft->set.count;
+}
+/* Likewise, of a voter with this directory (zero: not said). */
+uint32_t raft_voter_key_place(const struct raft *raft, int32_t id, struct uuid directory);
+/* Another set counts from here on; NULL: the same. */
+void raft_change_voters(struct raft *raft, const struct raft_voters *next);
 /* Whom to name as leader in answers: not a leader that resigned. */
 int32_t raft_known_leader(const struct raft *raft);
 

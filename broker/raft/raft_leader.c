@@ -17,7 +17,7 @@ static int64_t raft_check_quorum_ms(const struct raft *raft)
 
 static void raft_send_begin(struct raft *raft)
 {
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         struct raft_voter *voter = &raft->voters[i];
         struct raft_effect *effect;
 
@@ -33,7 +33,7 @@ void raft_leader_enter(struct raft *raft)
 {
     raft->epoch_start = raft->assigned_end;
     raft->hw_known = false;
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         struct raft_voter *voter = &raft->voters[i];
 
         raft->granted[i] = voter->ballot == RAFT_BALLOT_GRANTED;
@@ -52,25 +52,25 @@ void raft_leader_elected(struct raft *raft)
 {
     uint32_t granted = 0;
 
-    for (uint32_t i = 0; i < raft->config.voter_count; i++)
+    for (uint32_t i = 0; i < raft->set.count; i++)
         granted += raft->granted[i] ? 1 : 0;
     RAFT_NOTE(raft, RAFT_NOTE_ELECTED, raft->durable.epoch, raft->epoch_start, granted,
-              raft->config.voter_count);
+              raft->set.count);
 }
 
-/* The moment up to which a majority was heard, ourselves included: the (majority - 1)-th most
- * recent contact of the others. */
+/* The moment up to which a majority was heard, ourselves included when we are a voter: the
+ * (majority - 1)-th most recent contact of the others. */
 static struct mono_time raft_majority_contact(const struct raft *raft)
 {
-    uint32_t needed = raft_majority(raft) - 1;
+    uint32_t needed = raft_majority(raft) - (raft_is_voter(raft) ? 1 : 0);
     struct mono_time contact = {0};
 
     ASSERT(needed > 0);
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         uint32_t as_recent = 0;
 
         if (i == raft->self) continue;
-        for (uint32_t j = 0; j < raft->config.voter_count; j++) {
+        for (uint32_t j = 0; j < raft->set.count; j++) {
             if (j == raft->self) continue;
             if (raft->voters[j].last_fetch.ns >= raft->voters[i].last_fetch.ns) as_recent++;
         }
@@ -83,7 +83,7 @@ static struct mono_time raft_majority_contact(const struct raft *raft)
 
 static struct mono_time raft_check_quorum_at(const struct raft *raft)
 {
-    if (raft->config.voter_count == 1) return MONO_NEVER; /* KAFKA-16144 */
+    if (raft->set.count == 1 && raft_is_voter(raft)) return MONO_NEVER; /* KAFKA-16144 */
     return mono_add_ms(raft_majority_contact(raft), raft_check_quorum_ms(raft));
 }
 
@@ -100,7 +100,7 @@ struct mono_time raft_leader_deadline(const struct raft *raft)
 {
     struct mono_time at = raft_check_quorum_at(raft);
 
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         if (i == raft->self) continue;
         if (raft->voters[i].begin_at.ns < at.ns) at = raft->voters[i].begin_at;
     }
@@ -112,7 +112,7 @@ void raft_begin_failed(struct raft *raft, const struct raft_event *event)
     uint32_t place = raft_voter_place(raft, event->peer);
     struct mono_time retry = mono_add_ms(raft->now, raft->config.retry_backoff_ms);
 
-    if (raft->state != RAFT_LEADER || place == raft->config.voter_count) return;
+    if (raft->state != RAFT_LEADER || place == raft->set.count) return;
     if (event->round != raft->round) return;
     if (raft->voters[place].begin_at.ns > retry.ns) raft->voters[place].begin_at = retry;
 }
@@ -131,15 +131,16 @@ void raft_leader_advance(struct raft *raft)
     int64_t candidate = -1;
 
     /* The largest end that at least a majority has reached: index n/2 of the sorted ends. */
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         int64_t end = raft_voter_end(raft, i);
         uint32_t reached = 0;
 
-        for (uint32_t j = 0; j < raft->config.voter_count; j++) {
+        for (uint32_t j = 0; j < raft->set.count; j++) {
             if (raft_voter_end(raft, j) >= end) reached++;
         }
         if (reached >= raft_majority(raft) && end > candidate) candidate = end;
     }
+    /* It may be lower after a change of the voters. */
     if (candidate <= raft->epoch_start || (raft->hw_known && candidate <= old)) return;
     ASSERT(candidate >= old); /* a leader holds all that was ever committed (K5) */
     ASSERT(candidate <= raft->log_end);
@@ -147,6 +148,8 @@ void raft_leader_advance(struct raft *raft)
     raft->high_watermark = candidate;
     RAFT_NOTE(raft, RAFT_NOTE_HW, old, candidate, raft->durable.epoch, 1);
     raft_effect(raft, RAFT_HW_CHANGED)->high_watermark = candidate;
+    /* The set without us is committed: our part is done (KIP-853). */
+    if (!raft_is_voter(raft) && candidate > raft->set.offset) raft_become_resigned(raft);
 }
 
 /* ---- fetch
@@ -197,12 +200,12 @@ void raft_fetch_check(const struct raft *raft, const struct raft_fetch_request *
  * id: it never counts (K17). */
 uint32_t raft_leader_heard(struct raft *raft, int32_t replica, struct uuid directory)
 {
-    uint32_t place = raft_voter_place(raft, replica);
+    uint32_t place = raft_voter_key_place(raft, replica, directory);
     struct raft_voter *voter = &raft->voters[place];
 
-    if (place == raft->config.voter_count || place == raft->self) return raft->config.voter_count;
+    if (place == raft->set.count || place == raft->self) return raft->set.count;
     if (!voter->fetched) voter->directory = directory;
-    if (!uuid_equal(voter->directory, directory)) return raft->config.voter_count;
+    if (!uuid_equal(voter->directory, directory)) return raft->set.count;
     voter->fetched = true;
     voter->last_fetch = raft->now;
     voter->begin_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms / 2);
@@ -232,7 +235,7 @@ static bool raft_set_back(struct raft *raft, uint32_t place, int64_t fetch_offse
 /* After the high watermark may have moved. */
 static void raft_remember(struct raft *raft)
 {
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         struct raft_voter *voter = &raft->voters[i];
         int64_t end =
             voter->end_offset < raft->high_watermark ? voter->end_offset : raft->high_watermark;
@@ -252,13 +255,13 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
 
     raft_fetch_check(raft, request, &answer);
     place = answer.verdict == RAFT_FETCH_ERROR
-                ? raft->config.voter_count
+                ? raft->set.count
                 : raft_leader_heard(raft, request->replica, request->directory);
-    if (place < raft->config.voter_count && raft_set_back(raft, place, request->fetch_offset)) {
+    if (place < raft->set.count && raft_set_back(raft, place, request->fetch_offset)) {
         answer.verdict = RAFT_FETCH_ERROR;
         answer.err = ERR_OFFSET_OUT_OF_RANGE;
         answer.high_watermark = raft->high_watermark;
-    } else if (place < raft->config.voter_count && answer.verdict != RAFT_FETCH_DIVERGING &&
+    } else if (place < raft->set.count && answer.verdict != RAFT_FETCH_DIVERGING &&
                answer.verdict != RAFT_FETCH_SNAPSHOT) {
         struct raft_voter *voter = &raft->voters[place];
 
@@ -280,7 +283,7 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
 
 static void raft_send_end(struct raft *raft)
 {
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         struct raft_voter *voter = &raft->voters[i];
         struct raft_effect *effect;
 
@@ -296,7 +299,7 @@ static void raft_send_end(struct raft *raft)
 void raft_resigned_enter(struct raft *raft)
 {
     raft->successor_count = 0;
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         uint32_t at = raft->successor_count;
 
         raft->voters[i].end_acked = false;
@@ -327,7 +330,7 @@ struct mono_time raft_resigned_deadline(const struct raft *raft)
 {
     struct mono_time at = raft->election_at;
 
-    for (uint32_t i = 0; i < raft->config.voter_count; i++) {
+    for (uint32_t i = 0; i < raft->set.count; i++) {
         const struct raft_voter *voter = &raft->voters[i];
 
         if (i != raft->self && !voter->end_acked && voter->retry_at.ns < at.ns)
@@ -340,7 +343,7 @@ void raft_end_reply(struct raft *raft, const struct raft_event *event)
 {
     uint32_t place = raft_voter_place(raft, event->peer);
 
-    if (place == raft->config.voter_count) return;
+    if (place == raft->set.count) return;
     if (raft_adopt(raft, event->reply.epoch, event->reply.leader)) return;
     if (raft->state == RAFT_RESIGNED && event->round == raft->round) {
         raft->voters[place].end_acked = true;

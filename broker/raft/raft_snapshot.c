@@ -171,6 +171,7 @@ void raft_snapshot_installed(struct raft *raft, const struct raft_event *event)
     raft->flushed_end = log->log_end;
     raft->last_epoch = log->last_epoch;
     RAFT_NOTE(raft, RAFT_NOTE_FLUSHED, log->log_end, raft->durable.epoch);
+    raft_change_voters(raft, event->voters);
     if (log->snapshot_end <= old) return;
     raft->high_watermark = log->snapshot_end;
     RAFT_NOTE(raft, RAFT_NOTE_HW, old, raft->high_watermark, raft->durable.epoch, 0);

@@ -1,4 +1,4 @@
-/* gregor cluster describe|quorum|log-dirs|elect */
+/* gregor cluster describe|quorum [add-controller|remove-controller]|features|log-dirs|elect */
 #include "client/cli/cli.h"
 
 #include <getopt.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BROKERS_MAX = 1000 };
+enum { BROKERS_MAX = 1000, FEATURES_MAX = 16 };
 
 struct cluster {
     struct cli_admin admin;
@@ -15,6 +15,9 @@ struct cluster {
     uint32_t brokers_asked;
     struct describe_quorum_request_topic quorum_topic;
     struct describe_quorum_request_partition quorum_partition;
+    struct add_raft_voter_request_listener voter_at;
+    char voter_host[256];
+    struct update_features_request_feature_update_key updates[FEATURES_MAX];
     struct elect_leaders_request_topic elected;
     int32_t elected_partition;
 };
@@ -63,10 +66,24 @@ static void print_replicas(const char *what, const struct describe_quorum_respon
                            uint32_t count, int64_t end)
 {
     for (uint32_t i = 0; i < count; i++) {
-        printf("\t%s: %d\tLogEnd: %lld\tLag: %lld\n", what, r[i].replica_id,
+        char directory[UUID_TEXT + 1];
+
+        uuid_print(r[i].replica_directory_id, directory);
+        printf("\t%s: %d\tDirectory: %s\tLogEnd: %lld\tLag: %lld\n", what, r[i].replica_id,
+               uuid_is_zero(r[i].replica_directory_id) ? "-" : directory,
                (long long)r[i].log_end_offset,
                (long long)(r[i].log_end_offset < 0 ? -1 : end - r[i].log_end_offset));
     }
+}
+
+static void print_endpoints(const struct describe_quorum_response *response)
+{
+    for (uint32_t i = 0; i < response->nodes_count; i++)
+        for (uint32_t j = 0; j < response->nodes[i].listeners_count; j++)
+            printf("\tEndpoint: %d\tListener: %.*s\tHost: %.*s\tPort: %u\n",
+                   response->nodes[i].node_id, STR_ARG(response->nodes[i].listeners[j].name),
+                   STR_ARG(response->nodes[i].listeners[j].host),
+                   (unsigned)response->nodes[i].listeners[j].port);
 }
 
 static enum cli_exit show_quorum(struct cli_admin *admin)
@@ -89,6 +106,7 @@ static enum cli_exit show_quorum(struct cli_admin *admin)
            (long long)part->high_watermark);
     print_replicas("Voter", part->current_voters, part->current_voters_count, end);
     print_replicas("Observer", part->observers, part->observers_count, end);
+    print_endpoints(response);
     return CLI_FINE;
 }
 
@@ -103,6 +121,154 @@ static void init_quorum(struct cluster *o)
     request->topics = &o->quorum_topic;
     request->topics_count = 1;
     o->admin.show = show_quorum;
+}
+
+static enum cli_exit show_changed(struct cli_admin *admin)
+{
+    if (admin->task.result != ERR_NONE)
+        return cli_complain_err("cluster", admin->task.result, admin->task.message);
+    printf("done\n");
+    return CLI_FINE;
+}
+
+/* ID DIRECTORY */
+static bool voter_key(char **argv, int64_t *id, struct uuid *directory)
+{
+    if (!cli_number("ID", argv[0], 0, INT32_MAX, id)) return false;
+    if (uuid_parse(str_of(argv[1]), directory) && !uuid_is_zero(*directory)) return true;
+    (void)cli_complain(CLI_USAGE, "cluster quorum: DIRECTORY: the 22 characters of directory.id in "
+                                  "meta.properties");
+    return false;
+}
+
+/* add-controller ID DIRECTORY HOST:PORT [LISTENER] */
+static int run_add_controller(struct cluster *o, int argc, char **argv)
+{
+    struct add_raft_voter_request *request = &o->admin.task.request.add_raft_voter;
+    const char *colon = argc >= 3 ? strrchr(argv[2], ':') : NULL;
+    struct uuid directory;
+    int64_t id, port;
+
+    if (argc < 3 || argc > 4 || colon == NULL || (size_t)(colon - argv[2]) >= sizeof o->voter_host)
+        return (int)cli_complain(
+            CLI_USAGE, "cluster quorum add-controller: ID DIRECTORY HOST:PORT [LISTENER]");
+    if (!voter_key(argv, &id, &directory)) return CLI_USAGE;
+    if (!cli_number("PORT", colon + 1, 1, UINT16_MAX, &port)) return CLI_USAGE;
+    memcpy(o->voter_host, argv[2], (size_t)(colon - argv[2]));
+    admin_task_init(&o->admin.task, API_ADD_RAFT_VOTER);
+    o->voter_at = (struct add_raft_voter_request_listener){
+        argc == 4 ? str_of(argv[3]) : STR("CONTROLLER"), str_of(o->voter_host), (uint16_t)port};
+    request->cluster_id = STR_NULL;
+    request->timeout_ms = o->admin.cli.timeout_ms;
+    request->voter_id = (int32_t)id;
+    request->voter_directory_id = directory;
+    request->listeners = &o->voter_at;
+    request->listeners_count = 1;
+    o->admin.show = show_changed;
+    return cli_admin_run(&o->admin);
+}
+
+static int run_remove_controller(struct cluster *o, int argc, char **argv)
+{
+    struct remove_raft_voter_request *request = &o->admin.task.request.remove_raft_voter;
+    struct uuid directory;
+    int64_t id;
+
+    if (argc != 2)
+        return (int)cli_complain(CLI_USAGE, "cluster quorum remove-controller: ID DIRECTORY");
+    if (!voter_key(argv, &id, &directory)) return CLI_USAGE;
+    admin_task_init(&o->admin.task, API_REMOVE_RAFT_VOTER);
+    request->cluster_id = STR_NULL;
+    request->voter_id = (int32_t)id;
+    request->voter_directory_id = directory;
+    o->admin.show = show_changed;
+    return cli_admin_run(&o->admin);
+}
+
+static int run_quorum(struct cluster *o, int argc, char **argv)
+{
+    if (argc == 1) {
+        init_quorum(o);
+        return cli_admin_run(&o->admin);
+    }
+    if (strcmp(argv[1], "add-controller") == 0) return run_add_controller(o, argc - 2, argv + 2);
+    if (strcmp(argv[1], "remove-controller") == 0)
+        return run_remove_controller(o, argc - 2, argv + 2);
+    return (int)cli_complain(CLI_USAGE,
+                             "cluster quorum: nothing, add-controller or remove-controller?");
+}
+
+/* ---- features ------------------------------------------------------------------------------- */
+
+static enum cli_exit show_features(struct cli_admin *admin)
+{
+    const struct api_versions_response *response = &admin->task.response.api_versions;
+
+    if (admin->task.result != ERR_NONE)
+        return cli_complain_err("cluster features", admin->task.result, admin->task.message);
+    for (uint32_t i = 0; i < response->supported_features_count; i++) {
+        const struct api_versions_response_supported_feature *feature =
+            &response->supported_features[i];
+        int level = 0;
+
+        for (uint32_t j = 0; j < response->finalized_features_count; j++)
+            if (str_equal(response->finalized_features[j].name, feature->name))
+                level = response->finalized_features[j].max_version_level;
+        printf("Feature: %.*s\tSupported: %d to %d\tFinalized: %d\tEpoch: %lld\n",
+               STR_ARG(feature->name), feature->min_version, feature->max_version, level,
+               (long long)response->finalized_features_epoch);
+    }
+    return CLI_FINE;
+}
+
+/* upgrade|downgrade [--unsafe] [--dry-run] NAME=LEVEL... */
+static int run_update(struct cluster *o, int argc, char **argv)
+{
+    struct update_features_request *request = &o->admin.task.request.update_features;
+    int8_t how = strcmp(argv[0], "upgrade") == 0 ? 1 : 2;
+    bool dry = false;
+    uint32_t count = 0;
+
+    for (int i = 1; i < argc; i++) {
+        const char *equals = strchr(argv[i], '=');
+        int64_t level;
+
+        if (strcmp(argv[i], "--unsafe") == 0 && how != 1) {
+            how = 3;
+        } else if (strcmp(argv[i], "--dry-run") == 0) {
+            dry = true;
+        } else if (equals == NULL || equals == argv[i] || count == FEATURES_MAX) {
+            return (int)cli_complain(CLI_USAGE, "cluster features %s: NAME=LEVEL...", argv[0]);
+        } else {
+            if (!cli_number("LEVEL", equals + 1, 0, INT16_MAX, &level)) return CLI_USAGE;
+            update_features_request_feature_update_key_default(&o->updates[count]);
+            o->updates[count].feature = (struct str){argv[i], (uint32_t)(equals - argv[i])};
+            o->updates[count++].max_version_level = (int16_t)level;
+        }
+    }
+    if (count == 0)
+        return (int)cli_complain(CLI_USAGE, "cluster features %s: NAME=LEVEL...", argv[0]);
+    for (uint32_t i = 0; i < count; i++)
+        o->updates[i].upgrade_type = how;
+    admin_task_init(&o->admin.task, API_UPDATE_FEATURES);
+    request->timeout_ms = o->admin.cli.timeout_ms;
+    request->feature_updates = o->updates;
+    request->feature_updates_count = count;
+    request->validate_only = dry;
+    o->admin.show = show_changed;
+    return cli_admin_run(&o->admin);
+}
+
+static int run_features(struct cluster *o, int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "describe") == 0) {
+        admin_task_init(&o->admin.task, API_API_VERSIONS);
+        o->admin.show = show_features;
+        return cli_admin_run(&o->admin);
+    }
+    if (argc > 2 && (strcmp(argv[1], "upgrade") == 0 || strcmp(argv[1], "downgrade") == 0))
+        return run_update(o, argc - 1, argv + 1);
+    return (int)cli_complain(CLI_USAGE, "cluster features: describe, upgrade or downgrade?");
 }
 
 /* ---- log directories ------------------------------------------------------------------------ */
@@ -222,9 +388,10 @@ int cluster_main(struct cli *cli, int argc, char **argv)
         init_metadata(&o->admin.task);
         o->admin.show = show_cluster;
         code = cli_admin_run(&o->admin);
-    } else if (argc == 2 && strcmp(argv[1], "quorum") == 0) {
-        init_quorum(o);
-        code = cli_admin_run(&o->admin);
+    } else if (argc >= 2 && strcmp(argv[1], "quorum") == 0) {
+        code = run_quorum(o, argc - 1, argv + 1);
+    } else if (argc >= 2 && strcmp(argv[1], "features") == 0) {
+        code = run_features(o, argc - 1, argv + 1);
     } else if (argc == 2 && strcmp(argv[1], "log-dirs") == 0) {
         init_metadata(&o->admin.task);
         o->admin.show = take_nodes;
@@ -233,7 +400,8 @@ int cluster_main(struct cli *cli, int argc, char **argv)
     } else if (argc >= 2 && strcmp(argv[1], "elect") == 0) {
         code = run_elect(o, argc - 1, argv + 1);
     } else {
-        code = (int)cli_complain(CLI_USAGE, "cluster: describe, quorum, log-dirs or elect?");
+        code =
+            (int)cli_complain(CLI_USAGE, "cluster: describe, quorum, features, log-dirs or elect?");
     }
     free(o);
     return code;

@@ -82,6 +82,7 @@
     X(RAFT_FLUSHED, 'D', "raft.flushed", "end epoch")                                                                   \
     X(RAFT_SNAPSHOT, 'I', "raft.snapshot",                                                                              \
       "end_offset epoch bytes crc how") /* durable; how: 0 loaded 1 written 2 fetched */                                \
+    X(RAFT_VOTERS, 'I', "raft.voters", "offset kraft_version count") /* text: voters=1,2 */                             \
     /* controller and metadata */                                                                                       \
     X(CONTROLLER_ACTIVE, 'I', "controller.active", "epoch offset")                                                      \
     X(CONTROLLER_RENOUNCED, 'I', "controller.renounced", "epoch offset failed")                                         \

@@ -96,6 +96,7 @@ void check_destroy(struct check *check)
     check_table_deinit(&check->digests);
     check_table_deinit(&check->elected);
     check_table_deinit(&check->votes);
+    check_table_deinit(&check->voter_sets);
     check_table_deinit(&check->produces_by_key);
     free(check->produces.items);
     check_history_destroy(check);
@@ -397,6 +398,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;
     check_raft_down(check, index);
+    check_voters_down(check, index);
     check_group_down(check, index);
     check_snapshot_down(check, index);
     for (uint32_t i = 0; i < check->parts.count; i++) {

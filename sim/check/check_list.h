@@ -125,8 +125,13 @@
       "who led an epoch never appends in it after a restart or resignation")                       \
     X(K14, "pre-vote-changes-nothing", EVENT, "check_raft.c",                                      \
       "a prospective voter keeps epoch and vote")                                                  \
+    X(K15, "one-voter-at-a-time", EVENT, "check_voters.c",                                         \
+      "voters change by one, when the change before is committed, and count while the log has "    \
+      "them")                                                                                      \
     X(K16, "epoch-begins-at-its-start", EVENT, "check_raft.c",                                     \
       "the first entry of an epoch stands at the start its leader announced")                      \
+    X(K17, "only-voters-count", EVENT, "check_voters.c",                                           \
+      "a leader counts the fetches of the voters of its set, and of nobody else")                  \
     X(K18, "snapshot-is-committed", EVENT, "check_snapshot.c",                                     \
       "a snapshot holds committed entries only, and a metadata log starts at the end of one")      \
     X(K19, "snapshot-whole", EVENT, "check_snapshot.c",                                            \

@@ -6,6 +6,7 @@
  *   check_isr.c         in-sync sets, followers, acks          REPLICA_ISR/REMOTE/..., PRODUCE_*
  *   check_controller.c  the chain of committed decisions       CONTROLLER_*, META_*
  *   check_raft.c        the metadata quorum                    RAFT_*
+ *   check_voters.c      who votes in it                        RAFT_VOTERS
  *   check_group.c       consumer groups                        GROUP_*, CLIENT_OWNS and so on
  *   check_snapshot.c    its snapshots                          RAFT_SNAPSHOT
  *   check_history.c     what clients saw                       CLIENT_*
@@ -182,6 +183,14 @@ struct check_raft {
     int32_t failed_epoch; /* the metadata disk failed in it; -1 */
 };
 
+/* Who votes, as one node counts (RAFT_VOTERS). */
+struct check_voters {
+    bool known;
+    int64_t offset;  /* of the record; -1: of none */
+    int64_t version; /* kraft.version; 0: configured */
+    uint64_t set;    /* of nodes' indexes */
+};
+
 struct check_snapshot {
     int64_t epoch;
     int64_t crc;
@@ -207,6 +216,7 @@ struct check_node {
     bool renounced;
     int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */
     struct check_raft raft;
+    struct check_voters voters;
     int64_t snapshot_durable; /* end of the newest, over all lives; 0 none */
     int64_t snapshot_loaded;  /* in this life */
     int64_t loss_step;        /* step that took its disk; -1 none */
@@ -350,8 +360,9 @@ struct check {
     CHECK_VEC(struct check_snapshot) snapshot_values;
     struct check_table snapshots_held; /* (node, end) */
 
-    struct check_table elected; /* quorum epoch -> node + 1 */
-    struct check_table votes;   /* (node, epoch) -> candidate + 1 */
+    struct check_table elected;    /* quorum epoch -> node + 1 */
+    struct check_table votes;      /* (node, epoch) -> candidate + 1 */
+    struct check_table voter_sets; /* offset -> what the committed set there is remembered by */
     int32_t newest_epoch;
     uint32_t newest_leader;
     int64_t newest_ns;
@@ -501,6 +512,18 @@ bool check_raft_event(struct check *check, uint32_t node, const struct trace_eve
 void check_raft_appended(struct check *check, uint32_t node, int64_t base, int32_t epoch);
 void check_raft_failed(struct check *check, uint32_t node);
 void check_raft_down(struct check *check, uint32_t node);
+bool check_raft_leads(const struct check *check, uint32_t node);
+
+/* ---- check_voters.c ---- */
+/* A leader's high watermark, or what a follower takes for committed, is at `end`. */
+void check_voters_committed(struct check *check, uint32_t leader, int64_t end);
+void check_voters_follows(struct check *check, uint32_t node, int64_t end);
+void check_voters_event(struct check *check, uint32_t node, const struct trace_event *event);
+void check_voters_used(struct check *check, uint32_t node, int64_t log_end);
+void check_voters_counted(struct check *check, uint32_t leader, uint32_t voter, int64_t end);
+/* Its set stands in the log. */
+bool check_voters_known(const struct check *check, uint32_t node);
+void check_voters_down(struct check *check, uint32_t node);
 
 bool check_history_event(struct check *check, uint32_t node, const struct trace_event *event);
 void check_history_finish(struct check *check);

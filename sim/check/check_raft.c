@@ -27,6 +27,11 @@ static struct check_replica_ghost *log_of(struct check *check, uint32_t node)
     return check_replica(check, node, check->metadata);
 }
 
+bool check_raft_leads(const struct check *check, uint32_t node)
+{
+    return check->nodes[node].raft.known && check->nodes[node].raft.state == STATE_LEADER;
+}
+
 static bool settled(int32_t state)
 {
     return state == STATE_LEADER || state == STATE_FOLLOWER;
@@ -123,7 +128,11 @@ static void state(struct check *check, uint32_t index, const struct trace_event 
                    "leads epoch %d again after it had left it", epoch);
         return;
     }
-    if (to == STATE_CANDIDATE || to == STATE_LEADER) check->nodes[index].voter = true;
+    if (to == STATE_CANDIDATE || to == STATE_LEADER) {
+        check->nodes[index].voter = true;
+        check_voters_used(check, index, log_of(check, index)->log.end);
+        if (check->violated) return;
+    }
     if (raft->epoch != epoch) raft->hw_epoch = -1;
     raft->known = true;
     raft->state = to;
@@ -187,14 +196,18 @@ static void stored(struct check *check, uint32_t index, const struct trace_event
 /* K3: the votes that made it leader are durable. A lone voter leads while its own is written. */
 static void votes_durable(struct check *check, uint32_t leader, int32_t epoch, int64_t voters)
 {
+    const struct check_voters *set = &check->nodes[leader].voters;
+    bool in_log = check_voters_known(check, leader);
     int64_t votes = 0;
 
+    if (in_log) voters = check_set_size(set->set);
     if (voters <= 1) return;
     check_count(check, CHECK_K3);
     for (uint32_t i = 0; i < check->node_count; i++) {
         const struct check_raft *raft = &check->nodes[i].raft;
         uint32_t vote_of = check_table_get(&check->votes, (uint64_t)i << 32 | (uint32_t)epoch, 0);
 
+        if (in_log && (set->set >> i & 1) == 0) continue;
         if (vote_of == (uint32_t)check->nodes[leader].id + 1 && raft->stored_epoch >= epoch)
             votes++;
     }
@@ -292,19 +305,21 @@ void check_raft_failed(struct check *check, uint32_t index)
 /* K6. */
 static void durable_on_majority(struct check *check, uint32_t leader, int64_t epoch, int64_t end)
 {
+    const struct check_voters *set = &check->nodes[leader].voters;
+    bool in_log = check_voters_known(check, leader);
     int64_t held = 0, voters = 0;
 
     for (uint32_t i = 0; i < check->node_count; i++) {
         const struct check_replica_ghost *replica;
 
-        if (!check->nodes[i].voter) continue;
+        if (in_log ? (set->set >> i & 1) == 0 : !check->nodes[i].voter) continue;
         voters++;
         replica = log_of(check, i);
         if (replica->synced_end >= end &&
             check_log_fits(&replica->log, &log_of(check, leader)->log, end) == CHECK_FITS)
             held++;
     }
-    if (check->newest_voters > 0) voters = check->newest_voters;
+    if (check->newest_voters > 0 && !in_log) voters = check->newest_voters;
     check_count(check, CHECK_K6);
     if (held < voters / 2 + 1)
         CHECK_FAIL(check, K6, at_raft(leader, epoch, end),
@@ -352,11 +367,14 @@ static void leader_hw(struct check *check, uint32_t index, int64_t epoch, int64_
     }
     not_against_successor(check, index, epoch, end);
     if (check->violated) return;
+    check_voters_used(check, index, replica->log.end);
+    if (check->violated) return;
     durable_on_majority(check, index, epoch, end);
     if (check->violated) return;
     acts_as_leader(check, index, epoch);
     if (check->violated) return;
     raft->hw_epoch = (int32_t)epoch;
+    check_voters_committed(check, index, end);
     check_replica_commit(check, check->metadata, replica, end);
     check->committed_ns = check->now_ns;
     if (check->sample_count == 0 ||
@@ -377,6 +395,7 @@ static void follower_hw(struct check *check, uint32_t index, int64_t epoch, int6
         CHECK_FAIL(check, K9, at_raft(index, epoch, end),
                    "high watermark %D; before %D, log end %D, committed below %D", end, raft->hw,
                    replica->log.end, check->metadata->committed.end);
+    if (!check->violated) check_voters_follows(check, index, end);
 }
 
 static void high_watermark(struct check *check, uint32_t index, const struct trace_event *event)
@@ -401,6 +420,8 @@ static void fetched(struct check *check, uint32_t leader, const struct trace_eve
     const struct check_replica_ghost *replica = log_of(check, voter);
     struct check_at at = at_raft(leader, epoch, end);
 
+    check_voters_counted(check, leader, voter, end);
+    if (check->violated) return;
     check->nodes[voter].voter = true;
     check_count(check, CHECK_K11);
     if (end > replica->synced_max) {
@@ -452,6 +473,7 @@ bool check_raft_event(struct check *check, uint32_t node, const struct trace_eve
     case TRACE_RAFT_STATE: state(check, node, event); return true;
     case TRACE_RAFT_VOTE: vote(check, node, event); return true;
     case TRACE_RAFT_STORED: stored(check, node, event); return true;
+    case TRACE_RAFT_VOTERS: check_voters_event(check, node, event); return true;
     case TRACE_RAFT_ELECTED: elected(check, node, event); return true;
     case TRACE_RAFT_HW: high_watermark(check, node, event); return true;
     case TRACE_RAFT_FETCHED: fetched(check, node, event); return true;

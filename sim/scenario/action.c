@@ -234,7 +234,7 @@ static void read_action_check(const struct read *read, const struct yaml *at,
 
         (void)read_name(read, &name, "a mark");
     }
-    if (action->kind >= ACTION_CREATE_TOPIC && action->kind <= ACTION_ELECT) {
+    if (action->kind >= ACTION_CREATE_TOPIC && action->kind <= ACTION_FEATURES) {
         read->scenario->operates = true;
     }
     if (action->kind == ACTION_CREATE_TOPIC) read_new_topic(read, at, action);

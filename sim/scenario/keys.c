@@ -33,6 +33,7 @@
 #define CLUSTER(X)                                                              \
     X("controllers", "count", "101, 102, ...")                                  \
     X("brokers", "count", "1, 2, ...")                                          \
+    X("voters", "count", "so many of the controllers, in the log (KIP-853)")    \
     X("combined", "bool", "each node is both")                                  \
     X("racks", "any", "one name for each broker")                               \
     X("config", "any", "Kafka's property names, of all nodes")                  \

@@ -329,6 +329,31 @@ static const struct action_word actions[] = {
                       0,
                       {{"partition", VALUE_PARTITION, UNIT_COUNT, NULL, true},
                        CHOICE("how", "preferred unclean")}},
+    [ACTION_ADD_VOTER] = {"add_voter",
+                          "an administrator adds a controller to the voters of the quorum; is "
+                          "answered when that is committed, or in the leader's log",
+                          "",
+                          0,
+                          {NODES("node", true), CHOICE("ack", "committed appended")}},
+    [ACTION_REMOVE_VOTER] = {"remove_voter",
+                             "an administrator removes a voter from the quorum, with whichever "
+                             "directory it has there",
+                             "",
+                             0,
+                             {NODES("node", true)}},
+    [ACTION_FEATURES] = {"features",
+                         "an administrator sets levels of features: metadata.version, "
+                         "kraft.version, ...",
+                         "",
+                         -1,
+                         {{"set", VALUE_CONFIGS, UNIT_COUNT, NULL, true},
+                          CHOICE("how", "upgrade downgrade unsafe")}},
+    [ACTION_UPGRADE] = {"upgrade",
+                        "a node stops in order and starts again as a build that knows "
+                        "metadata.version up to `to`",
+                        "P9",
+                        -1,
+                        {NODES("node", true), QUANTITY("to", UNIT_COUNT, true)}},
     [ACTION_START_CLIENT] = {"start_client",
                              "a copy of a client begins, with a name of its own or whichever "
                              "machine of the client is off",
@@ -526,9 +551,6 @@ static const struct language_word missing[] = {
     {"reassign", "partition reassignment"},
     {"add_broker", "changes of the set of brokers"},
     {"remove_broker", "changes of the set of brokers"},
-    {"add_voter", "dynamic voters"},
-    {"remove_voter", "dynamic voters"},
-    {"upgrade", "nodes of several versions"},
     {NULL, NULL},
 };
 

@@ -204,6 +204,7 @@ struct scenario {
 
     uint32_t controllers;
     uint32_t brokers;
+    uint32_t voters; /* the first controllers; 0: all are configured (controller.quorum.voters) */
     bool combined;
     const char *racks[SCENARIO_BROKERS_MAX]; /* NULL: none */
     struct scenario_config *configs;

@@ -277,6 +277,14 @@ void read_cluster(const struct read *read, const struct yaml *at)
         scenario->brokers =
             (uint32_t)vary_range(read, value, "cluster.brokers", 1, SCENARIO_BROKERS_MAX);
     }
+    value = yaml_get(at, "voters");
+    if (value != NULL) {
+        scenario->voters =
+            (uint32_t)vary_range(read, value, "cluster.voters", 1, SCENARIO_CONTROLLERS_MAX);
+        if (scenario->voters > scenario->controllers)
+            read_fail(read, value, "%u voters of %u controllers", scenario->voters,
+                      scenario->controllers);
+    }
     value = yaml_get(at, "combined");
     if (value != NULL) scenario->combined = read_bool(read, value);
     if (scenario->combined && scenario->brokers != scenario->controllers) {

@@ -218,6 +218,7 @@ static void write_cluster(const struct write *w, const struct scenario *s,
     bool profile = s->disk_profile != usual->disk_profile;
 
     write_format(w, "cluster:\n  controllers: %u\n  brokers: %u\n", s->controllers, s->brokers);
+    if (s->voters > 0) write_format(w, "  voters: %u\n", s->voters);
     if (s->combined) write_text(w, "  combined: true\n");
     if (s->racks[0] != NULL) {
         write_text(w, "  racks: [");

@@ -115,7 +115,7 @@ void change_partitions(uint32_t partitions, uint32_t changes)
 
 int main(int argc, char **argv)
 {
-    struct loader_config config = {{16, 20000, 200000}, 1};
+    struct loader_config config = {.limits = {16, 20000, 200000}, .hash_seed = 1};
     uint32_t partitions = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 10;
     uint32_t changes = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1000;
     void *memory = aligned_alloc(REGION_ALIGN, REGION);

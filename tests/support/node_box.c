@@ -58,7 +58,8 @@ static void box_boot(struct sim_program *program, struct world *world, struct in
         struct node_format *format = region_take(world->region, sizeof *format, 64);
 
         n->formatting = false;
-        err = node_format_start(format, world, &n->config, str_of(n->cluster_id), &error);
+        err = node_format_start(format, world, &n->config, str_of(n->cluster_id),
+                                NODE_FORMAT_CONFIGURED, STR_NULL, &error);
     } else {
         n->node = region_take(world->region, sizeof *n->node, 64);
         err = node_start(n->node, world, &n->config, n->format_alone, &error);

@@ -62,6 +62,9 @@ struct fixture {
     struct alter_configs_response replaced;
     struct create_partitions_response grown;
     struct elect_leaders_response elected;
+    struct update_features_response updated;
+    struct controller_registration_response known;
+    int16_t metadata_min, metadata_max; /* that registering nodes know; 0: 17 to 23 */
 };
 
 /* ---- a world that only listens, and a quorum that does as it is told ------------------------- */
@@ -151,8 +154,12 @@ static void fake_resign(struct controller_quorum *quorum, int32_t epoch)
     of(quorum)->resigned++; /* the node learns of it later */
 }
 
-static const struct controller_quorum_ops quorum_ops = {
-    fake_leading, fake_epoch_start, fake_next_offset, fake_append, fake_hw, fake_resign};
+static const struct controller_quorum_ops quorum_ops = {.leading = fake_leading,
+                                                        .epoch_start = fake_epoch_start,
+                                                        .next_offset = fake_next_offset,
+                                                        .append = fake_append,
+                                                        .high_watermark = fake_hw,
+                                                        .resign = fake_resign};
 
 static void run(struct fixture *f)
 {
@@ -221,7 +228,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     struct controller_config config = controller_config_default();
-    struct loader_config loader_config = {{8, 100, 200}, 3};
+    struct loader_config loader_config = {.limits = {8, 100, 200}, .hash_seed = 3};
 
     f = (struct fixture){.leading = -1, .publisher = {.publish = publish}};
     support_region_init(&f.region, 64 << 20);
@@ -295,11 +302,12 @@ static struct controller_call *submit(struct fixture *f, struct controller_call 
 static struct controller_call *send_register(struct fixture *f, int32_t id, uint8_t incarnation)
 {
     static struct broker_registration_request_listener listener;
-    static struct broker_registration_request_feature feature;
+    static struct broker_registration_request_feature feature[2];
 
-    broker_registration_request_feature_default(&feature);
-    feature.name = STR(ELR_FEATURE);
-    feature.max_supported_version = 1;
+    feature[0] = (struct broker_registration_request_feature){
+        STR("metadata.version"), f->metadata_max != 0 ? f->metadata_min : 17,
+        f->metadata_max != 0 ? f->metadata_max : 23};
+    feature[1] = (struct broker_registration_request_feature){STR(ELR_FEATURE), 0, 1};
     listener = (struct broker_registration_request_listener){STR("PLAINTEXT"), STR("h"), 9092, 0};
     broker_registration_request_default(&f->request.registration);
     f->request.registration.broker_id = id;
@@ -307,8 +315,8 @@ static struct controller_call *send_register(struct fixture *f, int32_t id, uint
     f->request.registration.incarnation_id.bytes[0] = incarnation;
     f->request.registration.listeners = &listener;
     f->request.registration.listeners_count = 1;
-    f->request.registration.features = &feature;
-    f->request.registration.features_count = f->without_elr ? 0 : 1;
+    f->request.registration.features = feature;
+    f->request.registration.features_count = f->without_elr ? 1 : 2;
     f->request.registration.previous_broker_epoch = f->previous_epoch;
     return submit(f,
                   (struct controller_call){.api = CONTROLLER_BROKER_REGISTRATION,
@@ -1361,6 +1369,109 @@ static void a_topic_gets_more_partitions_and_never_fewer(void **state)
     assert_null(part(f, "t", 5));
 }
 
+static enum err feature(struct fixture *f, const char *name, int16_t level, int8_t how)
+{
+    struct update_features_request_feature_update_key key = {
+        .feature = str_of(name), .max_version_level = level, .upgrade_type = how};
+    struct update_features_request request = {.feature_updates = &key, .feature_updates_count = 1};
+
+    submit(f, (struct controller_call){.api = CONTROLLER_UPDATE_FEATURES,
+                                       .request.update_features = &request,
+                                       .response.update_features = &f->updated,
+                                       .version = 2});
+    commit(f);
+    assert_int_equal(f->updated.results_count, 0);
+    return (enum err)f->updated.error_code;
+}
+
+static int16_t level(struct fixture *f, const char *name)
+{
+    return image_feature_level(&f->controller.image, str_of(name));
+}
+
+static void a_feature_goes_up_when_all_know_it_and_down_where_nothing_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    const char *metadata = "metadata.version";
+    const char *elr = "eligible.leader.replicas.version";
+
+    cluster(f, 2);
+    assert_int_equal(level(f, metadata), 23);
+    assert_int_equal(level(f, elr), 1);
+    assert_int_equal(feature(f, metadata, 24, 1), ERR_INVALID_UPDATE_VERSION); /* nobody knows it */
+    assert_int_equal(feature(f, metadata, 16, 2), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, metadata, 22, 1), ERR_INVALID_UPDATE_VERSION); /* not said: down */
+    assert_int_equal(feature(f, metadata, 22, 2),
+                     ERR_INVALID_UPDATE_VERSION); /* 23 could be lost */
+    assert_int_equal(feature(f, metadata, 22, 3), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, metadata, 23, 9), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, metadata, 23, 1), ERR_NONE);
+    assert_int_equal(feature(f, "kraft.version", 1, 1), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, "group.version", 1, 1), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, "no.such.version", 1, 1), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, elr, 0, 1), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, elr, -1, 2), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, elr, 0, 2), ERR_NONE);
+    assert_int_equal(level(f, elr), 0);
+    assert_true(f->updated.error_message.data == NULL);
+    assert_int_equal(feature(f, elr, 1, 2), ERR_INVALID_UPDATE_VERSION); /* not said: up */
+    assert_int_equal(feature(f, elr, 1, 1), ERR_NONE);
+    assert_int_equal(level(f, elr), 1);
+    assert_int_equal(feature(f, elr, 0, 2), ERR_NONE);
+    f->without_elr = true;
+    (void)join(f, 3, 9);
+    assert_int_equal(feature(f, elr, 1, 1), ERR_INVALID_UPDATE_VERSION); /* broker 3 does not */
+    assert_true(f->updated.error_message.length > 0);
+}
+
+static void a_node_that_does_not_know_a_level_that_counts_is_not_taken(void **state)
+{
+    struct fixture *f = *state;
+
+    cluster(f, 1);
+    f->metadata_min = 17;
+    f->metadata_max = 20;
+    send_register(f, 2, 7);
+    commit(f);
+    assert_int_equal(f->registered.error_code, ERR_UNSUPPORTED_VERSION);
+}
+
+static enum err announce(struct fixture *f, int32_t id, int16_t elr_max)
+{
+    struct controller_registration_request_listener listener = {STR("CONTROLLER"), STR("h"), 9093,
+                                                                0};
+    struct controller_registration_request_feature features[] = {{STR("metadata.version"), 17, 23},
+                                                                 {STR(ELR_FEATURE), 0, elr_max}};
+    struct controller_registration_request request = {.controller_id = id,
+                                                      .incarnation_id = {{(uint8_t)id}},
+                                                      .listeners = &listener,
+                                                      .listeners_count = 1,
+                                                      .features = features,
+                                                      .features_count = 2};
+
+    submit(f, (struct controller_call){.api = CONTROLLER_CONTROLLER_REGISTRATION,
+                                       .request.controller_registration = &request,
+                                       .response.controller_registration = &f->known,
+                                       .version = 0});
+    commit(f);
+    return (enum err)f->known.error_code;
+}
+
+static void a_registered_controller_that_does_not_know_it_holds_a_feature_back(void **state)
+{
+    struct fixture *f = *state;
+
+    cluster(f, 1);
+    assert_int_equal(announce(f, 102, 0), ERR_UNSUPPORTED_VERSION); /* 1 counts */
+    assert_int_equal(announce(f, -1, 1), ERR_INVALID_REQUEST);
+    assert_int_equal(feature(f, ELR_FEATURE, 0, 2), ERR_NONE);
+    assert_int_equal(announce(f, 102, 0), ERR_NONE);
+    assert_int_equal(f->loader.image.controllers.count, 1);
+    assert_int_equal(feature(f, ELR_FEATURE, 1, 1), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(announce(f, 102, 1), ERR_NONE); /* a newer build */
+    assert_int_equal(feature(f, ELR_FEATURE, 1, 1), ERR_NONE);
+}
+
 static enum err elect(struct fixture *f, int8_t type, const char *name, int32_t index)
 {
     struct elect_leaders_request_topic topic = {str_of(name), &index, 1};
@@ -1398,6 +1509,9 @@ int main(void)
         TEST(replacing_settings_takes_away_what_is_not_named),
         TEST(a_topic_gets_more_partitions_and_never_fewer),
         TEST(an_election_on_request_says_why_there_is_none),
+        TEST(a_feature_goes_up_when_all_know_it_and_down_where_nothing_is_lost),
+        TEST(a_node_that_does_not_know_a_level_that_counts_is_not_taken),
+        TEST(a_registered_controller_that_does_not_know_it_holds_a_feature_back),
         TEST(activation_waits_for_the_log_below_its_epoch),
         TEST(a_transaction_that_was_left_open_is_aborted_first),
         TEST(a_standby_answers_not_controller),

@@ -47,7 +47,7 @@ static void publish(struct loader_publisher *publisher, const struct image *imag
 static int setup(void **state)
 {
     static struct fixture f;
-    struct loader_config config = {{4, 4, 8}, 1};
+    struct loader_config config = {.limits = {4, 4, 8}, .hash_seed = 1};
 
     f = (struct fixture){.world = {.ops = &world_ops, .trace_detail = true}, .traced_offset = -1};
     support_memory_init(&f.memory, 8 << 20);

@@ -230,7 +230,7 @@ static void a_vote_does_not_wait_behind_a_parked_fetch(void **state)
         uint32_t place = 0;
 
         assert_true(leader >= 0);
-        while (raft->config.voters[place] != box.node[leader].id)
+        while (raft->set.ids[place] != box.node[leader].id)
             place++;
         raft->fetch_timeout_at = (struct mono_time){0}; /* as if it had not heard for long */
         raft->voters[place].ballot = RAFT_BALLOT_UNSENT;

@@ -1,0 +1,17 @@
+#include "broker/features.h"
+
+void features_supported(const struct config *config, struct features_range ranges[FEATURES_COUNT])
+{
+    /* Groups of KIP-848 and transactions are not there: nobody can turn them on. */
+    const struct features_range all[FEATURES_COUNT] = {
+        {STR(FEATURES_ELR_VERSION), 0, (int16_t)config->feature_elr_version_max},
+        {STR("group.version"), 0, 0},
+        {STR(FEATURES_KRAFT_VERSION), 0, (int16_t)config->feature_kraft_version_max},
+        {STR(FEATURES_METADATA_VERSION), FEATURES_METADATA_MIN,
+         (int16_t)config->feature_metadata_version_max},
+        {STR("transaction.version"), 0, 0},
+    };
+
+    for (uint32_t i = 0; i < FEATURES_COUNT; i++)
+        ranges[i] = all[i];
+}
