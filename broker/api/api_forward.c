@@ -16,6 +16,9 @@ union forward_body {
     struct incremental_alter_configs_request incremental;
     struct alter_configs_request replace;
     struct create_partitions_request partitions;
+    struct alter_partition_reassignments_request reassign;
+    struct list_partition_reassignments_request reassigning;
+    struct unregister_broker_request unregister;
     struct elect_leaders_request elect;
     struct describe_quorum_request quorum;
 };
@@ -23,6 +26,9 @@ union forward_answer {
     struct incremental_alter_configs_response incremental;
     struct alter_configs_response replace;
     struct create_partitions_response partitions;
+    struct alter_partition_reassignments_response reassign;
+    struct list_partition_reassignments_response reassigning;
+    struct unregister_broker_response unregister;
     struct elect_leaders_response elect;
     struct describe_quorum_response quorum;
 };
@@ -43,6 +49,8 @@ static int32_t forward_timeout_ms(const struct forward *o)
 
     if (o->entry->key == API_CREATE_PARTITIONS) return o->body.partitions.timeout_ms;
     if (o->entry->key == API_ELECT_LEADERS) return o->body.elect.timeout_ms;
+    if (o->entry->key == API_ALTER_PARTITION_REASSIGNMENTS) return o->body.reassign.timeout_ms;
+    if (o->entry->key == API_LIST_PARTITION_REASSIGNMENTS) return o->body.reassigning.timeout_ms;
     return usual_ms;
 }
 
@@ -61,6 +69,11 @@ static bool forward_astray(const struct forward *o)
     case API_CREATE_PARTITIONS:
         return answer->partitions.results_count > 0 &&
                answer->partitions.results[0].error_code == ERR_NOT_CONTROLLER;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        return answer->reassign.error_code == ERR_NOT_CONTROLLER;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        return answer->reassigning.error_code == ERR_NOT_CONTROLLER;
+    case API_UNREGISTER_BROKER: return answer->unregister.error_code == ERR_NOT_CONTROLLER;
     case API_ELECT_LEADERS: return answer->elect.error_code == ERR_NOT_CONTROLLER;
     case API_DESCRIBE_QUORUM:
         return answer->quorum.error_code == ERR_NOT_LEADER_OR_FOLLOWER ||
@@ -84,6 +97,18 @@ static void forward_fail(struct forward *o, enum err err)
         return;
     case API_CREATE_PARTITIONS:
         controller_answer_partitions(&o->body.partitions, &o->answer.partitions, err, arena);
+        return;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        alter_partition_reassignments_response_default(&o->answer.reassign);
+        o->answer.reassign.error_code = (int16_t)err;
+        return;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        list_partition_reassignments_response_default(&o->answer.reassigning);
+        o->answer.reassigning.error_code = (int16_t)err;
+        return;
+    case API_UNREGISTER_BROKER:
+        unregister_broker_response_default(&o->answer.unregister);
+        o->answer.unregister.error_code = (int16_t)err;
         return;
     case API_ELECT_LEADERS:
         controller_answer_elect(&o->body.elect, &o->answer.elect, err, o->request->version, arena);

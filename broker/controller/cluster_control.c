@@ -130,6 +130,38 @@ enum err cluster_control_check_epoch(const struct controller *c, int32_t id, int
     return ERR_NONE;
 }
 
+enum err cluster_control_unregister(struct controller *c,
+                                    const struct unregister_broker_request *request,
+                                    struct unregister_broker_response *response)
+{
+    const struct image_broker *broker = image_broker(&c->image, request->broker_id);
+    struct controller_lease *lease;
+    struct metadata_record *record;
+    struct records records;
+    enum err err;
+
+    if (broker == NULL) {
+        response->error_code = ERR_BROKER_ID_NOT_REGISTERED;
+        response->error_message = STR("No broker of this id is registered.");
+        return ERR_NONE;
+    }
+    records_init(&records, &c->arena);
+    /* DIFFERS: out of the ELRs too. When it comes back nobody remembers the incarnation that had
+     * all the data, so nobody could tell whether it has them still. */
+    replication_control_broker_lost(c, broker->id, &records);
+    record = records_add(&records, RECORD_UNREGISTER_BROKER);
+    if (record == NULL) return records.error;
+    record->unregister_broker.broker_id = broker->id;
+    record->unregister_broker.broker_epoch = broker->epoch;
+    err = controller_write(c, &records, CONTROLLER_SPLIT);
+    if (err != ERR_NONE) return err;
+    lease = lease_of(c, request->broker_id);
+    if (lease == NULL) return ERR_NONE;
+    map_remove(&c->lease_of, &lease->node);
+    pool_give(&c->leases, lease);
+    return ERR_NONE;
+}
+
 /* ---- registration ---------------------------------------------------------------------------- */
 
 static bool log_dir_taken(const struct controller *c, int32_t id, struct uuid dir)

@@ -498,6 +498,18 @@ static enum err decide(struct controller *c, struct controller_call *o)
         create_partitions_response_default(o->response.create_partitions);
         return create_partitions_decide(c, o->request.create_partitions,
                                         o->response.create_partitions, o->arena);
+    case CONTROLLER_ALTER_REASSIGNMENTS:
+        alter_partition_reassignments_response_default(o->response.alter_reassignments);
+        return reassign_alter(c, o->request.alter_reassignments, o->response.alter_reassignments,
+                              o->arena);
+    case CONTROLLER_LIST_REASSIGNMENTS:
+        list_partition_reassignments_response_default(o->response.list_reassignments);
+        return reassign_list(c, o->request.list_reassignments, o->response.list_reassignments,
+                             o->arena);
+    case CONTROLLER_UNREGISTER_BROKER:
+        unregister_broker_response_default(o->response.unregister_broker);
+        return cluster_control_unregister(c, o->request.unregister_broker,
+                                          o->response.unregister_broker);
     case CONTROLLER_ELECT_LEADERS:
         elect_leaders_response_default(o->response.elect_leaders);
         return elect_leaders_decide(c, o->request.elect_leaders, o->response.elect_leaders,

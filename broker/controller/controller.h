@@ -31,6 +31,7 @@
 #include "wire/allocate_producer_ids.h"
 #include "wire/alter_configs.h"
 #include "wire/alter_partition.h"
+#include "wire/alter_partition_reassignments.h"
 #include "wire/assign_replicas_to_dirs.h"
 #include "wire/broker_heartbeat.h"
 #include "wire/broker_registration.h"
@@ -39,6 +40,8 @@
 #include "wire/delete_topics.h"
 #include "wire/elect_leaders.h"
 #include "wire/incremental_alter_configs.h"
+#include "wire/list_partition_reassignments.h"
+#include "wire/unregister_broker.h"
 
 /* ---- the quorum, as the controller sees it --------------------------------------------------- */
 
@@ -158,6 +161,9 @@ enum controller_api {
     CONTROLLER_INCREMENTAL_ALTER_CONFIGS,
     CONTROLLER_ALTER_CONFIGS,
     CONTROLLER_CREATE_PARTITIONS,
+    CONTROLLER_ALTER_REASSIGNMENTS,
+    CONTROLLER_LIST_REASSIGNMENTS,
+    CONTROLLER_UNREGISTER_BROKER,
     CONTROLLER_ELECT_LEADERS,
 };
 
@@ -176,6 +182,9 @@ struct controller_call {
         const struct incremental_alter_configs_request *incremental_alter_configs;
         const struct alter_configs_request *alter_configs;
         const struct create_partitions_request *create_partitions;
+        const struct alter_partition_reassignments_request *alter_reassignments;
+        const struct list_partition_reassignments_request *list_reassignments;
+        const struct unregister_broker_request *unregister_broker;
         const struct elect_leaders_request *elect_leaders;
     } request;
     union { /* out; filled whatever the result, with the error in every place it belongs */
@@ -189,6 +198,9 @@ struct controller_call {
         struct incremental_alter_configs_response *incremental_alter_configs;
         struct alter_configs_response *alter_configs;
         struct create_partitions_response *create_partitions;
+        struct alter_partition_reassignments_response *alter_reassignments;
+        struct list_partition_reassignments_response *list_reassignments;
+        struct unregister_broker_response *unregister_broker;
         struct elect_leaders_response *elect_leaders;
     } response;
     int16_t version;
