@@ -1347,6 +1347,36 @@ static void an_election_on_request_says_why_there_is_none(void **state)
     assert_int_equal(elect(f, 5, "t", 0), ERR_INVALID_REQUEST);
 }
 
+static void the_answer_of_an_election_outlives_its_topic(void **state)
+{
+    struct elect_leaders_request request = {.topic_partitions_null = true};
+    struct delete_topics_request_topic gone = {.name = STR("t")};
+    struct fixture *f = *state;
+    const struct image_topic *topic;
+    const char *name;
+
+    cluster(f, 2);
+    assert_int_equal(create(f, "t", 1, 2), ERR_NONE);
+    topic = image_topic_by_name(&f->controller.image, STR("t"));
+    name = topic->name.data;
+    fence(f, topic->partitions[0].ids[0]);
+    submit(f, (struct controller_call){.api = CONTROLLER_ELECT_LEADERS,
+                                       .request.elect_leaders = &request,
+                                       .response.elect_leaders = &f->elected,
+                                       .version = 2});
+    delete_topics_request_default(&f->request.delete_topics);
+    f->request.delete_topics.topics = &gone;
+    f->request.delete_topics.topics_count = 1;
+    submit(f, (struct controller_call){.api = CONTROLLER_DELETE_TOPICS,
+                                       .request.delete_topics = &f->request.delete_topics,
+                                       .response.delete_topics = &f->deleted,
+                                       .version = 6});
+    commit(f);
+    assert_int_equal(f->elected.replica_election_results_count, 1);
+    assert_ptr_not_equal(f->elected.replica_election_results[0].topic.data, name);
+    assert_true(str_equal(f->elected.replica_election_results[0].topic, STR("t")));
+}
+
 /* ---- reassignments --------------------------------------------------------------------------- */
 
 /* The leader of "t" tells this ISR. */
@@ -1706,6 +1736,7 @@ int main(void)
         TEST(replacing_settings_takes_away_what_is_not_named),
         TEST(a_topic_gets_more_partitions_and_never_fewer),
         TEST(an_election_on_request_says_why_there_is_none),
+        TEST(the_answer_of_an_election_outlives_its_topic),
         TEST(a_reassignment_is_listed_until_all_targets_are_in_sync),
         TEST(a_reassignment_that_cannot_be_is_refused_with_kafkas_codes),
         TEST(fewer_replicas_wait_for_those_that_stay),
