@@ -12,6 +12,7 @@
 #define CLIENT_ADMIN_H
 
 #include "client/metadata.h"
+#include "wire/alter_partition_reassignments.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
 #include "wire/delete_groups.h"
@@ -26,9 +27,11 @@
 #include "wire/incremental_alter_configs.h"
 #include "wire/list_groups.h"
 #include "wire/list_offsets.h"
+#include "wire/list_partition_reassignments.h"
 #include "wire/metadata.h"
 #include "wire/offset_commit.h"
 #include "wire/offset_fetch.h"
+#include "wire/unregister_broker.h"
 
 enum {
     ADMIN_ARENA_MAX = 64 * 1024 * 1024, /* one decoded answer */
@@ -55,6 +58,9 @@ struct admin_task {
         struct incremental_alter_configs_request incremental_alter_configs;
         struct create_partitions_request create_partitions;
         struct elect_leaders_request elect_leaders;
+        struct alter_partition_reassignments_request alter_reassignments;
+        struct list_partition_reassignments_request list_reassignments;
+        struct unregister_broker_request unregister_broker;
         struct describe_quorum_request describe_quorum;
         struct describe_log_dirs_request describe_log_dirs;
         struct list_groups_request list_groups;
@@ -81,6 +87,9 @@ struct admin_task {
         struct incremental_alter_configs_response incremental_alter_configs;
         struct create_partitions_response create_partitions;
         struct elect_leaders_response elect_leaders;
+        struct alter_partition_reassignments_response alter_reassignments;
+        struct list_partition_reassignments_response list_reassignments;
+        struct unregister_broker_response unregister_broker;
         struct describe_quorum_response describe_quorum;
         struct describe_log_dirs_response describe_log_dirs;
         struct list_groups_response list_groups;

@@ -231,6 +231,9 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
     case ACTION_ADD_PARTITIONS:
     case ACTION_DELETE_RECORDS:
     case ACTION_CONFIG:
+    case ACTION_REASSIGN:
+    case ACTION_CANCEL_REASSIGN:
+    case ACTION_UNREGISTER:
     case ACTION_ELECT: run_act_cluster(run, action, step); return UINT64_MAX;
     case ACTION_START_CLIENT:
     case ACTION_STOP_CLIENT:

@@ -17,6 +17,7 @@ enum {
     WORKLOAD_CLIENTS_MAX = SCENARIO_CLIENTS_MAX + 3,
     WORKLOAD_ERRORS = 512,
     WORKLOAD_JOBS_MAX = 256, /* of the operator, in one run */
+    WORKLOAD_IDS_MAX = 16,   /* brokers that one request names */
 };
 
 enum workload_kind {
@@ -31,9 +32,11 @@ enum workload_kind {
 struct workload_job {
     const struct scenario_action *action;
     int step;
-    uint32_t number; /* add_partitions: in all */
-    int64_t before;  /* delete_records; -1: the high watermark */
-    int32_t node;    /* who is to answer; -1: whoever is right */
+    uint32_t number;               /* add_partitions: in all */
+    int64_t before;                /* delete_records; -1: the high watermark */
+    int32_t node;                  /* who is to answer; -1: whoever is right */
+    int32_t ids[WORKLOAD_IDS_MAX]; /* reassign: replicas; unregister: the first one */
+    uint32_t ids_count;
     bool done;
     enum err result;
     char message[128];

@@ -7,7 +7,7 @@
 enum {
     /* Scratch of one decision. The largest: a broker leaves the ISR of 100,000 partitions. */
     CONTROLLER_ARENA_MAX = 64 << 20,
-    CONTROLLER_TEXT = 600, /* of one partition's trace */
+    CONTROLLER_TEXT = 800, /* of one partition's trace */
     LEASE_CHECKS_PER_SESSION = 8,
 };
 
@@ -113,6 +113,10 @@ static void trace_partition(struct controller *c, struct uuid topic_id, int32_t 
     text_ids(&text, " replicas ", image_replicas(part));
     text_ids(&text, " elr ", image_elr(part));
     text_ids(&text, " last ", image_last_known_elr(part));
+    if (part->adding_count + part->removing_count > 0) {
+        text_ids(&text, " adding ", image_adding(part));
+        text_ids(&text, " removing ", image_removing(part));
+    }
     text_cstr(&text, how);
     TRACE_TEXT(c->env->world, CONTROLLER_PARTITION, text_view(&text), (int64_t)uuid_high(topic_id),
                index, part->leader, part->leader_epoch, part->partition_epoch,
@@ -123,6 +127,10 @@ static void trace_broker(struct controller *c, int32_t id)
 {
     const struct image_broker *broker = image_broker(&c->image, id);
 
+    if (broker == NULL) { /* unregistered */
+        TRACE(c->env->world, CONTROLLER_BROKER, id, -1, true, false, c->image.last_offset);
+        return;
+    }
     TRACE(c->env->world, CONTROLLER_BROKER, id, broker->epoch, broker->fenced,
           broker->in_controlled_shutdown, c->image.last_offset);
 }
@@ -144,7 +152,7 @@ static void trace_record(struct controller *c, const struct metadata_record *rec
                             ? " unclean"
                             : "");
         return;
-    case RECORD_UNREGISTER_BROKER:
+    case RECORD_UNREGISTER_BROKER: trace_broker(c, record->unregister_broker.broker_id); return;
     case RECORD_TOPIC:
     case RECORD_CONFIG:
     case RECORD_REMOVE_TOPIC:
