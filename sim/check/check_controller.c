@@ -92,10 +92,12 @@ static void re_enters(struct check *check, uint32_t node, const struct check_par
                       const struct check_state *before, const struct check_state *state)
 {
     uint64_t entering = state->isr & ~before->isr;
+    /* Who proposed it: the end of a reassignment may give the partition another leader at once. */
+    int32_t proposer = before->leader >= 0 ? before->leader : state->leader;
     const struct check_replica_ghost *leader;
 
     if (!before->known || state->unclean || state->leader < 0) return;
-    leader = part->replicas[check_node(check, state->leader)];
+    leader = part->replicas[check_node(check, proposer)];
     if (leader == NULL || leader->remotes == NULL) return;
     for (uint32_t i = 0; i < check->node_count; i++) {
         const struct check_remote *remote = &leader->remotes[i];
@@ -145,6 +147,10 @@ static void replicas_go(struct check *check, uint32_t node, const struct check_p
         if (gone == 0) return;
         CHECK_FAIL(check, R58, at_part(node, part, state),
                    "replicas %s went, and the reassignment is not over",
+                   check_names(check, gone).text);
+    } else if (gone != 0 && state->leader >= 0 && state->leader_epoch == before->leader_epoch) {
+        CHECK_FAIL(check, R58, at_part(node, part, state),
+                   "replicas %s went, and no new leader epoch fences them out",
                    check_names(check, gone).text);
     } else if ((came & ~state->isr) != 0) {
         CHECK_FAIL(check, R58, at_part(node, part, state),

@@ -100,7 +100,8 @@
       "a reassignment whose targets are alive is over")                                            \
     X(R57, "unfenced-again", LIVENESS, "check_liveness.c", "a healthy broker is unfenced")         \
     X(R58, "replicas-go-when-others-came", EVENT, "check_controller.c",                            \
-      "a replica goes only when all who were to come are in the ISR, or was itself to come")       \
+      "a replica goes when all who were to come are in the ISR, or if it was itself to come; a "   \
+      "new leader epoch fences it out")                                                            \
     X(R59, "who-was-removed-is-gone", LIVENESS, "check_liveness.c",                                \
       "no broker keeps a replica that it is not assigned")                                         \
     X(K1, "one-quorum-leader-per-epoch", EVENT, "check_raft.c",                                    \
