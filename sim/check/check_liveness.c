@@ -1,6 +1,7 @@
-/* What must have come about after the faults stopped: K30 to K32, K34, R51 to R54, R57, R59. Judged from
- * the same events, once, when phase 3 is entered (the nodes are still up) or at check_finish();
- * R53 also at each late answer. Nodes outside of the core are not asked for anything. */
+/* What must have come about after the faults stopped: K30 to K32, K34, R51 to R54, R57, R59.
+ * Judged from the same events, once, when phase 3 is entered (the nodes are still up) or at
+ * check_finish(); R53 also at each late answer. Nodes outside of the core are not asked for
+ * anything. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
