@@ -320,14 +320,17 @@ static enum err tick_work(struct controller *c)
     if (due(c, &c->next_lease_check_ns, lease_check_ms(c))) err = cluster_control_check_leases(c);
     if (err != ERR_NONE) return err;
     records_init(&records, &c->arena);
-    if (due(c, &c->next_balance_ns, c->config.balance_interval_ms))
+    if (due(c, &c->next_balance_ns, c->config.balance_interval_ms)) {
         replication_control_balance(c, &records);
-    else if (due(c, &c->next_unclean_ns, c->config.unclean_interval_ms))
+        /* A pass has its bound; the rest does not wait for another interval. */
+        if (records.count >= CONTROLLER_ELECTIONS_MAX) c->next_balance_ns = in_ms(c, 1);
+    } else if (due(c, &c->next_unclean_ns, c->config.unclean_interval_ms)) {
         replication_control_unclean(c, &records);
-    else if (due(c, &c->next_no_op_ns, c->config.max_idle_interval_ms))
+    } else if (due(c, &c->next_no_op_ns, c->config.max_idle_interval_ms)) {
         /* Keeps offsets moving, so that brokers' lag can be measured. After an idle interval only:
          * any other record does as well. */
         (void)records_add(&records, RECORD_NO_OP);
+    }
     return controller_write(c, &records, CONTROLLER_SPLIT);
 }
 

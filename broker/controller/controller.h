@@ -80,7 +80,7 @@ struct controller_config {
     int32_t session_timeout_ms;    /* broker.session.timeout.ms */
     int32_t heartbeat_interval_ms; /* broker.heartbeat.interval.ms */
     int32_t max_idle_interval_ms;  /* metadata.max.idle.interval.ms; 0: no NoOp records */
-    int32_t balance_interval_ms;   /* leader.imbalance.check.interval; 0: never */
+    int64_t balance_interval_ms;   /* leader.imbalance.check.interval; 0: never */
     int32_t unclean_interval_ms;   /* retry of unclean elections where enabled; 0: never */
     int32_t num_partitions;        /* of a topic created with -1 */
     int16_t default_replication_factor;
