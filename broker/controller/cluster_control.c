@@ -110,6 +110,20 @@ static const struct image_broker *stalest(const struct controller *c)
     return found;
 }
 
+int64_t cluster_control_next_expiry(const struct controller *c)
+{
+    int64_t next_ns = OP_NO_DEADLINE;
+
+    MAP_FOR_EACH (node, &c->image.brokers) {
+        const struct image_broker *broker = MAP_ENTRY(node, struct image_broker, node);
+        const struct controller_lease *lease = lease_of(c, broker->id);
+
+        if (broker->fenced || lease == NULL || lease->expires_ns <= c->env->loop.now_ns) continue;
+        if (lease->expires_ns < next_ns) next_ns = lease->expires_ns;
+    }
+    return next_ns;
+}
+
 enum err cluster_control_check_leases(struct controller *c)
 {
     const struct image_broker *broker = stalest(c);

@@ -39,6 +39,8 @@ enum err cluster_control_check_epoch(const struct controller *c, int32_t id, int
 /* Leases for every broker of the working image; NO_MEMORY. */
 MUST_USE enum err cluster_control_activate(struct controller *c);
 void cluster_control_renounce(struct controller *c);
+/* When the next lease ends that has not ended yet, as far as is known now; OP_NO_DEADLINE: none. */
+int64_t cluster_control_next_expiry(const struct controller *c);
 /* Fences one broker whose lease is over. */
 MUST_USE enum err cluster_control_check_leases(struct controller *c);
 

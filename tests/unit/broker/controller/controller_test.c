@@ -671,6 +671,25 @@ static void a_lease_that_ends_fences_one_broker_per_check(void **state)
     assert_int_equal(part(f, "t", 0)->leader, 1);
 }
 
+static void a_lease_is_over_when_it_ends_and_not_at_the_next_check(void **state)
+{
+    struct fixture *f = *state;
+
+    cluster(f, 2);
+    pass_ms(f, 500); /* between two checks */
+    beat(f, 1);
+    for (int32_t t = 0; t < SESSION_MS - 1000; t += 1000) {
+        pass_ms(f, 1000);
+        commit(f);
+        beat(f, 2);
+    }
+    pass_ms(f, 999);
+    assert_false(image_broker(&f->controller.image, 1)->fenced);
+    pass_ms(f, 1);
+    assert_true(image_broker(&f->controller.image, 1)->fenced);
+    assert_false(image_broker(&f->controller.image, 2)->fenced);
+}
+
 static void two_stale_brokers_are_fenced_in_two_checks(void **state)
 {
     struct fixture *f = *state;
@@ -1760,6 +1779,7 @@ int main(void)
         TEST(a_broker_is_unfenced_when_it_has_applied_its_registration),
         TEST(registrations_that_cannot_be_are_refused),
         TEST(a_lease_that_ends_fences_one_broker_per_check),
+        TEST(a_lease_is_over_when_it_ends_and_not_at_the_next_check),
         TEST(two_stale_brokers_are_fenced_in_two_checks),
         TEST(a_new_controller_gives_three_heartbeats_to_those_it_has_not_heard),
         TEST(a_registration_without_fencing_leaves_the_isrs_kafka_18106),
