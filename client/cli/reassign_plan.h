@@ -1,7 +1,8 @@
 /* A plan: which replicas each of some partitions is to have. The file is that of
  * kafka-reassign-partitions.sh:
  *
- *     {"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1,2],"log_dirs":["any","any"]}]}
+ *     {"version":1,"partitions":[
+ *         {"topic":"t","partition":0,"replicas":[1,2],"log_dirs":["any","any"]}]}
  *     {"version":1,"topics":[{"topic":"t"}]}                       what to generate one for */
 #ifndef CLIENT_CLI_REASSIGN_PLAN_H
 #define CLIENT_CLI_REASSIGN_PLAN_H

@@ -1,6 +1,6 @@
-/* Proves, of a controller of 100 brokers and 100,000 partitions: when a broker dies, all that it led is
- * led by others in one batch of the metadata log, every election is right, and a node that applies
- * the log agrees. */
+/* Proves, of a controller of 100 brokers and 100,000 partitions: when a broker dies, all that it
+ * led is led by others in one batch of the metadata log, every election is right, and a node that
+ * applies the log agrees. */
 #include "broker/controller/controller.h"
 #include "tests/support/support.h"
 
