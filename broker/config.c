@@ -93,6 +93,11 @@ static const struct config_row config_rows[] = {
            "org.apache.kafka.common.replica.LeaderSelector "
            "org.apache.kafka.common.replica.RackAwareReplicaSelector"),
     INT("replica.fetch.backoff.ms", replica_fetch_backoff_ms, 1000, 0, I32),
+    INT("leader.replication.throttled.rate", leader_throttled_rate, I64, 0, I64),
+    INT("follower.replication.throttled.rate", follower_throttled_rate, I64, 0, I64),
+    BOOL("auto.leader.rebalance.enable", auto_leader_rebalance_enable, 1),
+    INT("leader.imbalance.check.interval.seconds", leader_imbalance_check_interval_seconds, 300, 1,
+        I32),
     INT("replica.high.watermark.checkpoint.interval.ms",
         replica_high_watermark_checkpoint_interval_ms, 5000, 1, I32),
     INT("replica.socket.timeout.ms", replica_socket_timeout_ms, 30000, 10, I32),
@@ -164,8 +169,8 @@ static const char config_known[] =
     "log.cleaner.threads log.cleaner.io.buffer.size log.cleaner.io.buffer.load.factor "
     "log.cleaner.io.max.bytes.per.second "
     "log.flush.start.offset.checkpoint.interval.ms "
-    "compression.type delete.topic.enable auto.leader.rebalance.enable "
-    "leader.imbalance.check.interval.seconds leader.imbalance.per.broker.percentage "
+    "compression.type delete.topic.enable "
+    "leader.imbalance.per.broker.percentage "
     "offsets.retention.minutes offsets.retention.check.interval.ms "
     "offsets.topic.compression.codec group.coordinator.rebalance.protocols "
     "transaction.state.log.num.partitions transaction.state.log.replication.factor "

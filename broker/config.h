@@ -94,6 +94,10 @@ struct config {
     int64_t replica_fetch_min_bytes;
     int64_t replica_fetch_max_bytes;
     int64_t replica_fetch_response_max_bytes;
+    int64_t leader_throttled_rate; /* leader.replication.throttled.rate, bytes a second */
+    int64_t follower_throttled_rate;
+    int64_t auto_leader_rebalance_enable;
+    int64_t leader_imbalance_check_interval_seconds;
     int64_t replica_fetch_backoff_ms;
     int64_t replica_high_watermark_checkpoint_interval_ms;
     int64_t replica_socket_timeout_ms;

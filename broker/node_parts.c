@@ -417,6 +417,9 @@ static enum err node_init_controller(struct node *node)
     controller.default_replication_factor = (int16_t)config->default_replication_factor;
     controller.min_insync_replicas = (int32_t)config->min_insync_replicas;
     controller.unclean_leader_election = config->unclean_leader_election_enable != 0;
+    controller.balance_interval_ms = config->auto_leader_rebalance_enable != 0
+                                         ? config->leader_imbalance_check_interval_seconds * 1000
+                                         : 0;
     controller.calls_max = NODE_CALLS_MAX;
     controller.limits = node_image_limits;
     features_supported(config, controller.features);

@@ -1,5 +1,6 @@
 #include "broker/topic_config.h"
 
+#include "broker/replica/quota.h"
 #include "client/base/assert.h"
 #include "client/base/text.h"
 
@@ -27,6 +28,12 @@
         name, NULL, value, 0, 0, "", TOPIC_CONFIG_##kind, TOPIC_CONFIG_STATIC, false, meaning \
     }
 
+/* A list of replicas (quota.h); no broker key stands behind it. */
+#define REPLICAS(name, meaning)                                                           \
+    {                                                                                     \
+        name, NULL, "", 0, 0, NULL, TOPIC_CONFIG_LIST, TOPIC_CONFIG_STATIC, true, meaning \
+    }
+
 /* Names and defaults of Kafka 4.0 (storage.md 16), in the order of their names. */
 const struct topic_config_key topic_config_keys[] = {
     LISTED("cleanup.policy", "log.cleanup.policy", "delete",
@@ -44,11 +51,15 @@ const struct topic_config_key topic_config_keys[] = {
            "Records between two forced syncs."),
     NUMBER("flush.ms", "log.flush.interval.ms", LONG, 0, I64, EACH,
            "Time between two forced syncs."),
-    FIXED("follower.replication.throttled.replicas", LIST, "",
-          "Replicas whose fetches are slowed."),
+    REPLICAS(
+        "follower.replication.throttled.replicas",
+        "Replicas, as partition:broker or *, that count against and are held to their broker's "
+        "follower.replication.throttled.rate."),
     NUMBER("index.interval.bytes", "log.index.interval.bytes", INT, 0, I32, EACH,
            "Bytes of records between two entries of the offset index."),
-    FIXED("leader.replication.throttled.replicas", LIST, "", "Replicas who are served slowly."),
+    REPLICAS("leader.replication.throttled.replicas",
+             "Replicas, as partition:broker or *, that as leaders count against and are held to "
+             "their broker's leader.replication.throttled.rate."),
     FIXED("local.retention.bytes", LONG, "-2", "Size kept locally with remote storage."),
     FIXED("local.retention.ms", LONG, "-2", "Time kept locally with remote storage."),
     NUMBER("max.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms", LONG, 1, I64, EACH,
@@ -83,6 +94,15 @@ const struct topic_config_key topic_config_keys[] = {
 };
 const uint32_t topic_config_keys_count = COUNT_OF(topic_config_keys);
 
+const struct topic_config_key topic_config_broker_keys[] = {
+    NUMBER("leader.replication.throttled.rate", "leader.replication.throttled.rate", LONG, 0, I64,
+           EACH, "Bytes a second that this broker serves to throttled followers out of sync."),
+    NUMBER("follower.replication.throttled.rate", "follower.replication.throttled.rate", LONG, 0,
+           I64, EACH,
+           "Bytes a second that this broker fetches for throttled replicas out of sync."),
+};
+const uint32_t topic_config_broker_keys_count = COUNT_OF(topic_config_broker_keys);
+
 const struct topic_config_key *topic_config_find(struct str name)
 {
     for (uint32_t i = 0; i < COUNT_OF(topic_config_keys); i++)
@@ -97,6 +117,9 @@ const struct topic_config_key *topic_config_find_broker(struct str broker_key)
 
         if (key->broker_key != NULL && str_equal(broker_key, str_of(key->broker_key))) return key;
     }
+    for (uint32_t i = 0; i < COUNT_OF(topic_config_broker_keys); i++)
+        if (str_equal(broker_key, str_of(topic_config_broker_keys[i].name)))
+            return &topic_config_broker_keys[i];
     return NULL;
 }
 
@@ -130,8 +153,10 @@ static const char *check_value(const struct topic_config_key *key, struct str va
         return number < key->min || number > key->max ? "The value is out of range." : NULL;
     case TOPIC_CONFIG_BOOL:
         return is_word(value, key->words) ? NULL : "The value is neither true nor false.";
-    case TOPIC_CONFIG_WORD:
-    case TOPIC_CONFIG_LIST: return is_word(value, key->words) ? NULL : "The value is not known.";
+    case TOPIC_CONFIG_LIST:
+        if (key->words == NULL) return quota_check_list(value);
+        return is_word(value, key->words) ? NULL : "The value is not known.";
+    case TOPIC_CONFIG_WORD: return is_word(value, key->words) ? NULL : "The value is not known.";
     case TOPIC_CONFIG_DOUBLE:
         return config_parse_ratio(value, &number) ? NULL : "The value is no number from 0 to 1.";
     }
@@ -206,10 +231,9 @@ void topic_config_lookup(const struct config *config, const struct image *image,
     ASSERT(chain->count > 0);
 }
 
-int64_t topic_config_number(const struct config *config, const struct image *image,
-                            struct str topic, struct str name)
+static int64_t number_of(const struct config *config, const struct image *image, struct str topic,
+                         const struct topic_config_key *key)
 {
-    const struct topic_config_key *key = topic_config_find(name);
     struct topic_config_chain chain;
     int64_t number = 0;
 
@@ -226,6 +250,29 @@ int64_t topic_config_number(const struct config *config, const struct image *ima
             return number;
     }
     IMPOSSIBLE("the default is a number");
+}
+
+int64_t topic_config_number(const struct config *config, const struct image *image,
+                            struct str topic, struct str name)
+{
+    return number_of(config, image, topic, topic_config_find(name));
+}
+
+int64_t topic_config_broker_number(const struct config *config, const struct image *image,
+                                   struct str name)
+{
+    return number_of(config, image, STR_NULL, topic_config_find_broker(name));
+}
+
+struct str topic_config_text(const struct config *config, const struct image *image,
+                             struct str topic, struct str name)
+{
+    const struct topic_config_key *key = topic_config_find(name);
+    struct topic_config_chain chain;
+
+    ASSERT(key != NULL && key->broker_key == NULL);
+    topic_config_lookup(config, image, topic, key, &chain);
+    return chain.levels[0].value;
 }
 
 bool topic_config_is(const struct config *config, const struct image *image, struct str topic,

@@ -38,7 +38,7 @@ struct topic_config_key {
     const char *fallback;
     int64_t min; /* INT, LONG */
     int64_t max;
-    const char *words; /* WORD, LIST, BOOL: "one two " */
+    const char *words; /* WORD, LIST, BOOL: "one two "; LIST, NULL: of throttled replicas */
     enum topic_config_kind kind;
     enum topic_config_scope scope;
     bool acts;
@@ -46,6 +46,9 @@ struct topic_config_key {
 };
 extern const struct topic_config_key topic_config_keys[];
 extern const uint32_t topic_config_keys_count;
+/* Broker keys that may be set at run time and that no topic has: `name` is the broker key. */
+extern const struct topic_config_key topic_config_broker_keys[];
+extern const uint32_t topic_config_broker_keys_count;
 
 /* NULL: no such key. */
 const struct topic_config_key *topic_config_find(struct str name);
@@ -84,6 +87,12 @@ void topic_config_lookup(const struct config *config, const struct image *image,
  * millionths. */
 int64_t topic_config_number(const struct config *config, const struct image *image,
                             struct str topic, struct str name);
+/* Of a broker key that no topic has: at this broker, as set at run time or in its file. */
+int64_t topic_config_broker_number(const struct config *config, const struct image *image,
+                                   struct str name);
+/* The text that counts, of a key that does not fall back to a broker's; borrowed. */
+struct str topic_config_text(const struct config *config, const struct image *image,
+                             struct str topic, struct str name);
 bool topic_config_is(const struct config *config, const struct image *image, struct str topic,
                      struct str name, struct str word);
 

@@ -183,6 +183,18 @@ static enum err admin_first_error(struct admin_task *task)
     case API_ELECT_LEADERS: /* partitions are told one by one: the caller looks */
         admin_note(task, &first, task->response.elect_leaders.error_code, STR_NULL);
         break;
+    case API_ALTER_PARTITION_REASSIGNMENTS: /* likewise */
+        admin_note(task, &first, task->response.alter_reassignments.error_code,
+                   task->response.alter_reassignments.error_message);
+        break;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        admin_note(task, &first, task->response.list_reassignments.error_code,
+                   task->response.list_reassignments.error_message);
+        break;
+    case API_UNREGISTER_BROKER:
+        admin_note(task, &first, task->response.unregister_broker.error_code,
+                   task->response.unregister_broker.error_message);
+        break;
     case API_DESCRIBE_QUORUM:
         admin_note(task, &first, task->response.describe_quorum.error_code,
                    task->response.describe_quorum.error_message);
@@ -374,6 +386,15 @@ void admin_task_init(struct admin_task *task, int16_t api)
         create_partitions_request_default(&task->request.create_partitions);
         return;
     case API_ELECT_LEADERS: elect_leaders_request_default(&task->request.elect_leaders); return;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        alter_partition_reassignments_request_default(&task->request.alter_reassignments);
+        return;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        list_partition_reassignments_request_default(&task->request.list_reassignments);
+        return;
+    case API_UNREGISTER_BROKER:
+        unregister_broker_request_default(&task->request.unregister_broker);
+        return;
     case API_DESCRIBE_QUORUM:
         describe_quorum_request_default(&task->request.describe_quorum);
         return;

@@ -13,6 +13,7 @@
 
 #include "client/metadata.h"
 #include "wire/add_raft_voter.h"
+#include "wire/alter_partition_reassignments.h"
 #include "wire/api_versions.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
@@ -28,10 +29,12 @@
 #include "wire/incremental_alter_configs.h"
 #include "wire/list_groups.h"
 #include "wire/list_offsets.h"
+#include "wire/list_partition_reassignments.h"
 #include "wire/metadata.h"
 #include "wire/offset_commit.h"
 #include "wire/offset_fetch.h"
 #include "wire/remove_raft_voter.h"
+#include "wire/unregister_broker.h"
 #include "wire/update_features.h"
 
 enum {
@@ -59,6 +62,9 @@ struct admin_task {
         struct incremental_alter_configs_request incremental_alter_configs;
         struct create_partitions_request create_partitions;
         struct elect_leaders_request elect_leaders;
+        struct alter_partition_reassignments_request alter_reassignments;
+        struct list_partition_reassignments_request list_reassignments;
+        struct unregister_broker_request unregister_broker;
         struct describe_quorum_request describe_quorum;
         struct describe_log_dirs_request describe_log_dirs;
         struct list_groups_request list_groups;
@@ -89,6 +95,9 @@ struct admin_task {
         struct incremental_alter_configs_response incremental_alter_configs;
         struct create_partitions_response create_partitions;
         struct elect_leaders_response elect_leaders;
+        struct alter_partition_reassignments_response alter_reassignments;
+        struct list_partition_reassignments_response list_reassignments;
+        struct unregister_broker_response unregister_broker;
         struct describe_quorum_response describe_quorum;
         struct describe_log_dirs_response describe_log_dirs;
         struct list_groups_response list_groups;

@@ -2,6 +2,19 @@
  * its own, which can be cut off or paused like any other. What is drawn is drawn here. */
 #include "sim/run_act.h"
 
+/* The brokers of a selector: `first` before the others, those by their numbers. */
+static void take_nodes(struct run *run, struct workload_job *job, uint64_t nodes, uint64_t first)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        FOR_NODES (i, nodes) {
+            bool is_first = (first >> i & 1) != 0;
+
+            if (is_first != (pass == 0) || job->ids_count == WORKLOAD_IDS_MAX) continue;
+            job->ids[job->ids_count++] = run->sim->nodes[i]->id;
+        }
+    }
+}
+
 void run_act_cluster(struct run *run, const struct scenario_action *action, int step)
 {
     struct workload_job *job = workload_job(run->workload);
@@ -27,6 +40,13 @@ void run_act_cluster(struct run *run, const struct scenario_action *action, int 
         if (leader >= 0) job->node = cluster->nodes[leader].id;
     } else if (action->kind == ACTION_CONFIG && action->args[0].partition > 0) {
         job->node = action->args[0].partition; /* a broker answers for itself */
+    }
+    if (action->kind == ACTION_REASSIGN) {
+        uint64_t to = act_nodes(run, scenario_arg(action, "to"));
+
+        take_nodes(run, job, to, act_nodes(run, scenario_arg(action, "first")) & to);
+    } else if (action->kind == ACTION_UNREGISTER) {
+        take_nodes(run, job, act_nodes(run, scenario_arg(action, "broker")), 0);
     }
     workload_ask(run->workload);
 }

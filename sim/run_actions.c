@@ -232,6 +232,9 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
     case ACTION_DELETE_RECORDS:
     case ACTION_CONFIG:
     case ACTION_FEATURES:
+    case ACTION_REASSIGN:
+    case ACTION_CANCEL_REASSIGN:
+    case ACTION_UNREGISTER:
     case ACTION_ELECT: run_act_cluster(run, action, step); return UINT64_MAX;
     case ACTION_ADD_VOTER:
     case ACTION_REMOVE_VOTER: run_act_voters(run, action, step, nodes); break;

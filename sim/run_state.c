@@ -89,13 +89,14 @@ static struct expr_value term_replica(struct run *run, const struct expr *expr, 
 }
 
 /* By the committed metadata. */
-static uint64_t metadata_set(const struct run *run, const struct expr *expr, bool isr)
+static uint64_t metadata_set(const struct run *run, const struct expr *expr,
+                             struct image_ids (*ids)(const struct image_partition *part))
 {
     const struct image_partition *part =
         cluster_partition(run->cluster, (uint32_t)expr->topic, expr->partition);
 
     if (part == NULL) return 0;
-    return cluster_set(run->cluster, isr ? image_isr(part) : image_replicas(part));
+    return cluster_set(run->cluster, ids(part));
 }
 
 static uint64_t rack_set(const struct run *run, const char *name)
@@ -215,9 +216,12 @@ struct expr_value run_term(struct expr_source *source, const struct expr *expr, 
 
     switch (expr->term) {
     case TERM_LEADER: return term_leader(run, expr);
-    case TERM_FOLLOWERS: return set(metadata_set(run, expr, false) & ~term_leader(run, expr).set);
-    case TERM_ISR: return set(metadata_set(run, expr, true));
-    case TERM_REPLICAS: return set(metadata_set(run, expr, false));
+    case TERM_FOLLOWERS:
+        return set(metadata_set(run, expr, image_replicas) & ~term_leader(run, expr).set);
+    case TERM_ISR: return set(metadata_set(run, expr, image_isr));
+    case TERM_REPLICAS: return set(metadata_set(run, expr, image_replicas));
+    case TERM_ADDING: return set(metadata_set(run, expr, image_adding));
+    case TERM_REMOVING: return set(metadata_set(run, expr, image_removing));
     case TERM_ACTIVE_CONTROLLER: return one(cluster_active_controller(run->cluster));
     case TERM_CONTROLLERS: return set(cluster_controllers(run->cluster));
     case TERM_BROKERS: return set(cluster_brokers(run->cluster));

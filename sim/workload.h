@@ -17,6 +17,7 @@ enum {
     WORKLOAD_CLIENTS_MAX = SCENARIO_CLIENTS_MAX + 3,
     WORKLOAD_ERRORS = 512,
     WORKLOAD_JOBS_MAX = 256, /* of the operator, in one run */
+    WORKLOAD_IDS_MAX = 16,   /* brokers that one request names */
 };
 
 enum workload_kind {
@@ -36,6 +37,8 @@ struct workload_job {
     int32_t node;    /* who is to answer; -1: whoever is right */
     int32_t voter;   /* add_voter, remove_voter: its id */
     struct uuid directory;
+    int32_t ids[WORKLOAD_IDS_MAX]; /* reassign: replicas; unregister: the first one */
+    uint32_t ids_count;
     bool done;
     enum err result;
     char message[128];

@@ -77,6 +77,31 @@ static void operator_elect(struct workload_node *node)
     node->task.request.elect_leaders.timeout_ms = CLIENT_ADMIN_TIMEOUT_MS;
 }
 
+/* Without brokers: back to what it was. */
+static void operator_reassign(struct workload_node *node)
+{
+    admin_task_init(&node->task, API_ALTER_PARTITION_REASSIGNMENTS);
+    alter_partition_reassignments_request_partition_default(&node->reassigned);
+    node->reassigned.partition_index = node->partition;
+    node->reassigned.replicas = node->job->ids;
+    node->reassigned.replicas_count = node->job->ids_count;
+    node->reassigned.replicas_null = node->job->action->kind == ACTION_CANCEL_REASSIGN;
+    alter_partition_reassignments_request_topic_default(&node->reassigned_of);
+    node->reassigned_of.name = node->topic_name;
+    node->reassigned_of.partitions = &node->reassigned;
+    node->reassigned_of.partitions_count = 1;
+    node->task.request.alter_reassignments.topics = &node->reassigned_of;
+    node->task.request.alter_reassignments.topics_count = 1;
+    node->task.request.alter_reassignments.timeout_ms = CLIENT_ADMIN_TIMEOUT_MS;
+}
+
+static void operator_unregister(struct workload_node *node)
+{
+    admin_task_init(&node->task, API_UNREGISTER_BROKER);
+    node->task.request.unregister_broker.broker_id =
+        node->job->ids_count > 0 ? node->job->ids[0] : -1;
+}
+
 static void operator_delete_records(struct workload_node *node)
 {
     admin_task_init(&node->task, API_DELETE_RECORDS);
@@ -223,6 +248,10 @@ static void operator_ask(struct workload_node *node)
         operator_delete_records(node);
     } else if (action->kind == ACTION_CONFIG) {
         operator_config(node);
+    } else if (action->kind == ACTION_REASSIGN || action->kind == ACTION_CANCEL_REASSIGN) {
+        operator_reassign(node);
+    } else if (action->kind == ACTION_UNREGISTER) {
+        operator_unregister(node);
     } else {
         ASSERT(action->kind == ACTION_ELECT);
         operator_elect(node);
@@ -249,11 +278,27 @@ static enum err elect_result(const struct admin_task *task)
     return ERR_NONE;
 }
 
+static enum err reassign_result(const struct admin_task *task, enum action_kind kind)
+{
+    const struct alter_partition_reassignments_response *answer =
+        &task->response.alter_reassignments;
+    enum err err = ERR_UNKNOWN_SERVER_ERROR;
+
+    if (answer->responses_count == 1 && answer->responses[0].partitions_count == 1)
+        err = err_from_wire(answer->responses[0].partitions[0].error_code);
+    /* It was over already, or the old replicas have not what the new ones have. */
+    if (kind == ACTION_CANCEL_REASSIGN &&
+        (err == ERR_NO_REASSIGNMENT_IN_PROGRESS || err == ERR_INVALID_REPLICA_ASSIGNMENT))
+        err = ERR_NONE;
+    return err;
+}
+
 /* A repeated request after a lost answer finds its own effect. */
 static bool own_effect(enum action_kind kind, enum err err)
 {
     if (kind == ACTION_CREATE_TOPIC) return err == ERR_TOPIC_ALREADY_EXISTS;
     if (kind == ACTION_DELETE_TOPIC) return err == ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (kind == ACTION_UNREGISTER) return err == ERR_BROKER_ID_NOT_REGISTERED;
     if (kind == ACTION_ADD_PARTITIONS) return err == ERR_INVALID_PARTITIONS;
     if (kind == ACTION_ADD_VOTER) return err == ERR_DUPLICATE_VOTER;
     if (kind == ACTION_REMOVE_VOTER) return err == ERR_VOTER_NOT_FOUND;
@@ -269,6 +314,9 @@ static void operator_judge(struct workload_node *node)
     enum err err = node->task.result;
 
     if (err == ERR_NONE && action->kind == ACTION_ELECT) err = elect_result(&node->task);
+    if (err == ERR_NONE &&
+        (action->kind == ACTION_REASSIGN || action->kind == ACTION_CANCEL_REASSIGN))
+        err = reassign_result(&node->task, action->kind);
     /* A change of the voters is repeated by the broker, too. */
     if ((node->task.unclear || action->kind == ACTION_ADD_VOTER ||
          action->kind == ACTION_REMOVE_VOTER) &&

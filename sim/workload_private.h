@@ -31,6 +31,8 @@ struct workload_node {
     struct workload_job *job;
     struct create_partitions_request_topic more;
     struct elect_leaders_request_topic elect;
+    struct alter_partition_reassignments_request_partition reassigned;
+    struct alter_partition_reassignments_request_topic reassigned_of;
     struct incremental_alter_configs_request_resource resource;
     struct incremental_alter_configs_request_config alter[SCENARIO_CONFIGS_MAX];
     struct delete_records_request_topic records_of;

@@ -24,6 +24,9 @@ struct decide {
         struct incremental_alter_configs_request incremental_alter_configs;
         struct alter_configs_request alter_configs;
         struct create_partitions_request create_partitions;
+        struct alter_partition_reassignments_request alter_reassignments;
+        struct list_partition_reassignments_request list_reassignments;
+        struct unregister_broker_request unregister_broker;
         struct elect_leaders_request elect_leaders;
         struct update_features_request update_features;
         struct controller_registration_request controller_registration;
@@ -39,6 +42,9 @@ struct decide {
         struct incremental_alter_configs_response incremental_alter_configs;
         struct alter_configs_response alter_configs;
         struct create_partitions_response create_partitions;
+        struct alter_partition_reassignments_response alter_reassignments;
+        struct list_partition_reassignments_response list_reassignments;
+        struct unregister_broker_response unregister_broker;
         struct elect_leaders_response elect_leaders;
         struct update_features_response update_features;
         struct controller_registration_response controller_registration;
@@ -125,6 +131,23 @@ static bool decide_fill(struct decide *o, int16_t key)
         call->request.create_partitions = &o->body.create_partitions;
         call->response.create_partitions = &o->answer.create_partitions;
         call->deadline_ns = env_deadline(o->request->env, o->body.create_partitions.timeout_ms);
+        return true;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        call->api = CONTROLLER_ALTER_REASSIGNMENTS;
+        call->request.alter_reassignments = &o->body.alter_reassignments;
+        call->response.alter_reassignments = &o->answer.alter_reassignments;
+        call->deadline_ns = env_deadline(o->request->env, o->body.alter_reassignments.timeout_ms);
+        return true;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        call->api = CONTROLLER_LIST_REASSIGNMENTS;
+        call->request.list_reassignments = &o->body.list_reassignments;
+        call->response.list_reassignments = &o->answer.list_reassignments;
+        call->deadline_ns = env_deadline(o->request->env, o->body.list_reassignments.timeout_ms);
+        return true;
+    case API_UNREGISTER_BROKER:
+        call->api = CONTROLLER_UNREGISTER_BROKER;
+        call->request.unregister_broker = &o->body.unregister_broker;
+        call->response.unregister_broker = &o->answer.unregister_broker;
         return true;
     case API_ELECT_LEADERS:
         call->api = CONTROLLER_ELECT_LEADERS;

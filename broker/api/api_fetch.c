@@ -623,7 +623,10 @@ static void fetch_answer(struct fetch *o)
     o->answer.session_id = session != NULL ? session->id : 0;
     request_reply(o->request, &o->answer);
     LIST_FOR_EACH (link, &o->parts) {
-        fetch_told(LIST_ENTRY(link, struct fetch_part, link));
+        struct fetch_part *p = LIST_ENTRY(link, struct fetch_part, link);
+
+        fetch_told(p);
+        if (p->part != NULL && p->fetch.err == ERR_NONE) partition_fetch_served(p->part, &p->fetch);
     }
     fetch_rest(o);
 }

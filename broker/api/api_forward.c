@@ -19,6 +19,9 @@ union forward_body {
     struct incremental_alter_configs_request incremental;
     struct alter_configs_request replace;
     struct create_partitions_request partitions;
+    struct alter_partition_reassignments_request reassign;
+    struct list_partition_reassignments_request reassigning;
+    struct unregister_broker_request unregister;
     struct elect_leaders_request elect;
     struct describe_quorum_request quorum;
     struct add_raft_voter_request add_voter;
@@ -29,6 +32,9 @@ union forward_answer {
     struct incremental_alter_configs_response incremental;
     struct alter_configs_response replace;
     struct create_partitions_response partitions;
+    struct alter_partition_reassignments_response reassign;
+    struct list_partition_reassignments_response reassigning;
+    struct unregister_broker_response unregister;
     struct elect_leaders_response elect;
     struct describe_quorum_response quorum;
     struct add_raft_voter_response add_voter;
@@ -54,6 +60,8 @@ static int32_t forward_timeout_ms(const struct forward *o)
     if (o->entry->key == API_ELECT_LEADERS) return o->body.elect.timeout_ms;
     if (o->entry->key == API_UPDATE_FEATURES) return o->body.features.timeout_ms;
     if (o->entry->key == API_ADD_RAFT_VOTER) return o->body.add_voter.timeout_ms;
+    if (o->entry->key == API_ALTER_PARTITION_REASSIGNMENTS) return o->body.reassign.timeout_ms;
+    if (o->entry->key == API_LIST_PARTITION_REASSIGNMENTS) return o->body.reassigning.timeout_ms;
     return usual_ms;
 }
 
@@ -72,6 +80,11 @@ static bool forward_astray(const struct forward *o)
     case API_CREATE_PARTITIONS:
         return answer->partitions.results_count > 0 &&
                answer->partitions.results[0].error_code == ERR_NOT_CONTROLLER;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        return answer->reassign.error_code == ERR_NOT_CONTROLLER;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        return answer->reassigning.error_code == ERR_NOT_CONTROLLER;
+    case API_UNREGISTER_BROKER: return answer->unregister.error_code == ERR_NOT_CONTROLLER;
     case API_ELECT_LEADERS: return answer->elect.error_code == ERR_NOT_CONTROLLER;
     /* Who is told so now may have been the leader that wrote the change: asked again it says what
      * became of it (DUPLICATE_VOTER, VOTER_NOT_FOUND). */
@@ -101,6 +114,18 @@ static void forward_fail(struct forward *o, enum err err)
         return;
     case API_CREATE_PARTITIONS:
         controller_answer_partitions(&o->body.partitions, &o->answer.partitions, err, arena);
+        return;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        alter_partition_reassignments_response_default(&o->answer.reassign);
+        o->answer.reassign.error_code = (int16_t)err;
+        return;
+    case API_LIST_PARTITION_REASSIGNMENTS:
+        list_partition_reassignments_response_default(&o->answer.reassigning);
+        o->answer.reassigning.error_code = (int16_t)err;
+        return;
+    case API_UNREGISTER_BROKER:
+        unregister_broker_response_default(&o->answer.unregister);
+        o->answer.unregister.error_code = (int16_t)err;
         return;
     case API_ELECT_LEADERS:
         controller_answer_elect(&o->body.elect, &o->answer.elect, err, o->request->version, arena);

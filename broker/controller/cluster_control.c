@@ -110,6 +110,20 @@ static const struct image_broker *stalest(const struct controller *c)
     return found;
 }
 
+int64_t cluster_control_next_expiry(const struct controller *c)
+{
+    int64_t next_ns = OP_NO_DEADLINE;
+
+    MAP_FOR_EACH (node, &c->image.brokers) {
+        const struct image_broker *broker = MAP_ENTRY(node, struct image_broker, node);
+        const struct controller_lease *lease = lease_of(c, broker->id);
+
+        if (broker->fenced || lease == NULL || lease->expires_ns <= c->env->loop.now_ns) continue;
+        if (lease->expires_ns < next_ns) next_ns = lease->expires_ns;
+    }
+    return next_ns;
+}
+
 enum err cluster_control_check_leases(struct controller *c)
 {
     const struct image_broker *broker = stalest(c);
@@ -127,6 +141,38 @@ enum err cluster_control_check_epoch(const struct controller *c, int32_t id, int
     const struct image_broker *broker = image_broker(&c->image, id);
 
     if (broker == NULL || broker->epoch != broker_epoch) return ERR_STALE_BROKER_EPOCH;
+    return ERR_NONE;
+}
+
+enum err cluster_control_unregister(struct controller *c,
+                                    const struct unregister_broker_request *request,
+                                    struct unregister_broker_response *response)
+{
+    const struct image_broker *broker = image_broker(&c->image, request->broker_id);
+    struct controller_lease *lease;
+    struct metadata_record *record;
+    struct records records;
+    enum err err;
+
+    if (broker == NULL) {
+        response->error_code = ERR_BROKER_ID_NOT_REGISTERED;
+        response->error_message = STR("No broker of this id is registered.");
+        return ERR_NONE;
+    }
+    records_init(&records, &c->arena);
+    /* DIFFERS: out of the ELRs too. When it comes back nobody remembers the incarnation that had
+     * all the data, so nobody could tell whether it has them still. */
+    replication_control_broker_lost(c, broker->id, &records);
+    record = records_add(&records, RECORD_UNREGISTER_BROKER);
+    if (record == NULL) return records.error;
+    record->unregister_broker.broker_id = broker->id;
+    record->unregister_broker.broker_epoch = broker->epoch;
+    err = controller_write(c, &records, CONTROLLER_SPLIT);
+    if (err != ERR_NONE) return err;
+    lease = lease_of(c, request->broker_id);
+    if (lease == NULL) return ERR_NONE;
+    map_remove(&c->lease_of, &lease->node);
+    pool_give(&c->leases, lease);
     return ERR_NONE;
 }
 

@@ -7,7 +7,7 @@
 enum {
     /* Scratch of one decision. The largest: a broker leaves the ISR of 100,000 partitions. */
     CONTROLLER_ARENA_MAX = 64 << 20,
-    CONTROLLER_TEXT = 600, /* of one partition's trace */
+    CONTROLLER_TEXT = 800, /* of one partition's trace */
     LEASE_CHECKS_PER_SESSION = 8,
 };
 
@@ -118,6 +118,10 @@ static void trace_partition(struct controller *c, struct uuid topic_id, int32_t 
     text_ids(&text, " replicas ", image_replicas(part));
     text_ids(&text, " elr ", image_elr(part));
     text_ids(&text, " last ", image_last_known_elr(part));
+    if (part->adding_count + part->removing_count > 0) {
+        text_ids(&text, " adding ", image_adding(part));
+        text_ids(&text, " removing ", image_removing(part));
+    }
     text_cstr(&text, how);
     TRACE_TEXT(c->env->world, CONTROLLER_PARTITION, text_view(&text), (int64_t)uuid_high(topic_id),
                index, part->leader, part->leader_epoch, part->partition_epoch,
@@ -128,6 +132,10 @@ static void trace_broker(struct controller *c, int32_t id)
 {
     const struct image_broker *broker = image_broker(&c->image, id);
 
+    if (broker == NULL) { /* unregistered */
+        TRACE(c->env->world, CONTROLLER_BROKER, id, -1, true, false, c->image.last_offset);
+        return;
+    }
     TRACE(c->env->world, CONTROLLER_BROKER, id, broker->epoch, broker->fenced,
           broker->in_controlled_shutdown, c->image.last_offset);
 }
@@ -149,7 +157,7 @@ static void trace_record(struct controller *c, const struct metadata_record *rec
                             ? " unclean"
                             : "");
         return;
-    case RECORD_UNREGISTER_BROKER:
+    case RECORD_UNREGISTER_BROKER: trace_broker(c, record->unregister_broker.broker_id); return;
     case RECORD_TOPIC:
     case RECORD_CONFIG:
     case RECORD_REMOVE_TOPIC:
@@ -320,17 +328,27 @@ static enum err tick_work(struct controller *c)
     struct records records;
     enum err err = ERR_NONE;
 
-    if (due(c, &c->next_lease_check_ns, lease_check_ms(c))) err = cluster_control_check_leases(c);
+    if (due(c, &c->next_lease_check_ns, lease_check_ms(c))) {
+        int64_t next_ns = cluster_control_next_expiry(c);
+
+        err = cluster_control_check_leases(c);
+        /* DIFFERS: Kafka looks eight times a session and no sooner. Who is dead is found out when
+         * its lease ends; several that end at once still take their turns. */
+        if (next_ns < c->next_lease_check_ns) c->next_lease_check_ns = next_ns;
+    }
     if (err != ERR_NONE) return err;
     records_init(&records, &c->arena);
-    if (due(c, &c->next_balance_ns, c->config.balance_interval_ms))
+    if (due(c, &c->next_balance_ns, c->config.balance_interval_ms)) {
         replication_control_balance(c, &records);
-    else if (due(c, &c->next_unclean_ns, c->config.unclean_interval_ms))
+        /* A pass has its bound; the rest does not wait for another interval. */
+        if (records.count >= CONTROLLER_ELECTIONS_MAX) c->next_balance_ns = in_ms(c, 1);
+    } else if (due(c, &c->next_unclean_ns, c->config.unclean_interval_ms)) {
         replication_control_unclean(c, &records);
-    else if (due(c, &c->next_no_op_ns, c->config.max_idle_interval_ms))
+    } else if (due(c, &c->next_no_op_ns, c->config.max_idle_interval_ms)) {
         /* Keeps offsets moving, so that brokers' lag can be measured. After an idle interval only:
          * any other record does as well. */
         (void)records_add(&records, RECORD_NO_OP);
+    }
     return controller_write(c, &records, CONTROLLER_SPLIT);
 }
 
@@ -509,6 +527,18 @@ static enum err decide(struct controller *c, struct controller_call *o)
         create_partitions_response_default(o->response.create_partitions);
         return create_partitions_decide(c, o->request.create_partitions,
                                         o->response.create_partitions, o->arena);
+    case CONTROLLER_ALTER_REASSIGNMENTS:
+        alter_partition_reassignments_response_default(o->response.alter_reassignments);
+        return reassign_alter(c, o->request.alter_reassignments, o->response.alter_reassignments,
+                              o->arena);
+    case CONTROLLER_LIST_REASSIGNMENTS:
+        list_partition_reassignments_response_default(o->response.list_reassignments);
+        return reassign_list(c, o->request.list_reassignments, o->response.list_reassignments,
+                             o->arena);
+    case CONTROLLER_UNREGISTER_BROKER:
+        unregister_broker_response_default(o->response.unregister_broker);
+        return cluster_control_unregister(c, o->request.unregister_broker,
+                                          o->response.unregister_broker);
     case CONTROLLER_ELECT_LEADERS:
         elect_leaders_response_default(o->response.elect_leaders);
         return elect_leaders_decide(c, o->request.elect_leaders, o->response.elect_leaders,

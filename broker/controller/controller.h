@@ -32,6 +32,7 @@
 #include "wire/allocate_producer_ids.h"
 #include "wire/alter_configs.h"
 #include "wire/alter_partition.h"
+#include "wire/alter_partition_reassignments.h"
 #include "wire/assign_replicas_to_dirs.h"
 #include "wire/broker_heartbeat.h"
 #include "wire/broker_registration.h"
@@ -41,6 +42,8 @@
 #include "wire/delete_topics.h"
 #include "wire/elect_leaders.h"
 #include "wire/incremental_alter_configs.h"
+#include "wire/list_partition_reassignments.h"
+#include "wire/unregister_broker.h"
 #include "wire/update_features.h"
 
 /* ---- the quorum, as the controller sees it --------------------------------------------------- */
@@ -85,7 +88,7 @@ struct controller_config {
     int32_t session_timeout_ms;    /* broker.session.timeout.ms */
     int32_t heartbeat_interval_ms; /* broker.heartbeat.interval.ms */
     int32_t max_idle_interval_ms;  /* metadata.max.idle.interval.ms; 0: no NoOp records */
-    int32_t balance_interval_ms;   /* leader.imbalance.check.interval; 0: never */
+    int64_t balance_interval_ms;   /* leader.imbalance.check.interval; 0: never */
     int32_t unclean_interval_ms;   /* retry of unclean elections where enabled; 0: never */
     int32_t num_partitions;        /* of a topic created with -1 */
     int16_t default_replication_factor;
@@ -167,6 +170,9 @@ enum controller_api {
     CONTROLLER_INCREMENTAL_ALTER_CONFIGS,
     CONTROLLER_ALTER_CONFIGS,
     CONTROLLER_CREATE_PARTITIONS,
+    CONTROLLER_ALTER_REASSIGNMENTS,
+    CONTROLLER_LIST_REASSIGNMENTS,
+    CONTROLLER_UNREGISTER_BROKER,
     CONTROLLER_ELECT_LEADERS,
     CONTROLLER_UPDATE_FEATURES,
     CONTROLLER_CONTROLLER_REGISTRATION,
@@ -187,6 +193,9 @@ struct controller_call {
         const struct incremental_alter_configs_request *incremental_alter_configs;
         const struct alter_configs_request *alter_configs;
         const struct create_partitions_request *create_partitions;
+        const struct alter_partition_reassignments_request *alter_reassignments;
+        const struct list_partition_reassignments_request *list_reassignments;
+        const struct unregister_broker_request *unregister_broker;
         const struct elect_leaders_request *elect_leaders;
         const struct update_features_request *update_features;
         const struct controller_registration_request *controller_registration;
@@ -202,6 +211,9 @@ struct controller_call {
         struct incremental_alter_configs_response *incremental_alter_configs;
         struct alter_configs_response *alter_configs;
         struct create_partitions_response *create_partitions;
+        struct alter_partition_reassignments_response *alter_reassignments;
+        struct list_partition_reassignments_response *list_reassignments;
+        struct unregister_broker_response *unregister_broker;
         struct elect_leaders_response *elect_leaders;
         struct update_features_response *update_features;
         struct controller_registration_response *controller_registration;

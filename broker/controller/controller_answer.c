@@ -157,6 +157,18 @@ void controller_answer_error(struct controller_call *call, enum err err)
         controller_answer_partitions(call->request.create_partitions,
                                      call->response.create_partitions, err, call->arena);
         return;
+    case CONTROLLER_ALTER_REASSIGNMENTS:
+        alter_partition_reassignments_response_default(call->response.alter_reassignments);
+        call->response.alter_reassignments->error_code = (int16_t)err;
+        return;
+    case CONTROLLER_LIST_REASSIGNMENTS:
+        list_partition_reassignments_response_default(call->response.list_reassignments);
+        call->response.list_reassignments->error_code = (int16_t)err;
+        return;
+    case CONTROLLER_UNREGISTER_BROKER:
+        unregister_broker_response_default(call->response.unregister_broker);
+        call->response.unregister_broker->error_code = (int16_t)err;
+        return;
     case CONTROLLER_ELECT_LEADERS:
         controller_answer_elect(call->request.elect_leaders, call->response.elect_leaders, err,
                                 call->version, call->arena);

@@ -30,11 +30,17 @@ MUST_USE enum err cluster_control_register(struct controller *c,
 MUST_USE enum err cluster_control_heartbeat(struct controller *c,
                                             const struct broker_heartbeat_request *request,
                                             struct broker_heartbeat_response *response);
+/* Out of the metadata, whatever it is doing; its replicas stay assigned to it. */
+MUST_USE enum err cluster_control_unregister(struct controller *c,
+                                             const struct unregister_broker_request *request,
+                                             struct unregister_broker_response *response);
 /* NONE, or STALE_BROKER_EPOCH: not the registered incarnation (R39). */
 enum err cluster_control_check_epoch(const struct controller *c, int32_t id, int64_t broker_epoch);
 /* Leases for every broker of the working image; NO_MEMORY. */
 MUST_USE enum err cluster_control_activate(struct controller *c);
 void cluster_control_renounce(struct controller *c);
+/* When the next lease ends that has not ended yet, as far as is known now; OP_NO_DEADLINE: none. */
+int64_t cluster_control_next_expiry(const struct controller *c);
 /* Fences one broker whose lease is over. */
 MUST_USE enum err cluster_control_check_leases(struct controller *c);
 
@@ -75,6 +81,13 @@ struct partition_change;
 void replication_control_change(const struct controller *c, const struct image_topic *topic,
                                 const struct image_partition *part,
                                 struct partition_change *change);
+/* A copy of the topic's name for the answer, which may outlive the topic: it is encoded when the
+ * decision is committed. NO_MEMORY. */
+MUST_USE enum err replication_control_keep_name(struct arena *arena,
+                                                const struct image_topic *topic, struct str *name);
+/* What an election of this topic may do without being asked: UNCLEAN where that is enabled. */
+enum election replication_control_election(const struct controller *c,
+                                           const struct image_topic *topic);
 /* min.insync.replicas becomes `value` (null: goes) for `topic` (empty: for all). Lowered: who was
  * eligible only because the high watermark stood still is so no longer; to be written before the
  * setting. Raised: partition epochs move, so that no leader that knows only the old value changes
@@ -89,7 +102,16 @@ void replication_control_broker_joins(struct controller *c, int32_t id, struct r
 void replication_control_balance(struct controller *c, struct records *records);
 void replication_control_unclean(struct controller *c, struct records *records);
 
-/* ---- create_topics.c, create_partitions.c, elect_leaders.c, assign_dirs.c -------------------- */
+/* ---- create_topics.c, create_partitions.c, elect_leaders.c, assign_dirs.c, reassign.c -------- */
+
+MUST_USE enum err reassign_alter(struct controller *c,
+                                 const struct alter_partition_reassignments_request *request,
+                                 struct alter_partition_reassignments_response *response,
+                                 struct arena *arena);
+MUST_USE enum err reassign_list(struct controller *c,
+                                const struct list_partition_reassignments_request *request,
+                                struct list_partition_reassignments_response *response,
+                                struct arena *arena);
 
 MUST_USE enum err assign_dirs_decide(struct controller *c,
                                      const struct assign_replicas_to_dirs_request *request,

@@ -121,7 +121,8 @@ static enum err check_count(struct growth *g, const grow_in *in, grow_out *out)
     if ((uint32_t)in->count == now)
         return refuse(out, ERR_INVALID_PARTITIONS, "The topic has that many partitions already.");
     g->fresh = (uint32_t)in->count - now;
-    g->factor = g->topic->partitions[0].replicas_count;
+    /* DIFFERS: Kafka counts those that a reassignment is about to remove, too. */
+    g->factor = g->topic->partitions[0].replicas_count - g->topic->partitions[0].removing_count;
     if ((uint64_t)g->records->count + g->fresh > RECORDS_BATCH_MAX)
         return refuse(out, ERR_POLICY_VIOLATION,
                       "Excessively large number of partitions per request.");

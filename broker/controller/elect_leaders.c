@@ -88,7 +88,8 @@ static enum err elect_all(const struct elect *e, struct elect_leaders_response *
             &response->replica_election_results[response->replica_election_results_count];
 
         if (topic->deleted) continue;
-        out->topic = topic->name;
+        if (replication_control_keep_name(e->arena, topic, &out->topic) != ERR_NONE)
+            return ERR_NO_MEMORY;
         out->partition_result =
             arena_alloc(e->arena, (topic->partitions_count + 1) * sizeof *out->partition_result);
         if (out->partition_result == NULL) return ERR_NO_MEMORY;

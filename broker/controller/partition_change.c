@@ -39,6 +39,16 @@ static void list_drop(struct partition_list *list, struct image_ids ids)
     list->count = kept;
 }
 
+/* Keeps what is in `of`. */
+static void list_keep(struct partition_list *list, const struct partition_list *of)
+{
+    uint8_t kept = 0;
+
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list_has(of, list->ids[i])) list->ids[kept++] = list->ids[i];
+    list->count = kept;
+}
+
 static bool all_in(struct image_ids ids, const struct partition_list *list)
 {
     for (uint32_t i = 0; i < ids.count; i++)
@@ -54,6 +64,9 @@ void partition_change_init(struct partition_change *change, const struct image *
     *change = (struct partition_change){.image = image,
                                         .part = part,
                                         .target_isr = image_isr(part),
+                                        .target_replicas = image_replicas(part),
+                                        .target_removing = image_removing(part),
+                                        .target_adding = image_adding(part),
                                         .election = ELECTION_ONLINE,
                                         .target_recovery = -1,
                                         .leaving = PARTITION_CHANGE_NO_BROKER,
@@ -80,10 +93,10 @@ static bool valid(const struct partition_change *change, const struct partition_
 }
 
 /* KIP-455: the reassignment is over as soon as everybody who was to come is in sync. */
-static void finish_reassignment(const struct partition_change *change, struct partition_decision *d)
+static void finish_reassignment(struct partition_decision *d)
 {
-    struct image_ids removing = image_removing(change->part);
-    struct image_ids adding = image_adding(change->part);
+    struct image_ids removing = list_ids(&d->removing);
+    struct image_ids adding = list_ids(&d->adding);
     struct partition_list replicas = d->replicas;
     struct partition_list isr = d->isr;
 
@@ -105,7 +118,10 @@ static void maintain_elr(const struct partition_change *change, struct partition
     struct image_ids old_isr = image_isr(change->part);
     struct partition_list elr = d->elr;
 
-    if (!change->elr_enabled) return;
+    if (!change->elr_enabled) {
+        list_keep(&d->elr, &d->replicas); /* of a time when it was on */
+        return;
+    }
     if (d->isr.count >= change->min_isr) {
         d->elr.count = 0;
         d->last_known_elr.count = 0;
@@ -193,7 +209,8 @@ static bool list_settle(struct partition_list *list, struct image_ids old)
 static void settle_last_known(const struct partition_change *change, struct partition_decision *d)
 {
     if (!change->elr_enabled) return;
-    if (d->leader == IMAGE_NO_LEADER && d->last_known_elr.count == 0 && change->part->leader >= 0)
+    if (d->leader == IMAGE_NO_LEADER && d->last_known_elr.count == 0 &&
+        list_has(&d->replicas, change->part->leader))
         list_add(&d->last_known_elr, change->part->leader);
     else if (d->leader >= 0)
         d->last_known_elr.count = 0;
@@ -205,19 +222,23 @@ void partition_change_decide(const struct partition_change *change, struct parti
 
     *d = (struct partition_decision){.leader = PARTITION_CHANGE_SAME_LEADER, .recovery = -1};
     list_copy(&d->isr, change->target_isr);
-    list_copy(&d->replicas, image_replicas(part));
-    list_copy(&d->removing, image_removing(part));
-    list_copy(&d->adding, image_adding(part));
+    list_copy(&d->replicas, change->target_replicas);
+    list_copy(&d->removing, change->target_removing);
+    list_copy(&d->adding, change->target_adding);
     list_copy(&d->elr, image_elr(part));
     list_copy(&d->last_known_elr, image_last_known_elr(part));
     if (change->target_recovery != -1 && change->target_recovery != (int8_t)part->recovery)
         d->recovery = change->target_recovery;
 
-    finish_reassignment(change, d);
+    finish_reassignment(d);
+    list_keep(&d->last_known_elr, &d->replicas); /* its log is deleted: it knows nothing */
     maintain_elr(change, d);
     try_election(change, d);
     /* Without ELR the last member stays, or nobody would know who has the data. */
-    if (d->isr.count == 0 && !change->elr_enabled) list_copy(&d->isr, image_isr(part));
+    if (d->isr.count == 0 && !change->elr_enabled) {
+        list_copy(&d->isr, image_isr(part));
+        list_keep(&d->isr, &d->replicas);
+    }
     if (d->leader == PARTITION_CHANGE_SAME_LEADER && replica_left(part, d))
         d->leader = part->leader;
     settle_last_known(change, d);

@@ -5,6 +5,10 @@
  *   leader set  leader epoch + 1: another leader, none, or a replica left the assignment
  *   last ISR    member stays in the ISR although it is dead, without a leader (ELR off)
  *
+ * Reassignment (KIP-455): replicas are the targets and behind them those that are to go. It ends in
+ * whatever change finds everybody who was to come in the ISR; who was to go is then out of
+ * replicas, ISR and ELR, and deletes its log when it applies the record.
+ *
  * Eligible leader replicas (KIP-966), with the feature eligible.leader.replicas.version:
  *
  *   who leaves an ISR that falls below min ISR is in the ELR: it has all that is committed, for the
@@ -27,7 +31,10 @@ enum { PARTITION_CHANGE_NO_BROKER = -1, PARTITION_CHANGE_SAME_LEADER = -2 };
 struct partition_change {
     const struct image *image; /* who is active */
     const struct image_partition *part;
-    struct image_ids target_isr; /* partition_change_init(): as it is */
+    struct image_ids target_isr; /* partition_change_init(): all of these as they are */
+    struct image_ids target_replicas;
+    struct image_ids target_removing;
+    struct image_ids target_adding;
     enum election election;
     int8_t target_recovery; /* -1: as it is */
     int32_t leaving;        /* a broker that counts as gone in this decision, or NO_BROKER */

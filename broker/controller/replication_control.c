@@ -6,7 +6,8 @@
 
 /* ---- elections ------------------------------------------------------------------------------- */
 
-static enum election online_or_unclean(const struct controller *c, const struct image_topic *topic)
+enum election replication_control_election(const struct controller *c,
+                                           const struct image_topic *topic)
 {
     return partition_change_unclean(&c->image, topic, c->config.unclean_leader_election)
                ? ELECTION_UNCLEAN
@@ -46,7 +47,7 @@ static void replica_leaves(struct controller *c, const struct image_topic *topic
     change.target_isr = (struct image_ids){isr, kept};
     change.leaving = id;
     if (lost) change.lost = id;
-    change.election = online_or_unclean(c, topic);
+    change.election = replication_control_election(c, topic);
     decide_and_put(&change, topic, index, records);
 }
 
@@ -89,7 +90,7 @@ void replication_control_broker_joins(struct controller *c, int32_t id, struct r
             if (topic->partitions[i].leader != IMAGE_NO_LEADER) continue;
             replication_control_change(c, topic, &topic->partitions[i], &change);
             change.joining = id;
-            change.election = online_or_unclean(c, topic);
+            change.election = replication_control_election(c, topic);
             decide_and_put(&change, topic, i, records);
         }
     }
@@ -120,7 +121,7 @@ void replication_control_unclean(struct controller *c, struct records *records)
     MAP_FOR_EACH (node, &c->image.topics_by_id) {
         const struct image_topic *topic = MAP_ENTRY(node, struct image_topic, by_id);
 
-        if (online_or_unclean(c, topic) != ELECTION_UNCLEAN) continue;
+        if (replication_control_election(c, topic) != ELECTION_UNCLEAN) continue;
         for (uint32_t i = 0; i < topic->partitions_count; i++) {
             struct partition_change change;
 
@@ -239,7 +240,7 @@ static enum err alter_one(struct alter_topic *t, const alter_in *in, alter_out *
     replication_control_change(c, t->topic, part, &change);
     change.target_isr = (struct image_ids){alter.isr, alter.isr_count};
     change.target_recovery = alter.recovery;
-    change.election = online_or_unclean(c, t->topic);
+    change.election = replication_control_election(c, t->topic);
     partition_change_decide(&change, &decision);
     if (decision.changed)
         partition_change_put(&decision, t->topic->id, in->partition_index, t->records);
@@ -336,8 +337,8 @@ static bool named_before(const struct image_topic **doomed, uint32_t count,
     return false;
 }
 
-/* The name outlives the topic: it goes into the answer after the record was replayed. */
-static enum err keep_name(struct arena *arena, const struct image_topic *topic, struct str *name)
+enum err replication_control_keep_name(struct arena *arena, const struct image_topic *topic,
+                                       struct str *name)
 {
     char *copy = arena_alloc(arena, topic->name.length);
 
@@ -375,7 +376,7 @@ enum err replication_control_delete(struct controller *c,
         if (err == ERR_NONE && named_before(doomed, i, doomed[i])) err = ERR_INVALID_REQUEST;
         out->error_code = (int16_t)err;
         if (err != ERR_NONE) continue;
-        err = keep_name(arena, doomed[i], &out->name);
+        err = replication_control_keep_name(arena, doomed[i], &out->name);
         if (err != ERR_NONE) return err;
         out->topic_id = doomed[i]->id;
         record = records_add(&records, RECORD_REMOVE_TOPIC);

@@ -182,6 +182,7 @@ void fetcher_add(struct manager *manager, struct partition *part)
     part->request = 0;
     part->answered = 0; /* requests are counted anew by each fetcher */
     part->leader_hw = -1;
+    part->told_hw = -1;
     fetcher->partitions_count++;
     set_fetching(part, PARTITION_READY);
 }
@@ -434,6 +435,9 @@ static void append(struct fetcher *fetcher, struct partition *part, struct bytes
     enum err err = log_append_as_follower(part->log, fetcher->call.frame.buf, records,
                                           part->request_epoch, &ticket);
 
+    if (err == ERR_NONE && part->throttled_following)
+        quota_note(&fetcher->manager->follower_quota, fetcher->manager->env->now.mono.ns,
+                   records.length);
     if (err == ERR_NONE && ticket.last_offset >= ticket.base_offset) {
         set_fetching(part, PARTITION_BUSY);
         op_wake(&part->work);
@@ -477,6 +481,7 @@ static void take_partition(struct fetcher *fetcher, struct partition *part,
           part->request_epoch, part->leader_epoch, part->request_offset, part->log->log_end);
     part->answered = fetcher->requests;
     part->leader_hw = from->high_watermark;
+    part->told_hw = from->high_watermark;
     part->leader_log_start = from->log_start_offset;
     switch (follower_judge(&follower, &answer)) {
     case FOLLOWER_APPEND: append(fetcher, part, from->records); return;
@@ -748,6 +753,24 @@ static void take_due(struct fetcher *fetcher)
     }
 }
 
+/* Throttled replicas out of sync (KIP-73) ask later, when the quota is used up. Who is in sync goes
+ * on: it must not fall out for having been copied slowly. */
+static void hold_back(struct fetcher *fetcher)
+{
+    struct quota *quota = &fetcher->manager->follower_quota;
+
+    if (quota->rate == INT64_MAX) return;
+    if (!quota_exceeded(quota, fetcher->manager->env->now.mono.ns)) return;
+    LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
+        struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
+        bool in_sync = part->told_hw >= 0 && part->log->log_end >= part->told_hw;
+
+        if (!part->throttled_following || in_sync) continue;
+        manager_throttled(part, fetcher->manager->broker, quota);
+        set_fetching(part, PARTITION_DELAYED);
+    }
+}
+
 static enum op_result fetcher_run(struct op *op)
 {
     struct fetcher *o = CONTAINER_OF(op, struct fetcher, op);
@@ -758,6 +781,7 @@ static enum op_result fetcher_run(struct op *op)
             if (o->ready_count == 0) arm(o);
             AWAIT(o, FETCHER_WANTED, &o->source, wanted(o));
             take_due(o);
+            hold_back(o);
             if (!list_empty(&o->out_of_range)) {
                 list_begin(o);
                 if (list_offsets(o, LIST_LATEST)) {

@@ -44,6 +44,8 @@ enum err manager_init(struct manager *manager, struct env *env, const struct con
                                 .brokers = {find_broker}};
     manager->seed = dice_seed(env->world, DICE_TIMEOUTS);
     rng_init(&manager->rng, dice_seed(env->world, DICE_IDENTITY));
+    quota_init(&manager->leader_quota);
+    quota_init(&manager->follower_quota);
     list_init(&manager->partitions);
     list_init(&manager->leading);
     list_init(&manager->unfetched);
@@ -147,6 +149,34 @@ int32_t manager_min_isr(const struct manager *manager, struct str topic)
     int64_t number = topic_number(manager, topic, STR("min.insync.replicas"));
 
     return number < 1 || number > INT32_MAX ? 1 : (int32_t)number;
+}
+
+void manager_throttle(struct partition *part)
+{
+    const struct manager *manager = part->manager;
+    struct str leaders = topic_config_text(manager->config, manager->image, part->topic_name,
+                                           STR("leader.replication.throttled.replicas"));
+    struct str followers = topic_config_text(manager->config, manager->image, part->topic_name,
+                                             STR("follower.replication.throttled.replicas"));
+
+    part->throttled_leading = quota_names(leaders, part->index, manager->broker);
+    part->throttled_following = quota_names(followers, part->index, manager->broker);
+}
+
+void manager_throttled(struct partition *part, int32_t replica, const struct quota *quota)
+{
+    struct manager *manager = part->manager;
+
+    TRACE(manager->env->world, REPLICA_THROTTLED, (int64_t)part->topic, part->index, replica,
+          quota_measure(quota, manager->env->now.mono.ns), quota->rate);
+}
+
+void manager_quotas(struct manager *manager)
+{
+    manager->leader_quota.rate = topic_config_broker_number(
+        manager->config, manager->image, STR("leader.replication.throttled.rate"));
+    manager->follower_quota.rate = topic_config_broker_number(
+        manager->config, manager->image, STR("follower.replication.throttled.rate"));
 }
 
 static struct log_config topic_log_config(const struct manager *manager, struct str topic)
@@ -338,6 +368,7 @@ enum err manager_host(struct manager *manager, struct uuid topic_id, struct str 
     partition_init(fresh, manager, topic->name, topic_id, index,
                    manager_min_isr(manager, topic->name));
     fresh->owner = topic;
+    manager_throttle(fresh);
     there = choose_dir(manager, fresh, &fresh->dir);
     manager->dir_load[fresh->dir]++;
     fresh->missing = manager->starting && manager->dirs_lossy && promised && !there;

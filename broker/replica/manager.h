@@ -14,6 +14,7 @@
 #include "broker/log/log_clean.h"
 #include "broker/log/log_patch.h"
 #include "broker/replica/partition.h"
+#include "broker/replica/quota.h"
 #include "client/base/pool.h"
 #include "client/base/rng.h"
 
@@ -153,6 +154,8 @@ struct manager {
     bool stopped;
     struct op_source state_source; /* started, stopped */
     uint64_t alters_sent;
+    struct quota leader_quota; /* KIP-73 */
+    struct quota follower_quota;
     /* private */
     struct manager_limits limits;
     struct isr_brokers brokers; /* over `image` */

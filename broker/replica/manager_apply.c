@@ -99,6 +99,7 @@ static void configure(struct manager *manager, struct manager_topic *topic)
 
         if (part == NULL) continue;
         part->min_isr = min_isr;
+        manager_throttle(part);
         if (part->log != NULL) part->log->config = *manager_log_config(manager, part);
         partition_advance(part);
     }
@@ -121,6 +122,7 @@ static void apply_configs(struct manager *manager)
             node = map_find_str(&manager->topics_by_name, resource->name);
             if (node != NULL) configure(manager, MAP_ENTRY(node, struct manager_topic, by_name));
         } else if (resource->type == IMAGE_RESOURCE_BROKER && concerns(manager, resource->name)) {
+            manager_quotas(manager);
             /* The default of all brokers, or ours: rare, and it concerns every topic. */
             MAP_FOR_EACH (each, &manager->topics) {
                 configure(manager, MAP_ENTRY(each, struct manager_topic, by_id));
@@ -163,6 +165,7 @@ enum err manager_start(struct manager *manager, const struct image *image)
 {
     ASSERT(manager->image == NULL);
     manager->image = image;
+    manager_quotas(manager);
     manager->starting = true;
     MAP_FOR_EACH (node, &image->topics_by_id) {
         const struct image_topic *topic = MAP_ENTRY(node, struct image_topic, by_id);

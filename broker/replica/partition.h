@@ -59,6 +59,8 @@ struct partition {
     int64_t leader_epoch_start; /* LEADER: log end when it began to lead this epoch */
     int64_t high_watermark;     /* exclusive; log_start <= high_watermark <= log_end */
     int32_t min_isr;            /* min.insync.replicas of the topic, not capped */
+    bool throttled_leading;     /* what it serves to followers counts against the quota */
+    bool throttled_following;   /* what it fetches */
     struct isr isr;
     struct log *log; /* NULL until opened; stays until the partition is freed */
 
@@ -81,6 +83,7 @@ struct partition {
     int32_t request_last_epoch; /* and the rest */
     int64_t request_log_start;
     int64_t leader_hw; /* of the answer being applied */
+    int64_t told_hw;   /* of the last answer of this leader, in this epoch; -1: none yet */
     int64_t leader_log_start;
     uint32_t divergences; /* rounds of truncation in this epoch (R24) */
 
@@ -232,6 +235,10 @@ MUST_USE enum err partition_fetch_check(const struct partition *part,
                                         const struct partition_fetch *fetch);
 /* Each fetch of this follower counts, also when nothing changed: it is to enter the in-sync set. */
 bool partition_fetch_watched(const struct partition *part, const struct partition_fetch *fetch);
+/* A follower out of sync that gets nothing now: the leaders' quota of this broker is used up. */
+bool partition_fetch_throttled(const struct partition *part, const struct partition_fetch *fetch);
+/* What was read goes out: counts against the quota, if it is a throttled replica's. */
+void partition_fetch_served(struct partition *part, const struct partition_fetch *fetch);
 /* Condition of a delayed fetch: reading again would show something: data below the reader's limit,
  * an error, a divergence. Without effect. `fetch` need not have been started. */
 bool partition_fetch_ready(const struct partition *part, const struct partition_fetch *fetch);

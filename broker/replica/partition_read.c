@@ -162,6 +162,22 @@ bool partition_fetch_watched(const struct partition *part, const struct partitio
     return index >= 0 && (part->isr.committed & (UINT64_C(1) << (uint32_t)index)) == 0;
 }
 
+bool partition_fetch_throttled(const struct partition *part, const struct partition_fetch *fetch)
+{
+    const struct manager *manager = part->manager;
+
+    if (!part->throttled_leading || !partition_fetch_watched(part, fetch)) return false;
+    return quota_exceeded(&manager->leader_quota, manager->env->now.mono.ns);
+}
+
+void partition_fetch_served(struct partition *part, const struct partition_fetch *fetch)
+{
+    struct manager *manager = part->manager;
+
+    if (!part->throttled_leading || !of_follower(fetch) || fetch->read.bytes == 0) return;
+    quota_note(&manager->leader_quota, manager->env->now.mono.ns, fetch->read.bytes);
+}
+
 /* Everything that can be said without reading (replication.md 6, in its order). */
 static enum err check_fetch(const struct partition *part, const struct partition_fetch *fetch,
                             struct log_epoch_end *diverging)
@@ -257,6 +273,10 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     if (!fetch->diverged) fetch->preferred = preferred_replica(part, fetch);
     if (fetch->preferred >= 0) return;
     if (fetch->diverged || fetch->offset >= fetch->limit || fetch->max_bytes == 0) return;
+    if (partition_fetch_throttled(part, fetch)) {
+        manager_throttled(part, fetch->replica_id, &part->manager->leader_quota);
+        return;
+    }
     fetch->part = part;
     partition_pin(part);
     fetch->reading = true;
@@ -317,7 +337,9 @@ bool partition_fetch_ready(const struct partition *part, const struct partition_
     struct log_epoch_end diverging = {-1, -1};
 
     if (check_fetch(part, fetch, &diverging) != ERR_NONE) return true;
-    return diverging.end_offset >= 0 || fetch->offset < partition_fetch_limit(part, fetch);
+    if (diverging.end_offset >= 0) return true;
+    return fetch->offset < partition_fetch_limit(part, fetch) &&
+           !partition_fetch_throttled(part, fetch);
 }
 
 /* ---- offsets --------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
-/* gregor cluster describe|quorum [add-controller|remove-controller]|features|log-dirs|elect */
-#include "client/cli/cli.h"
+/* gregor cluster describe|quorum [add-controller|remove-controller]|features|log-dirs|elect|
+ * unregister; reassign: reassign.c */
+#include "client/cli/cluster.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -377,6 +378,29 @@ static int run_elect(struct cluster *o, int argc, char **argv)
     return cli_admin_run(&o->admin);
 }
 
+/* ---- unregistration ------------------------------------------------------------------------- */
+
+static enum cli_exit show_unregistered(struct cli_admin *admin)
+{
+    if (admin->task.result != ERR_NONE)
+        return cli_complain_err("cluster unregister", admin->task.result, admin->task.message);
+    printf("Broker %d is no longer registered.\n", admin->task.request.unregister_broker.broker_id);
+    return CLI_FINE;
+}
+
+static int run_unregister(struct cluster *o, int argc, char **argv)
+{
+    int64_t id;
+
+    if (argc != 2)
+        return (int)cli_complain(CLI_USAGE, "cluster unregister: the id of one broker is wanted");
+    if (!cli_number("cluster unregister", argv[1], 0, INT32_MAX, &id)) return CLI_USAGE;
+    admin_task_init(&o->admin.task, API_UNREGISTER_BROKER);
+    o->admin.task.request.unregister_broker.broker_id = (int32_t)id;
+    o->admin.show = show_unregistered;
+    return cli_admin_run(&o->admin);
+}
+
 int cluster_main(struct cli *cli, int argc, char **argv)
 {
     struct cluster *o = calloc(1, sizeof *o);
@@ -399,9 +423,13 @@ int cluster_main(struct cli *cli, int argc, char **argv)
         code = cli_admin_run(&o->admin);
     } else if (argc >= 2 && strcmp(argv[1], "elect") == 0) {
         code = run_elect(o, argc - 1, argv + 1);
+    } else if (argc >= 2 && strcmp(argv[1], "unregister") == 0) {
+        code = run_unregister(o, argc - 1, argv + 1);
+    } else if (argc >= 2 && strcmp(argv[1], "reassign") == 0) {
+        code = cluster_reassign(cli, argc - 1, argv + 1);
     } else {
-        code =
-            (int)cli_complain(CLI_USAGE, "cluster: describe, quorum, features, log-dirs or elect?");
+        code = (int)cli_complain(CLI_USAGE, "cluster: describe, quorum, features, log-dirs, elect, "
+                                            "reassign or unregister?");
     }
     free(o);
     return code;

@@ -251,6 +251,9 @@ static void usage(FILE *out)
         "  cluster log-dirs                 what stands in the log directories\n"
         "  cluster elect [--unclean] [TOPIC PARTITION]\n"
         "                                   leaders anew: the preferred ones\n"
+        "  cluster reassign generate|execute|verify|cancel|list ...\n"
+        "                                   replicas on other brokers; cluster reassign --help\n"
+        "  cluster unregister ID            a broker that will not come back\n"
         "  bench produce TOPIC [--records N] [--size BYTES] [--acks all|1|0] [--compression C]\n"
         "  bench consume TOPIC [--records N]\n"
         "                                   records a second, CPU and latency;\n"
@@ -304,6 +307,7 @@ int main(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     struct cli cli = {.bootstrap = "127.0.0.1:9092", .timeout_ms = 30000};
     int64_t seconds = 0;
+    bool own_help;
     int option;
 
     opterr = 0;
@@ -323,7 +327,9 @@ int main(int argc, char **argv)
                                      argv[optind - 1]);
         }
     }
-    for (int i = optind; i < argc; i++)
+    own_help = argc - optind > 1 && strcmp(argv[optind], "cluster") == 0 &&
+               strcmp(argv[optind + 1], "reassign") == 0;
+    for (int i = optind; i < argc && !own_help; i++)
         if (strcmp(argv[i], "--help") == 0) {
             usage(stdout);
             return CLI_FINE;

@@ -43,6 +43,8 @@
       "topic partition request_epoch known_epoch fetch_offset log_end") /* follower takes a reply */                    \
     X(REPLICA_DIVERGED, 'I', "replica.diverged",                                                                        \
       "topic partition diverging_epoch diverging_end log_end round")                                                    \
+    X(REPLICA_THROTTLED, 'D', "replica.throttled",                                                                      \
+      "topic partition replica measured rate") /* replica: who gets nothing now */                                      \
     X(REPLICA_LEADING, 'I', "replica.leading",                                                                          \
       "topic partition leader_epoch start_offset log_end")                                                              \
     X(REPLICA_MIN_ISR, 'D', "replica.min_isr",                                                                          \

@@ -92,10 +92,12 @@ static void re_enters(struct check *check, uint32_t node, const struct check_par
                       const struct check_state *before, const struct check_state *state)
 {
     uint64_t entering = state->isr & ~before->isr;
+    /* Who proposed it: the end of a reassignment may give the partition another leader at once. */
+    int32_t proposer = before->leader >= 0 ? before->leader : state->leader;
     const struct check_replica_ghost *leader;
 
     if (!before->known || state->unclean || state->leader < 0) return;
-    leader = part->replicas[check_node(check, state->leader)];
+    leader = part->replicas[check_node(check, proposer)];
     if (leader == NULL || leader->remotes == NULL) return;
     for (uint32_t i = 0; i < check->node_count; i++) {
         const struct check_remote *remote = &leader->remotes[i];
@@ -130,6 +132,39 @@ void check_controller_lost(struct check *check, const struct check_replica_ghost
                    check_names(check, part->chain.elr).text);
 }
 
+/* R58: what KIP-455 promises. */
+static void replicas_go(struct check *check, uint32_t node, const struct check_part *part,
+                        const struct check_state *before, const struct check_state *state)
+{
+    uint64_t gone = before->replicas & ~state->replicas;
+    uint64_t came = before->adding & state->replicas;
+    bool back = (gone & ~before->adding) == 0; /* to what it was */
+
+    if (!before->known || state->unclean) return;
+    if (gone == 0 && (before->adding | before->removing) == 0) return;
+    check_count(check, CHECK_R58);
+    if ((state->adding | state->removing) != 0) {
+        if (gone == 0) return;
+        CHECK_FAIL(check, R58, at_part(node, part, state),
+                   "replicas %s went, and the reassignment is not over",
+                   check_names(check, gone).text);
+    } else if (gone != 0 && state->leader >= 0 && state->leader_epoch == before->leader_epoch) {
+        CHECK_FAIL(check, R58, at_part(node, part, state),
+                   "replicas %s went, and no new leader epoch fences them out",
+                   check_names(check, gone).text);
+    } else if ((came & ~state->isr) != 0) {
+        CHECK_FAIL(check, R58, at_part(node, part, state),
+                   "the reassignment is over, replicas %s went, and %s, which was to come, is not "
+                   "in the ISR",
+                   check_names(check, gone).text, check_names(check, came & ~state->isr).text);
+    } else if (!back && check_set_size(came) < check_set_size(gone) &&
+               (state->replicas & ~state->isr) != 0) {
+        CHECK_FAIL(check, R58, at_part(node, part, state),
+                   "replicas %s went, more than came, and those left are not all in the ISR %s",
+                   check_names(check, gone).text, check_names(check, state->isr).text);
+    }
+}
+
 static void written_partition(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct check_part *part =
@@ -146,6 +181,8 @@ static void written_partition(struct check *check, uint32_t node, const struct t
         .replicas = check_ids(check, event->text, "replicas "),
         .elr = check_ids(check, event->text, "elr "),
         .last_known = check_ids(check, event->text, "last "),
+        .adding = check_ids(check, event->text, "adding "),
+        .removing = check_ids(check, event->text, "removing "),
     };
     struct check_pending pending = {
         .offset = state.offset, .epoch = epoch, .part = part, .state = state};
@@ -171,6 +208,7 @@ static void written_partition(struct check *check, uint32_t node, const struct t
         return;
     }
     epochs_by_one(check, node, part, &part->work, &state);
+    if (!check->violated) replicas_go(check, node, part, &part->work, &state);
     if (check->violated) return;
     re_enters(check, node, part, &part->work, &state);
     if (check->violated) return;
@@ -187,7 +225,7 @@ static void written_broker(struct check *check, uint32_t node, const struct trac
 {
     uint32_t index = check_node(check, (int32_t)check_field(event, 0));
     struct check_broker *work = &check->work_brokers[index];
-    struct check_broker broker = {.known = true,
+    struct check_broker broker = {.known = check_field(event, 1) >= 0, /* else unregistered */
                                   .epoch = check_field(event, 1),
                                   .fenced = check_field(event, 2) != 0,
                                   .leaving = check_field(event, 3) != 0};
@@ -198,7 +236,7 @@ static void written_broker(struct check *check, uint32_t node, const struct trac
 
     if (!may_decide(check, node, "a broker") || deposed(check, node)) return;
     check_count(check, CHECK_R39);
-    if (work->known && broker.epoch != work->epoch &&
+    if (work->known && broker.known && broker.epoch != work->epoch &&
         (broker.epoch != pending.offset || broker.epoch < work->epoch)) {
         CHECK_FAIL(check, R39, at_node(node, broker.epoch, pending.offset),
                    "broker %d is changed in the name of broker epoch %D, registered is %D",
@@ -288,6 +326,11 @@ static void commit_partition(struct check *check, const struct check_pending *pe
 {
     struct check_part *part = pending->part;
 
+    for (uint32_t i = 0; i < check->node_count; i++) {
+        if (check_in(part->chain.replicas & ~pending->state.replicas, i) &&
+            part->replicas[i] != NULL)
+            part->replicas[i]->unassigned = true;
+    }
     part->chain = pending->state;
     if (pending->state.unclean) part->unclean = true;
     part->past = check_grow(part->past, &part->past_room, part->past_count, sizeof *part->past);
@@ -303,6 +346,7 @@ static void commit_broker(struct check *check, const struct check_pending *pendi
     uint32_t owner = check_table_get(&check->broker_epochs, epoch, 0);
 
     check->chain_brokers[pending->node] = pending->broker;
+    if (!pending->broker.known) return;
     check_count(check, CHECK_K26);
     if (owner != 0 && owner != pending->node + 1) {
         CHECK_FAIL(check, K26, at_node(pending->node, (int64_t)epoch, pending->offset),

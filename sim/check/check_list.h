@@ -98,7 +98,14 @@
       "all live replicas are in the ISR, and high watermarks reach the log end")                   \
     X(R53, "requests-answered", LIVENESS, "check_liveness.c",                                      \
       "every acks=all produce is answered within its timeout")                                     \
+    X(R54, "reassignments-end", LIVENESS, "check_liveness.c",                                      \
+      "a reassignment whose targets are alive is over")                                            \
     X(R57, "unfenced-again", LIVENESS, "check_liveness.c", "a healthy broker is unfenced")         \
+    X(R58, "replicas-go-when-others-came", EVENT, "check_controller.c",                            \
+      "a replica goes when all who were to come are in the ISR, or if it was itself to come; a "   \
+      "new leader epoch fences it out")                                                            \
+    X(R59, "who-was-removed-is-gone", LIVENESS, "check_liveness.c",                                \
+      "no broker keeps a replica that it is not assigned")                                         \
     X(K1, "one-quorum-leader-per-epoch", EVENT, "check_raft.c",                                    \
       "an epoch of the quorum has at most one leader")                                             \
     X(K2, "no-double-vote", EVENT, "check_raft.c",                                                 \

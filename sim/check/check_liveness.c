@@ -1,6 +1,7 @@
-/* What must have come about after the faults stopped: K30 to K32, K34, R51 to R53, R57. Judged from
- * the same events, once, when phase 3 is entered (the nodes are still up) or at check_finish();
- * R53 also at each late answer. Nodes outside of the core are not asked for anything. */
+/* What must have come about after the faults stopped: K30 to K32, K34, R51 to R54, R57, R59.
+ * Judged from the same events, once, when phase 3 is entered (the nodes are still up) or at
+ * check_finish(); R53 also at each late answer. Nodes outside of the core are not asked for
+ * anything. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
@@ -265,6 +266,36 @@ static void in_sync(struct check *check, const struct check_part *part)
     }
 }
 
+static void reassigned(struct check *check, const struct check_part *part)
+{
+    const struct check_state *chain = &part->chain;
+
+    check_count(check, CHECK_R54);
+    if (chain->adding == 0 && chain->removing == 0) return;
+    for (uint32_t i = 0; i < check->node_count; i++)
+        if (check_in(chain->replicas & ~chain->removing, i) && !serves(check, i)) return;
+    CHECK_FAIL(check, R54, at_end(UINT32_MAX, part, chain->leader_epoch),
+               "adding %s, removing %s of replicas %s, and all who are to stay are there (ISR %s)",
+               check_names(check, chain->adding).text, check_names(check, chain->removing).text,
+               check_names(check, chain->replicas).text, check_names(check, chain->isr).text);
+}
+
+static void gone(struct check *check, const struct check_part *part)
+{
+    for (uint32_t i = 0; i < check->node_count; i++) {
+        const struct check_replica_ghost *replica = part->replicas[i];
+
+        if (replica == NULL || check_in(part->chain.replicas, i) || !serves(check, i)) continue;
+        check_count(check, CHECK_R59);
+        if (replica->role != TRACE_ROLE_FOLLOWER && replica->role != TRACE_ROLE_LEADER) continue;
+        CHECK_FAIL(check, R59, at_end(i, part, replica->leader_epoch),
+                   "is no replica (they are %s) and still %s in leader epoch %d",
+                   check_names(check, part->chain.replicas).text,
+                   replica->role == TRACE_ROLE_LEADER ? "leads" : "follows", replica->leader_epoch);
+        return;
+    }
+}
+
 void check_liveness_finish(struct check *check)
 {
     static void (*const quorum[])(struct check * check) = {
@@ -279,6 +310,8 @@ void check_liveness_finish(struct check *check)
         if (!part->chain.known || part->gone) continue;
         led(check, part);
         if (!check->violated) in_sync(check, part);
+        if (!check->violated) reassigned(check, part);
+        if (!check->violated) gone(check, part);
     }
     if (!check->violated) requests_answered(check);
 }

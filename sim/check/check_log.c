@@ -473,6 +473,23 @@ static void recovery(struct check *check, const struct check_replica_ghost *repl
                    hw);
 }
 
+/* It was no replica of this broker for a while, and its log went: another one begins. A broker that
+ * never heard of it keeps the old log; that is judged like any. */
+static void begin_anew(struct check_replica_ghost *replica)
+{
+    check_log_cut(&replica->log, 0);
+    epochs_cut(replica, 0, false);
+    replica->log.start = 0;
+    replica->hw = replica->hw_held = 0;
+    replica->synced_end = replica->synced_max = 0;
+    replica->end_before = replica->durable_before = 0;
+    replica->cut_end = -1;
+    replica->down_how = 0;
+    replica->recovering = false;
+    replica->lost = replica->alone = false;
+    replica->anew_epoch = replica->part->chain.leader_epoch;
+}
+
 static void log_opened(struct check *check, struct check_replica_ghost *replica,
                        const struct trace_event *event)
 {
@@ -482,6 +499,8 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     bool lied = node->disk_lied && end < replica->end_before;
     bool recovered = replica->recovering && !node->disk_lied;
 
+    if (replica->unassigned && end == 0) begin_anew(replica);
+    replica->unassigned = false;
     if (replica->down_how != 0 && !lied)
         recovery(check, replica, start, end, check_field(event, 5));
     if (!check->violated && replica->down_how == 2 && end < replica->end_before)

@@ -107,8 +107,10 @@ struct check_replica_ghost {
     bool unvouched;         /* a life that had it open ended otherwise than by an orderly stop */
     bool recovering;        /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;
-    bool lost;  /* in U: lost data, and has not refetched it */
-    bool alone; /* lost data while no other in-sync replica had the rest */
+    bool unassigned;    /* it was no replica once since its log was opened: the log may be gone */
+    int32_t anew_epoch; /* leader epoch at which its log began again from nothing; -1 */
+    bool lost;          /* in U: lost data, and has not refetched it */
+    bool alone;         /* lost data while no other in-sync replica had the rest */
 };
 
 /* A partition as one record of the controller says. */
@@ -122,6 +124,8 @@ struct check_state {
     uint64_t replicas;
     uint64_t elr;
     uint64_t last_known;
+    uint64_t adding; /* by a reassignment */
+    uint64_t removing;
     int64_t offset;
 };
 

@@ -311,6 +311,8 @@ static bool members_have(struct check *check, const struct check_replica_ghost *
         if (!check_in(members, i) || i == leader->node) continue;
         other = check_replica(check, i, leader->part);
         if (other->lost || other->down_how == 2 || check->nodes[i].disk_lied) continue;
+        /* It left the replicas, and this leader has not heard of it yet. */
+        if (!strong && other->anew_epoch > leader->leader_epoch) continue;
         check_count(check, strong ? CHECK_R11 : CHECK_R10);
         fit = check_log_fits(&other->log, &leader->log, leader->hw);
         if (fit == CHECK_FITS) continue;

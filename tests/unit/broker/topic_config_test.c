@@ -99,7 +99,8 @@ static void every_row_takes_its_default_and_refuses_nonsense(void **state)
         assert_null(topic_config_check(str_of(key->name), chain.levels[0].value));
         assert_non_null(topic_config_check(str_of(key->name), STR("nonsense")));
         assert_non_null(topic_config_check(str_of(key->name), STR_NULL));
-        assert_int_equal(key->acts, key->broker_key != NULL);
+        /* Lists of replicas act without a broker key behind them. */
+        assert_int_equal(key->acts, key->broker_key != NULL || key->words == NULL);
         if (key->broker_key != NULL)
             assert_ptr_equal(topic_config_find_broker(str_of(key->broker_key)), key);
     }
@@ -115,11 +116,35 @@ static void every_row_takes_its_default_and_refuses_nonsense(void **state)
     assert_non_null(topic_config_check_broker(STR("retention.ms"), STR("2"), true));
 }
 
+static void rates_of_replication_are_the_brokers_and_lists_the_topics(void **state)
+{
+    struct str rate = STR("leader.replication.throttled.rate");
+    struct str list = STR("leader.replication.throttled.replicas");
+
+    (void)state;
+    assert_null(topic_config_check_broker(rate, STR("0"), true));
+    assert_null(topic_config_check_broker(rate, STR("5"), false));
+    assert_non_null(topic_config_check_broker(rate, STR("-1"), false));
+    assert_non_null(topic_config_check(rate, STR("5")));
+    assert_null(topic_config_check(list, STR("0:1,1:2")));
+    assert_non_null(topic_config_check(list, STR("0-1")));
+    assert_int_equal(topic_config_broker_number(&f.config, &f.image, rate), INT64_MAX);
+    put(IMAGE_RESOURCE_BROKER, "", "leader.replication.throttled.rate", "7");
+    assert_int_equal(topic_config_broker_number(&f.config, &f.image, rate), 7);
+    put(IMAGE_RESOURCE_BROKER, "1", "leader.replication.throttled.rate", "8");
+    assert_int_equal(topic_config_broker_number(&f.config, &f.image, rate), 8);
+    assert_true(str_equal(topic_config_text(&f.config, &f.image, STR("t"), list), STR("")));
+    put(IMAGE_RESOURCE_TOPIC, "t", "leader.replication.throttled.replicas", "0:1");
+    assert_true(str_equal(topic_config_text(&f.config, &f.image, STR("t"), list), STR("0:1")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_nearest_value_counts_and_the_chain_tells_all, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(rates_of_replication_are_the_brokers_and_lists_the_topics,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(every_row_takes_its_default_and_refuses_nonsense, setup,
                                         teardown),
     };

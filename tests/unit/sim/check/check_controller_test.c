@@ -13,6 +13,9 @@ static const char setup[] = STORY_CLUSTER STORY_DATA;
     "-\n"
 #define ELIGIBLE(isr, elr) \
     "101 controller.partition 7 0 1 1 1 11 | isr " isr " replicas 1,2,3 elr " elr " last -\n"
+#define MOVES(le, pe, isr, replicas, rest)                                             \
+    "101 controller.partition 7 0 1 " le " " pe " 11 | isr " isr " replicas " replicas \
+    " elr - last -" rest "\n"
 #define MIN_2 "1 replica.min_isr 7 0 1 2\n"
 #define TURN  "turn 101\n"
 
@@ -30,6 +33,10 @@ static const struct check_case cases[] = {
     {"R45",
      STORY_FIRST("3") "1 replica.remote 7 0 3 10 0 3 1\n" RECORD("1", "1", "1", "1,2,3") TURN,
      STORY_FIRST("3") "1 replica.remote 7 0 3 10 0 30 1\n" RECORD("1", "1", "1", "1,2,3") TURN,
+     false},
+    {"R58",
+     MOVES("1", "1", "1,2,3", "1,2,3", " adding 3 removing 2") MOVES("2", "2", "1,3", "1,3", ""),
+     MOVES("1", "1", "1,2", "1,2,3", " adding 3 removing 2") MOVES("2", "2", "1", "1,3", ""),
      false},
     {"K7", "1 broker.epoch 1 -1\n", "1 broker.epoch 12 -1\n", false},
     {"K22", "1 meta.applied 9 1 555\n2 meta.applied 9 1 555\n",
@@ -83,6 +90,18 @@ static void tell(const char *story, const char *id)
     check_destroy(check);
 }
 
+static void a_reassignment_may_be_taken_back_but_leaves_nobody_being_added(void **state)
+{
+#define BEGUN MOVES("1", "1", "1,2", "1,2,3", " adding 3 removing 2")
+    (void)state;
+    tell(BEGUN MOVES("2", "2", "1,2", "1,2", ""), NULL);
+    tell(BEGUN MOVES("1", "2", "1,2", "1,2", ""), "R58"); /* who went is not fenced out */
+    tell(BEGUN MOVES("2", "2", "1,2", "1,2", " adding 3 removing -"), "R58");
+    tell(BEGUN MOVES("2", "2", "1,2", "1,2,3", ""), "R58");
+    tell(MOVES("2", "1", "1", "1", ""), NULL); /* fewer, and all of them in the ISR */
+    tell(MOVES("1", "1", "1", "1,2", ""), "R58");
+}
+
 /* KIP-966: node 2 loses power and comes back with less than it had. */
 static void who_has_lost_data_is_in_no_elr(void **state)
 {
@@ -96,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_has_lost_data_is_in_no_elr),
+        cmocka_unit_test(a_reassignment_may_be_taken_back_but_leaves_nobody_being_added),
         cmocka_unit_test(each_oracle_of_check_controller_fires_first_on_its_bad_history),
         cmocka_unit_test(what_a_deposed_controller_writes_is_void),
     };

@@ -19,13 +19,28 @@ static const char setup[] = STORY_CLUSTER STORY_DATA STORY_FIRST(
 #define HEALED   HW_3 CALM END
 #define WAITING  "1 produce.appended 7 0 10 19 1 -1 3 1\n"
 #define ANSWERED "1 produce.answered 7 0 10 19 7 -1 10 3\n"
-#define VOTER    "0 sim.node 102 2 0\n0 sim.up 102 1\n"
+#define MOVES(isr, replicas, rest)                                                                \
+    "101 controller.partition 7 0 1 1 2 20 | isr " isr " replicas " replicas " elr - last -" rest \
+    "\n"
+#define MOVED                                                               \
+    "turn 101\n101 log.appended 0 0 20 29 1 79 10\n101 log.synced 0 0 30\n" \
+    "101 raft.hw 20 30 1 1\n101 meta.applied 29 1 6\n"
+/* Broker 3 is no replica any more, which makes a new leader epoch. */
+#define LEAVES                                                                          \
+    "3 replica.role 7 0 1 1 1 1\n"                                                      \
+    "101 controller.partition 7 0 1 2 2 20 | isr 1,2 replicas 1,2 elr - last -\n" MOVED \
+    "1 log.epoch 7 0 2 10\n1 replica.role 7 0 2 1 2 2\n1 replica.leading 7 0 2 10 10\n" \
+    "1 replica.isr 7 0 2 2 1 | 1,2\n2 replica.role 7 0 1 1 2 2\n"
+#define VOTER "0 sim.node 102 2 0\n0 sim.up 102 1\n"
 
 static const struct check_case cases[] = {
     {"R51", HEALED, HW_3 "0 sim.down 1 1 0\n0 sim.up 1 2\n" CALM END, false},
     {"R52", HEALED, CALM END, false},
     {"R53", HW_3 CALM WAITING ANSWERED END, HW_3 CALM WAITING END, false},
+    {"R54", HW_3 MOVES("1,2,3", "1,2,3", "") MOVED CALM END,
+     HW_3 MOVES("1,2,3", "1,2,3", " adding 3 removing -") MOVED CALM END, false},
     {"R57", HEALED, HW_3 "0 sim.node 4 1 0\n0 sim.up 4 1\n" CALM END, false},
+    {"R59", HW_3 LEAVES "3 replica.role 7 0 0 1 1 1\n" CALM END, HW_3 LEAVES CALM END, false},
     {"K30", HEALED, HW_3 "101 raft.state 3 5 1 -1 101\n" CALM END, false},
     {"K31", VOTER "102 raft.state 0 4 1 101 -1\n" HEALED,
      VOTER "102 raft.state 0 0 1 -1 -1\n" HEALED, false},

@@ -212,9 +212,9 @@ static void words_of_what_is_missing_say_so(void **state)
            "t.yaml:6:12: \"txn\" needs transactions, which this version does not have");
     refuse(HEAD "steps:\n  - {when: leader(orders-0).lso > 1, do: check}\n",
            "t.yaml:6:29: \"lso\" needs transactions, which this version does not have");
-    refuse(HEAD "steps:\n  - {at: 1s, do: {reassign: {partition: orders-0}}}\n",
-           "t.yaml:6:19: \"reassign\" needs partition reassignment, which this version does not "
-           "have");
+    refuse(HEAD "steps:\n  - {at: 1s, do: {add_broker: 4}}\n",
+           "t.yaml:6:19: \"add_broker\" needs changes of the set of brokers, which this version "
+           "does not have");
     refuse("gregor: 1\nname: x\ncluster: {versions: mixed}\n",
            "t.yaml:3:21: \"mixed\" needs nodes of several versions, which this version does not "
            "have; there is only \"same\"");
