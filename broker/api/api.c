@@ -30,6 +30,8 @@ const struct server_api api_broker[] = {
     {API_DELETE_GROUPS, api_group_admin_delete_handle},
     {API_OFFSET_DELETE, api_group_offsets_delete_handle},
     {API_DESCRIBE_CLUSTER, api_metadata_cluster_handle},
+    {API_CONSUMER_GROUP_HEARTBEAT, api_consumer_group_heartbeat_handle},
+    {API_CONSUMER_GROUP_DESCRIBE, api_consumer_group_describe_handle},
     {API_DESCRIBE_TOPIC_PARTITIONS, api_partitions_handle},
 };
 const uint32_t api_broker_count = sizeof api_broker / sizeof api_broker[0];

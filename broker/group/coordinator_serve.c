@@ -34,6 +34,10 @@ void coordinator_join(struct coordinator_shard *shard, struct str group, struct 
         answer(join->call, ERR_COORDINATOR_NOT_AVAILABLE, join->member_id);
         return;
     }
+    if (cg->consumer != NULL || cg->busy) {
+        answer(join->call, ERR_INCONSISTENT_GROUP_PROTOCOL, join->member_id);
+        return;
+    }
     join->fresh = rng_uuid(&c->rng);
     group_effects_init(&effects);
     group_join(&cg->group, join, c->env->now, &effects);
@@ -92,5 +96,13 @@ enum err coordinator_commit(struct coordinator_shard *shard, struct str group,
     /* The first commit of a simple group makes it, when its record is committed. */
     if (cg == NULL) return who->generation < 0 ? ERR_NONE : no_group;
     if (is_closed(cg)) return ERR_COORDINATOR_NOT_AVAILABLE;
+    if (cg->consumer != NULL) {
+        struct consumer_group_who member = {.member_id = who->member_id,
+                                            .instance_id = who->instance_id,
+                                            .epoch = who->generation,
+                                            .epochs_known = who->epochs_known};
+
+        return consumer_group_commit(cg->consumer, &member);
+    }
     return group_commit(&cg->group, who, shard->coordinator->env->now);
 }

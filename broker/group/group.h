@@ -203,6 +203,7 @@ struct group_who {
     struct str member_id;
     struct str instance_id;
     int32_t generation;
+    bool epochs_known; /* a commit in a version that carries member epochs (OffsetCommit 9) */
 };
 MUST_USE enum err group_heartbeat(struct group *group, const struct group_who *who,
                                   struct instant now);
