@@ -356,12 +356,12 @@ enum err consumer_group_replay(struct consumer_group *group, const struct group_
     case GROUP_LOG_CONSUMER_GROUP:
         *over = read->tombstone;
         group->epoch = read->tombstone ? 0 : read->epoch;
-        if (!read->tombstone) trace_group(group);
+        if (live) trace_group(group);
         return ERR_NONE;
     case GROUP_LOG_CONSUMER_TOPICS: group->image_compared = false; return keep_topics(group, read);
     case GROUP_LOG_CONSUMER_TARGET_EPOCH:
         group->assignment_epoch = read->tombstone ? 0 : read->epoch;
-        if (!read->tombstone) trace_group(group);
+        if (live && !read->tombstone) trace_group(group);
         return ERR_NONE;
     case GROUP_LOG_CONSUMER_MEMBER:
     case GROUP_LOG_CONSUMER_TARGET:

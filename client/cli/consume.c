@@ -333,6 +333,16 @@ static bool parse_assignors(const char *text, struct membership_config *config)
     return true;
 }
 
+static bool parse_protocol(const char *text, struct membership_config *config)
+{
+    if (strcmp(text, "classic") != 0 && strcmp(text, "consumer") != 0) {
+        cli_complain(CLI_USAGE, "--group-protocol: '%s' is not classic or consumer", text);
+        return false;
+    }
+    config->protocol = strcmp(text, "consumer") == 0 ? MEMBERSHIP_CONSUMER : MEMBERSHIP_CLASSIC;
+    return true;
+}
+
 /* beginning, end, an offset, or a time: 2026-03-01T12:00:00 (UTC) or 2026-03-01. */
 static bool parse_start(const char *text, struct consumer_start *start)
 {
@@ -391,6 +401,7 @@ static int parse(struct consume *consume, int argc, char **argv)
                                             {"group", required_argument, NULL, 'g'},
                                             {"assignor", required_argument, NULL, 'a'},
                                             {"instance", required_argument, NULL, 'i'},
+                                            {"group-protocol", required_argument, NULL, 'P'},
                                             {"session-timeout", required_argument, NULL, 's'},
                                             {"quiet", required_argument, NULL, 'q'},
                                             {"summary", no_argument, NULL, 'S'},
@@ -410,6 +421,9 @@ static int parse(struct consume *consume, int argc, char **argv)
             if (!parse_assignors(optarg, &consume->membership)) return CLI_USAGE;
             break;
         case 'i': consume->membership.instance_id = str_of(optarg); break;
+        case 'P':
+            if (!parse_protocol(optarg, &consume->membership)) return CLI_USAGE;
+            break;
         case 's':
             if (!cli_number("--session-timeout", optarg, 1000, 1800000, &session_ms))
                 return CLI_USAGE;
