@@ -146,6 +146,8 @@ static const struct config_row config_rows[] = {
     INT("offsets.topic.replication.factor", offsets_topic_replication_factor, -1, 1, INT16_MAX),
     INT("offsets.topic.segment.bytes", offsets_topic_segment_bytes, 104857600, 1024, I32),
     INT("offsets.commit.timeout.ms", offsets_commit_timeout_ms, 5000, 1, I32),
+    INT("offsets.retention.minutes", offsets_retention_minutes, 10080, 1, I32),
+    INT("offsets.retention.check.interval.ms", offsets_retention_check_interval_ms, 600000, 1, I64),
     INT("offsets.load.buffer.size", offsets_load_buffer_size, 5242880, 1024, I32),
     INT("offset.metadata.max.bytes", offset_metadata_max_bytes, 4096, 0, I32),
     INT("socket.request.max.bytes", socket_request_max_bytes, 104857600, 1024, I32),

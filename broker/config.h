@@ -151,6 +151,8 @@ struct config {
     int64_t offsets_topic_replication_factor; /* -1: 3, or as many as there are brokers */
     int64_t offsets_topic_segment_bytes;
     int64_t offsets_commit_timeout_ms;
+    int64_t offsets_retention_minutes;
+    int64_t offsets_retention_check_interval_ms;
     int64_t offsets_load_buffer_size;
     int64_t offset_metadata_max_bytes;
 

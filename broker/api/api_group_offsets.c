@@ -439,35 +439,6 @@ struct remove {
     struct coordinator_write *write;
 };
 
-/* Topics that a member of the group subscribes to: ConsumerProtocolSubscription begins with a
- * version and the names (groups.md 9.1). Bytes that do not parse subscribe to nothing. */
-static bool subscribes(struct bytes subscription, struct str topic)
-{
-    struct wire_reader reader;
-    int32_t count;
-
-    wire_reader_init(&reader, subscription.data, subscription.length);
-    if (wire_read_int16(&reader) < 0) return false;
-    count = wire_read_int32(&reader);
-    for (int32_t i = 0; i < count && reader.error == ERR_NONE; i++) {
-        struct str name = wire_read_plain_string(&reader, false);
-
-        if (reader.error == ERR_NONE && str_equal(name, topic)) return true;
-    }
-    return false;
-}
-
-static bool subscribed(const struct group *group, struct str topic)
-{
-    MAP_FOR_EACH (node, &group->members) {
-        const struct group_member *member = MAP_ENTRY(node, struct group_member, node);
-
-        for (uint32_t i = 0; i < member->protocols_count; i++)
-            if (subscribes(member->protocols[i].metadata, topic)) return true;
-    }
-    return false;
-}
-
 static enum err remove_check(const struct coordinator_group *cg)
 {
     if (cg == NULL || cg->group.state == GROUP_DEAD) return ERR_GROUP_ID_NOT_FOUND;
@@ -482,7 +453,7 @@ static enum err remove_partition(const struct coordinator_group *cg, struct grou
                                  struct str topic, int32_t partition)
 {
     if (cg->consumer != NULL ? consumer_group_subscribes(cg->consumer, topic)
-                             : cg->group.state != GROUP_EMPTY && subscribed(&cg->group, topic))
+                             : group_subscribes(&cg->group, topic))
         return ERR_GROUP_SUBSCRIBED_TO_TOPIC;
     if (group_offsets_find(&cg->offsets, topic, partition) != NULL)
         group_log_offset_gone(log, cg->group.id, topic, partition);

@@ -226,6 +226,7 @@ void coordinator_apply(struct coordinator *c, const struct image *image)
     const struct image_topic *topic = image_topic_by_name(image, STR(COORDINATOR_TOPIC));
 
     c->image = image;
+    if (!list_empty(&image->deleted_topics)) coordinator_expire_kick(c);
     if (topic != NULL && topic->deleted) topic = NULL;
     if (c->stopping || c->replicas->image == NULL || !resize(c, topic)) return;
     for (uint32_t i = 0; i < c->count; i++) {
@@ -296,17 +297,19 @@ void coordinator_init(struct coordinator *c, struct env *env, const struct confi
     op_source_init(&c->ended_source);
     arena_init(&c->arena, &env->mem, COORDINATOR_ARENA_MAX);
     op_start(&env->loop, &c->timer_op, &timer_kind, TIMER_START);
+    coordinator_expire_start(c);
 }
 
 void coordinator_stop(struct coordinator *c)
 {
     c->stopping = true;
     op_wake(&c->timer_source);
+    op_wake(&c->expire_source);
 }
 
 bool coordinator_stopped(const struct coordinator *c)
 {
-    return list_empty(&c->shards) && !op_live(&c->timer_op);
+    return list_empty(&c->shards) && !op_live(&c->timer_op) && !op_live(&c->expire_op);
 }
 
 void coordinator_deinit(struct coordinator *c)

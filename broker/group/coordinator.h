@@ -18,7 +18,7 @@
  * - A group is of the classic protocol, or `consumer` is there and it is one of KIP-848; its records
  *   change it when they are committed, and one batch of it is under way at a time (`busy`).
  *
- * Not here: expiry of offsets by age (KIP-211), offsets of transactions. */
+ * Not here: offsets of transactions. */
 #ifndef BROKER_GROUP_COORDINATOR_H
 #define BROKER_GROUP_COORDINATOR_H
 
@@ -124,6 +124,9 @@ struct coordinator {
     struct op timer_op;
     struct op_source timer_source;
     bool timer_moved;
+    struct op expire_op;
+    struct op_source expire_source;
+    bool topic_gone; /* a topic was deleted: the offsets are looked through now */
     uint64_t seed;
     struct arena arena; /* of one event */
 };
@@ -200,6 +203,9 @@ MUST_USE enum err coordinator_write_group(struct coordinator_group *cg, enum gro
 MUST_USE enum err coordinator_write_consumer(struct coordinator_group *cg,
                                              const struct group_log *log,
                                              struct coordinator_write **write);
+/* coordinator_expire.c */
+void coordinator_expire_start(struct coordinator *c);
+void coordinator_expire_kick(struct coordinator *c);
 /* coordinator_consumer.c */
 MUST_USE enum err coordinator_replay_consumer(struct coordinator_shard *shard,
                                               const struct group_log_read *read, bool live);

@@ -334,6 +334,7 @@ static void idle(struct coordinator_shard *shard, const struct coordinator_write
 
     if (cg == NULL) return;
     cg->busy = false;
+    cg->deleting = false; /* of an expiry; DeleteGroups does not begin while it is busy */
     if (cg->consumer != NULL) consumer_group_check(cg->consumer);
     coordinator_settle(cg);
 }
