@@ -12,9 +12,9 @@
  * With MEMBERSHIP_CONSUMER (KIP-848) the coordinator assigns, heartbeats carry everything, and the
  * generation is the member's epoch (clients.md 3.10):
  *
- *   IDLE --subscribe--> PREPARING --> JOINING --epoch--> STABLE <--given up, taken over--> ASSIGNING
- *                          ^                                |  (then it tells what it has)
- *                          +---- fenced: all is lost -------+  epoch 0 again, the same member id
+ *   IDLE --subscribe--> PREPARING --> JOINING --epoch--> STABLE <--given up, taken--> ASSIGNING
+ *                          ^                                |     (then it says what it has)
+ *                          +---- fenced: all is lost -------+     again, with the same member id
  *
  * The application takes part by polling; all of its side runs inside its own turn:
  *

@@ -8,7 +8,7 @@
  * group is under way at a time, later requests wait for it, so a step sees what it builds on and
  * nothing has ever to be taken back.
  *
- * Epochs: the group's goes up with every change of members, subscriptions and subscribed topics; the
+ * Epochs: the group's goes up with every change of members, subscriptions, subscribed topics; the
  * assignment's is that of the group the target was made for; a member's is that of the target it
  * has reached. A member on its way (groups.md 8.4):
  *

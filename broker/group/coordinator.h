@@ -15,8 +15,8 @@
  *   and takes effect when it is (groups.md 5.1).
  * - At the end of an epoch every waiting call and write is answered NOT_COORDINATOR.
  *
- * - A group is of the classic protocol, or `consumer` is there and it is one of KIP-848; its records
- *   change it when they are committed, and one batch of it is under way at a time (`busy`).
+ * - A group is of the classic protocol, or has `consumer` and is one of KIP-848; its records change
+ *   it when they are committed, and one batch of it is under way at a time (`busy`).
  *
  * Not here: offsets of transactions. */
 #ifndef BROKER_GROUP_COORDINATOR_H
@@ -212,7 +212,8 @@ MUST_USE enum err coordinator_replay_consumer(struct coordinator_shard *shard,
 void coordinator_consumer_configure(struct consumer_group_config *to, const struct config *from);
 void coordinator_consumer_free(struct coordinator_group *cg);
 void coordinator_consumer_due(struct coordinator_group *cg);
-/* coordinator_write.c: One batch of the log. `live`: it was just committed, the state machines are ahead of it. */
+/* coordinator_write.c: one batch of the log. `live`: it was just committed, the state machines are
+ * ahead of it. */
 MUST_USE enum err coordinator_replay(struct coordinator_shard *shard, struct bytes batches,
                                      bool live);
 bool coordinator_writes_due(const struct coordinator_shard *shard); /* without effect */

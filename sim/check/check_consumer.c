@@ -150,6 +150,19 @@ static struct check_at at_group(uint32_t node, int64_t epoch)
 
 /* ---- coordinators ---------------------------------------------------------------------------- */
 
+/* A coordinator that has loaded the group told of every member there is. */
+static void all_told(struct check *check, uint32_t node, int64_t leader_epoch, uint64_t name,
+                     struct str text)
+{
+    for (uint32_t i = 0; i < check->consumers->members.count && !check->violated; i++) {
+        const struct member_ghost *one = &check->consumers->members.items[i];
+
+        if (one->group != name || one->epoch < 0 || one->leader_epoch >= leader_epoch) continue;
+        CHECK_FAIL(check, G21, at_group(node, leader_epoch),
+                   "group %S is loaded without a member that had epoch %D", text, one->epoch);
+    }
+}
+
 /* G21. */
 static void epochs(struct check *check, uint32_t node, const struct trace_event *event)
 {
@@ -169,6 +182,8 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
                    group->epoch, group->told);
         return;
     }
+    if (group->leader_epoch >= 0 && leader_epoch > group->leader_epoch)
+        all_told(check, node, leader_epoch, hash_of(event->text), event->text);
     group->leader_epoch = leader_epoch;
     group->epoch = epoch;
     group->assignment = check_field(event, 3);
@@ -279,6 +294,23 @@ bool check_consumer_event(struct check *check, uint32_t node, const struct trace
     } else {
         return false;
     }
+    return true;
+}
+
+/* Who was removed may go on for a while without knowing; who is still a member may not. */
+bool check_consumer_takes_over(struct check *check, uint32_t node, uint32_t other,
+                               const struct trace_event *event)
+{
+    struct check_consumers *consumers = all(check);
+    struct str rest = event->text;
+    uint64_t group = hash_of(split(&rest));
+    uint32_t found = check_table_get(&consumers->members_by_name, group, consumers->number[other]);
+
+    if (found == 0 || consumers->members.items[found - 1].epoch < 0) return false;
+    check_count(check, CHECK_G7);
+    CHECK_FAIL(check, G7, at_group(node, check_field(event, 1)),
+               "%S partition %D is handed over; a member that is not removed has it still",
+               event->text, check_field(event, 0));
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* Which offsets are over (KIP-211, groups.md 5.4): one group of each kind, before its time and at it;
- * what is subscribed to stays; deleted topics; when the group itself goes. */
+/* Which offsets are over (KIP-211, groups.md 5.4): a group of each kind, before its time and at
+ * it; what is subscribed to stays; deleted topics; when the group itself goes. */
 #include "broker/group/group_expire.h"
 
 #include "tests/support/image_build.h"

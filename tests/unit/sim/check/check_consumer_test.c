@@ -5,8 +5,8 @@
 
 #include "client/base/assert.h"
 
-/* Broker 1 coordinates group g: member a (a number of its own) has partition 0 in epoch 1; client 201
- * speaks as a. */
+/* Broker 1 coordinates group g: member a has partition 0 in epoch 1, and
+ * client 201 speaks as a. */
 #define A "6319093600277820998"
 static const char setup[] =
     STORY_CLUSTER "1 group.coordinator 4 1 2 10 0\n"
@@ -31,7 +31,7 @@ static const char setup[] =
 static const struct check_case cases[] = {
     {"G7", AHEAD GONE TAKES, AHEAD TAKES, false},
     {"G14", HEALTHY END, HEALTHY AHEAD END, false},
-    {"G21", "2 group.epochs 4 2 1 1 1 | g\n",
+    {"G21", "2 group.member 4 2 1 0 1 0 | g a\n2 group.epochs 4 2 1 1 1 | g\n",
      AHEAD "1 group.member 4 1 2 0 1 0 | g a\n2 group.epochs 4 2 1 1 1 | g\n", false},
     {"G22", SENT "1 group.member 4 1 2 0 1 0 | g a\n" ACKED,
      "1 group.member 4 1 2 0 1 0 | g a\n" SENT ACKED, false},
@@ -51,10 +51,32 @@ static void a_member_that_was_removed_commits_nothing(void **state)
     check_story_prove_one(&one, setup);
 }
 
+static void a_coordinator_loads_every_member(void **state)
+{
+    static const struct check_case one = {
+        "G21", "2 group.member 4 2 1 0 1 0 | g a\n2 group.epochs 4 2 1 1 1 | g\n",
+        "2 group.epochs 4 2 1 1 1 | g\n", false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+/* The one that hands over says so before the other takes. */
+static void a_member_that_lives_is_not_taken_from(void **state)
+{
+    static const struct check_case one = {
+        "G7",
+        "201 client.owns 0 1 1 | g t\n201 client.owns 0 1 2 | g t\n202 client.owns 0 2 1 | g t\n",
+        "201 client.owns 0 1 1 | g t\n202 client.owns 0 2 1 | g t\n", false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
 static void what_a_member_was_told_is_not_forgotten(void **state)
 {
     static const struct check_case one = {
-        "G21", "2 group.epochs 4 2 1 1 1 | g\n",
+        "G21", "2 group.member 4 2 1 0 1 0 | g a\n2 group.epochs 4 2 1 1 1 | g\n",
         "201 client.group 6 5 2 " A " 1 | g\n2 group.epochs 4 2 1 1 1 | g\n", false};
 
     (void)state;
@@ -77,6 +99,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_consumer_fires_first_on_its_bad_history),
         cmocka_unit_test(a_member_that_was_removed_commits_nothing),
+        cmocka_unit_test(a_coordinator_loads_every_member),
+        cmocka_unit_test(a_member_that_lives_is_not_taken_from),
         cmocka_unit_test(what_a_member_was_told_is_not_forgotten),
         cmocka_unit_test(a_new_coordinator_tells_everything_again),
     };
