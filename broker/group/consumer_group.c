@@ -18,6 +18,16 @@ struct consumer_group_member *consumer_group_find(const struct consumer_group *g
     return node != NULL ? member_of(node) : NULL;
 }
 
+void consumer_group_metadata_none(consumer_group_metadata *metadata)
+{
+    consumer_group_member_metadata_value_default(metadata);
+    metadata->instance_id = STR_NULL;
+    metadata->rack_id = STR_NULL;
+    metadata->subscribed_topic_regex = STR_NULL;
+    metadata->server_assignor = STR_NULL;
+    metadata->classic_member_metadata_null = true;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 void consumer_group_init(struct consumer_group *group, struct mem *mem, struct str id,
@@ -40,7 +50,7 @@ static void drop_metadata(struct consumer_group *group, struct consumer_group_me
     mem_free(group->mem, member->block, member->block_size);
     member->block = NULL;
     member->known = false;
-    consumer_group_member_metadata_value_default(&member->metadata);
+    consumer_group_metadata_none(&member->metadata);
 }
 
 static void member_free(struct consumer_group *group, struct consumer_group_member *member)
@@ -194,7 +204,7 @@ static enum err member_make(struct consumer_group *group, struct str id,
     if (id.length > 0) memcpy(copy, id.data, id.length);
     member->id = (struct str){copy, id.length};
     member->session_ns = member->rebalance_ns = member->classic_ns = INT64_MAX;
-    consumer_group_member_metadata_value_default(&member->metadata);
+    consumer_group_metadata_none(&member->metadata);
     if (map_add_str(&group->members, &member->node, member->id) != ERR_NONE) goto out;
     *made = member;
     return ERR_NONE;

@@ -126,6 +126,8 @@ int64_t consumer_group_next_deadline(const struct consumer_group *group); /* INT
 /* Each partition has one owner, and so on. */
 void consumer_group_check(const struct consumer_group *group);
 
+/* Nothing said: null, where the codec's default is empty. */
+void consumer_group_metadata_none(consumer_group_metadata *metadata);
 struct consumer_group_member *consumer_group_find(const struct consumer_group *group,
                                                   struct str id);
 static inline bool consumer_group_is_classic(const consumer_group_metadata *metadata)

@@ -70,7 +70,7 @@ struct consumer_group_view *consumer_group_step_add(struct consumer_group_step *
     view = &step->views[step->count++];
     *view = (struct consumer_group_view){
         .id = id, .metadata_changed = true, .current_changed = true, .target_changed = true};
-    consumer_group_member_metadata_value_default(&view->metadata);
+    consumer_group_metadata_none(&view->metadata);
     return view;
 }
 

@@ -38,7 +38,7 @@ static struct uuid make_topic(struct fixture *f, const char *name, uint8_t numbe
 static int setup(void **state)
 {
     static struct fixture f;
-    const struct image_limits limits = {10, 100, 1000};
+    const struct image_limits limits = {10, 100, 2000};
 
     memset(&f, 0, sizeof f);
     support_memory_init(&f.memory, 1 << 25);
@@ -214,6 +214,8 @@ static void the_first_member_gets_everything(void **state)
     assert_int_equal(f->group.epoch, 1);
     assert_int_equal(f->group.assignment_epoch, 1);
     assert_string_equal(consumer_group_state_name(&f->group), "Stable");
+    assert_null(member(f, "a")->metadata.instance_id.data);
+    assert_int_equal(f->group.instances.count, 0);
     assert_int_equal(keep(f, "a", 1), ERR_NONE);
     assert_int_equal(written, 0);
     assert_false(said.has_assignment);
@@ -564,6 +566,90 @@ static void no_partition_is_held_twice_and_all_come_to_rest(void **state)
     assert_replays(f);
 }
 
+/* ---- many ------------------------------------------------------------------------------------ */
+
+enum { MANY = 100, MANY_TOPICS = 10, MANY_PARTITIONS = 100 };
+
+static struct str many_names[MANY_TOPICS];
+static char many_texts[MANY_TOPICS][4];
+
+static enum err join_many(struct fixture *f, const char *id, const char *assignor)
+{
+    struct consumer_group_beat beat = beat_of(id, 0);
+
+    beat.topics = many_names;
+    beat.topics_count = MANY_TOPICS;
+    beat.topics_null = false;
+    beat.owned_null = false;
+    beat.rebalance_timeout_ms = REBALANCE_MS;
+    beat.assignor = str_of(assignor);
+    return send_beat(f, &beat);
+}
+
+/* A hundred members come one after the other, then half of them go. */
+static void many_members_share_a_thousand_partitions(struct fixture *f, const char *assignor)
+{
+    static char ids[MANY][5];
+
+    f->config.max_size = MANY;
+    for (uint32_t t = 0; t < MANY_TOPICS; t++) {
+        many_texts[t][0] = 'm';
+        many_texts[t][1] = (char)('a' + t);
+        many_names[t] = (struct str){many_texts[t], 2};
+        (void)make_topic(f, many_texts[t], (uint8_t)(100 + t), MANY_PARTITIONS);
+    }
+    for (uint32_t i = 0; i < MANY; i++) {
+        ids[i][0] = 'm';
+        ids[i][1] = (char)('0' + i / 10);
+        ids[i][2] = (char)('0' + i % 10);
+        assert_int_equal(join_many(f, ids[i], assignor), ERR_NONE);
+        arena_reset(&f->arena);
+        f->log_used = 0;
+    }
+    for (uint32_t round = 0; round < 4; round++) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            struct consumer_group_member *one = member(f, ids[i]);
+
+            if (one == NULL) continue;
+            if (round == 1 && i % 2 == 1) {
+                assert_int_equal(keep(f, ids[i], CONSUMER_GROUP_LEAVE), ERR_NONE);
+            } else {
+                assert_int_equal(report(f, ids[i], one->epoch, copy_of(f, one->assigned)),
+                                 ERR_NONE);
+            }
+            arena_reset(&f->arena);
+            f->log_used = 0;
+        }
+        if (round != 0) continue;
+        for (uint32_t i = 0; i < MANY; i++) { /* who came early gave up; who came late takes */
+            struct consumer_group_member *one = member(f, ids[i]);
+
+            assert_int_equal(report(f, ids[i], one->epoch, copy_of(f, one->assigned)), ERR_NONE);
+            arena_reset(&f->arena);
+            f->log_used = 0;
+        }
+        assert_string_equal(consumer_group_state_name(&f->group), "Stable");
+        for (uint32_t i = 0; i < MANY; i++)
+            assert_int_equal(member(f, ids[i])->assigned.count,
+                             MANY_TOPICS * MANY_PARTITIONS / MANY);
+    }
+    assert_string_equal(consumer_group_state_name(&f->group), "Stable");
+    for (uint32_t i = 0; i < MANY; i += 2)
+        assert_int_equal(member(f, ids[i])->assigned.count,
+                         MANY_TOPICS * MANY_PARTITIONS / (MANY / 2));
+    assert_exclusive(f);
+}
+
+static void many_members_share_uniformly(void **state)
+{
+    many_members_share_a_thousand_partitions(*state, "uniform");
+}
+
+static void many_members_share_by_range(void **state)
+{
+    many_members_share_a_thousand_partitions(*state, "range");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -581,6 +667,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_does_not_give_up_in_time_is_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(no_partition_is_held_twice_and_all_come_to_rest, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(many_members_share_uniformly, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_members_share_by_range, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,7 +143,7 @@ static void a_consumer_group_goes_by_commits_and_subscriptions(void **state)
 
     f->expire.consumer = &f->consumer;
     assert_goes(f, COMMITTED_MS + RETENTION_MS, 2, true);
-    consumer_group_member_metadata_value_default(&read.member_metadata);
+    consumer_group_metadata_none(&read.member_metadata);
     read.member_metadata.subscribed_topic_names = names;
     read.member_metadata.subscribed_topic_names_count = 1;
     assert_int_equal(consumer_group_replay(&f->consumer, &read, &config, false, now, &over),
