@@ -75,7 +75,7 @@ CLIENTS = (
     ("confluent-kafka for Python", lambda: python_client("confluent-kafka", "confluent.py")),
     ("the Java client, group.protocol=consumer",
      lambda: ["env", "GROUP_PROTOCOL=consumer"] + java_client()),
-    ("confluent-kafka for Python, group.protocol=consumer",
+    ("confluent-kafka, group.protocol=consumer",
      lambda: ["env", "GROUP_PROTOCOL=consumer"] + python_client("confluent-kafka", "confluent.py")),
     ("aiokafka", lambda: python_client("aiokafka", "aiokafka_client.py")),
     ("kafkajs", lambda: node_client("kafkajs", "kafkajs.mjs")),
