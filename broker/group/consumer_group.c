@@ -215,7 +215,8 @@ out:
 }
 
 static void trace_part(const struct consumer_group *group,
-                       const struct consumer_group_member *member, struct part part, int64_t holds)
+                       const struct consumer_group_member *member, struct parts_item part,
+                       int64_t holds)
 {
     char id[UUID_TEXT + 1];
     char buffer[640];
@@ -235,17 +236,17 @@ static void trace_parts(const struct consumer_group *group,
 {
     if (group->world == NULL) return;
     for (uint32_t i = 0; i < before_assigned.count + before_revoking.count; i++) {
-        struct part part = i < before_assigned.count
-                               ? before_assigned.items[i]
-                               : before_revoking.items[i - before_assigned.count];
+        struct parts_item part = i < before_assigned.count
+                                     ? before_assigned.items[i]
+                                     : before_revoking.items[i - before_assigned.count];
 
         if (!parts_contain(member->assigned, part) && !parts_contain(member->revoking, part))
             trace_part(group, member, part, 0);
     }
     for (uint32_t i = 0; i < member->assigned.count + member->revoking.count; i++) {
-        struct part part = i < member->assigned.count
-                               ? member->assigned.items[i]
-                               : member->revoking.items[i - member->assigned.count];
+        struct parts_item part = i < member->assigned.count
+                                     ? member->assigned.items[i]
+                                     : member->revoking.items[i - member->assigned.count];
 
         if (!parts_contain(before_assigned, part) && !parts_contain(before_revoking, part))
             trace_part(group, member, part, 1);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-int parts_compare(struct part a, struct part b)
+int parts_compare(struct parts_item a, struct parts_item b)
 {
     int topics = uuid_compare(a.topic, b.topic);
 
@@ -12,7 +12,7 @@ int parts_compare(struct part a, struct part b)
     return a.partition < b.partition ? -1 : a.partition > b.partition;
 }
 
-bool parts_contain(struct parts set, struct part one)
+bool parts_contain(struct parts set, struct parts_item one)
 {
     uint32_t low = 0;
     uint32_t high = set.count;
@@ -68,7 +68,7 @@ bool parts_overlap(struct parts a, struct parts b)
 static enum err merge(struct arena *arena, struct parts a, struct parts b, bool only_a, bool both,
                       bool only_b, struct parts *out)
 {
-    struct part *items = arena_alloc(arena, ((size_t)a.count + b.count) * sizeof *items);
+    struct parts_item *items = arena_alloc(arena, ((size_t)a.count + b.count) * sizeof *items);
     uint32_t count = 0;
     uint32_t i = 0;
     uint32_t j = 0;
@@ -118,14 +118,14 @@ enum err parts_begin(struct arena *arena, uint32_t max, struct parts *set)
 
 void parts_push(struct parts *set, struct uuid topic, int32_t partition)
 {
-    set->items[set->count++] = (struct part){topic, partition};
+    set->items[set->count++] = (struct parts_item){topic, partition};
 }
 
-static void sift(struct part *items, uint32_t at, uint32_t count)
+static void sift(struct parts_item *items, uint32_t at, uint32_t count)
 {
     for (;;) {
         uint32_t child = 2 * at + 1;
-        struct part swap = items[at];
+        struct parts_item swap = items[at];
 
         if (child >= count) return;
         if (child + 1 < count && parts_compare(items[child], items[child + 1]) < 0) child++;
@@ -147,7 +147,7 @@ void parts_end(struct parts *set)
     for (uint32_t i = set->count / 2; i-- > 0;)
         sift(set->items, i, set->count);
     for (uint32_t last = set->count; last-- > 1;) {
-        struct part largest = set->items[0];
+        struct parts_item largest = set->items[0];
 
         set->items[0] = set->items[last];
         set->items[last] = largest;
@@ -192,7 +192,7 @@ int32_t *parts_indexes(struct arena *arena, struct parts set)
 
 enum err parts_keep(struct mem *mem, struct parts from, struct parts *kept)
 {
-    struct part *items = NULL;
+    struct parts_item *items = NULL;
 
     if (from.count > 0) {
         items = mem_alloc(mem, from.count * sizeof *items);

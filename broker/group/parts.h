@@ -7,19 +7,19 @@
 #include "client/base/bytes.h"
 #include "client/base/err.h"
 
-struct part {
+struct parts_item {
     struct uuid topic;
     int32_t partition;
 };
 
 struct parts {
-    struct part *items;
+    struct parts_item *items;
     uint32_t count;
 };
 #define PARTS_NONE ((struct parts){NULL, 0})
 
-int parts_compare(struct part a, struct part b);
-bool parts_contain(struct parts set, struct part one);
+int parts_compare(struct parts_item a, struct parts_item b);
+bool parts_contain(struct parts set, struct parts_item one);
 bool parts_equal(struct parts a, struct parts b);
 bool parts_subset(struct parts a, struct parts of);
 bool parts_overlap(struct parts a, struct parts b);

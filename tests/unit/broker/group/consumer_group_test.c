@@ -460,7 +460,7 @@ struct client {
     char id[2];
     bool in;
     int32_t epoch;
-    struct part owned[2 * PARTITIONS];
+    struct parts_item owned[2 * PARTITIONS];
     uint32_t owned_count;
 };
 

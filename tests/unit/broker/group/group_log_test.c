@@ -296,7 +296,7 @@ static void the_commit_with_the_newest_record_wins(void **state)
     group_offsets_deinit(&offsets);
 }
 
-static const struct part three_parts[] = {
+static const struct parts_item three_parts[] = {
     {{{0x11}}, 0},
     {{{0x11}}, 2},
     {{{0x22}}, 1},
@@ -308,7 +308,7 @@ static void a_consumer_group_is_written_as_kafka_writes_it(void **state)
 {
     struct fixture *f = *state;
     struct consumer_group_member_metadata_value member;
-    struct part items[COUNT_OF(three_parts)];
+    struct parts_item items[COUNT_OF(three_parts)];
     struct group_log_current current = {.epoch = 7, .previous_epoch = 6, .state = 1};
     struct group_log log;
 
@@ -379,7 +379,7 @@ static void a_consumer_group_is_written_as_kafka_writes_it(void **state)
 static void a_consumer_record_that_is_damaged_is_an_error(void **state)
 {
     struct fixture *f = *state;
-    struct part items[COUNT_OF(three_parts)];
+    struct parts_item items[COUNT_OF(three_parts)];
     struct group_log_current current = {.epoch = 7, .previous_epoch = 6, .state = 1};
     struct group_log log;
 
