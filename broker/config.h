@@ -146,7 +146,7 @@ struct config {
     int64_t group_consumer_heartbeat_interval_ms;
     int64_t group_consumer_max_size;
     int64_t group_consumer_assignors;        /* enum config_group_assignors */
-    int64_t group_consumer_migration_policy; /* enum consumer_group_policy */
+    int64_t group_consumer_migration_policy; /* there is one */
     int64_t offsets_topic_num_partitions;
     int64_t offsets_topic_replication_factor; /* -1: 3, or as many as there are brokers */
     int64_t offsets_topic_segment_bytes;

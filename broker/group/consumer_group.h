@@ -38,13 +38,6 @@ enum {
     CONSUMER_GROUP_MEMBERS_MAX = 100000,
 };
 
-enum consumer_group_policy { /* group.consumer.migration.policy, in the order of its words */
-                             CONSUMER_GROUP_MIGRATE,
-                             CONSUMER_GROUP_MIGRATE_NOT,
-                             CONSUMER_GROUP_UPGRADE,
-                             CONSUMER_GROUP_DOWNGRADE,
-};
-
 enum consumer_group_assignor { CONSUMER_GROUP_UNIFORM, CONSUMER_GROUP_RANGE };
 enum { CONSUMER_GROUP_ASSIGNORS = CONSUMER_GROUP_RANGE + 1 };
 
@@ -52,9 +45,7 @@ struct consumer_group_config {
     int64_t session_timeout_ms;
     int64_t heartbeat_interval_ms;
     int64_t max_size;
-    int64_t classic_max_size;
     bool enabled; /* group.coordinator.rebalance.protocols names it */
-    enum consumer_group_policy policy;
     enum consumer_group_assignor assignors[CONSUMER_GROUP_ASSIGNORS]; /* the first is the default */
     uint32_t assignors_count;
 };

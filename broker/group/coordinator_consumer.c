@@ -11,9 +11,7 @@ void coordinator_consumer_configure(struct consumer_group_config *to, const stru
         .session_timeout_ms = from->group_consumer_session_timeout_ms,
         .heartbeat_interval_ms = from->group_consumer_heartbeat_interval_ms,
         .max_size = from->group_consumer_max_size,
-        .classic_max_size = from->group_max_size,
         .enabled = from->group_rebalance_protocols != GROUP_PROTOCOLS_CLASSIC,
-        .policy = (enum consumer_group_policy)from->group_consumer_migration_policy,
     };
     switch ((enum config_group_assignors)from->group_consumer_assignors) {
     case GROUP_ASSIGNORS_UNIFORM_RANGE:

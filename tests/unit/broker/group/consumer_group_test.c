@@ -1,6 +1,6 @@
 /* A consumer group of KIP-848 (groups.md 8): joining, giving up before anybody gains, fencing,
- * static members, time; that no partition is held twice and everybody ends up with a fair share, whatever
- * members do in between; that what the log says is what memory says (G17). */
+ * static members, time; that no partition is held twice and everybody ends up with a fair share,
+ * whatever members do in between; that what the log says is what memory says (G17). */
 #include "broker/group/consumer_group.h"
 
 #include "client/base/rng.h"
