@@ -12,6 +12,7 @@
 #define CLIENT_ADMIN_H
 
 #include "client/metadata.h"
+#include "wire/consumer_group_describe.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
 #include "wire/delete_groups.h"
@@ -59,6 +60,7 @@ struct admin_task {
         struct describe_log_dirs_request describe_log_dirs;
         struct list_groups_request list_groups;
         struct describe_groups_request describe_groups;
+        struct consumer_group_describe_request consumer_group_describe;
         struct delete_groups_request delete_groups;
         struct find_coordinator_request find_coordinator;
         struct offset_fetch_request offset_fetch;
@@ -85,6 +87,7 @@ struct admin_task {
         struct describe_log_dirs_response describe_log_dirs;
         struct list_groups_response list_groups;
         struct describe_groups_response describe_groups;
+        struct consumer_group_describe_response consumer_group_describe;
         struct delete_groups_response delete_groups;
         struct find_coordinator_response find_coordinator;
         struct offset_fetch_response offset_fetch;
