@@ -21,6 +21,7 @@ struct group_ghost {
     int64_t members;
     int64_t told; /* the highest member epoch that a record gave */
     uint32_t node;
+    int64_t changed_ns; /* when its epoch went up last */
 };
 
 struct member_ghost {
@@ -42,6 +43,9 @@ struct sent_ghost {
     int64_t epoch; /* of that member when it was sent; -1: removed; -2: not one of these */
 };
 enum { NOT_OURS = -2 };
+
+/* Longer than sessions and revocations of the scenarios take. */
+#define QUIET_NS (30 * INT64_C(1000000000))
 
 struct check_consumers {
     struct check_table groups_by_name;
@@ -184,6 +188,7 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
     }
     if (group->leader_epoch >= 0 && leader_epoch > group->leader_epoch)
         all_told(check, node, leader_epoch, hash_of(event->text), event->text);
+    if (epoch != group->epoch) group->changed_ns = check->now_ns;
     group->leader_epoch = leader_epoch;
     group->epoch = epoch;
     group->assignment = check_field(event, 3);
@@ -346,6 +351,7 @@ void check_consumer_finish(struct check *check)
         uint64_t name = 0;
 
         if (group->members == 0 || !node->up || check->violated) continue;
+        if (check->now_ns - group->changed_ns < QUIET_NS) continue; /* members come and go */
         for (uint32_t m = 0; m < check->consumers->members.count && name == 0; m++) {
             uint64_t of = check->consumers->members.items[m].group;
 
