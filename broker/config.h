@@ -26,6 +26,19 @@ enum {
 /* A ratio is kept in millionths. */
 enum config_type { CONFIG_INT, CONFIG_RATIO, CONFIG_BOOL, CONFIG_CHOICE, CONFIG_SPECIAL };
 
+/* Choices, in the order of their words. */
+enum config_group_protocols {
+    GROUP_PROTOCOLS_CLASSIC_CONSUMER,
+    GROUP_PROTOCOLS_CONSUMER_CLASSIC,
+    GROUP_PROTOCOLS_CLASSIC,
+};
+enum config_group_assignors {
+    GROUP_ASSIGNORS_UNIFORM_RANGE,
+    GROUP_ASSIGNORS_RANGE_UNIFORM,
+    GROUP_ASSIGNORS_UNIFORM,
+    GROUP_ASSIGNORS_RANGE,
+};
+
 enum config_role { CONFIG_ROLE_BROKER = 1, CONFIG_ROLE_CONTROLLER = 2 };
 
 struct config_endpoint {
@@ -144,10 +157,18 @@ struct config {
     int64_t group_max_session_timeout_ms;
     int64_t group_initial_rebalance_delay_ms;
     int64_t group_max_size;
+    int64_t group_rebalance_protocols; /* enum config_group_protocols */
+    int64_t group_consumer_session_timeout_ms;
+    int64_t group_consumer_heartbeat_interval_ms;
+    int64_t group_consumer_max_size;
+    int64_t group_consumer_assignors;        /* enum config_group_assignors */
+    int64_t group_consumer_migration_policy; /* there is one */
     int64_t offsets_topic_num_partitions;
     int64_t offsets_topic_replication_factor; /* -1: 3, or as many as there are brokers */
     int64_t offsets_topic_segment_bytes;
     int64_t offsets_commit_timeout_ms;
+    int64_t offsets_retention_minutes;
+    int64_t offsets_retention_check_interval_ms;
     int64_t offsets_load_buffer_size;
     int64_t offset_metadata_max_bytes;
 

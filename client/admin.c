@@ -213,6 +213,11 @@ static enum err admin_first_error(struct admin_task *task)
             admin_note(task, &first, task->response.describe_groups.groups[i].error_code,
                        task->response.describe_groups.groups[i].error_message);
         break;
+    case API_CONSUMER_GROUP_DESCRIBE:
+        for (uint32_t i = 0; i < task->response.consumer_group_describe.groups_count; i++)
+            admin_note(task, &first, task->response.consumer_group_describe.groups[i].error_code,
+                       task->response.consumer_group_describe.groups[i].error_message);
+        break;
     case API_DELETE_GROUPS:
         for (uint32_t i = 0; i < task->response.delete_groups.results_count; i++)
             admin_note(task, &first, task->response.delete_groups.results[i].error_code, STR_NULL);
@@ -405,6 +410,9 @@ void admin_task_init(struct admin_task *task, int16_t api)
     case API_LIST_GROUPS: list_groups_request_default(&task->request.list_groups); return;
     case API_DESCRIBE_GROUPS:
         describe_groups_request_default(&task->request.describe_groups);
+        return;
+    case API_CONSUMER_GROUP_DESCRIBE:
+        consumer_group_describe_request_default(&task->request.consumer_group_describe);
         return;
     case API_DELETE_GROUPS: delete_groups_request_default(&task->request.delete_groups); return;
     case API_FIND_COORDINATOR:

@@ -15,6 +15,7 @@
 #include "wire/add_raft_voter.h"
 #include "wire/alter_partition_reassignments.h"
 #include "wire/api_versions.h"
+#include "wire/consumer_group_describe.h"
 #include "wire/create_partitions.h"
 #include "wire/create_topics.h"
 #include "wire/delete_groups.h"
@@ -69,6 +70,7 @@ struct admin_task {
         struct describe_log_dirs_request describe_log_dirs;
         struct list_groups_request list_groups;
         struct describe_groups_request describe_groups;
+        struct consumer_group_describe_request consumer_group_describe;
         struct delete_groups_request delete_groups;
         struct find_coordinator_request find_coordinator;
         struct offset_fetch_request offset_fetch;
@@ -102,6 +104,7 @@ struct admin_task {
         struct describe_log_dirs_response describe_log_dirs;
         struct list_groups_response list_groups;
         struct describe_groups_response describe_groups;
+        struct consumer_group_describe_response consumer_group_describe;
         struct delete_groups_response delete_groups;
         struct find_coordinator_response find_coordinator;
         struct offset_fetch_response offset_fetch;

@@ -73,7 +73,8 @@ static const struct key keys[] = {
     /* consumer */
     TEXT("group.id", NULL),
     TEXT("group.instance.id", NULL),
-    WORD("group.protocol", "classic", "classic"),
+    WORD("group.protocol", "classic", "classic consumer"),
+    TEXT("group.remote.assignor", ""),
     WORD("auto.offset.reset", "latest", "latest earliest none"),
     SWITCH("enable.auto.commit", "true"),
     NUMBER("auto.commit.interval.ms", "5000", 0, INT32_MAX),

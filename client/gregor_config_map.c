@@ -211,6 +211,9 @@ static bool map_member(const struct gregor_config *config, struct membership_con
     membership_config_default(member);
     member->group_id = text_of(config, "group.id");
     member->instance_id = text_of(config, "group.instance.id");
+    member->protocol =
+        word_is(config, "group.protocol", "consumer") ? MEMBERSHIP_CONSUMER : MEMBERSHIP_CLASSIC;
+    member->remote_assignor = text_of(config, "group.remote.assignor");
     member->session_timeout_ms = gregor_config_int(config, "session.timeout.ms");
     member->heartbeat_interval_ms = gregor_config_int(config, "heartbeat.interval.ms");
     member->max_poll_interval_ms = gregor_config_int(config, "max.poll.interval.ms");

@@ -39,6 +39,7 @@ struct str membership_instance(const struct membership *member)
 
 bool membership_cooperative(const struct membership *member)
 {
+    if (membership_is_consumer(member)) return true;
     for (uint32_t i = 0; i < member->config.assignors_count; i++)
         if (member->config.assignors[i] != ASSIGNOR_COOPERATIVE_STICKY) return false;
     return true;
@@ -77,11 +78,12 @@ void membership_set_state(struct membership *member, enum membership_state state
     static const uint32_t legal[MEMBERSHIP_STATES] = {
         [MEMBERSHIP_IDLE] = BACK,
         [MEMBERSHIP_PREPARING] = END | 1U << MEMBERSHIP_JOINING | 1U << MEMBERSHIP_IDLE,
-        [MEMBERSHIP_JOINING] = BACK | 1U << MEMBERSHIP_COMPUTING | 1U << MEMBERSHIP_SYNCING,
+        [MEMBERSHIP_JOINING] =
+            BACK | 1U << MEMBERSHIP_COMPUTING | 1U << MEMBERSHIP_SYNCING | 1U << MEMBERSHIP_STABLE,
         [MEMBERSHIP_COMPUTING] = BACK | 1U << MEMBERSHIP_SYNCING,
         [MEMBERSHIP_SYNCING] = BACK | 1U << MEMBERSHIP_ASSIGNING,
         [MEMBERSHIP_ASSIGNING] = BACK | 1U << MEMBERSHIP_STABLE,
-        [MEMBERSHIP_STABLE] = BACK,
+        [MEMBERSHIP_STABLE] = BACK | 1U << MEMBERSHIP_ASSIGNING,
         [MEMBERSHIP_FAILED] = 1U << MEMBERSHIP_LEAVING,
         [MEMBERSHIP_LEAVING] = 1U << MEMBERSHIP_CLOSED,
         [MEMBERSHIP_CLOSED] = 0,
@@ -131,7 +133,11 @@ void membership_reset(struct membership *member, bool forget, enum err err)
     TRACE(member->env->world, CLIENT_ERROR, API_JOIN_GROUP, err, 0, -1);
     member->generation = -1;
     member->leader = false;
-    if (forget) member->id_length = 0;
+    if (membership_is_consumer(member)) {
+        membership_consumer_reset(member); /* its id is its own */
+    } else if (forget) {
+        member->id_length = 0;
+    }
     membership_unwatch(member);
     if (membership_joined(member)) membership_set_state(member, MEMBERSHIP_PREPARING);
     membership_kick(member);
@@ -351,9 +357,11 @@ static void prepare_turn(struct membership *member)
     if (member->subscribed_count == 0 && member->pattern == NULL) {
         if (member->id_length > 0 && member->coordinator_known) membership_leave_send(member);
         member->generation = -1;
-        member->id_length = 0;
+        if (membership_is_consumer(member)) membership_consumer_reset(member);
+        if (!membership_is_consumer(member)) member->id_length = 0;
         membership_set_state(member, MEMBERSHIP_IDLE);
-    } else if (member->pattern == NULL || member->listed) {
+    } else if (membership_is_consumer(member) ? member->subscribed_count > 0
+                                              : member->pattern == NULL || member->listed) {
         membership_set_state(member, MEMBERSHIP_JOINING);
     }
 }
@@ -369,7 +377,8 @@ static void state_turn(struct membership *member)
         return;
     case MEMBERSHIP_PREPARING: prepare_turn(member); return;
     case MEMBERSHIP_JOINING:
-        if (!op_live(&member->join.op) && ready && membership_find(member))
+        if (!membership_is_consumer(member) && !op_live(&member->join.op) && ready &&
+            membership_find(member))
             membership_join_send(member);
         return;
     case MEMBERSHIP_COMPUTING:
@@ -381,9 +390,18 @@ static void state_turn(struct membership *member)
         return;
     case MEMBERSHIP_ASSIGNING:
         if (!membership_give_up(member) || !membership_take_over(member)) return;
+        if (membership_is_consumer(member)) {
+            member->beat_owned = true;
+            membership_set_state(member, MEMBERSHIP_STABLE);
+            return;
+        }
         membership_set_state(member, member->gave ? MEMBERSHIP_PREPARING : MEMBERSHIP_STABLE);
         return;
     case MEMBERSHIP_STABLE:
+        if (membership_is_consumer(member)) {
+            membership_consumer_take(member);
+            return;
+        }
         if (member->rejoin || member->subscription != member->joined_subscription ||
             membership_watched_changed(member))
             membership_set_state(member, MEMBERSHIP_PREPARING);
@@ -536,7 +554,9 @@ enum err membership_init(struct membership *member, struct consumer *consumer,
                                   .coordinator = -1};
     op_source_init(&member->wake);
     list_init(&member->commits);
+    member->beat_interval_ms = config->heartbeat_interval_ms;
     arena_init(&member->arena, &env->mem, MEMBERSHIP_ARENA_MAX);
+    arena_init(&member->beat_arena, &env->mem, MEMBERSHIP_ARENA_MAX);
     arena_init(&member->fetch_arena, &env->mem, MEMBERSHIP_ARENA_MAX);
     arena_init(&member->offsets_arena, &env->mem, MEMBERSHIP_ARENA_MAX);
     member->polled_ns = env->now.mono.ns;
@@ -571,7 +591,9 @@ void membership_deinit(struct membership *member)
     mem_free(mem, member->subscribed, member->subscribed_size);
     mem_free(mem, member->assignment, member->assignment_length);
     mem_free(mem, member->pattern, sizeof *member->pattern);
+    mem_free(mem, member->target, member->target_count * sizeof *member->target);
     arena_deinit(&member->arena);
+    arena_deinit(&member->beat_arena);
     arena_deinit(&member->fetch_arena);
     arena_deinit(&member->offsets_arena);
 }

@@ -1,4 +1,4 @@
-/* A member of a consumer group, classic protocol: shares the partitions of the subscribed topics
+/* A member of a consumer group: shares the partitions of the subscribed topics
  * with the other members, and keeps the group's offsets. Stands on a consumer, whose partitions it
  * assigns and takes away.
  *
@@ -8,6 +8,13 @@
  *                        | +--+                                              v               |
  *                        +--- rejoin: told so, subscription or metadata changed, fenced -----+
  *   any --membership_close--> LEAVING --> CLOSED        any --fatal answer--> FAILED --> LEAVING
+ *
+ * With MEMBERSHIP_CONSUMER (KIP-848) the coordinator assigns, heartbeats carry everything, and the
+ * generation is the member's epoch (clients.md 3.10):
+ *
+ *   IDLE --subscribe--> PREPARING --> JOINING --epoch--> STABLE <--given up, taken--> ASSIGNING
+ *                          ^                                |     (then it says what it has)
+ *                          +---- fenced: all is lost -------+     again, with the same member id
  *
  * The application takes part by polling; all of its side runs inside its own turn:
  *
@@ -39,6 +46,7 @@
 #include "client/consumer.h"
 #include "client/pattern.h"
 #include "client/subscription.h"
+#include "wire/consumer_group_heartbeat.h"
 #include "wire/find_coordinator.h"
 #include "wire/heartbeat.h"
 #include "wire/join_group.h"
@@ -55,9 +63,13 @@ enum {
     MEMBERSHIP_TOPICS_MAX = 10000,
 };
 
+enum membership_protocol { MEMBERSHIP_CLASSIC, MEMBERSHIP_CONSUMER };
+
 struct membership_config {
     struct str group_id;    /* borrowed for the life, as are the others */
     struct str instance_id; /* length 0: dynamic */
+    enum membership_protocol protocol;
+    struct str remote_assignor; /* CONSUMER: "uniform", "range"; length 0: the broker's choice */
     enum assignor assignors[ASSIGNORS];
     uint32_t assignors_count;
     int32_t session_timeout_ms;
@@ -133,6 +145,13 @@ struct membership_commit {
     int64_t retry_at_ns;
     uint32_t attempts;
     int32_t generation; /* it was sent with */
+    uint64_t round;     /* of the member: nothing came or went since it was begun */
+};
+
+/* What the coordinator assigned, by topic id. */
+struct membership_target {
+    struct uuid topic;
+    int32_t partition;
 };
 
 /* What the leader looks at after it assigned: more partitions mean a new rebalance. */
@@ -207,6 +226,20 @@ struct membership {
     enum membership_giving giving;
     bool gave;     /* this assignment left something out */
     bool assigned; /* the new partitions of this assignment were taken over */
+    /* CONSUMER */
+    struct consumer_group_heartbeat_request group_beat;
+    struct consumer_group_heartbeat_request group_leave;
+    struct arena beat_arena;
+    int32_t beat_interval_ms; /* as the coordinator says */
+    bool beat_full;           /* the next one says everything */
+    bool beat_owned;          /* the next one says what it has */
+    bool told_owned;          /* the one under way does */
+    uint64_t told_round;      /* round in which it was written */
+    uint64_t told_subscription;
+    struct membership_target *target; /* from mem */
+    uint32_t target_count;
+    bool target_new;   /* not yet taken up */
+    bool target_first; /* since it joined: the application is told in any case */
     /* coordinator */
     struct peer peer;
     bool peer_made;
@@ -294,6 +327,13 @@ bool membership_compute(struct membership *member); /* true: what to sync is kno
 void membership_sync_send(struct membership *member);
 void membership_unwatch(struct membership *member);
 bool membership_watched_changed(const struct membership *member);
+/* membership_consumer.c */
+bool membership_is_consumer(const struct membership *member);
+void membership_consumer_turn(struct membership *member); /* heartbeats, the join too */
+void membership_consumer_take(struct membership *member); /* STABLE: up to the next target? */
+int64_t membership_consumer_deadline(const struct membership *member);
+void membership_consumer_leave(struct membership *member);
+void membership_consumer_reset(struct membership *member);
 /* membership_assign.c */
 bool membership_mark(struct membership *member);      /* before a join; true: something must go */
 bool membership_give_up(struct membership *member);   /* true: nothing is left to give up */
@@ -311,6 +351,9 @@ int64_t membership_offsets_deadline(const struct membership *member);
 /* membership_beat.c */
 void membership_beat_turn(struct membership *member);
 int64_t membership_beat_deadline(const struct membership *member);
+bool membership_out_of_polls(struct membership *member); /* true: it left */
+bool membership_unheard(struct membership *member);      /* true: the coordinator is lost */
+int64_t membership_silence_deadline(const struct membership *member);
 void membership_leave_send(struct membership *member);
 
 #endif

@@ -98,32 +98,52 @@ static void beat_send(struct membership *member)
     membership_ask(member, &member->beat, &member->peer, member->config.request_timeout_ms, beaten);
 }
 
+bool membership_out_of_polls(struct membership *member)
+{
+    if (member->env->now.mono.ns < poll_until(member)) return false;
+    if (member->coordinator_known) membership_leave_send(member);
+    member->away = true;
+    membership_reset(member, true, ERR_TIMED_OUT);
+    return true;
+}
+
+bool membership_unheard(struct membership *member)
+{
+    if (!member->coordinator_known || member->env->now.mono.ns < quiet_until(member)) return false;
+    peer_drop(&member->peer); /* what hangs there would hang on */
+    membership_lose_coordinator(member);
+    return true;
+}
+
 void membership_beat_turn(struct membership *member)
 {
     int64_t now_ns = member->env->now.mono.ns;
 
-    if (!beats(member)) return;
-    if (now_ns >= poll_until(member)) {
-        if (member->coordinator_known) membership_leave_send(member);
-        member->away = true;
-        membership_reset(member, true, ERR_TIMED_OUT);
+    if (membership_is_consumer(member)) {
+        membership_consumer_turn(member);
         return;
     }
-    if (member->coordinator_known && now_ns >= quiet_until(member)) {
-        peer_drop(&member->peer); /* what hangs there would hang on */
-        membership_lose_coordinator(member);
-    }
+    if (!beats(member) || membership_out_of_polls(member)) return;
+    (void)membership_unheard(member);
     if (op_live(&member->beat.op) || now_ns < member->beat_at_ns) return;
     if (membership_find(member)) beat_send(member);
 }
 
+int64_t membership_silence_deadline(const struct membership *member)
+{
+    int64_t next = poll_until(member);
+
+    if (member->coordinator_known && quiet_until(member) < next) next = quiet_until(member);
+    return next;
+}
+
 int64_t membership_beat_deadline(const struct membership *member)
 {
-    int64_t next = OP_NO_DEADLINE;
+    int64_t next;
 
-    if (!beats(member)) return next;
-    next = poll_until(member);
-    if (member->coordinator_known && quiet_until(member) < next) next = quiet_until(member);
+    if (membership_is_consumer(member)) return membership_consumer_deadline(member);
+    if (!beats(member)) return OP_NO_DEADLINE;
+    next = membership_silence_deadline(member);
     if (op_live(&member->beat.op)) return next;
     /* Due, but without a coordinator: the search for it wakes us. */
     if (!member->coordinator_known && member->beat_at_ns <= member->env->now.mono.ns) return next;
@@ -147,6 +167,10 @@ void membership_leave_send(struct membership *member)
     enum { LIST_FROM = 3 };
 
     member->leave_sent = true;
+    if (membership_is_consumer(member)) {
+        membership_consumer_leave(member);
+        return;
+    }
     if (membership_instance(member).data != NULL || member->id_length == 0 ||
         op_live(&member->leave.op))
         return;

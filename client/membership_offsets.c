@@ -5,7 +5,13 @@
 
 #include <string.h>
 
-enum { STATIC_COMMIT_FROM = 7, COMMIT_TO = 8, FETCH_TO = 7, COMMIT_AGAIN_FACTOR = 2 };
+enum {
+    STATIC_COMMIT_FROM = 7,
+    COMMIT_TO = 8,
+    EPOCH_COMMIT = 9,
+    FETCH_TO = 7,
+    COMMIT_AGAIN_FACTOR = 2
+};
 
 static struct consumer_partition *partition_of(struct list *link)
 {
@@ -217,6 +223,7 @@ static bool commit_failed(struct membership_commit *commit, enum err err)
     switch (err) {
     case ERR_REQUEST_TIMED_OUT: membership_lose_coordinator(member); return true;
     case ERR_COORDINATOR_LOAD_IN_PROGRESS:
+    case ERR_STALE_MEMBER_EPOCH: /* the next heartbeat tells the present one */
     case ERR_UNKNOWN_TOPIC_OR_PARTITION: return true;
     case ERR_UNKNOWN_MEMBER_ID:
         if (current) membership_reset(member, true, err);
@@ -286,7 +293,11 @@ static void commit_send(struct membership_commit *commit)
     body->group_instance_id = commit->generation >= 0 ? membership_instance(member) : STR_NULL;
     membership_call_init(&commit->call, API_OFFSET_COMMIT, body);
     commit->call.call.version_max = COMMIT_TO;
-    if (body->group_instance_id.data != NULL) commit->call.call.version_min = STATIC_COMMIT_FROM;
+    if (membership_is_consumer(member) && commit->generation >= 0) {
+        commit->call.call.version_min = EPOCH_COMMIT;
+        commit->call.call.version_max = EPOCH_COMMIT;
+    } else if (body->group_instance_id.data != NULL)
+        commit->call.call.version_min = STATIC_COMMIT_FROM;
     commit->in_flight = true;
     for (uint32_t t = 0; t < body->topics_count; t++)
         for (uint32_t p = 0; p < body->topics[t].partitions_count; p++)
@@ -304,6 +315,10 @@ static void commit_turn(struct membership_commit *commit)
     int64_t now_ns = member->env->now.mono.ns;
 
     if (commit->in_flight || op_live(&commit->call.op)) return;
+    /* The epoch goes up also when nothing changes hands: then the commit goes along (KIP-848). */
+    if (membership_is_consumer(member) && member->managed && commit->round == member->round &&
+        commit->generation >= 0 && member->generation >= 0)
+        commit->generation = member->generation;
     if (member->managed && commit->generation != member->generation) {
         commit_finish(commit, ERR_ILLEGAL_GENERATION);
     } else if (member->managed && commit->generation < 0) {
@@ -322,6 +337,7 @@ void membership_commit_start(struct membership_commit *commit, bool again)
     ASSERT(!list_linked(&commit->link) && !commit->finished);
     commit->again = again;
     commit->generation = member->generation;
+    commit->round = member->round;
     commit->deadline_ns =
         env_deadline(member->env, (int64_t)member->config.request_timeout_ms * COMMIT_AGAIN_FACTOR);
     list_push(&member->commits, &commit->link);

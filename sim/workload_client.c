@@ -289,6 +289,7 @@ static enum err member_begin(struct workload_node *node)
     membership_config_default(&config);
     config.group_id = str_of(of->group);
     if (of->instance != NULL) config.instance_id = str_of(of->instance);
+    if (of->consumer_protocol) config.protocol = MEMBERSHIP_CONSUMER;
     config.assignors[0] = (enum assignor)of->assignor;
     config.assignors_count = 1;
     config.session_timeout_ms = (int32_t)(of->session_ns / NS_PER_MS);

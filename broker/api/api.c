@@ -35,6 +35,8 @@ const struct server_api api_broker[] = {
     {API_OFFSET_DELETE, api_group_offsets_delete_handle},
     {API_DESCRIBE_CLUSTER, api_metadata_cluster_handle},
     {API_UPDATE_FEATURES, api_forward_handle},
+    {API_CONSUMER_GROUP_HEARTBEAT, api_consumer_group_heartbeat_handle},
+    {API_CONSUMER_GROUP_DESCRIBE, api_consumer_group_describe_handle},
     {API_DESCRIBE_TOPIC_PARTITIONS, api_partitions_handle},
     {API_ADD_RAFT_VOTER, api_forward_handle},
     {API_REMOVE_RAFT_VOTER, api_forward_handle},

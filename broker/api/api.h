@@ -82,7 +82,12 @@ void api_producer_id_handle(struct request *request);
 
 /* api_coordinator.c */
 void api_coordinator_find_handle(struct request *request);
+/* api_consumer_group.c */
+void api_consumer_group_heartbeat_handle(struct request *request);
+void api_consumer_group_describe_handle(struct request *request);
 /* api_group.c, api_group_offsets.c, api_group_admin.c */
+/* As Java prints an InetAddress: "/10.0.0.1". */
+struct str api_group_client_host(struct request *request);
 void api_group_join_handle(struct request *request);
 void api_group_sync_handle(struct request *request);
 void api_group_heartbeat_handle(struct request *request);

@@ -184,6 +184,8 @@ static bool decide_fill(struct decide *o, int16_t key)
     case API_LIST_GROUPS:
     case API_DELETE_GROUPS:
     case API_OFFSET_DELETE:
+    case API_CONSUMER_GROUP_HEARTBEAT:
+    case API_CONSUMER_GROUP_DESCRIBE:
     case API_API_VERSIONS:
     case API_INIT_PRODUCER_ID:
     case API_OFFSET_FOR_LEADER_EPOCH:

@@ -29,7 +29,7 @@ static struct str or_empty(struct str text)
 }
 
 /* As Java prints an InetAddress: "/10.0.0.1", "/0:0:0:0:0:0:0:1". */
-static struct str client_host(struct request *request)
+struct str api_group_client_host(struct request *request)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     const uint8_t *ip = request->session->connection.net.peer.ip;
@@ -103,7 +103,7 @@ static void join_begin(struct join *o)
     struct group_join join = {.member_id = body->member_id,
                               .instance_id = body->group_instance_id,
                               .client_id = or_empty(o->request->header.client_id),
-                              .client_host = client_host(o->request),
+                              .client_host = api_group_client_host(o->request),
                               .protocol_type = body->protocol_type,
                               .protocols = protocols,
                               .protocols_count = body->protocols_count,

@@ -25,27 +25,34 @@ static bool in_filter(const struct str *filter, uint32_t count, struct str word)
     return count == 0;
 }
 
-static enum err list_shard(struct request *request, const struct list_groups_request *body,
+static enum err list_shard(const struct list_groups_request *body,
                            const struct coordinator_shard *shard,
                            struct list_groups_response *answer, uint32_t room)
 {
     MAP_FOR_EACH (node, &shard->groups) {
-        const struct group *group = &MAP_ENTRY(node, struct coordinator_group, node)->group;
-        struct str state = str_of(group_state_name(group->state));
+        const struct coordinator_group *cg = MAP_ENTRY(node, struct coordinator_group, node);
+        const struct group *group = &cg->group;
+        bool consumer = cg->consumer != NULL;
+        struct str type = consumer ? STR("consumer") : STR("classic");
+        struct str state = str_of(consumer ? consumer_group_state_name(cg->consumer)
+                                           : group_state_name(group->state));
         struct list_groups_response_group *out = &answer->groups[answer->groups_count];
 
+        if (!consumer && cg->busy && group_blank(group))
+            continue; /* its first record is on its way */
         if (!in_filter(body->states_filter, body->states_filter_count, state) ||
-            !in_filter(body->types_filter, body->types_filter_count, STR("classic")))
+            !in_filter(body->types_filter, body->types_filter_count, type))
             continue;
         if (answer->groups_count == room) return ERR_NO_MEMORY;
         list_groups_response_group_default(out);
         out->group_id = group->id;
-        out->protocol_type = group->protocol_type.data != NULL ? group->protocol_type : STR("");
+        out->protocol_type = consumer                            ? STR("consumer")
+                             : group->protocol_type.data != NULL ? group->protocol_type
+                                                                 : STR("");
         out->group_state = state;
-        out->group_type = STR("classic");
+        out->group_type = type;
         answer->groups_count++;
     }
-    (void)request;
     return ERR_NONE;
 }
 
@@ -67,7 +74,7 @@ void api_group_admin_list_handle(struct request *request)
         if (shard->state == COORDINATOR_LOADING)
             answer.error_code = ERR_COORDINATOR_LOAD_IN_PROGRESS;
         if (err == ERR_NONE && coordinator_serves(shard, shard->epoch))
-            err = list_shard(request, &body, shard, &answer, room);
+            err = list_shard(&body, shard, &answer, room);
     }
     if (err != ERR_NONE) answer.error_code = ERR_COORDINATOR_NOT_AVAILABLE;
     if (answer.error_code != 0) answer.groups_count = 0;
@@ -127,8 +134,8 @@ static enum err describe_one(struct request *request, struct str id,
     out->error_code = (int16_t)err;
     if (err != ERR_NONE) return ERR_NONE;
     cg = coordinator_group(shard, id);
-    if (cg == NULL || cg->group.state == GROUP_DEAD) {
-        describe_missing(request, out);
+    if (cg == NULL || cg->group.state == GROUP_DEAD || cg->consumer != NULL) {
+        describe_missing(request, out); /* that of KIP-848 has an api of its own */
         return ERR_NONE;
     }
     out->group_state = str_of(group_state_name(cg->group.state));
@@ -204,7 +211,9 @@ static enum err erase_begin(struct erase *o)
     cg = coordinator_group(shard, erase_id(o));
     if (cg == NULL || cg->group.state == GROUP_DEAD) return ERR_GROUP_ID_NOT_FOUND;
     if (cg->deleting) return ERR_COORDINATOR_NOT_AVAILABLE;
-    if (cg->group.state != GROUP_EMPTY) return ERR_NON_EMPTY_GROUP;
+    if (cg->group.state != GROUP_EMPTY ||
+        (cg->consumer != NULL && cg->consumer->members.count > 0) || cg->busy)
+        return ERR_NON_EMPTY_GROUP;
     cg->deleting = true;
     o->marked = true;
     o->epoch = shard->epoch;
@@ -227,7 +236,7 @@ static enum err erase_write(struct erase *o)
             group_log_offset_gone(&log, cg->group.id, topic->name,
                                   MAP_ENTRY(each, struct group_offset, node)->partition);
     }
-    group_log_group_gone(&log, cg->group.id);
+    coordinator_log_gone(cg, &log);
     return coordinator_write(shard, &log, &o->write);
 }
 

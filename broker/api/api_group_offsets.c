@@ -95,7 +95,8 @@ static enum err commit_write(struct commit *o)
     const struct offset_commit_request *body = &o->body;
     struct group_who who = {.member_id = body->member_id,
                             .instance_id = body->group_instance_id,
-                            .generation = body->generation_id_or_member_epoch};
+                            .generation = body->generation_id_or_member_epoch,
+                            .epochs_known = o->request->version >= 9};
     struct coordinator_shard *shard = NULL;
     struct group_log log;
     enum err err = coordinator_find(&o->request->node->groups, body->group_id, &shard);
@@ -256,13 +257,17 @@ static enum err fetch_fill(struct request *request, struct fetch_group *group)
 {
     struct coordinator_shard *shard = NULL;
     enum err err = coordinator_find(&request->node->groups, group->in.group_id, &shard);
-    const struct coordinator_group *cg;
+    const struct coordinator_group *cg = NULL;
 
     offset_fetch_response_group_default(&group->out);
     group->out.group_id = group->in.group_id;
+    if (err == ERR_NONE) {
+        cg = coordinator_group(shard, group->in.group_id);
+        if (cg != NULL && cg->consumer != NULL)
+            err = consumer_group_fetch(cg->consumer, group->in.member_id, group->in.member_epoch);
+    }
     group->out.error_code = (int16_t)err;
     if (err != ERR_NONE) return ERR_NONE;
-    cg = coordinator_group(shard, group->in.group_id);
     return group->in.topics_null ? fill_all(request, cg, &group->out)
                                  : fill_asked(request, cg, &group->in, &group->out);
 }
@@ -434,40 +439,11 @@ struct remove {
     struct coordinator_write *write;
 };
 
-/* Topics that a member of the group subscribes to: ConsumerProtocolSubscription begins with a
- * version and the names (groups.md 9.1). Bytes that do not parse subscribe to nothing. */
-static bool subscribes(struct bytes subscription, struct str topic)
-{
-    struct wire_reader reader;
-    int32_t count;
-
-    wire_reader_init(&reader, subscription.data, subscription.length);
-    if (wire_read_int16(&reader) < 0) return false;
-    count = wire_read_int32(&reader);
-    for (int32_t i = 0; i < count && reader.error == ERR_NONE; i++) {
-        struct str name = wire_read_plain_string(&reader, false);
-
-        if (reader.error == ERR_NONE && str_equal(name, topic)) return true;
-    }
-    return false;
-}
-
-static bool subscribed(const struct group *group, struct str topic)
-{
-    MAP_FOR_EACH (node, &group->members) {
-        const struct group_member *member = MAP_ENTRY(node, struct group_member, node);
-
-        for (uint32_t i = 0; i < member->protocols_count; i++)
-            if (subscribes(member->protocols[i].metadata, topic)) return true;
-    }
-    return false;
-}
-
 static enum err remove_check(const struct coordinator_group *cg)
 {
     if (cg == NULL || cg->group.state == GROUP_DEAD) return ERR_GROUP_ID_NOT_FOUND;
     if (cg->deleting) return ERR_COORDINATOR_NOT_AVAILABLE;
-    if (cg->group.state == GROUP_EMPTY) return ERR_NONE;
+    if (cg->consumer != NULL || cg->group.state == GROUP_EMPTY) return ERR_NONE;
     if (cg->group.protocol_type.data != NULL && str_equal(cg->group.protocol_type, STR("consumer")))
         return ERR_NONE;
     return ERR_NON_EMPTY_GROUP;
@@ -476,7 +452,8 @@ static enum err remove_check(const struct coordinator_group *cg)
 static enum err remove_partition(const struct coordinator_group *cg, struct group_log *log,
                                  struct str topic, int32_t partition)
 {
-    if (cg->group.state != GROUP_EMPTY && subscribed(&cg->group, topic))
+    if (cg->consumer != NULL ? consumer_group_subscribes(cg->consumer, topic)
+                             : group_subscribes(&cg->group, topic))
         return ERR_GROUP_SUBSCRIBED_TO_TOPIC;
     if (group_offsets_find(&cg->offsets, topic, partition) != NULL)
         group_log_offset_gone(log, cg->group.id, topic, partition);

@@ -12,10 +12,21 @@
 enum timer_step { TIMER_START, TIMER_DUE };
 static const char *const timer_steps[] = {"START", "DUE"};
 
+/* Nothing that is due is done to a busy group: it is armed again when its batch ended. */
+static int64_t next_deadline(const struct coordinator_group *cg)
+{
+    int64_t deadline = group_next_deadline(&cg->group);
+    int64_t other = INT64_MAX;
+
+    if (cg->consumer != NULL && !cg->busy) other = consumer_group_next_deadline(cg->consumer);
+    if (other < cg->retry_ns) other = cg->retry_ns;
+    return deadline < other ? deadline : other;
+}
+
 void coordinator_arm(struct coordinator_group *cg)
 {
     struct coordinator *c = cg->shard->coordinator;
-    int64_t deadline = group_next_deadline(&cg->group);
+    int64_t deadline = next_deadline(cg);
     enum err err;
 
     if (heap_queued(&cg->timer)) heap_remove(&c->timers, &cg->timer);
@@ -36,6 +47,8 @@ static void run_due(struct coordinator *c)
         struct coordinator_group *cg = CONTAINER_OF(due, struct coordinator_group, timer);
         struct group_effects effects;
 
+        if (cg->consumer != NULL && next_deadline(cg) <= c->env->now.mono.ns)
+            coordinator_consumer_due(cg);
         group_effects_init(&effects);
         group_tick(&cg->group, c->env->now, &effects);
         coordinator_effects(cg, &effects);
@@ -94,6 +107,10 @@ enum err coordinator_group_make(struct coordinator_shard *shard, struct str id,
     }
     if (id.length > 0) memcpy(cg->id, id.data, id.length);
     cg->shard = shard;
+    cg->deleting = false;
+    cg->consumer = NULL;
+    cg->busy = false;
+    cg->retry_ns = 0;
     heap_node_init(&cg->timer);
     group_init(&cg->group, mem, &c->group_config, (struct str){cg->id, id.length}, c->seed,
                c->env->now.wall.ms);
@@ -119,6 +136,7 @@ void coordinator_group_free(struct coordinator_group *cg)
 
     if (heap_queued(&cg->timer)) heap_remove(&c->timers, &cg->timer);
     map_remove(&cg->shard->groups, &cg->node);
+    coordinator_consumer_free(cg);
     group_deinit(&cg->group);
     group_offsets_deinit(&cg->offsets);
     mem_free(&c->env->mem, cg->id, cg->id_length + 1);
@@ -147,7 +165,14 @@ void coordinator_effects(struct coordinator_group *cg, struct group_effects *eff
         again = true;
     }
     group_check(&cg->group);
-    if (group_blank(&cg->group) && cg->offsets.count == 0 && !cg->deleting) {
+    coordinator_settle(cg);
+}
+
+void coordinator_settle(struct coordinator_group *cg)
+{
+    bool used = cg->consumer != NULL || cg->busy || cg->deleting || cg->offsets.count > 0;
+
+    if (!used && group_blank(&cg->group)) {
         coordinator_group_free(cg);
     } else {
         coordinator_arm(cg);
@@ -201,6 +226,7 @@ void coordinator_apply(struct coordinator *c, const struct image *image)
     const struct image_topic *topic = image_topic_by_name(image, STR(COORDINATOR_TOPIC));
 
     c->image = image;
+    if (!list_empty(&image->deleted_topics)) coordinator_expire_kick(c);
     if (topic != NULL && topic->deleted) topic = NULL;
     if (c->stopping || c->replicas->image == NULL || !resize(c, topic)) return;
     for (uint32_t i = 0; i < c->count; i++) {
@@ -259,6 +285,7 @@ void coordinator_init(struct coordinator *c, struct env *env, const struct confi
                               .max_size = config->group_max_size,
                               .session_min_ms = config->group_min_session_timeout_ms,
                               .session_max_ms = config->group_max_session_timeout_ms};
+    coordinator_consumer_configure(&c->consumer_config, config);
     /* A stream of its own: the identities of the node are drawn from the seed itself. */
     rng_init(&c->rng, rng_stream(identity, 0x67726f7570, (uint64_t)config->node_id));
     c->seed = dice_seed(env->world, DICE_HASH);
@@ -270,17 +297,19 @@ void coordinator_init(struct coordinator *c, struct env *env, const struct confi
     op_source_init(&c->ended_source);
     arena_init(&c->arena, &env->mem, COORDINATOR_ARENA_MAX);
     op_start(&env->loop, &c->timer_op, &timer_kind, TIMER_START);
+    coordinator_expire_start(c);
 }
 
 void coordinator_stop(struct coordinator *c)
 {
     c->stopping = true;
     op_wake(&c->timer_source);
+    op_wake(&c->expire_source);
 }
 
 bool coordinator_stopped(const struct coordinator *c)
 {
-    return list_empty(&c->shards) && !op_live(&c->timer_op);
+    return list_empty(&c->shards) && !op_live(&c->timer_op) && !op_live(&c->expire_op);
 }
 
 void coordinator_deinit(struct coordinator *c)

@@ -15,10 +15,14 @@
  *   and takes effect when it is (groups.md 5.1).
  * - At the end of an epoch every waiting call and write is answered NOT_COORDINATOR.
  *
- * Not here: expiry of offsets by age (KIP-211), offsets of transactions, groups of KIP-848. */
+ * - A group is of the classic protocol, or has `consumer` and is one of KIP-848; its records change
+ *   it when they are committed, and one batch of it is under way at a time (`busy`).
+ *
+ * Not here: offsets of transactions. */
 #ifndef BROKER_GROUP_COORDINATOR_H
 #define BROKER_GROUP_COORDINATOR_H
 
+#include "broker/group/consumer_group.h"
 #include "broker/group/group_log.h"
 #include "broker/group/group_offsets.h"
 #include "broker/replica/manager.h"
@@ -48,14 +52,18 @@ struct coordinator_group {
     struct coordinator_shard *shard;
     struct group group;
     struct group_offsets offsets;
-    bool deleting; /* DeleteGroups is under way: nothing else is done to it */
-    char *id;      /* owned */
+    bool deleting;                   /* DeleteGroups is under way: nothing else is done to it */
+    struct consumer_group *consumer; /* owned; NULL: a classic group, or only offsets */
+    bool busy;                       /* a batch of `consumer` is under way */
+    int64_t retry_ns;                /* its timer's batch was refused: not before */
+    char *id;                        /* owned */
     uint32_t id_length;
 };
 
 enum coordinator_write_kind {
-    COORDINATOR_WRITE_OFFSETS, /* applied when committed */
-    COORDINATOR_WRITE_GROUP,   /* told to the group when committed */
+    COORDINATOR_WRITE_OFFSETS,  /* applied when committed */
+    COORDINATOR_WRITE_GROUP,    /* told to the group when committed */
+    COORDINATOR_WRITE_CONSUMER, /* applied when committed; then its group is not busy any more */
 };
 
 /* One batch on its way into the log. */
@@ -66,7 +74,7 @@ struct coordinator_write {
     struct buf *buf; /* counted: the batch */
     struct bytes batch;
     int64_t deadline_ns;
-    struct handle group; /* GROUP */
+    struct handle group; /* GROUP, CONSUMER */
     uint64_t ticket;
     bool waited;  /* a request will call coordinator_write_release() */
     bool told;    /* err stands: committed, failed, or too late */
@@ -99,6 +107,7 @@ struct coordinator {
     const struct config *config;
     struct manager *replicas;
     struct group_config group_config;
+    struct consumer_group_config consumer_config;
     struct rng rng; /* member ids */
     struct list shards;
     struct coordinator_shard **by_index; /* of the present topic */
@@ -115,6 +124,9 @@ struct coordinator {
     struct op timer_op;
     struct op_source timer_source;
     bool timer_moved;
+    struct op expire_op;
+    struct op_source expire_source;
+    bool topic_gone; /* a topic was deleted: the offsets are looked through now */
     uint64_t seed;
     struct arena arena; /* of one event */
 };
@@ -150,6 +162,16 @@ bool coordinator_leave(struct coordinator_shard *shard, struct str group,
 MUST_USE enum err coordinator_commit(struct coordinator_shard *shard, struct str group,
                                      const struct group_who *who, enum err no_group);
 
+/* Nothing of this group is under way (or the epoch has passed): AWAIT ended_source. */
+bool coordinator_idle(struct coordinator *c, struct str group, int32_t epoch);
+/* ConsumerGroupHeartbeat, when it is idle. With *write the answer counts once that is told to be
+ * committed: AWAIT write->source, release. coordinator_consumer.c */
+void coordinator_beat(struct coordinator_shard *shard, struct str group,
+                      struct consumer_group_beat *beat, struct arena *arena,
+                      struct consumer_group_answer *answer, struct coordinator_write **write);
+
+/* Tombstones of an empty group of either kind, but for its offsets. */
+void coordinator_log_gone(const struct coordinator_group *cg, struct group_log *log);
 /* Appends records; AWAIT write->source until write->told, then release. The error is as the client
  * is told. */
 MUST_USE enum err coordinator_write(struct coordinator_shard *shard, const struct group_log *log,
@@ -170,13 +192,28 @@ void coordinator_group_free(struct coordinator_group *cg);
 /* Answers the calls, appends what is asked for, arms the timer; the group may be gone after. */
 void coordinator_effects(struct coordinator_group *cg, struct group_effects *effects);
 void coordinator_arm(struct coordinator_group *cg);
+/* After something ended: armed, or gone when nothing is left of it. */
+void coordinator_settle(struct coordinator_group *cg);
 void coordinator_shard_over(struct coordinator_shard *shard);
 /* coordinator_shard.c */
 void coordinator_shard_start(struct coordinator_shard *shard);
 /* coordinator_write.c */
 MUST_USE enum err coordinator_write_group(struct coordinator_group *cg, enum group_write write,
                                           uint64_t ticket);
-/* One batch of the log. `live`: it was just committed, the state machines are ahead of it. */
+MUST_USE enum err coordinator_write_consumer(struct coordinator_group *cg,
+                                             const struct group_log *log,
+                                             struct coordinator_write **write);
+/* coordinator_expire.c */
+void coordinator_expire_start(struct coordinator *c);
+void coordinator_expire_kick(struct coordinator *c);
+/* coordinator_consumer.c */
+MUST_USE enum err coordinator_replay_consumer(struct coordinator_shard *shard,
+                                              const struct group_log_read *read, bool live);
+void coordinator_consumer_configure(struct consumer_group_config *to, const struct config *from);
+void coordinator_consumer_free(struct coordinator_group *cg);
+void coordinator_consumer_due(struct coordinator_group *cg);
+/* coordinator_write.c: one batch of the log. `live`: it was just committed, the state machines are
+ * ahead of it. */
 MUST_USE enum err coordinator_replay(struct coordinator_shard *shard, struct bytes batches,
                                      bool live);
 bool coordinator_writes_due(const struct coordinator_shard *shard); /* without effect */

@@ -15,6 +15,26 @@ static void answer(struct group_call *call, enum err err, struct str member_id)
     op_wake(&call->source);
 }
 
+/* A JoinGroup for a group of KIP-848. One without members gives its name away; the client asks
+ * again (clients.md 5). */
+static enum err other_kind(struct coordinator_group *cg)
+{
+    struct arena *arena = &cg->shard->coordinator->arena;
+    struct coordinator_write *write;
+    struct group_log log;
+    enum err err;
+
+    if (cg->consumer != NULL && cg->consumer->members.count > 0)
+        return ERR_INCONSISTENT_GROUP_PROTOCOL;
+    if (cg->busy) return ERR_COORDINATOR_NOT_AVAILABLE;
+    group_log_init(&log, arena);
+    coordinator_log_gone(cg, &log);
+    err = log.err == ERR_NONE ? coordinator_write_consumer(cg, &log, &write) : log.err;
+    arena_reset(arena);
+    (void)err; /* written or not: it asks again */
+    return ERR_COORDINATOR_NOT_AVAILABLE;
+}
+
 void coordinator_join(struct coordinator_shard *shard, struct str group, struct group_join *join)
 {
     struct coordinator *c = shard->coordinator;
@@ -32,6 +52,10 @@ void coordinator_join(struct coordinator_shard *shard, struct str group, struct 
     }
     if ((cg == NULL && coordinator_group_make(shard, group, &cg) != ERR_NONE) || is_closed(cg)) {
         answer(join->call, ERR_COORDINATOR_NOT_AVAILABLE, join->member_id);
+        return;
+    }
+    if (cg->consumer != NULL || cg->busy) {
+        answer(join->call, other_kind(cg), join->member_id);
         return;
     }
     join->fresh = rng_uuid(&c->rng);
@@ -92,5 +116,13 @@ enum err coordinator_commit(struct coordinator_shard *shard, struct str group,
     /* The first commit of a simple group makes it, when its record is committed. */
     if (cg == NULL) return who->generation < 0 ? ERR_NONE : no_group;
     if (is_closed(cg)) return ERR_COORDINATOR_NOT_AVAILABLE;
+    if (cg->consumer != NULL) {
+        struct consumer_group_who member = {.member_id = who->member_id,
+                                            .instance_id = who->instance_id,
+                                            .epoch = who->generation,
+                                            .epochs_known = who->epochs_known};
+
+        return consumer_group_commit(cg->consumer, &member);
+    }
     return group_commit(&cg->group, who, shard->coordinator->env->now);
 }

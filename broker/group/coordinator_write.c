@@ -97,6 +97,20 @@ enum err coordinator_write_group(struct coordinator_group *cg, enum group_write 
     return ERR_NONE;
 }
 
+enum err coordinator_write_consumer(struct coordinator_group *cg, const struct group_log *log,
+                                    struct coordinator_write **write)
+{
+    enum err err;
+
+    ASSERT(!cg->busy);
+    err = begin(cg->shard, log, COORDINATOR_WRITE_CONSUMER, write);
+    if (err != ERR_NONE) return err;
+    (*write)->group = pool_handle(&cg->shard->coordinator->group_pool, cg);
+    cg->busy = true;
+    coordinator_arm(cg);
+    return ERR_NONE;
+}
+
 /* ---- replay ---------------------------------------------------------------------------------- */
 
 static void trace_offset(const struct coordinator_shard *shard, const struct group_log_read *read,
@@ -171,13 +185,15 @@ static enum err replay_group(struct coordinator_shard *shard, const struct group
 
     if (read->tombstone) {
         struct group_effects effects;
+        struct list *link;
 
         if (cg == NULL) return ERR_NONE;
         group_effects_init(&effects);
-        group_close(&cg->group, ERR_COORDINATOR_NOT_AVAILABLE, shard->coordinator->env->now,
-                    &effects);
-        ASSERT(list_empty(&effects.answered)); /* only empty groups are deleted */
-        if (cg->offsets.count > 0 && !live) {
+        /* An empty group is deleted; one with members goes on as one of KIP-848. */
+        group_close(&cg->group, ERR_REBALANCE_IN_PROGRESS, shard->coordinator->env->now, &effects);
+        while ((link = list_pop(&effects.answered)) != NULL)
+            op_wake(&LIST_ENTRY(link, struct group_call, link)->source);
+        if (cg->offsets.count > 0 || cg->consumer != NULL || cg->busy) {
             /* The offsets have tombstones of their own; the group was dropped before them. */
             struct group_value none = {.generation = 0};
 
@@ -208,6 +224,14 @@ static enum err replay_records(struct coordinator_shard *shard, const struct rec
             switch (read.kind) {
             case GROUP_LOG_OFFSET: err = replay_offset(shard, &read, record.offset, live); break;
             case GROUP_LOG_GROUP: err = replay_group(shard, &read, live); break;
+            case GROUP_LOG_CONSUMER_GROUP:
+            case GROUP_LOG_CONSUMER_TOPICS:
+            case GROUP_LOG_CONSUMER_MEMBER:
+            case GROUP_LOG_CONSUMER_TARGET_EPOCH:
+            case GROUP_LOG_CONSUMER_TARGET:
+            case GROUP_LOG_CONSUMER_CURRENT:
+                err = coordinator_replay_consumer(shard, &read, live);
+                break;
             case GROUP_LOG_UNKNOWN: break;
             }
         }
@@ -303,6 +327,18 @@ static void tell(struct coordinator_shard *shard, struct coordinator_write *writ
     coordinator_effects(cg, &effects);
 }
 
+/* Its group may do the next thing. */
+static void idle(struct coordinator_shard *shard, const struct coordinator_write *write)
+{
+    struct coordinator_group *cg = pool_get(&shard->coordinator->group_pool, write->group);
+
+    if (cg == NULL) return;
+    cg->busy = false;
+    cg->deleting = false; /* of an expiry; DeleteGroups does not begin while it is busy */
+    if (cg->consumer != NULL) consumer_group_check(cg->consumer);
+    coordinator_settle(cg);
+}
+
 static void end(struct coordinator_shard *shard, struct coordinator_write *write, enum err outcome)
 {
     bool committed = outcome == ERR_NONE || outcome == ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
@@ -310,7 +346,7 @@ static void end(struct coordinator_shard *shard, struct coordinator_write *write
 
     list_remove(&write->link);
     partition_append_end(&write->append, outcome);
-    if (committed && write->kind == COORDINATOR_WRITE_OFFSETS)
+    if (committed && write->kind != COORDINATOR_WRITE_GROUP)
         err = coordinator_replay(shard, write->batch, true);
     buf_unref(write->buf);
     write->buf = NULL;
@@ -321,6 +357,7 @@ static void end(struct coordinator_shard *shard, struct coordinator_write *write
         outcome = ERR_COORDINATOR_NOT_AVAILABLE;
     }
     tell(shard, write, coordinator_append_error(outcome));
+    if (write->kind == COORDINATOR_WRITE_CONSUMER) idle(shard, write);
     if (!write->waited) pool_give(&shard->coordinator->write_pool, write);
     op_wake(&shard->coordinator->ended_source);
 }

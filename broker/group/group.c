@@ -155,8 +155,7 @@ struct bytes group_subscription(const struct group *group, const struct group_me
 
 bool group_blank(const struct group *group)
 {
-    return group->state == GROUP_EMPTY && group->generation == 0 && group->pending_count == 0 &&
-           group->write == 0;
+    return group->state == GROUP_EMPTY && group->generation == 0 && group->pending_count == 0;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

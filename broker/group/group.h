@@ -203,6 +203,7 @@ struct group_who {
     struct str member_id;
     struct str instance_id;
     int32_t generation;
+    bool epochs_known; /* a commit in a version that carries member epochs (OffsetCommit 9) */
 };
 MUST_USE enum err group_heartbeat(struct group *group, const struct group_who *who,
                                   struct instant now);
@@ -254,6 +255,8 @@ void group_loaded(struct group *group, struct instant now, struct group_effects 
 
 /* Metadata of a member for the selected protocol; empty when none is selected. */
 struct bytes group_subscription(const struct group *group, const struct group_member *member);
+/* Does a member name this topic in what it says of itself? Bytes that do not parse name nothing. */
+bool group_subscribes(const struct group *group, struct str topic);
 struct group_member *group_find(const struct group *group, struct str member_id);
 /* Nothing worth keeping: no member, no pending one, and never a generation. */
 bool group_blank(const struct group *group);

@@ -61,6 +61,17 @@ static struct bytes encode(struct group_log *log, const struct wire_message *mes
     return (struct bytes){buffer, (uint32_t)(size.bytes + 2)};
 }
 
+void group_log_put(struct group_log *log, const struct wire_message *key_message,
+                   int16_t key_version, const void *key, const struct wire_message *value_message,
+                   int16_t value_version, const void *value)
+{
+    struct group_log_record *record = add(log);
+
+    if (record == NULL) return;
+    record->key = encode(log, key_message, key_version, key);
+    if (value != NULL) record->value = encode(log, value_message, value_version, value);
+}
+
 static struct bytes offset_key(struct group_log *log, struct str group, struct str topic,
                                int32_t partition)
 {
@@ -239,5 +250,6 @@ enum err group_log_read(const struct record *record, struct arena *arena,
     if (version == 0 || version == KEY_OFFSET)
         return read_offset(&key, &value, version, arena, read);
     if (version == KEY_GROUP) return read_group(&key, &value, arena, read);
+    if (version > KEY_GROUP) return group_log_consumer_read(&key, &value, version, arena, read);
     return ERR_NONE;
 }

@@ -2,6 +2,8 @@
  * its own block; protocols and assignments, which change, in blocks of their own. */
 #include "broker/group/group_internal.h"
 
+#include "client/wire/wire.h"
+
 #include <string.h>
 
 static struct str put(uint8_t **at, struct str from)
@@ -270,4 +272,35 @@ void group_pending_drop(struct group *group, struct group_pending *pending)
     list_remove(&pending->link);
     group->pending_count--;
     mem_free(group->mem, pending, pending->block_size);
+}
+
+/* ---- subscriptions --------------------------------------------------------------------------- */
+
+/* Topics that a member of the group subscribes to: ConsumerProtocolSubscription begins with a
+ * version and the names (groups.md 9.1). Bytes that do not parse subscribe to nothing. */
+static bool names(struct bytes subscription, struct str topic)
+{
+    struct wire_reader reader;
+    int32_t count;
+
+    wire_reader_init(&reader, subscription.data, subscription.length);
+    if (wire_read_int16(&reader) < 0) return false;
+    count = wire_read_int32(&reader);
+    for (int32_t i = 0; i < count && reader.error == ERR_NONE; i++) {
+        struct str name = wire_read_plain_string(&reader, false);
+
+        if (reader.error == ERR_NONE && str_equal(name, topic)) return true;
+    }
+    return false;
+}
+
+bool group_subscribes(const struct group *group, struct str topic)
+{
+    MAP_FOR_EACH (node, &group->members) {
+        const struct group_member *member = MAP_ENTRY(node, struct group_member, node);
+
+        for (uint32_t i = 0; i < member->protocols_count; i++)
+            if (names(member->protocols[i].metadata, topic)) return true;
+    }
+    return false;
 }

@@ -311,7 +311,6 @@ static void consume_begin(struct cli *cli)
     op_start(&cli->env.loop, &consume->op, &kind, CONSUME_START);
 }
 
-/* Names of assignors, comma between; all at once, or none. */
 /* beginning, end, an offset, or a time: 2026-03-01T12:00:00 (UTC) or 2026-03-01. */
 static bool parse_start(const char *text, struct consumer_start *start)
 {
@@ -397,6 +396,7 @@ static int parse(struct consume *consume, int argc, char **argv)
                                             {"group", required_argument, NULL, 'g'},
                                             {"assignor", required_argument, NULL, 'a'},
                                             {"instance", required_argument, NULL, 'i'},
+                                            {"group-protocol", required_argument, NULL, 'P'},
                                             {"session-timeout", required_argument, NULL, 's'},
                                             {"quiet", required_argument, NULL, 'q'},
                                             {"set", required_argument, NULL, 'x'},
@@ -426,6 +426,9 @@ static int parse(struct consume *consume, int argc, char **argv)
             break;
         case 'C':
             if (!cli_load(properties, optarg)) return CLI_USAGE;
+            break;
+        case 'P':
+            if (!cli_set_one(properties, "group.protocol", optarg)) return CLI_USAGE;
             break;
         case 's':
             if (!cli_number("--session-timeout", optarg, 1000, 1800000, &session_ms))

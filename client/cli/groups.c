@@ -115,27 +115,20 @@ static void take_listing(struct groups *groups)
 
 /* ---- describe -------------------------------------------------------------------------------- */
 
-static void take_description(struct groups *groups)
+static void missing(struct groups *groups)
 {
-    const struct describe_groups_response *response = &groups->task.response.describe_groups;
-    const struct describe_groups_response_group *group;
-
-    if (response->groups_count != 1) {
-        groups_fail(groups, groups_name(groups), ERR_MALFORMED);
+    /* It may have been given offsets without ever having had a member. */
+    if (groups->command == GROUPS_RESET) {
+        ask_offsets(groups);
         return;
     }
-    group = &response->groups[0];
-    groups_take_members(groups, group);
-    if (str_equal(group->group_state, STR("Dead")) ||
-        err_from_wire(group->error_code) == ERR_GROUP_ID_NOT_FOUND) {
-        /* It may have been given offsets without ever having had a member. */
-        if (groups->command == GROUPS_RESET) {
-            ask_offsets(groups);
-            return;
-        }
-        groups->code = cli_complain(CLI_FAILED, "group '%s' does not exist", groups_name(groups));
-        groups_next(groups);
-    } else if (groups->view == GROUPS_VIEW_MEMBERS) {
+    groups->code = cli_complain(CLI_FAILED, "group '%s' does not exist", groups_name(groups));
+    groups_next(groups);
+}
+
+static void show(struct groups *groups)
+{
+    if (groups->view == GROUPS_VIEW_MEMBERS) {
         groups_print_members(groups);
         groups_next(groups);
     } else if (groups->view == GROUPS_VIEW_STATE) {
@@ -149,6 +142,41 @@ static void take_description(struct groups *groups)
     } else {
         ask_offsets(groups);
     }
+}
+
+static void take_description(struct groups *groups)
+{
+    const struct describe_groups_response *response = &groups->task.response.describe_groups;
+    const struct describe_groups_response_group *group;
+
+    if (response->groups_count != 1) {
+        groups_fail(groups, groups_name(groups), ERR_MALFORMED);
+        return;
+    }
+    group = &response->groups[0];
+    if (str_equal(group->group_state, STR("Dead")) ||
+        err_from_wire(group->error_code) == ERR_GROUP_ID_NOT_FOUND) {
+        ask(groups, API_CONSUMER_GROUP_DESCRIBE, groups->coordinator, GROUPS_DESCRIBING_CONSUMER);
+        groups->task.request.consumer_group_describe.group_ids = &groups->asked_name;
+        groups->task.request.consumer_group_describe.group_ids_count = 1;
+        return;
+    }
+    groups_take_members(groups, group);
+    show(groups);
+}
+
+/* Brokers that know only classic groups refuse the question. */
+static void take_consumers(struct groups *groups)
+{
+    const struct consumer_group_describe_response *response =
+        &groups->task.response.consumer_group_describe;
+
+    if (groups->task.result != ERR_NONE || response->groups_count != 1) {
+        missing(groups);
+        return;
+    }
+    groups_take_consumers(groups, &response->groups[0]);
+    show(groups);
 }
 
 static void ask_topics(struct groups *groups)
@@ -212,6 +240,8 @@ static void answered(struct groups *groups)
     }
     /* These say themselves what an error of theirs means. */
     if (err != ERR_NONE && !(groups->task.answered && stage == GROUPS_DESCRIBING) &&
+        !(stage == GROUPS_DESCRIBING_CONSUMER &&
+          (err == ERR_GROUP_ID_NOT_FOUND || err == ERR_UNSUPPORTED_VERSION)) &&
         !(groups->task.answered && (stage == GROUPS_LEADERS || stage == GROUPS_ENDS))) {
         groups->code = cli_complain_err(groups_name(groups), err, groups->task.message);
         if (stage == GROUPS_DELETING) {
@@ -230,6 +260,7 @@ static void answered(struct groups *groups)
         groups_next(groups);
         return;
     case GROUPS_DESCRIBING: take_description(groups); return;
+    case GROUPS_DESCRIBING_CONSUMER: take_consumers(groups); return;
     case GROUPS_OFFSETS:
         groups_take_offsets(groups, &groups->task.response.offset_fetch);
         ask_topics(groups);

@@ -26,6 +26,7 @@ enum groups_stage {
     GROUPS_LISTING,
     GROUPS_DELETING,
     GROUPS_DESCRIBING,
+    GROUPS_DESCRIBING_CONSUMER, /* it is none of the classic protocol: one of KIP-848? */
     GROUPS_OFFSETS,
     GROUPS_LEADERS,
     GROUPS_ENDS,
@@ -121,6 +122,8 @@ void groups_clear(struct groups *groups); /* what is known of the present group 
 void groups_free(struct groups *groups);
 void groups_add_name(struct groups *groups, struct str name, struct str state);
 bool groups_add_filter(struct groups *groups, const char *text);
+void groups_take_consumers(struct groups *groups,
+                           const struct consumer_group_describe_response_group *group);
 void groups_take_members(struct groups *groups, const struct describe_groups_response_group *group);
 void groups_take_offsets(struct groups *groups, const struct offset_fetch_response *response);
 uint32_t groups_topics(struct groups *groups); /* those of the rows, and those of the filters */

@@ -202,6 +202,33 @@ void groups_take_members(struct groups *groups, const struct describe_groups_res
     }
 }
 
+void groups_take_consumers(struct groups *groups,
+                           const struct consumer_group_describe_response_group *group)
+{
+    groups->state = copy(group->group_state);
+    groups->protocol = copy(group->assignor_name);
+    for (uint32_t i = 0; i < group->members_count; i++) {
+        const struct consumer_group_describe_response_member *member = &group->members[i];
+        struct groups_member *made;
+
+        groups->members = more(groups->members, groups->members_count, sizeof *groups->members);
+        made = &groups->members[groups->members_count++];
+        made->id = copy(member->member_id);
+        made->host = copy(member->client_host);
+        made->client = copy(member->client_id);
+        if (member->instance_id.data != NULL) made->instance = copy(member->instance_id);
+        for (uint32_t t = 0; t < member->assignment.topic_partitions_count; t++) {
+            const struct consumer_group_describe_response_topic_partition *topic =
+                &member->assignment.topic_partitions[t];
+
+            for (uint32_t p = 0; p < topic->partitions_count; p++) {
+                row_of(groups, topic->topic_name, topic->partitions[p])->member = (int32_t)i;
+                groups->members[i].partitions++;
+            }
+        }
+    }
+}
+
 void groups_take_offsets(struct groups *groups, const struct offset_fetch_response *response)
 {
     for (uint32_t t = 0; t < response->topics_count; t++)

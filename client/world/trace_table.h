@@ -144,6 +144,13 @@
     X(CLIENT_OFFSET, 'D', "client.offset",                                                                              \
       "partition offset generation what err member") /* *text: group, blank, topic */                                   \
     X(GROUP_OWNED, 'D', "group.owned",                                                                                  \
-      "partition epoch generation index") /* in a new generation; *text: group, member, topic */
+      "partition epoch generation index") /* in a new generation; *text: group, member, topic */                        \
+    /* groups of KIP-848, as their records are committed or loaded */                                                   \
+    X(GROUP_EPOCHS, 'I', "group.epochs",                                                                                \
+      "partition epoch group assignment members") /* *text: group; their epochs */                                      \
+    X(GROUP_MEMBER, 'D', "group.member",                                                                                \
+      "partition epoch member state assigned revoking") /* *text: group, member; -1: gone */                            \
+    X(GROUP_HOLDS, 'D', "group.holds",                                                                                  \
+      "partition epoch index member holds") /* *text: group, member, topic id; 0: not any more */
 
 #endif

@@ -101,6 +101,7 @@ void check_destroy(struct check *check)
     free(check->produces.items);
     check_history_destroy(check);
     check_group_destroy(check);
+    check_consumer_destroy(check);
     free(check);
 }
 
@@ -516,6 +517,7 @@ void check_event(struct check *check, int64_t time_ns, int32_t node,
     if (check_isr_event(check, index, event)) return;
     if (check_controller_event(check, index, event)) return;
     if (check_raft_event(check, index, event)) return;
+    if (check_consumer_event(check, index, event)) return;
     if (check_group_event(check, index, event)) return;
     if (check_snapshot_event(check, index, event)) return;
     (void)check_history_event(check, index, event);
@@ -537,6 +539,7 @@ static void judge_liveness(struct check *check)
     if (check->now_ns - check->liveness_ns < check_liveness_ns(&check->config)) return;
     check->lively = true;
     check_liveness_finish(check);
+    if (!check->violated) check_consumer_finish(check);
 }
 
 void check_phase(struct check *check, int64_t time_ns, int32_t phase)

@@ -250,6 +250,7 @@ static void owns(struct check *check, uint32_t node, const struct trace_event *e
     for (uint32_t other = 0; other < CHECK_NODES_MAX && gets; other++) {
         if (other == node || owned->generation[other] < 0) continue;
         check_count(check, CHECK_G6);
+        if (check_consumer_takes_over(check, node, other, event)) return;
         if (owned->generation[other] != generation) continue;
         CHECK_FAIL(check, G6, at_group(node, generation, -1),
                    "%S partition %D has two owners in generation %D", event->text, partition,

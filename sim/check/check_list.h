@@ -210,14 +210,22 @@
       "each rebalance that completes has a higher generation than those before, over failovers")   \
     X(G6, "one-owner-per-generation", EVENT, "check_group.c",                                      \
       "within one generation a partition is given to one member")                                  \
+    X(G7, "one-holder", EVENT, "check_consumer.c",                                                 \
+      "a consumer group (KIP-848) lets one member have a partition, or give it up, at a time")     \
     X(G8, "old-generation-refused", EVENT, "check_group.c",                                        \
       "no commit of an older generation is accepted once the newer one is stable")                 \
     X(G9, "committed-offset-kept", EVENT, "check_group.c",                                         \
       "a member is told the offset that was acknowledged last, or one committed after it")         \
     X(G10, "offset-was-committed", EVENT, "check_group.c",                                         \
       "a member is told only offsets that somebody committed")                                     \
+    X(G14, "target-reached", LIVENESS, "check_consumer.c",                                         \
+      "when all is quiet each member of a consumer group has what it shall have")                  \
     X(G18, "generation-durable", EVENT, "check_group.c",                                           \
-      "a coordinator that takes over knows the newest generation that a member was given")
+      "a coordinator that takes over knows the newest generation that a member was given")         \
+    X(G21, "group-epochs-rise", EVENT, "check_consumer.c",                                         \
+      "the epoch of a consumer group never falls, and is never behind one a member was told")      \
+    X(G22, "old-epoch-refused", EVENT, "check_consumer.c",                                         \
+      "no commit is accepted from a member that was removed before, or in an older member epoch")
 
 #define CHECK_ENUM(id, name, class, file, sentence) CHECK_##id,
 enum check_id { CHECK_LIST(CHECK_ENUM) CHECK_ID_COUNT };

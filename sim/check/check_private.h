@@ -8,6 +8,7 @@
  *   check_raft.c        the metadata quorum                    RAFT_*
  *   check_voters.c      who votes in it                        RAFT_VOTERS
  *   check_group.c       consumer groups                        GROUP_*, CLIENT_OWNS and so on
+ *   check_consumer.c    those of KIP-848                       GROUP_HOLDS, _MEMBER, _EPOCHS
  *   check_snapshot.c    its snapshots                          RAFT_SNAPSHOT
  *   check_history.c     what clients saw                       CLIENT_*
  *   check_liveness.c    the end of the run
@@ -382,7 +383,8 @@ struct check {
     struct check_table streams_by_key;
     CHECK_VEC(struct check_stream) streams;
     struct check_table readers_by_key;
-    struct check_groups *groups; /* of check_group.c; NULL until the first group */
+    struct check_groups *groups;       /* of check_group.c; NULL until the first group */
+    struct check_consumers *consumers; /* of check_consumer.c; NULL until the first group */
     CHECK_VEC(struct check_reader) readers;
     CHECK_VEC(struct check_gap) gaps;
     struct check_table produces_by_key;
@@ -536,6 +538,14 @@ void check_history_destroy(struct check *check);
 bool check_group_event(struct check *check, uint32_t node, const struct trace_event *event);
 void check_group_down(struct check *check, uint32_t node);
 void check_group_destroy(struct check *check);
+
+/* Looks on: true only for what is nobody else's. */
+bool check_consumer_event(struct check *check, uint32_t node, const struct trace_event *event);
+/* `node` gets a partition that `other` has. True: that is a violation, and told. */
+bool check_consumer_takes_over(struct check *check, uint32_t node, uint32_t other,
+                               const struct trace_event *event);
+void check_consumer_finish(struct check *check);
+void check_consumer_destroy(struct check *check);
 
 void check_liveness_appended(struct check *check, uint32_t node, const struct check_part *part,
                              int64_t base, int64_t last);

@@ -629,8 +629,9 @@ static const struct language_word workloads[] = {
     {"consumer", "consumer: NAME, topics: [..], rack, seek (time between two moves: to the end, "
                  "the start, back); reads all partitions, by assignment, from the nearest replica "
                  "if the brokers let it"},
-    {"consumer with group", "group: NAME, members (machines), assignor, static, commit: {every}, "
-                            "session, poll, work; shares the partitions, commits what it read"},
+    {"consumer with group",
+     "group: NAME, members (machines), protocol: classic|consumer, assignor, "
+     "static, commit: {every}, session, poll, work; shares the partitions, commits what it read"},
     {NULL, NULL},
 };
 

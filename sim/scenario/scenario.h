@@ -81,12 +81,13 @@ struct scenario_client {
     const char *rack;       /* NULL: none */
     struct unit_range seek; /* ns between two moves of the position; 0: it never moves */
     /* consumer, as a member of a group */
-    const char *group;    /* NULL: it reads everything by itself */
-    const char *instance; /* static member; NULL: dynamic */
-    int32_t group_number; /* in the names */
-    uint32_t members;     /* machines, this one and copies */
-    int assignor;         /* of range roundrobin sticky cooperative-sticky */
-    int64_t commit_ns;    /* between automatic commits; 0: none but at the end */
+    const char *group;      /* NULL: it reads everything by itself */
+    const char *instance;   /* static member; NULL: dynamic */
+    int32_t group_number;   /* in the names */
+    uint32_t members;       /* machines, this one and copies */
+    bool consumer_protocol; /* that of KIP-848 */
+    int assignor;           /* of range roundrobin sticky cooperative-sticky */
+    int64_t commit_ns;      /* between automatic commits; 0: none but at the end */
     int64_t session_ns;
     int64_t poll_max_ns;    /* max.poll.interval.ms */
     struct unit_range work; /* ns between two polls; 0: none */

@@ -347,9 +347,9 @@ static void read_member(const struct read *read, const struct yaml *at,
     client->poll_max_ns = 30 * NS_PER_SEC;
     value = yaml_get(at, "protocol");
     for (uint32_t i = 0; value != NULL && value->kind == YAML_LIST && i < value->count; i++)
-        (void)read_choice(read, value->items[i], "protocol", "classic");
+        (void)read_choice(read, value->items[i], "protocol", "classic consumer");
     if (value != NULL && value->kind != YAML_LIST) {
-        (void)read_choice(read, value, "protocol", "classic");
+        client->consumer_protocol = read_choice(read, value, "protocol", "classic consumer") == 1;
     }
     value = yaml_get(at, "assignor");
     if (value != NULL)

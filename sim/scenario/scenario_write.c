@@ -322,6 +322,7 @@ static void write_member(const struct write *w, const struct scenario_client *cl
     write_format(w, ", group: %s", client->group);
     if (client->members > 1) write_format(w, ", members: %u", client->members);
     if (client->instance != NULL) write_text(w, ", static: true");
+    if (client->consumer_protocol) write_text(w, ", protocol: consumer");
     write_format(w, ", assignor: %s, commit: {", assignors[client->assignor]);
     write_quantity(w, "every", UNIT_TIME,
                    (struct unit_range){client->commit_ns, client->commit_ns});

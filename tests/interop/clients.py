@@ -73,6 +73,10 @@ def java_client():
 CLIENTS = (
     ("the Java client", java_client),
     ("confluent-kafka for Python", lambda: python_client("confluent-kafka", "confluent.py")),
+    ("the Java client, group.protocol=consumer",
+     lambda: ["env", "GROUP_PROTOCOL=consumer"] + java_client()),
+    ("confluent-kafka, group.protocol=consumer",
+     lambda: ["env", "GROUP_PROTOCOL=consumer"] + python_client("confluent-kafka", "confluent.py")),
     ("aiokafka", lambda: python_client("aiokafka", "aiokafka_client.py")),
     ("kafkajs", lambda: node_client("kafkajs", "kafkajs.mjs")),
     ("@platformatic/kafka", lambda: node_client("@platformatic/kafka", "platformatic.mjs")),
@@ -81,6 +85,10 @@ CLIENTS = (
     ("franz-go", lambda: go_client("franz")),
     ("sarama", lambda: go_client("sarama")),
 )
+
+
+# Of groups by KIP-848, where clients cannot choose.
+SESSIONS = "group.consumer.session.timeout.ms=6000\ngroup.consumer.heartbeat.interval.ms=500\n"
 
 
 class Driver:
@@ -194,7 +202,8 @@ def client_checks(title, make):
             if "cluster" not in state:
                 if text != "a leader is killed under an idempotent load":
                     raise Skipped("the cluster of the first part is not there")
-                state["cluster"] = Cluster("client-" + re.sub(r"\W+", "-", title)).start()
+                state["cluster"] = Cluster("client-" + re.sub(r"\W+", "-", title),
+                                           extra=SESSIONS).start()
             cluster = state["cluster"]
             down = [node for node in cluster.nodes.values() if not node.alive()]
             for node in down:  # killed when the check before ended

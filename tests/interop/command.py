@@ -144,3 +144,21 @@ def bench():
     need(re.match(r"read 20000 records, 1\.0 MB, in ", text), text)
     ends(2, gregor(node.address, "bench", "produce", "x", "--set", "linger=5"), "linger.ms")
     ends(1, gregor(node.address, "txn", "list"), "transactions")
+
+
+@check("gregor consume --group-protocol consumer: reads, commits, resumes, is described and deleted, "
+       "on one node that asks for min.insync.replicas=2")
+def consumer_protocol():
+    node = single("kip848", "--set", "min.insync.replicas=2").start()
+    need_equal(gregor(node.address, "topics", "create", "t", "--partitions", "3").code, 0, "create")
+    for first in (0, 100):
+        gregor(node.address, "produce", "t",
+               stdin="".join("%d\n" % n for n in range(first, first + 100)).encode())
+        done = gregor(node.address, "consume", "t", "-g", "g", "--group-protocol", "consumer",
+                      "--from", "beginning", "--count", "100")
+        need_equal(sorted(int(line) for line in done.text.split()), list(range(first, first + 100)),
+                   "what is read from %d on" % first)
+    done = gregor(node.address, "groups", "describe", "g", "--state")
+    need("uniform" in done.text and "Empty" in done.text, done.text + done.errors)
+    need_equal(gregor(node.address, "groups", "delete", "g").code, 0, "delete")
+    need(gregor(node.address, "groups", "describe", "g").code != 0, "it is still there")

@@ -1,4 +1,5 @@
 """confluent-kafka (librdkafka): see README.md of this folder for the commands."""
+import os
 import sys
 import time
 
@@ -32,9 +33,12 @@ def produce(count, pause):
 
 
 def consume(group, idle):
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-                         "session.timeout.ms": 6000, "heartbeat.interval.ms": 500,
-                         "auto.commit.interval.ms": 200})
+    config = {"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
+              "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "auto.commit.interval.ms": 200}
+    if os.environ.get("GROUP_PROTOCOL"):  # KIP-848: the broker sets the times
+        config["group.protocol"] = os.environ["GROUP_PROTOCOL"]
+        del config["session.timeout.ms"], config["heartbeat.interval.ms"]
+    consumer = Consumer(config)
     consumer.subscribe([topic], on_assign=lambda _, parts: say(
         "assigned", sorted(part.partition for part in parts)))
     last = time.monotonic()

@@ -2,6 +2,7 @@
  * (groups.md 1); which commit wins. */
 #include "broker/group/group_log.h"
 
+#include "broker/group/consumer_group.h"
 #include "broker/group/group_offsets.h"
 #include "broker/group/group_place.h"
 #include "tests/support/support.h"
@@ -295,14 +296,132 @@ static void the_commit_with_the_newest_record_wins(void **state)
     group_offsets_deinit(&offsets);
 }
 
+static const struct parts_item three_parts[] = {
+    {{{0x11}}, 0},
+    {{{0x11}}, 2},
+    {{{0x22}}, 1},
+};
+static struct str two_names[] = {{"t", 1}, {"uv", 2}};
+
+/* Records 3 to 8 (KIP-848): keys as of old, values flexible in version 0. */
+static void a_consumer_group_is_written_as_kafka_writes_it(void **state)
+{
+    struct fixture *f = *state;
+    struct consumer_group_member_metadata_value member;
+    struct parts_item items[COUNT_OF(three_parts)];
+    struct group_log_current current = {.epoch = 7, .previous_epoch = 6, .state = 1};
+    struct group_log log;
+
+    memcpy(items, three_parts, sizeof items);
+    current.assigned = (struct parts){items, 3};
+    current.revoking = (struct parts){items + 2, 1};
+    consumer_group_metadata_none(&member);
+    member.client_id = STR("c");
+    member.client_host = STR("/h");
+    member.subscribed_topic_names = two_names;
+    member.subscribed_topic_names_count = 2;
+    member.rebalance_timeout_ms = 300;
+    member.server_assignor = STR("range");
+    group_log_init(&log, &f->arena);
+    group_log_consumer_epoch(&log, STR("g"), 9);
+    group_log_consumer_member(&log, STR("g"), STR("m"), &member);
+    group_log_consumer_target_epoch(&log, STR("g"), 8);
+    group_log_consumer_target(&log, STR("g"), STR("m"), current.assigned);
+    group_log_consumer_current(&log, STR("g"), STR("m"), &current);
+    assert_int_equal(log.err, ERR_NONE);
+    assert_hex(log.records[0].key, "0003000167");
+    assert_hex(log.records[0].value, "00000000000900");
+    assert_hex(log.records[1].key, "000500016700016d");
+    assert_hex(log.records[1].value, "0000"
+                                     "0000026303"
+                                     "2f68"
+                                     "030274037576"
+                                     "000000012c"
+                                     "0672616e6765"
+                                     "00");
+    assert_hex(log.records[2].key, "0006000167");
+    assert_hex(log.records[2].value, "00000000000800");
+    assert_hex(log.records[3].key, "000700016700016d");
+    assert_hex(log.records[3].value, "0000"
+                                     "03"
+                                     "11000000000000000000000000000000"
+                                     "03"
+                                     "0000000000000002"
+                                     "00"
+                                     "22000000000000000000000000000000"
+                                     "02"
+                                     "00000001"
+                                     "00"
+                                     "00");
+    assert_hex(log.records[4].key, "000800016700016d");
+    assert_hex(log.records[4].value, "0000"
+                                     "00000007"
+                                     "00000006"
+                                     "01"
+                                     "03"
+                                     "11000000000000000000000000000000"
+                                     "03"
+                                     "0000000000000002"
+                                     "00"
+                                     "22000000000000000000000000000000"
+                                     "02"
+                                     "00000001"
+                                     "00"
+                                     "02"
+                                     "22000000000000000000000000000000"
+                                     "02"
+                                     "00000001"
+                                     "00"
+                                     "00");
+}
+
+/* A value cut anywhere, or of another version, is an error or of a newer broker, never a crash. */
+static void a_consumer_record_that_is_damaged_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct parts_item items[COUNT_OF(three_parts)];
+    struct group_log_current current = {.epoch = 7, .previous_epoch = 6, .state = 1};
+    struct group_log log;
+
+    memcpy(items, three_parts, sizeof items);
+    current.assigned = (struct parts){items, 3};
+    group_log_init(&log, &f->arena);
+    group_log_consumer_current(&log, STR("g"), STR("m"), &current);
+    for (uint32_t length = 0; length < log.records[0].value.length; length++) {
+        struct record record = {.key = log.records[0].key, .value = log.records[0].value};
+        struct group_log_read read;
+
+        record.value.length = length;
+        assert_int_not_equal(group_log_read(&record, &f->arena, &read), ERR_NONE);
+    }
+    for (uint32_t at = 0; at < log.records[0].value.length; at++) {
+        struct record record = {.key = log.records[0].key, .value = log.records[0].value};
+        uint8_t bytes[256];
+        struct group_log_read read;
+
+        assert_true(record.value.length <= sizeof bytes);
+        memcpy(bytes, record.value.data, record.value.length);
+        bytes[at] = 0xff;
+        record.value.data = bytes;
+        if (group_log_read(&record, &f->arena, &read) == ERR_NONE)
+            assert_true(read.kind == GROUP_LOG_UNKNOWN || read.assigned.count <= 3);
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(an_offset_is_written_as_kafka_writes_it), T(a_group_is_written_as_kafka_writes_it),
-        T(what_is_written_is_read_again),           T(records_of_newer_brokers_are_passed_over),
-        T(a_restored_group_goes_on_where_it_was),   T(too_many_at_load_rebalance),
-        T(groups_live_where_java_puts_them),        T(the_commit_with_the_newest_record_wins),
+        T(a_consumer_group_is_written_as_kafka_writes_it),
+        T(a_consumer_record_that_is_damaged_is_an_error),
+        T(an_offset_is_written_as_kafka_writes_it),
+        T(a_group_is_written_as_kafka_writes_it),
+        T(what_is_written_is_read_again),
+        T(records_of_newer_brokers_are_passed_over),
+        T(a_restored_group_goes_on_where_it_was),
+        T(too_many_at_load_rebalance),
+        T(groups_live_where_java_puts_them),
+        T(the_commit_with_the_newest_record_wins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

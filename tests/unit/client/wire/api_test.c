@@ -73,6 +73,8 @@ static void broker_ranges_are_those_of_the_sheet(void **state)
         {API_UPDATE_FEATURES, {0, 2}},
         {API_ADD_RAFT_VOTER, {0, 1}},
         {API_REMOVE_RAFT_VOTER, {0, 0}},
+        {API_CONSUMER_GROUP_HEARTBEAT, {0, 1}},
+        {API_CONSUMER_GROUP_DESCRIBE, {0, 0}},
     };
     struct api_versions_response_api_version list[96];
     uint32_t count;

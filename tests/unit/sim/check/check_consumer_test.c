@@ -1,0 +1,109 @@
+/* Proves: each oracle of check_consumer.c passes a good history that it judged, and is the first to
+ * fire on a bad one. */
+#include "tests/support/check_story.h"
+#include "tests/support/support.h"
+
+#include "client/base/assert.h"
+
+/* Broker 1 coordinates group g: member a has partition 0 in epoch 1, and
+ * client 201 speaks as a. */
+#define A "6319093600277820998"
+static const char setup[] =
+    STORY_CLUSTER "1 group.coordinator 4 1 2 10 0\n"
+                  "1 group.epochs 4 1 1 1 1 | g\n"
+                  "1 group.holds 4 1 0 1 1 | g a id\n1 group.member 4 1 1 0 1 0 | g a\n"
+                  "201 client.group 2 6 1 " A " 1 | g\n";
+
+#define SENT  "201 client.offset 0 6 1 1 0 201 | g t\n"
+#define ACKED "201 client.offset 0 6 1 2 0 201 | g t\n"
+#define GONE  "1 group.holds 4 1 0 1 0 | g a id\n1 group.member 4 1 -1 0 0 0 | g a\n"
+#define TAKES "1 group.holds 4 1 0 2 1 | g b id\n1 group.member 4 1 2 0 1 0 | g b\n"
+#define AHEAD "1 group.epochs 4 1 2 2 2 | g\n"
+/* All else is well, as check_liveness.c wants it. */
+#define HEALTHY                                                                               \
+    STORY_DATA STORY_FIRST("3") "1 replica.remote 7 0 3 10 0 3 1\n"                           \
+                                "101 controller.partition 7 0 1 1 1 11 | isr 1,2,3 replicas " \
+                                "1,2,3 elr -\n1 replica.isr 7 0 1 0 0 | 1,2,3\n" STORY_COMMIT \
+                                "101 meta.applied 19 1 5\n1 replica.isr 7 0 1 1 1 | 1,2,3\n"  \
+                                "2 replica.hw 7 0 0 10 1 1\n3 replica.hw 7 0 0 10 1 1\n"
+#define END "phase 2\n+120000\nfinish\n"
+
+static const struct check_case cases[] = {
+    {"G7", AHEAD GONE TAKES, AHEAD TAKES, false},
+    {"G14", HEALTHY END, HEALTHY AHEAD END, false},
+    {"G21", "2 group.member 4 2 1 0 1 0 | g a\n2 group.epochs 4 2 1 1 1 | g\n",
+     AHEAD "1 group.member 4 1 2 0 1 0 | g a\n2 group.epochs 4 2 1 1 1 | g\n", false},
+    {"G22", SENT "1 group.member 4 1 2 0 1 0 | g a\n" ACKED,
+     "1 group.member 4 1 2 0 1 0 | g a\n" SENT ACKED, false},
+};
+
+static void each_oracle_of_check_consumer_fires_first_on_its_bad_history(void **state)
+{
+    (void)state;
+    check_story_prove("check_consumer.c", setup, cases, COUNT_OF(cases));
+}
+
+static void a_member_that_was_removed_commits_nothing(void **state)
+{
+    static const struct check_case one = {"G22", SENT GONE ACKED, GONE SENT ACKED, false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+static void a_coordinator_loads_every_member(void **state)
+{
+    static const struct check_case one = {
+        "G21", "2 group.member 4 2 1 0 1 0 | g a\n2 group.epochs 4 2 1 1 1 | g\n",
+        "2 group.epochs 4 2 1 1 1 | g\n", false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+/* The one that hands over says so before the other takes. */
+static void a_member_that_lives_is_not_taken_from(void **state)
+{
+    static const struct check_case one = {
+        "G7",
+        "201 client.owns 0 1 1 | g t\n201 client.owns 0 1 2 | g t\n202 client.owns 0 2 1 | g t\n",
+        "201 client.owns 0 1 1 | g t\n202 client.owns 0 2 1 | g t\n", false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+static void what_a_member_was_told_is_not_forgotten(void **state)
+{
+    static const struct check_case one = {
+        "G21", "2 group.member 4 2 1 0 1 0 | g a\n2 group.epochs 4 2 1 1 1 | g\n",
+        "201 client.group 6 5 2 " A " 1 | g\n2 group.epochs 4 2 1 1 1 | g\n", false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+/* What a broker says that is deposed, and what its successor tells again, counts for nothing. */
+static void a_new_coordinator_tells_everything_again(void **state)
+{
+    static const struct check_case one = {
+        "G7", "2 group.holds 4 2 0 1 1 | g b id\n1 group.holds 4 1 0 1 1 | g a id\n",
+        "2 group.holds 4 2 0 1 1 | g b id\n2 group.holds 4 2 0 1 1 | g a id\n", false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_oracle_of_check_consumer_fires_first_on_its_bad_history),
+        cmocka_unit_test(a_member_that_was_removed_commits_nothing),
+        cmocka_unit_test(a_coordinator_loads_every_member),
+        cmocka_unit_test(a_member_that_lives_is_not_taken_from),
+        cmocka_unit_test(what_a_member_was_told_is_not_forgotten),
+        cmocka_unit_test(a_new_coordinator_tells_everything_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
