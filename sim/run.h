@@ -305,6 +305,9 @@ void run_look(struct run *run);
 
 /* run_actions.c; `it` is what the action before has hit. Returns what this one has hit. */
 uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it);
+/* The same, or later by the `after` of an action in the list of a step. */
+uint64_t run_act_of_step(struct run *run, const struct scenario_action *action, int step,
+                         uint64_t it);
 /* run_act_cluster.c: what an administrator asks of the cluster; the answer comes later. */
 void run_act_cluster(struct run *run, const struct scenario_action *action, int step);
 /* run_act_client.c */
