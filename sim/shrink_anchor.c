@@ -437,22 +437,46 @@ static void boost(struct shrink *shrink)
         (void)offer(shrink, boosted(shrink, n, &end), shrink->score + 1);
 }
 
-static void anchor_all(struct shrink *shrink)
+static void roles(struct shrink *shrink)
 {
-    for (uint32_t i = 0; i < shrink->now->step_count; i++) {
+    for (uint32_t i = 0; i < shrink->now->step_count; i++)
         roles_of_step(shrink, i);
+}
+
+static void triggers(struct shrink *shrink)
+{
+    for (uint32_t i = 0; i < shrink->now->step_count; i++)
         trigger_of_step(shrink, i);
-    }
+}
+
+/* `text`: steps by the clock, with roles. */
+static void stories(struct shrink *shrink, const char *text)
+{
+    struct yaml_error error = {.text = ""};
+    struct scenario *from = scenario_parse("shrunk.yaml", text, strlen(text), &error);
+    bool end = from == NULL;
+
+    shrink->slack = BOOST_EVENTS;
+    for (uint32_t n = 0; !end && shrink->score < ANCHOR_ENOUGH; n++)
+        (void)offer(shrink, shrink_story(from, n, &end), shrink->score + 1);
+    if (from != NULL) scenario_destroy(from);
 }
 
 void shrink_anchors(struct shrink *shrink)
 {
+    char *timed;
+
     shrink->scored = ANCHOR_SEEDS;
     shrink->score = shrink_score(shrink, shrink->text, ANCHOR_SEEDS, 0);
-    anchor_all(shrink);
+    roles(shrink);
+    timed = strdup(shrink->text);
+    triggers(shrink);
+    if (shrink->score < ANCHOR_ENOUGH) stories(shrink, timed);
+    free(timed);
     if (shrink->score >= ANCHOR_ENOUGH) return;
     boost(shrink);
     boost_storms(shrink);
     boost(shrink);
-    anchor_all(shrink);
+    roles(shrink);
+    triggers(shrink);
 }

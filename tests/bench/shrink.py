@@ -53,7 +53,7 @@ def measure(name, scenario, seed):
     status, out, cpu = call(program, "shrink", left, "--out", small)
     if status != 0:
         return f"cannot be shrunk: {signature}"
-    steps = int(re.search(r"^shrink: (\d+) steps", out, re.M).group(1))
+    steps = int(re.search(r"^shrink: (\d+) faults of", out, re.M).group(1))
     tried = int(re.search(r" (\d+) candidates", out).group(1))
     shrunk = f"{scenario}-shrunk"
     exact = 0
