@@ -38,6 +38,7 @@ struct producer_batch *producer_partition_next(const struct producer_partition *
     if (partition->in_flight_count == 0)
         return head->sequence < 0 && partition->unresolved ? NULL : head;
     if (!idempotent || partition->in_flight_count >= in_flight_max) return NULL;
+    if (partition->last_acked < 0) return NULL; /* the first of an identity flies alone */
     if (head->sequence < 0 && partition->unresolved) return NULL;
     LIST_FOR_EACH (link, &partition->in_flight) {
         const struct producer_batch *flying = BATCH(link);

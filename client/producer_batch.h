@@ -9,7 +9,9 @@
  *   - without idempotence a partition has one batch in flight (DIFFERS: Kafka lets a retry
  *     overtake);
  *   - with it up to five requests may hold batches of a partition, but a retried one flies alone
- *     and the lowest first (transactions.md 1.4).
+ *     and the lowest first (transactions.md 1.4). DIFFERS: so does the first of an identity: a
+ *     broker that knows nothing of a producer takes any sequence, so a refused first batch and the
+ *     accepted ones behind it could only be made good by sending the latter twice.
  * Sequences are given when a batch is first sent and stay over retries; only a bump renumbers:
  *   - OUT_OF_ORDER for a batch that is the next expected one says that the broker lost something;
  *   - a batch that failed for good leaves a gap: `unresolved` holds new batches back until what was

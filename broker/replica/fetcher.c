@@ -180,6 +180,7 @@ void fetcher_add(struct manager *manager, struct partition *part)
     list_remove(&part->fetch_link);
     part->fetcher = fetcher;
     part->request = 0;
+    part->answered = 0; /* requests are counted anew by each fetcher */
     part->leader_hw = -1;
     fetcher->partitions_count++;
     set_fetching(part, PARTITION_READY);

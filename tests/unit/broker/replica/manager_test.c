@@ -415,6 +415,33 @@ static void a_restarted_follower_keeps_what_lies_above_its_high_watermark(void *
     assert_int_equal(replica_rig_part(rig, B, 1)->log->log_end, 2);
 }
 
+static bool first_answer_taken(void *context)
+{
+    const struct partition *part = replica_rig_part(context, C, 1);
+
+    return part != NULL && part->fetcher != NULL && part->answered == 1;
+}
+
+/* The first fetch of each leader has number 1: what was answered to the one before says nothing
+ * about the next one's (swarm-storage, seed 9060). */
+static void the_first_answer_of_the_next_leader_counts(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    append_and_forget(rig, A, 2);
+    await_hw(rig, C, 2);
+    replica_rig_kill(rig, C, false);
+    change(rig, 1, 2, NULL);
+    replica_rig_start(rig, C); /* A and B have not heard of it: the fetch is refused */
+    assert_true(replica_rig_until(rig, 5000, first_answer_taken, rig));
+    assert_int_equal(replica_rig_part(rig, C, 1)->high_watermark, 0);
+    change(rig, 1, 1, NULL);
+    replica_rig_publish_all(rig);
+    await_hw(rig, C, 2);
+}
+
 static void the_end_is_not_told_before_the_new_leader_knows_it(void **state)
 {
     struct replica_rig *rig = *state;
@@ -782,6 +809,7 @@ int main(void)
         WITH_RIG(a_new_leader_ends_the_waits_of_the_old_one),
         WITH_RIG(a_log_that_diverged_is_cut_to_where_it_parted),
         WITH_RIG(a_restarted_follower_keeps_what_lies_above_its_high_watermark),
+        WITH_RIG(the_first_answer_of_the_next_leader_counts),
         WITH_RIG(the_end_is_not_told_before_the_new_leader_knows_it),
         WITH_RIG(what_a_leader_answers_to_fetches_by_table),
         WITH_RIG(a_fetch_that_diverges_is_no_progress),
