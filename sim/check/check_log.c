@@ -158,6 +158,12 @@ static void epochs_push(struct check_replica_ghost *replica, int32_t epoch, int6
     replica->epochs[replica->epoch_count++] = (struct check_epoch_start){epoch, start};
 }
 
+/* A follower of a compacted leader goes on behind what is gone. */
+static bool compacted_away(const struct check_replica_ghost *replica, int64_t from, int64_t to)
+{
+    return from < to && to <= replica->part->cleaned_to;
+}
+
 static void log_epoch(struct check *check, struct check_replica_ghost *replica, int32_t epoch,
                       int64_t start)
 {
@@ -171,7 +177,7 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
         return;
     }
     check_count(check, CHECK_R4);
-    if (start > replica->log.end) {
+    if (start > replica->log.end && !compacted_away(replica, replica->log.end, start)) {
         CHECK_FAIL(check, R4, at, "epoch %d begins at %D, above the log end %D", epoch, start,
                    replica->log.end);
         return;
@@ -195,12 +201,6 @@ static void epochs_cut(struct check_replica_ghost *replica, int64_t end, bool ke
 }
 
 /* ---- append ---------------------------------------------------------------------------------- */
-
-/* A follower of a compacted leader goes on behind what is gone. */
-static bool compacted_away(const struct check_replica_ghost *replica, int64_t from, int64_t to)
-{
-    return from < to && to <= replica->part->cleaned_to;
-}
 
 static void append_order(struct check *check, struct check_replica_ghost *replica,
                          const struct check_batch *batch)
