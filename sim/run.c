@@ -491,10 +491,11 @@ static void run_judge(struct run *run)
 {
     struct check_stat stat;
 
+    if (run->swarm != NULL) swarm_end(run->swarm);
     run->result->since_ns = run_time(run);
     run->result->in_safety = run->decided && run->phase <= RUN_SAFETY;
-    run_judge_faults(run);
     run_judge_jobs(run);
+    run_judge_faults(run);
     if (!run->decided) {
         run_enter(run, RUN_DONE);
         check_phase(run->check, run->sim->now_ns, 3);

@@ -189,6 +189,7 @@ static void operator_judge(struct workload_node *node)
     admin_task_release(&node->task);
     workload->job_next++;
     if (err != ERR_NONE) return;
+    sim_fault_hit(cluster->sim, SIM_FAULT_MEMBERSHIP);
     if (action->kind == ACTION_CREATE_TOPIC) cluster->topics_off[action->args[0].topic] = false;
     if (action->kind == ACTION_ADD_PARTITIONS) {
         cluster->partitions[action->args[0].topic] = job->number;
