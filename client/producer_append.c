@@ -234,8 +234,9 @@ static enum err producer_append(struct producer *producer, struct producer_recor
     int32_t index = 0;
     enum err err;
 
-    if (most + RECORD_BATCH_HEADER > producer->config.max_request_size)
-        return ERR_MESSAGE_TOO_LARGE;
+    if (most + RECORD_BATCH_HEADER > producer->config.max_request_size ||
+        most > producer->config.buffer_memory)
+        return ERR_MESSAGE_TOO_LARGE; /* clients.md 2.1 */
     err = producer_topic_find(producer, record->topic, &topic);
     if (err != ERR_NONE) return err;
     if (topic->meta->partitions_count == 0) {

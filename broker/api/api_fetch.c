@@ -343,6 +343,9 @@ static void fetch_end_part(struct fetch *o)
             o->speak = true;
         }
         o->bytes += p->fetch.read.bytes;
+        /* DIFFERS: Kafka waits for min_bytes also where the limits of the request keep it from
+         * ever having them; a follower with such settings falls behind for good. */
+        if (p->fetch.read.bytes > 0 && p->fetch.read.next_offset < p->fetch.limit) o->speak = true;
     }
 }
 

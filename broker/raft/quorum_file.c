@@ -221,7 +221,9 @@ enum quorum_file_step {
     FILE_LOAD,
     FILE_LOAD_OPENED,
     FILE_LOAD_READ,
+    FILE_LOAD_SYNCED,
     FILE_LOAD_CLOSED,
+    FILE_LOAD_DIR_SYNCED,
     FILE_REPLACE,
     FILE_REPLACE_OPENED,
     FILE_REPLACE_EMPTIED,
@@ -239,11 +241,26 @@ enum quorum_file_step {
 };
 
 static const char *const quorum_file_steps[] = {
-    "LOAD",           "LOAD_OPENED",    "LOAD_READ",       "LOAD_CLOSED",
-    "REPLACE",        "REPLACE_OPENED", "REPLACE_EMPTIED", "REPLACE_WRITTEN",
-    "REPLACE_SYNCED", "REPLACE_CLOSED", "REPLACE_RENAMED", "REPLACE_DIR_SYNCED",
-    "PATCH",          "PATCH_OPENED",   "PATCH_WRITTEN",   "PATCH_SYNCED",
-    "CLOSE",          "CLOSED",
+    "LOAD",
+    "LOAD_OPENED",
+    "LOAD_READ",
+    "LOAD_SYNCED",
+    "LOAD_CLOSED",
+    "LOAD_DIR_SYNCED",
+    "REPLACE",
+    "REPLACE_OPENED",
+    "REPLACE_EMPTIED",
+    "REPLACE_WRITTEN",
+    "REPLACE_SYNCED",
+    "REPLACE_CLOSED",
+    "REPLACE_RENAMED",
+    "REPLACE_DIR_SYNCED",
+    "PATCH",
+    "PATCH_OPENED",
+    "PATCH_WRITTEN",
+    "PATCH_SYNCED",
+    "CLOSE",
+    "CLOSED",
 };
 _Static_assert(COUNT_OF(quorum_file_steps) == FILE_CLOSED + 1, "one name a step");
 
@@ -270,6 +287,13 @@ static void quorum_file_write(struct quorum_file *file, uint32_t at, uint32_t le
     file->req.slice_count = 1;
     file->req.offset = at;
     quorum_file_submit(file, DISK_WRITE);
+}
+
+static void quorum_file_sync_dir(struct quorum_file *file)
+{
+    file->req.op = DISK_SYNC_DIR;
+    file->req.path = file->dir;
+    disk_submit(file->env->world, &file->req);
 }
 
 static bool quorum_file_failed(struct quorum_file *file)
@@ -308,8 +332,16 @@ static enum op_result quorum_file_run(struct op *op)
         AWAIT_DISK(FILE_LOAD_READ);
         if (!quorum_file_failed(o)) o->length = (uint32_t)o->req.done;
         if (o->err == ERR_NONE && o->length == QUORUM_FILE_MAX) o->err = ERR_TOO_LARGE;
+        /* Whoever wrote it may have died before its sync: what is acted upon has to stay (K3). */
+        if (o->err == ERR_NONE) quorum_file_submit(o, DISK_SYNC);
+        AWAIT_DISK(FILE_LOAD_SYNCED);
+        (void)quorum_file_failed(o);
         quorum_file_submit(o, DISK_CLOSE);
         AWAIT_DISK(FILE_LOAD_CLOSED);
+        if (o->err != ERR_NONE) return OP_DONE;
+        quorum_file_sync_dir(o);
+        AWAIT_DISK(FILE_LOAD_DIR_SYNCED);
+        (void)quorum_file_failed(o);
         return OP_DONE;
     case FILE_REPLACE:
         o->req.flags = DISK_CREATE;
@@ -336,9 +368,7 @@ static enum op_result quorum_file_run(struct op *op)
         disk_submit(o->env->world, &o->req);
         AWAIT_DISK(FILE_REPLACE_RENAMED);
         if (quorum_file_failed(o)) return OP_DONE;
-        o->req.op = DISK_SYNC_DIR;
-        o->req.path = o->dir;
-        disk_submit(o->env->world, &o->req);
+        quorum_file_sync_dir(o);
         AWAIT_DISK(FILE_REPLACE_DIR_SYNCED);
         (void)quorum_file_failed(o);
         return OP_DONE;

@@ -229,33 +229,16 @@ static int consume(struct bench *bench)
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
-static int set(struct bench *bench, const char *key, const char *value)
-{
-    char why[256] = "";
-
-    if (gregor_config_set(bench->config, key, value, why, sizeof why) == GREGOR_OK) return CLI_FINE;
-    return (int)cli_complain(CLI_USAGE, "bench: %s", why);
-}
-
-static int set_pair(struct bench *bench, char *pair)
-{
-    char *equals = strchr(pair, '=');
-
-    if (equals == NULL) return (int)cli_complain(CLI_USAGE, "--set: '%s' is not key=value", pair);
-    *equals = 0;
-    return set(bench, pair, equals + 1);
-}
-
 static int parse(struct bench *bench, int argc, char **argv)
 {
     static const struct option options[] = {
         {"records", required_argument, NULL, 'n'}, {"size", required_argument, NULL, 's'},
         {"acks", required_argument, NULL, 'a'},    {"compression", required_argument, NULL, 'z'},
         {"set", required_argument, NULL, 'S'},     {NULL, 0, NULL, 0}};
-    int code = CLI_FINE;
+    bool good = true;
     int option;
 
-    while (code == CLI_FINE && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while (good && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'n':
             if (!cli_number("--records", optarg, 1, INT64_MAX, &bench->records)) return CLI_USAGE;
@@ -263,27 +246,25 @@ static int parse(struct bench *bench, int argc, char **argv)
         case 's':
             if (!cli_number("--size", optarg, 1, SIZE_MAX_BYTES, &bench->size)) return CLI_USAGE;
             break;
-        case 'a': code = set(bench, "acks", optarg); break;
-        case 'z': code = set(bench, "compression.type", optarg); break;
-        case 'S': code = set_pair(bench, optarg); break;
+        case 'a': good = cli_set_one(bench->config, "acks", optarg); break;
+        case 'z': good = cli_set_one(bench->config, "compression.type", optarg); break;
+        case 'S': good = cli_set(bench->config, optarg); break;
         default: return (int)cli_complain(CLI_USAGE, "bench: bad option or no value");
         }
     }
-    if (code == CLI_FINE && argc - optind != 1)
-        return (int)cli_complain(CLI_USAGE, "bench: wants one topic");
+    if (!good) return CLI_USAGE;
+    if (argc - optind != 1) return (int)cli_complain(CLI_USAGE, "bench: wants one topic");
     bench->topic = argv[optind];
     bench->stride = 1 + (uint64_t)bench->records / SAMPLES_MAX * 2;
-    return code;
+    return CLI_FINE;
 }
 
-static int run(struct bench *bench, const struct cli *cli, int argc, char **argv)
+static int run(struct bench *bench, int argc, char **argv)
 {
     bool produces = strcmp(argv[1], "produce") == 0;
-    int code = set(bench, "bootstrap.servers", cli->bootstrap);
 
-    if (code == CLI_FINE) code = set(bench, "max.poll.records", "10000");
-    if (code == CLI_FINE) code = parse(bench, argc - 1, argv + 1);
-    if (code != CLI_FINE) return code;
+    if (!cli_set_one(bench->config, "max.poll.records", "10000")) return CLI_USAGE;
+    if (parse(bench, argc - 1, argv + 1) != CLI_FINE) return CLI_USAGE;
     bench->client = gregor_client_new();
     bench->samples_us = malloc(SAMPLES_MAX * sizeof bench->samples_us[0]);
     if (bench->client == NULL || bench->samples_us == NULL)
@@ -298,9 +279,9 @@ int bench_main(struct cli *cli, int argc, char **argv)
 
     if (argc < 2 || (strcmp(argv[1], "produce") != 0 && strcmp(argv[1], "consume") != 0))
         return (int)cli_complain(CLI_USAGE, "bench: produce or consume?");
-    bench.config = gregor_config_new();
-    if (bench.config == NULL) return (int)cli_complain(CLI_FAILED, "not enough memory");
-    code = run(&bench, cli, argc, argv);
+    bench.config = cli_properties(cli);
+    if (bench.config == NULL) return CLI_USAGE;
+    code = run(&bench, argc, argv);
     gregor_client_free(bench.client);
     gregor_config_free(bench.config);
     free(bench.samples_us);

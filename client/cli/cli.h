@@ -6,6 +6,7 @@
 #define CLIENT_CLI_CLI_H
 
 #include "client/admin.h"
+#include "client/gregor.h"
 #include "client/posix/codecs.h"
 #include "client/posix/posix_world.h"
 
@@ -32,6 +33,13 @@ enum cli_exit cli_complain(enum cli_exit code, const char *format, ...)
 enum cli_exit cli_complain_err(const char *what, enum err err, const char *message);
 /* Metadata settings out of -b and --timeout. */
 void cli_metadata_config(const struct cli *cli, struct metadata_config *config);
+/* The properties of the library (client/README.md), bootstrap.servers from -b; NULL: no memory,
+ * complained. */
+struct gregor_config *cli_properties(const struct cli *cli);
+/* --set key=value, --config-file PATH; complain and say false. */
+bool cli_set(struct gregor_config *config, const char *setting);
+bool cli_set_one(struct gregor_config *config, const char *key, const char *value);
+bool cli_load(struct gregor_config *config, const char *path);
 /* A whole number in [low, high]; complains (naming `option`) and says false otherwise. */
 bool cli_number(const char *option, const char *text, int64_t low, int64_t high, int64_t *value);
 

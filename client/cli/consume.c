@@ -2,7 +2,7 @@
  * member of a group: partitions and positions are the group's, what was printed is committed. */
 #include "client/cli/cli.h"
 #include "client/consumer.h"
-#include "client/membership.h"
+#include "client/gregor_internal.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -16,7 +16,8 @@ enum { TURN_RECORDS = 10000 };
 struct consume {
     struct cli cli;
     struct consumer consumer;
-    struct consumer_config config;
+    struct gregor_config *properties;
+    struct consumer_config config; /* what they say */
     struct consumer_start start;
     struct metadata_topic *topic;
     struct op op;
@@ -311,28 +312,6 @@ static void consume_begin(struct cli *cli)
 }
 
 /* Names of assignors, comma between; all at once, or none. */
-static bool parse_assignors(const char *text, struct membership_config *config)
-{
-    char copy[128];
-    char *rest = copy;
-    char *name;
-
-    config->assignors_count = 0;
-    snprintf(copy, sizeof copy, "%s", text);
-    while ((name = strsep(&rest, ",")) != NULL) {
-        enum assignor *place = &config->assignors[config->assignors_count];
-
-        if (config->assignors_count == ASSIGNORS || !assignor_find(str_of(name), place)) {
-            cli_complain(CLI_USAGE,
-                         "--assignor: '%s' is not range, roundrobin, sticky or cooperative-sticky",
-                         name);
-            return false;
-        }
-        config->assignors_count++;
-    }
-    return true;
-}
-
 /* beginning, end, an offset, or a time: 2026-03-01T12:00:00 (UTC) or 2026-03-01. */
 static bool parse_start(const char *text, struct consumer_start *start)
 {
@@ -365,6 +344,31 @@ static bool parse_start(const char *text, struct consumer_start *start)
     return true;
 }
 
+/* The properties, with what the options say on top. */
+static int configure(struct consume *consume)
+{
+    char why[GREGOR_TEXT_MAX + 1] = "";
+    struct gregor_config *properties = consume->properties;
+
+    if (!gregor_config_is_set(properties, "heartbeat.interval.ms")) {
+        char beat[16];
+
+        snprintf(beat, sizeof beat, "%d", gregor_config_int(properties, "session.timeout.ms") / 5);
+        if (gregor_config_is_set(properties, "session.timeout.ms") &&
+            !cli_set_one(properties, "heartbeat.interval.ms", beat))
+            return CLI_USAGE;
+    }
+    if (!gregor_config_consumer(properties, &consume->config, &consume->membership, why,
+                                sizeof why))
+        return (int)cli_complain(CLI_USAGE, "consume: %s", why);
+    if (!gregor_config_is_set(properties, "allow.auto.create.topics"))
+        consume->config.metadata.auto_create = false;
+    if (!consume->from && consume->config.reset == CONSUMER_RESET_EARLIEST)
+        consume->start.timestamp = CONSUMER_EARLIEST;
+    if (consume->group == NULL) consume->config.reset = CONSUMER_RESET_NONE;
+    return CLI_FINE;
+}
+
 /* A group says where to read; --from says where to begin what it has no offset for. */
 static int check_group(struct consume *consume)
 {
@@ -376,8 +380,10 @@ static int check_group(struct consume *consume)
     if (consume->from && (consume->start.by_offset || consume->start.timestamp >= 0))
         return (int)cli_complain(CLI_USAGE, "-g: --from is beginning or end; for another place "
                                             "see gregor groups reset-offsets");
-    consume->config.reset = consume->start.timestamp == CONSUMER_EARLIEST ? CONSUMER_RESET_EARLIEST
-                                                                          : CONSUMER_RESET_LATEST;
+    if (consume->from)
+        consume->config.reset = consume->start.timestamp == CONSUMER_EARLIEST
+                                    ? CONSUMER_RESET_EARLIEST
+                                    : CONSUMER_RESET_LATEST;
     return CLI_FINE;
 }
 
@@ -393,9 +399,12 @@ static int parse(struct consume *consume, int argc, char **argv)
                                             {"instance", required_argument, NULL, 'i'},
                                             {"session-timeout", required_argument, NULL, 's'},
                                             {"quiet", required_argument, NULL, 'q'},
+                                            {"set", required_argument, NULL, 'x'},
+                                            {"config-file", required_argument, NULL, 'C'},
                                             {"summary", no_argument, NULL, 'S'},
                                             {"null", required_argument, NULL, 'n'},
                                             {NULL, 0, NULL, 0}};
+    struct gregor_config *properties = consume->properties;
     int64_t session_ms = 0;
     int option;
 
@@ -407,14 +416,21 @@ static int parse(struct consume *consume, int argc, char **argv)
             break;
         case 'g': consume->group = optarg; break;
         case 'a':
-            if (!parse_assignors(optarg, &consume->membership)) return CLI_USAGE;
+            if (!cli_set_one(properties, "partition.assignment.strategy", optarg)) return CLI_USAGE;
             break;
-        case 'i': consume->membership.instance_id = str_of(optarg); break;
+        case 'i':
+            if (!cli_set_one(properties, "group.instance.id", optarg)) return CLI_USAGE;
+            break;
+        case 'x':
+            if (!cli_set(properties, optarg)) return CLI_USAGE;
+            break;
+        case 'C':
+            if (!cli_load(properties, optarg)) return CLI_USAGE;
+            break;
         case 's':
             if (!cli_number("--session-timeout", optarg, 1000, 1800000, &session_ms))
                 return CLI_USAGE;
-            consume->membership.session_timeout_ms = (int32_t)session_ms;
-            consume->membership.heartbeat_interval_ms = (int32_t)session_ms / 5;
+            if (!cli_set_one(properties, "session.timeout.ms", optarg)) return CLI_USAGE;
             break;
         case 'c':
             if (!cli_number("--count", optarg, 1, INT64_MAX, &consume->count)) return CLI_USAGE;
@@ -435,6 +451,8 @@ static int parse(struct consume *consume, int argc, char **argv)
     }
     if (argc - optind != 1) return (int)cli_complain(CLI_USAGE, "consume: wants one topic");
     consume->name = argv[optind];
+    if (consume->group == NULL) consume->group = gregor_config_get(properties, "group.id");
+    if (configure(consume) != CLI_FINE) return CLI_USAGE;
     return check_group(consume);
 }
 
@@ -451,15 +469,17 @@ int consume_main(struct cli *cli, int argc, char **argv)
     consume->quiet_ms = -1;
     consume->null = "";
     consume->partition = -1;
-    consumer_config_default(&consume->config);
-    membership_config_default(&consume->membership);
-    cli_metadata_config(cli, &consume->config.metadata);
-    consume->config.reset = CONSUMER_RESET_NONE;
+    consume->properties = cli_properties(cli);
+    if (consume->properties == NULL) {
+        free(consume);
+        return CLI_USAGE;
+    }
     code = parse(consume, argc, argv);
     if (consume->summary) consume->cli.signals = true;
     if (code == CLI_FINE) code = cli_run(&consume->cli, consume_begin);
     if (code != CLI_USAGE && consume->summary)
         fprintf(stderr, "Processed a total of %" PRId64 " messages\n", consume->printed);
+    gregor_config_free(consume->properties);
     free(consume);
     return code;
 }

@@ -156,9 +156,9 @@ static int translate_groups(struct kafka_words *words, int argc, char **argv)
         {"all-groups", no_argument, NULL, 'A'},
         {"members", no_argument, NULL, 'm'},
         {"state", no_argument, NULL, 's'},
-        {"offsets", no_argument, NULL, KAFKA_IGNORED},
-        {"verbose", no_argument, NULL, KAFKA_IGNORED},
-        {"timeout", required_argument, NULL, KAFKA_IGNORED},
+        {"offsets", no_argument, NULL, 'o'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"timeout", required_argument, NULL, 'T'},
         {"all-topics", no_argument, NULL, 0},
         {"execute", no_argument, NULL, 0},
         {"dry-run", no_argument, NULL, 0},
@@ -178,7 +178,12 @@ static int translate_groups(struct kafka_words *words, int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, &index)) != -1) {
         switch (option) {
         case KAFKA_SERVER: words->bootstrap = optarg; break;
-        case KAFKA_IGNORED: break;
+        case 'o': wish.view = NULL; break; /* what describe shows anyway */
+        case 'v': break;                   /* --members always shows what each one owns */
+        case 'T':
+            if (!cli_number("--timeout", optarg, 1, INT32_MAX, &words->timeout_ms))
+                return CLI_USAGE;
+            break;
         case 'l': wish.action = "list"; break;
         case 'D': wish.action = "describe"; break;
         case 'd': wish.action = "delete"; break;
@@ -264,7 +269,7 @@ static int translate_configs(struct kafka_words *words, int argc, char **argv)
         {"alter", no_argument, NULL, 'a'},
         {"entity-type", required_argument, NULL, 't'},
         {"entity-name", required_argument, NULL, 'n'},
-        {"entity-default", no_argument, NULL, KAFKA_IGNORED},
+        {"entity-default", no_argument, NULL, 'E'},
         {"topic", required_argument, NULL, 'T'},
         {"broker", required_argument, NULL, 'B'},
         {"add-config", required_argument, NULL, 's'},
@@ -277,7 +282,7 @@ static int translate_configs(struct kafka_words *words, int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case KAFKA_SERVER: words->bootstrap = optarg; break;
-        case KAFKA_IGNORED: break;
+        case 'E': wish.name = NULL; break; /* `configs` without a broker's number */
         case 'D': wish.action = "describe"; break;
         case 'a': wish.action = "alter"; break;
         case 't': wish.type = optarg; break;

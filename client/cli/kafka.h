@@ -12,7 +12,7 @@ enum { KAFKA_WORDS_MAX = 256 };
 struct kafka_words {
     const char *script; /* "kafka-topics.sh", for complaints */
     const char *bootstrap;
-    const char *timeout_s;
+    int64_t timeout_ms; /* 0: not said */
     int count;
     char *words[KAFKA_WORDS_MAX + 1];
 };
@@ -28,8 +28,8 @@ void kafka_add_two(struct kafka_words *words, const char *word, const char *valu
 int kafka_wrong(const struct kafka_words *words, const char *what, const char *which);
 int kafka_producer(struct kafka_words *words, int argc, char **argv);
 int kafka_consumer(struct kafka_words *words, int argc, char **argv);
-/* An option that is taken and means nothing here. */
-#define KAFKA_IGNORED 1000
-#define KAFKA_SERVER  1001
+/* Options that every script has, and those that are a property of the client. */
+#define KAFKA_SERVER   1001
+#define KAFKA_PROPERTY 1002
 
 #endif

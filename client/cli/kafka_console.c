@@ -36,8 +36,6 @@ static const char *unescaped(const char *text)
 struct producer_wish {
     const char *topic;
     const char *separator;
-    const char *acks;
-    const char *codec;
     bool keys;
 };
 
@@ -54,26 +52,38 @@ static int producer_reader(struct kafka_words *words, struct producer_wish *wish
     return CLI_FINE;
 }
 
-static int producer_setting(struct kafka_words *words, struct producer_wish *wish,
-                            const char *setting)
+/* An option of the script that is a property of the producer. */
+static void add_property(struct kafka_words *words, const char *key, const char *value)
 {
-    if (value_of(setting, "acks") != NULL) {
-        wish->acks = value_of(setting, "acks");
-    } else if (value_of(setting, "compression.type") != NULL) {
-        wish->codec = value_of(setting, "compression.type");
-    } else {
-        return kafka_wrong(words, "not here: --producer-property ", setting);
-    }
-    return CLI_FINE;
+    char *setting = NULL;
+
+    if (asprintf(&setting, "%s=%s", key, value) < 0) abort();
+    kafka_add_two(words, "--set", setting);
+}
+
+static const char *producer_property(const char *option)
+{
+    static const struct {
+        const char *option;
+        const char *property;
+    } names[] = {{"request-required-acks", "acks"},
+                 {"batch-size", "batch.size"},
+                 {"timeout", "linger.ms"},
+                 {"message-send-max-retries", "retries"},
+                 {"request-timeout-ms", "request.timeout.ms"},
+                 {"retry-backoff-ms", "retry.backoff.ms"},
+                 {"max-block-ms", "max.block.ms"},
+                 {"max-memory-bytes", "buffer.memory"}};
+
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(option, names[i].option) == 0) return names[i].property;
+    return "metadata.max.age.ms";
 }
 
 static int producer_words(struct kafka_words *words, const struct producer_wish *wish)
 {
     if (wish->topic == NULL) return kafka_wrong(words, "wants --topic", "");
-    kafka_add(words, "produce");
     if (wish->keys) kafka_add_two(words, "-k", wish->separator);
-    if (wish->acks != NULL) kafka_add_two(words, "--acks", wish->acks);
-    if (wish->codec != NULL) kafka_add_two(words, "--compression", wish->codec);
     kafka_add(words, wish->topic);
     return CLI_FINE;
 }
@@ -87,32 +97,39 @@ int kafka_producer(struct kafka_words *words, int argc, char **argv)
         {"property", required_argument, NULL, 'p'},
         {"reader-property", required_argument, NULL, 'p'},
         {"producer-property", required_argument, NULL, 'P'},
-        {"request-required-acks", required_argument, NULL, 'a'},
+        {"producer.config", required_argument, NULL, 'F'},
+        {"sync", no_argument, NULL, 'S'},
         {"compression-codec", optional_argument, NULL, 'z'},
-        {"sync", no_argument, NULL, KAFKA_IGNORED},
-        {"batch-size", required_argument, NULL, KAFKA_IGNORED},
-        {"timeout", required_argument, NULL, KAFKA_IGNORED},
-        {"message-send-max-retries", required_argument, NULL, KAFKA_IGNORED},
-        {"request-timeout-ms", required_argument, NULL, KAFKA_IGNORED},
-        {"retry-backoff-ms", required_argument, NULL, KAFKA_IGNORED},
-        {"max-block-ms", required_argument, NULL, KAFKA_IGNORED},
-        {"max-memory-bytes", required_argument, NULL, KAFKA_IGNORED},
+        {"request-required-acks", required_argument, NULL, KAFKA_PROPERTY},
+        {"batch-size", required_argument, NULL, KAFKA_PROPERTY},
+        {"timeout", required_argument, NULL, KAFKA_PROPERTY},
+        {"message-send-max-retries", required_argument, NULL, KAFKA_PROPERTY},
+        {"request-timeout-ms", required_argument, NULL, KAFKA_PROPERTY},
+        {"retry-backoff-ms", required_argument, NULL, KAFKA_PROPERTY},
+        {"max-block-ms", required_argument, NULL, KAFKA_PROPERTY},
+        {"max-memory-bytes", required_argument, NULL, KAFKA_PROPERTY},
+        {"metadata-expiry-ms", required_argument, NULL, KAFKA_PROPERTY},
         {NULL, 0, NULL, 0}};
-    struct producer_wish wish = {NULL, "\t", NULL, NULL, false};
+    struct producer_wish wish = {NULL, "\t", false};
     int code = CLI_FINE;
+    int index = 0;
     int option;
 
-    while (code == CLI_FINE && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    kafka_add(words, "produce");
+    while (code == CLI_FINE && (option = getopt_long(argc, argv, "", options, &index)) != -1) {
         switch (option) {
         case KAFKA_SERVER: words->bootstrap = optarg; break;
-        case KAFKA_IGNORED: break;
+        case KAFKA_PROPERTY:
+            add_property(words, producer_property(options[index].name), optarg);
+            break;
         case 't': wish.topic = optarg; break;
         case 'p': code = producer_reader(words, &wish, optarg); break;
-        case 'P': code = producer_setting(words, &wish, optarg); break;
-        case 'a': wish.acks = optarg; break;
+        case 'P': kafka_add_two(words, "--set", optarg); break;
+        case 'F': kafka_add_two(words, "--config-file", optarg); break;
+        case 'S': kafka_add(words, "--sync"); break;
         case 'z':
             if (optarg == NULL && optind < argc && argv[optind][0] != '-') optarg = argv[optind++];
-            wish.codec = optarg != NULL ? optarg : "gzip";
+            add_property(words, "compression.type", optarg != NULL ? optarg : "gzip");
             break;
         default: return unknown(words, argv);
         }
@@ -207,7 +224,7 @@ static const char *format_of(const struct consumer_wish *wish)
 static int consumer_words(struct kafka_words *words, const struct consumer_wish *wish)
 {
     const char *from = wish->beginning                         ? "beginning"
-                       : wish->offset == NULL                  ? "end"
+                       : wish->offset == NULL                  ? NULL
                        : strcmp(wish->offset, "earliest") == 0 ? "beginning"
                        : strcmp(wish->offset, "latest") == 0   ? "end"
                                                                : wish->offset;
@@ -217,28 +234,14 @@ static int consumer_words(struct kafka_words *words, const struct consumer_wish 
         return kafka_wrong(words, "--offset wants --partition", "");
     if (wish->beginning && wish->offset != NULL)
         return kafka_wrong(words, "--from-beginning or --offset, not both", "");
-    kafka_add(words, "consume");
     if (wish->group != NULL) kafka_add_two(words, "-g", wish->group);
-    kafka_add_two(words, "--from", from);
+    if (from != NULL) kafka_add_two(words, "--from", from);
     if (wish->partition != NULL) kafka_add_two(words, "--partition", wish->partition);
     if (wish->count != NULL) kafka_add_two(words, "--count", wish->count);
     if (wish->quiet_ms != NULL) kafka_add_two(words, "--quiet", wish->quiet_ms);
     kafka_add_two(words, "--format", format_of(wish));
     kafka_add_two(words, "--null", wish->null);
     kafka_add_two(words, "--summary", wish->topic);
-    return CLI_FINE;
-}
-
-static int consumer_setting(struct kafka_words *words, struct consumer_wish *wish,
-                            const char *setting)
-{
-    if (value_of(setting, "group.id") != NULL) {
-        wish->group = value_of(setting, "group.id");
-    } else if (value_of(setting, "auto.offset.reset") != NULL) {
-        wish->beginning = strcmp(value_of(setting, "auto.offset.reset"), "earliest") == 0;
-    } else {
-        return kafka_wrong(words, "not here: --consumer-property ", setting);
-    }
     return CLI_FINE;
 }
 
@@ -256,16 +259,17 @@ int kafka_consumer(struct kafka_words *words, int argc, char **argv)
         {"property", required_argument, NULL, 'P'},
         {"formatter-property", required_argument, NULL, 'P'},
         {"consumer-property", required_argument, NULL, 'c'},
-        {"skip-message-on-error", no_argument, NULL, KAFKA_IGNORED},
+        {"consumer.config", required_argument, NULL, 'C'},
+        {"isolation-level", required_argument, NULL, 'i'},
         {NULL, 0, NULL, 0}};
     struct consumer_wish wish = {.separator = "\\t", .line = "\\n", .null = "null"};
     int code = CLI_FINE;
     int option;
 
+    kafka_add(words, "consume");
     while (code == CLI_FINE && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case KAFKA_SERVER: words->bootstrap = optarg; break;
-        case KAFKA_IGNORED: break;
         case 't': wish.topic = optarg; break;
         case 'g': wish.group = optarg; break;
         case 'b': wish.beginning = true; break;
@@ -274,7 +278,9 @@ int kafka_consumer(struct kafka_words *words, int argc, char **argv)
         case 'm': wish.count = optarg; break;
         case 'q': wish.quiet_ms = optarg; break;
         case 'P': code = consumer_printing(words, &wish, optarg); break;
-        case 'c': code = consumer_setting(words, &wish, optarg); break;
+        case 'c': kafka_add_two(words, "--set", optarg); break;
+        case 'C': kafka_add_two(words, "--config-file", optarg); break;
+        case 'i': add_property(words, "isolation.level", optarg); break;
         default: return unknown(words, argv);
         }
     }

@@ -1,14 +1,13 @@
 #include "client/cli/cli.h"
 
 #include "client/cli/kafka.h"
+#include "client/gregor_internal.h"
 
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define GREGOR_VERSION "0.1"
 
 /* A bug: the line says which, the code says so. */
 _Noreturn void assert_failed(const char *expression, const char *file, int line)
@@ -57,6 +56,53 @@ void cli_metadata_config(const struct cli *cli, struct metadata_config *config)
     metadata_config_default(config);
     config->bootstrap = str_of(cli->bootstrap);
     config->auto_create = false;
+}
+
+struct gregor_config *cli_properties(const struct cli *cli)
+{
+    struct gregor_config *config = gregor_config_new();
+
+    if (config == NULL) {
+        cli_complain(CLI_FAILED, "not enough memory");
+        return NULL;
+    }
+    if (cli_set_one(config, "bootstrap.servers", cli->bootstrap)) return config;
+    gregor_config_free(config);
+    return NULL;
+}
+
+bool cli_set_one(struct gregor_config *config, const char *key, const char *value)
+{
+    char why[GREGOR_TEXT_MAX + 1] = "";
+
+    if (gregor_config_set(config, key, value, why, sizeof why) == GREGOR_OK) return true;
+    cli_complain(CLI_USAGE, "%s", why);
+    return false;
+}
+
+bool cli_set(struct gregor_config *config, const char *setting)
+{
+    const char *equals = strchr(setting, '=');
+    char *key;
+    bool good;
+
+    if (equals == NULL) {
+        cli_complain(CLI_USAGE, "--set: '%s' is not property=value", setting);
+        return false;
+    }
+    key = strndup(setting, (size_t)(equals - setting));
+    good = key != NULL && cli_set_one(config, key, equals + 1);
+    free(key);
+    return good;
+}
+
+bool cli_load(struct gregor_config *config, const char *path)
+{
+    char why[GREGOR_TEXT_MAX + 1] = "";
+
+    if (gregor_config_load(config, path, why, sizeof why) == GREGOR_OK) return true;
+    cli_complain(CLI_USAGE, "%s", why);
+    return false;
 }
 
 /* ---- running -------------------------------------------------------------------------------- */
@@ -176,9 +222,11 @@ static void usage(FILE *out)
         "  topics alter NAME --partitions N more partitions\n"
         "  topics delete NAME... [--if-exists]\n"
         "  produce TOPIC [-k SEP] [--acks all|1|0] [--partition N] [--file F]\n"
+        "          [--sync] [--compression C] [--set property=value]... [--config-file F]\n"
         "                                   one record per line of stdin\n"
         "  consume TOPIC [--from beginning|end|OFFSET|TIME] [--partition N] [--count N]\n"
         "                [--exit-at-end] [--quiet MS] [--null TEXT] [--summary] [--format FMT]\n"
+        "                [--set property=value]... [--config-file F]\n"
         "                                   FMT: %t topic %p partition %o offset %k key %s value\n"
         "                                   %T time %h headers %e epoch %K %S lengths\n"
         "  consume TOPIC -g GROUP [--from beginning|end] [--assignor NAME,...]\n"
@@ -222,6 +270,7 @@ static int run_script(struct cli *cli, int argc, char **argv)
 
     if (code != CLI_FINE) return code;
     cli->bootstrap = words.bootstrap;
+    if (words.timeout_ms > 0) cli->timeout_ms = (int32_t)words.timeout_ms;
     optind = 0;
     return dispatch(cli, words.count, words.words);
 }

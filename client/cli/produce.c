@@ -1,7 +1,7 @@
 /* gregor produce: one record per line of stdin or a file. Reads in chunks, between turns, and only
- * while fewer than PENDING_MAX records are on their way. */
+ * while fewer than PENDING_MAX records are on their way; one with --sync. */
 #include "client/cli/cli.h"
-#include "client/producer.h"
+#include "client/gregor_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,8 @@ struct line {
 struct produce {
     struct cli cli;
     struct producer producer;
-    struct producer_config config;
+    struct gregor_config *properties;
+    struct producer_config config; /* what they say */
     struct op op;
     struct op_source done;
     struct list finished;
@@ -31,6 +32,7 @@ struct produce {
     const char *separator;
     int32_t partition;
     int fd;
+    bool sync;
     bool eof;
     bool failed; /* complained already */
     char *buffer;
@@ -99,23 +101,32 @@ static void send_line(struct produce *produce, const char *text, size_t length)
     producer_send(&produce->producer, &line->record);
 }
 
-/* Whole lines out of the buffer; at the end of input also an unfinished one. */
+static bool has_room(const struct produce *produce)
+{
+    return produce->producer.pending < (produce->sync ? 1 : PENDING_MAX);
+}
+
+static bool all_sent(const struct produce *produce)
+{
+    return produce->failed || (produce->eof && produce->used == 0);
+}
+
+/* Whole lines out of the buffer, while there is room; at the end of input an unfinished one too. */
 static void send_lines(struct produce *produce)
 {
     size_t from = 0;
 
-    for (;;) {
+    while (!produce->failed && from < produce->used && has_room(produce)) {
         const char *start = produce->buffer + from;
         const char *end = memchr(start, '\n', produce->used - from);
 
-        if (end == NULL) break;
+        if (end == NULL && !produce->eof) break;
+        if (end == NULL) end = produce->buffer + produce->used;
         send_line(produce, start, (size_t)(end - start));
         from += (size_t)(end - start) + 1;
     }
-    if (produce->eof && !produce->failed && from < produce->used) {
-        send_line(produce, produce->buffer + from, produce->used - from);
-        from = produce->used;
-    }
+    if (from > produce->used) from = produce->used; /* the last line had no end */
+    if (from == 0) return;
     memmove(produce->buffer, produce->buffer + from, produce->used - from);
     produce->used -= from;
 }
@@ -143,7 +154,8 @@ static bool grow(struct produce *produce)
 /* What stands ready on the input, without waiting for more. */
 static void read_input(struct produce *produce)
 {
-    while (!produce->eof && produce->producer.pending < PENDING_MAX) {
+    send_lines(produce);
+    while (!produce->eof && has_room(produce)) {
         struct pollfd poll_fd = {.fd = produce->fd, .events = POLLIN};
         ssize_t got;
 
@@ -171,9 +183,9 @@ static enum op_result produce_run(struct op *op)
 
     switch ((enum produce_step)op->step) {
     case PRODUCE_START:
-        while (!o->eof) {
+        for (;;) {
             read_input(o);
-            if (o->eof) break;
+            if (all_sent(o)) break;
             op_deadline(op, env_deadline(&o->cli.env, LOOK_AGAIN_MS));
             AWAIT(o, PRODUCE_READY, &o->done, op_expired(op) || !list_empty(&o->finished));
             collect(o);
@@ -207,39 +219,31 @@ static void produce_begin(struct cli *cli)
     op_start(&cli->env.loop, &produce->op, &kind, PRODUCE_START);
 }
 
-static bool set_acks(struct producer_config *config, const char *text)
+static int configure(struct produce *produce)
 {
-    if (strcmp(text, "all") == 0 || strcmp(text, "-1") == 0) {
-        config->acks = -1;
-    } else if (strcmp(text, "1") == 0 || strcmp(text, "0") == 0) {
-        config->acks = text[0] == '1';
-        config->idempotent = false;
-    } else {
-        cli_complain(CLI_USAGE, "--acks: '%s' is not all, 1 or 0", text);
-        return false;
-    }
-    return true;
-}
+    char why[GREGOR_TEXT_MAX + 1] = "";
+    struct producer_config *config = &produce->config;
 
-static bool set_codec(struct producer_config *config, const char *text)
-{
-    static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
-
-    for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (strcmp(text, names[i]) == 0) {
-            config->codec = (enum codec)i;
-            return true;
-        }
-    cli_complain(CLI_USAGE, "--compression: '%s' is not none, gzip, snappy, lz4 or zstd", text);
-    return false;
+    if (!gregor_config_producer(produce->properties, config, why, sizeof why))
+        return (int)cli_complain(CLI_USAGE, "produce: %s", why);
+    if (!gregor_config_is_set(produce->properties, "max.block.ms"))
+        config->max_block_ms = produce->cli.timeout_ms;
+    config->waiting_max = PENDING_MAX + 1;
+    return CLI_FINE;
 }
 
 static int parse(struct produce *produce, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"key-separator", required_argument, NULL, 'k'}, {"acks", required_argument, NULL, 'a'},
-        {"partition", required_argument, NULL, 'p'},     {"file", required_argument, NULL, 'f'},
-        {"compression", required_argument, NULL, 'z'},   {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"key-separator", required_argument, NULL, 'k'},
+                                            {"acks", required_argument, NULL, 'a'},
+                                            {"partition", required_argument, NULL, 'p'},
+                                            {"file", required_argument, NULL, 'f'},
+                                            {"compression", required_argument, NULL, 'z'},
+                                            {"set", required_argument, NULL, 's'},
+                                            {"config-file", required_argument, NULL, 'c'},
+                                            {"sync", no_argument, NULL, 'S'},
+                                            {NULL, 0, NULL, 0}};
+    struct gregor_config *properties = produce->properties;
     int64_t number = -1;
     int option;
 
@@ -247,14 +251,21 @@ static int parse(struct produce *produce, int argc, char **argv)
         switch (option) {
         case 'k': produce->separator = optarg; break;
         case 'a':
-            if (!set_acks(&produce->config, optarg)) return CLI_USAGE;
+            if (!cli_set_one(properties, "acks", optarg)) return CLI_USAGE;
             break;
         case 'p':
             if (!cli_number("--partition", optarg, 0, INT32_MAX, &number)) return CLI_USAGE;
             break;
         case 'z':
-            if (!set_codec(&produce->config, optarg)) return CLI_USAGE;
+            if (!cli_set_one(properties, "compression.type", optarg)) return CLI_USAGE;
             break;
+        case 's':
+            if (!cli_set(properties, optarg)) return CLI_USAGE;
+            break;
+        case 'c':
+            if (!cli_load(properties, optarg)) return CLI_USAGE;
+            break;
+        case 'S': produce->sync = true; break;
         case 'f':
             produce->fd = open(optarg, O_RDONLY | O_CLOEXEC);
             if (produce->fd < 0)
@@ -266,7 +277,7 @@ static int parse(struct produce *produce, int argc, char **argv)
     if (argc - optind != 1) return (int)cli_complain(CLI_USAGE, "produce: wants one topic");
     produce->topic = argv[optind];
     produce->partition = (int32_t)number;
-    return CLI_FINE;
+    return configure(produce);
 }
 
 int produce_main(struct cli *cli, int argc, char **argv)
@@ -277,14 +288,15 @@ int produce_main(struct cli *cli, int argc, char **argv)
     if (produce == NULL) return (int)cli_complain(CLI_FAILED, "not enough memory");
     produce->cli = *cli;
     produce->fd = STDIN_FILENO;
-    producer_config_default(&produce->config);
-    cli_metadata_config(cli, &produce->config.metadata);
-    produce->config.metadata.auto_create = true;
-    produce->config.max_block_ms = cli->timeout_ms;
-    produce->config.waiting_max = 2 * PENDING_MAX + CHUNK;
+    produce->properties = cli_properties(cli);
+    if (produce->properties == NULL) {
+        free(produce);
+        return CLI_USAGE;
+    }
     code = parse(produce, argc, argv);
     if (code == CLI_FINE) code = cli_run(&produce->cli, produce_begin);
     if (produce->fd > STDIN_FILENO) close(produce->fd);
+    gregor_config_free(produce->properties);
     free(produce->buffer);
     free(produce);
     return code;

@@ -2,6 +2,7 @@
 people type most."""
 import os
 import re
+import tempfile
 
 from harness import ROOT, check, need, need_equal, run, single
 
@@ -83,6 +84,33 @@ def console():
                 "--property", "print.timestamp=true", "--property", "print.headers=true")
     need(re.match(r"CreateTime:\d+\tNO_HEADERS\tv1\n$", text), "time and headers: " + text)
     refused("--offset", "console-consumer", node, "--topic", "c", "--offset", "2")
+
+
+@check("scripts: the tuning options of the console clients do what they say, or are refused")
+def tuning():
+    node = single("scripts-tuning").start()
+    fine("topics", node, "--create", "--topic", "t")
+    fine("console-producer", node, "--topic", "t", "--sync", "--batch-size", "100", "--timeout",
+         "1", "--request-required-acks", "1", "--request-timeout-ms", "5000",
+         "--message-send-max-retries", "2", "--retry-backoff-ms", "10", "--max-block-ms", "9000",
+         "--max-memory-bytes", "1000000", "--metadata-expiry-ms", "60000", stdin=b"1\n2\n3")
+    text = fine("console-consumer", node, "--topic", "t", "--consumer-property",
+                "auto.offset.reset=earliest", "--consumer-property", "fetch.max.bytes=1000",
+                "--isolation-level", "read_uncommitted", "--max-messages", "3")
+    need_equal(text, "1\n2\n3\n", "one at a time, in order")
+    with tempfile.NamedTemporaryFile("w", suffix=".properties") as file:
+        file.write("group.id=fromfile\nauto.offset.reset=earliest\n")
+        file.flush()
+        fine("console-consumer", node, "--topic", "t", "--consumer.config", file.name,
+             "--max-messages", "3")
+    need("fromfile" in fine("consumer-groups", node, "--list", "--timeout", "8000"), "group.id")
+    for what, *options in [("batch.size", "--batch-size", "many"), ("acks", "--producer-property",
+                           "acks=2"), ("retention", "--producer-property", "retention=3")]:
+        refused(what, "console-producer", node, "--topic", "t", *options)
+    # A record that can never fit: the option has reached the accumulator.
+    done = script("console-producer", node, "--topic", "t", "--max-memory-bytes", "1000",
+                  stdin=b"x" * 5000)
+    need(done.code == 1 and "not written" in done.errors, "too large: " + done.errors)
 
 
 @check("scripts: kafka-consumer-groups.sh lists, describes, resets and deletes")
