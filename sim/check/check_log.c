@@ -333,6 +333,14 @@ static void order(struct check *check, const struct check_replica_ghost *replica
                    log->start, replica->hw, log->end, replica->synced_end);
 }
 
+/* What is gone from the front takes its epochs along; the newest of them begins where the log does. */
+static void epochs_start(struct check_replica_ghost *replica, int64_t start)
+{
+    for (uint32_t i = 0; i < replica->epoch_count; i++) {
+        if (replica->epochs[i].start < start) replica->epochs[i].start = start;
+    }
+}
+
 static void log_started(struct check *check, struct check_replica_ghost *replica,
                         const struct trace_event *event)
 {
@@ -347,6 +355,7 @@ static void log_started(struct check *check, struct check_replica_ghost *replica
                        check_field(event, 2), start, replica->part->committed.end);
     }
     replica->log.start = start;
+    epochs_start(replica, start);
     if (replica->part->topic == 0) check_snapshot_log_start(check, replica->node, start);
     order(check, replica);
 }
