@@ -39,6 +39,7 @@ struct cluster_node {
     int32_t id;
     bool formatted;
     bool disk_faulted; /* may give up by itself */
+    uint32_t mends;    /* stops because of a directory that was offline in the liveness phase */
     bool given_up;     /* it has waited in vain for a cluster that random faults kept from it */
     struct node *node; /* in its region; NULL while it is down or formats */
     struct node_format *format;

@@ -323,6 +323,7 @@ static bool run_wait(struct run *run, int64_t limit_ns, bool (*done)(void *conte
 
     if (!run_until(run, run->sim->now_ns + limit_ns, done, &end)) return false;
     if (end == SIM_END_DONE) return true;
+    if (done == done_drained) workload_unread(run->workload, run->missing, sizeof run->missing);
     run_decide(run, RUN_STUCK, "", -1, "%s within %.3f s%s%s", what,
                (double)limit_ns / (double)NS_PER_SEC, run->missing[0] != '\0' ? ": " : "",
                run->missing);
