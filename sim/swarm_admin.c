@@ -1,5 +1,5 @@
-/* Random changes of the cluster by an administrator, and of its clients. Nobody waits for an answer:
- * the cluster may be in no state to give one. */
+/* Random changes of the cluster by an administrator, and of its clients. Nobody waits for an
+ * answer: the cluster may be in no state to give one. */
 #include "sim/swarm.h"
 
 #include "sim/swarm_shape.h"

@@ -333,7 +333,7 @@ static void order(struct check *check, const struct check_replica_ghost *replica
                    log->start, replica->hw, log->end, replica->synced_end);
 }
 
-/* What is gone from the front takes its epochs along; the newest of them begins where the log does. */
+/* What is gone from the front takes its epochs along; the newest begins where the log does. */
 static void epochs_start(struct check_replica_ghost *replica, int64_t start)
 {
     for (uint32_t i = 0; i < replica->epoch_count; i++) {

@@ -18,7 +18,7 @@ enum fault_group {
 };
 #define FAULT_GROUP_NAMES "process network disk clock membership client"
 
-/* X(NAME, "id", GROUP, OFTEN | SELDOM, "what it does"): on in every second run, or in every fifth */
+/* X(NAME, "id", GROUP, OFTEN | SELDOM, "what it does"): on in every second run, or every fifth */
 #define FAULT_CLASS_LIST_FIRST(X)                                                               \
     X(KILL, "P1", PROCESS, OFTEN, "a process dies and comes back")                              \
     X(POWER_LOSS, "P2", PROCESS, OFTEN, "a machine loses power, pages not synced are lost")     \
