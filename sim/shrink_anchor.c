@@ -14,7 +14,7 @@
 
 enum {
     ANCHOR_SEEDS = 10,
-    ANCHOR_ENOUGH = 9, /* of them: no more boosting */
+    ANCHOR_ENOUGH = ANCHOR_SEEDS, /* of them: no more boosting */
     ANCHOR_WORDS_MAX = 200,
     BOOST_EVENTS = 400000,
     ANCHOR_PARTITIONS_MAX = 3,
