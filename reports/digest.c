@@ -13,6 +13,7 @@ static const int64_t near_ns = 2000000000;
 struct maker {
     struct digest *digest;
     uint32_t rows_max;
+    bool keys;       /* come before all else */
     uint32_t *index; /* events that could be drawn, ascending */
     uint8_t *rank;
     bool *taken;
@@ -84,7 +85,12 @@ uint32_t digest_rank(const struct story *story, const struct state *before,
 
     switch ((enum story_what)event->what) {
     case STORY_VIOLATION: return event == &story->events[story->violation] ? 7 : 5;
-    case STORY_DOWN: return event->from != 0 ? 0 : 6;
+    case STORY_DOWN:
+        if (event->from != 0) return 0;
+        return event->extra == 3 && event->node >= 0 &&
+                       story->nodes[event->node].kind == STORY_CLIENT
+                   ? 1 /* its work is done */
+                   : 6;
     case STORY_FAULT: return event->to != 0 && !event->mends ? 6 : 5;
     case STORY_TRUNCATED: return event->to < event->from ? 6 : 3;
     case STORY_UP: return event->extra > 1 && event->from == 0 ? 5 : 0;
@@ -323,7 +329,7 @@ static void select_events(struct maker *maker)
         for (uint32_t i = 0; i < maker->count; i++) {
             if (maker->rank[i] != rank) continue;
             /* Half of the rows for the keys: a moment without its surroundings says little. */
-            if (rank < 6 && maker->time_count > maker->rows_max / 2) break;
+            if (!maker->keys && rank < 6 && maker->time_count > maker->rows_max / 2) break;
             include(maker, i);
             any = true;
         }
@@ -390,6 +396,7 @@ static void make_rows(struct maker *maker)
             else
                 digest->rows[row].hidden_events++;
             digest->hidden_events++;
+            digest->hidden_keys += maker->rank[i] > 3;
         }
     }
     for (uint32_t i = 0; i < digest->row_count; i++) {
@@ -446,13 +453,14 @@ void digest_make_wish(struct digest *digest, const struct story *story, uint32_t
 
     ASSERT(maker != NULL && rows_max <= DIGEST_ROWS_MAX);
     *digest = (struct digest){.story = story,
+                              .parts = 1,
                               .from_ns = story->start_ns,
                               .to_ns = story->finished_ns > 0 ? story->finished_ns : story->end_ns};
     if (wish.has_window) {
         digest->from_ns = wish.from_ns;
         digest->to_ns = wish.to_ns;
     }
-    *maker = (struct maker){.digest = digest, .rows_max = rows_max};
+    *maker = (struct maker){.digest = digest, .rows_max = rows_max, .keys = wish.keys};
     maker->index = calloc(room, sizeof maker->index[0]);
     maker->rank = calloc(room, sizeof maker->rank[0]);
     maker->taken = calloc(room, sizeof maker->taken[0]);
@@ -479,4 +487,28 @@ void digest_make_wish(struct digest *digest, const struct story *story, uint32_t
     free(maker->rank);
     free(maker->taken);
     free(maker);
+}
+
+void digest_cut(struct digest *part, const struct digest *whole, uint32_t first, uint32_t count)
+{
+    const struct story *story = whole->story;
+    int64_t begin_ns = whole->rows[first].time_ns;
+    int64_t end_ns = whole->rows[first + count - 1].time_ns;
+
+    *part = *whole;
+    part->shown = calloc(whole->shown_count + 1, sizeof part->shown[0]);
+    ASSERT(part->shown != NULL);
+    part->shown_count = 0;
+    for (uint32_t i = 0; i < whole->shown_count; i++) {
+        int64_t time_ns = story->events[whole->shown[i]].time_ns;
+
+        if (time_ns >= begin_ns && time_ns <= end_ns)
+            part->shown[part->shown_count++] = whole->shown[i];
+    }
+    memmove(part->rows, whole->rows + first, count * sizeof part->rows[0]);
+    part->row_count = count;
+    if (first + count < whole->row_count) part->hidden_after = 0;
+    state_init(&part->start);
+    for (uint32_t i = 0; part->shown_count > 0 && i < part->shown[0]; i++)
+        state_apply(&part->start, story, &story->events[i]);
 }

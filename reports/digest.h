@@ -12,6 +12,7 @@
 
 enum {
     DIGEST_ROWS = 60,      /* of a figure: where people stop reading */
+    DIGEST_PARTS = 3,      /* figures, where a story has more key moments than one can show */
     DIGEST_ROWS_MAX = 400, /* of any digest */
     DIGEST_LANES = 7,
     DIGEST_EPOCHS = 64,
@@ -31,6 +32,7 @@ struct digest_wish {
     int64_t from_ns;
     int64_t to_ns;
     uint64_t nodes; /* mask of node indexes; 0: the digest chooses */
+    bool keys;      /* room for key moments before their surroundings */
 };
 
 struct digest {
@@ -48,7 +50,10 @@ struct digest {
     struct state start;     /* before the first shown event */
     uint32_t hidden_events; /* of the focus: changes, not shown */
     uint32_t hidden_after;  /* of them: later than the last row */
-    int64_t step_ns;        /* the median pause between rows */
+    uint32_t hidden_keys;   /* of them: key moments */
+    uint32_t part;          /* which of `parts`, from 0 */
+    uint32_t parts;
+    int64_t step_ns; /* the median pause between rows */
     int32_t epochs[DIGEST_EPOCHS];
     uint32_t epoch_count;
 };
@@ -57,6 +62,9 @@ void digest_make(struct digest *digest, const struct story *story, uint32_t rows
 void digest_make_wish(struct digest *digest, const struct story *story, uint32_t rows_max,
                       struct digest_wish wish);
 void digest_free(struct digest *digest);
+/* Rows first .. first + count of `whole` as a digest of their own, which begins with the state that
+ * everybody is in by then. */
+void digest_cut(struct digest *part, const struct digest *whole, uint32_t first, uint32_t count);
 /* Lane of a node, -1. */
 int32_t digest_lane(const struct digest *digest, int32_t node);
 /* Row of a moment; -1: none of its own. */

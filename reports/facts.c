@@ -28,8 +28,10 @@ void facts_write(struct out *out, const struct reports_run *run)
     for (uint32_t i = 0; i < run->check_count; i++) {
         const struct reports_check *check = &run->checks[i];
 
-        out_format(out, "check %s %s %" PRIu64 " %" PRIu64 "\n", check->id,
+        out_format(out, "check %s %s %" PRIu64 " %" PRIu64, check->id,
                    check->name != NULL ? check->name : "-", check->evaluations, check->violations);
+        if (check->sentence != NULL) out_format(out, " %s", check->sentence);
+        out_cstr(out, "\n");
     }
     for (uint32_t i = 0; i < run->fault_count; i++) {
         const struct reports_fault *fault = &run->faults[i];
@@ -68,6 +70,7 @@ static void read_check(struct facts *facts, char *value, struct reports_run *run
     check.evaluations = number(&value);
     check.violations = number(&value);
     if (strcmp(check.name, "-") == 0) check.name = NULL;
+    if (*value != '\0') check.sentence = value;
     if (run->check_count == FACTS_CHECKS_MAX) return;
     facts->checks[run->check_count++] = check;
     run->checks = facts->checks;

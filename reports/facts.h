@@ -6,7 +6,7 @@
  *   scenario leader-cut-off
  *   outcome FAIL
  *   ...
- *   check R6 leader-hw-monotone EVALUATIONS VIOLATIONS
+ *   check R6 leader-hw-monotone EVALUATIONS VIOLATIONS what has to hold
  *   fault P2 power loss\tASKED INJECTED WEAKENED REFUSED          (id "-": none)
  *   plan                                                          (the rest of the file)
  */

@@ -113,7 +113,8 @@ static void fill_bins(struct gantt *gantt)
             note_bins(gantt, state, bin++);
         state_apply(state, story, &story->events[i]);
     }
-    while (bin < BINS)
+    /* Beyond the trace nothing is known, where it is drawn beside a longer one. */
+    while (bin < BINS && (bin == 0 || bin <= bin_of(gantt->digest, story->end_ns)))
         note_bins(gantt, state, bin++);
     gantt->low = INT64_MAX;
     for (uint32_t r = 0; r < gantt->row_count; r++) {
@@ -151,6 +152,7 @@ static void draw_role(struct gantt *gantt, const struct lane_bin *lane, int32_t 
     char text[32] = "";
     char tip[64];
 
+    if (!lane->known && !lane->up) return;
     if (!lane->up) {
         scene_line(gantt->scene, SCENE_LANES, (struct scene_box){bin_x(begin), y, bin_x(end), y},
                    THEME_DOWN, 12, SCENE_DOTTED, "lane down");

@@ -20,11 +20,12 @@ static const char style[] =
     ".verdict{border-left:5px solid var(--bad);background:var(--badbg);padding:14px 18px;"
     "margin:18px 0;font-size:16px;max-width:100ch}.verdict.good{border-color:var(--good);"
     "background:var(--soft);color:var(--ink)}\n"
-    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:12px 24px;"
+    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(135px,1fr));gap:12px 24px;"
     "margin:20px 0}dt{font-size:12px;color:var(--mute)}dd{margin:0;font-size:17px;"
     "font-variant-numeric:tabular-nums;overflow-wrap:anywhere}\n"
     "pre{background:var(--soft);padding:10px 14px;overflow-x:auto;border-radius:6px;"
-    "font:13px/1.45 ui-monospace,Menlo,Consolas,monospace}pre.command{user-select:all}\n"
+    "font:13px/1.45 ui-monospace,Menlo,Consolas,monospace}pre.command{user-select:all;"
+    "white-space:pre-wrap;overflow-wrap:anywhere}\n"
     "table{border-collapse:collapse;font-size:14px}caption{text-align:left;color:var(--mute)}"
     "td,th{padding:4px 18px 4px 0;border-bottom:1px solid var(--rule);text-align:left;"
     "vertical-align:top}td.n,th.n{font-variant-numeric:tabular-nums;text-align:right}"
@@ -48,7 +49,10 @@ static const char style[] =
     "box-shadow:inset 3px 0 var(--ink)}.here td+td,.here th+td{box-shadow:none}"
     "svg .here *{stroke:var(--ink);stroke-width:3}:target{outline:2px solid var(--ink)}"
     "#replicas td,#replicas th{padding-right:14px;white-space:nowrap}\n"
-    "@media (max-width:760px){body{padding:20px 14px}section>table,body>table{display:block;"
+    "@media (max-width:760px){body{padding:14px 14px 48px}h1{font-size:20px;line-height:1.25}"
+    ".verdict{font-size:15px;line-height:1.4;padding:10px 12px;margin:10px 0}"
+    ".first h2{margin:6px 0 4px}ol.led{line-height:1.4}"
+    "section>table,body>table{display:block;"
     "overflow-x:auto}ol.led li{padding-left:66px;text-indent:-66px}ol.led .n{width:62px}}\n"
     "@media print{nav,kbd{display:none}.scroll{border:0;overflow:visible}svg.fig{min-width:0}"
     "section{break-inside:avoid}}\n";
@@ -100,7 +104,7 @@ static void write_title(struct out *out, const struct page *page)
     }
 }
 
-/* "At 23.200 s, node-2, orders-0 (R10):" */
+/* "At 23.200 s, on node-2, orders-0, offset 44, epoch 6:" */
 static void write_where(struct out *out, const struct page *page)
 {
     const struct story *story = page->digest->story;
@@ -113,7 +117,7 @@ static void write_where(struct out *out, const struct page *page)
         out_cstr(out, ", on ");
         out_html(out, story_node_name(story, event->node));
     }
-    if (story->has_focus) {
+    if (event->from != 0) {
         out_cstr(out, ", ");
         out_html(out, story->focus);
     }
@@ -122,22 +126,22 @@ static void write_where(struct out *out, const struct page *page)
     out_cstr(out, ":</span> ");
 }
 
-/* What the violated check demands, by its name. */
+/* What the violated check demands. */
 static void write_check(struct out *out, const struct page *page)
 {
     for (uint32_t i = 0; i < page->run->check_count; i++) {
         const struct reports_check *check = &page->run->checks[i];
 
         if (check->violations == 0) continue;
-        out_cstr(out, "<br><span class=\"mute\">Check ");
+        out_cstr(out, "<br><span class=\"mute\">What has to hold, ");
         out_html(out, check->id);
-        if (check->name != NULL) {
-            out_cstr(out, ", ");
-            out_html(out, check->name);
+        if (check->sentence != NULL || check->name != NULL) {
+            out_cstr(out, ": ");
+            out_html(out, check->sentence != NULL ? check->sentence : check->name);
         }
-        out_cstr(out, ", had judged ");
+        out_cstr(out, ". Judged ");
         out_count(out, check->evaluations);
-        out_cstr(out, " times.</span>");
+        out_format(out, " time%s in this run.</span>", check->evaluations == 1 ? "" : "s");
     }
 }
 
@@ -226,7 +230,8 @@ void page_checks(struct out *out, const struct reports_check *checks, uint32_t c
     for (uint32_t i = 0; i < count; i++)
         idle += checks[i].evaluations == 0;
     out_format(out,
-               "<section id=\"checks\"><h2>Checks</h2>\n<p>%u of %u judged; %u had nothing to "
+               "<section id=\"checks\"><h2>What has to hold</h2>\n<p>%u of %u checks judged; %u "
+               "had nothing to "
                "judge.</p>\n",
                count - idle, count, idle);
     out_cstr(out, "<table><thead><tr><th>check</th><th></th><th "
@@ -236,6 +241,11 @@ void page_checks(struct out *out, const struct reports_check *checks, uint32_t c
         out_html(out, checks[i].id);
         out_cstr(out, "</td><td>");
         if (checks[i].name != NULL) out_html(out, checks[i].name);
+        if (checks[i].sentence != NULL) {
+            out_cstr(out, "<br><span class=\"mute\">");
+            out_html(out, checks[i].sentence);
+            out_cstr(out, "</span>");
+        }
         out_cstr(out, "</td><td class=\"n\">");
         if (checks[i].evaluations == 0)
             out_cstr(out, "not exercised");
@@ -331,7 +341,7 @@ static const char script[] =
     "<script>\n(function(){var rows=[].slice.call(document.querySelectorAll('tr.moment')),at=-1,"
     "marked=[];function go(to){if(!rows.length)return;at=Math.max(0,Math.min(rows.length-1,to));"
     "marked.forEach(function(e){e.classList.remove('here')});marked=[rows[at]];"
-    "var mark=document.getElementById('spacetime-e'+rows[at].dataset.event);"
+    "var mark=document.getElementById(rows[at].dataset.mark);"
     "if(mark)marked.push(mark);marked.forEach(function(e){e.classList.add('here')});"
     "(mark||rows[at]).scrollIntoView({block:'center',inline:'nearest'})}"
     "document.addEventListener('keydown',function(e){if(e.ctrlKey||e.metaKey||e.altKey)return;"
@@ -401,7 +411,16 @@ static void write_left_out(struct out *out, const struct page *page)
         out_count(out, digest->outside);
         out_cstr(out, " lie outside the window");
     }
-    out_cstr(out, ".</p>\n");
+    if (digest->hidden_keys > 0) {
+        out_cstr(out, "; of those left out ");
+        out_count(out, digest->hidden_keys);
+        out_format(out, " would be %skey moment%s", digest->hidden_keys == 1 ? "a " : "",
+                   digest->hidden_keys == 1 ? "" : "s");
+    }
+    out_cstr(out, ".");
+    if (digest->parts > 1)
+        out_format(out, " They take %u pictures, from earlier to later.", digest->parts);
+    out_cstr(out, "</p>\n");
 }
 
 void page_write(struct out *out, const struct page *page)

@@ -5,6 +5,10 @@
 #include "reports/digest.h"
 #include "reports/reports.h"
 
+#define PAGE_NO_GRAPHVIZ                                                              \
+    "Figures need Graphviz (Debian and Ubuntu: apt-get install graphviz); their DOT " \
+    "files lie beside this page."
+
 /* A figure ready for the page. */
 struct page_figure {
     const char *name; /* "spacetime": its files are NAME.dot and NAME.svg */
@@ -28,9 +32,15 @@ void page_checks(struct out *out, const struct reports_check *checks, uint32_t c
 void page_faults(struct out *out, const struct reports_fault *faults, uint32_t count);
 bool page_is_good(const char *outcome);
 
-/* ---- page_tables.c */
-/* The last turning points before the violation (or the end), as a list. */
+/* ---- page_led.c */
+/* The turns before the violation (or the end) that say most, as a list. */
 void page_led(struct out *out, const struct page *page);
+
+/* ---- page_tables.c */
+/* The event up to which things are told: the violation, or the last before the run was over. */
+uint32_t page_last_told(const struct story *story);
+void page_sentence(struct out *out, const struct story *story, const struct state *state,
+                   const struct story_event *event);
 /* Where each replica of the focus stood, and what the last change changed. */
 void page_replicas(struct out *out, const struct page *page);
 void page_nodes(struct out *out, const struct page *page);

@@ -1,5 +1,5 @@
-/* The tables and lists of a page: what led to it, where the replicas stood, what each node did
- * last, the key moments, the faults as sentences. All of it from the story, none of it from
+/* The tables and lists of a page: where the replicas stood, what each node did last, the key
+ * moments, the faults as sentences. All of it from the story, none of it from
  * figures. */
 #include "reports/page.h"
 #include "reports/words.h"
@@ -11,10 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LED_MAX = 6, PER_NODE = 3, MOMENTS_MAX = 60, FAULTS_MAX = 60, TAIL = 3 };
+enum { PER_NODE = 3, MOMENTS_MAX = 180, MARK_MAX = 48, FAULTS_MAX = 60, TAIL = 3 };
 
-/* The event up to which things are told: the violation, or the last before the run was over. */
-static uint32_t last_told(const struct story *story)
+uint32_t page_last_told(const struct story *story)
 {
     uint32_t end = story->event_count;
 
@@ -24,65 +23,14 @@ static uint32_t last_told(const struct story *story)
     return end;
 }
 
-static void sentence(struct out *out, const struct story *story, const struct state *state,
-                     const struct story_event *event)
+void page_sentence(struct out *out, const struct story *story, const struct state *state,
+                   const struct story_event *event)
 {
     struct out text = {.data = NULL};
 
     words_event(&text, story, state, event);
     if (text.data != NULL) out_html(out, text.data);
     out_free(&text);
-}
-
-/* ---- what led to it -------------------------------------------------------------------------- */
-
-/* The last turning points before the violation, as a list; the state is folded as we go. */
-void page_led(struct out *out, const struct page *page)
-{
-    const struct digest *digest = page->digest;
-    const struct story *story = digest->story;
-    uint32_t end = story->violation >= 0 ? (uint32_t)story->violation : last_told(story);
-    struct state *state = malloc(sizeof *state);
-    uint32_t turns[LED_MAX];
-    uint32_t count = 0;
-
-    ASSERT(state != NULL);
-    state_init(state);
-    for (uint32_t i = 0; i < end; i++) {
-        const struct story_event *event = &story->events[i];
-
-        /* The rows of the plan are in what it does; the very last turn counts, whatever it is. */
-        if (event->what == STORY_DOWN && count > 0 &&
-            story->events[turns[count - 1]].what == STORY_FAULT &&
-            story->events[turns[count - 1]].time_ns == event->time_ns) {
-            state_apply(state, story, event);
-            continue; /* the fault has said it */
-        }
-        if (event->what != STORY_STEP && event->what != STORY_PHASE && words_turns(state, event) &&
-            (digest_rank(story, state, event) > 2 || (story->violation >= 0 && end - i <= 3))) {
-            if (count == LED_MAX) memmove(turns, turns + 1, --count * sizeof turns[0]);
-            turns[count++] = i;
-        }
-        state_apply(state, story, event);
-    }
-    out_cstr(out, "<ol class=\"led\">");
-    state_init(state);
-    for (uint32_t i = 0, next = 0; next < count; i++) {
-        const struct story_event *event = &story->events[i];
-
-        if (i == turns[next]) {
-            next++;
-            out_format(out, "<li%s><span class=\"n\">",
-                       words_red(state, event) ? " class=\"bad\"" : "");
-            out_seconds(out, event->time_ns);
-            out_cstr(out, "</span> ");
-            sentence(out, story, state, event);
-            out_cstr(out, "</li>\n");
-        }
-        state_apply(state, story, event);
-    }
-    out_cstr(out, "</ol>\n");
-    free(state);
 }
 
 /* ---- replicas -------------------------------------------------------------------------------- */
@@ -171,7 +119,7 @@ static void tail_cell(struct out *out, const struct state_replica *replica)
 void page_replicas(struct out *out, const struct page *page)
 {
     const struct story *story = page->digest->story;
-    uint32_t end = last_told(story);
+    uint32_t end = page_last_told(story);
     struct state *before = malloc(sizeof *before);
     struct state *now = malloc(sizeof *now);
     bool any = false;
@@ -194,8 +142,9 @@ void page_replicas(struct out *out, const struct page *page)
                           ? " at the violation; struck: before the last change</caption>"
                           : " at the end; struck: before the last change</caption>");
         out_cstr(out, "<thead><tr><th>replica</th><th>role</th><th class=\"n\">start</th>"
-                      "<th class=\"n\">HW</th><th class=\"n\">LEO</th><th>ISR</th>"
-                      "<th>epochs of the log</th></tr></thead><tbody>\n");
+                      "<th class=\"n\">HW</th><th class=\"n\">LEO</th>");
+        if (now->isr_known) out_cstr(out, "<th>ISR</th>");
+        out_cstr(out, "<th>epochs of the log</th></tr></thead><tbody>\n");
     }
     for (uint32_t i = 0; any && i < story->node_count; i++) {
         const struct state_replica *a = &before->replicas[i];
@@ -209,11 +158,11 @@ void page_replicas(struct out *out, const struct page *page)
         number_cell(out, a->log_start, b->log_start);
         number_cell(out, a->high_watermark, b->high_watermark);
         number_cell(out, a->log_end, b->log_end);
-        out_format(out, "<td>%s</td>",
-                   !now->isr_known               ? "?"
-                   : (now->isr >> i & 1) != 0    ? "in"
-                   : (before->isr >> i & 1) != 0 ? "<s>in</s> <b>out</b>"
-                                                 : "out");
+        if (now->isr_known)
+            out_format(out, "<td>%s</td>",
+                       (now->isr >> i & 1) != 0      ? "in"
+                       : (before->isr >> i & 1) != 0 ? "<s>in</s> <b>out</b>"
+                                                     : "out");
         tail_cell(out, b);
         out_cstr(out, "</tr>\n");
     }
@@ -230,7 +179,7 @@ void page_nodes(struct out *out, const struct page *page)
     uint32_t(*last)[PER_NODE] = calloc(STORY_NODES_MAX, sizeof *last);
     uint32_t *count = calloc(STORY_NODES_MAX, sizeof *count);
     struct state *state = malloc(sizeof *state);
-    uint32_t end = last_told(story);
+    uint32_t end = page_last_told(story);
 
     ASSERT(last != NULL && count != NULL && state != NULL);
     for (uint32_t i = end; i-- > 0;) {
@@ -255,7 +204,7 @@ void page_nodes(struct out *out, const struct page *page)
             out_cstr(out, "</th><td class=\"n\">");
             out_seconds(out, story->events[at].time_ns);
             out_cstr(out, "</td><td>");
-            sentence(out, story, state, &story->events[at]);
+            page_sentence(out, story, state, &story->events[at]);
             out_cstr(out, "</td></tr>\n");
         }
     }
@@ -309,14 +258,17 @@ void page_fault_plan(struct out *out, const struct page *page)
 
 /* ---- key moments ----------------------------------------------------------------------------- */
 
-static bool has_mark(const struct page *page, uint64_t number)
+/* The id of an event's mark in one of the parts of the figure; false: it has none. */
+static bool mark_of(const struct page *page, uint64_t number, char mark[MARK_MAX])
 {
-    char id[48];
-
-    snprintf(id, sizeof id, "id=\"spacetime-e%" PRIu64 "\"", number);
     for (uint32_t i = 0; i < page->figure_count; i++) {
-        if (page->figures[i].svg != NULL && strcmp(page->figures[i].name, "spacetime") == 0)
-            return strstr(page->figures[i].svg, id) != NULL;
+        const struct page_figure *figure = &page->figures[i];
+        char id[MARK_MAX + 8];
+
+        if (figure->svg == NULL || strncmp(figure->name, "spacetime", 9) != 0) continue;
+        snprintf(mark, MARK_MAX, "%.16s-e%" PRIu64, figure->name, number);
+        snprintf(id, sizeof id, "id=\"%s\"", mark);
+        if (strstr(figure->svg, id) != NULL) return true;
     }
     return false;
 }
@@ -339,19 +291,22 @@ void page_moments(struct out *out, const struct page *page)
     for (uint32_t i = 0; i < digest->shown_count && told < MOMENTS_MAX; i++) {
         const struct story_event *event = &story->events[digest->shown[i]];
         struct out where = {.data = NULL};
+        char mark[MARK_MAX];
         bool marked;
 
         while (next < digest->shown[i])
             state_apply(state, story, &story->events[next++]);
         if (digest_rank(story, state, event) < 3) continue;
         told++;
-        marked = has_mark(page, event->number);
-        out_format(out, "<tr class=\"moment%s\" data-event=\"%" PRIu64 "\"><td class=\"n\">",
+        marked = mark_of(page, event->number, mark);
+        out_format(out,
+                   "<tr class=\"moment%s\" data-event=\"%" PRIu64
+                   "\" data-mark=\"%s\"><td class=\"n\">",
                    event->what == STORY_VIOLATION ? " bad violation"
                    : words_red(state, event)      ? " bad"
                                                   : "",
-                   event->number);
-        if (marked) out_format(out, "<a href=\"#spacetime-e%" PRIu64 "\">", event->number);
+                   event->number, marked ? mark : "");
+        if (marked) out_format(out, "<a href=\"#%s\">", mark);
         out_seconds(out, event->time_ns);
         out_cstr(out, marked ? "</a></td><td>" : "</td><td>");
         out_bytes(&where, "", 0);
@@ -359,7 +314,7 @@ void page_moments(struct out *out, const struct page *page)
         out_html(out, where.data);
         out_free(&where);
         out_cstr(out, event->what == STORY_VIOLATION ? "</td><td>VIOLATION: " : "</td><td>");
-        sentence(out, story, state, event);
+        page_sentence(out, story, state, event);
         out_cstr(out, "</td></tr>\n");
     }
     out_cstr(out, "</tbody></table></section>\n");

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FIGURES = 6 };
+enum { FIGURES = 6, FIGURES_MAX = FIGURES + DIGEST_PARTS - 1 };
 
 struct rendering {
     const struct reports_run *run;
@@ -23,8 +23,8 @@ struct rendering {
     struct bytes trace;
     struct story story;
     struct digest digest;
-    struct out svgs[FIGURES];
-    struct page_figure figures[FIGURES];
+    struct out svgs[FIGURES_MAX];
+    struct page_figure figures[FIGURES_MAX];
     uint32_t figure_count;
     bool missing; /* Graphviz */
     bool no_svg;  /* is wanted */
@@ -40,6 +40,7 @@ static bool draw_spacetime(struct scene *scene, const struct digest *digest)
     return false;
 }
 
+enum { SPACETIME = 1 };
 /* A new figure is one more line here, and its place in the two orders below. */
 static const struct {
     const char *name;
@@ -86,54 +87,95 @@ static enum err open_rendering(struct rendering *r, const struct reports_run *ru
         if (node >= 0) wish.nodes |= (uint64_t)1 << node;
     }
     digest_make_wish(&r->digest, &r->story, rows, wish);
+    wish.keys = true;
+    for (uint32_t parts = 1;
+         rows == DIGEST_ROWS && r->digest.hidden_keys > 0 && parts <= DIGEST_PARTS; parts++) {
+        /* First without the surroundings of the key moments, then in several figures. */
+        digest_free(&r->digest);
+        digest_make_wish(&r->digest, &r->story, rows * parts, wish);
+        r->digest.parts = (r->digest.row_count + rows - 1) / rows;
+    }
     return ERR_NONE;
 }
 
 static void close_rendering(struct rendering *r)
 {
     digest_free(&r->digest);
-    for (uint32_t i = 0; i < FIGURES; i++)
+    for (uint32_t i = 0; i < FIGURES_MAX; i++)
         out_free(&r->svgs[i]);
     story_free(&r->story);
     out_free(&r->file);
     free(r);
 }
 
-static enum err paint(struct rendering *r, uint32_t kind)
+/* The DOT of a scene, and its picture for the page. */
+static enum err paint_scene(struct rendering *r, struct scene *scene, const char *heading)
 {
+    struct page_figure *figure = &r->figures[r->figure_count];
+    struct out *svg = &r->svgs[r->figure_count];
     struct out dot = {.data = NULL};
     struct out said = {.data = NULL};
-    struct scene scene;
     char dot_path[4096];
     char svg_path[4096];
     enum err err = ERR_NONE;
 
-    snprintf(dot_path, sizeof dot_path, "%s/%s.dot", r->run->directory, kinds[kind].name);
-    snprintf(svg_path, sizeof svg_path, "%s/%s.svg", r->run->directory, kinds[kind].name);
-    if (kinds[kind].draw(&scene, &r->digest)) {
-        struct out *svg = &r->svgs[r->figure_count];
+    snprintf(dot_path, sizeof dot_path, "%s/%s.dot", r->run->directory, scene->name);
+    snprintf(svg_path, sizeof svg_path, "%s/%s.svg", r->run->directory, scene->name);
+    dot_write(&dot, scene);
+    r->result.dropped += scene->dropped;
+    if (!out_write_file(&dot, dot_path)) err = ERR_IO;
+    if (err == ERR_NONE && !r->missing && !r->no_svg) {
+        enum svg_result result = svg_render(svg, scene, dot_path, svg_path, &said);
 
-        dot_write(&dot, &scene);
-        r->result.dropped += scene.dropped;
-        if (!out_write_file(&dot, dot_path)) err = ERR_IO;
-        if (err == ERR_NONE && !r->missing && !r->no_svg) {
-            enum svg_result result = svg_render(svg, &scene, dot_path, svg_path, &said);
-
-            r->missing = result == SVG_MISSING;
-            if (result == SVG_FAILED && r->result.note[0] == '\0')
-                snprintf(r->result.note, sizeof r->result.note,
-                         "Graphviz could not draw %s.dot: %.120s", kinds[kind].name,
-                         said.data != NULL ? said.data : "it ended in an error");
-            r->figures[r->figure_count] =
-                (struct page_figure){.name = kinds[kind].name,
-                                     .heading = kinds[kind].heading,
-                                     .svg = result == SVG_DONE ? svg->data : NULL};
-            r->figure_count++;
-        }
+        r->missing = result == SVG_MISSING;
+        if (result == SVG_FAILED && r->result.note[0] == '\0')
+            snprintf(r->result.note, sizeof r->result.note,
+                     "Graphviz could not draw %s.dot: %.120s", scene->name,
+                     said.data != NULL ? said.data : "it ended in an error");
+        *figure = (struct page_figure){
+            .name = scene->name, .heading = heading, .svg = result == SVG_DONE ? svg->data : NULL};
+        r->figure_count++;
     }
-    scene_free(&scene);
     out_free(&dot);
     out_free(&said);
+    return err;
+}
+
+static enum err paint(struct rendering *r, uint32_t kind)
+{
+    struct scene scene;
+    enum err err = ERR_NONE;
+
+    if (kinds[kind].draw(&scene, &r->digest)) err = paint_scene(r, &scene, kinds[kind].heading);
+    scene_free(&scene);
+    return err;
+}
+
+/* As many rows in each part, one more in the first ones. */
+static enum err paint_parts(struct rendering *r)
+{
+    static const char *const headings[DIGEST_PARTS] = {"Moment by moment",
+                                                       "Moment by moment, the second part",
+                                                       "Moment by moment, the third part"};
+    struct digest *part = malloc(sizeof *part);
+    uint32_t parts = r->digest.parts;
+    uint32_t first = 0;
+    enum err err = ERR_NONE;
+
+    ASSERT(part != NULL && parts <= DIGEST_PARTS);
+    for (uint32_t i = 0; i < parts && err == ERR_NONE; i++) {
+        uint32_t rows = (r->digest.row_count + parts - 1 - i) / parts;
+        struct scene scene;
+
+        digest_cut(part, &r->digest, first, rows);
+        part->part = i;
+        spacetime_draw(&scene, part);
+        err = paint_scene(r, &scene, headings[i]);
+        scene_free(&scene);
+        digest_free(part);
+        first += rows;
+    }
+    free(part);
     return err;
 }
 
@@ -147,10 +189,7 @@ static enum err write_page(struct rendering *r)
     char path[4096];
     enum err err;
 
-    if (r->missing)
-        snprintf(r->result.note, sizeof r->result.note,
-                 "Figures need Graphviz (Debian and Ubuntu: apt-get install graphviz); their DOT "
-                 "files lie beside this page.");
+    if (r->missing) snprintf(r->result.note, sizeof r->result.note, "%s", PAGE_NO_GRAPHVIZ);
     if (r->result.note[0] != '\0') page.note = r->result.note;
     page_write(&out, &page);
     snprintf(path, sizeof path, "%s/index.html", r->run->directory);
@@ -185,8 +224,11 @@ static enum err render(const struct reports_run *run, bool page, bool svg,
     if (err == ERR_NONE) {
         bool failure = r->story.violation >= 0;
 
-        for (uint32_t i = 0; i < FIGURES && err == ERR_NONE; i++)
-            err = paint(r, failure ? order_of_failure[i] : order_of_success[i]);
+        for (uint32_t i = 0; i < FIGURES && err == ERR_NONE; i++) {
+            uint32_t kind = failure ? order_of_failure[i] : order_of_success[i];
+
+            err = kind == SPACETIME && r->digest.parts > 1 ? paint_parts(r) : paint(r, kind);
+        }
         if (err == ERR_NONE && page) err = write_page(r);
         if (err == ERR_NONE && page) err = write_facts(r);
         if (r->missing && r->result.note[0] == '\0')

@@ -12,6 +12,7 @@
 struct reports_check {
     const char *id;       /* "R6" */
     const char *name;     /* may be NULL */
+    const char *sentence; /* what has to hold; may be NULL */
     uint64_t evaluations; /* that could have failed; 0: not exercised */
     uint64_t violations;
 };
@@ -96,6 +97,70 @@ struct reports_index {
 MUST_USE enum err reports_render_index(const struct reports_index *index);
 /* The figures alone, as NAME.dot in the directory, and as NAME.svg if `svg`. */
 MUST_USE enum err reports_render_figures(const struct reports_run *run, bool svg,
+                                         struct reports_result *result);
+
+/* What `gregor-sim why` found. The first event decided it, if `decided`; the last is the
+ * violation's own. */
+enum { REPORTS_WHY_MAX = 50 };
+struct reports_why_event {
+    int64_t time_ns;
+    uint64_t number;   /* of the run: callbacks delivered */
+    int32_t lane;      /* the node whose order it belongs to; -1: nobody's */
+    int32_t node;      /* who did it; -1: the simulator, to that node */
+    bool bad;          /* a fault, a node that goes down */
+    const char *words; /* without their subject */
+};
+struct reports_why_link {
+    uint32_t from; /* places in `events` */
+    uint32_t to;
+};
+/* Other choices from this event on: so many of the runs failed alike. */
+struct reports_why_point {
+    uint64_t event;
+    uint32_t failed;
+    uint32_t of;
+};
+struct reports_why {
+    const char *directory;
+    const char *scenario;
+    uint64_t seed;
+    const char *outcome;   /* "FAIL R8" */
+    const char *violation; /* in words */
+    const char *again;     /* the command */
+    bool decided;          /* some event did: unavoidable from `from` on, not before */
+    uint64_t from;
+    const struct reports_why_point *points;
+    uint32_t point_count;
+    const struct reports_why_event *events;
+    uint32_t event_count; /* at most REPORTS_WHY_MAX */
+    uint32_t left_out;    /* of the chain */
+    const struct reports_why_link *links;
+    uint32_t link_count;
+};
+/* directory/why.html, why.dot, why.svg. IO: they could not be written. */
+MUST_USE enum err reports_render_why(const struct reports_why *why, struct reports_result *result);
+
+/* Two runs beside each other, and where they part (sim/diff.c). */
+struct reports_parting {
+    int32_t node; /* -1: the simulator */
+    bool differs;
+    int64_t time_ns; /* of the first difference */
+    const char *one; /* the event there, in words; NULL: nothing more */
+    const char *other;
+    uint64_t agreed;
+    uint64_t only_one;
+    uint64_t only_other;
+};
+struct reports_compare {
+    const char *directory;
+    const struct reports_run *one;
+    const struct reports_run *other;
+    const char *names[2];                   /* of the runs, for people */
+    const struct reports_parting *partings; /* the first is the first difference */
+    uint32_t parting_count;
+};
+/* directory/compare.html and its figures. NOT_FOUND, MALFORMED, UNSUPPORTED: one of the traces. */
+MUST_USE enum err reports_render_compare(const struct reports_compare *compare,
                                          struct reports_result *result);
 
 enum reports_text {

@@ -334,8 +334,13 @@ static void draw_title(struct spacetime *d)
     out_copy(scene->title, sizeof scene->title,
              story->violation >= 0 ? STR("What went wrong, moment by moment")
                                    : STR("What happened, moment by moment"));
-    out_format(&text, "%s \xc2\xb7 %u of %u changes shown, from ", story->focus,
-               digest->shown_count, digest->shown_count + digest->hidden_events);
+    out_format(&text, "%s \xc2\xb7 ", story->focus);
+    if (digest->parts > 1)
+        out_format(&text, "part %u of %u, %u changes, from ", digest->part + 1, digest->parts,
+                   digest->shown_count);
+    else
+        out_format(&text, "%u of %u changes shown, from ", digest->shown_count,
+                   digest->shown_count + digest->hidden_events);
     out_seconds(&text, digest->row_count > 0 ? digest->rows[0].time_ns : 0);
     out_cstr(&text, " s to ");
     out_seconds(&text, digest->row_count > 0 ? digest->rows[digest->row_count - 1].time_ns : 0);
@@ -359,7 +364,9 @@ void spacetime_draw(struct scene *scene, const struct digest *digest)
     uint32_t next = digest->shown_count > 0 ? digest->shown[0] : 0;
 
     ASSERT(d != NULL && state != NULL);
-    scene_init(scene, "spacetime");
+    scene_init(scene, digest->part == 0   ? "spacetime"
+                      : digest->part == 1 ? "spacetime_2"
+                                          : "spacetime_3");
     *d = (struct spacetime){.scene = scene, .digest = digest};
     d->story_x = spacetime_x(d, (int32_t)digest->lane_count - 1) + STORY_GAP;
     scene->width = d->story_x + STORY_WIDTH + 350;

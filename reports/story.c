@@ -67,8 +67,24 @@ const char *story_api(int32_t api)
     switch (api) {
     case 0: return "Produce";
     case 1: return "Fetch";
+    case 2: return "ListOffsets";
+    case 3: return "Metadata";
+    case 8: return "OffsetCommit";
+    case 9: return "OffsetFetch";
+    case 10: return "FindCoordinator";
+    case 11: return "JoinGroup";
+    case 12: return "group Heartbeat";
+    case 13: return "LeaveGroup";
+    case 14: return "SyncGroup";
+    case 18: return "ApiVersions";
     case 19: return "CreateTopics";
     case 20: return "DeleteTopics";
+    case 22: return "InitProducerId";
+    case 23: return "OffsetForLeaderEpoch";
+    case 24: return "AddPartitionsToTxn";
+    case 26: return "EndTxn";
+    case 27: return "WriteTxnMarkers";
+    case 28: return "TxnOffsetCommit";
     case 37: return "CreatePartitions";
     case 43: return "ElectLeaders";
     case 45: return "Reassign";
@@ -76,9 +92,11 @@ const char *story_api(int32_t api)
     case 53: return "BeginQuorumEpoch";
     case 54: return "EndQuorumEpoch";
     case 56: return "AlterPartition";
+    case 59: return "FetchSnapshot";
     case 62: return "Register";
     case 63: return "Heartbeat";
     case 64: return "Unregister";
+    case 67: return "AllocateProducerIds";
     default: return "request";
     }
 }
@@ -411,6 +429,23 @@ static void note_stop(struct reading *reading, int64_t how)
     reading->asked_to_stop &= ~bit;
 }
 
+/* Numbers of a file are not trusted: differences of what is kept do not overflow. */
+static int64_t sane(int64_t number)
+{
+    const int64_t most = (int64_t)1 << 60;
+
+    return number > most ? most : number < -most ? -most : number;
+}
+
+/* Does the violation name the partition that is told? */
+static bool is_violated_focus(const struct reading *reading)
+{
+    const int64_t *f = reading->event.fields;
+
+    return f[3] >= 0 && reading->story->has_focus && f[2] == sane(reading->story->topic) &&
+           (int32_t)f[3] == reading->story->partition;
+}
+
 /* Events whose node is a field: told by the simulator, which is no node. */
 static void take_sim(struct reading *reading)
 {
@@ -448,7 +483,8 @@ static void take_sim(struct reading *reading)
         break;
     case TRACE_SIM_VIOLATION:
         reading->node = (int16_t)story_find_node(story, f[1]);
-        event = tell_numbers(reading, STORY_VIOLATION, 0, f[5], f[4], f[0]);
+        event =
+            tell_numbers(reading, STORY_VIOLATION, is_violated_focus(reading), f[5], f[4], f[0]);
         if (event != NULL && story->violation < 0)
             story->violation = (int32_t)story->event_count - 1;
         break;
@@ -495,14 +531,6 @@ static void take(struct reading *reading)
     }
     if (about_focus(reading)) take_replica(reading);
     take_sim(reading);
-}
-
-/* Numbers of a file are not trusted: differences of what is kept do not overflow. */
-static int64_t sane(int64_t number)
-{
-    const int64_t most = (int64_t)1 << 60;
-
-    return number > most ? most : number < -most ? -most : number;
 }
 
 enum err story_read(struct story *story, struct bytes trace, const char *focus)

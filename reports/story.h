@@ -68,7 +68,7 @@ enum story_what {
     STORY_ACK,       /* first offset    end                                                    */
     STORY_FAILED,    /*                                  error          definite               */
     STORY_LOST,      /* (the message that never arrived is the cause)                          */
-    STORY_VIOLATION, /*                 offset           epoch          check         sentence */
+    STORY_VIOLATION, /* of the focus    offset           epoch          check         sentence */
 };
 
 struct story_event {

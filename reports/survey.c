@@ -218,6 +218,21 @@ static void name_nodes(struct story *story)
     }
 }
 
+/* The partition that was violated; on a controller that names none it is the quorum's own log. */
+static void note_violation(struct survey *survey, const struct story *story,
+                           const struct trace_event *event)
+{
+    int32_t node = story_find_node(story, event->fields[1]);
+
+    if (event->fields[3] >= 0) {
+        survey->violated = event->fields[2] != 0 || event->fields[5] >= 0;
+        survey->violated_topic = event->fields[2];
+        survey->violated_partition = (int32_t)event->fields[3];
+    } else if (node >= 0 && story->nodes[node].kind == STORY_CONTROLLER) {
+        survey->violated = true;
+    }
+}
+
 enum err survey_read(struct story *story, struct bytes trace, const char *focus)
 {
     struct survey *survey = calloc(1, sizeof *survey);
@@ -238,11 +253,8 @@ enum err survey_read(struct story *story, struct bytes trace, const char *focus)
             story->seed = event.fields[0];
             out_copy(story->scenario, sizeof story->scenario, event.text);
         }
-        if (event.kind == TRACE_SIM_VIOLATION && !survey->violated && event.fields[3] >= 0) {
-            survey->violated = event.fields[2] != 0 || event.fields[5] >= 0;
-            survey->violated_topic = event.fields[2];
-            survey->violated_partition = (int32_t)event.fields[3];
-        }
+        if (event.kind == TRACE_SIM_VIOLATION && !survey->violated)
+            note_violation(survey, story, &event);
     }
     if (err == ERR_NONE) {
         choose(story, survey, focus);

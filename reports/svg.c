@@ -86,6 +86,17 @@ static bool is_generated(const char *id)
     return false;
 }
 
+/* Graphviz writes each hyphen as a number: ids are looked for as they were given. */
+static const char *copy_sign(struct out *out, const char *at)
+{
+    if (strncmp(at, "&#45;", 5) == 0) {
+        out_cstr(out, "-");
+        return at + 5;
+    }
+    out_bytes(out, at, 1);
+    return at + 1;
+}
+
 /* One tag, without generated ids and Graphviz' own habits. */
 static void copy_tag(struct out *out, const char *tag, const char *end)
 {
@@ -96,7 +107,7 @@ static void copy_tag(struct out *out, const char *tag, const char *end)
             out_cstr(out, "\"none\"");
             tag += 13;
         } else {
-            out_bytes(out, tag++, 1);
+            tag = copy_sign(out, tag);
         }
     }
 }
@@ -141,7 +152,7 @@ bool svg_adopt(struct out *out, const struct scene *scene, const char *raw)
         const char *end;
 
         if (*at != '<') {
-            out_bytes(out, at++, 1);
+            at = copy_sign(out, at);
             continue;
         }
         if (strncmp(at, "<!--", 4) == 0) {

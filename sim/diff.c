@@ -1,6 +1,8 @@
 #include "sim/diff.h"
 
 #include "client/world/trace_file.h"
+#include "reports/plain.h"
+#include "reports/reports.h"
 #include "sim/campaign.h"
 #include "sim/plan.h"
 #include "sim/replay.h"
@@ -88,6 +90,7 @@ static uint64_t event_key(const struct trace_event *event)
 {
     uint64_t key = sim_digest((uint64_t)event->kind, event->text.data, event->text.length);
 
+    if (event->kind == TRACE_SIM_STARTED) return key; /* that the seeds differ is no news */
     for (uint32_t i = 0; i < event->field_count; i++)
         key = sim_digest(key, &event->fields[i], sizeof event->fields[i]);
     return key;
@@ -129,6 +132,16 @@ static bool side_read(struct side *side, struct bytes data)
     return err == ERR_NONE;
 }
 
+/* A file, or the one in the directory of a run: true. */
+static bool trace_path(const char *given, char *path, size_t size)
+{
+    struct stat about;
+    bool inside = stat(given, &about) == 0 && S_ISDIR(about.st_mode);
+
+    (void)snprintf(path, size, "%s%s", given, inside ? "/trace.bin" : "");
+    return inside;
+}
+
 static bool side_load(struct side *side)
 {
     char inside[1100];
@@ -138,11 +151,7 @@ static bool side_load(struct side *side)
     FILE *file;
     bool fine;
 
-    (void)snprintf(inside, sizeof inside, "%s", side->path);
-    if (stat(side->path, &about) == 0 && S_ISDIR(about.st_mode)) {
-        (void)snprintf(inside, sizeof inside, "%s/trace.bin", side->path);
-        side->plan = plan_load(side->path, error);
-    }
+    if (trace_path(side->path, inside, sizeof inside)) side->plan = plan_load(side->path, error);
     file = fopen(inside, "rb");
     if (file == NULL || fstat(fileno(file), &about) != 0) {
         fprintf(stderr, "gregor-sim: %s: %s\n", inside, strerror(errno));
@@ -341,7 +350,106 @@ static void tell_spread(const struct side *one, const struct parting *partings, 
     }
 }
 
-static int diff_sides(struct side *one, struct side *other)
+/* ---- drawing --------------------------------------------------------------------------------- */
+
+static const char *topic_of(const struct side *side, int64_t id)
+{
+    for (uint64_t i = 0; i < side->count; i++) {
+        const struct side_event *kept = &side->events[i];
+
+        if (kept->event.kind == TRACE_TOPIC_KNOWN && kept->event.fields[0] == id) return kept->text;
+    }
+    return "?";
+}
+
+static void words_of(struct out *out, const struct side *side, const struct item *item)
+{
+    struct trace_event event;
+
+    if (item == NULL) return;
+    event = side->events[item->place].event;
+    event.text = str_of(side->events[item->place].text);
+    plain_event(out, &event, plain_has_topic(event.kind) ? topic_of(side, event.fields[0]) : "");
+}
+
+static void fields_of(struct out *out, const struct side *side, const struct item *item)
+{
+    char line[DIFF_LINE_MAX];
+
+    event_line(side, item, line);
+    out->length = 0;
+    out_cstr(out, line + strcspn(line, " ") + 1); /* the time is told already */
+}
+
+/* "seed 7" where the directories were left by one scenario, else what they are called. */
+static void name_of(const struct side *side, const struct reports_run *run,
+                    char name[DIFF_TEXT_MAX])
+{
+    const char *slash = strrchr(side->path, '/');
+
+    if (run->scenario != NULL && run->has_seed) {
+        (void)snprintf(name, DIFF_TEXT_MAX, "%.40s, seed %" PRIu64 ": %.16s", run->scenario,
+                       run->seed, run->outcome != NULL ? run->outcome : "");
+    } else {
+        (void)snprintf(name, DIFF_TEXT_MAX, "%.70s", slash != NULL ? slash + 1 : side->path);
+    }
+}
+
+static int draw(const struct side *sides, const struct parting *partings, uint32_t count,
+                const char *directory)
+{
+    struct reports_parting *told = sim_alloc((count + 1) * sizeof *told);
+    struct out *words = sim_alloc(2 * (count + 1) * sizeof *words);
+    char names[2][DIFF_TEXT_MAX];
+    char paths[2][1100];
+    struct reports_run runs[2] = {{.trace_path = paths[0]}, {.trace_path = paths[1]}};
+    void *facts[2] = {NULL, NULL};
+    struct reports_compare compare = {.directory = directory,
+                                      .one = &runs[0],
+                                      .other = &runs[1],
+                                      .names = {names[0], names[1]},
+                                      .partings = told,
+                                      .parting_count = count};
+    struct reports_result result;
+    enum err err;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        (void)trace_path(sides[i].path, paths[i], sizeof paths[i]);
+        reports_facts_load(sides[i].path, &runs[i], &facts[i]);
+        name_of(&sides[i], &runs[i], names[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct parting *at = &partings[i];
+
+        words_of(&words[2 * i], &sides[0], at->one);
+        words_of(&words[2 * i + 1], &sides[1], at->other);
+        if (at->one != NULL && at->other != NULL &&
+            strcmp(words[2 * i].data, words[2 * i + 1].data) == 0) { /* then in numbers */
+            fields_of(&words[2 * i], &sides[0], at->one);
+            fields_of(&words[2 * i + 1], &sides[1], at->other);
+        }
+        told[i] = (struct reports_parting){at->node,          at->differs,           at->time_ns,
+                                           words[2 * i].data, words[2 * i + 1].data, at->agreed,
+                                           at->only_one,      at->only_other};
+    }
+    (void)mkdir(directory, 0777);
+    err = reports_render_compare(&compare, &result);
+    for (uint32_t i = 0; i < 2 * count; i++)
+        out_free(&words[i]);
+    free(words);
+    free(told);
+    free(facts[0]);
+    free(facts[1]);
+    if (err != ERR_NONE) {
+        fprintf(stderr, "gregor-sim: %s/compare.html: %s\n", directory, err_name(err));
+        return CAMPAIGN_SIMULATOR;
+    }
+    if (result.note[0] != '\0') fprintf(stderr, "gregor-sim: %s\n", result.note);
+    printf("%s/compare.html\n", directory);
+    return 0;
+}
+
+static int diff_sides(struct side *one, struct side *other, const char *directory)
 {
     struct parting partings[DIFF_NODES_MAX];
     uint32_t count = 0;
@@ -362,6 +470,7 @@ static int diff_sides(struct side *one, struct side *other)
     }
     qsort(partings, count, sizeof partings[0], parting_order);
     tell_plans(one, other);
+    if (directory != NULL && draw(one, partings, count, directory) != 0) return CAMPAIGN_SIMULATOR;
     if (same) {
         printf("the same %" PRIu64 " events\n", one->count);
         return 0;
@@ -378,16 +487,26 @@ static int diff_sides(struct side *one, struct side *other)
 int diff_command(int argc, char **argv)
 {
     struct side *sides = sim_alloc(2 * sizeof *sides);
+    const char *directory = NULL;
+    uint32_t count = 0;
+    bool wrong = false;
     int status = CAMPAIGN_USAGE;
 
-    if (argc != 4) {
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--out") == 0 && i + 1 < argc)
+            directory = argv[++i];
+        else if (argv[i][0] == '-' || count == 2)
+            wrong = true;
+        else
+            sides[count++].path = argv[i];
+    }
+    if (wrong || count != 2) {
         fprintf(stderr, "gregor-sim: diff: two directories or trace files are wanted\n");
         free(sides);
         return CAMPAIGN_USAGE;
     }
-    sides[0].path = argv[2];
-    sides[1].path = argv[3];
-    if (side_load(&sides[0]) && side_load(&sides[1])) status = diff_sides(&sides[0], &sides[1]);
+    if (side_load(&sides[0]) && side_load(&sides[1]))
+        status = diff_sides(&sides[0], &sides[1], directory);
     side_free(&sides[0]);
     side_free(&sides[1]);
     free(sides);

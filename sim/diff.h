@@ -6,8 +6,9 @@
 #ifndef SIM_DIFF_H
 #define SIM_DIFF_H
 
-/* gregor-sim diff DIR DIR: directories that runs left (trace.bin, and plan.gplan if there), or
- * trace files. Exit 0: the same; 1: they differ; 2: something cannot be read. */
+/* gregor-sim diff DIR DIR [--out DIR]: directories that runs left (trace.bin, and plan.gplan if
+ * there), or trace files; --out: also drawn, as compare.html. Exit 0: the same; 1: they differ; 2:
+ * something cannot be read. */
 int diff_command(int argc, char **argv);
 
 #endif

@@ -39,7 +39,7 @@ static const char usage_text[] =
     "                      [--out DIR] [--same] [--pinned] [--print]\n"
     "       gregor-sim shrink DIR|PLAN [--out SMALL.yaml] [--time 60s]\n"
     "       gregor-sim why DIR|PLAN [--runs 10] [--out DIR]\n"
-    "       gregor-sim diff DIR DIR\n"
+    "       gregor-sim diff DIR DIR [--out DIR]\n"
     "       gregor-sim lint FILE.yaml...\n"
     "       gregor-sim list [faults|checks|triggers|actions|conditions|workloads|marks|\n"
     "                       schema|reference]\n"

@@ -50,8 +50,9 @@ static uint32_t pages_checks(const struct run_result *result, struct reports_che
         const struct check_info *info = check_list(count);
 
         if (info == NULL) break;
-        checks[count] = (struct reports_check){info->id, info->name, result->evaluations[count],
-                                               strcmp(info->id, result->check) == 0};
+        checks[count] =
+            (struct reports_check){info->id, info->name, info->sentence, result->evaluations[count],
+                                   strcmp(info->id, result->check) == 0};
     }
     return count;
 }
@@ -84,6 +85,13 @@ static char *pages_plan(const struct scenario *scenario)
     return text;
 }
 
+/* The checks of the quorum name no partition: what they judge is its log. */
+static const char *pages_focus(const struct run_result *result)
+{
+    if (result->partition[0] != '\0') return result->partition;
+    return result->check[0] == 'K' ? "__cluster_metadata-0" : NULL;
+}
+
 static void pages_render(struct pages *pages, const struct scenario *scenario,
                          const struct run_result *result, const char *name)
 {
@@ -101,7 +109,7 @@ static void pages_render(struct pages *pages, const struct scenario *scenario,
                               .replay = replay,
                               .plan = plan,
                               .violation = result->text[0] != '\0' ? result->text : NULL,
-                              .focus = result->partition[0] != '\0' ? result->partition : NULL,
+                              .focus = pages_focus(result),
                               .has_seed = true,
                               .seed = result->seed,
                               .has_hash = true,
@@ -153,6 +161,7 @@ void pages_add(struct pages *pages, const struct scenario *scenario,
     for (uint32_t i = 0; i < result->oracles && check_list(i) != NULL; i++) {
         pages->checks[i].id = check_list(i)->id;
         pages->checks[i].name = check_list(i)->name;
+        pages->checks[i].sentence = check_list(i)->sentence;
         pages->checks[i].evaluations += result->evaluations[i];
         pages->checks[i].violations += strcmp(check_list(i)->id, result->check) == 0;
     }

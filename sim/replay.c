@@ -42,29 +42,49 @@ static void child_died(int status, struct run_result *result)
     }
 }
 
-static void child_run(const struct scenario *scenario, uint64_t seed,
-                      const struct run_options *options, int fd)
+static bool send_result(int fd, const struct run_result *result)
 {
-    struct run_result *result = sim_alloc(sizeof *result);
     size_t done = 0;
 
-    run_scenario(scenario, seed, options, result);
     while (done < sizeof *result) {
         ssize_t n = write(fd, (const char *)result + done, sizeof *result - done);
 
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
+        if (n <= 0) return false;
         done += (size_t)n;
     }
-    _exit(done == sizeof *result ? 0 : CAMPAIGN_SIMULATOR);
+    return true;
+}
+
+static bool take_result(int fd, struct run_result *result)
+{
+    size_t got = 0;
+
+    while (got < sizeof *result) {
+        ssize_t n = read(fd, (char *)result + got, sizeof *result - got);
+
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        got += (size_t)n;
+    }
+    return true;
+}
+
+static void child_run(const struct scenario *scenario, uint64_t seed,
+                      const struct run_options *options, int fd)
+{
+    struct run_result *result = sim_alloc(sizeof *result);
+
+    run_scenario(scenario, seed, options, result);
+    _exit(send_result(fd, result) ? 0 : CAMPAIGN_SIMULATOR);
 }
 
 void replay_fork(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
                  struct run_result *result)
 {
-    size_t got = 0;
     int status = 0;
     int fds[2];
+    bool got;
     pid_t pid;
 
     memset(result, 0, sizeof *result);
@@ -80,20 +100,86 @@ void replay_fork(const struct scenario *scenario, uint64_t seed, const struct ru
         child_run(scenario, seed, options, fds[1]);
     }
     (void)close(fds[1]);
-    for (;;) {
-        ssize_t n = read(fds[0], (char *)result + got, sizeof *result - got);
-
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        got += (size_t)n;
-    }
+    got = take_result(fds[0], result);
     (void)close(fds[0]);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
-    if (got == sizeof *result) return;
+    if (got) return;
     memset(result, 0, sizeof *result);
     result->seed = seed;
     child_died(status, result);
+}
+
+/* ---- from a checkpoint ----------------------------------------------------------------------- */
+
+struct rewind {
+    uint64_t event;
+    uint64_t salt;
+    int runs;
+    int fd;
+};
+
+/* In the child that has come to the event: it stays there, and from it the runs go on, one after
+ * another, each in a process of its own that has other choices. */
+static void rewind_here(struct decide *decide, void *context)
+{
+    const struct rewind *rewind = context;
+    struct run_result *died = sim_alloc(sizeof *died);
+
+    for (int i = 0; i < rewind->runs; i++) {
+        int status = 0;
+        pid_t pid;
+
+        (void)fflush(NULL);
+        pid = fork();
+        if (pid == 0) {
+            decide_fork(decide, rewind->event, rewind->salt + (uint64_t)i);
+            free(died);
+            return;
+        }
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
+        if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+        memset(died, 0, sizeof *died);
+        child_died(status, died);
+        if (!send_result(rewind->fd, died)) break;
+    }
+    _exit(0);
+}
+
+int replay_rewind(const struct plan *plan, const struct scenario *scenario,
+                  const struct run_options *options, struct replay_rewind from)
+{
+    struct run_options with = *options;
+    struct rewind rewind = {.event = from.event, .salt = from.salt, .runs = from.runs};
+    struct run_result *result = sim_alloc(sizeof *result);
+    int failed = 0;
+    int status;
+    int fds[2];
+    pid_t pid;
+
+    (void)fflush(NULL);
+    if (pipe(fds) != 0) {
+        free(result);
+        return 0;
+    }
+    pid = fork();
+    if (pid == 0) {
+        (void)close(fds[0]);
+        rewind.fd = fds[1];
+        with.rewind = rewind_here;
+        with.rewind_context = &rewind;
+        with.rewind_event = from.event;
+        child_run(scenario, plan->seed, &with, fds[1]);
+    }
+    (void)close(fds[1]);
+    while (pid > 0 && take_result(fds[0], result))
+        failed += replay_same(plan, result);
+    (void)close(fds[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    free(result);
+    return failed;
 }
 
 bool replay_try(const char *name, const char *text, uint64_t seed, const struct plan *guide,

@@ -25,6 +25,15 @@ bool replay_try(const char *name, const char *text, uint64_t seed, const struct 
 /* The same of a scenario that is read already. */
 void replay_fork(const struct scenario *scenario, uint64_t seed, const struct run_options *options,
                  struct run_result *result);
+/* To an event with the plan's own choices, and from there on `runs` times with others: how many
+ * fail alike. The way to the event is run once; there the process is the checkpoint. */
+struct replay_rewind {
+    uint64_t event;
+    uint64_t salt; /* not 0; the choices of this and the `runs` - 1 numbers that follow */
+    int runs;
+};
+int replay_rewind(const struct plan *plan, const struct scenario *scenario,
+                  const struct run_options *options, struct replay_rewind from);
 /* The same defect, as far as signatures can tell. */
 bool replay_same(const struct plan *plan, const struct run_result *result);
 

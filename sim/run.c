@@ -461,6 +461,22 @@ int32_t run_min_isr(const struct run *run, uint32_t topic)
     return run->check_config.min_isr;
 }
 
+static void run_paused(void *context)
+{
+    struct run *run = context;
+
+    run->options->rewind(run->sim->decide, run->options->rewind_context);
+}
+
+static void run_rewind_begin(struct run *run)
+{
+    if (run->options->rewind == NULL) return;
+    run->sim->pause_at = run->options->rewind_event;
+    run->sim->paused = run_paused;
+    run->sim->pause_context = run;
+    if (run->sim->pause_at == 0) run_paused(run);
+}
+
 static struct run *run_create(const struct scenario *scenario, uint64_t seed,
                               const struct run_options *options, struct run_result *result)
 {
@@ -482,9 +498,7 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     run->ring = ring_create();
     run->sim = sim_create(&config);
     plan_note_begin(run);
-    if (options->fork_salt != 0) {
-        decide_fork(run->sim->decide, options->fork_event, options->fork_salt);
-    }
+    run_rewind_begin(run);
     if (options->guide != NULL) options->guide(run->sim->decide, options->guide_context);
     run_swarm(run);
     run->cluster = cluster_create(run->sim, scenario, options->codecs, &error);

@@ -48,9 +48,11 @@ struct run_options {
     const char *watch_path;
     uint64_t watch_from;
     uint64_t watch_to;
-    /* From this event on other choices (decide_fork); salt 0: never. */
-    uint64_t fork_event;
-    uint64_t fork_salt;
+    /* Called when the run has come to this event: a checkpoint from which several processes go on
+     * with other choices (replay_rewind). NULL: never. */
+    void (*rewind)(struct decide *decide, void *context);
+    void *rewind_context;
+    uint64_t rewind_event;
     /* Every trace event from event tell_from on goes to the file as a line (why.c); NULL: none. */
     const char *tell_path;
     uint64_t tell_from;

@@ -2,6 +2,8 @@
  * the lines of a window of deliveries, which show where two runs part. */
 #include "sim/run.h"
 
+#include "reports/plain.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,19 +66,28 @@ static void watch_delivered(struct sim_observer *observer, const struct sim_deli
             (unsigned long long)delivery->digest, (unsigned long long)delivery->decisions);
 }
 
-/* Event, node, kind, whether people read it, three of its fields; then the event in words. */
+/* Event, node, kind, whether people read it, three of its fields, time, partition ("-": none); then
+ * the event in words. Times are the trace's, as on the pages. */
 void run_watch_told(struct run *run, int32_t node, const struct trace_event *event)
 {
-    const struct ring_event *last = ring_last(run->ring, 0);
-    char line[RING_LINE_MAX];
+    bool of_topic = plain_has_topic(event->kind);
+    const char *topic = of_topic ? ring_topic(run->ring, event->fields[0]) : "";
+    struct out words = {.data = NULL};
+    char partition[96] = "-";
 
     if (run->sim->events < run->options->tell_from) return;
-    ring_print(run->ring, last, run->zero_ns, line);
-    fprintf(run->tell_file, "%llu %d %d %d %lld %lld %lld %s\n",
+    if (of_topic && event->fields[0] != 0) {
+        (void)snprintf(partition, sizeof partition, "%s-%d", topic, (int)event->fields[1]);
+    }
+    plain_event(&words, event, topic);
+    fprintf(run->tell_file, "%llu %d %d %d %lld %lld %lld %lld %s %s\n",
             (unsigned long long)run->sim->events, (int)node, (int)event->kind,
-            (int)ring_matters(last), event->field_count > 0 ? (long long)event->fields[0] : 0,
+            (int)ring_matters(ring_last(run->ring, 0)),
+            event->field_count > 0 ? (long long)event->fields[0] : 0,
             event->field_count > 1 ? (long long)event->fields[1] : 0,
-            event->field_count > 3 ? (long long)event->fields[3] : 0, line);
+            event->field_count > 3 ? (long long)event->fields[3] : 0, (long long)run->sim->now_ns,
+            partition, words.data);
+    out_free(&words);
 }
 
 void run_watch_begin(struct run *run)

@@ -290,6 +290,7 @@ void sim_delivered(struct sim *sim, uint32_t node, enum sim_kind kind, enum err 
     if (sim->events >= sim->watch_from && sim->events < sim->watch_to) {
         sim_tell_delivery(sim, node, kind, result, digest);
     }
+    if (sim->events == sim->pause_at) sim->paused(sim->pause_context);
 }
 
 struct hash128_value sim_hash(const struct sim *sim)

@@ -122,6 +122,9 @@ struct sim {
     struct sim_checkpoints checkpoints;
     uint64_t watch_from; /* deliveries told to observers; none when equal */
     uint64_t watch_to;
+    uint64_t pause_at; /* paused() is called between this event and the next; 0: never */
+    void (*paused)(void *context);
+    void *pause_context;
     struct sim_world **nodes; /* in order of sim_node_add */
     uint32_t node_count;
     struct sim_world *turning; /* whose turn runs; NULL between turns */

@@ -1,4 +1,4 @@
-/* gregor-sim why: the command; runs as the probe, text and DOT as the answer. */
+/* gregor-sim why: the command. Runs from checkpoints are the probe, text and a page the answer. */
 #include "sim/why.h"
 
 #include "sim/campaign.h"
@@ -10,12 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
     WHY_RUNS = 10,
     WHY_RUNS_MAX = 1000,
+    WHY_FIRST_MAX = 8, /* told of the event that decided it */
+    WHY_DECISIVE = 7,  /* its weight */
     WHY_EVENTS_MAX = 1 << 20,
     WHY_LINE_MAX = 1024,
     WHY_SLACK_EVENTS = 3000
@@ -38,18 +39,13 @@ struct why {
 
 /* ---- probing --------------------------------------------------------------------------------- */
 
-static int probe(void *context, uint64_t event)
+static int probe(void *context, uint64_t event, uint32_t round)
 {
     struct why *why = context;
-    struct run_options options = why->options;
-    int failed = 0;
+    struct replay_rewind from = {
+        .event = event, .salt = 1 + (uint64_t)round * (uint64_t)why->runs, .runs = why->runs};
+    int failed = replay_rewind(why->plan, why->scenario, &why->options, from);
 
-    options.fork_event = event;
-    for (int i = 0; i < why->runs; i++) {
-        options.fork_salt = (uint64_t)i + 1;
-        replay_fork(why->scenario, why->plan->seed, &options, why->result);
-        failed += replay_same(why->plan, why->result);
-    }
     if (why->progress) {
         fprintf(stderr, "\rwhy: other choices from event %" PRIu64 ": %d of %d fail alike\033[K",
                 event, failed, why->runs);
@@ -59,19 +55,47 @@ static int probe(void *context, uint64_t event)
 
 /* ---- the trace ------------------------------------------------------------------------------- */
 
-static bool read_event(char *line, struct why_event *event)
+/* Of the partition that failed, and what strikes nodes, weighs most; then who leads the cluster. */
+static uint8_t weigh(const struct why *why, const struct why_event *event, const char *partition)
 {
+    bool quorum = why->result->check[0] == 'K';
+
+    switch (event->kind) {
+    case TRACE_SIM_FAULT:
+    case TRACE_SIM_UP:
+    case TRACE_SIM_DOWN: return 6;
+    case TRACE_RAFT_VOTE:
+    case TRACE_RAFT_STATE:
+    case TRACE_RAFT_ELECTED: return quorum ? 5 : 2;
+    case TRACE_CONTROLLER_ACTIVE:
+    case TRACE_CONTROLLER_RENOUNCED: return 4;
+    case TRACE_CONTROLLER_BROKER: return 3;
+    case TRACE_NODE_READY:
+    case TRACE_NODE_STARTED: return 1;
+    case TRACE_NODE_STATE:
+    case TRACE_META_BROKER:        /* everybody learns everything */
+    case TRACE_SIM_STEP: return 0; /* the fault says what it does */
+    default: break;
+    }
+    if (partition[0] == '-') return quorum && event->fields[0] == 0 ? 4 : 1;
+    return why->result->partition[0] == '\0' || strcmp(partition, why->result->partition) == 0 ? 5
+                                                                                               : 1;
+}
+
+static bool read_event(const struct why *why, char *line, struct why_event *event)
+{
+    char partition[96];
     int matters = 0;
     int used = 0;
 
-    if (sscanf(line, "%" SCNu64 " %d %d %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %n", &event->event,
-               &event->node, &event->kind, &matters, &event->fields[0], &event->fields[1],
-               &event->fields[2], &used) != 7 ||
+    if (sscanf(line, "%" SCNu64 " %d %d %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %95s %n",
+               &event->event, &event->node, &event->kind, &matters, &event->fields[0],
+               &event->fields[1], &event->fields[2], &event->time_ns, partition, &used) != 9 ||
         used == 0) {
         return false;
     }
     line[strcspn(line, "\n")] = '\0';
-    event->matters = matters != 0;
+    event->weight = matters != 0 ? weigh(why, event, partition) : 0;
     event->words = strdup(line + used);
     return event->words != NULL;
 }
@@ -84,7 +108,7 @@ static bool read_events(struct why *why, const char *path)
     if (file == NULL) return false;
     why->events = sim_alloc(WHY_EVENTS_MAX * sizeof *why->events);
     while (why->event_count < WHY_EVENTS_MAX && fgets(line, sizeof line, file) != NULL) {
-        if (read_event(line, &why->events[why->event_count])) why->event_count++;
+        if (read_event(why, line, &why->events[why->event_count])) why->event_count++;
     }
     (void)fclose(file);
     return why->event_count > 0;
@@ -106,115 +130,127 @@ static bool tell_events(struct why *why, uint64_t from)
     why->violation = why->event_count - 1;
     for (uint32_t i = why->event_count; there && i-- > 0;) {
         if (why->result->node >= 0 && why->events[i].node != why->result->node) continue;
+        if (why->events[i].kind == TRACE_OP_STEP) continue;
         why->violation = i;
         break;
     }
     return there;
 }
 
+/* Of what happened at the event that decided it, what says most: always in the chain. */
+static void mark_decisive(struct why *why, uint64_t event)
+{
+    struct why_event *best = NULL;
+    int best_score = -1;
+
+    for (uint32_t i = 0; i < why->event_count && why->events[i].event <= event; i++) {
+        struct why_event *own = &why->events[i];
+        bool message = own->kind >= TRACE_RPC_SENT && own->kind <= TRACE_RPC_REPLIED;
+        int score = own->weight > 0              ? 3 + own->weight
+                    : message                    ? 2
+                    : own->kind != TRACE_OP_STEP ? 1
+                                                 : 0;
+
+        if (own->event != event || score <= best_score) continue;
+        best = own;
+        best_score = score;
+    }
+    if (best != NULL) best->weight = WHY_DECISIVE;
+}
+
 /* ---- the answer ------------------------------------------------------------------------------ */
-
-static void put_words(FILE *out, const char *words)
-{
-    for (; *words != '\0'; words++) {
-        if (*words == '"' || *words == '\\') fputc('\\', out);
-        fputc(*words, out);
-    }
-}
-
-/* Words of ring_print(): " 16.059s  102 controller.partition ..." */
-static void write_dot(const struct why *why, FILE *out)
-{
-    const struct why_chain *chain = &why->chain;
-
-    fprintf(out,
-            "digraph why {\n  rankdir=TB; node [shape=box fontname=\"monospace\" fontsize=10];\n");
-    for (uint32_t i = 0; i < chain->count; i++) {
-        fprintf(out, "  e%u [label=\"", i);
-        put_words(out, why->events[chain->kept[i]].words +
-                           strspn(why->events[chain->kept[i]].words, " "));
-        fprintf(out, "\"%s];\n", i == 0 ? " style=bold" : "");
-    }
-    fprintf(out, "  bad [label=\"");
-    put_words(out, why->plan->signature);
-    fprintf(out, "\\n");
-    put_words(out, why->result->text);
-    fprintf(out, "\" shape=octagon color=\"#b00020\" style=bold];\n");
-    for (uint32_t i = 0; i < chain->link_count; i++)
-        fprintf(out, "  e%u -> e%u;\n", chain->links[i].from, chain->links[i].to);
-    fprintf(out, "  e%u -> bad;\n}\n", chain->count - 1);
-}
-
-static bool draw(const char *dot, const char *svg)
-{
-    int status = 1;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        (void)execlp("dot", "dot", "-Tsvg", dot, "-o", svg, (char *)NULL);
-        _exit(127);
-    }
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return pid > 0 && status == 0;
-}
-
-static void write_pictures(const struct why *why)
-{
-    char dot[1100];
-    char svg[1100];
-    FILE *out;
-
-    (void)snprintf(dot, sizeof dot, "%s/why.dot", why->out);
-    (void)snprintf(svg, sizeof svg, "%s/why.svg", why->out);
-    out = fopen(dot, "w");
-    if (out == NULL) {
-        fprintf(stderr, "gregor-sim: %s: %s\n", dot, strerror(errno));
-        return;
-    }
-    write_dot(why, out);
-    (void)fclose(out);
-    if (draw(dot, svg)) {
-        printf("  %s\n  %s\n", dot, svg);
-    } else {
-        printf("  %s (no SVG: install graphviz)\n", dot);
-    }
-}
 
 static void tell_points(const struct why *why)
 {
     if (why->progress) fputs("\r\033[K", stderr);
-    printf("why: %s\n  other choices from event on: share that fails alike\n",
-           why->plan->signature);
+    printf("why: %s\n  other choices from event on: so many fail alike\n", why->plan->signature);
     for (uint32_t i = 0; i < why->search.count; i++) {
-        const struct why_point *point = &why->search.points[i];
+        const struct reports_why_point *point = &why->search.points[i];
 
-        printf("  %10" PRIu64 "  %3d %%%s\n", point->event, 100 * point->failed / why->runs,
-               i == why->search.jump       ? "  from here"
-               : i == why->search.jump + 1 ? "  to here it rises most"
-                                           : "");
+        printf("  %10" PRIu64 "  %3u of %u%s\n", point->event, point->failed, point->of,
+               why->search.decided && i == why->search.at ? "  unavoidable from here on" : "");
     }
+}
+
+static void tell_event(const struct why_event *event)
+{
+    char who[24] = "";
+
+    if (event->node >= 0) (void)snprintf(who, sizeof who, "node %d", (int)event->node);
+    printf("  %4lld.%06lld  %-10s %s\n", (long long)(event->time_ns / NS_PER_SEC),
+           (long long)(event->time_ns % NS_PER_SEC / 1000), who, event->words);
 }
 
 static void tell_chain(const struct why *why)
 {
     const struct why_chain *chain = &why->chain;
-    const struct why_point *jump = &why->search.points[why->search.jump];
+    uint64_t from = why->search.points[why->search.at].event;
 
-    if (jump[1].failed <= jump[0].failed) {
-        printf("why: no event of this run decided it; its end:\n");
+    if (!why->search.decided) {
+        printf(
+            "why: nothing in this run decided it, it fails alike whatever the choices; its end:\n");
     } else {
-        printf("why: unavoidable at event %" PRIu64 " (%d %% to %d %%):\n", jump[1].event - 1,
-               100 * jump[0].failed / why->runs, 100 * jump[1].failed / why->runs);
-        for (uint32_t i = 0; i < why->event_count && why->events[i].event < jump[1].event; i++)
-            printf("  %s\n", why->events[i].words);
+        uint32_t told = 0;
+
+        printf("why: unavoidable from event %" PRIu64 " on; what happened there:\n", from);
+        for (uint32_t i = 0; i < why->event_count && told < WHY_FIRST_MAX; i++) {
+            if (why->events[i].event >= from) break;
+            tell_event(&why->events[i]);
+            told++;
+        }
     }
     printf("why: and what leads from there to the violation%s:\n",
-           chain->left_out > 0 ? ", first and last of it" : "");
+           chain->left_out > 0 ? ", the weightiest of it" : "");
     for (uint32_t i = 0; i < chain->count; i++)
-        printf("  %s\n", why->events[chain->kept[i]].words);
-    if (chain->left_out > 0) printf("  (%u more in between)\n", chain->left_out);
+        tell_event(&why->events[chain->kept[i]]);
+    if (chain->left_out > 0) printf("  (%u more are left out)\n", chain->left_out);
     printf("  %s\n", why->result->text);
+}
+
+static int draw(const struct why *why, const char *path)
+{
+    const struct why_chain *chain = &why->chain;
+    struct reports_why_event events[WHY_NODES_MAX];
+    struct reports_why_link *links = sim_alloc((chain->link_count + 1) * sizeof *links);
+    struct reports_result result;
+    char again[1200];
+    struct reports_why drawn = {.directory = why->out,
+                                .scenario = why->plan->scenario,
+                                .seed = why->plan->seed,
+                                .outcome = why->plan->signature,
+                                .violation = why->result->text,
+                                .again = again,
+                                .decided = why->search.decided,
+                                .from = why->search.points[why->search.at].event,
+                                .points = why->search.points,
+                                .point_count = why->search.count,
+                                .events = events,
+                                .event_count = chain->count,
+                                .left_out = chain->left_out,
+                                .links = links,
+                                .link_count = chain->link_count};
+    enum err err;
+
+    (void)snprintf(again, sizeof again, "gregor-sim why %s", path);
+    for (uint32_t i = 0; i < chain->count; i++) {
+        const struct why_event *event = &why->events[chain->kept[i]];
+        bool bad = event->kind == TRACE_SIM_DOWN ||
+                   (event->kind == TRACE_SIM_FAULT && event->fields[1] != 0);
+
+        events[i] = (struct reports_why_event){event->time_ns, event->event, why_order(event),
+                                               event->node,    bad,          event->words};
+    }
+    for (uint32_t i = 0; i < chain->link_count; i++)
+        links[i] = (struct reports_why_link){chain->links[i].from, chain->links[i].to};
+    err = reports_render_why(&drawn, &result);
+    free(links);
+    if (err != ERR_NONE) {
+        fprintf(stderr, "gregor-sim: %s/why.html: %s\n", why->out, err_name(err));
+        return CAMPAIGN_SIMULATOR;
+    }
+    if (result.note[0] != '\0') fprintf(stderr, "gregor-sim: %s\n", result.note);
+    printf("  %s/why.html\n", why->out);
+    return CAMPAIGN_PASSED;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -272,11 +308,11 @@ static struct scenario *scenario_of(const struct plan *plan, struct yaml_error *
     return made;
 }
 
-static int why_plan(struct why *why)
+static int why_plan(struct why *why, const char *path)
 {
     const struct plan *plan = why->plan;
-    const struct why_point *jump;
     uint64_t stop_events;
+    uint64_t from;
 
     replay_fork(why->scenario, plan->seed, &why->options, why->result);
     /* Who is well for half as long again does not fail alike. */
@@ -289,17 +325,18 @@ static int why_plan(struct why *why)
     if (why->scenario->stop_events == 0 || why->scenario->stop_events > stop_events) {
         why->scenario->stop_events = stop_events;
     }
+    why->scenario->stop_wall_ns = 0; /* the checkpoint's clock has run for all its children */
     why_search(&why->search, plan->events, why->runs, probe, why);
-    jump = &why->search.points[why->search.jump];
+    from = why->search.points[why->search.at].event;
     tell_points(why);
-    if (!tell_events(why, jump[0].event)) {
+    if (!tell_events(why, from > 0 ? from - 1 : 0)) {
         fprintf(stderr, "gregor-sim: why: no events in %s\n", why->out);
         return CAMPAIGN_SIMULATOR;
     }
-    why_chain(&why->chain, why->events, why->event_count, jump[1].event - 1, why->violation);
+    if (why->search.decided) mark_decisive(why, from - 1);
+    why_chain(&why->chain, why->events, why->event_count, from > 0 ? from - 1 : 0, why->violation);
     tell_chain(why);
-    write_pictures(why);
-    return CAMPAIGN_PASSED;
+    return draw(why, path);
 }
 
 int why_command(int argc, char **argv, struct codecs *codecs)
@@ -330,7 +367,7 @@ int why_command(int argc, char **argv, struct codecs *codecs)
             fprintf(stderr, "gregor-sim: the scenario of the plan: %s\n", yaml.text);
             status = CAMPAIGN_USAGE;
         } else {
-            status = why_plan(why);
+            status = why_plan(why, path);
         }
         scenario_destroy(why->scenario);
         free(why->result);

@@ -23,7 +23,7 @@ struct slice {
 
 /* ---- edges ----------------------------------------------------------------------------------- */
 
-static int32_t order_of(const struct why_event *event)
+int32_t why_order(const struct why_event *event)
 {
     switch (event->kind) {
     case TRACE_SIM_UP:
@@ -58,7 +58,7 @@ static uint32_t sender(const struct slice *slice, const uint32_t *heads, const u
 static uint32_t last_of(const struct slice *slice, uint32_t behind, int32_t order)
 {
     for (uint32_t i = behind; i-- > 0;) {
-        if (order_of(&slice->events[i]) == order) return i;
+        if (why_order(&slice->events[i]) == order) return i;
     }
     return NONE;
 }
@@ -74,7 +74,7 @@ static void find_edges(struct slice *slice)
     memset(last, 0xff, ORDERS * sizeof *last);
     for (uint32_t i = 0; i < slice->count; i++) {
         const struct why_event *event = &slice->events[i];
-        int32_t order = order_of(event);
+        int32_t order = why_order(event);
         uint32_t bucket;
 
         slice->before[i] = slice->message[i] = NONE;
@@ -122,22 +122,45 @@ static void find_slice(struct slice *slice, uint64_t until, uint32_t violation)
 static bool wanted(const struct slice *slice, uint32_t i, uint32_t violation)
 {
     if (i == violation) return true;
-    return slice->leads[i] && slice->after_start[i] && slice->events[i].matters;
+    return slice->leads[i] && slice->after_start[i] && slice->events[i].weight > 0;
 }
 
-/* The first of the chain, and the last. */
+/* How many before the violation are wanted that weigh at least so much. */
+static uint32_t count_of(const struct slice *slice, uint32_t violation, uint32_t weight)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < violation; i++)
+        count += wanted(slice, i, violation) && slice->events[i].weight >= weight;
+    return count;
+}
+
+/* All that weigh enough; of those that would be too many, the first and the last. */
 static void choose(struct why_chain *chain, const struct slice *slice, uint32_t violation)
 {
-    enum { FIRST = 10 };
-    uint32_t all = 0;
+    enum { FIRST = 8, WEIGHTS = 8 };
+    uint32_t least = 1;
+    uint32_t all = count_of(slice, violation, 0) + 1;
+    uint32_t heavy; /* those above the weight that does not fit */
+    uint32_t room;
+    uint32_t equal;
     uint32_t seen = 0;
 
-    for (uint32_t i = 0; i <= violation; i++)
-        all += wanted(slice, i, violation);
+    while (least < WEIGHTS && count_of(slice, violation, least) >= WHY_NODES_MAX)
+        least++;
+    heavy = count_of(slice, violation, least);
+    least--; /* of this weight, as many as there is room for */
+    room = WHY_NODES_MAX - 1 - heavy;
+    equal = count_of(slice, violation, least) - heavy;
     for (uint32_t i = 0; i <= violation; i++) {
+        uint32_t first = room < FIRST ? room / 2 : FIRST;
+
         if (!wanted(slice, i, violation)) continue;
-        seen++;
-        if (all > WHY_NODES_MAX && seen > FIRST && all - seen >= WHY_NODES_MAX - FIRST) continue;
+        if (i != violation && slice->events[i].weight < least) continue;
+        if (i != violation && slice->events[i].weight == least) {
+            seen++;
+            if (equal > room && seen > first && equal - seen >= room - first) continue;
+        }
         chain->kept[chain->count++] = i;
     }
     chain->left_out = all - chain->count;
@@ -163,6 +186,31 @@ static void near_take(struct near *near, const struct near *all, const uint32_t 
         near_add(near, all[of].of[i]);
 }
 
+/* A link says nothing where a way over others leads to the same: only the shortest steps stay. */
+static void reduce(struct why_chain *chain)
+{
+    uint64_t reach[WHY_NODES_MAX] = {0};
+    uint32_t from[WHY_NEAR_MAX];
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < chain->link_count;) { /* in the order of `to` */
+        uint32_t to = chain->links[i].to;
+        uint32_t count = 0;
+
+        for (; i < chain->link_count && chain->links[i].to == to; i++)
+            from[count++] = chain->links[i].from;
+        for (uint32_t j = 0; j < count; j++) {
+            uint64_t over = 0; /* what the others come from */
+
+            for (uint32_t k = 0; k < count; k++)
+                over |= k != j ? reach[from[k]] : 0;
+            reach[to] |= reach[from[j]] | (uint64_t)1 << from[j];
+            if ((over >> from[j] & 1) == 0) chain->links[kept++] = (struct why_link){from[j], to};
+        }
+    }
+    chain->link_count = kept;
+}
+
 /* Each kept event with those of the kept that came last before it. */
 static void link_kept(struct why_chain *chain, const struct slice *slice)
 {
@@ -179,6 +227,7 @@ static void link_kept(struct why_chain *chain, const struct slice *slice)
         for (uint32_t j = 0; number[i] != NONE && j < near[i].count; j++)
             chain->links[chain->link_count++] = (struct why_link){near[i].of[j], number[i]};
     }
+    reduce(chain);
     free(near);
     free(number);
 }

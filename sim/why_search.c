@@ -1,9 +1,16 @@
-/* Where does the share of failures rise? Pure: who runs is the probe. */
+/* From where on does every run fail? Pure: who runs is the probe. */
 #include "sim/why.h"
 
 #include <string.h>
 
-static void insert(struct why_search *search, uint32_t at, struct why_point point)
+struct asking {
+    why_probe *probe;
+    void *context;
+    int runs;
+    uint32_t rounds; /* of each new place */
+};
+
+static void insert(struct why_search *search, uint32_t at, struct reports_why_point point)
 {
     memmove(&search->points[at + 1], &search->points[at],
             (search->count - at) * sizeof search->points[0]);
@@ -11,44 +18,69 @@ static void insert(struct why_search *search, uint32_t at, struct why_point poin
     search->count++;
 }
 
-static int rise(const struct why_search *search, uint32_t at)
+static bool always(const struct reports_why_point *point)
 {
-    return search->points[at + 1].failed - search->points[at].failed;
+    return point->failed == point->of;
 }
 
-/* The steepest place; of equal ones the last, since before it the run could still end well. */
-static uint32_t steepest(const struct why_search *search, uint32_t from, uint32_t to)
+/* The first point from which on all fail always. */
+static uint32_t first_always(const struct why_search *search)
 {
-    uint32_t best = from;
+    uint32_t at = search->count - 1;
 
-    for (uint32_t i = from; i < to; i++) {
-        if (rise(search, i) >= rise(search, best)) best = i;
+    while (at > 0 && always(&search->points[at - 1]))
+        at--;
+    return at;
+}
+
+/* Asked again until `rounds` have been, or a run escapes: ten of ten are still a chance in some. */
+static bool confirm(struct reports_why_point *point, const struct asking *asking, uint32_t rounds)
+{
+    uint32_t runs = (uint32_t)asking->runs;
+
+    for (uint32_t round = point->of / runs; round < rounds && always(point); round++) {
+        point->failed += (uint32_t)asking->probe(asking->context, point->event, round);
+        point->of += runs;
     }
-    return best;
+    return always(point);
+}
+
+static void ask(struct why_search *search, uint32_t at, uint64_t event, const struct asking *asking)
+{
+    insert(search, at, (struct reports_why_point){.event = event});
+    (void)confirm(&search->points[at], asking, asking->rounds);
 }
 
 void why_search(struct why_search *search, uint64_t events, int runs, why_probe *probe,
                 void *context)
 {
-    uint32_t from;
+    struct asking asking = {probe, context, runs, 1};
 
     memset(search, 0, sizeof *search);
     for (uint64_t i = 0; i < WHY_GRID; i++) {
         uint64_t event = events * i / WHY_GRID;
 
         if (search->count > 0 && search->points[search->count - 1].event == event) continue;
-        insert(search, search->count, (struct why_point){event, probe(context, event)});
+        ask(search, search->count, event, &asking);
     }
-    insert(search, search->count, (struct why_point){events, runs});
-    from = steepest(search, 0, search->count - 1);
-    while (search->count < WHY_POINTS_MAX) {
-        uint64_t low = search->points[from].event;
-        uint64_t high = search->points[from + 1].event;
-        uint64_t middle = low + (high - low) / 2;
+    insert(search, search->count,
+           (struct reports_why_point){events, (uint32_t)runs, (uint32_t)runs});
+    for (;;) {
+        uint32_t at = first_always(search);
+        struct reports_why_point *point = &search->points[at];
+        uint64_t low;
 
-        if (high - low < 2 || rise(search, from) <= 0) break;
-        insert(search, from + 1, (struct why_point){middle, probe(context, middle)});
-        from = steepest(search, from, from + 2);
+        search->at = at;
+        search->decided = at > 0;
+        if (search->count == WHY_POINTS_MAX) break;
+        low = at > 0 ? search->points[at - 1].event : point->event;
+        if (point->event - low >= 2) {
+            ask(search, at, low + (point->event - low) / 2, &asking);
+        } else if (point->event == events || confirm(point, &asking, WHY_ROUNDS)) {
+            break;
+        } else {
+            asking.rounds =
+                point->of / (uint32_t)runs; /* so many it takes here to see one escape */
+        }
     }
-    search->jump = from;
 }

@@ -382,6 +382,7 @@ static void loses_disk(struct check *check, struct check_node *node)
 static void node_down(struct check *check, uint32_t index, int32_t how)
 {
     struct check_node *node = &check->nodes[index];
+    bool orderly = how == 3;
 
     node->up = false;
     node->applied = -1;
@@ -400,7 +401,9 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     for (uint32_t i = 0; i < check->parts.count; i++) {
         struct check_replica_ghost *replica = check->parts.items[i]->replicas[index];
 
-        if (replica != NULL) check_log_down(check, replica, how);
+        if (replica == NULL) continue;
+        check_disk_down(check, replica, orderly);
+        check_log_down(check, replica, how);
     }
 }
 

@@ -1,4 +1,4 @@
-/* What logs may believe of their disks: S12, S17, S28, S29, and R4 after a recovery. */
+/* What logs may believe of their disks: R48, S12, S17, S28, S29, S37, and R4 after a recovery. */
 #include "sim/check/check_private.h"
 
 #include <string.h>
@@ -134,4 +134,46 @@ void check_disk_cleaned(struct check *check, const struct check_replica_ghost *r
     check_count(check, CHECK_S28);
     if (to > replica->hw)
         CHECK_FAIL(check, S28, at, "compacted up to %D, the high watermark is %D", to, replica->hw);
+}
+
+/* ---- R48: the marker of a clean stop vouches for one stop ------------------------------------ */
+
+void check_disk_down(const struct check *check, struct check_replica_ghost *replica, bool orderly)
+{
+    /* A life that never opened it has changed nothing of what the one before left. */
+    if (replica->opened_in == check->nodes[replica->node].incarnation)
+        replica->unvouched = !orderly;
+}
+
+void check_disk_clean(struct check *check, const struct check_replica_ghost *replica)
+{
+    struct check_at at = {replica->node, replica->part, -1, replica->log.end};
+
+    if (check->nodes[replica->node].disk_lied) return;
+    check_count(check, CHECK_R48);
+    if (replica->unvouched)
+        CHECK_FAIL(check, R48, at,
+                   "is taken for cleanly stopped, and the last life that had it open was not");
+}
+
+/* ---- S37: durable mode counts what is on the device ------------------------------------------ */
+
+bool check_disk_flushed(struct check *check, const struct check_replica_ghost *leader)
+{
+    if (!check->config.fsync_before_ack) return true;
+    for (uint32_t i = 0; i < check->node_count; i++) {
+        const struct check_replica_ghost *member = leader->part->replicas[i];
+
+        if (!check_in(leader->isr, i) || member == NULL) continue;
+        if (member->lost || member->down_how == 2 || check->nodes[i].disk_lied) continue;
+        check_count(check, CHECK_S37);
+        if (member->synced_end >= leader->hw || member->log.start >= leader->hw) continue;
+        CHECK_FAIL(
+            check, S37,
+            ((struct check_at){leader->node, leader->part, leader->leader_epoch, leader->hw}),
+            "high watermark %D, but in-sync node %d has synced up to %D only", leader->hw,
+            check->nodes[i].id, member->synced_end);
+        return false;
+    }
+    return true;
 }

@@ -88,6 +88,8 @@
       "recovery keeps what was synced and invents nothing")                                        \
     X(R47, "recovery-hw-not-above", EVENT, "check_log.c",                                          \
       "the high watermark after recovery is not above the one before the crash")                   \
+    X(R48, "clean-is-vouched", EVENT, "check_disk.c",                                              \
+      "a log counts as cleanly stopped only when the last life that had it open stopped in order") \
     X(R49, "checkpoints-whole", EVENT, "check_log.c",                                              \
       "what recovery reads from checkpoints is a value that once held")                            \
     X(R51, "led-again", LIVENESS, "check_liveness.c",                                              \
@@ -163,6 +165,8 @@
       "compaction takes in nothing at or above the replica's high watermark")                      \
     X(S29, "failed-sync-is-final", EVENT, "check_disk.c",                                          \
       "after a failed sync of a log the node counts nothing as synced any more")                   \
+    X(S37, "flushed-before-counted", EVENT, "check_disk.c",                                        \
+      "in durable mode every in-sync replica has synced what the high watermark covers")           \
     X(C1, "inconsistent-offsets", HISTORY, "check_history.c", "one offset never shows two values") \
     X(C2, "duplicate", HISTORY, "check_history.c",                                                 \
       "a value of an idempotent producer stands at one offset")                                    \

@@ -494,6 +494,7 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
         check_controller_lost(check, replica);
     if (check->violated) return;
     check_disk_opened(check, replica, end);
+    if (!check->violated && check_field(event, 6) == 1) check_disk_clean(check, replica);
     if (check->violated) return;
     replica->opened_in = node->incarnation;
     if (replica->down_how != 0 && end < replica->end_before) replica->lost = true;

@@ -103,6 +103,7 @@ struct check_replica_ghost {
     int64_t durable_before; /* what had to survive the last power loss */
     int64_t cut_end;        /* where it was cut and has not been appended to since; -1 */
     int32_t cut_epoch;      /* of the last batch that went */
+    bool unvouched;         /* a life that had it open ended otherwise than by an orderly stop */
     bool recovering;        /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;
     bool lost;  /* in U: lost data, and has not refetched it */
@@ -459,6 +460,10 @@ void check_snapshot_log_start(struct check *check, uint32_t node, int64_t start)
 
 void check_disk_cut(const struct check *check, struct check_replica_ghost *replica, int64_t end);
 void check_disk_opened(struct check *check, struct check_replica_ghost *replica, int64_t end);
+void check_disk_down(const struct check *check, struct check_replica_ghost *replica, bool orderly);
+void check_disk_clean(struct check *check, const struct check_replica_ghost *replica);
+/* False when S37 is broken. */
+bool check_disk_flushed(struct check *check, const struct check_replica_ghost *leader);
 bool check_disk_newest_epoch(struct check *check, const struct check_replica_ghost *replica,
                              int32_t epoch, int64_t start);
 void check_disk_damaged(struct check *check, const struct check_replica_ghost *replica,

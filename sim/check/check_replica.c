@@ -353,6 +353,7 @@ static void leader_hw(struct check *check, struct check_replica_ghost *replica, 
             return;
         }
         if (!members_have(check, replica, replica->isr, false)) return;
+        if (!check_disk_flushed(check, replica)) return;
     }
     /* Of a stale leader too: its own ISR held it back (WeakIsr), the new one grew out of that. */
     if (part->chain.known && !part->unclean &&

@@ -1,21 +1,25 @@
 #!/usr/bin/env python3
 """Mutation score of the simulator: is each one-line defect of tests/mutants/ found, by what, how soon?
 
-usage: run.py [--seconds N] [--history-seconds N] [--oracles all|history|both] [--jobs N]
-              [--wall MINUTES] [--mechanical N] [--score FILE] [--skip-unchanged] [PATTERN...]
+usage: run.py [--seconds N] [--history-seconds N] [--oracles all|history|both] [--wall MINUTES]
+              [--jobs N] [--mechanical N] [--score FILE] [--again] [--skip-unchanged] [PATTERN...]
 
-The defects are the patches of this folder and, with --mechanical, N more that are drawn by the tree
+The defects are the patches of this folder; with --mechanical, instead, N that are drawn by the tree
 hash of broker/ (mechanical.py). A survivor whose every run had the very events of the unchanged tree
 is told as `same`: it made no difference anywhere, so no oracle had anything to see.
 
-The tree and its build are copied once to build/mutants/; of each mutant one object and the link are
-rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, those
+The tree and its build are copied once to build/mutants/, so that one can go on editing; of each mutant
+one object and the link are rebuilt there. A campaign is scenarios/*.yaml, seeds 1, 2, ... interleaved over the scenarios, those
 first whose run of seed 1 costs the unchanged tree least, until the first run that convicts or until
-the mutant has used its CPU seconds.
+the mutant has used its CPU seconds: every scenario is met once before any is met twice.
 
 What convicts: FAIL, STUCK and CRASH (an assertion, a leak). Not: UNEXERCISED, INCONCLUSIVE, a run
 that is cut off. With `history` only verdicts that need nothing but what clients saw count: the
 oracles of class H, and expectations about what was acknowledged and read.
+
+Each outcome is added to build/mutants/results.jsonl under a hash of broker/ client/ sim/ scenarios/.
+While that stands, a killed mutant is not judged again, and a survivor goes on where it stopped if it
+is given more seconds than before; --again forgets what was found.
 
 Exit: 0 the campaign ran; 1 a mutant does not apply or build, or the unchanged tree is convicted; the
 score itself is no failure.
@@ -28,7 +32,6 @@ import os
 import re
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import threading
@@ -37,45 +40,53 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mechanical
+import score
 
 ROOT = Path(__file__).resolve().parents[2]
-HERE = ROOT / "tests" / "mutants"
 WORK = ROOT / "build" / "mutants"
 TREE = WORK / "tree"
 BIN = WORK / "bin"
 PROGRAM = "build/release/gregor-sim"
+JUDGED = ("broker", "client", "sim", "scenarios")  # what an outcome depends on
 CLIENT_TERMS = ("acked", "lost_acked", "read(", "sent(")
 RUN_SECONDS = 60  # of CPU, one run: a mutant may loop
 SEEDS_MAX = 10000
 
 
-def head_of(patch):
-    """The lines `# key: value` above the diff."""
-    head = {}
-    for line in patch.read_text().splitlines():
-        if not line.startswith("# "):
-            break
-        key, colon, value = line[2:].partition(": ")
-        if colon and re.fullmatch(r"[a-z]+", key):
-            head[key] = value
-            last = key
-        else:
-            head[last] += " " + line[2:].strip()
-    return head
+def tree_files():
+    """Names of what belongs to the tree, committed or not."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                            cwd=ROOT, check=True, capture_output=True).stdout.split(b"\0")
+    return sorted(name for name in map(os.fsdecode, filter(None, listed)) if (ROOT / name).is_file())
 
 
-def prepare_tree():
+def state_of(files):
+    """What stands in the folders that decide an outcome."""
+    digest = hashlib.sha256()
+    for name in files:
+        if name.split("/")[0] in JUDGED and Path(name).suffix in (".c", ".h", ".yaml"):
+            digest.update(name.encode() + b"\0" + (ROOT / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def prepare_tree(files):
     """Source as it stands here, with the build that is there already, so that make has little to do."""
-    files = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                           cwd=ROOT, check=True, capture_output=True).stdout.split(b"\0")
-    shutil.rmtree(TREE, ignore_errors=True)
-    for name in filter(None, map(os.fsdecode, files)):
-        if not (ROOT / name).is_file():
+    fresh = not (TREE / "build/release").is_dir()
+    for name in files:
+        copy = TREE / name
+        if copy.is_file() and copy.read_bytes() == (ROOT / name).read_bytes():
             continue
-        (TREE / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, TREE / name)
-    (TREE / "build").mkdir(parents=True, exist_ok=True)
-    if (ROOT / "build/release").is_dir():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy)
+        if not fresh:
+            os.utime(copy)  # younger than what was made of the one before
+    known = set(files)
+    for folder in JUDGED + ("reports", "tests/mutants"):
+        for copy in sorted((TREE / folder).rglob("*.*")):
+            if copy.is_file() and copy.relative_to(TREE).as_posix() not in known:
+                copy.unlink()
+    if fresh and (ROOT / "build/release").is_dir():
+        (TREE / "build").mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-a", str(ROOT / "build/release"), str(TREE / "build")], check=True)
     make()
     BIN.mkdir(parents=True, exist_ok=True)
@@ -95,15 +106,16 @@ def build(patch):
     if patch is None:
         shutil.copy2(TREE / PROGRAM, program)
         return program
+    touched = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(), re.M)
+    objects = [TREE / "build/release/obj" / Path(name).with_suffix(".o") for name in touched]
+    kept = [path.read_bytes() for path in objects]
+    sources = [(TREE / name).read_bytes() for name in touched]
     # Not as part of the repository around it: paths are those of the tree.
     env = dict(os.environ, GIT_CEILING_DIRECTORIES=str(WORK))
     done = subprocess.run(["git", "apply", "-v", str(patch)], cwd=TREE, env=env,
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"{patch.name} does not apply: {done.stderr}")
-    touched = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(), re.M)
-    objects = [TREE / "build/release/obj" / Path(name).with_suffix(".o") for name in touched]
-    kept = [path.read_bytes() for path in objects]
     try:
         make()
         shutil.copy2(TREE / PROGRAM, program)
@@ -111,8 +123,8 @@ def build(patch):
         raise RuntimeError(f"{patch.name} does not build: {error}") from error
     finally:
         # The object as it was, younger than its source and than the archive it goes into.
-        for name, path, content in zip(touched, objects, kept):
-            shutil.copy2(ROOT / name, TREE / name)
+        for name, source, path, content in zip(touched, sources, objects, kept):
+            (TREE / name).write_bytes(source)
             path.write_bytes(content)
     return program
 
@@ -127,8 +139,8 @@ def run_once(program, scenario, seed, history):
                "--jobs", "1", "--out", str(WORK / "out" / program.name)]
     if history:
         command.append("--only-history")
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True, preexec_fn=limit_cpu)
+    child = subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True, errors="replace", preexec_fn=limit_cpu)
     errors = []
     reader = threading.Thread(target=lambda: errors.append(child.stderr.read()))
     reader.start()
@@ -143,9 +155,19 @@ def run_once(program, scenario, seed, history):
     first = next((line.strip() for line in errors[0].splitlines()
                   if line.strip() and not line.startswith("gregor-sim:")), "")
     trace = re.search(r" hash=(\S+)", out)
+    shutil.rmtree(WORK / "out" / program.name, ignore_errors=True)
     return (verdict, check.group(1) if check else "", first,
             float(virtual.group(1)) if virtual else 0.0, usage.ru_utime + usage.ru_stime,
             trace.group(1) if trace else "")
+
+
+def history_oracles():
+    """Ids of the oracles that need nothing but what clients saw."""
+    rows = (ROOT / "sim/check/check_list.h").read_text()
+    return set(re.findall(r"X\((\w+), \"[^\"]*\", HISTORY,", rows))
+
+
+HISTORY_ORACLES = history_oracles()
 
 
 def convicts(verdict, check, text, history):
@@ -153,105 +175,72 @@ def convicts(verdict, check, text, history):
         return False
     if not history:
         return True
-    if check.startswith("C") or check == "R34":
+    if check in HISTORY_ORACLES:
         return True
     return check.startswith("expect") and any(term in text for term in CLIENT_TERMS)
 
 
-HASHES = {}  # of the unchanged tree: (scenario, seed) -> hash, as far as they were asked for
-HASHES_LOCK = threading.Lock()
+class Kept:
+    """A dictionary in a file of lines, each one more entry: what an interrupted campaign leaves."""
+
+    def __init__(self, path):
+        self.path = path
+        self.lock = threading.Lock()
+        self.entries = {}
+        if path.is_file():
+            for line in path.read_text().splitlines():
+                key, value = json.loads(line)
+                self.entries[key] = value
+
+    def get(self, key):
+        with self.lock:
+            return self.entries.get(key)
+
+    def put(self, key, value):
+        with self.lock:
+            self.entries[key] = value
+            with self.path.open("a") as file:
+                print(json.dumps([key, value]), file=file)
 
 
-def unchanged_hash(scenario, seed):
-    with HASHES_LOCK:
-        if (scenario, seed) not in HASHES:
-            HASHES[scenario, seed] = run_once(BIN / "unchanged", scenario, seed, False)[5]
-        return HASHES[scenario, seed]
-
-
-def by_cost(unchanged, scenarios):
+def by_cost(unchanged, scenarios, costs):
     """Cheapest first: CPU seconds of seed 1, kept from one call to the next while a file is as it was."""
-    kept = WORK / "costs.json"
-    known = json.loads(kept.read_text()) if kept.is_file() else {}
-    costs = {}
+    found = {}
     for scenario in scenarios:
-        key = scenario.stem + " " + hashlib.sha256(scenario.read_bytes()).hexdigest()
-        if key not in known:
-            known[key] = round(run_once(unchanged, scenario, 1, False)[4], 2)
-        costs[scenario] = known[key]
-    kept.write_text(json.dumps(known, indent=1))
-    return sorted(scenarios, key=lambda scenario: (costs[scenario], scenario.stem))
+        key = scenario.stem + " " + hashlib.sha256(scenario.read_bytes()).hexdigest()[:16]
+        if costs.get(key) is None:
+            costs.put(key, round(run_once(unchanged, scenario, 1, False)[4], 2))
+        found[scenario] = costs.get(key)
+    return sorted(scenarios, key=lambda scenario: (found[scenario], scenario.stem))
 
 
-def same_as_unchanged(hashes):
-    """Whether no run of a survivor had other events than the unchanged tree."""
-    return all(unchanged_hash(scenario, seed) == got for scenario, seed, got in hashes)
-
-
-def campaign(program, scenarios, seconds, history):
-    """Dictionary of the outcome."""
-    cpu = virtual = 0.0
-    runs = 0
-    hashes = []
-    for seed in range(1, SEEDS_MAX):
-        for scenario in scenarios:
-            verdict, check, text, run_virtual, run_cpu, trace = run_once(program, scenario, seed,
-                                                                         history)
-            hashes.append((scenario, seed, trace))
-            cpu += run_cpu
-            virtual += run_virtual
-            runs += 1
-            if convicts(verdict, check, text, history):
-                return {"killed": True, "verdict": verdict, "check": check or verdict, "text": text,
-                        "scenario": scenario.stem, "seed": seed, "cpu": cpu, "virtual": virtual,
-                        "runs": runs}
-            if cpu >= seconds:
-                break
-        if cpu >= seconds:
+def campaign(program, scenarios, seconds, history, before, unchanged_hash):
+    """The outcome, a dictionary. `before`: the one of a shorter campaign that killed nothing."""
+    got = dict(before or {"killed": False, "cpu": 0.0, "virtual": 0.0, "runs": 0, "same": True})
+    for turn in range(got["runs"], SEEDS_MAX * len(scenarios)):
+        if got["cpu"] >= seconds:
             break
-    return {"killed": False, "cpu": cpu, "virtual": virtual, "runs": runs,
-            "same": same_as_unchanged(hashes)}
+        scenario = scenarios[turn % len(scenarios)]
+        seed = turn // len(scenarios) + 1
+        verdict, check, text, virtual, cpu, trace = run_once(program, scenario, seed, history)
+        got["cpu"] = round(got["cpu"] + cpu, 3)
+        got["virtual"] = round(got["virtual"] + virtual, 1)
+        got["runs"] += 1
+        if convicts(verdict, check, text, history):
+            got.update(killed=True, verdict=verdict, check=check or verdict, text=text,
+                       scenario=scenario.stem, seed=seed)
+            break
+        got["same"] = got["same"] and trace == unchanged_hash(scenario, seed)
+    got["seconds"] = seconds
+    return got
 
 
-def table(rows, title, seconds, out):
-    print(f"\n{title}, at most {seconds} CPU s a mutant\n", file=out)
-    form = "{:<34} {:<11} {:<10} {:<14} {:<26} {:>8} {:>10} {:>5}"
-    print(form.format("mutant", "class", "result", "by", "scenario, seed", "CPU s", "virtual s",
-                      "runs"), file=out)
-    for name, head, got in rows:
-        result = "killed" if got["killed"] else "survived"
-        if not got["killed"] and got["same"]:
-            result = "same"
-        if not got["killed"] and "equivalent" in head:
-            result = "equivalent"
-        where = f"{got['scenario']}, {got['seed']}" if got["killed"] else ""
-        by = got["check"] if got["killed"] else ""
-        print(form.format(name, head["class"], result, by, where, f"{got['cpu']:.2f}",
-                          f"{got['virtual']:.0f}", got["runs"]), file=out)
+def answered(got, seconds):
+    """Whether nothing new would come of asking with so many seconds."""
+    return got is not None and (got["killed"] or got["cpu"] >= seconds)
 
 
-def score(rows, out):
-    classes = {}
-    for _, head, got in rows:
-        if not got["killed"] and "equivalent" in head:
-            continue
-        classes.setdefault(head["class"], []).append(got["killed"])
-    print(file=out)
-    for name in sorted(classes):
-        got = classes[name]
-        print(f"  {name:<11} {sum(got):>3} of {len(got)}", file=out)
-    every = [killed for got in classes.values() for killed in got]
-    equal = sum(1 for _, head, got in rows if not got["killed"] and "equivalent" in head)
-    print(f"  {'all':<11} {sum(every):>3} of {len(every)}"
-          + (f" ({equal} equivalent left out)" if equal else ""), file=out)
-    times = [got["cpu"] for _, _, got in rows if got["killed"]]
-    if times:
-        print(f"  median time to kill {statistics.median(times):.2f} CPU s, "
-              f"longest {max(times):.2f}", file=out)
-    out.flush()
-
-
-def main():
+def arguments():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--seconds", type=float, default=600)
     options.add_argument("--oracles", choices=["all", "history", "both"], default="both")
@@ -261,24 +250,42 @@ def main():
                          help="minutes after which no further mutant is begun")
     options.add_argument("--mechanical", type=int, default=0)
     options.add_argument("--score", type=Path)
+    options.add_argument("--again", action="store_true")
     options.add_argument("--skip-unchanged", action="store_true")
     options.add_argument("patterns", nargs="*")
-    options = options.parse_args()
-    patches = sorted(HERE.glob("*.patch"))
-    patches += mechanical.draw(ROOT, options.mechanical, WORK / "mechanical")
+    return options.parse_args()
+
+
+def main():
+    options = arguments()
+    end = time.monotonic() + 60 * options.wall
+    files = tree_files()
+    state = state_of(files)
+    prepare_tree(files)
+    if options.mechanical:
+        patches = mechanical.draw(TREE, options.mechanical, WORK / "mechanical")
+    else:
+        patches = sorted((TREE / "tests/mutants").glob("*.patch"))
     patches = [p for p in patches
                if not options.patterns or any(fnmatch.fnmatch(p.stem, w) for w in options.patterns)]
-    scenarios = sorted((ROOT / "scenarios").rglob("*.yaml"))
-    bad = 0
-    end = time.monotonic() + 60 * options.wall
-    prepare_tree()
     unchanged = build(None)
-    scenarios = by_cost(unchanged, scenarios)
-    if not options.skip_unchanged:
-        got = campaign(unchanged, scenarios, min(options.seconds, 60), False)
+    costs = Kept(WORK / "costs.jsonl")
+    scenarios = by_cost(unchanged, sorted((TREE / "scenarios").rglob("*.yaml")), costs)
+    results = Kept(WORK / "results.jsonl")
+    hashes = Kept(WORK / "hashes.jsonl")
+
+    def unchanged_hash(scenario, seed):
+        key = f"{state} {scenario.stem} {seed}"
+        if hashes.get(key) is None:
+            hashes.put(key, run_once(unchanged, scenario, seed, False)[5])
+        return hashes.get(key)
+
+    if not options.skip_unchanged and results.get(f"{state} unchanged") is None:
+        got = campaign(unchanged, scenarios, min(options.seconds, 60), False, None, lambda *_: "")
         if got["killed"]:
             print(f"the unchanged tree is convicted: {got}", file=sys.stderr)
             return 1
+        results.put(f"{state} unchanged", got)
         print(f"unchanged: {got['runs']} runs pass", flush=True)
 
     sections = []
@@ -286,51 +293,70 @@ def main():
         seconds = (options.history_seconds or options.seconds) if history else options.seconds
         sections.append(("Client histories only" if history else "All oracles", seconds, history))
 
+    def key_of(patch, history):
+        body = hashlib.sha256(re.sub(rb"(?m)^# .*\n", b"", patch.read_bytes())).hexdigest()[:16]
+        return f"{state} {patch.stem} {body} {'history' if history else 'all'}"
+
+    forgotten = set()
+    if options.again:
+        forgotten = {key_of(patch, history) for patch in patches for _, _, history in sections}
+
+    def known(patch, history):
+        key = key_of(patch, history)
+        return None if key in forgotten else results.get(key)
+
     def judge(patch, program):
-        """A campaign with each set of oracles. None: out of time."""
-        if time.monotonic() > end:
-            return None
-        gots = []
+        """A campaign with each set of oracles, as far as time allows."""
         for _, seconds, history in sections:
-            got = campaign(program, scenarios, seconds, history)
+            if answered(known(patch, history), seconds) or time.monotonic() > end:
+                continue
+            got = campaign(program, scenarios, seconds, history, known(patch, history),
+                           unchanged_hash)
             how = f"{got['check']} {got['scenario']} {got['seed']}" if got["killed"] else "-"
             print(f"{patch.stem:<34} {'history' if history else 'all':<8} {how} {got['cpu']:.1f}",
                   flush=True)
-            gots.append(got)
+            forgotten.discard(key_of(patch, history))
+            results.put(key_of(patch, history), got)
         program.unlink(missing_ok=True)
-        return patch.stem, head_of(patch), gots
 
     # One is built while others are judged.
+    bad = 0
+    refused = 0
     with ThreadPoolExecutor(options.jobs) as pool:
         waiting = []
-        refused = 0
         for patch in patches:
+            if all(answered(known(patch, history), seconds) for _, seconds, history in sections):
+                continue
+            while len([one for one in waiting if not one.done()]) > options.jobs:
+                time.sleep(0.1)  # built ahead: one
             if time.monotonic() > end:
                 break
             try:
                 waiting.append(pool.submit(judge, patch, build(patch)))
             except RuntimeError as error:
-                if patch.parent != HERE:  # a mechanical one that the compiler refuses is no question
+                if options.mechanical:  # one that the compiler refuses is no question
                     print(f"{patch.stem:<34} not built")
                     refused += 1
                     continue
                 print(error, file=sys.stderr)
                 bad = 1
-        results = [got for got in (future.result() for future in waiting) if got is not None]
+        for one in waiting:
+            one.result()
     outs = [sys.stdout]
     if options.score:
         outs.append(options.score.open("w"))
         print("Made by: tests/mutants/run.py " + " ".join(sys.argv[1:]), file=outs[1])
-        print(f"scenarios: {len(scenarios)}", file=outs[1])
     for out in outs:
-        for i, (title, seconds, _) in enumerate(sections):
-            rows = [(name, head, gots[i]) for name, head, gots in results]
-            table(rows, title, f"{seconds:g}", out)
-            score(rows, out)
+        print(f"State {state} of {' '.join(JUDGED)}; scenarios: {len(scenarios)}", file=out)
+        for title, seconds, history in sections:
+            rows = [(patch.stem, score.head_of(patch), known(patch, history)) for patch in patches]
+            rows = [row for row in rows if row[2] is not None]
+            score.table(rows, title, f"{seconds:g}", out)
+            score.classes(rows, out)
+            if len(rows) + refused < len(patches):
+                print(f"  {len(patches) - len(rows) - refused} of {len(patches)} not judged", file=out)
         if refused:
-            print(f"  {refused} mechanical mutants were refused by the compiler", file=out)
-        if len(results) + refused < len(patches):
-            print(f"  {len(patches) - len(results) - refused} of {len(patches)} mutants were not judged", file=out)
+            print(f"  {refused} mutants were refused by the compiler", file=out)
     return bad
 
 

@@ -78,8 +78,8 @@ def keys(browser, page, name):
     for _ in range(moments + 1):  # one more than there are: it stays at the last
         browser.key("j")
         seen.append(browser.value("document.querySelector('tr.here').dataset.event"))
-        need(browser.value("(function(){var e=document.getElementById('spacetime-e'+document."
-                           "querySelector('tr.here').dataset.event)||document.querySelector('tr.here');"
+        need(browser.value("(function(){var e=document.getElementById(document.querySelector("
+                           "'tr.here').dataset.mark);if(!e||!e.classList.contains('here'))return false;"
                            "var r=e.getBoundingClientRect();return r.bottom>0&&r.top<innerHeight})()"),
              "%s: a key moment is not on the screen" % name)
     need(len(set(seen)) == moments and seen[-1] == seen[-2], "%s: j goes %s" % (name, seen))

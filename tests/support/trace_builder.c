@@ -326,6 +326,30 @@ void trace_builder_steady(struct trace_builder *b, int64_t records)
     }
 }
 
+void trace_builder_reigns(struct trace_builder *b, int64_t reigns)
+{
+    introduce(b, "reigns", "orders");
+    stand(b, 2000, 0, 10);
+    for (int64_t i = 1; i <= reigns; i++) {
+        int64_t us = i * 1000000;
+        int32_t leader = (int32_t)(i % 3) + 1;
+
+        TELL(b, us, QUORUM, CONTROLLER_PARTITION, "isr 1,2,3 replicas 1,2,3 elr -", b->topic, 0,
+             leader, i, i + 1, 100 + i);
+        for (int32_t n = 1; n <= 3; n++) {
+            fetch(b, n, QUORUM, us - 5000, us - 4000, us + 100, us + 3000 + n);
+            role(b, us + 3000 + n, n, n == leader ? 2 : 1, leader, i);
+        }
+        append(b, us + 20000, leader, 10 * i, 10 * i + 9, i);
+        for (int32_t n = 1; n <= 3; n++) {
+            if (n == leader) continue;
+            fetch(b, n, leader, us + 15000 + n, us + 16000 + n, us + 20100 + n, us + 22000 + n);
+            append(b, us + 22000 + n, n, 10 * i, 10 * i + 9, i);
+        }
+        watermark(b, us + 30000, leader, 10 * i, 10 * i + 10, 2, i);
+    }
+}
+
 static void vote(struct trace_builder *b, int32_t from, int32_t to, int64_t us)
 {
     trace_builder_rpc(b, (struct trace_builder_call){.from = from,

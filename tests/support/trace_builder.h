@@ -49,6 +49,8 @@ void trace_builder_failover(struct trace_builder *builder, const char *topic);
 void trace_builder_loss(struct trace_builder *builder);
 /* Nothing but `records` records produced and replicated. */
 void trace_builder_steady(struct trace_builder *builder, int64_t records);
+/* As many reigns, a second each, brokers 1 to 3 in turn, ten records in each. */
+void trace_builder_reigns(struct trace_builder *builder, int64_t reigns);
 /* An election of three controllers and a change of the leader, without any broker. */
 void trace_builder_quorum(struct trace_builder *builder);
 

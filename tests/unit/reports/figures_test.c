@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, GROUPS, SAMPLES };
+enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, GROUPS, REIGNS, SAMPLES };
 
 struct drawn {
     struct trace_builder builder;
@@ -54,6 +54,7 @@ static void draw(enum sample sample)
     case HOSTILE: trace_builder_failover(&drawn.builder, "<b>\"&\\l\x01\xff"); break;
     case QUORUM: trace_builder_quorum(&drawn.builder); break;
     case GROUPS: groups(&drawn.builder); break;
+    case REIGNS: trace_builder_reigns(&drawn.builder, 40); break;
     case SAMPLES: fail();
     }
     assert_int_equal(story_read(&drawn.story, trace_builder_finish(&drawn.builder), NULL),
@@ -160,6 +161,52 @@ static void a_figure_has_sixty_rows_at_most_and_says_what_it_left_out(void **con
         assert_true(drawn.digest.rows[i].hidden_events == 0 || i == 0 || drawn.digest.rows[i].cut);
     }
     assert_int_equal(hidden + drawn.digest.hidden_after, drawn.digest.hidden_events);
+    discard();
+}
+
+/* What has more key moments than one figure shows goes into several, and nothing is shown twice. */
+static void a_long_story_is_told_in_parts(void **context)
+{
+    struct digest whole;
+    struct digest part;
+    uint32_t shown = 0;
+    uint32_t first = 0;
+
+    (void)context;
+    draw(REIGNS);
+    assert_true(drawn.digest.hidden_keys > 0);
+    digest_make_wish(&whole, &drawn.story, DIGEST_ROWS * DIGEST_PARTS,
+                     (struct digest_wish){.keys = true});
+    assert_true(whole.row_count > DIGEST_ROWS);
+    assert_true(whole.hidden_keys < drawn.digest.hidden_keys);
+    for (uint32_t i = 0; first < whole.row_count; i++) {
+        uint32_t rows =
+            whole.row_count - first < DIGEST_ROWS ? whole.row_count - first : DIGEST_ROWS;
+        struct state folded;
+        struct scene scene;
+        uint32_t marks = 0;
+
+        digest_cut(&part, &whole, first, rows);
+        part.part = i;
+        part.parts = DIGEST_PARTS;
+        for (uint32_t k = 0; k < part.shown_count; k++)
+            assert_int_equal(part.shown[k], whole.shown[shown + k]);
+        shown += part.shown_count;
+        state_init(&folded);
+        for (uint32_t k = 0; k < part.shown[0]; k++)
+            state_apply(&folded, &drawn.story, &drawn.story.events[k]);
+        assert_memory_equal(&folded, &part.start, sizeof folded);
+        spacetime_draw(&scene, &part);
+        assert_int_equal(scene.dropped, 0);
+        for (uint32_t k = 0; k < scene.count; k++)
+            marks += scene.items[k].marks;
+        assert_int_equal(marks, part.shown_count);
+        scene_free(&scene);
+        digest_free(&part);
+        first += rows;
+    }
+    assert_int_equal(shown, whole.shown_count);
+    digest_free(&whole);
     discard();
 }
 
@@ -299,6 +346,7 @@ int main(void)
         cmocka_unit_test(arrows_point_down),
         cmocka_unit_test(every_event_of_the_digest_has_one_mark),
         cmocka_unit_test(a_figure_has_sixty_rows_at_most_and_says_what_it_left_out),
+        cmocka_unit_test(a_long_story_is_told_in_parts),
         cmocka_unit_test(the_lost_record_and_its_acknowledgement_are_always_shown),
         cmocka_unit_test(every_colour_is_in_the_theme),
         cmocka_unit_test(a_colour_has_one_meaning_in_the_dark),

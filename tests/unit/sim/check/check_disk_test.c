@@ -8,15 +8,26 @@
 
 #include <stdio.h>
 
-static const char setup[] = STORY_CLUSTER STORY_DATA;
+/* 0-9 is committed, and synced where it must be in durable mode. */
+static const char setup[] =
+    STORY_CLUSTER "1 log.appended 7 0 0 9 1 500 100\n1 log.synced 7 0 10\n" STORY_FIRST(
+        "2") "2 log.synced 7 0 10\n1 replica.remote 7 0 2 10 0 2 1\n1 replica.hw 7 0 0 10 2 1\n";
 
-#define POWERLESS "0 sim.down 3 2 0\n0 sim.up 3 2\n"
+#define POWERLESS     "0 sim.down 3 2 0\n0 sim.up 3 2\n"
+#define STOPPED(node) "0 sim.down " node " 3 0\n0 sim.up " node " 2\n"
+#define KILLED        "0 sim.down 3 1 0\n0 sim.up 3 3\n"
 /* Node 3 has 0-9 and 10-19 of epoch 1; it cuts the second. */
-#define CUT    STORY_FIRST("3") STORY_SECOND("3") "3 log.truncated 7 0 20 10 0 0\n"
-#define FAILED "0 sim.sync_failed 3 | data/orders-0/00000000000000000000.log\n"
-#define TURNS  "turn 3\nturn 3\nturn 3\n"
+#define CUT         STORY_FIRST("3") STORY_SECOND("3") "3 log.truncated 7 0 20 10 0 0\n"
+#define SECOND_ON_1 "1 log.appended 7 0 10 19 1 501 100\n1 log.synced 7 0 20\n"
+#define COUNTED     "1 replica.remote 7 0 2 20 0 2 1\n1 replica.hw 7 0 10 20 2 1\n"
+#define FAILED      "0 sim.sync_failed 3 | data/orders-0/00000000000000000000.log\n"
+#define TURNS       "turn 3\nturn 3\nturn 3\n"
 
 static const struct check_case cases[] = {
+    {"R48", STORY_FIRST("3") STOPPED("3") "3 log.opened 7 0 0 10 10 0 1 0\n",
+     STORY_FIRST("3") STOPPED("3") "3 log.opened 7 0 0 10 10 0 1 0\n" KILLED
+                                   "3 log.opened 7 0 0 10 10 0 1 0\n",
+     false},
     {"S12", STORY_FIRST("3") POWERLESS "3 log.opened 7 0 0 0 0 0 0 0\n",
      "3 log.damaged 7 0 5 90 119\n", false},
     {"S17", CUT POWERLESS "3 log.epoch 7 0 1 -1\n3 log.opened 7 0 0 10 0 0 0 0\n",
@@ -24,6 +35,8 @@ static const struct check_case cases[] = {
     {"S28", "1 log.cleaned 7 0 0 10 1 1 1\n", "1 log.cleaned 7 0 0 11 1 1 1\n", false},
     {"S29", STORY_FIRST("3") FAILED "3 log.synced 7 0 10\n",
      STORY_FIRST("3") FAILED TURNS "3 log.synced 7 0 10\n", false},
+    {"S37", SECOND_ON_1 STORY_SECOND("2") "2 log.synced 7 0 20\n" COUNTED,
+     SECOND_ON_1 STORY_SECOND("2") COUNTED, true},
 };
 
 static void each_oracle_of_check_disk_fires_first_on_its_bad_history(void **state)
@@ -109,6 +122,23 @@ static void a_sync_of_another_directory_counts(void **state)
           NULL);
 }
 
+static void a_life_that_never_opened_a_log_takes_no_marker_from_it(void **state)
+{
+    (void)state;
+    tells(STORY_FIRST("3") STOPPED("3") KILLED "3 log.opened 7 0 0 10 10 0 1 0\n", NULL);
+}
+
+static void the_own_log_of_a_leader_counts_in_durable_mode_when_it_is_synced(void **state)
+{
+    const struct check_case leader = {
+        "S37", SECOND_ON_1 STORY_SECOND("2") "2 log.synced 7 0 20\n" COUNTED,
+        "1 log.appended 7 0 10 19 1 501 100\n" STORY_SECOND("2") "2 log.synced 7 0 20\n" COUNTED,
+        true};
+
+    (void)state;
+    check_story_prove_one(&leader, setup);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +148,8 @@ int main(void)
         cmocka_unit_test(a_cache_that_misses_the_last_epoch_is_noticed_when_the_log_opens),
         cmocka_unit_test(the_newest_epoch_in_memory_begins_where_it_began),
         cmocka_unit_test(a_sync_of_another_directory_counts),
+        cmocka_unit_test(a_life_that_never_opened_a_log_takes_no_marker_from_it),
+        cmocka_unit_test(the_own_log_of_a_leader_counts_in_durable_mode_when_it_is_synced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
