@@ -190,7 +190,8 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
         return;
     }
     epochs_push(replica, epoch, start);
-    replica->epochs_sure = true;
+    replica->epochs_sure =
+        replica->down_how == 0; /* a walk that opens it adds what the file lacks */
 }
 
 static void epochs_cut(struct check_replica_ghost *replica, int64_t end, bool keep_at_end)
