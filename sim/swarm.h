@@ -44,9 +44,10 @@ struct swarm {
     struct swarm_class classes[FAULT_CLASSES];
     int64_t node_free_ns[CLUSTER_NODES_MAX]; /* left alone until then */
     int64_t links_free_ns;
-    int64_t down_since_ns[CLUSTER_NODES_MAX]; /* -1: it is up */
-    bool made;                                /* the topic that comes and goes is there */
-    int departed;                             /* a broker that nobody starts again; -1: none */
+    int64_t down_since_ns[CLUSTER_NODES_MAX];  /* -1: it is up */
+    uint64_t snapshot_life[CLUSTER_NODES_MAX]; /* whose disk is kept; 0: none is */
+    bool made;                                 /* the topic that comes and goes is there */
+    int departed;                              /* a broker that nobody starts again; -1: none */
     struct sim_event janitor;
     struct sim_event later_event;
     struct swarm_later laters[SWARM_LATERS_MAX];
