@@ -398,6 +398,7 @@ void check_log_down(struct check *check, struct check_replica_ghost *replica, in
     replica->reply_landed = true;
     replica->reply_stale = replica->append_barred = false;
     replica->epochs_sure = false;
+    replica->sync_failed = 0;
     if (replica->down_how == 0) replica->end_before = replica->log.end;
     if (how == 2) {
         replica->durable_before = replica->synced_end;
