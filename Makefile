@@ -114,7 +114,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkg-config libfyaml-dev zlib1g-dev liblz4-d
 PACKAGES_RUN   := $(PACKAGES_BUILD) graphviz
 PACKAGES_TEST  := $(PACKAGES_RUN) libcmocka-dev clang clang-format python3
 
-.PHONY: need run test bench check-wire determinism fuzz mutants known-failures lint format asan tsan coverage clang help install
+.PHONY: need run test bench check-wire golden golden-check determinism fuzz mutants known-failures lint format asan tsan coverage clang help install
 need:
 	@sh tests/packages.sh check $(PACKAGES_BUILD)
 
@@ -130,6 +130,7 @@ test:
 	$(Q)$(MAKE) --no-print-directory lint
 	$(Q)$(MAKE) --no-print-directory check-wire check-scenarios fuzz-replay
 	$(Q)$(MAKE) --no-print-directory determinism DETERMINISM_SEEDS=1..3
+	$(Q)$(MAKE) --no-print-directory golden-check
 	$(Q)$(MAKE) --no-print-directory reports-test
 	$(Q)sh tests/replay.sh $(B)
 	$(Q)sh tests/run_unit.sh $(UNIT) $(CONF)
@@ -158,6 +159,14 @@ determinism:
 	$(Q)for s in $(DETERMINISM_SCENARIOS); do sh tests/determinism.sh $(DETERMINISM_SEEDS) $$s \
 	  build/gregor-sim build/debug/gregor-sim build/asan/gregor-sim build/clang/gregor-sim \
 	  build/clang0/gregor-sim || exit 1; done
+	$(Q)command -v valgrind >/dev/null || { echo "determinism: no valgrind here"; exit 0; }; \
+	  sh tests/determinism.sh 1..2 $(firstword $(DETERMINISM_SCENARIOS)) build/gregor-sim \
+	  tests/under_valgrind.sh
+
+# Has the behaviour moved? The hashes of a few runs against those in tests/golden/runs.txt; `make
+# golden` takes those of this tree, when that is meant (simulation.md 2.4).
+golden golden-check: programs
+	$(Q)sh tests/golden_runs.sh $(if $(filter golden,$@),write,check) build/gregor-sim
 
 # Fresh seeds over the library, wide determinism, damaged bytes.
 FUZZ_SEEDS ?= 1000..1199
@@ -245,6 +254,7 @@ help:
 	@echo "make bench      CPU, memory and time to start, against their bars"
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
 	@echo "make known-failures             failures of Kafka's history: survived, and noticed when planted"
+	@echo "make golden                     takes the hashes of a few runs for those that are meant"
 	@echo "make mutants                    how many planted defects the scenarios find"
 	@echo "make interop                    real clients against real processes (kcat, python3-kafka)"
 	@echo "make reports-test              pages and exports from outside, in a browser if chromium is there"

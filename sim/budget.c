@@ -21,6 +21,33 @@ static int choice_of(const struct scenario_action *action, const char *name)
     return value != NULL ? value->choice : -1;
 }
 
+/* What may end a process, and take what it has synced, and as which fault it is counted. */
+static const struct row {
+    enum action_kind kind;
+    bool takes;
+    enum sim_fault fault;
+} rows[] = {
+    {ACTION_CRASH, false, SIM_FAULT_KILL},
+    {ACTION_OOM, false, SIM_FAULT_OOM},
+    {ACTION_DISK_ERROR, true, SIM_FAULT_DISK_ERROR},
+    {ACTION_WIPE, true, SIM_FAULT_WIPE},
+    {ACTION_LYING_SYNC, true, SIM_FAULT_DISK_LIE},
+    {ACTION_ROT, true, SIM_FAULT_DISK_ROT},
+    {ACTION_LOSE_WRITE, true, SIM_FAULT_LOST_WRITE},
+    {ACTION_MISDIRECT, true, SIM_FAULT_MISDIRECTED},
+    {ACTION_STALE_READ, true, SIM_FAULT_STALE_READ},
+    {ACTION_DIR_GONE, true, SIM_FAULT_DIR_GONE},
+    {ACTION_REVERT, true, SIM_FAULT_REVERT},
+};
+
+static const struct row *row_of(const struct scenario_action *action)
+{
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
+        if (rows[i].kind == action->kind) return &rows[i];
+    }
+    return NULL;
+}
+
 /* The nodes that would lose what they have not synced. */
 static uint64_t losers(struct run *run, const struct scenario_action *action)
 {
@@ -36,18 +63,25 @@ static uint64_t losers(struct run *run, const struct scenario_action *action)
 /* Does it take bytes that somebody was told are there? */
 static bool takes(const struct scenario_action *action)
 {
+    const struct row *row = row_of(action);
+
     if (action->kind == ACTION_CRASH) {
         return choice_of(action, "how") == HOW_POWER_LOSS &&
                choice_of(action, "unsynced") != UNSYNCED_KEEP;
     }
     /* A failed sync has dropped the pages it was to write (DF14); after any other error the node
      * may stop, and start again on what the disk has. */
-    return action->kind == ACTION_DISK_ERROR;
+    return row != NULL && row->takes;
 }
 
 static bool ends_process(const struct scenario_action *action)
 {
-    return action->kind == ACTION_CRASH;
+    return row_of(action) != NULL;
+}
+
+static bool takes_synced(const struct scenario_action *action)
+{
+    return action->kind != ACTION_CRASH && takes(action);
 }
 
 static bool has_room(struct run *run, uint64_t nodes, enum check_loss_kind kind)
@@ -71,8 +105,10 @@ enum budget_verdict budget_judge(struct run *run, const struct scenario_action *
             ? CHECK_LOSS_MACHINE
             : CHECK_LOSS_PROCESS;
 
-    if (ends_process(action) && !has_room(run, nodes, kind)) return BUDGET_REFUSED;
-    if (takes(action) && action->kind != ACTION_CRASH && !has_room(run, nodes, CHECK_LOSS_SYNCED)) {
+    if (ends_process(action) && !takes_synced(action) && !has_room(run, nodes, kind)) {
+        return BUDGET_REFUSED;
+    }
+    if (takes_synced(action) && !has_room(run, nodes, CHECK_LOSS_SYNCED)) {
         return BUDGET_REFUSED;
     }
     if (takes(action) && action->kind == ACTION_CRASH &&
@@ -87,8 +123,19 @@ enum budget_verdict budget_judge(struct run *run, const struct scenario_action *
 
 enum sim_fault budget_fault(const struct scenario_action *action)
 {
-    if (action->kind == ACTION_DISK_ERROR) return SIM_FAULT_DISK_ERROR;
-    return choice_of(action, "how") == HOW_POWER_LOSS ? SIM_FAULT_POWER_LOSS : SIM_FAULT_KILL;
+    static const enum sim_fault errors[] = {SIM_FAULT_WRITE_ERROR, SIM_FAULT_READ_ERROR,
+                                            SIM_FAULT_SYNC_ERROR};
+    const struct row *row = row_of(action);
+    int op = choice_of(action, "op");
+
+    ASSERT(row != NULL);
+    if (action->kind == ACTION_DISK_ERROR && op >= 0 && op < (int)COUNT_OF(errors)) {
+        return errors[op];
+    }
+    if (choice_of(action, "how") == HOW_POWER_LOSS && action->kind == ACTION_CRASH) {
+        return SIM_FAULT_POWER_LOSS;
+    }
+    return row->fault;
 }
 
 void budget_weaken(struct scenario_action *action)

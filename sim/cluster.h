@@ -41,6 +41,7 @@ struct cluster_node {
     bool wiped;                    /* the next format is not its first */
     char directory[UUID_TEXT + 1]; /* of one of the first voters */
     bool disk_faulted;             /* may give up by itself */
+    uint32_t mends;    /* stops because of a directory that was offline in the liveness phase */
     bool given_up;     /* it has waited in vain for a cluster that random faults kept from it */
     struct node *node; /* in its region; NULL while it is down or formats */
     struct node_format *format;

@@ -143,9 +143,10 @@ enum sim_fault_kind {
     X(FILE_TIMES, "DF21", DISK, ABSENT, 0, "file times", "",                                      \
       "the world tells nobody a file's time, so nothing can depend on it")
 
-#define SIM_FAULT_LIST_OTHER(X)                                   \
-    X(MEMBERSHIP, "P11", MEMBERSHIP, ABSENT, 0, "membership", "", \
-      "brokers, voters and replicas come and go by the cluster actions, not by a fault")
+#define SIM_FAULT_LIST_OTHER(X)                                               \
+    X(MEMBERSHIP, "P11", MEMBERSHIP, OWN, 0, "membership",                    \
+      "create_topic delete_topic add_partitions delete_records config elect", \
+      "an administrator changes topics, settings and leaders; a hit is an answer without error")
 
 /* X(NAME, "id", CLASS, KIND, needs the ledger, "word", "actions", "sentence") */
 #define SIM_FAULT_LIST(X)     \

@@ -305,8 +305,20 @@ void run_expects_end(struct run *run);                 /* after the final drain 
 /* After a turn in which something was traced: steps, then expectations. */
 void run_look(struct run *run);
 
+/* run.c: the next phase; an oracle, a parked op or a node that gave up has decided the run */
+void run_enter(struct run *run, enum run_phase phase);
+bool run_broken(struct run *run);
+/* run_verdict.c: what oracles are told before the run; the verdict behind it; its signature */
+void run_configure_check(struct run *run);
+void run_configure_invariants(struct run *run);
+void run_judge(struct run *run);
+void run_sign(struct run *run);
+
 /* run_actions.c; `it` is what the action before has hit. Returns what this one has hit. */
 uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it);
+/* The same, or later by the `after` of an action in the list of a step. */
+uint64_t run_act_of_step(struct run *run, const struct scenario_action *action, int step,
+                         uint64_t it);
 /* run_act_cluster.c: what an administrator asks of the cluster; the answer comes later. */
 void run_act_cluster(struct run *run, const struct scenario_action *action, int step);
 /* add_voter, remove_voter: one job each. */

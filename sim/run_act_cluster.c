@@ -26,6 +26,7 @@ void run_act_cluster(struct run *run, const struct scenario_action *action, int 
                           WORKLOAD_JOBS_MAX);
         return;
     }
+    sim_fault_asked(run->sim, SIM_FAULT_MEMBERSHIP);
     job->action = action;
     job->step = step;
     if (action->kind == ACTION_ADD_PARTITIONS) {

@@ -247,6 +247,20 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
     return nodes;
 }
 
+/* An action of a step with an `after` of its own comes so long after the step. */
+uint64_t run_act_of_step(struct run *run, const struct scenario_action *action, int step,
+                         uint64_t it)
+{
+    struct run_later *later;
+
+    if (action->after.max == 0) return run_act(run, action, step, it);
+    later = run_later(run, run_draw(run, DECIDE_STEP_THEN, 0, action->after), later_then);
+    later->action = action;
+    later->step = step;
+    later->nodes = it;
+    return it;
+}
+
 uint64_t run_act(struct run *run, const struct scenario_action *action, int step, uint64_t it)
 {
     uint64_t (*choose)(struct expr_source * source, uint64_t count) = run->source.choose;

@@ -13,6 +13,8 @@
 
 #define CONVERGE_TICK_NS (50 * NS_PER_MS)
 
+enum { MENDS_MAX = 3 };
+
 static bool in_set(uint64_t set, uint32_t index)
 {
     return (set >> index & 1) != 0;
@@ -308,11 +310,19 @@ static void heal_core(struct run *run)
         if (!in_set(healthy, i)) continue;
         heal_node(run, i);
         if (!run->sim->nodes[i]->up && i < run->cluster->count) sim_restart(run->sim->nodes[i]);
-        /* Its disk is mended: whoever runs it starts it again (the tick below does). */
-        if (i < run->cluster->count && run->cluster->nodes[i].disk_faulted && has_offline(run, i)) {
-            cluster_stop(run->cluster, i);
-        }
     }
+}
+
+/* Its disk is mended: whoever runs it starts it again (the tick below does). It may notice an
+ * offline directory only when it hears what it should have there. */
+static void mend_offline(struct run *run, uint32_t index)
+{
+    struct cluster_node *node = &run->cluster->nodes[index];
+
+    if (!node->disk_faulted || node->stop_sent || node->mends == MENDS_MAX) return;
+    if (!has_offline(run, index)) return;
+    node->mends++;
+    cluster_stop(run->cluster, index);
 }
 
 static void converge_tick(struct sim_event *event)
@@ -326,6 +336,7 @@ static void converge_tick(struct sim_event *event)
         if (in_set(run->core, i) && !run->sim->nodes[i]->up && run->cluster->nodes[i].formatted) {
             sim_restart(run->sim->nodes[i]);
         }
+        if (in_set(run->core, i)) mend_offline(run, i);
     }
     if (!workload_producers_finished(run->workload)) {
         (void)missing(run, "records of producers are not settled");

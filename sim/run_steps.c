@@ -114,7 +114,7 @@ static void step_act(struct run *run, struct run_step *step, uint64_t it)
         run->source.vars[words->as[i].var] = value.kind == EXPR_SET ? value.set : 0;
     }
     for (uint32_t i = 0; i < words->action_count; i++)
-        it = run_act(run, &words->actions[i], (int)step->index, it);
+        it = run_act_of_step(run, &words->actions[i], (int)step->index, it);
     run->source.choose = NULL;
     run->steps.busy = false;
     step->fired++;

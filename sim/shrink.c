@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* What a core does in a second, with all oracles, at least. */
-enum { SHRINK_EVENTS_PER_SECOND = 400000 };
+enum { SHRINK_EVENTS_PER_SECOND = 500000 };
 
 struct shrink_run {
     const struct plan *plan;
@@ -78,14 +78,23 @@ static bool write_result(const struct shrink *shrink, const struct shrink_run *r
     return fclose(out) == 0;
 }
 
+/* A step may do several things. */
+static uint32_t acts(const struct scenario *scenario)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < scenario->step_count; i++)
+        count += scenario->steps[i].action_count;
+    return count;
+}
+
 static void tell(const struct shrink *shrink, const struct plan *plan, const char *path)
 {
     if (shrink->progress) fputs("\r\033[K", stderr);
-    printf("shrink: %u steps of %u faults, %u candidates (%u refused by lint), %" PRIu64
+    printf("shrink: %u faults of %u, %u candidates (%u refused by lint), %" PRIu64
            " events, %d of %d other seeds%s\n",
-           shrink->now->step_count, plan->fault_count, shrink->tried, shrink->refused,
-           shrink->spent, shrink->score, shrink->scored,
-           shrink->spent >= shrink->budget ? ", out of time" : "");
+           acts(shrink->now), plan->fault_count, shrink->tried, shrink->refused, shrink->spent,
+           shrink->score, shrink->scored, shrink->spent >= shrink->budget ? ", out of time" : "");
     printf("shrink: the same failure: %s\n  %s\n", plan->signature, path);
     printf("  again: gregor-sim run %s\n", path);
 }

@@ -74,6 +74,9 @@ bool shrink_begin(struct shrink *shrink, char *text);
 void shrink_loop(struct shrink *shrink);
 /* shrink_anchor.c */
 void shrink_anchors(struct shrink *shrink);
+/* shrink_story.c. All steps as one that comes again and again, the n-th variant; malloced. NULL: no
+ * more (`end`). */
+char *shrink_story(struct scenario *from, uint32_t n, bool *end);
 /* True: this text is the new smallest; it is kept or freed. */
 bool shrink_try(struct shrink *shrink, char *text);
 /* How many of `count` other seeds fail alike; stops as soon as `wanted` cannot be reached. */

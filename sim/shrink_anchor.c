@@ -14,10 +14,13 @@
 
 enum {
     ANCHOR_SEEDS = 10,
-    ANCHOR_ENOUGH = 9, /* of them: no more boosting */
+    ANCHOR_ENOUGH = ANCHOR_SEEDS, /* of them: no more boosting */
     ANCHOR_WORDS_MAX = 200,
     BOOST_EVENTS = 400000,
     ANCHOR_PARTITIONS_MAX = 3,
+    HOW_POWER_LOSS = 1, /* of crash: kill power_loss clean */
+    UNSYNCED_TEAR = 2,  /* keep drop tear garbage .. */
+    UNSYNCED_GARBAGE = 3,
 };
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -330,6 +333,26 @@ static void raise_again(struct scenario *copy, struct scenario_step *step)
     }
 }
 
+/* What was not synced is torn, or noise, each time power is lost. */
+static void spoil(struct scenario *copy, struct scenario_step *step, int unsynced)
+{
+    struct scenario_action *own = store_take(&copy->store, step->action_count * sizeof *own);
+
+    memcpy(own, step->actions, step->action_count * sizeof *own);
+    step->actions = own;
+    for (uint32_t i = 0; i < step->action_count; i++) {
+        const struct action_word *word = language_action(own[i].kind);
+        const struct scenario_value *how = scenario_arg(&own[i], "how");
+
+        if (own[i].kind != ACTION_CRASH || how == NULL || how->choice != HOW_POWER_LOSS) continue;
+        for (uint32_t j = 0; j < ACTION_ARGS_MAX && word->args[j].name != NULL; j++) {
+            if (strcmp(word->args[j].name, "unsynced") != 0) continue;
+            own[i].args[j].set = true;
+            own[i].args[j].choice = unsynced;
+        }
+    }
+}
+
 static char *boosted(struct shrink *shrink, uint32_t n, bool *end)
 {
     static const struct unit_range beats[] = {{NS_PER_SEC, 4 * NS_PER_SEC},
@@ -346,8 +369,11 @@ static char *boosted(struct shrink *shrink, uint32_t n, bool *end)
             if (copy->clients[i].kind != SCENARIO_PRODUCER) continue;
             copy->clients[i].rate.min = copy->clients[i].rate.max = n == 2 ? 300000 : 1000000;
         }
-    } else if (n - 4 < 2 * (steps + (steps > 1))) { /* again and again: one step, or all of them */
-        uint32_t which = (n - 4) / 2;
+    } else if (n < 6) {
+        for (uint32_t i = 0; i < steps; i++)
+            spoil(copy, &copy->steps[i], n == 4 ? UNSYNCED_TEAR : UNSYNCED_GARBAGE);
+    } else if (n - 6 < 2 * (steps + (steps > 1))) { /* again and again: one step, or all of them */
+        uint32_t which = (n - 6) / 2;
 
         copy->stop_ns = 60 * NS_PER_SEC;
         for (uint32_t i = 0; i < steps; i++) {
@@ -437,22 +463,46 @@ static void boost(struct shrink *shrink)
         (void)offer(shrink, boosted(shrink, n, &end), shrink->score + 1);
 }
 
-static void anchor_all(struct shrink *shrink)
+static void roles(struct shrink *shrink)
 {
-    for (uint32_t i = 0; i < shrink->now->step_count; i++) {
+    for (uint32_t i = 0; i < shrink->now->step_count; i++)
         roles_of_step(shrink, i);
+}
+
+static void triggers(struct shrink *shrink)
+{
+    for (uint32_t i = 0; i < shrink->now->step_count; i++)
         trigger_of_step(shrink, i);
-    }
+}
+
+/* `text`: steps by the clock, with roles. */
+static void stories(struct shrink *shrink, const char *text)
+{
+    struct yaml_error error = {.text = ""};
+    struct scenario *from = scenario_parse("shrunk.yaml", text, strlen(text), &error);
+    bool end = from == NULL;
+
+    shrink->slack = BOOST_EVENTS;
+    for (uint32_t n = 0; !end && shrink->score < ANCHOR_ENOUGH; n++)
+        (void)offer(shrink, shrink_story(from, n, &end), shrink->score + 1);
+    if (from != NULL) scenario_destroy(from);
 }
 
 void shrink_anchors(struct shrink *shrink)
 {
+    char *timed;
+
     shrink->scored = ANCHOR_SEEDS;
     shrink->score = shrink_score(shrink, shrink->text, ANCHOR_SEEDS, 0);
-    anchor_all(shrink);
+    roles(shrink);
+    timed = strdup(shrink->text);
+    triggers(shrink);
+    if (shrink->score < ANCHOR_ENOUGH) stories(shrink, timed);
+    free(timed);
     if (shrink->score >= ANCHOR_ENOUGH) return;
     boost(shrink);
     boost_storms(shrink);
     boost(shrink);
-    anchor_all(shrink);
+    roles(shrink);
+    triggers(shrink);
 }

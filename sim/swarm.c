@@ -11,18 +11,7 @@
 #define JANITOR_NS      (500 * NS_PER_MS)
 #define JANITOR_WAIT_NS (8 * NS_PER_SEC)
 
-enum { QUIET_PER_MILLION = 80000 };
-
-int64_t swarm_decades(struct rng *rng, int64_t unit, uint32_t steps)
-{
-    static const int64_t tenths[] = {2, 5, 10};
-    uint64_t step = rng_below(rng, steps);
-    int64_t value = unit * tenths[step % 3] / 10;
-
-    for (uint64_t i = 0; i < step / 3; i++)
-        value *= 10;
-    return value;
-}
+enum { QUIET_PER_MILLION = 80000, SELDOM_PER_MILLION = 200000 };
 
 /* Exponential, in integers: -ln of the middle of each sixteenth, in thousandths. */
 static int64_t interval(struct rng *rng, int64_t mean_ns)
@@ -75,7 +64,9 @@ static void draw_class(struct swarm *swarm, enum fault_class class)
     int64_t mean_ns;
 
     swarm_dice(swarm, DECIDE_SWARM_PROFILE, class);
-    coin = rng_chance(&swarm->rng, RNG_MILLION / 2);
+    coin =
+        rng_chance(&swarm->rng, fault_class_info(class)->often == FAULT_OFTEN ? RNG_MILLION / 2
+                                                                              : SELDOM_PER_MILLION);
     mean_ns = swarm_decades(&swarm->rng, units[swarm->intensity], 6);
 
     own->swarm = swarm;
@@ -100,6 +91,7 @@ struct swarm *swarm_create(struct run *run, struct scenario *scenario)
     swarm = sim_alloc(sizeof *swarm);
     swarm->run = run;
     swarm->moment = -1;
+    swarm->departed = -1;
     swarm->scenario = scenario;
     swarm_dice(swarm, DECIDE_SWARM_PROFILE, FAULT_CLASSES);
     swarm->intensity = draw_intensity(scenario->faults.intensities, &swarm->rng);
@@ -167,12 +159,53 @@ static void note_spread(struct swarm *swarm, struct spread *spread,
     }
 }
 
-/* An orderly stop is no fault of the world and counted by nobody else. */
-static bool is_stop(const struct scenario_action *action)
+/* No fault of the world, and counted by nobody else: an orderly stop, what is asked of the cluster
+ * and of clients. */
+static bool is_full(const struct scenario_action *action)
 {
     const struct scenario_value *how = scenario_arg(action, "how");
 
+    if (action->kind >= ACTION_CREATE_TOPIC && action->kind < ACTIONS) return true;
     return action->kind == ACTION_CRASH && how != NULL && how->choice == 2;
+}
+
+/* What hits later than it is asked for, or perhaps never. */
+static const struct {
+    enum fault_class class;
+    enum sim_fault fault;
+} deferred[] = {
+    {FAULT_CLASS_CONNECT, SIM_FAULT_FAIL_CONNECTS},
+    {FAULT_CLASS_READ_ERROR, SIM_FAULT_READ_ERROR},
+    {FAULT_CLASS_WRITE_ERROR, SIM_FAULT_WRITE_ERROR},
+    {FAULT_CLASS_SYNC_ERROR, SIM_FAULT_SYNC_ERROR},
+    {FAULT_CLASS_DISK_FULL, SIM_FAULT_DISK_FULL},
+    {FAULT_CLASS_OOM, SIM_FAULT_OOM},
+    {FAULT_CLASS_RECONFIGURE, SIM_FAULT_RECONFIGURE},
+    {FAULT_CLASS_LATENCY, SIM_FAULT_LATENCY},
+    {FAULT_CLASS_SEGMENT, SIM_FAULT_SEGMENT},
+    {FAULT_CLASS_SMALL_BUFFERS, SIM_FAULT_SMALL_BUFFERS},
+    {FAULT_CLASS_FLAKY, SIM_FAULT_FLAKY},
+    {FAULT_CLASS_SHUFFLE, SIM_FAULT_SHUFFLE},
+    {FAULT_CLASS_COARSE, SIM_FAULT_CLOCK_COARSE},
+    {FAULT_CLASS_LATE, SIM_FAULT_TIMER_LATE},
+    {FAULT_CLASS_LIE, SIM_FAULT_DISK_LIE},
+    {FAULT_CLASS_LOST_WRITE, SIM_FAULT_LOST_WRITE},
+    {FAULT_CLASS_MISDIRECT, SIM_FAULT_MISDIRECTED},
+    {FAULT_CLASS_STALE_READ, SIM_FAULT_STALE_READ},
+    {FAULT_CLASS_SHORT_IO, SIM_FAULT_SHORT_IO},
+    {FAULT_CLASS_DIR_GONE, SIM_FAULT_DIR_GONE},
+};
+
+void swarm_end(struct swarm *swarm)
+{
+    for (uint32_t i = 0; i < COUNT_OF(deferred); i++) {
+        struct sim_fault_count count = sim_fault_counted(swarm->run->sim, deferred[i].fault);
+        struct spread_class *class = &swarm->run->result->random[deferred[i].class];
+        uint64_t full = count.injected - count.weakened;
+
+        if (full > class->done) full = class->done;
+        if (class->full < full) class->full = full;
+    }
 }
 
 static void swarm_act(struct swarm *swarm, const struct scenario_action *action, bool weaker)
@@ -189,7 +222,7 @@ static void swarm_act(struct swarm *swarm, const struct scenario_action *action,
     note_spread(swarm, &class->spread, action);
     (void)run_act(run, action, -1, 0);
     class->done++;
-    class->full += !weaker && (full_strength(run->sim) > before || is_stop(action));
+    class->full += !weaker && (full_strength(run->sim) > before || is_full(action));
 }
 
 bool swarm_do(struct swarm *swarm, const char *text)
@@ -274,12 +307,12 @@ static void class_fire(struct sim_event *event)
     if (!own->waits) swarm_dice(swarm, DECIDE_SWARM_FAULT, own->class);
     if (!own->waits && rng_chance(&swarm->rng, RNG_MILLION / 2)) {
         own->waits = true;
-        swarm->waiting |= UINT32_C(1) << own->class;
+        swarm->waiting |= UINT64_C(1) << own->class;
         sim_schedule(swarm->run->sim, event, swarm->run->sim->now_ns + MOMENT_WAIT_NS);
         return;
     }
     own->waits = false;
-    swarm->waiting &= ~(UINT32_C(1) << own->class);
+    swarm->waiting &= ~(UINT64_C(1) << own->class);
     swarm_dice(swarm, DECIDE_SWARM_FAULT, own->class);
     swarm->doing = own->class;
     swarm_fault(swarm, own->class);
@@ -313,7 +346,7 @@ static void janitor_fire(struct sim_event *event)
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         char text[64];
 
-        if (run->sim->nodes[i]->up) {
+        if (run->sim->nodes[i]->up || (int)i == swarm->departed) {
             swarm->down_since_ns[i] = -1;
             continue;
         }

@@ -15,7 +15,7 @@
 
 #include "sim/run.h"
 
-enum { SWARM_TEXT_MAX = 1024, SWARM_LATERS_MAX = 64 };
+enum { SWARM_TEXT_MAX = 1024, SWARM_LATERS_MAX = 64, SWARM_NODES_TEXT = 256 };
 
 struct swarm_class {
     struct sim_event event;
@@ -38,13 +38,16 @@ struct swarm {
     struct rng rng; /* of the fault that is being drawn */
     enum fault_intensity intensity;
     bool quiet;
-    uint32_t waiting;       /* classes: bit mask */
+    uint64_t waiting;       /* classes: bit mask */
     int moment;             /* index of the leader that has just appended; -1 */
     enum fault_class doing; /* FAULT_CLASSES: the janitor */
     struct swarm_class classes[FAULT_CLASSES];
     int64_t node_free_ns[CLUSTER_NODES_MAX]; /* left alone until then */
     int64_t links_free_ns;
-    int64_t down_since_ns[CLUSTER_NODES_MAX]; /* -1: it is up */
+    int64_t down_since_ns[CLUSTER_NODES_MAX];  /* -1: it is up */
+    uint64_t snapshot_life[CLUSTER_NODES_MAX]; /* whose disk is kept; 0: none is */
+    bool made;                                 /* the topic that comes and goes is there */
+    int departed;                              /* a broker that nobody starts again; -1: none */
     struct sim_event janitor;
     struct sim_event later_event;
     struct swarm_later laters[SWARM_LATERS_MAX];
@@ -66,11 +69,39 @@ void swarm_tell(const struct swarm *swarm, char *text, size_t size);
 bool swarm_do(struct swarm *swarm, const char *text);
 void swarm_do_later(struct swarm *swarm, int64_t time_ns, const char *text);
 
-/* ---- swarm_fault.c ---- */
+/* After the run: faults that hit later than they were asked for. */
+void swarm_end(struct swarm *swarm);
+
+/* ---- swarm_draw.c ---- */
+
+/* 0.2, 0.5, 1, 2, 5 .. times `unit`: one of `steps` values, over decades. */
+int64_t swarm_decades(struct rng *rng, int64_t unit, uint32_t steps);
+int64_t swarm_ms(struct swarm *swarm, int64_t unit_ms, uint32_t steps);
+uint32_t swarm_count(uint64_t set);
+int swarm_nth(uint64_t set, uint64_t n);
+int32_t swarm_id(const struct swarm *swarm, int index);
+/* Index of the leader of a random partition; -1 none. */
+int swarm_leader(struct swarm *swarm);
+/* Those who matter are hit more often than by chance: a leader, the active controller. */
+int swarm_node(struct swarm *swarm);
+/* A node that is up and not in its time of rest, or -1. */
+int swarm_victim(struct swarm *swarm);
+/* The same, a broker that is no voter. */
+int swarm_storage_victim(struct swarm *swarm);
+/* It is left alone for `busy_ms`, until the fault is over, and then for a while. */
+void swarm_rests(struct swarm *swarm, int node, int64_t busy_ms);
+/* "[node(1), clients]" */
+void swarm_write_set(const struct swarm *swarm, uint64_t set, bool clients, char *text);
+/* swarm_do() of what is written like printf. */
+bool swarm_act_on(struct swarm *swarm, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- swarm_fault.c, swarm_disk.c, swarm_admin.c ---- */
 
 /* One fault of a class, now. */
 void swarm_fault(struct swarm *swarm, enum fault_class class);
-/* 0.2, 0.5, 1, 2, 5 .. times `unit`: one of `steps` values, over decades. */
-int64_t swarm_decades(struct rng *rng, int64_t unit, uint32_t steps);
+void swarm_disk_fault(struct swarm *swarm, enum fault_class class);
+void swarm_admin_fault(struct swarm *swarm);
+void swarm_client_fault(struct swarm *swarm);
 
 #endif

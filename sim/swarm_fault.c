@@ -1,165 +1,42 @@
-/* One random fault of each class, written in the scenario language. */
+/* One random fault of each class, written in the scenario language: processes and networks. */
 #include "sim/swarm.h"
 
-#include <stdarg.h>
+#include "sim/swarm_shape.h"
+
 #include <stdio.h>
-#include <string.h>
-
-enum { NODES_TEXT = 256 };
-
-/* ---- choosing -------------------------------------------------------------------------------- */
-
-static uint32_t count_of(uint64_t set)
-{
-    uint32_t count = 0;
-
-    for (; set != 0; set &= set - 1)
-        count++;
-    return count;
-}
-
-static int nth_of(uint64_t set, uint64_t n)
-{
-    for (; n > 0; n--)
-        set &= set - 1;
-    for (int i = 0; i < EXPR_NODES_MAX; i++) {
-        if ((set >> i & 1) != 0) return i;
-    }
-    return -1;
-}
-
-static int64_t milliseconds(struct swarm *swarm, int64_t unit_ms, uint32_t steps)
-{
-    return swarm_decades(&swarm->rng, unit_ms, steps);
-}
-
-/* Index of the leader of a random partition; -1 none. */
-static int draw_leader(struct swarm *swarm)
-{
-    const struct run *run = swarm->run;
-    uint64_t topic = rng_below(&swarm->rng, run->scenario->topic_count);
-    uint64_t partition = rng_below(&swarm->rng, run->cluster->partitions[topic]);
-
-    return cluster_partition_leader(run->cluster, (uint32_t)topic, (int32_t)partition);
-}
-
-/* Those who matter are hit more often than by chance: a leader, the active controller. */
-static int draw_node(struct swarm *swarm)
-{
-    const struct run *run = swarm->run;
-    uint64_t how = rng_below(&swarm->rng, 10);
-    uint64_t any = rng_below(&swarm->rng, run->cluster->count);
-    uint64_t broker = rng_below(&swarm->rng, count_of(cluster_brokers(run->cluster)));
-    int node = -1;
-
-    if (swarm->moment >= 0 && how < 7) return swarm->moment;
-    if (how > 7) return nth_of(cluster_brokers(run->cluster), broker);
-    if (how < 3 && run->scenario->topic_count > 0) {
-        node = draw_leader(swarm);
-    } else if (how < 5) {
-        node = cluster_active_controller(run->cluster);
-    }
-    return node >= 0 ? node : (int)any;
-}
-
-static int32_t id_of(const struct swarm *swarm, int index)
-{
-    return swarm->run->cluster->nodes[index].id;
-}
-
-/* A node that is up and not in its time of rest, or -1. */
-static int draw_victim(struct swarm *swarm)
-{
-    static const uint32_t most_down[] = {[FAULT_CALM] = 1, [FAULT_ROUGH] = 2, [FAULT_HOSTILE] = 64};
-    const struct run *run = swarm->run;
-    int node = draw_node(swarm);
-    uint32_t down = 0;
-
-    for (uint32_t i = 0; i < run->cluster->count; i++)
-        down += !run->sim->nodes[i]->up;
-    if (down >= most_down[swarm->intensity] || !run->sim->nodes[node]->up) return -1;
-    return swarm->node_free_ns[node] <= run->sim->now_ns ? node : -1;
-}
-
-/* It is left alone for `busy_ms`, until the fault is over, and then for a while. */
-static void rests(struct swarm *swarm, int node, int64_t busy_ms)
-{
-    static const int64_t units[] = {
-        [FAULT_CALM] = 1000, [FAULT_ROUGH] = 500, [FAULT_HOSTILE] = 100};
-    int64_t calm_ms = milliseconds(swarm, units[swarm->intensity], 6);
-
-    swarm->node_free_ns[node] = swarm->run->sim->now_ns + (busy_ms + calm_ms) * NS_PER_MS;
-}
-
-static bool links_rest(struct swarm *swarm, int64_t busy_ms)
-{
-    int64_t calm_ms = milliseconds(swarm, 200, 5);
-
-    if (swarm->links_free_ns > swarm->run->sim->now_ns) return true;
-    swarm->links_free_ns = swarm->run->sim->now_ns + (busy_ms + calm_ms) * NS_PER_MS;
-    return false;
-}
-
-static void write_set(const struct swarm *swarm, uint64_t set, bool clients, char *text)
-{
-    size_t used = (size_t)snprintf(text, NODES_TEXT, "[");
-    const char *comma = "";
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < swarm->run->cluster->count && count < SCENARIO_TARGETS_MAX - 1; i++) {
-        if ((set >> i & 1) == 0) continue;
-        used += (size_t)snprintf(text + used, NODES_TEXT - used, "%snode(%d)", comma,
-                                 id_of(swarm, (int)i));
-        comma = ", ";
-        count++;
-    }
-    (void)snprintf(text + used, NODES_TEXT - used, "%s%s]", clients ? comma : "",
-                   clients ? "clients" : "");
-}
-
-static bool act(struct swarm *swarm, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool act(struct swarm *swarm, const char *format, ...)
-{
-    char text[SWARM_TEXT_MAX];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return swarm_do(swarm, text);
-}
 
 /* ---- processes ------------------------------------------------------------------------------- */
 
 static void fault_kill(struct swarm *swarm, const char *how)
 {
-    int node = draw_victim(swarm);
-    int64_t down_ms = milliseconds(swarm, 100, 7);
+    int node = swarm_victim(swarm);
+    int64_t down_ms = swarm_ms(swarm, 100, 7);
 
     if (node < 0) return;
-    rests(swarm, node, down_ms);
-    (void)act(swarm, "{crash: {node: node(%d), how: %s}, then: {restart: {after: %lldms}}}",
-              id_of(swarm, node), how, (long long)down_ms);
+    swarm_rests(swarm, node, down_ms);
+    (void)swarm_act_on(swarm,
+                       "{crash: {node: node(%d), how: %s}, then: {restart: {after: %lldms}}}",
+                       swarm_id(swarm, node), how, (long long)down_ms);
 }
 
 static void fault_power_loss(struct swarm *swarm)
 {
     static const char *const keeps[] = {"drop", "tear", "garbage", "random", "random"};
-    int node = draw_victim(swarm);
-    int64_t down_ms = milliseconds(swarm, 100, 7);
+    int node = swarm_victim(swarm);
+    int64_t down_ms = swarm_ms(swarm, 100, 7);
     uint64_t keep = rng_below(&swarm->rng, COUNT_OF(keeps));
     uint64_t others = rng_u64(&swarm->rng);
     bool several = rng_chance(&swarm->rng, RNG_MILLION / 8) && swarm->intensity == FAULT_HOSTILE;
-    char nodes[NODES_TEXT];
+    char nodes[SWARM_NODES_TEXT];
 
     if (node < 0) return;
-    rests(swarm, node, down_ms);
-    write_set(swarm, UINT64_C(1) << node | (several ? others : 0), false, nodes);
-    (void)act(swarm,
-              "{crash: {nodes: %s, how: power_loss, unsynced: %s}, then: {restart: {after: "
-              "%lldms}}}",
-              nodes, keeps[keep], (long long)down_ms);
+    swarm_rests(swarm, node, down_ms);
+    swarm_write_set(swarm, UINT64_C(1) << node | (several ? others : 0), false, nodes);
+    (void)swarm_act_on(
+        swarm,
+        "{crash: {nodes: %s, how: power_loss, unsynced: %s}, then: {restart: {after: "
+        "%lldms}}}",
+        nodes, keeps[keep], (long long)down_ms);
 }
 
 /* Weighed when it falls. */
@@ -169,22 +46,23 @@ static void kill_later(struct swarm *swarm, int node, int64_t wait_ms, int64_t d
 
     (void)snprintf(text, sizeof text,
                    "{crash: {node: node(%d), how: kill}, then: {restart: {after: %lldms}}}",
-                   id_of(swarm, node), (long long)down_ms);
+                   swarm_id(swarm, node), (long long)down_ms);
     swarm_do_later(swarm, swarm->run->sim->now_ns + wait_ms * NS_PER_MS, text);
 }
 
 /* The second blow falls while it recovers, or soon after. */
 static void fault_crash_loop(struct swarm *swarm)
 {
-    int node = draw_victim(swarm);
-    int64_t down_ms = milliseconds(swarm, 10, 6);
-    int64_t life_ms = milliseconds(swarm, 5, 9);
-    int64_t again_ms = milliseconds(swarm, 100, 5);
+    int node = swarm_victim(swarm);
+    int64_t down_ms = swarm_ms(swarm, 10, 6);
+    int64_t life_ms = swarm_ms(swarm, 5, 9);
+    int64_t again_ms = swarm_ms(swarm, 100, 5);
 
     if (node < 0) return;
-    rests(swarm, node, down_ms + life_ms + again_ms);
-    if (!act(swarm, "{crash: {node: node(%d), how: kill}, then: {restart: {after: %lldms}}}",
-             id_of(swarm, node), (long long)down_ms)) {
+    swarm_rests(swarm, node, down_ms + life_ms + again_ms);
+    if (!swarm_act_on(swarm,
+                      "{crash: {node: node(%d), how: kill}, then: {restart: {after: %lldms}}}",
+                      swarm_id(swarm, node), (long long)down_ms)) {
         return;
     }
     kill_later(swarm, node, down_ms + life_ms, again_ms);
@@ -192,26 +70,76 @@ static void fault_crash_loop(struct swarm *swarm)
 
 static void fault_pause(struct swarm *swarm)
 {
-    int node = draw_victim(swarm);
-    int64_t for_ms = milliseconds(swarm, 50, 8);
+    int node = swarm_victim(swarm);
+    int64_t for_ms = swarm_ms(swarm, 50, 8);
 
     if (node < 0) return;
-    rests(swarm, node, for_ms);
-    (void)act(swarm, "{pause: {node: node(%d), for: %lldms}}", id_of(swarm, node),
-              (long long)for_ms);
+    swarm_rests(swarm, node, for_ms);
+    (void)swarm_act_on(swarm, "{pause: {node: node(%d), for: %lldms}}", swarm_id(swarm, node),
+                       (long long)for_ms);
 }
 
 static void fault_slow_cpu(struct swarm *swarm)
 {
-    int node = draw_node(swarm);
-    int64_t factor = milliseconds(swarm, 10, 6);
-    int64_t for_ms = milliseconds(swarm, 500, 5);
+    int node = swarm_node(swarm);
+    int64_t factor = swarm_ms(swarm, 10, 6);
+    int64_t for_ms = swarm_ms(swarm, 500, 5);
 
-    (void)act(swarm, "{slow: {node: node(%d), cpu: %lldx, for: %lldms}}", id_of(swarm, node),
-              (long long)factor, (long long)for_ms);
+    (void)swarm_act_on(swarm, "{slow: {node: node(%d), cpu: %lldx, for: %lldms}}",
+                       swarm_id(swarm, node), (long long)factor, (long long)for_ms);
+}
+
+static void fault_oom(struct swarm *swarm)
+{
+    int node = swarm_victim(swarm);
+    int64_t behind = swarm_ms(swarm, 50, 7);
+    uint64_t times = rng_below(&swarm->rng, 5);
+
+    if (node < 0) return;
+    swarm_rests(swarm, node, 2000);
+    (void)swarm_act_on(swarm, "{oom: {node: node(%d), after: %lld, times: %u}}",
+                       swarm_id(swarm, node), (long long)behind, (unsigned)times + 1);
+}
+
+static void fault_reconfigure(struct swarm *swarm)
+{
+    int node = swarm_victim(swarm);
+    int64_t down_ms = swarm_ms(swarm, 100, 6);
+    char setting[96];
+
+    swarm_shape_setting(&swarm->rng, setting, sizeof setting);
+    if (node < 0) return;
+    swarm_rests(swarm, node, down_ms);
+    (void)swarm_act_on(
+        swarm,
+        "{crash: {node: node(%d), how: clean}, then: {restart: {after: %lldms, with: \"%s\"}}}",
+        swarm_id(swarm, node), (long long)down_ms, setting);
+}
+
+/* Its place is taken by an empty machine, with its name or with a new identity. */
+static void fault_wipe(struct swarm *swarm)
+{
+    int node = swarm_storage_victim(swarm);
+    int64_t down_ms = swarm_ms(swarm, 100, 6);
+    bool same = rng_chance(&swarm->rng, RNG_MILLION / 2);
+
+    if (node < 0) return;
+    swarm_rests(swarm, node, down_ms);
+    (void)swarm_act_on(swarm,
+                       "{wipe: {node: node(%d), identity: %s}, then: {restart: {after: %lldms}}}",
+                       swarm_id(swarm, node), same ? "same" : "new", (long long)down_ms);
 }
 
 /* ---- network --------------------------------------------------------------------------------- */
+
+static bool links_rest(struct swarm *swarm, int64_t busy_ms)
+{
+    int64_t calm_ms = swarm_ms(swarm, 200, 5);
+
+    if (swarm->links_free_ns > swarm->run->sim->now_ns) return true;
+    swarm->links_free_ns = swarm->run->sim->now_ns + (busy_ms + calm_ms) * NS_PER_MS;
+    return false;
+}
 
 /* Another node, or the clients. */
 static void write_peer(struct swarm *swarm, int node, char *text)
@@ -219,33 +147,34 @@ static void write_peer(struct swarm *swarm, int node, char *text)
     uint64_t which = rng_below(&swarm->rng, swarm->run->cluster->count + 1);
 
     if (which == swarm->run->cluster->count || (int)which == node) {
-        (void)snprintf(text, NODES_TEXT, "clients");
+        (void)snprintf(text, SWARM_NODES_TEXT, "clients");
     } else {
-        (void)snprintf(text, NODES_TEXT, "node(%d)", id_of(swarm, (int)which));
+        (void)snprintf(text, SWARM_NODES_TEXT, "node(%d)", swarm_id(swarm, (int)which));
     }
 }
 
 static void fault_clog(struct swarm *swarm)
 {
-    int node = draw_node(swarm);
-    int64_t for_ms = milliseconds(swarm, 20, 9);
+    int node = swarm_node(swarm);
+    int64_t for_ms = swarm_ms(swarm, 20, 9);
     uint64_t shape = rng_below(&swarm->rng, 3);
-    char peer[NODES_TEXT];
+    char peer[SWARM_NODES_TEXT];
 
     write_peer(swarm, node, peer);
     if (shape == 0) {
-        (void)act(swarm, "{clog: {links: \"%s -> node(%d)\", for: %lldms}}", peer,
-                  id_of(swarm, node), (long long)for_ms);
+        (void)swarm_act_on(swarm, "{clog: {links: \"%s -> node(%d)\", for: %lldms}}", peer,
+                           swarm_id(swarm, node), (long long)for_ms);
     } else {
-        (void)act(swarm, "{clog: {links: \"node(%d) %s %s\", for: %lldms}}", id_of(swarm, node),
-                  shape == 1 ? "->" : "<->", peer, (long long)for_ms);
+        (void)swarm_act_on(swarm, "{clog: {links: \"node(%d) %s %s\", for: %lldms}}",
+                           swarm_id(swarm, node), shape == 1 ? "->" : "<->", peer,
+                           (long long)for_ms);
     }
 }
 
 /* A random half freezes one by one in the first half of a window, and thaws in the second. */
 static void fault_swizzle(struct swarm *swarm)
 {
-    int64_t window_ms = milliseconds(swarm, 1000, 4);
+    int64_t window_ms = swarm_ms(swarm, 1000, 4);
     uint64_t half = rng_u64(&swarm->rng);
     int64_t now = swarm->run->sim->now_ns;
 
@@ -259,7 +188,7 @@ static void fault_swizzle(struct swarm *swarm)
         (void)snprintf(text, sizeof text,
                        "{clog: {links: [\"node(%d) <-> brokers\", \"node(%d) <-> controllers\", "
                        "\"node(%d) <-> clients\"], for: %lldms}}",
-                       id_of(swarm, (int)i), id_of(swarm, (int)i), id_of(swarm, (int)i),
+                       swarm_id(swarm, (int)i), swarm_id(swarm, (int)i), swarm_id(swarm, (int)i),
                        (long long)(until_ms - from_ms));
         swarm_do_later(swarm, now + from_ms * NS_PER_MS, text);
     }
@@ -276,135 +205,172 @@ static const char *draw_style(struct swarm *swarm)
 static void fault_cut(struct swarm *swarm, bool both, bool isolate, const char *style)
 {
     uint64_t all = (UINT64_C(1) << swarm->run->cluster->count) - 1;
-    int node = draw_node(swarm);
+    int node = swarm_node(swarm);
     uint64_t random = rng_u64(&swarm->rng) & all;
     uint64_t clients = rng_below(&swarm->rng, 3);
     bool alone = rng_chance(&swarm->rng, RNG_MILLION / 2) || isolate;
-    int64_t for_ms = milliseconds(swarm, 100, 7);
+    int64_t for_ms = swarm_ms(swarm, 100, 7);
     uint64_t side = alone ? UINT64_C(1) << node : random;
-    char from[NODES_TEXT];
-    char to[NODES_TEXT];
+    char from[SWARM_NODES_TEXT];
+    char to[SWARM_NODES_TEXT];
 
     if (side == 0 || side == all || links_rest(swarm, for_ms)) return;
-    write_set(swarm, side, clients == 1, from);
-    write_set(swarm, all & ~side, clients == 2 || isolate, to);
-    (void)act(swarm, "{partition: {from: %s, to: %s, both: %s, style: %s, for: %lldms}}",
-              both           ? from
-              : clients == 0 ? to
-                             : from,
-              both           ? to
-              : clients == 0 ? from
-                             : to,
-              both ? "true" : "false", style, (long long)for_ms);
+    swarm_write_set(swarm, side, clients == 1, from);
+    swarm_write_set(swarm, all & ~side, clients == 2 || isolate, to);
+    (void)swarm_act_on(swarm, "{partition: {from: %s, to: %s, both: %s, style: %s, for: %lldms}}",
+                       both           ? from
+                       : clients == 0 ? to
+                                      : from,
+                       both           ? to
+                       : clients == 0 ? from
+                                      : to,
+                       both ? "true" : "false", style, (long long)for_ms);
 }
 
 static void fault_cut_pair(struct swarm *swarm)
 {
-    int first = draw_node(swarm);
+    int first = swarm_node(swarm);
     uint64_t others = ((UINT64_C(1) << swarm->run->cluster->count) - 1) & ~(UINT64_C(1) << first);
-    int64_t for_ms = milliseconds(swarm, 100, 8);
-    uint64_t which = rng_below(&swarm->rng, others != 0 ? count_of(others) : 1);
+    int64_t for_ms = swarm_ms(swarm, 100, 8);
+    uint64_t which = rng_below(&swarm->rng, others != 0 ? swarm_count(others) : 1);
     const char *style = draw_style(swarm);
 
     if (others == 0) return;
-    (void)act(swarm,
-              "{partition: {from: node(%d), to: node(%d), both: true, style: %s, for: %lldms}}",
-              id_of(swarm, first), id_of(swarm, nth_of(others, which)), style, (long long)for_ms);
+    (void)swarm_act_on(
+        swarm, "{partition: {from: node(%d), to: node(%d), both: true, style: %s, for: %lldms}}",
+        swarm_id(swarm, first), swarm_id(swarm, swarm_nth(others, which)), style,
+        (long long)for_ms);
 }
 
 static void fault_reset(struct swarm *swarm)
 {
-    int node = draw_node(swarm);
-    char peer[NODES_TEXT];
+    int node = swarm_node(swarm);
+    char peer[SWARM_NODES_TEXT];
 
     write_peer(swarm, node, peer);
-    (void)act(swarm, "{reset: \"%s <-> node(%d)\"}", peer, id_of(swarm, node));
+    (void)swarm_act_on(swarm, "{reset: \"%s <-> node(%d)\"}", peer, swarm_id(swarm, node));
 }
 
 static void fault_connect(struct swarm *swarm)
 {
     static const char *const hows[] = {"refused", "timed_out", "reset"};
-    int node = draw_node(swarm);
+    int node = swarm_node(swarm);
     uint64_t times = rng_below(&swarm->rng, 5);
     uint64_t how = rng_below(&swarm->rng, COUNT_OF(hows));
 
-    (void)act(swarm, "{fail_connects: {node: node(%d), times: %u, how: %s}}", id_of(swarm, node),
-              (unsigned)times + 1, hows[how]);
+    (void)swarm_act_on(swarm, "{fail_connects: {node: node(%d), times: %u, how: %s}}",
+                       swarm_id(swarm, node), (unsigned)times + 1, hows[how]);
+}
+
+/* Exactly one request, or its answer, is late by an election, by a restart or by some time. */
+static void fault_hold(struct swarm *swarm)
+{
+    static const char *const untils[] = {"leader_change", "controller_change", "restart", "time"};
+    int from = swarm_node(swarm);
+    uint64_t others = ((UINT64_C(1) << swarm->run->cluster->count) - 1) & ~(UINT64_C(1) << from);
+    uint64_t which = rng_below(&swarm->rng, others != 0 ? swarm_count(others) : 1);
+    uint64_t until = rng_below(&swarm->rng, COUNT_OF(untils));
+    bool response = rng_chance(&swarm->rng, RNG_MILLION / 2);
+    int64_t for_ms = swarm_ms(swarm, 200, 6);
+
+    if (others == 0) return;
+    (void)swarm_act_on(swarm,
+                       "{hold_message: {from: node(%d), to: node(%d), %suntil: %s, for: %lldms}}",
+                       swarm_id(swarm, from), swarm_id(swarm, swarm_nth(others, which)),
+                       response ? "response: true, " : "", untils[until], (long long)for_ms);
+}
+
+static void fault_coalesce(struct swarm *swarm)
+{
+    int node = swarm_node(swarm);
+    int64_t for_ms = swarm_ms(swarm, 100, 6);
+
+    (void)swarm_act_on(swarm, "{coalesce_metadata: {node: node(%d), for: %lldms}}",
+                       swarm_id(swarm, node), (long long)for_ms);
 }
 
 /* What it has sent is held back, it dies, and comes back before its own old words arrive. */
-static void fault_late_bytes(struct swarm *swarm)
+static void fault_late_life(struct swarm *swarm)
 {
-    int node = draw_victim(swarm);
+    int node = swarm_victim(swarm);
     uint64_t all = (UINT64_C(1) << swarm->run->cluster->count) - 1;
-    int64_t wait_ms = milliseconds(swarm, 20, 5);
-    int64_t down_ms = milliseconds(swarm, 50, 5);
-    int64_t late_ms = milliseconds(swarm, 100, 5);
-    char to[NODES_TEXT];
+    int64_t wait_ms = swarm_ms(swarm, 20, 5);
+    int64_t down_ms = swarm_ms(swarm, 50, 5);
+    int64_t late_ms = swarm_ms(swarm, 100, 5);
+    char to[SWARM_NODES_TEXT];
 
     if (node < 0 || swarm->run->cluster->count < 2) return;
-    rests(swarm, node, wait_ms + down_ms + late_ms);
-    write_set(swarm, all & ~(UINT64_C(1) << node), true, to);
-    (void)act(swarm, "{partition: {from: node(%d), to: %s, style: hold, for: %lldms}}",
-              id_of(swarm, node), to, (long long)(wait_ms + down_ms + late_ms));
+    swarm_rests(swarm, node, wait_ms + down_ms + late_ms);
+    swarm_write_set(swarm, all & ~(UINT64_C(1) << node), true, to);
+    (void)swarm_act_on(swarm, "{partition: {from: node(%d), to: %s, style: hold, for: %lldms}}",
+                       swarm_id(swarm, node), to, (long long)(wait_ms + down_ms + late_ms));
     kill_later(swarm, node, wait_ms, down_ms);
 }
 
-/* ---- clocks and disks ------------------------------------------------------------------------ */
-
-static void fault_clock(struct swarm *swarm, bool jump)
+static void fault_late(struct swarm *swarm)
 {
-    int node = draw_node(swarm);
-    int64_t amount = milliseconds(swarm, jump ? 100 : 50, jump ? 12 : 6);
-    bool back = rng_chance(&swarm->rng, RNG_MILLION / 2);
+    uint64_t how = rng_below(&swarm->rng, 4);
 
-    if (jump) {
-        (void)act(swarm, "{clock: {node: node(%d), jump: %s%lldms}}", id_of(swarm, node),
-                  back ? "-" : "", (long long)amount);
+    if (how < 2) {
+        fault_late_life(swarm);
+    } else if (how == 2) {
+        fault_hold(swarm);
     } else {
-        (void)act(swarm, "{clock: {node: node(%d), drift: %s%lldppm}}", id_of(swarm, node),
-                  back ? "-" : "", (long long)amount);
+        fault_coalesce(swarm);
     }
 }
 
-static void fault_disk_error(struct swarm *swarm, const char *op)
+/* "node(1) -> node(2)" or "node(1) <-> clients" */
+static void write_links(struct swarm *swarm, char *text, size_t size)
 {
-    int node = draw_victim(swarm);
-    int64_t nth = milliseconds(swarm, 10, 6);
-    uint64_t times = rng_below(&swarm->rng, 3);
+    int node = swarm_node(swarm);
+    uint64_t shape = rng_below(&swarm->rng, 3);
+    char peer[SWARM_NODES_TEXT];
 
-    if (node < 0) return;
-    rests(swarm, node, 2000);
-    (void)act(swarm, "{disk_error: {node: node(%d), op: %s, nth: %lld, times: %u, errno: EIO}}",
-              id_of(swarm, node), op, (long long)nth, (unsigned)times + 1);
+    write_peer(swarm, node, peer);
+    (void)snprintf(text, size, "\"node(%d) %s %s\"", swarm_id(swarm, node),
+                   shape == 0 ? "->" : "<->", peer);
 }
 
-static void fault_disk_full(struct swarm *swarm)
+static void fault_links(struct swarm *swarm, enum fault_class class)
 {
-    int node = draw_victim(swarm);
-    int64_t left = milliseconds(swarm, 1000, 8);
-    int64_t for_ms = milliseconds(swarm, 500, 5);
+    static const char *const modes[] = {"tiny", "random", "header"};
+    int64_t for_ms = swarm_ms(swarm, 500, 5);
+    int64_t amount = swarm_ms(swarm, 10, 6);
+    uint64_t way = rng_below(&swarm->rng, 3);
+    char links[SWARM_NODES_TEXT + 64];
+    char what[96];
+    const char *name = "segment";
 
-    if (node < 0) return;
-    rests(swarm, node, for_ms);
-    (void)act(swarm, "{disk_full: {node: node(%d), free: %lldB, for: %lldms}}", id_of(swarm, node),
-              (long long)left, (long long)for_ms);
-}
-
-static void fault_disk_slow(struct swarm *swarm)
-{
-    int node = draw_node(swarm);
-    bool stall = rng_chance(&swarm->rng, RNG_MILLION / 2);
-    int64_t for_ms = milliseconds(swarm, 50, 8);
-    int64_t factor = milliseconds(swarm, 10, 8);
-
-    if (stall) {
-        (void)act(swarm, "{disk_stall: {node: node(%d), for: %lldms}}", id_of(swarm, node),
-                  (long long)for_ms);
+    write_links(swarm, links, sizeof links);
+    if (class == FAULT_CLASS_SEGMENT) {
+        (void)snprintf(what, sizeof what, "mode: %s", modes[way]);
+    } else if (class == FAULT_CLASS_SMALL_BUFFERS) {
+        name = "small_buffers";
+        (void)snprintf(what, sizeof what, "size: %lldB", (long long)amount * 8);
+    } else if (class == FAULT_CLASS_FLAKY) {
+        name = "flaky";
+        (void)snprintf(what, sizeof what, "hold: %lldms, every: %lldms", (long long)amount * 2,
+                       (long long)amount * (int64_t)(way + 1));
     } else {
-        (void)act(swarm, "{disk_slow: {node: node(%d), factor: %lldx, for: %lldms}}",
-                  id_of(swarm, node), (long long)factor, (long long)for_ms);
+        name = "slow_link";
+        if (way == 0) {
+            (void)snprintf(what, sizeof what, "rate: %lldB", (long long)amount * 1000);
+        } else {
+            (void)snprintf(what, sizeof what, "latency: %lldms", (long long)amount);
+        }
     }
+    (void)swarm_act_on(swarm, "{%s: {links: %s, %s, for: %lldms}}", name, links, what,
+                       (long long)for_ms);
+}
+
+static void fault_shuffle(struct swarm *swarm)
+{
+    int node = swarm_node(swarm);
+    int64_t for_ms = swarm_ms(swarm, 1000, 5);
+
+    (void)swarm_act_on(swarm, "{shuffle: {node: node(%d), for: %lldms}}", swarm_id(swarm, node),
+                       (long long)for_ms);
 }
 
 void swarm_fault(struct swarm *swarm, enum fault_class class)
@@ -416,6 +382,9 @@ void swarm_fault(struct swarm *swarm, enum fault_class class)
     case FAULT_CLASS_CRASH_LOOP: fault_crash_loop(swarm); return;
     case FAULT_CLASS_PAUSE: fault_pause(swarm); return;
     case FAULT_CLASS_SLOW_CPU: fault_slow_cpu(swarm); return;
+    case FAULT_CLASS_WIPE: fault_wipe(swarm); return;
+    case FAULT_CLASS_OOM: fault_oom(swarm); return;
+    case FAULT_CLASS_RECONFIGURE: fault_reconfigure(swarm); return;
     case FAULT_CLASS_CLOG: fault_clog(swarm); return;
     case FAULT_CLASS_SWIZZLE: fault_swizzle(swarm); return;
     case FAULT_CLASS_CUT: fault_cut(swarm, true, false, draw_style(swarm)); return;
@@ -424,14 +393,34 @@ void swarm_fault(struct swarm *swarm, enum fault_class class)
     case FAULT_CLASS_RESET: fault_reset(swarm); return;
     case FAULT_CLASS_HALF_OPEN: fault_cut(swarm, true, true, "blackhole"); return;
     case FAULT_CLASS_CONNECT: fault_connect(swarm); return;
-    case FAULT_CLASS_LATE_BYTES: fault_late_bytes(swarm); return;
-    case FAULT_CLASS_DRIFT: fault_clock(swarm, false); return;
-    case FAULT_CLASS_JUMP: fault_clock(swarm, true); return;
-    case FAULT_CLASS_READ_ERROR: fault_disk_error(swarm, "read"); return;
-    case FAULT_CLASS_WRITE_ERROR: fault_disk_error(swarm, "write"); return;
-    case FAULT_CLASS_SYNC_ERROR: fault_disk_error(swarm, "sync"); return;
-    case FAULT_CLASS_DISK_FULL: fault_disk_full(swarm); return;
-    case FAULT_CLASS_DISK_SLOW: fault_disk_slow(swarm); return;
+    case FAULT_CLASS_LATE_BYTES: fault_late(swarm); return;
+    case FAULT_CLASS_LATENCY:
+    case FAULT_CLASS_SEGMENT:
+    case FAULT_CLASS_SMALL_BUFFERS:
+    case FAULT_CLASS_FLAKY: fault_links(swarm, class); return;
+    case FAULT_CLASS_SHUFFLE: fault_shuffle(swarm); return;
+    case FAULT_CLASS_DRIFT:
+    case FAULT_CLASS_JUMP:
+    case FAULT_CLASS_OFFSET:
+    case FAULT_CLASS_COARSE:
+    case FAULT_CLASS_LATE:
+    case FAULT_CLASS_SLEEP:
+    case FAULT_CLASS_READ_ERROR:
+    case FAULT_CLASS_WRITE_ERROR:
+    case FAULT_CLASS_SYNC_ERROR:
+    case FAULT_CLASS_DISK_FULL:
+    case FAULT_CLASS_DISK_SLOW:
+    case FAULT_CLASS_LIE:
+    case FAULT_CLASS_ROT:
+    case FAULT_CLASS_HEADER_ROT:
+    case FAULT_CLASS_LOST_WRITE:
+    case FAULT_CLASS_MISDIRECT:
+    case FAULT_CLASS_STALE_READ:
+    case FAULT_CLASS_SHORT_IO:
+    case FAULT_CLASS_DIR_GONE:
+    case FAULT_CLASS_REVERT: swarm_disk_fault(swarm, class); return;
+    case FAULT_CLASS_ADMIN: swarm_admin_fault(swarm); return;
+    case FAULT_CLASS_CLIENT: swarm_client_fault(swarm); return;
     case FAULT_CLASSES: break;
     }
     IMPOSSIBLE("class of a fault");

@@ -6,7 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHAPE_STREAM = 0x5a4e, KNOB_VALUES_MAX = 6, PER_CENT = RNG_MILLION / 100 };
+enum {
+    SHAPE_STREAM = 0x5a4e,
+    SHAPE_MORE, /* streams of their own: what is drawn there moves nothing else */
+    SHAPE_GROUPS,
+    SHAPE_RACKS,
+    KNOB_VALUES_MAX = 6,
+    PER_CENT = RNG_MILLION / 100,
+};
 
 /* Small and hostile values of settings that act in this broker; the default is among them by being
  * left out half of the time. Pairs that contradict each other are mended in shape_consistent(). */
@@ -38,6 +45,29 @@ static const struct knob cluster_knobs[] = {
     {"log.index.size.max.bytes", {"96", "1024"}},
     {"log.message.timestamp.type", {"CreateTime", "LogAppendTime"}},
     {"fetch.max.bytes", {"1024", "16384"}},
+};
+
+/* What cleans, repairs, snapshots, and where logs stand. */
+static const struct knob more_knobs[] = {
+    {"log.cleaner.backoff.ms", {"200", "2000"}},
+    {"log.cleaner.dedupe.buffer.size", {"1536", "65536"}},
+    {"log.retention.check.interval.ms", {"300", "2000"}},
+    {"log.segment.delete.delay.ms", {"100", "2000"}},
+    {"gregor.scrub.interval.ms", {"500", "5000"}},
+    {"gregor.durable.acks", {"true"}},
+    {"metadata.log.max.record.bytes.between.snapshots", {"1500", "6000"}},
+    {"metadata.max.retention.bytes", {"3000", "10000"}},
+    {"metadata.log.segment.bytes", {"1500", "6000"}},
+    {"group.initial.rebalance.delay.ms", {"0", "500"}},
+    {"max.incremental.fetch.session.cache.slots", {"2", "10"}},
+    {"log.dirs", {"data,second"}},
+};
+
+static const struct knob more_topic_knobs[] = {
+    {"cleanup.policy", {"compact", "compact,delete"}},
+    {"min.cleanable.dirty.ratio", {"0.1", "0.5"}},
+    {"retention.bytes", {"4000", "30000"}},
+    {"retention.ms", {"3000", "15000"}},
 };
 
 static const struct knob topic_knobs[] = {
@@ -105,9 +135,47 @@ static void shape_consistent(struct scenario *drawn)
     }
 }
 
+static void write_setting(struct rng *rng, const struct knob *knobs, uint32_t count, char *text,
+                          size_t size)
+{
+    const struct knob *knob = &knobs[rng_below(rng, count)];
+    uint64_t which = rng_below(rng, knob_values(knob));
+
+    (void)snprintf(text, size, "%s=%s", knob->key, knob->values[which]);
+}
+
+/* Of one broker alone: nothing that the quorum or the controller must agree about. */
+void swarm_shape_setting(struct rng *rng, char *text, size_t size)
+{
+    static const struct knob knobs[] = {
+        {"replica.fetch.wait.max.ms", {"1", "50", "500"}},
+        {"replica.fetch.max.bytes", {"1", "500", "4096", "1048576"}},
+        {"replica.fetch.backoff.ms", {"10", "100", "2000"}},
+        {"replica.high.watermark.checkpoint.interval.ms", {"10", "500", "20000"}},
+        {"log.segment.bytes", {"1024", "4096", "65536"}},
+        {"log.index.interval.bytes", {"0", "100", "4096"}},
+        {"fetch.max.bytes", {"1024", "16384"}},
+        {"max.incremental.fetch.session.cache.slots", {"2", "1000"}},
+    };
+
+    write_setting(rng, knobs, COUNT_OF(knobs), text, size);
+}
+
+void swarm_shape_topic_setting(struct rng *rng, char *text, size_t size)
+{
+    static const struct knob knobs[] = {
+        {"segment.bytes", {"1024", "3000", "20000"}},  {"segment.ms", {"100", "2000", "30000"}},
+        {"retention.bytes", {"4000", "30000", "-1"}},  {"retention.ms", {"3000", "15000", "-1"}},
+        {"index.interval.bytes", {"0", "64", "1000"}},
+    };
+
+    write_setting(rng, knobs, COUNT_OF(knobs), text, size);
+}
+
 /* ---- shape ----------------------------------------------------------------------------------- */
 
-static void draw_topic(struct scenario *drawn, struct scenario_topic *topic, struct rng *rng)
+static void draw_topic(struct scenario *drawn, struct scenario_topic *topic, struct rng *rng,
+                       struct rng *more)
 {
     int64_t partitions = units_draw(topic->partitions, rng);
     int64_t replicas = units_draw(topic->replicas, rng);
@@ -127,6 +195,8 @@ static void draw_topic(struct scenario *drawn, struct scenario_topic *topic, str
                    store_format(&drawn->store, "%d", (int)min_isr));
     }
     draw_knobs(drawn, rng, topic_knobs, COUNT_OF(topic_knobs), &topic->configs,
+               &topic->config_count);
+    draw_knobs(drawn, more, more_topic_knobs, COUNT_OF(more_topic_knobs), &topic->configs,
                &topic->config_count);
 }
 
@@ -164,7 +234,123 @@ static void draw_producer(struct scenario *drawn, struct scenario_client *client
     client->idempotent = acks == 0;
 }
 
-static void draw_clients(struct scenario *drawn, struct rng *rng)
+/* Where records are taken by their keys all have one. */
+static void give_keys(const struct scenario *drawn, struct scenario_client *client, struct rng *rng)
+{
+    const struct scenario_topic *topic = &drawn->topics[client->topics[0]];
+    int64_t keys = draw_decades(rng, 2);
+
+    for (uint32_t i = 0; i < topic->config_count; i++) {
+        if (strcmp(topic->configs[i].key, "cleanup.policy") == 0 &&
+            strstr(topic->configs[i].value, "compact") != NULL)
+            client->keys = (uint32_t)keys;
+    }
+}
+
+/* A topic that is not in the file. */
+static struct scenario_topic *add_topic(struct scenario *drawn, const char *name,
+                                        int64_t partitions)
+{
+    struct scenario_topic *topic = &drawn->topics[drawn->topic_count++];
+    int64_t replicas = drawn->brokers < 3 ? drawn->brokers : 3;
+
+    *topic = (struct scenario_topic){
+        .name = name, .partitions = {partitions, partitions}, .replicas = {replicas, replicas}};
+    drawn->names.topics[drawn->names.topic_count] = name;
+    drawn->names.partitions[drawn->names.topic_count++] = (int32_t)partitions;
+    return topic;
+}
+
+static bool has_topic(const struct scenario *drawn, const char *name)
+{
+    for (uint32_t i = 0; i < drawn->topic_count; i++) {
+        if (strcmp(drawn->topics[i].name, name) == 0) return true;
+    }
+    return false;
+}
+
+static void draw_group(struct scenario *drawn, uint32_t number, struct rng *rng)
+{
+    uint64_t members = rng_below(rng, 4) + 1;
+    uint64_t assignor = rng_below(rng, 4);
+    int64_t session = draw_decades(rng, 1);
+    int64_t commit = draw_decades(rng, 2);
+    int64_t work = draw_decades(rng, 4);
+    bool stays = rng_chance(rng, 25 * PER_CENT);
+    bool works = rng_chance(rng, 50 * PER_CENT);
+    uint32_t first = drawn->client_count;
+    struct scenario_client one = {.kind = SCENARIO_CONSUMER, .batch = 1, .copy_of = -1};
+
+    if (first + members > SCENARIO_CLIENTS_MAX) return;
+    one.group = store_format(&drawn->store, "group%u", number);
+    one.group_number = (int32_t)number;
+    one.members = (uint32_t)members;
+    one.assignor = (int)assignor;
+    one.session_ns = (5 + session) * NS_PER_SEC;
+    one.poll_max_ns = 20 * NS_PER_SEC;
+    one.commit_ns = commit * 20 * NS_PER_MS;
+    if (works) one.work = (struct unit_range){NS_PER_MS, work * NS_PER_MS};
+    for (uint32_t j = 0; j < drawn->topic_count; j++)
+        one.topics[one.topic_count++] = j;
+    for (uint64_t i = 0; i < members; i++) {
+        struct scenario_client *client = &drawn->clients[drawn->client_count++];
+
+        *client = one;
+        client->copy_of = i > 0 ? (int32_t)first : -1;
+        client->name = i == 0 ? store_format(&drawn->store, "member%u", number)
+                              : store_format(&drawn->store, "member%u_%d", number, (int)i + 1);
+        if (stays) client->instance = client->name;
+    }
+}
+
+/* In a third of the runs, of topics of the file; then the offsets get their topic. */
+static void draw_groups(struct scenario *drawn, struct rng *rng)
+{
+    uint64_t groups = rng_below(rng, 6);
+    uint64_t partitions = rng_below(rng, 2);
+    struct scenario_topic *topic;
+
+    if (groups < 4) return;
+    for (uint32_t i = 0; i + 3 < groups; i++)
+        draw_group(drawn, i, rng);
+    if (has_topic(drawn, "__consumer_offsets") || drawn->topic_count == SCENARIO_TOPICS_MAX) return;
+    topic = add_topic(drawn, "__consumer_offsets", (int64_t)partitions + 1);
+    if (topic->replicas.max > 1) {
+        add_config(drawn, &topic->configs, &topic->config_count, "min.insync.replicas",
+                   store_format(&drawn->store, "%d", (int)topic->replicas.max - 1));
+    }
+}
+
+/* Consumers who read from whom they have near. */
+static void draw_racks(struct scenario *drawn, struct rng *rng)
+{
+    static const char *const names[] = {"north", "east", "south", "nowhere"};
+
+    if (!rng_chance(rng, 25 * PER_CENT) || drawn->racks[0] != NULL) return;
+    for (uint32_t i = 0; i < drawn->brokers; i++)
+        drawn->racks[i] = names[i % 3];
+    add_config(drawn, &drawn->configs, &drawn->config_count, "replica.selector.class",
+               "org.apache.kafka.common.replica.RackAwareReplicaSelector");
+    for (uint32_t i = 0; i < drawn->client_count; i++) {
+        uint64_t rack = rng_below(rng, 4);
+
+        if (drawn->clients[i].kind == SCENARIO_CONSUMER) drawn->clients[i].rack = names[rack];
+    }
+}
+
+/* A consumer that jumps about asks for ends all the time. */
+static void draw_seeks(struct scenario *drawn, struct rng *rng)
+{
+    for (uint32_t i = 0; i < drawn->client_count; i++) {
+        struct scenario_client *client = &drawn->clients[i];
+        bool seeks = rng_chance(rng, 15 * PER_CENT);
+
+        if (client->kind != SCENARIO_CONSUMER || client->group != NULL || !seeks) continue;
+        client->seek = (struct unit_range){50 * NS_PER_MS, 1000 * NS_PER_MS};
+    }
+}
+
+static void draw_clients(struct scenario *drawn, struct rng *rng, struct rng *more)
 {
     uint32_t count = (uint32_t)units_draw(drawn->mix, rng);
     bool mixed_acks = rng_chance(rng, 25 * PER_CENT);
@@ -181,6 +367,7 @@ static void draw_clients(struct scenario *drawn, struct rng *rng)
                 client->topics[client->topic_count++] = j;
         } else {
             draw_producer(drawn, client, mixed_acks, rng);
+            give_keys(drawn, client, more);
         }
         drawn->client_count++;
     }
@@ -197,22 +384,42 @@ bool swarm_shape_wanted(const struct scenario *scenario)
     return topics || scenario->swarm_config || scenario->mix.max > 0 || scenario->faults.swarm;
 }
 
+/* For an administrator: someone to ask, something to create. */
+static void prepare_admin(struct scenario *drawn)
+{
+    if (!drawn->faults.swarm || (drawn->faults.classes >> FAULT_CLASS_ADMIN & 1) == 0) return;
+    drawn->operates = true;
+    if (drawn->topic_count == SCENARIO_TOPICS_MAX || has_topic(drawn, SWARM_SHAPE_TOPIC)) return;
+    add_topic(drawn, SWARM_SHAPE_TOPIC, 1)->late = true;
+}
+
 struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed)
 {
     struct scenario *drawn = sim_alloc(sizeof *drawn);
-    struct rng rng;
+    struct rng rng, more, groups, racks;
 
     *drawn = *scenario;
     drawn->store = (struct store){NULL};
     rng_init(&rng, rng_stream(seed, SHAPE_STREAM, 0));
+    rng_init(&more, rng_stream(seed, SHAPE_MORE, 0));
+    rng_init(&groups, rng_stream(seed, SHAPE_GROUPS, 0));
+    rng_init(&racks, rng_stream(seed, SHAPE_RACKS, 0));
     for (uint32_t i = 0; i < drawn->topic_count; i++)
-        draw_topic(drawn, &drawn->topics[i], &rng);
+        draw_topic(drawn, &drawn->topics[i], &rng, &more);
     if (drawn->swarm_config) {
         draw_knobs(drawn, &rng, cluster_knobs, COUNT_OF(cluster_knobs), &drawn->configs,
                    &drawn->config_count);
+        draw_knobs(drawn, &more, more_knobs, COUNT_OF(more_knobs), &drawn->configs,
+                   &drawn->config_count);
         shape_consistent(drawn);
     }
-    if (drawn->mix.max > 0) draw_clients(drawn, &rng);
+    if (drawn->mix.max > 0) {
+        draw_clients(drawn, &rng, &more);
+        draw_seeks(drawn, &groups);
+        draw_groups(drawn, &groups);
+        if (drawn->swarm_config) draw_racks(drawn, &racks);
+    }
+    prepare_admin(drawn);
     return drawn;
 }
 
@@ -237,10 +444,11 @@ void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from,
     put(text, size, "controllers %u, brokers %u", drawn->controllers, drawn->brokers);
     for (uint32_t i = 0; i < drawn->topic_count; i++) {
         const struct scenario_topic *topic = &drawn->topics[i];
+        uint32_t own = i < from->topic_count ? from->topics[i].config_count : 0;
 
         put(text, size, "; topic %s x%lld/%lld", topic->name, (long long)topic->partitions.min,
             (long long)topic->replicas.min);
-        for (uint32_t j = from->topics[i].config_count; j < topic->config_count; j++)
+        for (uint32_t j = own; j < topic->config_count; j++)
             put(text, size, " %s=%s", topic->configs[j].key, topic->configs[j].value);
     }
     for (uint32_t i = from->config_count; i < drawn->config_count; i++)
@@ -249,7 +457,8 @@ void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from,
         const struct scenario_client *client = &drawn->clients[i];
 
         if (client->kind == SCENARIO_CONSUMER) {
-            put(text, size, "; %s", client->name);
+            put(text, size, "; %s%s%s%s", client->name, client->group != NULL ? " of " : "",
+                client->group != NULL ? client->group : "", client->seek.max > 0 ? " seeks" : "");
         } else {
             put(text, size, "; %s %lld/s x%u of %lldB acks %d%s", client->name,
                 (long long)client->rate.min / 1000, client->batch,

@@ -15,7 +15,7 @@ struct tally {
     uint64_t evaluations[RUN_ORACLES_MAX];
     uint64_t marks[MARKS];
     uint64_t marked[MARKS]; /* runs that came through it */
-    uint32_t allowed;       /* classes that a scenario of the campaign may draw: bit mask */
+    uint64_t allowed;       /* classes that a scenario of the campaign may draw: bit mask */
 };
 
 void tally_add(struct tally *tally, const struct scenario *scenario,

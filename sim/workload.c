@@ -167,6 +167,16 @@ bool workload_drained(const struct workload *workload)
     return workload_finished_kind(workload, WORKLOAD_DRAIN);
 }
 
+void workload_unread(const struct workload *workload, char *text, size_t size)
+{
+    for (uint32_t i = 0; i < workload->count; i++) {
+        const struct workload_client *client = &workload->clients[i];
+
+        if (client->kind != WORKLOAD_DRAIN || client->node == NULL) continue;
+        workload_client_unread(client->node, text, size);
+    }
+}
+
 /* ---- what they have seen --------------------------------------------------------------------- */
 
 static struct workload_client *workload_of(struct workload *workload, const struct sim_world *world)

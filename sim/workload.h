@@ -102,6 +102,8 @@ void workload_finish_consumers(struct workload *workload);
 bool workload_consumers_finished(const struct workload *workload);
 void workload_drain(struct workload *workload);
 bool workload_drained(const struct workload *workload);
+/* A partition that the drain has not read to its end; untouched when there is none. */
+void workload_unread(const struct workload *workload, char *text, size_t size);
 
 /* The machine of one client of the scenario, as a bit; whether it runs. */
 uint64_t workload_machine(const struct workload *workload, uint32_t number);
@@ -140,6 +142,7 @@ uint64_t workload_client_set(const struct workload *workload, int32_t client);
 extern const struct sim_program workload_program;
 void workload_client_finish(struct workload_node *node);
 void workload_client_nudge(struct workload_node *node);
+void workload_client_unread(const struct workload_node *node, char *text, size_t size);
 struct env *workload_client_env(struct workload_node *node);
 /* A record's name from its bytes; -1: none of ours. */
 int64_t workload_value(struct bytes value);

@@ -351,6 +351,23 @@ static bool consumer_all_read(const struct workload_node *node)
     return true;
 }
 
+void workload_client_unread(const struct workload_node *node, char *text, size_t size)
+{
+    LIST_FOR_EACH (link, &node->consumer.partitions) {
+        const struct consumer_partition *partition =
+            LIST_ENTRY(link, struct consumer_partition, link);
+
+        if (partition->state == CONSUMER_FAILED) continue;
+        if (partition->position >= 0 && partition->high_watermark >= 0 &&
+            consumer_at_end(partition))
+            continue;
+        (void)snprintf(text, size, "%s-%d was read up to %lld of %lld", partition->topic->name,
+                       (int)partition->index, (long long)partition->position,
+                       (long long)partition->high_watermark);
+        return;
+    }
+}
+
 static bool consumer_over(const struct workload_node *node)
 {
     if (node->client->kind == WORKLOAD_DRAIN) return consumer_all_read(node);

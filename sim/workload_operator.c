@@ -305,6 +305,17 @@ static bool own_effect(enum action_kind kind, enum err err)
     return false;
 }
 
+/* A deletion is waiting for its turn already. */
+static bool to_be_deleted(const struct workload *workload, int32_t topic)
+{
+    for (uint32_t i = workload->job_next; i < workload->job_count; i++) {
+        const struct scenario_action *action = workload->jobs[i].action;
+
+        if (action->kind == ACTION_DELETE_TOPIC && action->args[0].topic == topic) return true;
+    }
+    return false;
+}
+
 static void operator_judge(struct workload_node *node)
 {
     struct workload_job *job = node->job;
@@ -328,7 +339,10 @@ static void operator_judge(struct workload_node *node)
     admin_task_release(&node->task);
     workload->job_next++;
     if (err != ERR_NONE) return;
-    if (action->kind == ACTION_CREATE_TOPIC) cluster->topics_off[action->args[0].topic] = false;
+    sim_fault_hit(cluster->sim, SIM_FAULT_MEMBERSHIP);
+    if (action->kind == ACTION_CREATE_TOPIC && !to_be_deleted(workload, action->args[0].topic)) {
+        cluster->topics_off[action->args[0].topic] = false;
+    }
     if (action->kind == ACTION_ADD_PARTITIONS) {
         cluster->partitions[action->args[0].topic] = job->number;
     }

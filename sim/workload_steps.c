@@ -140,6 +140,7 @@ void workload_jobs_failed(const struct workload *workload, char *text, size_t si
         const struct workload_job *job = &workload->jobs[i];
         const char *name = language_action(job->action->kind)->name;
 
+        if (job->step < 0) continue; /* random: the cluster may be in no state to answer */
         if (job->done && job->result == ERR_NONE) continue;
         if (job->done) {
             (void)snprintf(text, size, "step %d: %s was answered with %s: %s", job->step + 1, name,

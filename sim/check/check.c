@@ -395,7 +395,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     /* Whatever takes the process, a failed sync has taken what was not durable (H5). */
     if (node->disk_failed) how = 2;
     node->disk_failed = false;
-    node->sync_failed[0] = node->sync_failed[1] = 0;
+    node->sync_failed = false;
     if (how == 2) loses_disk(check, node);
     for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
         node->broker_epoch_of[i] = -1;

@@ -1,6 +1,8 @@
 /* What logs may believe of their disks: R48, S12, S17, S28, S29, S37, and R4 after a recovery. */
 #include "sim/check/check_private.h"
 
+#include <stdio.h>
+
 #include <string.h>
 
 enum { DISK_TOLD_TURNS = 3 }; /* what was on its way to the node when a sync failed has arrived */
@@ -97,32 +99,53 @@ bool check_disk_text_has(struct str text, const char *part)
     return false;
 }
 
+/* Of several directories only the one is given up: of data logs the one that was to be synced. */
+static bool is_log_of(const struct check *check, const struct check_part *part, struct str path)
+{
+    for (uint32_t i = 0; i < check->topic_count; i++) {
+        char name[288];
+
+        if (check->topics[i].topic != part->topic) continue;
+        (void)snprintf(name, sizeof name, "%s-%d/", check->topics[i].name, (int)part->partition);
+        return check_disk_text_has(path, name);
+    }
+    return !check_disk_text_has(path, "__cluster_metadata"); /* of a topic without a name */
+}
+
 void check_disk_sync_failed(struct check *check, uint32_t node, struct str path)
 {
-    uint32_t *turns =
-        &check->nodes[node].sync_failed[check_disk_text_has(path, "__cluster_metadata") ? 1 : 0];
+    bool metadata = check_disk_text_has(path, "__cluster_metadata");
 
     check->nodes[node].disk_failed = true;
     if (!check_disk_text_has(path, ".log")) return;
     check_count(check, CHECK_S29);
-    if (*turns == 0) *turns = 1;
+    check->nodes[node].sync_failed = true;
+    for (uint32_t i = 0; i < check->parts.count; i++) {
+        struct check_part *part = check->parts.items[i];
+        struct check_replica_ghost *replica = part->replicas[node];
+
+        if (replica == NULL || replica->sync_failed > 0) continue;
+        if (part->topic == 0 ? metadata : is_log_of(check, part, path)) replica->sync_failed = 1;
+    }
 }
 
 void check_disk_turn(struct check *check, uint32_t node)
 {
-    uint32_t *turns = check->nodes[node].sync_failed;
+    if (!check->nodes[node].sync_failed) return;
+    for (uint32_t i = 0; i < check->parts.count; i++) {
+        struct check_replica_ghost *replica = check->parts.items[i]->replicas[node];
 
-    for (uint32_t i = 0; i < 2; i++)
-        if (turns[i] > 0 && turns[i] <= DISK_TOLD_TURNS) turns[i]++;
+        if (replica == NULL || replica->sync_failed == 0) continue;
+        if (replica->sync_failed <= DISK_TOLD_TURNS) replica->sync_failed++;
+    }
 }
 
 void check_disk_synced(struct check *check, const struct check_replica_ghost *replica, int64_t end)
 {
-    const struct check_node *node = &check->nodes[replica->node];
     struct check_at at = {replica->node, replica->part, -1, end};
 
-    if (node->sync_failed[replica->part->topic == 0 ? 1 : 0] <= DISK_TOLD_TURNS) return;
-    CHECK_FAIL(check, S29, at, "counts as synced to %D, after a sync of a log has failed", end);
+    if (replica->sync_failed <= DISK_TOLD_TURNS) return;
+    CHECK_FAIL(check, S29, at, "counts as synced to %D, after a sync of it has failed", end);
 }
 
 /* ---- S28 ------------------------------------------------------------------------------------- */

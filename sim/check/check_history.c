@@ -65,7 +65,7 @@ static bool content_void(const struct check *check, const struct check_part *par
     return check_replica_void(part, offset, content->time_ns);
 }
 
-/* C1: what an acknowledgement or a reader says of one offset. */
+/* C1, C9: what acknowledgements and readers say of one offset. */
 static void content(struct check *check, uint32_t node, const struct check_part *part,
                     int64_t offset, int64_t value, bool read)
 {
@@ -83,11 +83,16 @@ static void content(struct check *check, uint32_t node, const struct check_part 
         *known = fresh;
         return;
     }
+    if (known->value != value && known->read != read) {
+        CHECK_FAIL(check, C9, at_history(node, part, offset),
+                   "offset %D was acknowledged for value %D, and readers find %D there", offset,
+                   read ? known->value : value, read ? value : known->value);
+        return;
+    }
     if (known->value != value) {
         CHECK_FAIL(check, C1, at_history(node, part, offset),
-                   "offset %D %s value %D; it %s value %D before", offset,
-                   read ? "was read with" : "was acknowledged for", value,
-                   known->read ? "was read with" : "was acknowledged for", known->value);
+                   "offset %D was %s value %D, and for another value, %D, before", offset,
+                   read ? "read with" : "acknowledged for", value, known->value);
         return;
     }
     if (read) known->read = true;
@@ -175,10 +180,14 @@ static void send_order(struct check *check, uint32_t node, const struct check_pa
     stream->max_offset = value->acked_offset;
 }
 
-/* C9. A retry of a producer that is not idempotent leaves a value at two offsets, both true. */
+/* C9, of a value that was read elsewhere. As long as nobody has read the offset acknowledged, the
+ * value may stand there as well, and then it is a duplicate (C2): the final drain tells. A retry of
+ * a producer that is not idempotent leaves a value at two offsets, both true. */
 static bool offsets_agree(struct check *check, uint32_t node, const struct check_part *part,
-                          const struct check_value *value)
+                          const struct check_value *value, bool all_read)
 {
+    const struct check_content *there;
+
     if (!value->acked || !value->read || !check->config.acks_all) return true;
     if (!check->config.idempotent) return true;
     check_count(check, CHECK_C9);
@@ -186,6 +195,8 @@ static bool offsets_agree(struct check *check, uint32_t node, const struct check
         check_replica_void(part, value->acked_offset, value->acked_ns) ||
         check_replica_void(part, value->read_offset, value->read_ns))
         return true;
+    there = content_at(check, part->index, value->acked_offset);
+    if (!all_read && (there == NULL || !there->read)) return true;
     CHECK_FAIL(check, C9, at_history(node, part, value->read_offset),
                "value %D was acknowledged at offset %D and read at %D", value->value,
                value->acked_offset, value->read_offset);
@@ -202,7 +213,7 @@ static void acked(struct check *check, uint32_t node, const struct check_part *p
     value->acked_offset = check_field(event, 3);
     value->acked_ns = check->now_ns;
     stream_reaches(check, value, value->acked_offset);
-    if (!offsets_agree(check, node, part, value)) return;
+    if (!offsets_agree(check, node, part, value, false)) return;
     if (!check->config.acks_all) return;
     content(check, node, part, value->acked_offset, value->value, false);
     if (!check->violated) send_order(check, node, part, value);
@@ -374,7 +385,7 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     value->read_ns = check->now_ns;
     stream_reaches(check, value, offset);
     phantom(check, node, part, value);
-    if (!check->violated) (void)offsets_agree(check, node, part, value);
+    if (!check->violated) (void)offsets_agree(check, node, part, value, false);
 }
 
 bool check_history_event(struct check *check, uint32_t node, const struct trace_event *event)
@@ -452,7 +463,7 @@ static bool compacted_keeps(struct check *check, const struct check_part *part,
     return false;
 }
 
-/* C3, C7: after a drain that read everything there was. */
+/* C3, C7, C9: after a drain that read everything there was. */
 void check_history_finish(struct check *check)
 {
     gaps_judged(check);
@@ -467,6 +478,7 @@ void check_history_finish(struct check *check)
         if (transactional(check, value->value) && !value->committed) continue;
         if (!value->acked || part->gone || value->acked_offset < part->kept_from) continue;
         if (may_be_gone(check, part, value, value->acked_offset)) continue;
+        if (!offsets_agree(check, UINT32_MAX, part, value, true)) return;
         if (!compacted_keeps(check, part, value)) return;
         check_count(check, CHECK_C7);
         if (below) check_count(check, CHECK_C3);

@@ -158,6 +158,12 @@ static void epochs_push(struct check_replica_ghost *replica, int32_t epoch, int6
     replica->epochs[replica->epoch_count++] = (struct check_epoch_start){epoch, start};
 }
 
+/* A follower of a compacted leader goes on behind what is gone. */
+static bool compacted_away(const struct check_replica_ghost *replica, int64_t from, int64_t to)
+{
+    return from < to && to <= replica->part->cleaned_to;
+}
+
 static void log_epoch(struct check *check, struct check_replica_ghost *replica, int32_t epoch,
                       int64_t start)
 {
@@ -171,8 +177,7 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
         return;
     }
     check_count(check, CHECK_R4);
-    /* The first batch of a copy of what was compacted may begin above the end. */
-    if (start > replica->log.end && start >= replica->part->cleaned_to) {
+    if (start > replica->log.end && !compacted_away(replica, replica->log.end, start)) {
         CHECK_FAIL(check, R4, at, "epoch %d begins at %D, above the log end %D", epoch, start,
                    replica->log.end);
         return;
@@ -185,7 +190,8 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
         return;
     }
     epochs_push(replica, epoch, start);
-    replica->epochs_sure = true;
+    replica->epochs_sure =
+        replica->down_how == 0; /* a walk that opens it adds what the file lacks */
 }
 
 static void epochs_cut(struct check_replica_ghost *replica, int64_t end, bool keep_at_end)
@@ -196,12 +202,6 @@ static void epochs_cut(struct check_replica_ghost *replica, int64_t end, bool ke
 }
 
 /* ---- append ---------------------------------------------------------------------------------- */
-
-/* A follower of a compacted leader goes on behind what is gone. */
-static bool compacted_away(const struct check_replica_ghost *replica, int64_t from, int64_t to)
-{
-    return from < to && to <= replica->part->cleaned_to;
-}
 
 static void append_order(struct check *check, struct check_replica_ghost *replica,
                          const struct check_batch *batch)
@@ -336,6 +336,14 @@ static void order(struct check *check, const struct check_replica_ghost *replica
                    log->start, replica->hw, log->end, replica->synced_end);
 }
 
+/* What is gone from the front takes its epochs along; the newest begins where the log does. */
+static void epochs_start(struct check_replica_ghost *replica, int64_t start)
+{
+    for (uint32_t i = 0; i < replica->epoch_count; i++) {
+        if (replica->epochs[i].start < start) replica->epochs[i].start = start;
+    }
+}
+
 static void log_started(struct check *check, struct check_replica_ghost *replica,
                         const struct trace_event *event)
 {
@@ -350,6 +358,7 @@ static void log_started(struct check *check, struct check_replica_ghost *replica
                        check_field(event, 2), start, replica->part->committed.end);
     }
     replica->log.start = start;
+    epochs_start(replica, start);
     if (replica->part->topic == 0) check_snapshot_log_start(check, replica->node, start);
     order(check, replica);
 }
@@ -391,6 +400,7 @@ void check_log_down(struct check *check, struct check_replica_ghost *replica, in
     replica->reply_landed = true;
     replica->reply_stale = replica->append_barred = false;
     replica->epochs_sure = false;
+    replica->sync_failed = 0;
     if (replica->down_how == 0) replica->end_before = replica->log.end;
     if (how == 2) {
         replica->durable_before = replica->synced_end;

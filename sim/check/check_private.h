@@ -106,6 +106,7 @@ struct check_replica_ghost {
     int64_t cut_end;        /* where it was cut and has not been appended to since; -1 */
     int32_t cut_epoch;      /* of the last batch that went */
     bool unvouched;         /* a life that had it open ended otherwise than by an orderly stop */
+    uint32_t sync_failed;   /* of this log: 0 no, else turns that ended since, + 1 */
     bool recovering;        /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;
     bool unassigned;    /* it was no replica once since its log was opened: the log may be gone */
@@ -215,8 +216,8 @@ struct check_node {
     bool log_lied;    /* and the bytes of its logs are among what it may not trust */
     bool disk_armed;  /* a request will fail, or has: in this life or in another */
     bool disk_failed; /* in this life a sync failed, whose pages are gone, or a directory went */
-    uint32_t sync_failed[2]; /* of a data, a metadata log: 0 no, else turns that ended since, + 1 */
-    int64_t applied;         /* metadata, inclusive; -1 */
+    bool sync_failed; /* of some log of it, in this life */
+    int64_t applied;  /* metadata, inclusive; -1 */
     int32_t controller_epoch; /* -1 not active */
     bool renounced;
     int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */

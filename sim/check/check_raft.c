@@ -224,6 +224,8 @@ static void elected(struct check *check, uint32_t index, const struct trace_even
     uint32_t known = check_table_get(&check->elected, (uint32_t)epoch, 0);
     struct check_at at = at_raft(index, epoch, check_field(event, 1));
 
+    votes_durable(check, index, epoch, check_field(event, 3)); /* the cause before the effect */
+    if (check->violated) return;
     check_count(check, CHECK_K1);
     if (known != 0 && known != index + 1) {
         CHECK_FAIL(check, K1, at, "elected in epoch %d, as node %d was before", epoch,
@@ -235,8 +237,6 @@ static void elected(struct check *check, uint32_t index, const struct trace_even
         CHECK_FAIL(check, K13, at, "elected in epoch %d for the second time", epoch);
         return;
     }
-    votes_durable(check, index, epoch, check_field(event, 3));
-    if (check->violated) return;
     check_count(check, CHECK_K5);
     if (check_log_fits(&log_of(check, index)->log, committed, committed->end) != CHECK_FITS) {
         CHECK_FAIL(check, K5, at,

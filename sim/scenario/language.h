@@ -201,6 +201,8 @@ struct language_word {
 };
 /* Terminated by a NULL name. */
 const struct language_word *language_triggers(void);
+const struct language_word *language_workloads(void);
+const struct language_word *language_others(void); /* of conditions, besides terms */
 
 /* Points are the names of trace events, and names of stages that are events by another name. Does
  * a glob match what an event of this kind is called? */

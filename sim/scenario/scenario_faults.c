@@ -2,7 +2,7 @@
  *
  *     faults:
  *       swarm: true
- *       classes: [process, network, disk, clock]     # groups
+ *       classes: [process, network, disk, clock, membership, client]
  *       intensity: rough                             # or drawn
  *       quiet_start: 1s
  *       only: [P1, N6]                               # or
@@ -15,11 +15,12 @@
 #include <string.h>
 
 static const struct fault_class_info classes[] = {
-#define X(name, id, group, about) [FAULT_CLASS_##name] = {id, FAULT_GROUP_##group, about},
+#define X(name, id, group, often, about) \
+    [FAULT_CLASS_##name] = {id, FAULT_GROUP_##group, FAULT_##often, about},
     FAULT_CLASS_LIST(X)
 #undef X
 };
-_Static_assert(FAULT_CLASSES <= 32, "classes are a bit mask");
+_Static_assert(FAULT_CLASSES < 64, "classes are a bit mask");
 
 const struct fault_class_info *fault_class_info(enum fault_class class)
 {
@@ -36,10 +37,10 @@ int fault_class_find(const char *id)
 
 /* ---- faults ---------------------------------------------------------------------------------- */
 
-static uint32_t read_ids(const struct read *read, const struct yaml *at, const char *what)
+static uint64_t read_ids(const struct read *read, const struct yaml *at, const char *what)
 {
     const char *names[FAULT_CLASSES + 1] = {NULL};
-    uint32_t set = 0;
+    uint64_t set = 0;
 
     for (int i = 0; i < FAULT_CLASSES; i++)
         names[i] = classes[i].id;
@@ -50,22 +51,22 @@ static uint32_t read_ids(const struct read *read, const struct yaml *at, const c
         if (class < 0) {
             read_fail_word(read, at->items[i], "random fault", names);
         } else {
-            set |= UINT32_C(1) << class;
+            set |= UINT64_C(1) << class;
         }
     }
     return set;
 }
 
-static uint32_t read_groups(const struct read *read, const struct yaml *at)
+static uint64_t read_groups(const struct read *read, const struct yaml *at)
 {
-    uint32_t set = 0;
+    uint64_t set = 0;
 
     if (!read_list(read, at, "classes")) return 0;
     for (uint32_t i = 0; i < at->count && !yaml_failed(read->error); i++) {
         int group = read_choice(read, at->items[i], "a class of faults", FAULT_GROUP_NAMES);
 
         for (int j = 0; j < FAULT_CLASSES; j++) {
-            if ((int)classes[j].group == group) set |= UINT32_C(1) << j;
+            if ((int)classes[j].group == group) set |= UINT64_C(1) << j;
         }
     }
     return set;
@@ -83,7 +84,7 @@ static void read_rates(const struct read *read, const struct yaml *at, struct fa
 
         faults->rate[class] = read_range(read, at->items[i], UNIT_RATE);
         if (faults->rate[class].min < 1) read_fail(read, at->items[i], "a rate above 0 is wanted");
-        faults->always |= UINT32_C(1) << class;
+        faults->always |= UINT64_C(1) << class;
     }
 }
 
@@ -95,7 +96,7 @@ void read_faults(const struct read *read, const struct yaml *at)
     const struct yaml *value;
 
     if (!read_map(read, at, "faults", known)) return;
-    faults->classes = (uint32_t)((UINT64_C(1) << FAULT_CLASSES) - 1);
+    faults->classes = (UINT64_C(1) << FAULT_CLASSES) - 1;
     faults->intensities = UINT32_C(1) << FAULT_ROUGH;
     value = yaml_get(at, "swarm");
     faults->swarm = value == NULL || read_bool(read, value);

@@ -94,6 +94,13 @@ void read_new_topic(const struct read *read, const struct yaml *at, struct scena
     int64_t usual = scenario->brokers < 3 ? scenario->brokers : 3;
 
     name.text = action->args[0].text;
+    for (uint32_t i = 0; i < scenario->topic_count; i++) { /* one that was deleted comes again */
+        if (!scenario->topics[i].late || strcmp(scenario->topics[i].name, name.text) != 0) continue;
+        if (partitions == NULL && replicas == NULL && config == NULL) {
+            action->args[0].topic = (int32_t)i;
+            return;
+        }
+    }
     if (scenario->topic_count == SCENARIO_TOPICS_MAX) {
         read_fail(read, at, "more than %d topics", SCENARIO_TOPICS_MAX);
         return;

@@ -342,8 +342,8 @@ void reference_write(void (*put)(void *context, const char *line), void *context
     line(&out, "%s", "");
     line(&out, "### Actions");
     line(&out, "%s", "");
-    line(&out, "Arguments with ? may be left out; each action also takes `after: time`, a delay "
-               "when it stands in a `then`.");
+    line(&out, "Arguments with ? may be left out; each action also takes `after: time`, a delay: "
+               "in a `then` behind the action before, in the list of a step behind the step.");
     line(&out, "%s", "");
     line(&out, "| action | arguments | what happens | faults |");
     line(&out, "| --- | --- | --- | --- |");

@@ -41,7 +41,7 @@ def measure(name, scenario, seed):
     """One row: dictionary, or a sentence why not."""
     work = WORK / name
     work.mkdir(parents=True, exist_ok=True)
-    program = mutants.build(mutants.HERE / f"{name}.patch")
+    program = mutants.build(mutants.TREE / "tests/mutants" / f"{name}.patch")
     call(program, "run", f"scenarios/{scenario}.yaml", "--seed", seed, "--trace", "none", "--out", work)
     left = work / f"{scenario}-{seed}"
     if not (left / "plan.gplan").is_file():
@@ -53,7 +53,7 @@ def measure(name, scenario, seed):
     status, out, cpu = call(program, "shrink", left, "--out", small)
     if status != 0:
         return f"cannot be shrunk: {signature}"
-    steps = int(re.search(r"^shrink: (\d+) steps", out, re.M).group(1))
+    steps = int(re.search(r"^shrink: (\d+) faults of", out, re.M).group(1))
     tried = int(re.search(r" (\d+) candidates", out).group(1))
     shrunk = f"{scenario}-shrunk"
     exact = 0
@@ -78,7 +78,7 @@ def main():
     options.add_argument("--defects", type=Path, default=Path(__file__).with_suffix(".txt"))
     options.add_argument("patterns", nargs="*")
     options = options.parse_args()
-    mutants.prepare_tree()
+    mutants.prepare_tree(mutants.tree_files())
     rows = []
     broken = 0
     form = "{:<30} {:<20} {:<24} {:>6} {:>5} {:>5} {:>5} {:>6} {:>6} {:>8}"

@@ -78,6 +78,14 @@ static void every_beats_so_often_and_lets_the_next_step_begin(void **state)
                      6); /* also at the last moment */
 }
 
+static void an_action_of_a_list_comes_as_long_behind_its_step_as_it_says(void **state)
+{
+    (void)state;
+    passes(CLUSTER "  - {at: 1s, do: [{crash: {node: 3}}, {restart: {node: 3, after: 2s}}]}\n"
+                   "  - {when: time > 2.9s, within: 3s, if: count(up(brokers)) == 2, do: check}\n"
+                   "  - {when: time > 3.1s, within: 3s, if: count(up(brokers)) == 3, do: check}\n");
+}
+
 static void a_point_fires_inside_the_turn_of_its_node(void **state)
 {
     (void)state;
@@ -275,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_beats_so_often_and_lets_the_next_step_begin),
+        cmocka_unit_test(an_action_of_a_list_comes_as_long_behind_its_step_as_it_says),
         cmocka_unit_test(a_point_fires_inside_the_turn_of_its_node),
         cmocka_unit_test(a_disk_request_fires_before_it_is_executed),
         cmocka_unit_test(a_request_fires_where_it_arrives_and_from_whom),

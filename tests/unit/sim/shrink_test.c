@@ -136,12 +136,50 @@ static void nodes_and_times_become_roles_and_conditions(void **state)
     shrink_end(&shrink);
 }
 
+/* The first variant keeps all times: who was killed for good comes back behind the end. */
+static void steps_become_one_story_that_comes_again_and_again(void **state)
+{
+    static const char text[] =
+        "gregor: 1\nname: two\nstop: {time: 20s}\ncluster: {controllers: 1, brokers: 3}\n"
+        "topics:\n  t: {partitions: 1, replicas: 3}\nsteps:\n"
+        "  - at: 5800ms\n    do: {pause: {node: leader(t-0), for: 5s}}\n"
+        "  - at: 8s\n    do: {crash: any followers(t-0)}\n";
+    struct yaml_error error = {.text = ""};
+    struct scenario *from = scenario_parse("two.yaml", text, strlen(text), &error);
+    bool end = false;
+    uint32_t variants = 0;
+    char *story;
+
+    (void)state;
+    assert_non_null(from);
+    story = shrink_story(from, 0, &end);
+    assert_non_null(story);
+    assert_non_null(strstr(story, "stop: {time: 170s}\n"));
+    assert_non_null(strstr(story,
+                           "steps:\n  - every: 13s..17s\n    do:\n"
+                           "      - {pause: {node: leader(t-0), for: 5s}}\n"
+                           "      - {crash: {node: any followers(t-0), after: 2200ms}, then: "
+                           "{restart: {after: 4800ms}}}\n"));
+    for (; !end; variants++) {
+        free(story);
+        story = shrink_story(from, variants + 1, &end);
+        assert_true(end == (story == NULL));
+    }
+    assert_true(variants > 4);
+    free(story);
+    from->step_count = 1; /* one fault is no story */
+    assert_null(shrink_story(from, 0, &end));
+    assert_true(end);
+    scenario_destroy(from);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_needed_stays_and_nothing_else),
         cmocka_unit_test(no_more_is_tried_than_the_budget_allows),
         cmocka_unit_test(what_does_not_fail_is_refused),
+        cmocka_unit_test(steps_become_one_story_that_comes_again_and_again),
         cmocka_unit_test(nodes_and_times_become_roles_and_conditions),
     };
 

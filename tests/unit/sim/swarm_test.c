@@ -34,6 +34,53 @@ static void refuse(const char *text, const char *said)
     "topics: {t: {partitions: 1..3, replicas: 1..3, config: {swarm: true}}}\n"                 \
     "workload: {mix: standard, clients: 2..5}\n"
 
+static uint32_t members_of(const struct scenario *drawn)
+{
+    uint32_t members = 0;
+
+    for (uint32_t i = 0; i < drawn->client_count; i++)
+        members += drawn->clients[i].group != NULL;
+    return members;
+}
+
+static bool is_compacted(const struct scenario_topic *topic)
+{
+    for (uint32_t i = 0; i < topic->config_count; i++) {
+        if (strcmp(topic->configs[i].key, "cleanup.policy") == 0) return true;
+    }
+    return false;
+}
+
+/* Who groups has a topic for their offsets; who compacts has keys. */
+static void groups_keys_and_racks_are_drawn_where_they_belong(void **state)
+{
+    struct scenario *scenario = parse(SHAPE);
+    uint32_t groups = 0, compacted = 0, racks = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct yaml_error error = {.text = ""};
+        struct scenario *chosen = scenario_for_seed(scenario, seed, &error);
+        struct scenario *drawn = swarm_shape_draw(chosen, seed);
+        bool has_group = members_of(drawn) > 0;
+
+        assert_int_equal(has_group, drawn->topic_count == 2);
+        if (has_group) assert_string_equal(drawn->topics[1].name, "__consumer_offsets");
+        groups += has_group;
+        racks += drawn->racks[0] != NULL;
+        if (is_compacted(&drawn->topics[0])) {
+            compacted++;
+            assert_true(drawn->clients[0].keys > 0);
+        }
+        scenario_destroy(drawn);
+        scenario_destroy(chosen);
+    }
+    assert_in_range(groups, 10, 60);
+    assert_in_range(compacted, 10, 60);
+    assert_in_range(racks, 10, 60);
+    scenario_destroy(scenario);
+}
+
 static void the_shape_stays_within_the_file(void **state)
 {
     struct scenario *scenario = parse(SHAPE);
@@ -53,7 +100,7 @@ static void the_shape_stays_within_the_file(void **state)
         assert_true(topic->partitions.min == topic->partitions.max);
         assert_in_range(topic->partitions.min, 1, 3);
         assert_true(topic->replicas.max <= (int64_t)drawn->brokers);
-        assert_in_range(drawn->client_count, 2, 5);
+        assert_in_range(drawn->client_count - members_of(drawn), 2, 5);
         assert_int_equal(drawn->clients[0].kind, SCENARIO_PRODUCER);
         assert_int_equal(drawn->clients[1].kind, SCENARIO_CONSUMER);
         brokers |= drawn->brokers;
@@ -124,6 +171,7 @@ static void no_budget_no_loss(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_keys_and_racks_are_drawn_where_they_belong),
         cmocka_unit_test(the_shape_stays_within_the_file),
         cmocka_unit_test(what_cannot_be_drawn_is_an_error),
         cmocka_unit_test(one_seed_draws_one_run),
