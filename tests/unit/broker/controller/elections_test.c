@@ -95,8 +95,12 @@ static void fake_resign(struct controller_quorum *quorum, int32_t epoch)
     fail_msg("the controller of epoch %d gives up", epoch);
 }
 
-static const struct controller_quorum_ops quorum_ops = {
-    fake_leading, fake_epoch_start, fake_next_offset, fake_append, fake_hw, fake_resign};
+static const struct controller_quorum_ops quorum_ops = {.leading = fake_leading,
+                                                        .epoch_start = fake_epoch_start,
+                                                        .next_offset = fake_next_offset,
+                                                        .append = fake_append,
+                                                        .high_watermark = fake_hw,
+                                                        .resign = fake_resign};
 
 static void pass_ms(int64_t ms)
 {
@@ -197,7 +201,8 @@ static void create_topic(uint32_t number)
 static int setup(void **state)
 {
     struct controller_config config = controller_config_default();
-    struct loader_config loader_config = {{BROKERS, TOPICS, TOPICS * PER_TOPIC}, 3};
+    struct loader_config loader_config = {.limits = {BROKERS, TOPICS, TOPICS * PER_TOPIC},
+                                          .hash_seed = 3};
 
     (void)state;
     f = (struct fixture){.leading = 1};
