@@ -143,7 +143,7 @@ case_partitions() {
     sleep 1
     result partitions-start "$took" "s to ready, $partitions partitions, stopped in order" "<=" 10
     result partitions-open "$(between RECOVERING READY)" "s of it from registered to ready"
-    result partitions-cpu "$spent" "s of CPU until then"
+    result partitions-cpu "$spent" "s of CPU until then; load average $(cut -d' ' -f1 /proc/loadavg)" "<=" 10
     result partitions-memory "$((($(field VmRSS) - empty) * 1024 / partitions))" \
         "bytes resident for one more idle partition, all told" "<=" 2048
     result partitions-files "$(ls "/proc/$broker/fd" | wc -l)" "descriptors open" "<=" 20000
