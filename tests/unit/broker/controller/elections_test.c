@@ -139,7 +139,7 @@ static void ask(struct controller_call *call)
 static void register_broker(int32_t id)
 {
     struct broker_registration_request_listener listener = {STR("PLAINTEXT"), STR("h"), 9092, 0};
-    struct broker_registration_request_feature feature;
+    struct broker_registration_request_feature features[2];
     struct broker_registration_request request;
     struct broker_registration_response response;
     struct controller_call call = {.api = CONTROLLER_BROKER_REGISTRATION,
@@ -147,17 +147,21 @@ static void register_broker(int32_t id)
                                    .response.broker_registration = &response,
                                    .version = 4};
 
-    broker_registration_request_feature_default(&feature);
-    feature.name = STR("eligible.leader.replicas.version");
-    feature.max_supported_version = 1;
+    broker_registration_request_feature_default(&features[0]);
+    features[0].name = STR("eligible.leader.replicas.version");
+    features[0].max_supported_version = 1;
+    broker_registration_request_feature_default(&features[1]);
+    features[1].name = STR("metadata.version");
+    features[1].min_supported_version = 17;
+    features[1].max_supported_version = 25;
     broker_registration_request_default(&request);
     request.broker_id = id;
     request.cluster_id = STR("cluster");
     request.incarnation_id.bytes[0] = (uint8_t)id;
     request.listeners = &listener;
     request.listeners_count = 1;
-    request.features = &feature;
-    request.features_count = 1;
+    request.features = features;
+    request.features_count = 2;
     ask(&call);
     assert_int_equal(response.error_code, ERR_NONE);
 }

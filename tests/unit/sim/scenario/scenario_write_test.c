@@ -143,8 +143,8 @@ static void every_part_of_the_language_is_written(void **state)
         "that: eventually exists leader(pay-0) for 1s within 3s\n    after: step 2\n",
         "that: \"never errors(p, NOT_LEADER_OR_FOLLOWER) > 5 unless acked(all) == 0\"\n",
         "that: all replicas(t) identical below hw\n",
-        "  - {consumer: m, topics: [t], group: g, members: 3, static: true, assignor: sticky, "
-        "commit: {every: 1s}, session: 10s, poll: 30s, work: 1ms..3ms}\n",
+        "  - {consumer: m, topics: [t], group: g, members: 3, static: true, protocol: consumer, "
+        "assignor: sticky, commit: {every: 1s}, session: 10s, poll: 30s, work: 1ms..3ms}\n",
         "that: group(g).state == stable and exists coordinator(group g) and lag(g) == "
         "0\n",
         "epoch_end(leader(t-0).epoch - 1) >= 0",
