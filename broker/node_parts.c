@@ -533,6 +533,7 @@ void node_parts_close_servers(struct node *node)
         op_wake(&node->channel.changed); /* who waits for a controller looks whether we stop */
     }
     if (node->controls) registrar_stop(&node->registrar);
+    if (node->controls) quorum_hasten(&node->quorum);
     if (node->controls) controller_stop(&node->controller);
     if (node->has_servers && node->has_broker) server_stop(&node->broker_server);
     if (node->has_servers && node->has_controller) server_stop(&node->controller_server);

@@ -101,6 +101,12 @@ void quorum_start(struct quorum *quorum)
     quorum_driver_start(quorum);
 }
 
+void quorum_hasten(struct quorum *quorum)
+{
+    quorum->hasty = true;
+    op_wake(&quorum->fetch_source);
+}
+
 void quorum_stop(struct quorum *quorum)
 {
     ASSERT(quorum->state != QUORUM_IDLE);

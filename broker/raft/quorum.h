@@ -426,6 +426,7 @@ struct quorum {
     struct arena arena;  /* of one answer */
     bool append_refused; /* the log would not have what was fetched */
     bool resign_wanted;
+    bool hasty; /* no fetch waits any more */
     bool stop_wanted;
     int32_t resign_epoch;
     int64_t stop_deadline_ns;
@@ -455,6 +456,8 @@ MUST_USE enum err quorum_init(struct quorum *quorum, struct env *env,
                               struct quorum_listener *listener);
 /* Reads quorum-state and the hint, then runs. AWAIT state_source until state != QUORUM_STARTING. */
 void quorum_start(struct quorum *quorum);
+/* A stop is near: fetches that wait are answered, so that the sessions they belong to can end. */
+void quorum_hasten(struct quorum *quorum);
 /* Orderly, in any state after the start: resigns when leading and lets the voters know (bounded by
  * one request timeout), closes the connections. AWAIT state_source until quorum_stopped(). */
 void quorum_stop(struct quorum *quorum);

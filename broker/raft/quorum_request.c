@@ -240,7 +240,7 @@ static bool quorum_request_woken(struct quorum_request *request)
 
     if (quorum_over(quorum)) return true;
     if (quorum->storing) return false;
-    fetch.park_allowed = quorum->env->now.mono.ns < request->until_ns;
+    fetch.park_allowed = !quorum->hasty && quorum->env->now.mono.ns < request->until_ns;
     raft_fetch_check(&quorum->raft, &fetch, &answer);
     return answer.verdict != RAFT_FETCH_PARK;
 }

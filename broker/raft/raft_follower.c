@@ -139,7 +139,9 @@ static int64_t raft_successor_delay(const struct raft *raft, uint32_t position, 
     int64_t delay;
 
     if (position == count) return most;
-    if (position == 0) return 0;
+    /* DIFFERS: Kafka's first one asks at once, and meets voters that have not been told yet. */
+    if (position == 0)
+        return raft->config.retry_backoff_ms < most ? raft->config.retry_backoff_ms : most;
     delay = (most >> (count - 1)) << (position - 1);
     return delay < most ? delay : most;
 }

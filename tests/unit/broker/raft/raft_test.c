@@ -196,6 +196,18 @@ static void a_follower_that_hears_its_leader_grants_no_pre_vote(void **state)
     assert_int_equal(raft_deadline(&raft).ns, now.ns + 500 * MS); /* second of two */
 }
 
+static void the_first_successor_asks_when_the_others_have_been_told(void **state)
+{
+    (void)state;
+    start(durable(5, 2, RAFT_NOBODY));
+    step((struct raft_event){.kind = RAFT_END_REQUEST,
+                             .peer = 2,
+                             .epoch = 5,
+                             .successors = {1, 3},
+                             .successor_count = 2});
+    assert_int_equal(raft_deadline(&raft).ns, now.ns + raft.config.retry_backoff_ms * MS);
+}
+
 static void an_election_goes_through_pre_votes_and_begins_with_a_leader_change(void **state)
 {
     (void)state;
@@ -491,6 +503,7 @@ int main(void)
         cmocka_unit_test(an_old_epoch_is_fenced_and_told_the_present_one),
         cmocka_unit_test(a_pre_vote_changes_nothing_durable),
         cmocka_unit_test(a_follower_that_hears_its_leader_grants_no_pre_vote),
+        cmocka_unit_test(the_first_successor_asks_when_the_others_have_been_told),
         cmocka_unit_test(an_election_goes_through_pre_votes_and_begins_with_a_leader_change),
         cmocka_unit_test(the_high_watermark_waits_for_a_majority_of_disks),
         cmocka_unit_test(entries_of_an_older_epoch_are_not_committed_by_count),
