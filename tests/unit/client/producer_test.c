@@ -514,8 +514,8 @@ static void cut_batches_keep_order_and_number_under_faults(void **state)
     }
 }
 
-/* The leader took it, its answer said nothing certain, and then the limit was lowered: it knows none
- * of the parts, and no new epoch may bring them in a second time. */
+/* The leader took it, its answer said nothing certain, and then the limit was lowered: it knows
+ * none of the parts, and no new epoch may bring them in a second time. */
 static void a_batch_that_may_be_in_the_log_is_cut_without_being_written_twice(void **state)
 {
     (void)state;
