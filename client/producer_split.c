@@ -1,6 +1,7 @@
 /* A batch that the broker finds too large becomes two, of half its bytes each (clients.md 2.2).
  * They stand where it stood, with its sequences shared out: nothing overtakes, nothing is
- * renumbered, and what flies behind it stays right. It is no attempt that counts, and there is no backoff.
+ * renumbered, and what flies behind it stays right. It is no attempt that counts, and there is
+ * no backoff.
  * When an earlier attempt may have put the whole into the log (the limit was lowered in between),
  * the parts are `torn`: a leader remembers batches by their first and last sequence and knows none
  * of the parts, so it refuses them as out of order. DIFFERS: Kafka takes that for a leader that
