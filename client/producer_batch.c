@@ -121,8 +121,7 @@ void producer_partition_settle(struct producer_partition *partition, struct prod
     }
 }
 
-/* No other batch with a lower number has a sequence and waits for its fate. */
-static bool producer_batch_first_open(const struct producer_batch *batch)
+bool producer_batch_first_open(const struct producer_batch *batch)
 {
     LIST_FOR_EACH (link, &batch->partition->in_flight)
         if (producer_batch_before(BATCH(link), batch)) return false;

@@ -15,7 +15,9 @@
  * Sequences are given when a batch is first sent and stay over retries; only a bump renumbers:
  *   - OUT_OF_ORDER for a batch that is the next expected one says that the broker lost something;
  *   - a batch that failed for good leaves a gap: `unresolved` holds new batches back until what was
- *     sent is settled; if the last acked sequence then does not meet the next one: bump.
+ *     sent is settled; if the last acked sequence then does not meet the next one: bump;
+ *   - OUT_OF_ORDER for a part of a batch that was cut after an attempt of unclear end (`torn`) says
+ *     that the whole is in the log: no bump, which would put its records there again.
  * A bump waits until nothing of the partition flies, then takes a new epoch and starts at 0. */
 #ifndef CLIENT_PRODUCER_BATCH_H
 #define CLIENT_PRODUCER_BATCH_H
@@ -52,6 +54,7 @@ struct producer_batch {
     bool sealed;
     bool expired; /* its records are finished; the answer is awaited for the books only */
     bool maybe;   /* an attempt may have reached a log: the outcome cannot be "failed" any more */
+    bool torn;    /* a part of one that was `maybe`: no broker knows its sequences as a duplicate */
     uint32_t attempts;
     int32_t sequence; /* base; -1: not given yet */
     int64_t created_ns;
@@ -88,6 +91,8 @@ struct producer_batch *producer_partition_next(const struct producer_partition *
 /* Moves the head into flight; it is sealed and has its sequence. */
 void producer_partition_depart(struct producer_partition *partition, struct producer_batch *batch);
 bool producer_batch_before(const struct producer_batch *a, const struct producer_batch *b);
+/* No batch before this one has a sequence and waits for its fate. */
+bool producer_batch_first_open(const struct producer_batch *batch);
 /* Into its place in the queue. */
 void producer_partition_queue(struct producer_partition *partition, struct producer_batch *batch);
 /* Back from flight to its place in the queue. */

@@ -113,6 +113,7 @@ static bool producer_request_retries(struct producer *producer, struct producer_
     if (producer->aborted || batch->attempts > producer->config.retries) return false;
     if (!err_is_wire(err)) return err != ERR_UNSUPPORTED_VERSION && err != ERR_BAD_STATE;
     if (producer->config.idempotent && err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER) {
+        if (batch->torn && producer_batch_first_open(batch)) return false; /* it is there, whole */
         producer_partition_out_of_order(partition, batch);
         return true;
     }

@@ -1,7 +1,11 @@
 /* A batch that the broker finds too large becomes two, of half its bytes each (clients.md 2.2).
  * They stand where it stood, with its sequences shared out: nothing overtakes, nothing is
- * renumbered,
- * and what flies behind it stays right. It is no attempt that counts, and there is no backoff.
+ * renumbered, and what flies behind it stays right. It is no attempt that counts, and there is
+ * no backoff.
+ * When an earlier attempt may have put the whole into the log (the limit was lowered in between),
+ * the parts are `torn`: a leader remembers batches by their first and last sequence and knows none
+ * of the parts, so it refuses them as out of order. DIFFERS: Kafka takes that for a leader that
+ * lost its state, begins a new epoch and writes the records twice; here they end as unknown.
  * DIFFERS: Kafka cuts to batch.size; halving also ends when batch.size is above the broker's
  * limit. */
 #include "client/producer.h"
@@ -24,6 +28,7 @@ static struct producer_batch *producer_split_make(struct producer *producer,
     part->part = whole->part;
     part->span = whole->span / 2;
     part->maybe = whole->maybe;
+    part->torn = whole->maybe;
     part->attempts = whole->attempts; /* a retry: it flies alone */
     part->sequence = -1;
     part->created_ns = whole->created_ns;

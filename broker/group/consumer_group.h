@@ -231,7 +231,8 @@ struct consumer_group_answer {
     struct str member_id;
     int32_t epoch;
     bool has_assignment;
-    struct parts assigned; /* in the step's arena */
+    struct parts assigned; /* of has_assignment; a copy in the step's arena, for the answer goes
+                            * out when the members may have changed */
 };
 /* Is this request one at all? Without looking at the group (groups.md 8.1). */
 bool consumer_group_beat_ok(const struct consumer_group_beat *beat,

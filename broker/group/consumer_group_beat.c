@@ -249,7 +249,6 @@ static enum err update(struct consumer_group_step *step, struct consumer_group_v
 static enum err leave(struct consumer_group_step *step, struct consumer_group_view *view,
                       const struct consumer_group_beat *beat, struct consumer_group_answer *answer)
 {
-    answer->member_id = view->id;
     answer->epoch = beat->epoch;
     if (beat->epoch == CONSUMER_GROUP_LEAVE) {
         consumer_group_step_remove(view);
@@ -279,11 +278,10 @@ static enum err stay(struct consumer_group_step *step, struct consumer_group_vie
     if (err == ERR_NONE)
         err = consumer_group_step_reconcile(step, view, beat->owned_null ? NULL : &beat->owned);
     if (err != ERR_NONE) return err;
-    answer->member_id = view->id;
     answer->epoch = view->epoch;
     answer->has_assignment = full || view->was == NULL || !parts_equal(before, view->assigned);
-    answer->assigned = view->assigned;
-    return ERR_NONE;
+    if (!answer->has_assignment) return ERR_NONE;
+    return parts_join(step->arena, view->assigned, PARTS_NONE, &answer->assigned);
 }
 
 static bool full_house(const struct consumer_group_step *step)
@@ -330,6 +328,8 @@ void consumer_group_beat(struct consumer_group_step *step, const struct consumer
         consumer_group_restart_session(view->was, step->config, step->now);
     if (err == ERR_NONE)
         err = beat->epoch < 0 ? leave(step, view, beat, answer) : stay(step, view, beat, answer);
+    /* The member's own id is gone by the time of the answer, when it leaves. */
+    answer->member_id = beat->member_id;
     if (err == ERR_NONE) return;
     *answer = (struct consumer_group_answer){
         .err = err == ERR_NO_MEMORY ? ERR_COORDINATOR_NOT_AVAILABLE : err,

@@ -351,13 +351,11 @@ enum err log_append_as_leader(struct log *log, struct buf *buf, struct bytes byt
     /* Exactly one batch (storage.md 5.2). */
     if (batch.bytes.length != bytes.length) return ERR_INVALID_RECORD;
     given = batch;
+    if (log_validate_known(log, &batch, origin, append)) return ERR_NONE;
     err = log_validate_batch(log, &batch, origin, &max_timestamp);
     if (err == ERR_NONE) err = log_validate_producer(log, &batch, origin, &ticket);
     if (err != ERR_NONE) return err;
-    if (ticket.duplicate) {
-        *append = ticket;
-        return ERR_NONE;
-    }
+    ASSERT(!ticket.duplicate);
     if (leader_epoch < log->assigned_epoch) return ERR_NOT_LEADER_OR_FOLLOWER;
     record_batch_set_offset(at, log->assigned_end, leader_epoch);
     if (log->config.log_append_time) {

@@ -235,6 +235,10 @@ MUST_USE enum err log_validate_batch(struct log *log, const struct record_batch 
 /* Its sequence numbers. NONE with append->duplicate: the ticket of the first time. */
 MUST_USE enum err log_validate_producer(struct log *log, const struct record_batch *batch,
                                         enum log_origin origin, struct log_append *append);
+/* A whole and sound batch of a client that stands in the log already, with the ticket of the first
+ * time; nothing else is looked at. */
+MUST_USE bool log_validate_known(struct log *log, const struct record_batch *batch,
+                                 enum log_origin origin, struct log_append *append);
 /* Whatever the log needs next: starts a flow or stages the write. Any time but inside a flush. */
 void log_advance(struct log *log);
 /* Everything staged is taken back. */

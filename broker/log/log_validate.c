@@ -7,6 +7,10 @@
  *   without key for a compacted topic, what the header promises     INVALID_RECORD
  *   a timestamp out of the topic's range                            INVALID_TIMESTAMP
  *
+ * A batch that stands in the log already passes none of this but framing and crc: the limits of the
+ * topic and the time may have changed since it was taken, and its producer takes a refusal for a
+ * batch that is nowhere (it cuts one that is too large, and sends the parts). DIFFERS: Kafka looks
+ * for duplicates last.
  * DIFFERS: Kafka re-encodes a compressed batch whose inner offsets are not dense, here it is
  * refused; Kafka inflates as much as there is, here LOG_INFLATE_MAX is the end of it
  * (MESSAGE_TOO_LARGE). */
@@ -137,4 +141,17 @@ enum err log_validate_producer(struct log *log, const struct record_batch *batch
                                       .duplicate = true};
     }
     return validate_verdict(verdict);
+}
+
+bool log_validate_known(struct log *log, const struct record_batch *batch, enum log_origin origin,
+                        struct log_append *append)
+{
+    struct log_append ticket = {.append_time_ms = -1};
+
+    if (origin != LOG_CLIENT || batch->producer_id < 0) return false;
+    if (log_validate_producer(log, batch, origin, &ticket) != ERR_NONE || !ticket.duplicate)
+        return false;
+    if (record_batch_check_client(log->dir->env->world->cpu, batch) != ERR_NONE) return false;
+    *append = ticket;
+    return true;
 }

@@ -96,10 +96,13 @@ static void configure(struct manager *manager, struct manager_topic *topic)
     topic->configured = false;
     for (uint32_t i = 0; i < topic->room; i++) {
         struct partition *part = topic->partitions[i];
+        bool throttled;
 
         if (part == NULL) continue;
+        throttled = part->throttled_leading;
         part->min_isr = min_isr;
         manager_throttle(part);
+        if (throttled) partition_wake_readers(part); /* perhaps there is no limit any more */
         if (part->log != NULL) part->log->config = *manager_log_config(manager, part);
         partition_advance(part);
     }

@@ -117,6 +117,21 @@ void replica_rig_publish(struct replica_rig *rig, uint32_t machine)
     image_mark(&m->image);
 }
 
+void replica_rig_config(struct replica_rig *rig, uint32_t machine, const char *key,
+                        const char *value)
+{
+    struct rig_machine *m = &rig->machines[machine];
+    struct metadata_record record;
+
+    records_default(&record, RECORD_CONFIG);
+    record.config.resource_type = IMAGE_RESOURCE_TOPIC;
+    record.config.resource_name = STR("orders");
+    record.config.name = str_of(key);
+    record.config.value = value != NULL ? str_of(value) : STR_NULL;
+    assert_int_equal(ERR_NONE, image_apply(&m->image, &record, m->image.last_offset + 1, 1));
+    replica_rig_publish(rig, machine);
+}
+
 void replica_rig_publish_all(struct replica_rig *rig)
 {
     for (uint32_t i = 0; i < RIG_MACHINES; i++) {

@@ -72,6 +72,9 @@ void replica_rig_stop(struct replica_rig *rig, uint32_t machine);
 void replica_rig_add(struct replica_rig *rig, const struct rig_record *record);
 void replica_rig_publish(struct replica_rig *rig, uint32_t machine);
 void replica_rig_publish_all(struct replica_rig *rig);
+/* A configuration of the topic, known to this machine only. NULL: none any more. */
+void replica_rig_config(struct replica_rig *rig, uint32_t machine, const char *key,
+                        const char *value);
 
 /* topic 1, 2 ..: its partition 0; NULL: not there. */
 struct partition *replica_rig_part(struct replica_rig *rig, uint32_t machine, uint8_t topic);

@@ -514,6 +514,35 @@ static void cut_batches_keep_order_and_number_under_faults(void **state)
     }
 }
 
+/* The leader took it, its answer said nothing certain, and then the limit was lowered: it knows
+ * none of the parts, and no new epoch may bring them in a second time. */
+static void a_batch_that_may_be_in_the_log_is_cut_without_being_written_twice(void **state)
+{
+    (void)state;
+    for (uint32_t nth = 1; nth < 60; nth++) {
+        struct rig *rig = rig_create(120);
+        bool taken = nth % 2 == 0;
+        uint32_t unknown = 0;
+
+        rig->config.batch_size = 200;
+        rig->config.linger_ms = 10;
+        rig->config.in_flight_max = 1 + nth % 5;
+        fake_broker_script(rig->broker, API_PRODUCE, nth / 6 + 1,
+                           taken ? FAKE_ERROR_AFTER : FAKE_ERROR, ERR_NOT_LEADER_OR_FOLLOWER);
+        fake_broker_script(rig->broker, API_PRODUCE, nth / 6 + 1 + rig->config.in_flight_max,
+                           FAKE_ERROR, ERR_MESSAGE_TOO_LARGE);
+        rig_go(rig);
+        check_history(rig);
+        for (uint32_t i = 0; i < rig->count; i++) {
+            assert_int_not_equal(rig->records[i].outcome, PRODUCER_FAILED);
+            if (rig->records[i].outcome == PRODUCER_UNKNOWN) unknown++;
+        }
+        if (!taken) rig_check_exact(rig);
+        if (rig->config.in_flight_max == 1) assert_int_equal(unknown > 0, taken);
+        rig_destroy(rig);
+    }
+}
+
 static void the_record_that_is_too_large_alone_fails_alone(void **state)
 {
     static uint8_t large[400];
@@ -621,6 +650,7 @@ int main(void)
         cmocka_unit_test(a_silent_network_ends_in_unknown_after_the_delivery_timeout),
         cmocka_unit_test(a_batch_that_is_too_large_is_cut_until_it_fits),
         cmocka_unit_test(cut_batches_keep_order_and_number_under_faults),
+        cmocka_unit_test(a_batch_that_may_be_in_the_log_is_cut_without_being_written_twice),
         cmocka_unit_test(the_record_that_is_too_large_alone_fails_alone),
         cmocka_unit_test(partitions_are_taken_in_turn_or_as_the_caller_says),
         cmocka_unit_test(a_partitioner_of_the_caller_decides),

@@ -139,17 +139,24 @@ static struct consumer_group_beat beat_of(const char *id, int32_t epoch)
 static struct consumer_group_answer said; /* the last answer; its sets lie in the arena */
 static uint32_t written;
 
+/* The answer goes out once its records are committed and replayed: the member may be gone by then,
+ * and its sets replaced. */
 static enum err send_beat(struct fixture *f, const struct consumer_group_beat *beat)
 {
     struct consumer_group_step step;
+    struct parts assigned;
 
     said = (struct consumer_group_answer){0};
     written = 0;
     if (!consumer_group_beat_ok(beat, &f->config, &f->arena, &said)) return said.err;
     begin(f, &step);
     consumer_group_beat(&step, beat, &said);
-    if (said.err == ERR_NONE) written = commit(f, &step);
-    return said.err;
+    if (said.err != ERR_NONE) return said.err;
+    assert_int_equal(parts_join(&f->arena, said.assigned, PARTS_NONE, &assigned), ERR_NONE);
+    written = commit(f, &step);
+    if (beat->member_id.length > 0) assert_true(str_equal(said.member_id, beat->member_id));
+    assert_true(parts_equal(said.assigned, assigned));
+    return ERR_NONE;
 }
 
 static const struct str topic_t[] = {{"t", 1}};

@@ -213,6 +213,43 @@ static void log_append_time_is_stamped_with_the_crc_and_taken_back_after_a_failu
     log_box_check(&box, 1000);
 }
 
+static void what_is_in_the_log_already_is_held_to_no_limit_that_came_later(void **state)
+{
+    struct log_append first, again;
+    struct bytes bytes;
+    struct buf *buf = log_box_produce_batch(&box, 42, 0, 0, 5, &bytes);
+
+    (void)state;
+    assert_int_equal(ERR_NONE, append(buf, bytes, &first));
+    for (int limit = 0; limit < 4; limit++) {
+        struct log_config config = box.log->config;
+
+        if (limit == 0) box.log->config.segment_bytes = 80;
+        if (limit == 1) box.log->config.max_message_bytes = 80;
+        if (limit == 2) box.log->config.gaps = true; /* wants keys */
+        if (limit == 3) box.log->config.timestamp_before_max_ms = 0;
+        buf = log_box_produce_batch(&box, 42, 0, 0, 5, &bytes);
+        assert_int_equal(ERR_NONE, append(buf, bytes, &again));
+        assert_true(again.duplicate);
+        assert_true(again.base_offset == first.base_offset);
+        assert_true(again.last_offset == first.last_offset);
+        /* Damaged on the way it is not what stands there. */
+        buf = log_box_produce_batch(&box, 42, 0, 0, 5, &bytes);
+        buf->data[bytes.length - 1] ^= 1;
+        assert_int_not_equal(ERR_NONE, append(buf, bytes, &again));
+        /* The next one is new. */
+        if (limit != 3) {
+            buf = log_box_produce_batch(&box, 42, 0, 5, 5, &bytes);
+            assert_int_equal(limit == 0   ? ERR_RECORD_LIST_TOO_LARGE
+                             : limit == 1 ? ERR_MESSAGE_TOO_LARGE
+                                          : ERR_INVALID_RECORD,
+                             append(buf, bytes, &again));
+        }
+        box.log->config = config;
+    }
+    assert_true(box.log->log_end == 5);
+}
+
 int main(void)
 {
 #define BOX_TEST(test) cmocka_unit_test_setup_teardown(test, box_up, box_over)
@@ -222,6 +259,7 @@ int main(void)
         BOX_TEST(a_compressed_batch_is_looked_into_and_kept_as_it_came),
         BOX_TEST(what_a_batch_grows_to_has_a_bound),
         BOX_TEST(a_compacted_topic_wants_keys),
+        BOX_TEST(what_is_in_the_log_already_is_held_to_no_limit_that_came_later),
         BOX_TEST(timestamps_are_those_of_the_records),
         BOX_TEST(log_append_time_is_stamped_with_the_crc_and_taken_back_after_a_failure),
     };

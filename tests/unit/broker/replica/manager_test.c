@@ -582,6 +582,36 @@ static void a_fetch_that_diverges_is_no_progress(void **state)
 
 /* ---- come and go ----------------------------------------------------------------------------- */
 
+static bool told;
+
+static void tell(struct partition_watcher *watcher)
+{
+    (void)watcher;
+    told = true;
+}
+
+/* A fetch that the quota held back waits for news of the partition: this is some. */
+static void a_limit_that_is_lifted_wakes_those_it_held_back(void **state)
+{
+    static const char key[] = "leader.replication.throttled.replicas";
+    struct replica_rig *rig = *state;
+    struct partition_watcher watcher = {.tell = tell};
+    struct partition *part;
+
+    add_topic(rig, 1, 1, false);
+    replica_rig_start(rig, A);
+    await_role(rig, A, PARTITION_LEADER);
+    part = replica_rig_part(rig, A, 1);
+    told = false;
+    partition_watch(part, &watcher, NULL);
+    for (int round = 0; round < 2; round++) {
+        replica_rig_config(rig, A, key, round == 0 ? "*" : NULL);
+        assert_int_equal(part->throttled_leading, round == 0);
+        assert_int_equal(told, round == 1);
+    }
+    partition_unwatch(&watcher);
+}
+
 static bool is_gone(void *context)
 {
     const struct manager *manager = context;
@@ -813,6 +843,7 @@ int main(void)
         WITH_RIG(the_end_is_not_told_before_the_new_leader_knows_it),
         WITH_RIG(what_a_leader_answers_to_fetches_by_table),
         WITH_RIG(a_fetch_that_diverges_is_no_progress),
+        WITH_RIG(a_limit_that_is_lifted_wakes_those_it_held_back),
         WITH_RIG(a_topic_deleted_and_made_again_in_one_delta_begins_empty),
         WITH_RIG(a_topic_that_was_deleted_while_the_broker_was_down_stands_in_nobodys_way),
         WITH_RIG(a_removed_topic_takes_its_log_along),
