@@ -83,6 +83,13 @@ void log_readers_left(struct log *log)
     if ((log->wanted & (LOG_WANT_DROP | LOG_WANT_SWAP)) != 0) log_advance(log);
 }
 
+/* Counted as waiting from here on: it may have been the one that a swap that is due waited for. */
+void log_reader_waits(struct log *log)
+{
+    log->readers_waiting++;
+    if ((log->wanted & LOG_WANT_SWAP) != 0) log_advance(log);
+}
+
 void log_fail(struct log *log, enum err err)
 {
     if (log->state == LOG_FAILED || log->state == LOG_CLOSED) return;

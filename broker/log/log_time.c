@@ -165,7 +165,7 @@ static enum op_result time_run(struct op *op)
 
     switch ((enum time_step)op->step) {
     case TIME_START:
-        log->readers_waiting++;
+        log_reader_waits(log);
         AWAIT(o, TIME_SWAPPED, &log->state_source, !log_swap_due(log));
         log->readers_waiting--;
         if (!time_segment(o)) return time_end(o, ERR_NONE);

@@ -139,7 +139,12 @@ static void apply_brokers(struct manager *manager)
     LIST_FOR_EACH (link, &manager->image->changed_brokers) {
         fetcher_leader_moved(manager, LIST_ENTRY(link, struct image_broker, changed)->id);
     }
-    if (!list_empty(&manager->image->changed_brokers)) manager_retry_fetchers(manager);
+    if (list_empty(&manager->image->changed_brokers)) return;
+    manager_retry_fetchers(manager);
+    /* The log start of a replica counts while its broker is active (KIP-107). */
+    LIST_FOR_EACH (link, &manager->leading) {
+        op_wake(&LIST_ENTRY(link, struct partition, leading)->start_source);
+    }
 }
 
 void manager_retry_fetchers(struct manager *manager)

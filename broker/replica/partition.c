@@ -90,6 +90,7 @@ void partition_note_start(struct partition *part)
     if (part->log->log_start == part->seen_start) return;
     part->seen_start = part->log->log_start;
     fetcher_changed(part);
+    op_wake(&part->start_source);
     partition_wake_readers(part);
 }
 
@@ -346,6 +347,7 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     if (!moved) {
         if (part->role == PARTITION_LEADER) partition_trace_isr(part);
         partition_advance(part);
+        op_wake(&part->start_source); /* a replica that is gone no longer holds it back */
         partition_wake_readers(part); /* who left must be asked for its progress to come back */
         return ERR_NONE;
     }

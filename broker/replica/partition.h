@@ -68,7 +68,7 @@ struct partition {
         hw_source; /* keyed by the high watermark; all when the role or epoch changes */
     struct op_source fetch_source; /* new data, high watermark, log start, role or epoch */
     struct op_source role_source;  /* role or leader epoch */
-    struct op_source start_source; /* a log start, own or of a follower; role or epoch */
+    struct op_source start_source; /* what the low watermark depends on; role or epoch */
 
     /* of a follower */
     struct fetcher *fetcher;
@@ -279,7 +279,7 @@ MUST_USE enum err partition_end_offset_for(const struct partition *part, int32_t
  * watermark, R25), POLICY_VIOLATION (a log without retention). */
 MUST_USE enum err partition_delete_records(struct partition *part, int64_t *offset);
 /* Lowest log start of all replicas on live brokers; -1 while one of them has not told. Of a
- * leader. Changes are told at start_source. */
+ * leader. start_source tells when it may be another: log starts, the replicas, the brokers. */
 int64_t partition_low_watermark(const struct partition *part);
 
 /* First offset that a read_committed reader does not get. Without transactions: the high

@@ -418,6 +418,7 @@ static void alter(struct check *check, uint32_t node, const struct trace_event *
     const struct check_broker *broker;
 
     if (check_field(event, 5) != 0 || !may_decide(check, node, "AlterPartition")) return;
+    if (deposed(check, node)) return; /* it does not know its successor's changes */
     state = part->work_epoch == check->nodes[node].controller_epoch ? &part->work : &part->chain;
     if (!state->known) return;
     broker = &check->work_brokers[check_node(check, from)];

@@ -203,6 +203,84 @@ static void deleted_records_are_gone_on_every_live_replica_and_stay_gone(void **
     assert_int_equal(replica_rig_part(rig, B, 1)->log->log_start, 10);
 }
 
+/* Waits as DeleteRecords does. */
+struct low_wait {
+    struct op op;
+    struct partition *part;
+    int64_t offset;
+};
+
+enum low_step { LOW_START, LOW_REACHED };
+static const char *const low_steps[] = {"START", "REACHED"};
+
+static enum op_result low_run(struct op *op)
+{
+    struct low_wait *o = CONTAINER_OF(op, struct low_wait, op);
+
+    switch ((enum low_step)op->step) {
+    case LOW_START:
+        AWAIT(o, LOW_REACHED, &o->part->start_source,
+              partition_low_watermark(o->part) >= o->offset);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step of a test");
+}
+
+static const struct op_kind low_kind = {"low_wait", low_steps, COUNT_OF(low_steps), low_run, NULL};
+
+static void low_start(struct replica_rig *rig, struct low_wait *o, int64_t offset)
+{
+    *o = (struct low_wait){.part = replica_rig_part(rig, A, 1), .offset = offset};
+    op_start(&rig->machines[A].node.env.loop, &o->op, &low_kind, LOW_START);
+}
+
+static bool low_over(void *context)
+{
+    return !op_live(&((struct low_wait *)context)->op);
+}
+
+static void who_waits_for_the_low_watermark_hears_of_replicas_that_no_longer_count(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct rig_record alone = {.kind = RIG_CHANGE, .id = -2, .topic = 1, .replicas = {1}};
+    static struct low_wait o; /* a test that fails is left with the op in the loop */
+    int64_t offset = 4;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    append_and_forget(rig, A, 5);
+    append_and_forget(rig, A, 5);
+    await_hw(rig, A, 10);
+    /* Of two followers one tells its log start, the other is dead; then the controller knows. */
+    replica_rig_kill(rig, B, false);
+    assert_int_equal(partition_delete_records(replica_rig_part(rig, A, 1), &offset), ERR_NONE);
+    low_start(rig, &o, 4);
+    replica_rig_run_ms(rig, 2000);
+    assert_true(op_live(&o.op));
+    replica_rig_add(rig, &(struct rig_record){.kind = RIG_FENCE, .id = 2});
+    replica_rig_publish(rig, A);
+    assert_true(replica_rig_until(rig, 100, low_over, &o));
+    /* The other one is a replica no longer. */
+    replica_rig_kill(rig, C, false);
+    offset = 6;
+    assert_int_equal(partition_delete_records(replica_rig_part(rig, A, 1), &offset), ERR_NONE);
+    low_start(rig, &o, 6);
+    replica_rig_run_ms(rig, 2000);
+    assert_true(op_live(&o.op));
+    alone.isr[0] = 1;
+    replica_rig_add(rig, &alone);
+    replica_rig_publish(rig, A);
+    assert_true(replica_rig_until(rig, 100, low_over, &o));
+    /* Nobody but the leader is left: its own log start tells. */
+    low_start(rig, &o, 8);
+    replica_rig_run_ms(rig, 100);
+    assert_true(op_live(&o.op));
+    offset = 8;
+    assert_int_equal(partition_delete_records(replica_rig_part(rig, A, 1), &offset), ERR_NONE);
+    assert_true(replica_rig_until(rig, 100, low_over, &o));
+}
+
 static void old_segments_go_by_themselves_on_leader_and_followers(void **state)
 {
     struct replica_rig *rig = *state;
@@ -829,6 +907,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(what_is_produced_reaches_every_replica_and_then_counts),
         WITH_RIG(deleted_records_are_gone_on_every_live_replica_and_stay_gone),
+        WITH_RIG(who_waits_for_the_low_watermark_hears_of_replicas_that_no_longer_count),
         WITH_RIG(old_segments_go_by_themselves_on_leader_and_followers),
         WITH_RIG(followers_that_catch_up_enter_the_set_by_alter_partition),
         WITH_RIG(a_request_for_several_partitions_names_each_topic_once),

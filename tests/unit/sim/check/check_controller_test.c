@@ -90,6 +90,15 @@ static void tell(const char *story, const char *id)
     check_destroy(check);
 }
 
+/* It slept, and wakes up with a metadata log that ends before its successor's changes. */
+static void a_deposed_controller_may_accept_what_its_successor_would_not(void **state)
+{
+#define OUTDATED "101 controller.alter 7 0 1 0 0 0 1\n"
+    (void)state;
+    tell(OUTDATED, "R37");
+    tell("102 controller.active 2 10\n" OUTDATED, NULL);
+}
+
 static void a_reassignment_may_be_taken_back_but_leaves_nobody_being_added(void **state)
 {
 #define BEGUN MOVES("1", "1", "1,2", "1,2,3", " adding 3 removing 2")
@@ -118,6 +127,7 @@ int main(void)
         cmocka_unit_test(a_reassignment_may_be_taken_back_but_leaves_nobody_being_added),
         cmocka_unit_test(each_oracle_of_check_controller_fires_first_on_its_bad_history),
         cmocka_unit_test(what_a_deposed_controller_writes_is_void),
+        cmocka_unit_test(a_deposed_controller_may_accept_what_its_successor_would_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
