@@ -390,9 +390,9 @@ static enum op_result read_run(struct op *op)
     if (op->step >= LOG_STABLE_FIND) return log_stable_run(o);
     switch ((enum read_step)op->step) {
     case READ_START:
-        log->readers_waiting++;
+        log_reader_waits(log);
         AWAIT(o, READ_SWAPPED, &log->state_source, !log_swap_due(log));
-        log->readers_waiting--;
+        log_reader_goes_on(log);
         r->segment = log->segments[log_segment_find(log, o->offset)];
         if (!read_locate(o)) {
             log_path_of(r->path, log, r->segment->base, ".index");
