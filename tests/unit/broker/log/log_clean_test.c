@@ -534,8 +534,8 @@ static void a_cut_or_a_close_ends_it(void **state)
     }
 }
 
-/* A read of the turn in which the exchange of the files is asked for: it came first as a reader, and
- * waits for the exchange from its first step on. */
+/* A read of the turn in which the exchange of files is asked for: it counts as a reader at once,
+ * and waits for the exchange from its first step on. */
 struct late {
     struct op op;
 };

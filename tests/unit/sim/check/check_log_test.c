@@ -107,7 +107,7 @@ static void a_failed_write_takes_nothing_that_had_completed(void **state)
 }
 
 /* A start that cannot read one of its directories places what it was not in sync with in another
- * one, from the beginning. Neither what it was in sync with, nor less of a log, nor without error. */
+ * one, from the beginning. Not what it was in sync with, nor a part of it, nor without error. */
 static void a_replica_that_promised_nothing_may_begin_in_another_directory(void **state)
 {
     static const struct {
