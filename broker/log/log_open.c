@@ -584,7 +584,7 @@ static void open_load_mark_aborted(struct log_flow *o)
     log_load_start(&o->load, log_flow_env(o), o->path, name, OPEN_SMALL_FILE);
 }
 
-/* The transaction index of the segment with the mark, as far as the mark; false: it is not there. */
+/* The transaction index of the segment with the mark, as far as the mark; false: there is none. */
 static bool open_take_mark_aborted(struct log_flow *o)
 {
     struct log *log = o->log;
