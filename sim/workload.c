@@ -104,7 +104,12 @@ bool workload_finish_one(struct workload_client *client)
 static void workload_finish_kind(struct workload *workload, enum workload_kind kind)
 {
     for (uint32_t i = 0; i < workload->count; i++) {
-        if (workload->clients[i].kind == kind) (void)workload_finish_one(&workload->clients[i]);
+        struct workload_client *client = &workload->clients[i];
+
+        if (client->kind != kind) continue;
+        (void)workload_finish_one(client);
+        /* Killed, and its restart was due behind the faults, when none comes any more. */
+        if (!client->world->up && !client->finished) client->off = true;
     }
 }
 

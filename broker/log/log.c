@@ -83,11 +83,18 @@ void log_readers_left(struct log *log)
     if ((log->wanted & (LOG_WANT_DROP | LOG_WANT_SWAP)) != 0) log_advance(log);
 }
 
-/* Counted as waiting from here on: it may have been the one that a swap that is due waited for. */
+/* It is a reader since its first call, and was in the way of a swap that was asked for between that
+ * and its first step: with nobody else in the way there is none but us to start it. */
 void log_reader_waits(struct log *log)
 {
     log->readers_waiting++;
-    if ((log->wanted & LOG_WANT_SWAP) != 0) log_advance(log);
+    if (log_swap_due(log)) log_advance(log);
+}
+
+void log_reader_goes_on(struct log *log)
+{
+    ASSERT(log->readers_waiting > 0);
+    log->readers_waiting--;
 }
 
 void log_fail(struct log *log, enum err err)

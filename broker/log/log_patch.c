@@ -116,7 +116,7 @@ static enum op_result patch_run(struct op *op)
     case PATCH_START:
         log_reader_waits(o->log);
         AWAIT(o, PATCH_SWAPPED, &o->log->state_source, !log_swap_due(o->log));
-        o->log->readers_waiting--;
+        log_reader_goes_on(o->log);
         if (!patch_belongs(o)) return patch_end(o, ERR_BAD_STATE);
         log_path_of(o->path, o->log, o->segment->base, ".log");
         log_io_open(&o->io, world, o->path, 0);

@@ -251,7 +251,9 @@ bool log_gaps(const struct log *log);
 bool log_quiet(const struct log *log);
 void log_fail(struct log *log, enum err err);
 void log_readers_left(struct log *log); /* one reader less */
-void log_reader_waits(struct log *log); /* for a swap to be over; that may begin by it */
+/* One that has looked at nothing yet waits for a swap, or for none; log_reader_goes_on() then. */
+void log_reader_waits(struct log *log);
+void log_reader_goes_on(struct log *log);
 /* A batch that stands in the log now: indexes, epochs, sizes. */
 void log_note_epoch(struct log *log, int32_t epoch, int64_t start_offset);
 void log_assigned_reset(struct log *log);

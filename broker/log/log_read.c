@@ -392,7 +392,7 @@ static enum op_result read_run(struct op *op)
     case READ_START:
         log_reader_waits(log);
         AWAIT(o, READ_SWAPPED, &log->state_source, !log_swap_due(log));
-        log->readers_waiting--;
+        log_reader_goes_on(log);
         r->segment = log->segments[log_segment_find(log, o->offset)];
         if (!read_locate(o)) {
             log_path_of(r->path, log, r->segment->base, ".index");

@@ -167,7 +167,7 @@ static enum op_result time_run(struct op *op)
     case TIME_START:
         log_reader_waits(log);
         AWAIT(o, TIME_SWAPPED, &log->state_source, !log_swap_due(log));
-        log->readers_waiting--;
+        log_reader_goes_on(log);
         if (!time_segment(o)) return time_end(o, ERR_NONE);
         do {
             while (r->pinned == NULL) {

@@ -46,6 +46,7 @@ static void wake_all(struct partition *part)
     op_wake(&part->hw_source);
     op_wake(&part->role_source);
     op_wake(&part->start_source);
+    if (part->log != NULL) op_wake(&part->log->end_source); /* who waits for the disk alone */
     partition_wake_readers(part);
 }
 

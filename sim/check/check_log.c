@@ -500,6 +500,19 @@ static void begin_anew(struct check_replica_ghost *replica)
     replica->anew_epoch = replica->part->chain.leader_epoch;
 }
 
+/* A disk error may keep a start from reading one of several directories. The broker does not serve
+ * then what it had promised there and misses; of what it was not in sync with it begins another
+ * replica in a directory that can be read (node_dirs.c). */
+static bool placed_anew(const struct check *check, const struct check_replica_ghost *replica,
+                        int64_t start, int64_t end)
+{
+    const struct check_state *chain = &replica->part->chain;
+
+    return start == 0 && end == 0 && replica->part->topic != 0 &&
+           check->nodes[replica->node].disk_armed &&
+           !check_in(chain->isr | chain->elr, replica->node);
+}
+
 static void log_opened(struct check *check, struct check_replica_ghost *replica,
                        const struct trace_event *event)
 {
@@ -509,7 +522,8 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     bool lied = node->disk_lied && end < replica->end_before;
     bool recovered = replica->recovering && !node->disk_lied;
 
-    if (replica->unassigned && end == 0) begin_anew(replica);
+    if ((replica->unassigned && end == 0) || placed_anew(check, replica, start, end))
+        begin_anew(replica);
     replica->unassigned = false;
     if (replica->down_how != 0 && !lied)
         recovery(check, replica, start, end, check_field(event, 5));

@@ -534,6 +534,67 @@ static void a_cut_or_a_close_ends_it(void **state)
     }
 }
 
+/* A read of the turn in which the exchange of files is asked for: it counts as a reader at once,
+ * and waits for the exchange from its first step on. */
+struct late {
+    struct op op;
+};
+static const char *const late_steps[] = {"START", "ASKED"};
+
+static enum op_result late_run(struct op *op)
+{
+    struct late *o = CONTAINER_OF(op, struct late, op);
+
+    switch (op->step) {
+    case 0:
+        AWAIT(o, 1, &cleaning.work->io.done, log_swap_due(box.log));
+        assert_false(box.log->swapping);
+        log_read(box.log, &reading);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind late_kind = {"late", late_steps, COUNT_OF(late_steps), late_run, NULL};
+
+static bool about_to_swap(struct log_box *b)
+{
+    const struct op *op;
+
+    (void)b;
+    if (cleaning.work == NULL) return true;
+    op = &cleaning.work->op;
+    return strcmp(op->kind->step_names[op->step], "SWAPS_SYNCED") == 0;
+}
+
+static void a_read_that_begins_when_the_swap_is_asked_for_does_not_hold_it_up(void **state)
+{
+    struct late late = {0};
+
+    (void)state;
+    begin(9);
+    for (int32_t i = 0; i < 100; i++)
+        put(1 + i % 3);
+    assert_true(log_box_sync(&box));
+    log_note_high_watermark(box.log, box.log->log_end);
+    touched = log_active(box.log)->base;
+    log_clean_start(&cleaning, box.log, 1 << 20);
+    assert_true(log_box_wait(&box, about_to_swap));
+    assert_true(cleaning.busy);
+    reading = (struct log_read){
+        .offset = 0, .limit = box.log->log_end, .max_bytes = 700, .first_whole = true};
+    op_start(&box.env.loop, &late.op, &late_kind, 0);
+    assert_true(log_box_wait(&box, cleaned));
+    assert_int_equal(ERR_NONE, cleaning.err);
+    if (!reading.done) assert_true(log_box_wait(&box, read_done));
+    assert_int_equal(ERR_NONE, reading.err);
+    assert_true(reading.count > 0);
+    log_read_release(&reading);
+    check(true);
+    no_left_overs();
+    end();
+}
+
 static uint64_t checkpoint_wanted;
 
 static bool checkpointed(struct log_box *b)
@@ -628,6 +689,7 @@ int main(void)
         cmocka_unit_test(many_records_are_cleaned_in_slices),
         cmocka_unit_test(damage_is_not_copied),
         cmocka_unit_test(a_cut_or_a_close_ends_it),
+        cmocka_unit_test(a_read_that_begins_when_the_swap_is_asked_for_does_not_hold_it_up),
         cmocka_unit_test(random_histories_keep_what_the_model_keeps),
         cmocka_unit_test(the_machine_may_die_at_any_event),
     };

@@ -449,6 +449,55 @@ static void a_new_leader_ends_the_waits_of_the_old_one(void **state)
     partition_append_end(&append, ERR_NOT_LEADER_OR_FOLLOWER);
 }
 
+/* As a request with acks=1 waits. */
+struct written {
+    struct op op;
+    struct partition_append append;
+    enum err err;
+};
+static const char *const written_steps[] = {"START", "DECIDED"};
+
+static enum op_result written_run(struct op *op)
+{
+    struct written *o = CONTAINER_OF(op, struct written, op);
+
+    switch (op->step) {
+    case 0:
+        AWAIT_KEY(o, 1, &o->append.part->log->end_source, o->append.append.last_offset + 1,
+                  partition_appended(&o->append) != ERR_REQUEST_TIMED_OUT);
+        o->err = partition_appended(&o->append);
+        partition_append_end(&o->append, o->err);
+        return OP_DONE;
+    }
+    IMPOSSIBLE("step");
+}
+
+static const struct op_kind written_kind = {"written", written_steps, COUNT_OF(written_steps),
+                                            written_run, NULL};
+
+static void a_new_leader_ends_the_waits_for_a_slow_disk(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct written written = {.err = ERR_NONE};
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    append_and_forget(rig, A, 1);
+    await_end(rig, A, 1);
+    sim_stall_disk(rig->machines[A].world, rig->sim->now_ns + 20 * NS_PER_SEC);
+    assert_int_equal(replica_rig_append(rig, A, 1, 1, 1, &written.append), ERR_NONE);
+    op_start(&rig->machines[A].node.env.loop, &written.op, &written_kind, 0);
+    replica_rig_run_ms(rig, 100);
+    assert_true(op_live(&written.op));
+    change(rig, 1, 2, (int32_t[]){1, 2, 3, 0});
+    replica_rig_publish_all(rig);
+    replica_rig_run_ms(rig, 100);
+    assert_false(op_live(&written.op));
+    assert_int_equal(written.err, ERR_NOT_LEADER_OR_FOLLOWER);
+    replica_rig_run_ms(rig, 20000);
+}
+
 static void a_log_that_diverged_is_cut_to_where_it_parted(void **state)
 {
     struct replica_rig *rig = *state;
@@ -916,6 +965,7 @@ int main(void)
         WITH_RIG(nobody_waits_for_ever_for_followers_that_were_about_to_join),
         WITH_RIG(acks_all_is_refused_with_too_few_in_sync_and_acks_1_is_not),
         WITH_RIG(a_new_leader_ends_the_waits_of_the_old_one),
+        WITH_RIG(a_new_leader_ends_the_waits_for_a_slow_disk),
         WITH_RIG(a_log_that_diverged_is_cut_to_where_it_parted),
         WITH_RIG(a_restarted_follower_keeps_what_lies_above_its_high_watermark),
         WITH_RIG(the_first_answer_of_the_next_leader_counts),

@@ -106,6 +106,49 @@ static void a_failed_write_takes_nothing_that_had_completed(void **state)
     }
 }
 
+/* A start that cannot read one of its directories places what it was not in sync with in another
+ * one, from the beginning. Not what it was in sync with, nor a part of it, nor without error. */
+static void a_replica_that_promised_nothing_may_begin_in_another_directory(void **state)
+{
+    static const struct {
+        int node;
+        bool error;
+        int end;
+        const char *fails;
+    } rows[] = {
+        {3, true, 0, NULL},
+        {3, false, 0, "R40"},
+        {3, true, 4, "R40"},
+        {2, true, 0, "R40"},
+    };
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
+        struct check *check = check_create(&config);
+        int node = rows[i].node;
+        char story[200];
+
+        check_story_tell(check, setup);
+        check_story_tell(check, STORY_FIRST("3"));
+        (void)snprintf(story, sizeof story, "0 sim.fault %d 1 1 %d 0 | disk error on\n",
+                       SIM_FAULT_READ_ERROR, node);
+        if (rows[i].error) check_story_tell(check, story);
+        (void)snprintf(story, sizeof story,
+                       "0 sim.down %d 1 0\n0 sim.up %d 2\n%d log.opened 7 0 0 %d 0 0 0 0\n", node,
+                       node, node, rows[i].end);
+        check_story_tell(check, story);
+        if (rows[i].fails == NULL) {
+            assert_null(check_violation(check));
+        } else {
+            assert_non_null(check_violation(check));
+            assert_string_equal(check_violation(check)->id, rows[i].fails);
+        }
+        check_destroy(check);
+    }
+}
+
 /* H5: the pages of a failed sync are gone, whoever ends the process. What was synced is not. */
 static void a_failed_sync_may_take_what_was_not_durable(void **state)
 {
@@ -157,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_may_hold_an_older_and_higher_watermark),
         cmocka_unit_test(a_directory_that_went_offline_has_had_a_failed_request),
         cmocka_unit_test(a_failed_write_takes_nothing_that_had_completed),
+        cmocka_unit_test(a_replica_that_promised_nothing_may_begin_in_another_directory),
         cmocka_unit_test(a_failed_sync_may_take_what_was_not_durable),
         cmocka_unit_test(an_epoch_may_begin_above_the_end_where_compaction_left_a_gap),
     };
