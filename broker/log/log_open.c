@@ -494,6 +494,20 @@ static bool open_take_aborted(struct log_flow *o)
     return true;
 }
 
+/* The file follows the start of the log at once, the checkpoint of that start comes later, and so do
+ * the deletions: after a crash between them records are back whose epochs the file has dropped. Not
+ * one entry may be left once those above the log end are gone too, and a follower without epochs
+ * cuts to its high watermark, which the crash has set back as well.
+ * DIFFERS: Kafka appends to what the file has, and so keeps the gap. */
+static bool open_epochs_begin_late(const struct log *log)
+{
+    const struct log_epochs *epochs = &log->epochs;
+    int64_t start = log->segments[0]->base;
+
+    if (log->known->log_start > start) start = log->known->log_start;
+    return log_size(log) > 0 && (epochs->count == 0 || epochs->entries[0].start_offset > start);
+}
+
 static bool open_epochs(struct log_flow *o)
 {
     if (o->load.err == ERR_NOT_FOUND) {
@@ -507,6 +521,10 @@ static bool open_epochs(struct log_flow *o)
     o->epochs_bad =
         log_epochs_parse(&o->log->epochs, (struct str){(const char *)o->load.data,
                                                        (uint32_t)o->load.size}) != ERR_NONE;
+    if (!o->epochs_bad && open_epochs_begin_late(o->log)) {
+        o->epochs_bad = true;
+        (void)log_epochs_cut_end(&o->log->epochs, 0); /* the batches say it */
+    }
     return true;
 }
 

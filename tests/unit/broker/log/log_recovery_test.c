@@ -559,6 +559,41 @@ static void a_segment_of_another_history_is_found_by_the_scrub(void **state)
     log_box_deinit(&box);
 }
 
+/* Epochs go to their file at once, the start of the log with the next checkpoint: a crash between
+ * the two brings records back that the file says nothing about. A follower without epochs cuts to
+ * its high watermark, which may be zero by then. */
+static void records_that_come_back_from_below_the_start_have_their_epochs_again(void **state)
+{
+    static const int64_t starts[] = {20, 33, INT64_MAX}; /* in epoch 1, in epoch 2, all of it */
+
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(starts); i++) {
+        int64_t second, end;
+
+        box_begin(1);
+        box_fill(1, 15);
+        second = box.log->log_end;
+        box_fill(2, 15);
+        end = box.log->log_end;
+        assert_true(starts[0] < second && second < starts[1] && starts[1] < end);
+        assert_true(log_box_sync(&box));
+        (void)log_dir_checkpoint(&box.dir);
+        log_box_run_ms(&box, 100);
+        log_raise_start(box.log, starts[i] < end ? starts[i] : end);
+        log_box_run_ms(&box, 100);
+        log_box_kill(&box, true);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_int_equal(0, box.log->log_start);
+        assert_int_equal(end, box.log->log_end);
+        assert_int_equal(2, box.log->epochs.count);
+        assert_int_equal(1, log_epochs_at(&box.log->epochs, 0));
+        assert_int_equal(1, log_epochs_at(&box.log->epochs, second - 1));
+        assert_int_equal(2, log_epochs_at(&box.log->epochs, second));
+        box_end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,6 +607,7 @@ int main(void)
         cmocka_unit_test(nothing_of_a_truncated_history_survives_a_power_loss),
         cmocka_unit_test(a_missing_segment_is_damage_and_not_an_end),
         cmocka_unit_test(recovery_believes_the_device_and_not_the_cache),
+        cmocka_unit_test(records_that_come_back_from_below_the_start_have_their_epochs_again),
         cmocka_unit_test(the_directory_of_another_topic_is_not_opened),
         cmocka_unit_test(a_segment_of_another_log_is_not_served),
         cmocka_unit_test(a_segment_of_another_history_is_found_by_the_scrub),
