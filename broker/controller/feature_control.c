@@ -279,13 +279,16 @@ void feature_control_elr_safety(const struct controller *c, struct records *reco
     record->config.value = text_view(&text);
 }
 
-/* A node that registers knows every level that counts. */
+/* A node that registers knows every level that counts. One that we do not know ourselves stands in
+ * a directory that Kafka wrote (group.version, transaction.version), and holds nobody back. */
 enum err feature_control_admits(const struct controller *c, const struct image_feature *features,
                                 uint32_t count)
 {
     for (uint32_t i = 0; i < c->image.features_count; i++) {
         const struct image_feature *level = &c->image.features[i];
+        const struct features_range *own = own_range(c, level->name);
 
+        if (own == NULL || level->max > own->max) continue;
         if (level->max != 0 && !knows(features, count, level->name, level->max))
             return ERR_UNSUPPORTED_VERSION;
     }

@@ -494,10 +494,10 @@ static bool open_take_aborted(struct log_flow *o)
     return true;
 }
 
-/* The file follows the start of the log at once, the checkpoint of that start comes later, and so do
- * the deletions: after a crash between them records are back whose epochs the file has dropped. Not
- * one entry may be left once those above the log end are gone too, and a follower without epochs
- * cuts to its high watermark, which the crash has set back as well.
+/* The file follows the start of the log at once, the checkpoint of that start comes later, and so
+ * do the deletions: after a crash between them records are back whose epochs the file has dropped.
+ * Not one entry may be left once those above the log end are gone too, and a follower without
+ * epochs cuts to its high watermark, which the crash has set back as well.
  * DIFFERS: Kafka appends to what the file has, and so keeps the gap. */
 static bool open_epochs_begin_late(const struct log *log)
 {
