@@ -109,7 +109,8 @@ void api_quorum_fetch_handle(struct request *request)
     struct ask *o = ask_create(request, &body);
 
     if (o == NULL) return;
-    quorum_request_fetch(&o->quorum, &request->node->quorum, request->version, &body);
+    quorum_request_fetch(&o->quorum, &request->node->quorum, request->version,
+                         request->session->connection.net.id, &body);
     ask_start(o);
 }
 

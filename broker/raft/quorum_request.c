@@ -450,7 +450,7 @@ void quorum_request_end(struct quorum_request *request, struct quorum *quorum, i
 }
 
 void quorum_request_fetch(struct quorum_request *request, struct quorum *quorum, int16_t version,
-                          const struct fetch_request *fetch)
+                          uint64_t connection, const struct fetch_request *fetch)
 {
     bool one = quorum_request_is_metadata(fetch) && fetch->topics[0].partitions_count == 1 &&
                fetch->topics[0].partitions[0].partition == 0;
@@ -470,6 +470,7 @@ void quorum_request_fetch(struct quorum_request *request, struct quorum *quorum,
     request->event.fetch = (struct raft_fetch_request){
         .replica = version >= 15 ? fetch->replica_state.replica_id : fetch->replica_id,
         .directory = part->replica_directory_id,
+        .connection = connection,
         .leader_epoch = part->current_leader_epoch,
         .fetch_offset = part->fetch_offset,
         .last_fetched_epoch = part->last_fetched_epoch};

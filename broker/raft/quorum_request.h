@@ -86,8 +86,9 @@ void quorum_request_begin(struct quorum_request *request, struct quorum *quorum,
                           const struct begin_quorum_epoch_request *begin);
 void quorum_request_end(struct quorum_request *request, struct quorum *quorum, int16_t version,
                         const struct end_quorum_epoch_request *end);
+/* `connection`: the number of the one it came by. */
 void quorum_request_fetch(struct quorum_request *request, struct quorum *quorum, int16_t version,
-                          const struct fetch_request *fetch);
+                          uint64_t connection, const struct fetch_request *fetch);
 void quorum_request_snapshot(struct quorum_request *request, struct quorum *quorum, int16_t version,
                              const struct fetch_snapshot_request *asked);
 /* The asker is gone: withdraws it. Harmless when done. A read under way is not withdrawn: `done`

@@ -47,7 +47,10 @@
  * files whole and its hint satisfied; only others know better. A leader remembers what each voter
  * acknowledged, in its epoch and, as far as it was committed, in its epochs before. A voter (same
  * directory) that fetches from below that is told once, by OFFSET_OUT_OF_RANGE with the high
- * watermark: it writes that into its hint and is distrusted until it has it again.
+ * watermark: it writes that into its hint and is distrusted until it has it again. A disk is set
+ * back between two lives of its node, and a new life opens new connections: a fetch from below that
+ * comes by a connection older than another it has fetched by was only late (the voter gave that
+ * connection up), and says nothing.
  *
  * Snapshots (KIP-630, kraft.md 8). The step knows the newest one that is durable here and where the
  * log starts; RAFT_LOG_STARTS tells when that moved. Who is asked for what lies below its log start
@@ -162,6 +165,7 @@ struct raft_reply {
 struct raft_fetch_request {
     int32_t replica;
     struct uuid directory; /* zero: not said */
+    uint64_t connection;   /* it came by; of two the later opened has the greater number */
     int32_t leader_epoch;  /* current_leader_epoch */
     int64_t fetch_offset;
     int32_t last_fetched_epoch;
@@ -366,6 +370,7 @@ struct raft_voter {
     struct mono_time begin_at;   /* next BeginQuorumEpoch */
     struct mono_time caught_up;  /* last time its fetch reached the log end (DescribeQuorum) */
     bool fetched;
+    uint64_t connection; /* the latest opened one that it fetched by */
     /* over the epochs this member has led, of `known_directory`: acknowledged and committed */
     int64_t known_end;
     struct uuid known_directory;

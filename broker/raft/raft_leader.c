@@ -214,15 +214,33 @@ uint32_t raft_leader_heard(struct raft *raft, int32_t replica, struct uuid direc
 
 /* What this voter cannot be without, unless its disk was set back: everything it acknowledged in
  * this epoch, and what of its earlier acknowledgements was committed. */
+static int64_t raft_voter_had(const struct raft_voter *voter, struct uuid directory)
+{
+    int64_t had = voter->end_offset;
+
+    if (uuid_equal(voter->known_directory, directory) && voter->known_end > had)
+        had = voter->known_end;
+    return had;
+}
+
+/* Sent before a fetch that was taken already, by a connection that the voter has given up since:
+ * where it stood then is neither where it stands now nor a sign of its life. */
+static bool raft_fetch_late(const struct raft *raft, const struct raft_fetch_request *request)
+{
+    uint32_t place = raft_voter_key_place(raft, request->replica, request->directory);
+    const struct raft_voter *voter = &raft->voters[place];
+
+    if (place == raft->set.count || request->connection >= voter->connection) return false;
+    return request->fetch_offset < raft_voter_had(voter, request->directory);
+}
+
 static bool raft_set_back(struct raft *raft, uint32_t place, int64_t fetch_offset)
 {
     struct raft_voter *voter = &raft->voters[place];
-    int64_t had = voter->end_offset;
+    int64_t had = raft_voter_had(voter, voter->directory);
     struct raft_effect *effect;
 
     if (uuid_is_zero(voter->directory)) return false; /* nobody said whose disk it is */
-    if (uuid_equal(voter->known_directory, voter->directory) && voter->known_end > had)
-        had = voter->known_end;
     if (fetch_offset >= had) return false;
     effect = raft_effect(raft, RAFT_SET_BACK);
     effect->peer = voter->id;
@@ -254,9 +272,11 @@ void raft_leader_fetch(struct raft *raft, const struct raft_event *event)
     uint32_t place;
 
     raft_fetch_check(raft, request, &answer);
-    place = answer.verdict == RAFT_FETCH_ERROR
+    place = answer.verdict == RAFT_FETCH_ERROR || raft_fetch_late(raft, request)
                 ? raft->set.count
                 : raft_leader_heard(raft, request->replica, request->directory);
+    if (place < raft->set.count && request->connection > raft->voters[place].connection)
+        raft->voters[place].connection = request->connection;
     if (place < raft->set.count && raft_set_back(raft, place, request->fetch_offset)) {
         answer.verdict = RAFT_FETCH_ERROR;
         answer.err = ERR_OFFSET_OUT_OF_RANGE;

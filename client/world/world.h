@@ -139,7 +139,7 @@ struct net_conn {
     struct world_req gone;   /* told once: peer reset or vanished; CANCELED when we close first */
     struct world_req closed; /* the last of its completions, after net_close() */
     struct net_address peer;
-    uint64_t id;     /* unique in this world's life; names the connection in traces */
+    uint64_t id;     /* of two the later opened has the greater; names the connection in traces */
     uint32_t handle; /* private */
 };
 

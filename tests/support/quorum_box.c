@@ -117,7 +117,7 @@ static bool dispatch(struct quorum_box_conn *c)
         assert_int_equal(c->api, API_FETCH);
         err = fetch_request_decode(&reader, c->version, &c->arena, &fetch);
         assert_int_equal(err, ERR_NONE);
-        quorum_request_fetch(&c->request, quorum, c->version, &fetch);
+        quorum_request_fetch(&c->request, quorum, c->version, c->connection.net.id, &fetch);
     }
     return true;
 }

@@ -295,10 +295,11 @@ static void a_fetch_is_fenced_diverges_or_parks(void **state)
     assert_int_equal(effect(RAFT_ANSWER_FETCH)->answer.verdict, RAFT_FETCH_PARK);
 }
 
-static void fetch_from_disk(uint8_t disk, int64_t offset, int32_t last)
+static void fetch_by(uint64_t connection, uint8_t disk, int64_t offset, int32_t last)
 {
     struct raft_event event = {.kind = RAFT_FETCH_REQUEST,
                                .fetch = {.replica = 2,
+                                         .connection = connection,
                                          .leader_epoch = 6,
                                          .fetch_offset = offset,
                                          .last_fetched_epoch = last,
@@ -309,6 +310,39 @@ static void fetch_from_disk(uint8_t disk, int64_t offset, int32_t last)
 
     event.fetch.directory.bytes[0] = disk;
     step(event);
+}
+
+static void fetch_from_disk(uint8_t disk, int64_t offset, int32_t last)
+{
+    fetch_by(0, disk, offset, last);
+}
+
+static void a_late_fetch_by_a_connection_given_up_takes_no_disk_for_set_back(void **state)
+{
+    struct mono_time heard;
+
+    (void)state;
+    lead();
+    step((struct raft_event){.kind = RAFT_FLUSHED, .end = 11});
+    fetch_by(7, 9, 10, 2);
+    fetch_by(8, 9, 11, 6);
+    heard = raft.voters[1].last_fetch;
+    now = mono_add_ms(now, 1);
+    fetch_by(7, 9, 10, 2); /* sent before the one by 8 */
+    assert_false(has(RAFT_SET_BACK));
+    assert_int_equal(effect(RAFT_ANSWER_FETCH)->answer.err, ERR_NONE);
+    assert_int_equal(raft.voters[1].end_offset, 11);
+    assert_int_equal(raft.voters[1].last_fetch.ns, heard.ns);
+    fetch_by(7, 9, 11, 6); /* two ways to the same leader, both in use */
+    assert_int_equal(raft.voters[1].end_offset, 11);
+    raft.voters[1].end_offset = -1; /* as when it leads again */
+    raft.voters[1].fetched = false;
+    fetch_by(7, 9, 10, 2);
+    assert_false(has(RAFT_SET_BACK));
+    fetch_by(8, 9, 10, 2); /* not by an older one: it does lack it */
+    assert_true(has(RAFT_SET_BACK));
+    fetch_by(8, 9, 10, 2);
+    assert_int_equal(effect(RAFT_ANSWER_FETCH)->answer.verdict, RAFT_FETCH_SERVE);
 }
 
 static void a_voter_that_comes_back_with_less_is_told_once(void **state)
@@ -508,6 +542,7 @@ int main(void)
         cmocka_unit_test(the_high_watermark_waits_for_a_majority_of_disks),
         cmocka_unit_test(entries_of_an_older_epoch_are_not_committed_by_count),
         cmocka_unit_test(a_fetch_is_fenced_diverges_or_parks),
+        cmocka_unit_test(a_late_fetch_by_a_connection_given_up_takes_no_disk_for_set_back),
         cmocka_unit_test(a_voter_that_comes_back_with_less_is_told_once),
         cmocka_unit_test(what_was_committed_is_remembered_over_the_leaders_epochs),
         cmocka_unit_test(who_is_told_to_have_had_more_neither_votes_nor_stands),
