@@ -187,10 +187,15 @@ bool node_dirs_vouched(const struct node *node)
 void node_dirs_close(struct node *node)
 {
     int64_t epoch = node->has_replicas ? node->lifecycle.broker_epoch : -1;
+    bool read = !node->has_broker || (node->has_replicas && node->replicas.started);
 
     for (uint32_t i = 0; i < node->dir_count; i++) {
-        node->log_dirs[i].broker_epoch = epoch;
-        log_dir_close(&node->log_dirs[i]); /* one that failed still has files open */
+        struct log_dir *dir = &node->log_dirs[i];
+
+        /* A life that was not registered has written nothing: what was so before it is so still. */
+        dir->broker_epoch = epoch >= 0 ? epoch : dir->previous_broker_epoch;
+        dir->unread = !read && !dir->was_clean;
+        log_dir_close(dir); /* one that failed still has files open */
     }
 }
 

@@ -94,7 +94,11 @@ struct log_dir {
     /* Of the last incarnation, if nothing that it wrote can be missing: it stopped in order, or its
      * machine has run on since. -1: no telling (KIP-966). */
     int64_t previous_broker_epoch;
-    int64_t broker_epoch;  /* set by the owner: goes into the next clean marker */
+    int64_t broker_epoch; /* set by the owner: goes into the next clean marker */
+    /* Set by the owner before it closes: not every log was opened since a stop that was not clean.
+     * What a killed process left in the page cache is on no device yet: no marker, and the epoch
+     * lasts as long as the machine runs. */
+    bool unread;
     int64_t vouched_epoch; /* told by log_dir_vouch(), and written; -1: none */
     struct map known;      /* struct log_known in the order of first sight */
     uint32_t logs_open;

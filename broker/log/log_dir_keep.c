@@ -226,6 +226,15 @@ static void close_mark(struct log_dir_flow *o)
                    log_dir_flow_bytes(o), true);
 }
 
+static void close_vouch(struct log_dir_flow *o)
+{
+    if (o->dir->unread) {
+        (void)log_dir_running_save(o, o->dir->broker_epoch);
+    } else {
+        close_mark(o);
+    }
+}
+
 static bool close_dir_quiet(const struct log_dir *dir)
 {
     return pool_in_use(&dir->files) == 0 && pool_in_use(&dir->flows) == 0 &&
@@ -252,7 +261,7 @@ static enum op_result dir_close_run(struct op *op)
             if (o->err != ERR_NONE || o->kind == LOG_CHECKPOINT_CLEAN) break;
             o->kind = (enum log_checkpoint)(o->kind + 1);
         }
-        if (o->err == ERR_NONE && dir->state == LOG_DIR_CLOSING) close_mark(o);
+        if (o->err == ERR_NONE && dir->state == LOG_DIR_CLOSING) close_vouch(o);
         AWAIT_SAVE(o, DIR_CLOSE_MARKED, &o->save);
         if (o->err == ERR_NONE) o->err = o->save.err;
         /* What a failed sync dropped is still in the page cache, and never reaches the device. */

@@ -151,6 +151,48 @@ static void a_start_goes_on_without_a_directory_that_cannot_be_read(void **state
     node_box_deinit(&box);
 }
 
+static bool is_registering(void *context)
+{
+    const struct node *node = box.node[0].node;
+
+    (void)context;
+    return node != NULL && node->state == NODE_REGISTERING;
+}
+
+/* KIP-966: the life that could not register has changed nothing, whatever ended the one before; and
+ * it has not looked whether everything is on the device. */
+static void a_stop_without_a_registration_keeps_what_the_life_before_vouched_for(void **state)
+{
+    (void)state;
+    for (uint32_t killed = 0; killed < 2; killed++) {
+        int64_t epoch;
+
+        begin(7, "bc", "log.dirs=data,second\n");
+        node_box_start_all(&box);
+        epoch = box.node[0].node->lifecycle.broker_epoch;
+        if (killed == 1) {
+            sim_crash(box.node[0].world, SIM_DOWN_KILL);
+        } else {
+            node_box_stop(&box, 0, 60000);
+        }
+        sim_crash(box.node[1].world, SIM_DOWN_KILL);
+        for (uint32_t life = 0; life < 2; life++) {
+            node_box_start(&box, 0);
+            assert_true(node_box_until(&box, 30000, is_registering, NULL));
+            assert_int_equal(box.node[0].node->log_dirs[1].was_clean, killed == 0);
+            node_box_run_ms(&box, 500);
+            node_box_stop(&box, 0, 60000);
+        }
+        node_box_start(&box, 1);
+        node_box_start(&box, 0);
+        assert_true(node_box_ready(&box, 0, 60000));
+        assert_int_equal(box.node[0].node->lifecycle.previous_broker_epoch, epoch);
+        node_box_stop(&box, 0, 60000);
+        node_box_stop(&box, 1, 60000);
+        node_box_deinit(&box);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_directory_of_another_cluster_is_refused),
         cmocka_unit_test(a_directory_of_another_node_is_refused),
         cmocka_unit_test(a_start_goes_on_without_a_directory_that_cannot_be_read),
+        cmocka_unit_test(a_stop_without_a_registration_keeps_what_the_life_before_vouched_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

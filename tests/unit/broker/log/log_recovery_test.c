@@ -292,6 +292,13 @@ static void only_a_power_loss_takes_the_epoch_of_the_last_life(void **state)
     assert_true(box.dir.was_clean);
     assert_true(box.dir.previous_broker_epoch == 70);
     box_restart(false, 70); /* killed before it was registered: still nothing lost */
+    box.dir.broker_epoch = 70;
+    box.dir.unread = true; /* stopped before its logs were open: as if it had not run */
+    log_box_stop(&box);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_false(box.dir.was_clean);
+    assert_true(box.dir.previous_broker_epoch == 70);
+    box_restart(true, -1);
     assert_int_equal(ERR_NONE, log_box_open(&box));
     box_end();
 }
