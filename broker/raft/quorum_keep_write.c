@@ -45,7 +45,9 @@ static bool quorum_keep_due(const struct quorum *quorum)
 static int64_t quorum_keep_deadline(const struct quorum *quorum)
 {
     const struct quorum_keep *keep = &quorum->keep;
-    bool timed = quorum->config.snapshot_interval_ms > 0 || keep->err != ERR_NONE;
+    /* Without anything new its time may lie in the past: it must not hide that of the cleaning. */
+    bool timed = quorum->applied_end > quorum_keep_newest(quorum) &&
+                 (quorum->config.snapshot_interval_ms > 0 || keep->err != ERR_NONE);
 
     if (keep->barred) return OP_NO_DEADLINE;
     return timed && keep->snapshot_ns < keep->clean_ns ? keep->snapshot_ns : keep->clean_ns;
