@@ -3,7 +3,8 @@
  *
  *   generate   metadata -> a plan is printed, and what is
  *   execute    metadata, ongoing -> what is -> throttles set -> reassignments begun
- *   verify     metadata, ongoing -> of each partition how far it is -> all over: throttles cleared
+ *   verify     ongoing, metadata -> of each partition how far it is -> all over: throttles cleared
+ *              (in this order: what ends in between is then seen as completed)
  *   cancel     ongoing -> those of the plan taken back -> throttles cleared
  *   list       ongoing */
 #include "client/cli/cluster.h"
@@ -510,7 +511,10 @@ static enum cli_exit show(struct cli_admin *admin)
     enum cli_exit code;
 
     switch (admin->task.api) {
-    case API_METADATA: return o->verb == VERB_GENERATE ? generate(o) : take_metadata(o);
+    case API_METADATA:
+        if (o->verb == VERB_GENERATE) return generate(o);
+        code = take_metadata(o);
+        return code == CLI_FINE && o->verb == VERB_VERIFY ? show_progress(o) : code;
     case API_LIST_PARTITION_REASSIGNMENTS:
         code = take_ongoing(o);
         if (code != CLI_FINE) return code;
@@ -519,7 +523,7 @@ static enum cli_exit show(struct cli_admin *admin)
             puts("None of the specified partition reassignments are active.");
             return CLI_FINE;
         }
-        return o->verb == VERB_VERIFY ? show_progress(o) : CLI_FINE;
+        return CLI_FINE;
     case API_INCREMENTAL_ALTER_CONFIGS: return take_throttle(o);
     default: return take_alter(o);
     }
@@ -531,7 +535,7 @@ static bool next(struct cli_admin *admin)
     struct reassign *o = CONTAINER_OF(admin, struct reassign, admin);
     bool asked_ongoing = admin->task.api == API_LIST_PARTITION_REASSIGNMENTS;
 
-    if (admin->task.api == API_METADATA && o->verb != VERB_GENERATE) {
+    if (admin->task.api == API_METADATA && (o->verb == VERB_EXECUTE || o->verb == VERB_CANCEL)) {
         ask_ongoing(o);
         return true;
     }
@@ -545,7 +549,11 @@ static bool next(struct cli_admin *admin)
         }
         return !o->sent && ask_alter(o);
     case VERB_VERIFY:
-        if (!asked_ongoing || !o->all_over || o->preserve) return false;
+        if (asked_ongoing) {
+            admin_task_init(&admin->task, API_METADATA);
+            return true;
+        }
+        if (admin->task.api != API_METADATA || !o->all_over || o->preserve) return false;
         ask_throttle(o, true);
         return true;
     case VERB_CANCEL:
@@ -651,7 +659,7 @@ int cluster_reassign(struct cli *cli, int argc, char **argv)
     o->rack_aware = true;
     code = parse(o, argc, argv);
     if (code == CLI_FINE) {
-        if (o->verb == VERB_LIST) {
+        if (o->verb == VERB_LIST || o->verb == VERB_VERIFY) {
             ask_ongoing(o);
         } else {
             admin_task_init(&o->admin.task, API_METADATA);
