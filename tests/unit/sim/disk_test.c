@@ -408,6 +408,23 @@ static void wiped_disk_is_empty(void **state)
     assert_int_equal(sim_image_used(sim_disk_image(rig.node[0]->disk)), 0);
 }
 
+/* In its place stands another machine: what was wrong with the disk went with it. */
+static void wiped_disk_has_no_errors_of_the_one_before(void **state)
+{
+    const struct sim_disk_rule rule = {.ops = 1u << DISK_WRITE, .error = ERR_IO};
+    struct disk_file file;
+
+    (void)state;
+    (void)sim_break_disk(rig.node[0], &rule);
+    sim_dir_gone(rig.node[0], "second", SIM_GONE_FAILED);
+    sim_crash(rig.node[0], SIM_DOWN_KILL);
+    sim_wipe(rig.node[0]);
+    sim_restart(rig.node[0]);
+    assert_int_equal(rig_path(&rig, 0, DISK_MKDIR, "second", NULL), ERR_NONE);
+    assert_int_equal(rig_open(&rig, 0, "a", DISK_CREATE, &file), ERR_NONE);
+    assert_int_equal(rig_write(&rig, 0, file, 0, "x", 1), ERR_NONE);
+}
+
 static void lock_ends_with_its_process(void **state)
 {
     struct disk_file file;
@@ -455,6 +472,7 @@ int main(void)
         TEST(slow_disk_multiplies_its_latency),
         TEST(rotten_bit_stays_rotten),
         TEST(wiped_disk_is_empty),
+        TEST(wiped_disk_has_no_errors_of_the_one_before),
         TEST(lock_ends_with_its_process),
         TEST(globs_match_as_in_a_shell),
     };
