@@ -405,7 +405,7 @@ static void open_dir(struct rig_machine *m)
     log_dir_open(dir, STR("cluster-of-the-test"), m->id);
     assert_true(replica_rig_until(m->rig, 60000, dir_settled, m));
     if (dir->state == LOG_DIR_CLOSED && dir->err == ERR_NOT_FOUND) {
-        log_dir_format(dir, &meta);
+        log_dir_format(dir, &meta, false);
         assert_true(replica_rig_until(m->rig, 60000, dir_settled, m));
         log_dir_open(dir, STR("cluster-of-the-test"), m->id);
         assert_true(replica_rig_until(m->rig, 60000, dir_settled, m));
