@@ -39,6 +39,7 @@ struct options {
     const char *settings[SETTINGS_MAX];
     int settings_count;
     bool format;
+    bool ignore_formatted;
 };
 
 static const char usage_text[] =
@@ -46,13 +47,15 @@ static const char usage_text[] =
     "                     [--set key=value]... [--trace FILE]\n"
     "       gregor-broker format --cluster-id ID [--initial-controllers ID@HOST:PORT:DIRECTORY,... "
     "|\n"
-    "                     --standalone | --no-initial-controllers] server.properties\n"
+    "                     --standalone | --no-initial-controllers] [--ignore-formatted] "
+    "server.properties\n"
     "       gregor-broker dump-log [--digest] [--to HW|OFFSET] FILE|DIR...\n"
     "       gregor-broker dump-log --compare [--to HW|OFFSET] DIR DIR...\n"
     "\n"
     "Without a configuration: one node, broker and controller, on 127.0.0.1:9092, with its data "
     "in\n"
     "./gregor-data, formatted at the first start. With one, keys are Kafka's.\n"
+    "format --ignore-formatted goes on where an earlier format was interrupted.\n"
     "--trace records every event into a trace file, as the simulator writes them.\n"
     "SIGTERM stops it in order. Prints \"ready HOST:PORT node=N\" when it serves.\n"
     "Exit: 0 stopped in order, 1 it could not be done, 2 wrong use, 3 internal error.\n";
@@ -102,6 +105,9 @@ static int parse_options(int argc, char **argv, struct options *options)
         } else if (strcmp(arg, "--no-initial-controllers") == 0 && options->format) {
             options->format_voters = NODE_FORMAT_NO_INITIAL;
             options->format_flags++;
+            continue;
+        } else if (strcmp(arg, "--ignore-formatted") == 0 && options->format) {
+            options->ignore_formatted = true;
             continue;
         } else if (strcmp(arg, "--set") == 0 || strcmp(arg, "--override") == 0) {
             if (options->settings_count == SETTINGS_MAX) return usage_error("too many --set", NULL);
@@ -312,7 +318,7 @@ static int run_format(struct process *process, const struct options *options)
     if (options->initial_controllers != NULL) initial = str_of(options->initial_controllers);
     if (format != NULL)
         err = node_format_start(format, world, &process->config, str_of(options->cluster_id),
-                                options->format_voters, initial, &error);
+                                options->format_voters, initial, options->ignore_formatted, &error);
     if (err != ERR_NONE) {
         fprintf(stderr, "gregor-broker: %s\n", format == NULL ? "no memory" : error.text);
         return err == ERR_BAD_CONFIG ? EXIT_USAGE : EXIT_FAILED;

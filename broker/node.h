@@ -140,14 +140,17 @@ struct node_format {
     uint32_t at;
     int32_t status;
     struct errmsg message;
+    bool keeps;
     bool writes_voters;
     struct quorum_voters voters;
     struct quorum_format quorum;
 };
-/* `initial`: id@host:port:directory,... with INITIAL; else null. BAD_CONFIG: said in `error`. */
+/* `initial`: id@host:port:directory,... with INITIAL; else null. `keeps`: directories formatted for
+ * this node already stay as they are, which finishes an interrupted format. BAD_CONFIG: said in
+ * `error`. */
 MUST_USE enum err node_format_start(struct node_format *format, struct world *world,
                                     const struct config *config, struct str cluster_id,
-                                    enum node_format_voters voters, struct str initial,
+                                    enum node_format_voters voters, struct str initial, bool keeps,
                                     struct errmsg *error);
 
 #endif

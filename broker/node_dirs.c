@@ -99,7 +99,7 @@ void node_dirs_format(struct node *node, uint32_t at)
         node->dirs_lossy = true;
     }
     meta.directory_id = rng_uuid(&rng);
-    log_dir_format(dir, &meta);
+    log_dir_format(dir, &meta, false);
 }
 
 bool node_dirs_new(const struct node *node, uint32_t at)

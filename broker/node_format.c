@@ -67,7 +67,7 @@ static enum op_result node_format_run(struct op *op)
                     return OP_DONE;
                 }
             }
-            log_dir_format(&o->dir, &o->meta);
+            log_dir_format(&o->dir, &o->meta, o->keeps);
             AWAIT(o, NODE_FORMAT_DONE, &o->dir.state_source, !log_dir_busy(&o->dir));
             if (o->dir.err != ERR_NONE) {
                 o->status = 1;
@@ -149,7 +149,8 @@ static const char *voters_wrong(struct node_format *format, enum node_format_vot
 
 enum err node_format_start(struct node_format *format, struct world *world,
                            const struct config *config, struct str cluster_id,
-                           enum node_format_voters voters, struct str initial, struct errmsg *error)
+                           enum node_format_voters voters, struct str initial, bool keeps,
+                           struct errmsg *error)
 {
     const struct env_limits limits = {.ops_max = NODE_FORMAT_OPS_MAX,
                                       .payload_bytes = NODE_FORMAT_PAYLOAD};
@@ -157,8 +158,8 @@ enum err node_format_start(struct node_format *format, struct world *world,
     struct text text;
     enum err err;
 
-    *format =
-        (struct node_format){.meta = {.node_id = (int32_t)config->node_id}, .config = *config};
+    *format = (struct node_format){
+        .meta = {.node_id = (int32_t)config->node_id}, .config = *config, .keeps = keeps};
     text_init(&text, error->text, sizeof error->text);
     if (cluster_id.length == 0 || cluster_id.length >= sizeof format->meta.cluster_id) {
         text_cstr(&text, "--cluster-id: 1 to 63 characters are wanted");

@@ -158,10 +158,14 @@ static void cluster_boot(struct sim_program *program, struct world *world, struc
     world->codecs = node->cluster->codecs;
     node->stop_sent = false;
     if (!node->formatted) {
+        bool again = node->format_began;
+
+        node->format_began = true;
+        node->format_errors = sim_disk_stats(node->world->disk)->errors;
         node->format = region_take(world->region, sizeof *node->format, 64);
         if (node->format != NULL) {
             err = node_format_start(node->format, world, &node->config,
-                                    str_of(node->cluster->cluster_id), voters, list, &error);
+                                    str_of(node->cluster->cluster_id), voters, list, again, &error);
         }
     } else {
         struct node *own = region_take(world->region, sizeof *own, 64);
@@ -184,6 +188,7 @@ static void cluster_down(struct sim_program *program, struct world *world, enum 
         node->format = NULL;
         if (how != SIM_DOWN_CLEAN) return; /* formats again when it is started again */
         if (machine->stop_status != 0) {
+            if (sim_disk_stats(machine->disk)->errors > node->format_errors) return; /* likewise */
             cluster_problem(node, "the directory cannot be formatted", "see its trace");
             return;
         }
@@ -281,7 +286,7 @@ void cluster_wipe(struct cluster *cluster, uint32_t index, enum cluster_identity
     before = sim_image_copy(image);
     sim_wipe(node->world);
     if (identity == CLUSTER_SAME_IDENTITY) (void)sim_image_take(image, before, meta_glob, NULL);
-    if (identity == CLUSTER_NEW_IDENTITY) node->formatted = false;
+    if (identity == CLUSTER_NEW_IDENTITY) node->formatted = node->format_began = false;
     node->wiped = true;
     sim_image_destroy(before);
 }

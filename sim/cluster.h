@@ -38,6 +38,8 @@ struct cluster_node {
     enum cluster_role role;
     int32_t id;
     bool formatted;
+    bool format_began;             /* the next one goes on where this one ended */
+    uint64_t format_errors;        /* that the disk had injected when it began */
     bool wiped;                    /* the next format is not its first */
     char directory[UUID_TEXT + 1]; /* of one of the first voters */
     bool disk_faulted;             /* may give up by itself */

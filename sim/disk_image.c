@@ -108,6 +108,31 @@ void sim_image_reserve(struct sim_image *image, struct sim_inode *inode, uint64_
     inode->reserved = pages;
 }
 
+/* What a failed sync left never reaches the device; what was done to the page since then does, and
+ * whoever reads past the cache sees it: a kernel writes back what is dirty before such a read. */
+static void orphan_on_device(const struct sim_inode *inode, uint64_t index, struct page *page)
+{
+    const struct slot *slot = &inode->slots[index];
+    uint64_t begin = index * SIM_PAGE;
+
+    if (slot->durable != NULL) {
+        memcpy(page->data, slot->durable->data, SIM_PAGE);
+    } else {
+        memset(page->data, 0, SIM_PAGE);
+    }
+    LIST_FOR_EACH (link, &inode->pending) {
+        const struct op *op = LIST_ENTRY(link, struct op, link);
+
+        if (op->kind == OP_DATA && op->page == index) {
+            memcpy(page->data + op->from, op->bytes, op->to - op->from);
+        } else if (op->kind == OP_SIZE && op->exact && op->size < begin + SIM_PAGE) {
+            uint64_t from = op->size > begin ? op->size - begin : 0;
+
+            memset(page->data + from, 0, SIM_PAGE - from);
+        }
+    }
+}
+
 static void image_copy_out(const struct sim_inode *inode, uint64_t offset, uint8_t *into,
                            uint64_t length, enum sim_view view)
 {
@@ -116,13 +141,15 @@ static void image_copy_out(const struct sim_inode *inode, uint64_t offset, uint8
         uint32_t at = (uint32_t)((offset + done) % SIM_PAGE);
         uint32_t part = SIM_PAGE - at < length - done ? SIM_PAGE - at : (uint32_t)(length - done);
         const struct page *page = NULL;
+        struct page device;
 
         if (index < inode->slot_count) {
             const struct slot *slot = &inode->slots[index];
 
-            page = slot->visible;
-            if (view == SIM_VIEW_DURABLE || (view == SIM_VIEW_DEVICE && slot->orphan)) {
-                page = slot->durable;
+            page = view == SIM_VIEW_DURABLE ? slot->durable : slot->visible;
+            if (view == SIM_VIEW_DEVICE && slot->orphan) {
+                orphan_on_device(inode, index, &device);
+                page = &device;
             }
         }
         if (page != NULL) {

@@ -122,6 +122,7 @@ void sim_wipe(struct sim_world *node)
     ASSERT(!node->up);
     fault_count(node->sim, SIM_FAULT_WIPE, sim_image_used(sim_disk_image(node->disk)) > 0);
     sim_image_wipe(sim_disk_image(node->disk));
+    sim_disk_clear_rules(node->disk); /* another disk: it has other faults, or none */
 }
 
 void sim_crash_loop(struct sim_world *node, const struct sim_crash_loop *loop)

@@ -333,7 +333,7 @@ static void converge_tick(struct sim_event *event)
     /* A core node that gives up by itself (its disk had failed) is started again by whoever runs
      * it. */
     for (uint32_t i = 0; i < run->cluster->count; i++) {
-        if (in_set(run->core, i) && !run->sim->nodes[i]->up && run->cluster->nodes[i].formatted) {
+        if (in_set(run->core, i) && !run->sim->nodes[i]->up) {
             sim_restart(run->sim->nodes[i]);
         }
         if (in_set(run->core, i)) mend_offline(run, i);

@@ -306,6 +306,9 @@ enum err loader_snapshot_loaded(struct loader *loader, bool caught_up)
 enum err loader_snapshot_open(struct loader *loader)
 {
     ASSERT(loader->cursor == NULL);
+    /* The image stays at the record that failed; the quorum's end goes on. Under that end it would
+     * be taken for all that the log says (K18, K22). */
+    if (loader->failed != ERR_NONE) return loader->failed;
     if (loader_in_transaction(loader)) return ERR_BAD_STATE; /* told as more than it has */
     loader->cursor = image_cursor_create(&loader->image);
     return loader->cursor != NULL ? ERR_NONE : ERR_NO_MEMORY;

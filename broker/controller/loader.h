@@ -86,7 +86,7 @@ MUST_USE enum err loader_snapshot_loaded(struct loader *loader, bool caught_up);
 void loader_snapshot_dropped(struct loader *loader);
 
 /* The present image as record values, one at a time; EOF after the last. A value is good until the
- * next call. NO_MEMORY. */
+ * next call. NO_MEMORY; BAD_STATE in a transaction; `failed`. */
 MUST_USE enum err loader_snapshot_open(struct loader *loader);
 MUST_USE enum err loader_snapshot_next(struct loader *loader, struct bytes *value);
 void loader_snapshot_close(struct loader *loader);

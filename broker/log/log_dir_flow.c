@@ -1,5 +1,5 @@
-/* Flows over the files of a log directory: format and open; keeping and closing it is
- * log_dir_keep.c.
+/* Opening a log directory: what its files say; formatting it is log_dir_format.c, keeping and
+ * closing it log_dir_keep.c.
  *
  * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each
  * log that was closed well with its end and the size of its active segment. At the next start the
@@ -72,200 +72,7 @@ struct bytes log_dir_flow_bytes(const struct log_dir_flow *o)
     return (struct bytes){o->bytes, (uint32_t)o->bytes_used};
 }
 
-static const char *dir_why(enum err err)
-{
-    return err_text(err)[0] != '\0' ? err_text(err) : err_name(err);
-}
-
-/* Why, for people; the detail may be empty. */
-static void dir_message(struct log_dir *dir, enum err err, const char *what, const char *detail)
-{
-    struct text out;
-
-    dir->err = err;
-    text_init(&out, dir->message.text, sizeof dir->message.text);
-    text_format(&out, "%s: %s%s", dir->path, what, detail);
-}
-
-/* ---- format --------------------------------------------------------------------------------- */
-
-enum format_step {
-    FORMAT_START,
-    FORMAT_MADE,
-    FORMAT_LOOKED,
-    FORMAT_SAVED,
-    FORMAT_PARENT_SYNCED,
-};
-static const char *const format_steps[] = {"START", "MADE", "LOOKED", "SAVED", "PARENT_SYNCED"};
-
-static bool format_print(struct log_dir_flow *o)
-{
-    struct text out;
-
-    if (!log_dir_flow_room(o, 512)) return false;
-    text_init(&out, (char *)o->bytes, o->bytes_size);
-    text_format(&out, "version=1\nnode.id=%d\ncluster.id=%s\ndirectory.id=", o->meta.node_id,
-                o->meta.cluster_id);
-    text_uuid(&out, o->meta.directory_id);
-    text_char(&out, '\n');
-    ASSERT(!out.truncated);
-    o->bytes_used = text_view(&out).length;
-    return true;
-}
-
-static void format_parent(struct log_dir_flow *o)
-{
-    struct text out;
-    size_t length = strlen(o->dir->path);
-
-    while (length > 0 && o->dir->path[length - 1] != '/')
-        length--;
-    text_init(&out, o->path, sizeof o->path);
-    if (length == 0) {
-        text_cstr(&out, ".");
-    } else {
-        text_str(&out, (struct str){o->dir->path, length == 1 ? 1 : (uint32_t)length - 1});
-    }
-}
-
-static enum op_result format_run(struct op *op)
-{
-    struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
-    struct log_dir *dir = o->dir;
-    struct world *world = dir->env->world;
-
-    switch ((enum format_step)op->step) {
-    case FORMAT_START:
-        log_io_path(&o->io, world, DISK_MKDIR, dir->path);
-        AWAIT_IO(o, FORMAT_MADE, &o->io);
-        if (log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
-            dir_message(dir, log_io_err(&o->io), "cannot be made: ", dir_why(log_io_err(&o->io)));
-            return OP_DONE;
-        }
-        log_load_start(&o->load, dir->env, dir->path, "meta.properties", 65536);
-        AWAIT_LOAD(o, FORMAT_LOOKED, &o->load);
-        if (o->load.err != ERR_NOT_FOUND) {
-            dir_message(dir, o->load.err == ERR_NONE ? ERR_EXISTS : o->load.err,
-                        "is formatted already (meta.properties)", "");
-            return OP_DONE;
-        }
-        if (!format_print(o)) {
-            dir_message(dir, ERR_NO_MEMORY, "no memory", "");
-            return OP_DONE;
-        }
-        log_save_start(&o->save, dir->env, dir->path, "meta.properties", log_dir_flow_bytes(o),
-                       true);
-        AWAIT_SAVE(o, FORMAT_SAVED, &o->save);
-        if (o->save.err == ERR_NONE) {
-            format_parent(o);
-            log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
-        }
-        AWAIT_IO(o, FORMAT_PARENT_SYNCED, &o->io);
-        if (o->save.err == ERR_NONE) o->save.err = log_io_err(&o->io);
-        if (o->save.err != ERR_NONE)
-            dir_message(dir, o->save.err, "cannot be written: ", dir_why(o->save.err));
-        return OP_DONE;
-    }
-    IMPOSSIBLE("step");
-}
-
-static const struct op_kind format_kind = {"log_dir_format", format_steps, COUNT_OF(format_steps),
-                                           format_run, log_dir_flow_finish};
-
-void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta)
-{
-    ASSERT(dir->state == LOG_DIR_CLOSED && dir->flow == NULL);
-    dir->err = ERR_NONE;
-    dir->flow = log_dir_flow_take(dir);
-    if (dir->flow == NULL) {
-        dir_message(dir, ERR_NO_MEMORY, "no memory", "");
-        return;
-    }
-    dir->flow->meta = *meta;
-    op_start(&dir->env->loop, &dir->flow->op, &format_kind, FORMAT_START);
-}
-
 /* ---- open: reading -------------------------------------------------------------------------- */
-
-static bool meta_value(struct str line, struct str key, struct str *value)
-{
-    if (line.length <= key.length || line.data[key.length] != '=') return false;
-    if (memcmp(line.data, key.data, key.length) != 0) return false;
-    *value = (struct str){line.data + key.length + 1, line.length - key.length - 1};
-    if (value->length > 0 && value->data[value->length - 1] == '\r') value->length--;
-    return true;
-}
-
-/* Java properties, the few lines of them that there are. */
-static bool meta_parse(struct bytes file, struct log_dir_meta *meta)
-{
-    const char *at = (const char *)file.data;
-    const char *end = at + file.length;
-    bool version = false, cluster = false, node = false;
-
-    *meta = (struct log_dir_meta){.node_id = -1};
-    while (at != end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        struct str line = {at, (uint32_t)((newline == NULL ? end : newline) - at)};
-        struct str value;
-        int64_t number;
-        struct text out;
-
-        at = newline == NULL ? end : newline + 1;
-        if (meta_value(line, STR("version"), &value)) {
-            version = str_equal(value, STR("0")) || str_equal(value, STR("1"));
-        } else if (meta_value(line, STR("cluster.id"), &value)) {
-            text_init(&out, meta->cluster_id, sizeof meta->cluster_id);
-            text_str(&out, value);
-            cluster = !out.truncated && value.length > 0;
-        } else if (meta_value(line, STR("node.id"), &value) ||
-                   meta_value(line, STR("broker.id"), &value)) {
-            node = text_parse_i64(value, &number) && number >= 0 && number <= INT32_MAX;
-            if (node) meta->node_id = (int32_t)number;
-        } else if (meta_value(line, STR("directory.id"), &value)) {
-            if (!uuid_parse(value, &meta->directory_id)) return false;
-        }
-    }
-    return version && cluster && node;
-}
-
-/* False: dir->message says why this directory is not ours. */
-static bool open_meta(struct log_dir_flow *o)
-{
-    struct log_dir *dir = o->dir;
-    struct log_dir_meta found;
-    struct text out;
-
-    if (o->load.err == ERR_NOT_FOUND) {
-        dir_message(dir, ERR_NOT_FOUND,
-                    "is not formatted (no meta.properties); run gregor-broker format", "");
-        return false;
-    }
-    if (o->load.err != ERR_NONE) {
-        dir_message(dir, o->load.err, "meta.properties is unreadable: ", dir_why(o->load.err));
-        return false;
-    }
-    if (!meta_parse(log_load_bytes(&o->load), &found)) {
-        dir_message(dir, ERR_DAMAGED, "meta.properties is not understood", "");
-        return false;
-    }
-    text_init(&out, dir->message.text, sizeof dir->message.text);
-    if (o->meta.cluster_id[0] != '\0' &&
-        !str_equal(str_of(found.cluster_id), str_of(o->meta.cluster_id))) {
-        dir->err = ERR_INCONSISTENT_CLUSTER_ID;
-        text_format(&out, "%s: belongs to cluster %s, this node is of cluster %s", dir->path,
-                    found.cluster_id, o->meta.cluster_id);
-        return false;
-    }
-    if (found.node_id != o->meta.node_id) {
-        dir->err = ERR_BAD_CONFIG;
-        text_format(&out, "%s: belongs to node %d, this is node %d", dir->path, found.node_id,
-                    o->meta.node_id);
-        return false;
-    }
-    dir->meta = found;
-    return true;
-}
 
 /* The number or text behind "key": in the marker's one line of JSON. */
 static struct str marker_value(struct bytes file, const char *key)
@@ -333,7 +140,7 @@ static bool open_checkpoint(struct log_dir_flow *o)
         return true;
     }
     if (o->load.err != ERR_NONE) {
-        dir_message(dir, o->load.err, log_dir_checkpoint_names[o->kind], " is unreadable");
+        log_dir_message(dir, o->load.err, log_dir_checkpoint_names[o->kind], " is unreadable");
         return false;
     }
     if (o->kind == LOG_CHECKPOINT_CLEAN) {
@@ -345,7 +152,7 @@ static bool open_checkpoint(struct log_dir_flow *o)
     }
     err = log_dir_parse(dir, o->kind, text);
     if (err == ERR_NO_MEMORY) {
-        dir_message(dir, err, "more partitions than there is memory for", "");
+        log_dir_message(dir, err, "more partitions than there is memory for", "");
         return false;
     }
     if (err != ERR_NONE && o->kind == LOG_CHECKPOINT_CLEANER) return true; /* cleaned once more */
@@ -440,8 +247,8 @@ static void open_not_locked(struct log_dir *dir, enum err err)
 {
     bool taken = err == ERR_ACCESS;
 
-    dir_message(dir, err, taken ? "is in use by another process (.lock)" : "cannot be locked: ",
-                taken ? "" : err_name(err));
+    log_dir_message(dir, err, taken ? "is in use by another process (.lock)" : "cannot be locked: ",
+                    taken ? "" : err_name(err));
 }
 
 /* The marker is gone: should the process die before it registers, the running file says so. */
@@ -486,7 +293,7 @@ static enum op_result dir_open_run(struct op *op)
         /* The identity first: a directory that is not ours is not even locked. */
         log_load_start(&o->load, env, dir->path, "meta.properties", 65536);
         AWAIT_LOAD(o, DIR_OPEN_META, &o->load);
-        if (!open_meta(o)) {
+        if (!log_dir_check_meta(o)) {
             log_dir_set_state(dir, LOG_DIR_CLOSED);
             return OP_DONE;
         }
@@ -512,8 +319,8 @@ static enum op_result dir_open_run(struct op *op)
             log_io_path(&o->io, env->world, DISK_SYNC_DIR, dir->path);
         AWAIT_IO(o, DIR_OPEN_MARKER_SYNCED, &o->io);
         if (o->marker && log_io_err(&o->io) != ERR_NONE) {
-            dir_message(dir, log_io_err(&o->io),
-                        "the clean marker stays: ", dir_why(log_io_err(&o->io)));
+            log_dir_message(dir, log_io_err(&o->io),
+                            "the clean marker stays: ", log_dir_why(log_io_err(&o->io)));
             goto unlock;
         }
         for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
@@ -526,13 +333,14 @@ static enum op_result dir_open_run(struct op *op)
         }
         do {
             if (!dir_list(o, &o->list, &o->list_size, dir->path)) {
-                dir_message(dir, ERR_NO_MEMORY, "too many entries", "");
+                log_dir_message(dir, ERR_NO_MEMORY, "too many entries", "");
                 goto unlock;
             }
             AWAIT_IO(o, DIR_OPEN_LISTED, &o->io);
         } while (log_io_err(&o->io) == ERR_TOO_LARGE);
         if (log_io_err(&o->io) != ERR_NONE) {
-            dir_message(dir, log_io_err(&o->io), "unreadable: ", dir_why(log_io_err(&o->io)));
+            log_dir_message(dir, log_io_err(&o->io),
+                            "unreadable: ", log_dir_why(log_io_err(&o->io)));
             goto unlock;
         }
         o->list_used = o->io.req.done;
@@ -551,7 +359,7 @@ static enum op_result dir_open_run(struct op *op)
             AWAIT_IO(o, DIR_OPEN_DEAD_DIR, &o->io); /* what fails is tried at the next start */
         }
         if (o->err != ERR_NONE) {
-            dir_message(dir, o->err, "more partitions than there is memory for", "");
+            log_dir_message(dir, o->err, "more partitions than there is memory for", "");
             goto unlock;
         }
         open_forget_gone(dir);
@@ -597,7 +405,7 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
     dir->err = ERR_NONE;
     dir->flow = open_prime(dir) ? log_dir_flow_take(dir) : NULL;
     if (dir->flow == NULL) {
-        dir_message(dir, ERR_NO_MEMORY, "no memory", "");
+        log_dir_message(dir, ERR_NO_MEMORY, "no memory", "");
         log_dir_set_state(dir, LOG_DIR_CLOSED);
         return;
     }

@@ -1,4 +1,4 @@
-/* Shared by log_dir.c, log_dir_flow.c and log_dir_keep.c. */
+/* Shared by the files log_dir*.c. */
 #ifndef BROKER_LOG_LOG_DIR_PRIVATE_H
 #define BROKER_LOG_LOG_DIR_PRIVATE_H
 
@@ -41,12 +41,18 @@ struct log_dir_flow {
     int64_t vouching;      /* being written by the keeper */
     bool marker;
     bool stop;
+    bool keeps; /* a directory that is formatted for this node */
     struct log_dir_meta meta;
     enum err err;
 };
 
 /* File names by enum log_checkpoint. */
 extern const char *const log_dir_checkpoint_names[];
+/* Why, for people; the detail may be empty. */
+void log_dir_message(struct log_dir *dir, enum err err, const char *what, const char *detail);
+const char *log_dir_why(enum err err);
+/* Of the meta.properties that was loaded; false: dir->message says why it is not ours. */
+bool log_dir_check_meta(struct log_dir_flow *o);
 struct log_dir_flow *log_dir_flow_take(struct log_dir *dir);
 void log_dir_flow_free(struct log_dir_flow *flow);
 void log_dir_flow_finish(struct op *op);

@@ -360,10 +360,12 @@ enum err manager_host(struct manager *manager, struct uuid topic_id, struct str 
     if (topic == NULL) err = topic_create(manager, topic_id, name, &topic);
     if (err != ERR_NONE) return err;
     err = topic_grow(manager, topic, (uint32_t)index + 1);
+    if (err == ERR_NONE && pool_in_use(&manager->partition_pool) == manager->limits.partitions_max)
+        err = ERR_TOO_MANY;
     fresh = err == ERR_NONE ? pool_take(&manager->partition_pool) : NULL;
     if (fresh == NULL) {
         topic_drop(manager, topic);
-        return err != ERR_NONE ? err : ERR_TOO_MANY;
+        return err != ERR_NONE ? err : ERR_NO_MEMORY;
     }
     partition_init(fresh, manager, topic->name, topic_id, index,
                    manager_min_isr(manager, topic->name));
@@ -497,6 +499,7 @@ static enum op_result checkpoint_run(struct op *op)
             for (uint32_t i = 0; i < manager->dirs_count; i++) {
                 if (log_dir_online(manager->dirs[i])) log_dir_checkpoint(manager->dirs[i]);
             }
+            manager_retry_replicas(manager);
             manager_retry_fetchers(manager);
         }
         return OP_DONE;

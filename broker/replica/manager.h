@@ -172,6 +172,8 @@ struct manager {
     uint64_t seed;
     bool starting;
     bool stopping;
+    bool refused;       /* there was no memory for a replica: again with the next checkpoint */
+    enum err start_err; /* of manager_start() */
     /* manager_alter.c */
     struct list altering; /* partitions whose change waits to be sent */
     struct op_source alter_source;
@@ -201,7 +203,8 @@ MUST_USE enum err manager_init(struct manager *manager, struct env *env,
                                const struct manager_limits *limits);
 void manager_deinit(struct manager *manager);
 /* Directories are ONLINE. Opens the logs of all replicas assigned here, renames strays. AWAIT
- * state_source until started. */
+ * state_source until started. NO_MEMORY: not all replicas are here, so the broker must not serve; what
+ * they have on disk stays as it is. */
 MUST_USE enum err manager_start(struct manager *manager, const struct image *image);
 /* What changed in the image since its last mark. NO_MEMORY or TOO_MANY: some replicas could not be
  * created or changed; they stay NONE, and the error is traced. */

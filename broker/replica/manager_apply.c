@@ -10,7 +10,16 @@ enum pass { PASS_LEAVE, PASS_LEAD, PASS_FOLLOW };
 static void warn(struct manager *manager, const struct image_topic *topic, enum err err)
 {
     if (err == ERR_NONE) return;
+    manager->refused = manager->refused || err == ERR_NO_MEMORY;
     TRACE_TEXT(manager->env->world, NODE_ERROR, topic->name, (int64_t)err);
+}
+
+bool manager_assigned(const struct manager *manager, struct str name, int32_t index)
+{
+    const struct image_topic *topic = image_topic_by_name(manager->image, name);
+    const struct image_partition *part = topic != NULL ? image_partition(topic, index) : NULL;
+
+    return part != NULL && image_ids_contain(image_replicas(part), manager->broker);
 }
 
 static bool is_hosted(const struct manager *manager, struct uuid topic_id, int32_t index,
@@ -147,6 +156,31 @@ static void apply_brokers(struct manager *manager)
     }
 }
 
+/* Those that are not here yet, or have not heard the newest of themselves. */
+static void host_all(struct manager *manager)
+{
+    manager->refused = false;
+    MAP_FOR_EACH (node, &manager->image->topics_by_id) {
+        const struct image_topic *topic = MAP_ENTRY(node, struct image_topic, by_id);
+
+        if (topic->deleted) continue;
+        for (uint32_t i = 0; i < topic->partitions_count; i++) {
+            struct partition *part;
+
+            if (is_hosted(manager, topic->id, (int32_t)i, &part) &&
+                part->partition_epoch >= topic->partitions[i].partition_epoch)
+                continue;
+            apply_one(manager, topic, (int32_t)i, PASS_LEAD);
+            apply_one(manager, topic, (int32_t)i, PASS_FOLLOW);
+        }
+    }
+}
+
+void manager_retry_replicas(struct manager *manager)
+{
+    if (manager->refused && manager->start_err == ERR_NONE) host_all(manager);
+}
+
 void manager_retry_fetchers(struct manager *manager)
 {
     struct list again;
@@ -160,7 +194,7 @@ void manager_retry_fetchers(struct manager *manager)
 
 void manager_apply(struct manager *manager)
 {
-    if (manager->image == NULL || manager->stopping) return;
+    if (manager->image == NULL || manager->stopping || manager->start_err != ERR_NONE) return;
     apply_brokers(manager);
     apply_deleted(manager);
     apply_changed(manager, PASS_LEAVE);
@@ -175,19 +209,12 @@ enum err manager_start(struct manager *manager, const struct image *image)
     manager->image = image;
     manager_quotas(manager);
     manager->starting = true;
-    MAP_FOR_EACH (node, &image->topics_by_id) {
-        const struct image_topic *topic = MAP_ENTRY(node, struct image_topic, by_id);
-
-        if (topic->deleted) continue;
-        for (uint32_t i = 0; i < topic->partitions_count; i++) {
-            apply_one(manager, topic, (int32_t)i, PASS_LEAD);
-            apply_one(manager, topic, (int32_t)i, PASS_FOLLOW);
-        }
-    }
+    host_all(manager);
     manager->starting = false;
+    manager->start_err = manager->refused ? ERR_NO_MEMORY : ERR_NONE;
     manager_stray_start(manager);
     manager_timers_start(manager);
     manager_alter_start(manager);
     manager_lost_start(manager);
-    return ERR_NONE;
+    return manager->start_err;
 }

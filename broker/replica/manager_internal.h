@@ -97,5 +97,9 @@ void manager_stray_start(struct manager *manager);
 
 /* ---- manager_apply.c */
 void manager_retry_fetchers(struct manager *manager);
+/* Those that found no memory are tried again. */
+void manager_retry_replicas(struct manager *manager);
+/* By metadata a topic of that name has its partition here. */
+bool manager_assigned(const struct manager *manager, struct str name, int32_t index);
 
 #endif

@@ -87,8 +87,9 @@ static bool is_stray(const struct manager *manager, const struct log_dir *dir,
     if (!known->listed || known->log != NULL) return false;
     if (!log_name_parse((struct str){known->name, known->name_length}, topic, index)) return false;
     if (str_equal(*topic, STR("__cluster_metadata"))) return false; /* the quorum's */
-    return manager_find_by_name(manager, *topic, *index, &part) != ERR_NONE ||
-           manager_dir(manager, part) != dir;
+    if (manager_find_by_name(manager, *topic, *index, &part) == ERR_NONE)
+        return manager_dir(manager, part) != dir;
+    return !manager_assigned(manager, *topic, *index); /* there was no memory for it */
 }
 
 /* The next directory that nobody claims, on its way; false when there is none. Looks from the

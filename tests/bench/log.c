@@ -146,7 +146,7 @@ static void log_up(const char *path, bool create)
     turns_until(has_now);
     meta.directory_id.bytes[15] = 1;
     if (create) {
-        log_dir_format(&bench.dir, &meta);
+        log_dir_format(&bench.dir, &meta, false);
         turns_until(dir_settled);
     }
     log_dir_open(&bench.dir, STR("bench"), 1);

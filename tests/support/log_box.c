@@ -171,7 +171,7 @@ enum err log_box_start(struct log_box *box)
     log_dir_open(&box->dir, STR("cluster-of-the-test"), 1);
     if (!log_box_wait(box, box_dir_settled)) return ERR_CANCELED;
     if (box->dir.state == LOG_DIR_CLOSED && box->dir.err == ERR_NOT_FOUND) {
-        log_dir_format(&box->dir, &meta);
+        log_dir_format(&box->dir, &meta, false);
         if (!log_box_wait(box, box_dir_settled)) return ERR_CANCELED;
         assert_int_equal(ERR_NONE, box->dir.err);
         log_dir_open(&box->dir, STR("cluster-of-the-test"), 1);

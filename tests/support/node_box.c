@@ -59,7 +59,7 @@ static void box_boot(struct sim_program *program, struct world *world, struct in
 
         n->formatting = false;
         err = node_format_start(format, world, &n->config, str_of(n->cluster_id),
-                                NODE_FORMAT_CONFIGURED, STR_NULL, &error);
+                                NODE_FORMAT_CONFIGURED, STR_NULL, n->format_keeps, &error);
     } else {
         n->node = region_take(world->region, sizeof *n->node, 64);
         err = node_start(n->node, world, &n->config, n->format_alone, &error);

@@ -17,7 +17,8 @@ struct node_box_node {
     int32_t id;
     struct config config;
     bool format_alone;
-    bool formatting; /* the next boot formats instead */
+    bool formatting;   /* the next boot formats instead */
+    bool format_keeps; /* and finishes what an earlier format began */
     char cluster_id[64];
     struct node *node; /* NULL: down, or formatting */
     /* of the latest incarnation */

@@ -360,7 +360,7 @@ static enum op_result node_run(struct op *op)
     case NODE_START:
         log_dir_open(&o->dir, STR("cluster-of-the-test"), o->id);
         AWAIT(o, NODE_DIR_OPENED, &o->dir.state_source, dir_settled(o));
-        if (o->dir.state == LOG_DIR_CLOSED) log_dir_format(&o->dir, &meta);
+        if (o->dir.state == LOG_DIR_CLOSED) log_dir_format(&o->dir, &meta, false);
         AWAIT(o, NODE_FORMATTED, &o->dir.state_source, dir_settled(o));
         if (o->dir.state == LOG_DIR_CLOSED) {
             log_dir_open(&o->dir, STR("cluster-of-the-test"), o->id);

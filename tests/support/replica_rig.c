@@ -113,7 +113,9 @@ void replica_rig_publish(struct replica_rig *rig, uint32_t machine)
         apply_record(&m->image, &rig->records[m->published++]);
     }
     m->node.env.now = sim_node_now(m->world);
+    m->node.env.mem.fail_at = m->refused_at;
     manager_apply(&m->node.replicas);
+    m->node.env.mem.fail_at = 0;
     image_mark(&m->image);
 }
 
@@ -403,7 +405,7 @@ static void open_dir(struct rig_machine *m)
     log_dir_open(dir, STR("cluster-of-the-test"), m->id);
     assert_true(replica_rig_until(m->rig, 60000, dir_settled, m));
     if (dir->state == LOG_DIR_CLOSED && dir->err == ERR_NOT_FOUND) {
-        log_dir_format(dir, &meta);
+        log_dir_format(dir, &meta, false);
         assert_true(replica_rig_until(m->rig, 60000, dir_settled, m));
         log_dir_open(dir, STR("cluster-of-the-test"), m->id);
         assert_true(replica_rig_until(m->rig, 60000, dir_settled, m));
@@ -438,7 +440,10 @@ void replica_rig_start(struct replica_rig *rig, uint32_t machine)
     }
     image_mark(&m->image);
     env->now = sim_node_now(m->world);
-    assert_int_equal(ERR_NONE, manager_start(&m->node.replicas, &m->image));
+    env->mem.fail_at = m->refused_at;
+    assert_int_equal(m->refused_at > 0 ? ERR_NO_MEMORY : ERR_NONE,
+                     manager_start(&m->node.replicas, &m->image));
+    env->mem.fail_at = 0;
     if (machine == RIG_CONTROLLER) {
         server.kind = API_ON_CONTROLLER;
         server.apis = rig_controller_apis;

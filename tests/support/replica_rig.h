@@ -43,6 +43,7 @@ struct rig_machine {
     uint32_t published;
     struct manager_links links;
     struct peer controller;
+    uint64_t refused_at; /* that allocation of the start of its replicas, or of manager_apply() */
 };
 
 struct replica_rig {

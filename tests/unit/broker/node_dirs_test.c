@@ -74,6 +74,47 @@ static void set_dirs(const char *first, const char *second)
     config->log_dir_count = second != NULL ? 2 : 1;
 }
 
+/* gregor-broker format --ignore-formatted. */
+static void an_interrupted_format_can_be_finished(void **state)
+{
+    const struct sim_disk_rule rule = {
+        .ops = 1u << DISK_MKDIR, .glob = "second", .times = 1, .error = ERR_IO};
+    struct node_box_node *n = &box.node[0];
+    struct uuid first;
+
+    (void)state;
+    begin(13, "a", "log.dirs=data,second\n");
+    (void)snprintf(n->cluster_id, sizeof n->cluster_id, "cluster-of-the-test");
+    (void)sim_disk_add_rule(n->world->disk, &rule);
+    n->formatting = true;
+    sim_node_start(n->world);
+    assert_int_equal(node_box_wait_down(&box, 0, 10000), 1);
+    n->formatting = true;
+    sim_node_start(n->world);
+    assert_int_equal(node_box_wait_down(&box, 0, 10000), 1);
+    assert_non_null(strstr(n->error, "is formatted already"));
+
+    n->format_keeps = true;
+    (void)snprintf(n->cluster_id, sizeof n->cluster_id, "another-cluster");
+    n->formatting = true;
+    sim_node_start(n->world);
+    assert_int_equal(node_box_wait_down(&box, 0, 10000), 1);
+    assert_non_null(strstr(n->error, "belongs to cluster"));
+    node_box_format_one(&box, 0, "cluster-of-the-test");
+    node_box_start(&box, 0);
+    assert_true(node_box_ready(&box, 0, 30000));
+    assert_false(n->node->dirs_lossy);
+    first = n->node->log_dirs[0].meta.directory_id;
+    assert_false(uuid_equal(first, n->node->log_dirs[1].meta.directory_id));
+    node_box_stop(&box, 0, 60000);
+    node_box_format_one(&box, 0, "cluster-of-the-test"); /* nothing is left to do */
+    node_box_start(&box, 0);
+    assert_true(node_box_ready(&box, 0, 30000));
+    assert_true(uuid_equal(first, n->node->log_dirs[0].meta.directory_id));
+    node_box_stop(&box, 0, 60000);
+    node_box_deinit(&box);
+}
+
 static void a_new_directory_is_formatted_and_told(void **state)
 {
     (void)state;
@@ -198,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_directories_are_formatted_opened_and_told_apart),
         cmocka_unit_test(the_metadata_log_is_where_metadata_log_dir_says),
+        cmocka_unit_test(an_interrupted_format_can_be_finished),
         cmocka_unit_test(a_new_directory_is_formatted_and_told),
         cmocka_unit_test(a_directory_of_another_cluster_is_refused),
         cmocka_unit_test(a_directory_of_another_node_is_refused),

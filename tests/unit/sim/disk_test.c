@@ -303,6 +303,43 @@ static void failed_sync_leaves_pages_clean_but_never_durable(void **state)
     assert_int_equal(sim_disk_losses(rig.node[0]->disk).lost_bytes, 5);
 }
 
+static void read_uncached(struct disk_file file, void *into, uint64_t length)
+{
+    static struct disk_req read;
+
+    read = (struct disk_req){.op = DISK_READ, .file = file, .into = into, .length = length};
+    read.flags = DISK_UNCACHED;
+    rig_req(&read.req);
+    disk_submit(rig_world(&rig, 0), &read);
+    assert_int_equal(rig_wait(&rig, &read.req), ERR_NONE);
+}
+
+/* A read past the cache first writes back what is dirty: no kernel shows less than was written. */
+static void what_is_written_after_a_failed_sync_is_seen_past_the_cache(void **state)
+{
+    const struct sim_disk_rule rule = {.ops = 1u << DISK_SYNC, .times = 1, .error = ERR_IO};
+    struct disk_file file;
+    uint8_t into[8];
+
+    (void)state;
+    rig_put(&rig, 0, "a", "--------", 8, true, true);
+    assert_int_equal(rig_open(&rig, 0, "a", 0, &file), ERR_NONE);
+    assert_int_equal(rig_write(&rig, 0, file, 2, "gone..", 6), ERR_NONE);
+    (void)sim_break_disk(rig.node[0], &rule);
+    assert_int_equal(rig_file(&rig, 0, DISK_SYNC, file, 0), ERR_IO);
+    assert_int_equal(rig_write(&rig, 0, file, 6, "xy", 2), ERR_NONE);
+    read_uncached(file, into, 8);
+    assert_memory_equal(into, "------xy", 8);
+    assert_int_equal(rig_file(&rig, 0, DISK_TRUNCATE, file, 4), ERR_NONE);
+    assert_int_equal(rig_write(&rig, 0, file, 6, "z", 1), ERR_NONE);
+    read_uncached(file, into, 7);
+    assert_memory_equal(into, "----\0\0z", 7);
+    cycle(SIM_DOWN_KILL);
+    assert_int_equal(rig_open(&rig, 0, "a", 0, &file), ERR_NONE);
+    read_uncached(file, into, 7);
+    assert_memory_equal(into, "----\0\0z", 7);
+}
+
 static void lying_sync_settles_nothing(void **state)
 {
     (void)state;
@@ -371,6 +408,23 @@ static void wiped_disk_is_empty(void **state)
     assert_int_equal(sim_image_used(sim_disk_image(rig.node[0]->disk)), 0);
 }
 
+/* In its place stands another machine: what was wrong with the disk went with it. */
+static void wiped_disk_has_no_errors_of_the_one_before(void **state)
+{
+    const struct sim_disk_rule rule = {.ops = 1u << DISK_WRITE, .error = ERR_IO};
+    struct disk_file file;
+
+    (void)state;
+    (void)sim_break_disk(rig.node[0], &rule);
+    sim_dir_gone(rig.node[0], "second", SIM_GONE_FAILED);
+    sim_crash(rig.node[0], SIM_DOWN_KILL);
+    sim_wipe(rig.node[0]);
+    sim_restart(rig.node[0]);
+    assert_int_equal(rig_path(&rig, 0, DISK_MKDIR, "second", NULL), ERR_NONE);
+    assert_int_equal(rig_open(&rig, 0, "a", DISK_CREATE, &file), ERR_NONE);
+    assert_int_equal(rig_write(&rig, 0, file, 0, "x", 1), ERR_NONE);
+}
+
 static void lock_ends_with_its_process(void **state)
 {
     struct disk_file file;
@@ -412,11 +466,13 @@ int main(void)
         TEST(full_disk_refuses_and_recovers_by_unlink),
         TEST(rules_fail_the_nth_matching_call_so_many_times),
         TEST(failed_sync_leaves_pages_clean_but_never_durable),
+        TEST(what_is_written_after_a_failed_sync_is_seen_past_the_cache),
         TEST(lying_sync_settles_nothing),
         TEST(stalled_disk_completes_nothing_until_it_moves_again),
         TEST(slow_disk_multiplies_its_latency),
         TEST(rotten_bit_stays_rotten),
         TEST(wiped_disk_is_empty),
+        TEST(wiped_disk_has_no_errors_of_the_one_before),
         TEST(lock_ends_with_its_process),
         TEST(globs_match_as_in_a_shell),
     };

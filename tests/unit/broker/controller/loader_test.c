@@ -195,6 +195,9 @@ static void a_record_that_cannot_be_stops_the_loader_for_good(void **state)
     loader_batch(&f->loader, 3, 3, true);
     assert_int_equal(f->loader.image.last_offset, 0);
     assert_string_equal(f->order, "ab");
+    /* Nor is a snapshot written: it would be named after an end that the image does not have. */
+    assert_int_equal(loader_snapshot_open(&f->loader), ERR_MALFORMED);
+    loader_snapshot_close(&f->loader);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
