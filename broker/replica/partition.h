@@ -86,6 +86,7 @@ struct partition {
     int64_t told_hw;   /* of the last answer of this leader, in this epoch; -1: none yet */
     int64_t leader_log_start;
     uint32_t divergences; /* rounds of truncation in this epoch (R24) */
+    int64_t held_cut;     /* a cut that damage below it did not let happen; -1 none */
 
     /* private */
     struct manager_topic *owner;
@@ -184,9 +185,13 @@ void partition_append_end(struct partition_append *append, enum err err);
  *     partition_fetch_end(&f);                         releases read and pin
  *
  * A delayed fetch reads again with `delayed` set: a follower's progress is then not taken. */
+enum {
+    PARTITION_COPY = -3, /* up to the log end, as a follower, but says nothing of its progress: as
+                            Kafka's FUTURE_LOCAL_REPLICA_ID */
+};
 struct partition_fetch { /* zeroed, then the first part filled */
     /* in */
-    int32_t replica_id;    /* -1: a consumer */
+    int32_t replica_id;    /* -1: a consumer; PARTITION_COPY */
     int64_t replica_epoch; /* broker epoch of the follower; -1 */
     int32_t current_epoch; /* of the leader, as the reader knows it; -1 */
     int64_t offset;
