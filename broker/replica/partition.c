@@ -430,6 +430,7 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
     list_init(&part->link);
     list_init(&part->leading);
     list_init(&part->altering);
+    list_init(&part->held);
 }
 
 void partition_deinit(struct partition *part)
@@ -440,6 +441,7 @@ void partition_deinit(struct partition *part)
     ASSERT(list_empty(&part->watchers));
     ASSERT(!list_linked(&part->leading));
     list_remove(&part->altering);
+    ASSERT(!list_linked(&part->held));
     isr_deinit(&part->isr);
 }
 
@@ -447,6 +449,7 @@ static void leave(struct partition *part)
 {
     fetcher_remove(part);
     manager_scrub_left(part);
+    list_remove(&part->held);
     if (part->role == PARTITION_NONE) {
         wake_all(part);
     } else {

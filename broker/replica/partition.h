@@ -97,6 +97,7 @@ struct partition {
     struct list link;     /* in manager.partitions, in order of creation */
     struct list leading;  /* in manager.leading */
     struct list altering; /* in manager.altering */
+    struct list held;     /* in manager.held */
     uint32_t pins;
     uint32_t generation;  /* of the log's failures, last seen */
     int64_t seen_end;     /* log end last seen */
@@ -211,6 +212,7 @@ struct partition_fetch { /* zeroed, then the first part filled */
     int64_t limit;                  /* exclusive: what this reader may read up to */
     struct log_epoch_end diverging; /* epoch >= 0 or end_offset >= 0: the follower diverged */
     bool diverged;
+    bool throttled;    /* nothing was read: the leaders' quota of this broker is used up */
     int32_t preferred; /* a replica in the reader's rack, to be asked instead; -1: none */
     int32_t leader;    /* hint for NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH (KIP-951) */
     int32_t leader_epoch;

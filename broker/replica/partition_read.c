@@ -170,18 +170,14 @@ bool partition_fetch_watched(const struct partition *part, const struct partitio
 
 bool partition_fetch_throttled(const struct partition *part, const struct partition_fetch *fetch)
 {
-    const struct manager *manager = part->manager;
-
-    if (!part->throttled_leading || !partition_fetch_watched(part, fetch)) return false;
-    return quota_exceeded(&manager->leader_quota, manager->env->now.mono.ns);
+    return part->throttled_leading && partition_fetch_watched(part, fetch) &&
+           part->manager->leader_held;
 }
 
 void partition_fetch_served(struct partition *part, const struct partition_fetch *fetch)
 {
-    struct manager *manager = part->manager;
-
     if (!part->throttled_leading || !of_follower(fetch) || fetch->read.bytes == 0) return;
-    quota_note(&manager->leader_quota, manager->env->now.mono.ns, fetch->read.bytes);
+    manager_served(part->manager, fetch->read.bytes);
 }
 
 /* Everything that can be said without reading (replication.md 6, in its order). */
@@ -259,6 +255,7 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->leader = part->leader;
     fetch->leader_epoch = part->leader_epoch;
     fetch->preferred = -1;
+    fetch->throttled = false;
     fetch->role = part->role;
     fetch->part = NULL;
     fetch->reading = false;
@@ -279,7 +276,8 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     if (!fetch->diverged) fetch->preferred = preferred_replica(part, fetch);
     if (fetch->preferred >= 0) return;
     if (fetch->diverged || fetch->offset >= fetch->limit || fetch->max_bytes == 0) return;
-    if (partition_fetch_throttled(part, fetch)) {
+    fetch->throttled = partition_fetch_throttled(part, fetch);
+    if (fetch->throttled) {
         manager_throttled(part, fetch->replica_id, &part->manager->leader_quota);
         return;
     }
