@@ -24,7 +24,7 @@ enum err sim_image_open(struct sim_image *image, const char *path, uint32_t flag
         return ERR_EXISTS;
     }
     if (found != NULL && found->directory) return ERR_ACCESS;
-    if (found != NULL && found->locked && (flags & DISK_LOCK) != 0) return ERR_ACCESS;
+    if (found != NULL && found->locked && (flags & DISK_LOCK) != 0) return ERR_LOCKED;
     if (found == NULL) {
         found = image_inode_create(image, false);
         image_name_change(image, dir, image_entry_make(dir, leaf), found);

@@ -419,7 +419,7 @@ static bool fetch_part_news(const struct fetch_part *p)
 {
     if (p->part == NULL) return false;
     if (partition_fetch_check(p->part, &p->fetch) != ERR_NONE) return true;
-    if (partition_fetch_limit(p->part, &p->fetch) == p->seen) return false;
+    if (!p->fetch.throttled && partition_fetch_limit(p->part, &p->fetch) == p->seen) return false;
     return partition_fetch_ready(p->part, &p->fetch);
 }
 

@@ -6,6 +6,9 @@
  *     cut the file; sync it                                     before it is written again (H13)
  *     epochs to their file
  *
+ * Until the walk has come to its end nothing is changed: damage below the cut, which a replica that
+ * has the range can mend (manager_scrub.c), leaves the log as it was, OPEN with ERR_DAMAGED.
+ *
  * A crash between any two leaves a log that ends somewhere between the new end and the old one,
  * which is where a follower may be that was about to truncate: it does so again. */
 #include "broker/log/log_private.h"
@@ -62,6 +65,94 @@ static enum op_result cut_fail(struct log_flow *o)
     return OP_DONE;
 }
 
+/* ---- what the walk builds anew stands beside what there was --------------------------------- */
+
+static struct log_segment *cut_target(const struct log_flow *o)
+{
+    return o->log->segments[log_segment_find(o->log, o->snapshot)];
+}
+
+static void cut_keep(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct log_segment *target = cut_target(o);
+
+    log_producers_take(&o->kept_producers, &log->producers);
+    o->kept_aborted = log->aborted;
+    log_aborted_init(&log->aborted, o->kept_aborted.mem);
+    o->kept_index = target->index;
+    target->index = NULL;
+    o->kept_max_timestamp = target->max_timestamp;
+    o->kept_first_timestamp = target->first_timestamp;
+    o->kept_sync = list_linked(&log->sync_link);
+    if (o->kept_sync) list_remove(&log->sync_link);
+}
+
+static void cut_drop_index(struct log *log, struct log_index *index)
+{
+    if (index == NULL) return;
+    log_index_deinit(index);
+    mem_free(&log->dir->env->mem, index, sizeof *index);
+}
+
+static void cut_drop_kept(struct log_flow *o)
+{
+    log_producers_deinit(&o->kept_producers);
+    log_aborted_deinit(&o->kept_aborted);
+    cut_drop_index(o->log, o->kept_index);
+}
+
+static void cut_restore(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct log_segment *target = cut_target(o);
+
+    log_producers_deinit(&log->producers);
+    log_producers_take(&log->producers, &o->kept_producers);
+    log_aborted_deinit(&log->aborted);
+    log->aborted = o->kept_aborted;
+    cut_drop_index(log, target->index);
+    target->index = o->kept_index;
+    target->max_timestamp = o->kept_max_timestamp;
+    target->first_timestamp = o->kept_first_timestamp;
+    if (o->kept_sync) log_sync(log);
+}
+
+/* The walk did not come to the cut: nothing happened. The metadata log has a cure of its own
+ * (node.c). */
+static enum op_result cut_refused(struct log_flow *o)
+{
+    struct log *log = o->log;
+
+    cut_restore(o);
+    if (!log_err_passes(o->err) && (o->err != ERR_DAMAGED || log->config.verify_all))
+        return cut_fail(o);
+    if (o->err == ERR_DAMAGED) {
+        TRACE(log->dir->env->world, LOG_DAMAGED, (int64_t)log->topic, log->partition, o->offset,
+              (int64_t)o->walk.scan.position, ERR_DAMAGED);
+        log_note_damage(log, o->walk.scan.next_offset, o->walk.segment->base,
+                        o->walk.scan.position);
+    }
+    log->wanted &= (uint16_t)~LOG_WANT_TRUNCATE;
+    if (log->state == LOG_TRUNCATING) log_set_state(log, LOG_OPEN, o->err);
+    return OP_DONE;
+}
+
+/* NONE: the log is sound up to where the walk stopped. What is not, and would be cut anyway, does
+ * no harm; bytes that are missing do. */
+static enum err cut_walked(const struct log_flow *o)
+{
+    const struct log_walk *walk = &o->walk;
+
+    switch (walk->end) {
+    case LOG_WALK_STOP: return ERR_NONE;
+    case LOG_WALK_WHOLE: return walk->scan.position < walk->segment->size ? ERR_DAMAGED : ERR_NONE;
+    case LOG_WALK_BAD: return walk->scan.next_offset < o->offset ? ERR_DAMAGED : ERR_NONE;
+    case LOG_WALK_ERROR: return walk->err;
+    }
+    IMPOSSIBLE("end of a walk");
+}
+
 /* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to
  * await. */
 static void cut_lower(struct log_flow *o, int64_t to)
@@ -113,7 +204,7 @@ static void cut_walk(struct log_flow *o)
     o->walk.producers_from = 0;
     o->walk.index = target;
     o->walk.aborted = target;
-    if (target) log->aborted.count = 0;
+    o->walk.known = true;
 }
 
 /* The n-th file to go: six names a segment, newest segment first; then none. */
@@ -159,15 +250,13 @@ static enum op_result cut_end(struct log_flow *o)
     struct log *log = o->log;
 
     log->wanted &= (uint16_t)~LOG_WANT_TRUNCATE;
-    if (o->err == ERR_NONE && o->save.err != ERR_NONE) {
-        if (!log_err_passes(o->save.err)) {
-            o->err = o->save.err;
-            return cut_fail(o);
-        }
+    if (o->err == ERR_NONE) o->err = o->save.err;
+    if (o->err != ERR_NONE) {
+        if (!log_err_passes(o->err)) return cut_fail(o);
         log->epochs_dirty = true; /* extra entries in the file are cut again at the next open */
         log->epochs_failed = true;
     }
-    if (log->state == LOG_TRUNCATING) log_set_state(log, LOG_OPEN, o->err);
+    if (log->state == LOG_TRUNCATING) log_set_state(log, LOG_OPEN, ERR_NONE);
     return OP_DONE;
 }
 
@@ -208,10 +297,10 @@ static enum op_result cut_run(struct op *op)
             }
             log_assigned_reset(log);
         } else {
-            if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
             /* o->snapshot: base of the segment that becomes the active one. */
             o->segment = log_segment_find(log, o->offset);
             o->snapshot = log->segments[o->segment]->base;
+            cut_keep(o);
             for (;;) {
                 cut_load(o, &o->load, ".snapshot");
                 AWAIT_LOAD(o, CUT_SNAPSHOT, &o->load);
@@ -220,17 +309,16 @@ static enum op_result cut_run(struct op *op)
                 if (cut_take_snapshot(o) || o->segment == 0) break;
                 o->segment--;
             }
-            o->err = log_segment_index(log, log->segments[log_segment_find(log, o->snapshot)]);
-            if (o->err != ERR_NONE) return cut_fail(o);
+            o->err = log_segment_index(log, cut_target(o));
+            if (o->err != ERR_NONE) return cut_refused(o);
             for (;; o->segment++) {
                 cut_walk(o);
                 AWAIT_WALK(o, CUT_WALKED, &o->walk);
-                if (o->walk.end == LOG_WALK_ERROR || o->walk.end == LOG_WALK_BAD) {
-                    o->err = o->walk.end == LOG_WALK_ERROR ? o->walk.err : ERR_DAMAGED;
-                    return cut_fail(o);
-                }
+                o->err = cut_walked(o);
+                if (o->err != ERR_NONE) return cut_refused(o);
                 if (log->segments[o->segment]->base == o->snapshot) break;
             }
+            cut_drop_kept(o);
             /* A batch that straddles the cut goes whole: the end is where the walk stopped. */
             cut_forget(log, o->walk.scan.next_offset);
             cut_lower(o, o->walk.scan.next_offset);

@@ -245,10 +245,11 @@ static void open_forget_gone(struct log_dir *dir)
 
 static void open_not_locked(struct log_dir *dir, enum err err)
 {
-    bool taken = err == ERR_ACCESS;
+    bool taken = err == ERR_LOCKED;
 
-    log_dir_message(dir, err, taken ? "is in use by another process (.lock)" : "cannot be locked: ",
-                    taken ? "" : err_name(err));
+    log_dir_message(dir, err,
+                    taken ? "is in use by another process (.lock)" : ".lock cannot be written: ",
+                    taken ? "" : log_dir_why(err));
 }
 
 /* The marker is gone: should the process die before it registers, the running file says so. */

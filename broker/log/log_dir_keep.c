@@ -12,8 +12,9 @@ enum keeper_step {
     KEEPER_DUE,
     KEEPER_VOUCHED,
     KEEPER_SAVED,
+    KEEPER_DISOWNED,
 };
-static const char *const keeper_steps[] = {"START", "DUE", "VOUCHED", "SAVED"};
+static const char *const keeper_steps[] = {"START", "DUE", "VOUCHED", "SAVED", "DISOWNED"};
 
 static void keeper_ask_syncs(struct log_dir *dir)
 {
@@ -70,6 +71,15 @@ static bool keeper_due(const struct log_dir_flow *o)
            !log_dir_vouched(o->dir);
 }
 
+/* What a failed sync dropped is still in the page cache, and never reaches the device (H5): who is
+ * killed from here on may have lost something, though its machine goes on. What becomes of it
+ * nobody asks. */
+static void running_disown(struct log_dir_flow *o)
+{
+    log_path(o->path, o->dir->path, log_dir_running_name);
+    log_io_path(&o->io, o->dir->env->world, DISK_UNLINK, o->path);
+}
+
 static enum op_result keeper_run(struct op *op)
 {
     struct log_dir_flow *o = CONTAINER_OF(op, struct log_dir_flow, op);
@@ -83,7 +93,8 @@ static enum op_result keeper_run(struct op *op)
                                                        : LOG_CHECKPOINT_MS));
             AWAIT(o, KEEPER_DUE, &o->source, keeper_due(o));
             op_deadline(op, OP_NO_DEADLINE);
-            if (!log_dir_online(dir) || (o->stop && !dir->checkpoint_now)) return OP_DONE;
+            if (!log_dir_online(dir)) break;
+            if (o->stop && !dir->checkpoint_now) return OP_DONE;
             if (!log_dir_vouched(dir)) {
                 o->vouching = dir->vouch_epoch;
                 (void)log_dir_running_save(o, o->vouching);
@@ -118,6 +129,9 @@ static enum op_result keeper_run(struct op *op)
             dir->checkpoints_written++;
             op_wake(&dir->checkpoint_source);
         }
+        running_disown(o);
+        AWAIT_IO(o, KEEPER_DISOWNED, &o->io);
+        return OP_DONE;
     }
     IMPOSSIBLE("step");
 }
@@ -264,11 +278,7 @@ static enum op_result dir_close_run(struct op *op)
         if (o->err == ERR_NONE && dir->state == LOG_DIR_CLOSING) close_vouch(o);
         AWAIT_SAVE(o, DIR_CLOSE_MARKED, &o->save);
         if (o->err == ERR_NONE) o->err = o->save.err;
-        /* What a failed sync dropped is still in the page cache, and never reaches the device. */
-        if (dir->state != LOG_DIR_CLOSING) {
-            log_path(o->path, dir->path, log_dir_running_name);
-            log_io_path(&o->io, dir->env->world, DISK_UNLINK, o->path);
-        }
+        if (dir->state != LOG_DIR_CLOSING) running_disown(o);
         AWAIT_IO(o, DIR_CLOSE_DISOWNED, &o->io);
         if (dir->lock.handle != 0) log_io_close(&o->io, dir->env->world, dir->lock);
         AWAIT_IO(o, DIR_CLOSE_UNLOCKED, &o->io);

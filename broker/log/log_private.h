@@ -286,6 +286,11 @@ struct log_reader {
     char path[LOG_PATH_MAX];
 };
 
+/* No sound batch stands where `offset` should: for who repairs it. */
+void log_note_damage(struct log *log, int64_t offset, int64_t base, uint64_t position);
+/* The epoch stands outside the crc; what the log knows of its epochs says the same (H7). */
+bool log_epoch_fits(const struct log *log, const struct record_batch *batch);
+
 /* The transactions of a read that were aborted (log_stable.c): its bytes are there, its reader is
  * not, and its log keeps still for it. False: they are told, or read->err says why not; true: the
  * op goes on with log_stable_run(), from LOG_STABLE_FIND on. */
@@ -323,6 +328,7 @@ struct log_walk {
     bool index;             /* add to segment->index */
     bool aborted;           /* and to log->aborted */
     bool effects;           /* on epochs and producers; false: it only looks */
+    bool known;             /* by the epochs of the log: another one in a batch is rot (DF8) */
     const char *suffix;     /* ".log" */
     uint32_t read_flags;    /* DISK_UNCACHED: what the page cache believes does not count (H5) */
     bool read_again;        /* at least once; the last time from again_at */
@@ -387,6 +393,13 @@ struct log_flow {
     uint64_t cut_bytes;
     struct log_load window;
     int64_t old_end;
+    /* Of a cut: what stood in the log before the walk, which builds it anew. */
+    struct log_producers kept_producers;
+    struct log_aborted_list kept_aborted;
+    struct log_index *kept_index;
+    int64_t kept_max_timestamp;
+    int64_t kept_first_timestamp;
+    bool kept_sync; /* it was in the list of logs to be synced */
     bool clean;
     bool cut;
     bool first;

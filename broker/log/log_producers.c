@@ -24,6 +24,18 @@ void log_producers_init(struct log_producers *producers, struct mem *mem, uint32
     list_init(&producers->ended);
 }
 
+void log_producers_take(struct log_producers *to, struct log_producers *from)
+{
+    *to = (struct log_producers){.mem = from->mem, .max = from->max, .clock_ms = from->clock_ms};
+    map_take(&to->map, &from->map);
+    list_init(&to->age);
+    list_init(&to->open);
+    list_init(&to->ended);
+    list_splice(&to->age, &from->age);
+    list_splice(&to->open, &from->open);
+    list_splice(&to->ended, &from->ended);
+}
+
 static void log_producers_drop(struct log_producers *producers, struct log_producer *producer)
 {
     ASSERT(list_empty(&producer->staged));

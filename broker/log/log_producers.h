@@ -79,6 +79,8 @@ struct log_producers {
 
 void log_producers_init(struct log_producers *producers, struct mem *mem, uint32_t max);
 void log_producers_deinit(struct log_producers *producers);
+/* All of `from`, into a set that is not initialised; `from` is empty. Nothing is staged. */
+void log_producers_take(struct log_producers *to, struct log_producers *from);
 void log_producers_clear(struct log_producers *producers); /* nothing is staged (asserted) */
 struct log_producer *log_producers_find(const struct log_producers *producers, int64_t id);
 

@@ -221,8 +221,7 @@ enum read_verdict {
     READ_DAMAGED,
 };
 
-/* The epoch stands outside the crc; what the log knows of its epochs says the same (H7). */
-static bool read_epoch_fits(const struct log *log, const struct record_batch *batch)
+bool log_epoch_fits(const struct log *log, const struct record_batch *batch)
 {
     int32_t epoch = log_epochs_at(&log->epochs, batch->base_offset);
 
@@ -261,7 +260,7 @@ static enum read_verdict read_look(struct log_read *o)
             if (o->bytes + batch.bytes.length > o->max_bytes && !(o->first_whole && o->bytes == 0))
                 return o->count > 0 ? READ_SERVED : READ_EMPTY;
             if (record_batch_check_crc(log->dir->env->world->cpu, &batch) != ERR_NONE ||
-                (o->scrub && !read_epoch_fits(log, &batch)))
+                (o->scrub && !log_epoch_fits(log, &batch)))
                 return o->count > 0 ? READ_SERVED : READ_DAMAGED; /* what is good goes out */
             if (o->count == 0) {
                 o->slices[0] = (struct bytes){batch.bytes.data, 0};
@@ -307,19 +306,23 @@ static bool read_next_segment(struct log_read *o)
     return true;
 }
 
-/* For who repairs it; one place at a time is enough, the next read finds the next. */
+void log_note_damage(struct log *log, int64_t offset, int64_t base, uint64_t position)
+{
+    if (log->damaged < 0) log->dir->damaged++;
+    log->damaged = offset;
+    log->damaged_base = base;
+    log->damaged_position = position;
+    log->dir->damage_notes++;
+    op_wake(&log->dir->damage_source);
+}
+
+/* One place at a time is enough, the next read finds the next. */
 static void read_note_damage(struct log_read *o)
 {
     const struct log_reader *r = o->reader;
-    struct log *log = o->log;
 
-    if (log->damaged >= 0 || r->expected < 0) return;
-    log->damaged = r->expected;
-    log->damaged_base = r->segment->base;
-    log->damaged_position = r->position;
-    log->dir->damaged++;
-    log->dir->damage_notes++;
-    op_wake(&log->dir->damage_source);
+    if (o->log->damaged >= 0 || r->expected < 0) return;
+    log_note_damage(o->log, r->expected, r->segment->base, r->position);
 }
 
 void log_undamaged(struct log *log)

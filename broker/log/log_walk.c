@@ -19,6 +19,14 @@ static enum op_result walk_end(struct log_walk *o)
     return OP_DONE;
 }
 
+/* As if the scan had refused it: it stands where it stood. */
+static void walk_back(struct log_walk *o, int64_t next_offset, int32_t epoch)
+{
+    o->scan.position = o->scan.batch_position;
+    o->scan.next_offset = next_offset;
+    o->scan.epoch = epoch;
+}
+
 /* A batch that the scan accepted. False: it is to be left out, the walk ends before it. */
 static bool walk_batch(struct log_walk *o)
 {
@@ -91,9 +99,16 @@ static bool walk_feed(struct log_walk *o)
     }
     o->at += bytes.length;
     for (;;) {
+        int64_t next_offset = o->scan.next_offset;
+        int32_t epoch = o->scan.epoch;
+
         switch (log_scan_feed(&o->scan, o->log->dir->env->world->cpu, &bytes)) {
         case LOG_SCAN_MORE: return true;
         case LOG_SCAN_BATCH:
+            if (o->known && !log_epoch_fits(o->log, &o->scan.batch)) {
+                walk_back(o, next_offset, epoch);
+                return walk_again(o);
+            }
             if (!walk_batch(o)) return false;
             break;
         case LOG_SCAN_BAD: return walk_again(o);
@@ -150,6 +165,7 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
     walk->index = false;
     walk->aborted = false;
     walk->effects = true;
+    walk->known = false;
     walk->suffix = ".log";
     walk->read_flags = 0;
     walk->read_again = false;

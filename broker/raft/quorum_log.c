@@ -85,7 +85,7 @@ static enum op_result quorum_log_work_run(struct op *op)
         if (!quorum_log_hinted(q)) return OP_DONE;
         log_truncate(q->log, o->end);
         AWAIT(o, WORK_TRUNCATED, &q->log->state_source, q->log->state != LOG_TRUNCATING);
-        if (q->log->state != LOG_OPEN) o->err = ERR_IO;
+        if (q->log->state != LOG_OPEN || q->log->err != ERR_NONE) o->err = ERR_IO;
         return OP_DONE;
     case WORK_DISOWN:
         if (q->hint.end < o->end) quorum_log_put_hint(q, o->end);

@@ -449,6 +449,17 @@ static void append(struct fetcher *fetcher, struct partition *part, struct bytes
     set_fetching(part, PARTITION_DELAYED);
 }
 
+/* One that damage has stopped waits until that is mended. */
+static void cut_to(struct partition *part, int64_t to)
+{
+    if (part->held_cut >= 0 && part->damaged) {
+        set_fetching(part, PARTITION_DELAYED);
+        return;
+    }
+    set_fetching(part, PARTITION_BUSY);
+    partition_truncate(part, to);
+}
+
 static void cut(struct partition *part, struct log_epoch_end leader)
 {
     struct follower_cut facts = {.leader = leader,
@@ -459,8 +470,7 @@ static void cut(struct partition *part, struct log_epoch_end leader)
     part->divergences++;
     TRACE(part->manager->env->world, REPLICA_DIVERGED, (int64_t)part->topic, part->index,
           leader.epoch, leader.end_offset, part->log->log_end, part->divergences);
-    set_fetching(part, PARTITION_BUSY);
-    partition_truncate(part, follower_truncation(&facts));
+    cut_to(part, follower_truncation(&facts));
 }
 
 static void take_partition(struct fetcher *fetcher, struct partition *part,
@@ -680,8 +690,7 @@ static void range_resume(struct partition *part)
     if (epochs->entries[epochs->count - 1].start_offset > start) {
         start = epochs->entries[epochs->count - 1].start_offset;
     }
-    set_fetching(part, PARTITION_BUSY);
-    partition_truncate(part, start);
+    cut_to(part, start);
 }
 
 static void list_decide(struct fetcher *fetcher, int64_t leader_start)
@@ -695,10 +704,7 @@ static void list_decide(struct fetcher *fetcher, int64_t leader_start)
         return;
     }
     switch (follower_out_of_range(part->log->log_end, fetcher->listed_end, leader_start)) {
-    case FOLLOWER_RANGE_TRUNCATE:
-        set_fetching(part, PARTITION_BUSY);
-        partition_truncate(part, fetcher->listed_end);
-        return;
+    case FOLLOWER_RANGE_TRUNCATE: cut_to(part, fetcher->listed_end); return;
     case FOLLOWER_RANGE_RESET:
         set_fetching(part, PARTITION_BUSY);
         partition_reset(part, leader_start);

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 5 + 10 * MANAGER_DIRS_MAX };
+enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 6 + 10 * MANAGER_DIRS_MAX };
 
 uint32_t manager_ops_max(const struct manager_limits *limits)
 {
@@ -50,6 +50,8 @@ enum err manager_init(struct manager *manager, struct env *env, const struct con
     list_init(&manager->leading);
     list_init(&manager->unfetched);
     list_init(&manager->altering);
+    list_init(&manager->held);
+    op_source_init(&manager->quota_source);
     op_source_init(&manager->state_source);
     op_source_init(&manager->closed_source);
     op_source_init(&manager->alter_source);
@@ -149,34 +151,6 @@ int32_t manager_min_isr(const struct manager *manager, struct str topic)
     int64_t number = topic_number(manager, topic, STR("min.insync.replicas"));
 
     return number < 1 || number > INT32_MAX ? 1 : (int32_t)number;
-}
-
-void manager_throttle(struct partition *part)
-{
-    const struct manager *manager = part->manager;
-    struct str leaders = topic_config_text(manager->config, manager->image, part->topic_name,
-                                           STR("leader.replication.throttled.replicas"));
-    struct str followers = topic_config_text(manager->config, manager->image, part->topic_name,
-                                             STR("follower.replication.throttled.replicas"));
-
-    part->throttled_leading = quota_names(leaders, part->index, manager->broker);
-    part->throttled_following = quota_names(followers, part->index, manager->broker);
-}
-
-void manager_throttled(struct partition *part, int32_t replica, const struct quota *quota)
-{
-    struct manager *manager = part->manager;
-
-    TRACE(manager->env->world, REPLICA_THROTTLED, (int64_t)part->topic, part->index, replica,
-          quota_measure(quota, manager->env->now.mono.ns), quota->rate);
-}
-
-void manager_quotas(struct manager *manager)
-{
-    manager->leader_quota.rate = topic_config_broker_number(
-        manager->config, manager->image, STR("leader.replication.throttled.rate"));
-    manager->follower_quota.rate = topic_config_broker_number(
-        manager->config, manager->image, STR("follower.replication.throttled.rate"));
 }
 
 static struct log_config topic_log_config(const struct manager *manager, struct str topic)
@@ -571,6 +545,7 @@ void manager_timers_start(struct manager *manager)
     manager_retain_start(manager);
     manager_clean_start(manager);
     manager_scrub_start(manager);
+    manager_quota_start(manager);
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */
@@ -591,7 +566,7 @@ static bool flows_ended(const struct manager *manager)
         if (op_live(&manager->guards[i].op)) return false;
     }
     return manager_retain_ended(manager) && manager_clean_ended(manager) &&
-           manager_scrub_ended(manager);
+           manager_scrub_ended(manager) && manager_quota_ended(manager);
 }
 
 void manager_check_stopped(struct manager *manager)
@@ -616,6 +591,7 @@ void manager_stop(struct manager *manager)
     manager_retain_stop(manager);
     manager_clean_stop(manager);
     manager_scrub_stop(manager);
+    manager_quota_stop(manager);
     manager_alter_stop(manager);
     manager_lost_stop(manager);
     LIST_FOR_EACH (link, &manager->partitions) {

@@ -156,6 +156,7 @@ struct manager {
     uint64_t alters_sent;
     struct quota leader_quota; /* KIP-73 */
     struct quota follower_quota;
+    bool leader_held; /* the leaders' is used up (manager_quota.c) */
     /* private */
     struct manager_limits limits;
     struct isr_brokers brokers; /* over `image` */
@@ -191,6 +192,9 @@ struct manager {
     struct manager_retain retains[MANAGER_DIRS_MAX];
     struct manager_clean cleans[MANAGER_DIRS_MAX];
     struct manager_scrub scrubs[MANAGER_DIRS_MAX];
+    struct manager_op quota;
+    struct list held; /* partitions with a reader that was held back */
+    struct op_source quota_source;
     struct op_source timer_source; /* expiry and checkpoint, at a stop */
     struct manager_stray *stray;
     uint32_t stray_dir;

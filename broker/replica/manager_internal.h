@@ -40,11 +40,6 @@ int32_t manager_min_isr(const struct manager *manager, struct str topic);
 MUST_USE enum err manager_host(struct manager *manager, struct uuid topic_id, struct str name,
                                int32_t index, bool promised, struct partition **part);
 /* The replica leaves: out of the lookup at once, its log deleted. */
-/* Which of its traffic counts against the quotas, by the topic's settings. */
-void manager_throttle(struct partition *part);
-/* Says that a quota holds it back; `replica`: who gets nothing. */
-void manager_throttled(struct partition *part, int32_t replica, const struct quota *quota);
-void manager_quotas(struct manager *manager);
 void manager_unhost(struct manager *manager, struct partition *part);
 struct manager_topic *manager_topic(const struct manager *manager, struct uuid topic_id);
 /* It is deleted: its name is free for another. */
@@ -86,6 +81,18 @@ void manager_scrub_stop(struct manager *manager);
 bool manager_scrub_ended(const struct manager *manager);
 /* It leaves: no scrub stands in it any more. */
 void manager_scrub_left(struct partition *part);
+
+/* ---- manager_quota.c */
+/* Which of its traffic counts against the quotas, by the topic's settings. */
+void manager_throttle(struct partition *part);
+/* Says that a quota holds it back; `replica`: who gets nothing. */
+void manager_throttled(struct partition *part, int32_t replica, const struct quota *quota);
+/* As a leader, what counts. */
+void manager_served(struct manager *manager, uint64_t bytes);
+void manager_quotas(struct manager *manager);
+void manager_quota_start(struct manager *manager);
+void manager_quota_stop(struct manager *manager);
+bool manager_quota_ended(const struct manager *manager);
 
 /* ---- manager_stray.c */
 /* Starts to rename; NULL: no memory, or a name that is too long. */

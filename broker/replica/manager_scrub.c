@@ -6,8 +6,8 @@
  * read once more; damage that stays is met so (storage.md DF7, S30):
  *
  *     a leader with others in sync   leaves the in-sync set (manager_lost.c): a sound one leads
- *     a follower                     fetches the range from its leader, as a consumer does, and
- *                                    writes it into its place (log_patch.h)
+ *     a follower                     fetches the range from its leader, without a word about how
+ *                                    far it is itself, and writes it into its place (log_patch.h)
  *     a leader alone                 says once that the range is lost; it is served as
  *                                    CORRUPT_MESSAGE, never as data */
 #include "broker/replica/fetcher.h"
@@ -197,8 +197,10 @@ static bool repair_decide(struct manager_scrub *o)
         part->lost_told = true;
         repair_tell(part, "no other replica is in sync, so it is lost", part->log->damaged);
     }
+    /* What stands there is the leader's too: it is committed, or below the end that the leader
+     * named for a cut. */
     return part->role == PARTITION_FOLLOWER && part->fetcher != NULL &&
-           part->log->damaged < part->high_watermark;
+           (part->log->damaged < part->high_watermark || part->log->damaged < part->held_cut);
 }
 
 static bool repair_ask(struct manager_scrub *o)
@@ -216,8 +218,7 @@ static bool repair_ask(struct manager_scrub *o)
     fetch_request_default(request);
     fetch_request_topic_default(topic);
     fetch_request_partition_default(from);
-    /* As a consumer: it says nothing about how far this follower is. */
-    request->replica_state.replica_id = -1;
+    request->replica_state.replica_id = PARTITION_COPY;
     request->max_bytes = SCRUB_SLICE_BYTES;
     request->topics = topic;
     request->topics_count = 1;

@@ -314,6 +314,10 @@ void partition_settle(struct partition *part)
         return;
     }
     start = follower_start(log->epochs.count, log->log_end, part->high_watermark);
+    if (start < log->log_end && log->err != ERR_NONE) {
+        partition_go_offline(part); /* it was tried */
+        return;
+    }
     if (start < log->log_end) {
         partition_truncate(part, start); /* comes back here */
         return;
@@ -354,6 +358,7 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     }
     part->settled = false;
     part->divergences = 0;
+    part->held_cut = -1;
     fetcher_remove(part);
     if (partition_may_settle(part)) {
         partition_settle(part);
@@ -411,7 +416,8 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
                                .leader_epoch = -1,
                                .partition_epoch = -1,
                                .min_isr = min_isr,
-                               .leader_hw = -1};
+                               .leader_hw = -1,
+                               .held_cut = -1};
     isr_init(&part->isr, &manager->env->mem);
     op_source_init(&part->hw_source);
     op_source_init(&part->fetch_source);
@@ -424,6 +430,7 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
     list_init(&part->link);
     list_init(&part->leading);
     list_init(&part->altering);
+    list_init(&part->held);
 }
 
 void partition_deinit(struct partition *part)
@@ -434,6 +441,7 @@ void partition_deinit(struct partition *part)
     ASSERT(list_empty(&part->watchers));
     ASSERT(!list_linked(&part->leading));
     list_remove(&part->altering);
+    ASSERT(!list_linked(&part->held));
     isr_deinit(&part->isr);
 }
 
@@ -441,6 +449,7 @@ static void leave(struct partition *part)
 {
     fetcher_remove(part);
     manager_scrub_left(part);
+    list_remove(&part->held);
     if (part->role == PARTITION_NONE) {
         wake_all(part);
     } else {

@@ -86,6 +86,7 @@ struct partition {
     int64_t told_hw;   /* of the last answer of this leader, in this epoch; -1: none yet */
     int64_t leader_log_start;
     uint32_t divergences; /* rounds of truncation in this epoch (R24) */
+    int64_t held_cut;     /* a cut that damage below it did not let happen; -1 none */
 
     /* private */
     struct manager_topic *owner;
@@ -96,6 +97,7 @@ struct partition {
     struct list link;     /* in manager.partitions, in order of creation */
     struct list leading;  /* in manager.leading */
     struct list altering; /* in manager.altering */
+    struct list held;     /* in manager.held */
     uint32_t pins;
     uint32_t generation;  /* of the log's failures, last seen */
     int64_t seen_end;     /* log end last seen */
@@ -184,9 +186,13 @@ void partition_append_end(struct partition_append *append, enum err err);
  *     partition_fetch_end(&f);                         releases read and pin
  *
  * A delayed fetch reads again with `delayed` set: a follower's progress is then not taken. */
+enum {
+    PARTITION_COPY = -3, /* up to the log end, as a follower, but says nothing of its progress: as
+                            Kafka's FUTURE_LOCAL_REPLICA_ID */
+};
 struct partition_fetch { /* zeroed, then the first part filled */
     /* in */
-    int32_t replica_id;    /* -1: a consumer */
+    int32_t replica_id;    /* -1: a consumer; PARTITION_COPY */
     int64_t replica_epoch; /* broker epoch of the follower; -1 */
     int32_t current_epoch; /* of the leader, as the reader knows it; -1 */
     int64_t offset;
@@ -206,6 +212,7 @@ struct partition_fetch { /* zeroed, then the first part filled */
     int64_t limit;                  /* exclusive: what this reader may read up to */
     struct log_epoch_end diverging; /* epoch >= 0 or end_offset >= 0: the follower diverged */
     bool diverged;
+    bool throttled;    /* nothing was read: the leaders' quota of this broker is used up */
     int32_t preferred; /* a replica in the reader's rack, to be asked instead; -1: none */
     int32_t leader;    /* hint for NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH (KIP-951) */
     int32_t leader_epoch;

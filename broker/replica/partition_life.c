@@ -111,6 +111,20 @@ static void take_appends(struct partition *part)
     if (part->fetching == PARTITION_BUSY && partition_quiet(part)) fetcher_applied(part, failed);
 }
 
+/* Nothing was cut. Damage is mended first (manager_scrub.c): the leader has what is below the end
+ * that it named. For want of memory it is tried again. */
+static void cut_refused(struct partition *part)
+{
+    const struct log *log = part->log;
+
+    if (log->err == ERR_DAMAGED) {
+        part->held_cut = log->wanted_to;
+        part->damaged = true;
+        manager_lost_look(part->manager);
+    }
+    if (part->fetching == PARTITION_BUSY && partition_quiet(part)) fetcher_applied(part, true);
+}
+
 /* A truncation or reset ended. */
 static void take_cut(struct partition *part)
 {
@@ -124,6 +138,11 @@ static void take_cut(struct partition *part)
         partition_go_offline(part);
         return;
     }
+    if (log->err != ERR_NONE) {
+        cut_refused(part);
+        return;
+    }
+    part->held_cut = -1;
     partition_clamp_high_watermark(part, log->log_end); /* a batch that straddled went whole */
     partition_wake_readers(part);
     if (part->fetching == PARTITION_BUSY && partition_quiet(part)) fetcher_applied(part, false);

@@ -106,15 +106,21 @@ static bool of_follower(const struct partition_fetch *fetch)
     return fetch->replica_id >= 0;
 }
 
+/* Not a client: what is not committed may be seen. */
+static bool of_replica(const struct partition_fetch *fetch)
+{
+    return of_follower(fetch) || fetch->replica_id == PARTITION_COPY;
+}
+
 int64_t partition_fetch_limit(const struct partition *part, const struct partition_fetch *fetch)
 {
-    if (of_follower(fetch)) return part->log->log_end;
+    if (of_replica(fetch)) return part->log->log_end;
     return fetch->stable_only ? partition_last_stable(part) : part->high_watermark;
 }
 
 enum err partition_fetch_check(const struct partition *part, const struct partition_fetch *fetch)
 {
-    if (part->role == PARTITION_FOLLOWER && !of_follower(fetch) && fetch->any_replica) {
+    if (part->role == PARTITION_FOLLOWER && !of_replica(fetch) && fetch->any_replica) {
         enum err err = check_epoch(part, fetch->current_epoch);
 
         if (err != ERR_NONE) return err;
@@ -138,7 +144,7 @@ static int32_t preferred_replica(const struct partition *part, const struct part
     const struct isr *isr = &part->isr;
     const struct isr_replica *best = NULL;
 
-    if (part->role != PARTITION_LEADER || of_follower(fetch) || !fetch->any_replica) return -1;
+    if (part->role != PARTITION_LEADER || of_replica(fetch) || !fetch->any_replica) return -1;
     if (manager->config->replica_selector == 0 || fetch->rack.length == 0) return -1;
     if (in_rack(manager, manager->broker, fetch->rack)) return -1;
     for (uint32_t i = 0; i < isr->count; i++) {
@@ -164,18 +170,14 @@ bool partition_fetch_watched(const struct partition *part, const struct partitio
 
 bool partition_fetch_throttled(const struct partition *part, const struct partition_fetch *fetch)
 {
-    const struct manager *manager = part->manager;
-
-    if (!part->throttled_leading || !partition_fetch_watched(part, fetch)) return false;
-    return quota_exceeded(&manager->leader_quota, manager->env->now.mono.ns);
+    return part->throttled_leading && partition_fetch_watched(part, fetch) &&
+           part->manager->leader_held;
 }
 
 void partition_fetch_served(struct partition *part, const struct partition_fetch *fetch)
 {
-    struct manager *manager = part->manager;
-
     if (!part->throttled_leading || !of_follower(fetch) || fetch->read.bytes == 0) return;
-    quota_note(&manager->leader_quota, manager->env->now.mono.ns, fetch->read.bytes);
+    manager_served(part->manager, fetch->read.bytes);
 }
 
 /* Everything that can be said without reading (replication.md 6, in its order). */
@@ -253,6 +255,7 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->leader = part->leader;
     fetch->leader_epoch = part->leader_epoch;
     fetch->preferred = -1;
+    fetch->throttled = false;
     fetch->role = part->role;
     fetch->part = NULL;
     fetch->reading = false;
@@ -273,7 +276,8 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     if (!fetch->diverged) fetch->preferred = preferred_replica(part, fetch);
     if (fetch->preferred >= 0) return;
     if (fetch->diverged || fetch->offset >= fetch->limit || fetch->max_bytes == 0) return;
-    if (partition_fetch_throttled(part, fetch)) {
+    fetch->throttled = partition_fetch_throttled(part, fetch);
+    if (fetch->throttled) {
         manager_throttled(part, fetch->replica_id, &part->manager->leader_quota);
         return;
     }
@@ -284,7 +288,7 @@ void partition_fetch(struct partition *part, struct partition_fetch *fetch)
     fetch->read.limit = fetch->limit;
     fetch->read.max_bytes = fetch->max_bytes;
     fetch->read.first_whole = fetch->first_whole;
-    fetch->read.stable = fetch->stable_only && !of_follower(fetch);
+    fetch->read.stable = fetch->stable_only && !of_replica(fetch);
     log_read(part->log, &fetch->read);
 }
 
@@ -322,7 +326,7 @@ void partition_fetch_finish(struct partition_fetch *fetch)
         return;
     }
     TRACE(world_of(part), READ_SERVED, (int64_t)part->topic, part->index, fetch->offset,
-          fetch->read.next_offset, fetch->limit, part->high_watermark, of_follower(fetch) ? 0 : 1);
+          fetch->read.next_offset, fetch->limit, part->high_watermark, of_replica(fetch) ? 0 : 1);
 }
 
 void partition_fetch_end(struct partition_fetch *fetch)

@@ -55,6 +55,43 @@ bool quota_exceeded(const struct quota *quota, int64_t now_ns)
     return quota->rate != INT64_MAX && quota_measure(quota, now_ns) > quota->rate;
 }
 
+/* The first window that ends to count after `now_ns`; INT64_MAX: none counts. */
+static int64_t next_end(const struct quota *quota, int64_t now_ns)
+{
+    int64_t end_ns = INT64_MAX;
+
+    for (uint32_t i = 0; i < quota->count; i++) {
+        int64_t ends = quota->windows[i].start_ns + QUOTA_WINDOWS * window_ns();
+
+        if (ends > now_ns && ends < end_ns) end_ns = ends;
+    }
+    return end_ns;
+}
+
+/* As long as the same windows count the mean falls; without the oldest it may be higher again. */
+int64_t quota_free_at(const struct quota *quota, int64_t now_ns)
+{
+    while (quota_exceeded(quota, now_ns)) {
+        int64_t end_ns = next_end(quota, now_ns);
+        int64_t low = now_ns, high = end_ns - 1;
+
+        ASSERT(end_ns < INT64_MAX); /* what counts ends */
+        now_ns = end_ns;
+        if (quota_exceeded(quota, high)) continue;
+        while (high - low > 1) {
+            int64_t middle = low + (high - low) / 2;
+
+            if (quota_exceeded(quota, middle)) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        return high;
+    }
+    return now_ns;
+}
+
 /* ---- lists ----------------------------------------------------------------------------------- */
 
 /* The next "partition:broker"; false: the list is over or malformed, which `wrong` tells. */

@@ -32,6 +32,8 @@ void quota_note(struct quota *quota, int64_t now_ns, uint64_t bytes);
 /* Bytes per second over the windows that count at `now_ns`. */
 int64_t quota_measure(const struct quota *quota, int64_t now_ns);
 bool quota_exceeded(const struct quota *quota, int64_t now_ns);
+/* When it is exceeded no longer, if nothing moves until then; now_ns when it is not. */
+int64_t quota_free_at(const struct quota *quota, int64_t now_ns);
 
 /* Does a list of throttled replicas, "0:1,0:2,1:1" or "*", name this one? */
 bool quota_names(struct str list, int32_t partition, int32_t broker);

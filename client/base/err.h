@@ -35,14 +35,14 @@ enum err_retry {
     X(NO_SPACE, -190, ERR_RETRIABLE, "no space left on the device")                      \
     X(NO_MEMORY, -189, ERR_RETRIABLE, "a pool, a budget or the region is used up")       \
     X(TOO_MANY, -188, ERR_FINAL, "a table at its stated maximum")                        \
-    X(ACCESS, -187, ERR_FINAL,                                                           \
-      "permission denied, read-only file system, directory locked by another process")   \
+    X(ACCESS, -187, ERR_FINAL, "permission denied, or a file system that is read-only")  \
     X(MALFORMED, -186, ERR_FINAL, "bytes that do not decode")                            \
     X(TOO_LARGE, -185, ERR_FINAL, "above a stated limit")                                \
     X(UNSUPPORTED, -184, ERR_FINAL, "not built in, or not known")                        \
     X(BAD_STATE, -183, ERR_FINAL, "not possible in the present state of the object")     \
     X(BAD_CONFIG, -182, ERR_FINAL, "a configuration that cannot be used")                \
     X(DAMAGED, -181, ERR_FINAL, "a checksum or chain that does not match: bytes rotted") \
+    X(LOCKED, -180, ERR_FINAL, "another process holds the lock")                         \
     X(UNKNOWN_SERVER_ERROR, -1, ERR_FINAL, "")                                           \
     X(NONE, 0, ERR_FINAL, "")                                                            \
     X(OFFSET_OUT_OF_RANGE, 1, ERR_FINAL, "")                                             \

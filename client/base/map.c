@@ -15,6 +15,14 @@ void map_init(struct map *map, struct mem *mem, uint64_t seed, uint32_t max)
     list_init(&map->order);
 }
 
+void map_take(struct map *to, struct map *from)
+{
+    *to = *from;
+    list_init(&to->order);
+    list_splice(&to->order, &from->order);
+    map_init(from, to->mem, to->seed, to->max);
+}
+
 static size_t buckets_bytes(uint32_t buckets_log)
 {
     return sizeof(struct map_node *) << buckets_log;

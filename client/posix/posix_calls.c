@@ -52,8 +52,8 @@ enum err posix_calls_err(int error)
     case EPERM:
     case EROFS:
     case EISDIR:
-    case EAGAIN: /* of a lock */
     case ETXTBSY: return ERR_ACCESS;
+    case EAGAIN: return ERR_LOCKED; /* elsewhere it is no error */
     case ENAMETOOLONG:
     case EFBIG: return ERR_TOO_LARGE;
     case EMFILE:

@@ -204,7 +204,7 @@ enum disk_op {
 enum disk_flags {
     DISK_CREATE = 1,    /* open: make it when missing */
     DISK_EXCLUSIVE = 2, /* open: EXISTS when there (with CREATE) */
-    DISK_LOCK = 4,      /* open: exclusive for this process until closed, else ACCESS */
+    DISK_LOCK = 4,      /* open: exclusive for this process until closed, else LOCKED */
     DISK_READ_ONLY = 8, /* open */
     DISK_UNCACHED = 16, /* read: from the device, not the page cache (storage.md H5) */
 };

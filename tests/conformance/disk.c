@@ -114,7 +114,7 @@ static void lock_keeps_a_second_opener_out_until_closed(void **state)
     (void)state;
     suite_begin(1, 1, 8);
     assert_int_equal(disk_open(".lock", DISK_CREATE | DISK_LOCK, &first), ERR_NONE);
-    assert_int_equal(disk_open(".lock", DISK_CREATE | DISK_LOCK, &second), ERR_ACCESS);
+    assert_int_equal(disk_open(".lock", DISK_CREATE | DISK_LOCK, &second), ERR_LOCKED);
     disk_close(first);
     assert_int_equal(disk_open(".lock", DISK_CREATE | DISK_LOCK, &second), ERR_NONE);
     disk_close(second);

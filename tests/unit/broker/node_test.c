@@ -221,6 +221,21 @@ static void a_port_in_use_is_one_message(void **state)
     node_box_deinit(&box);
 }
 
+/* DF18: nobody else has it; whoever looks for another process looks in vain. */
+static void a_directory_that_is_read_only_is_called_that(void **state)
+{
+    struct sim_disk_rule rule = {
+        .ops = 1u << DISK_OPEN, .glob = "data/.lock", .nth = 1, .error = ERR_ACCESS};
+
+    (void)state;
+    begin(12, "a");
+    node_box_format(&box);
+    (void)sim_disk_add_rule(box.node[0].world->disk, &rule);
+    fails_with(0, "read-only");
+    assert_null(strstr(box.node[0].error, "in use"));
+    node_box_deinit(&box);
+}
+
 static void a_voter_of_another_cluster_ends_with_one_message(void **state)
 {
     (void)state;
@@ -333,6 +348,7 @@ int main(void)
         cmocka_unit_test(an_unformatted_directory_is_refused),
         cmocka_unit_test(a_directory_of_another_node_is_refused),
         cmocka_unit_test(a_port_in_use_is_one_message),
+        cmocka_unit_test(a_directory_that_is_read_only_is_called_that),
         cmocka_unit_test(a_voter_of_another_cluster_ends_with_one_message),
         cmocka_unit_test(an_observer_of_another_cluster_ends_with_one_message),
         cmocka_unit_test(a_rotten_metadata_log_is_not_passed_over),

@@ -432,7 +432,7 @@ static void lock_ends_with_its_process(void **state)
 
     (void)state;
     assert_int_equal(rig_open(&rig, 0, ".lock", DISK_CREATE | DISK_LOCK, &file), ERR_NONE);
-    assert_int_equal(rig_open(&rig, 0, ".lock", DISK_CREATE | DISK_LOCK, &other), ERR_ACCESS);
+    assert_int_equal(rig_open(&rig, 0, ".lock", DISK_CREATE | DISK_LOCK, &other), ERR_LOCKED);
     cycle(SIM_DOWN_KILL);
     assert_int_equal(rig_open(&rig, 0, ".lock", DISK_CREATE | DISK_LOCK, &file), ERR_NONE);
 }

@@ -47,6 +47,35 @@ static void the_mean_is_that_of_eleven_seconds(void **state)
     assert_int_equal(quota_measure(&quota, 90 * SECOND), 0); /* and forgets the rest */
 }
 
+/* At the moment that is told, and not a nanosecond before, nothing is exceeded. */
+static void check_free(const struct quota *quota, int64_t now_ns, int64_t expected_ns)
+{
+    int64_t free_ns = quota_free_at(quota, now_ns);
+
+    assert_int_equal(free_ns, expected_ns);
+    assert_false(quota_exceeded(quota, free_ns));
+    if (free_ns > now_ns) assert_true(quota_exceeded(quota, free_ns - 1));
+}
+
+static void it_is_known_when_enough_was_waited(void **state)
+{
+    struct quota quota;
+
+    (void)state;
+    quota_init(&quota);
+    check_free(&quota, 7 * SECOND, 7 * SECOND);
+    quota.rate = 1000;
+    check_free(&quota, 7 * SECOND, 7 * SECOND);
+    quota_note(&quota, 100 * SECOND, 4000);
+    check_free(&quota, 100 * SECOND, 104 * SECOND - 3 * (SECOND / 1000)); /* the mean, rounded */
+    check_free(&quota, 105 * SECOND, 105 * SECOND);
+    /* More than eleven seconds allow: until it is forgotten. */
+    quota_note(&quota, 101 * SECOND, 40000);
+    check_free(&quota, 102 * SECOND, 112 * SECOND);
+    quota.rate = 0;
+    check_free(&quota, 102 * SECOND, 112 * SECOND);
+}
+
 static void lists_of_replicas_are_kafkas(void **state)
 {
     (void)state;
@@ -74,6 +103,7 @@ int main(void)
         cmocka_unit_test(without_a_rate_nothing_is_exceeded),
         cmocka_unit_test(what_was_too_much_is_paid_for_by_waiting),
         cmocka_unit_test(the_mean_is_that_of_eleven_seconds),
+        cmocka_unit_test(it_is_known_when_enough_was_waited),
         cmocka_unit_test(lists_of_replicas_are_kafkas),
     };
 

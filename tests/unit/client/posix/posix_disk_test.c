@@ -90,6 +90,7 @@ static void full_disk_and_failing_device_are_different_errors(void **state)
     assert_int_equal(posix_calls_err(EDQUOT), ERR_NO_SPACE);
     assert_int_equal(posix_calls_err(EIO), ERR_IO);
     assert_int_equal(posix_calls_err(EROFS), ERR_ACCESS);
+    assert_int_equal(posix_calls_err(EAGAIN), ERR_LOCKED);
     assert_int_equal(posix_calls_err(ENOTEMPTY), ERR_EXISTS);
 }
 
