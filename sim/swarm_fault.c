@@ -418,7 +418,12 @@ void swarm_fault(struct swarm *swarm, enum fault_class class)
     case FAULT_CLASS_STALE_READ:
     case FAULT_CLASS_SHORT_IO:
     case FAULT_CLASS_DIR_GONE:
+    case FAULT_CLASS_FOREIGN:
     case FAULT_CLASS_REVERT: swarm_disk_fault(swarm, class); return;
+    case FAULT_CLASS_REASSIGN:
+    case FAULT_CLASS_VOTERS:
+    case FAULT_CLASS_UNREGISTER:
+    case FAULT_CLASS_UPGRADE: swarm_member_fault(swarm, class); return;
     case FAULT_CLASS_ADMIN: swarm_admin_fault(swarm); return;
     case FAULT_CLASS_CLIENT: swarm_client_fault(swarm); return;
     case FAULT_CLASSES: break;
