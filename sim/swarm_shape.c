@@ -14,6 +14,7 @@ enum {
     SHAPE_RACKS,
     SHAPE_QUORUM,
     SHAPE_BUILD,
+    SHAPE_HABITS,
     KNOB_VALUES_MAX = 6,
     PER_CENT = RNG_MILLION / 100,
 };
@@ -353,6 +354,31 @@ static void draw_seeks(struct scenario *drawn, struct rng *rng)
     }
 }
 
+/* What some clients do that most do not: give up soon, delete by tombstones, send in transactions;
+ * groups whose coordinator assigns (KIP-848). */
+static void draw_habits(struct scenario *drawn, struct rng *rng)
+{
+    bool consumer_protocol = rng_chance(rng, 40 * PER_CENT);
+
+    for (uint32_t i = 0; i < drawn->client_count; i++) {
+        struct scenario_client *client = &drawn->clients[i];
+        bool hasty = rng_chance(rng, 15 * PER_CENT);
+        bool whole = rng_chance(rng, 10 * PER_CENT);
+        bool deletes = rng_chance(rng, 50 * PER_CENT);
+        int64_t timeout = draw_decades(rng, 1);
+        int64_t records = draw_decades(rng, 2);
+
+        if (client->group != NULL) client->consumer_protocol = consumer_protocol;
+        if (client->kind != SCENARIO_PRODUCER || !client->idempotent) continue;
+        if (hasty) client->delivery_timeout_ns = timeout * 500 * NS_PER_MS;
+        if (client->keys > 0 && deletes) {
+            client->tombstones = (uint32_t)records + 1;
+        } else if (whole && client->keys == 0) {
+            client->transaction = (uint32_t)records;
+        }
+    }
+}
+
 static void draw_clients(struct scenario *drawn, struct rng *rng, struct rng *more)
 {
     uint32_t count = (uint32_t)units_draw(drawn->mix, rng);
@@ -433,7 +459,7 @@ static void prepare_admin(struct scenario *drawn)
 struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed)
 {
     struct scenario *drawn = sim_alloc(sizeof *drawn);
-    struct rng rng, more, groups, racks, quorum, build;
+    struct rng rng, more, groups, racks, quorum, build, habits;
 
     *drawn = *scenario;
     drawn->store = (struct store){NULL};
@@ -442,6 +468,7 @@ struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed
     rng_init(&groups, rng_stream(seed, SHAPE_GROUPS, 0));
     rng_init(&racks, rng_stream(seed, SHAPE_RACKS, 0));
     rng_init(&quorum, rng_stream(seed, SHAPE_QUORUM, 0));
+    rng_init(&habits, rng_stream(seed, SHAPE_HABITS, 0));
     rng_init(&build, rng_stream(seed, SHAPE_BUILD, 0));
     for (uint32_t i = 0; i < drawn->topic_count; i++)
         draw_topic(drawn, &drawn->topics[i], &rng, &more);
@@ -457,6 +484,7 @@ struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed
         draw_seeks(drawn, &groups);
         draw_groups(drawn, &groups);
         if (drawn->swarm_config) draw_racks(drawn, &racks);
+        draw_habits(drawn, &habits);
     }
     if (drawn->swarm_config) {
         draw_quorum(drawn, &quorum);
@@ -501,13 +529,20 @@ void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from,
         const struct scenario_client *client = &drawn->clients[i];
 
         if (client->kind == SCENARIO_CONSUMER) {
-            put(text, size, "; %s%s%s%s", client->name, client->group != NULL ? " of " : "",
-                client->group != NULL ? client->group : "", client->seek.max > 0 ? " seeks" : "");
+            put(text, size, "; %s%s%s%s%s", client->name, client->group != NULL ? " of " : "",
+                client->group != NULL ? client->group : "",
+                client->consumer_protocol ? " (KIP-848)" : "",
+                client->seek.max > 0 ? " seeks" : "");
         } else {
             put(text, size, "; %s %lld/s x%u of %lldB acks %d%s", client->name,
                 (long long)client->rate.min / 1000, client->batch,
                 (long long)client->record_size.max, client->acks,
                 client->idempotent ? "" : " plain");
+            if (client->transaction > 0) put(text, size, " in %u", client->transaction);
+            if (client->tombstones > 0) put(text, size, " tombstones %u", client->tombstones);
+            if (client->delivery_timeout_ns > 0)
+                put(text, size, " for %lldms",
+                    (long long)(client->delivery_timeout_ns / NS_PER_MS));
         }
     }
 }
