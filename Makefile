@@ -151,11 +151,16 @@ reference: programs
 # The same runs from every build: compilers, optimisation, sanitizers (tests/determinism.sh).
 DETERMINISM_SEEDS     ?= 1..200
 DETERMINISM_SCENARIOS ?= scenarios/leader-power-loss.yaml
+DETERMINISM_JOBS      ?= $(shell nproc)
+.PHONY: determinism-builds determinism-debug determinism-asan determinism-clang determinism-clang0
+# All at once, with one job server; what a compiler says stays together.
+determinism-builds: determinism-debug determinism-asan determinism-clang determinism-clang0
+determinism-debug determinism-asan: determinism-%:
+	$(Q)+$(MAKE) --no-print-directory -s VARIANT=$* build/$*/gregor-sim
+determinism-clang determinism-clang0: determinism-%:
+	$(Q)+$(MAKE) --no-print-directory -s CC=clang VARIANT=$* build/$*/gregor-sim
 determinism:
-	$(Q)$(MAKE) --no-print-directory -s VARIANT=debug build/debug/gregor-sim
-	$(Q)$(MAKE) --no-print-directory -s VARIANT=asan build/asan/gregor-sim
-	$(Q)$(MAKE) --no-print-directory -s CC=clang VARIANT=clang build/clang/gregor-sim
-	$(Q)$(MAKE) --no-print-directory -s CC=clang VARIANT=clang0 build/clang0/gregor-sim
+	$(Q)$(MAKE) --no-print-directory -s -j $(DETERMINISM_JOBS) --output-sync=target determinism-builds
 	$(Q)for s in $(DETERMINISM_SCENARIOS); do sh tests/determinism.sh $(DETERMINISM_SEEDS) $$s \
 	  build/gregor-sim build/debug/gregor-sim build/asan/gregor-sim build/clang/gregor-sim \
 	  build/clang0/gregor-sim || exit 1; done

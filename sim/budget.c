@@ -1,8 +1,10 @@
 #include "sim/budget.h"
 
+#include "sim/swarm_shape.h"
+
 #include <string.h>
 
-enum { HOW_POWER_LOSS = 1, UNSYNCED_KEEP = 0 };
+enum { HOW_POWER_LOSS = 1, UNSYNCED_KEEP = 0, VOTERS_MIN = 3 };
 
 static struct scenario_value *argument(struct scenario_action *action, const char *name)
 {
@@ -38,6 +40,8 @@ static const struct row {
     {ACTION_STALE_READ, true, SIM_FAULT_STALE_READ},
     {ACTION_DIR_GONE, true, SIM_FAULT_DIR_GONE},
     {ACTION_REVERT, true, SIM_FAULT_REVERT},
+    {ACTION_FOREIGN, true, SIM_FAULT_FOREIGN},
+    {ACTION_UPGRADE, false, SIM_FAULT_VERSION},
 };
 
 static const struct row *row_of(const struct scenario_action *action)
@@ -96,6 +100,100 @@ static bool has_room(struct run *run, uint64_t nodes, enum check_loss_kind kind)
     return check_loss_room(run->check, ids, count, kind, &loss);
 }
 
+static uint32_t count_of(uint64_t set)
+{
+    uint32_t count = 0;
+
+    for (; set != 0; set &= set - 1)
+        count++;
+    return count;
+}
+
+/* Another change of the voters is not answered yet. */
+static bool voters_change(const struct run *run)
+{
+    const struct workload *workload = run->workload;
+
+    for (uint32_t i = workload->job_next; i < workload->job_count; i++) {
+        if (workload_fault(workload->jobs[i].action->kind) == SIM_FAULT_VOTERS) return true;
+    }
+    return false;
+}
+
+/* One voter less must leave as many as survive the loss of one. */
+static bool voters_suffice(struct run *run, const struct scenario_action *action)
+{
+    uint64_t set = cluster_voter_set(run->cluster);
+
+    if (voters_change(run)) return false;
+    return action->kind == ACTION_ADD_VOTER || count_of(set) > VOTERS_MIN;
+}
+
+/* A level that a node does not know, wherever it is now, keeps that node out for ever. */
+static bool levels_known(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        if (run->cluster->nodes[i].config.feature_metadata_version_max < CONFIG_METADATA_VERSION)
+            return false;
+    }
+    return true;
+}
+
+/* Nothing is forgotten with it: of each partition somebody else is in sync. */
+static bool replaceable(struct run *run, uint64_t brokers)
+{
+    for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
+        for (uint32_t p = 0; p < run->cluster->partitions[topic]; p++) {
+            uint64_t in_sync = 0;
+
+            for (uint32_t i = 0; i < run->cluster->count; i++) {
+                struct check_member member =
+                    check_partition_member(run->check, run->scenario->topics[topic].name,
+                                           (int32_t)p, run->cluster->nodes[i].id);
+
+                if (member.in_sync) in_sync |= UINT64_C(1) << i;
+            }
+            if (in_sync != 0 && (in_sync & ~brokers) == 0) return false;
+        }
+    }
+    return true;
+}
+
+/* What an administrator must not ask for, or the scenario would not be what it promises. */
+static bool cluster_allows(struct run *run, const struct scenario_action *action)
+{
+    const struct scenario_value *broker = scenario_arg(action, "broker");
+    const struct scenario_value *to = scenario_arg(action, "to");
+    uint64_t set = 0;
+
+    switch ((int)action->kind) {
+    case ACTION_ADD_VOTER:
+    case ACTION_REMOVE_VOTER: return voters_suffice(run, action);
+    case ACTION_FEATURES: return levels_known(run);
+    case ACTION_UNREGISTER:
+        for (uint32_t i = 0; i < broker->node_count; i++)
+            set |= expr_eval(broker->nodes[i], &run->source).set;
+        return cluster_down_set(run->cluster, set) && replaceable(run, set);
+    case ACTION_REASSIGN: /* more than these are needed to write at all */
+        for (uint32_t i = 0; i < to->node_count; i++)
+            set |= expr_eval(to->nodes[i], &run->source).set;
+        return (int32_t)count_of(set) >= run_min_isr(run, (uint32_t)action->args[0].topic);
+    default: return true;
+    }
+}
+
+/* A cluster that began without eligible leader replicas elects the last member of an ISR, whatever
+ * its disk has kept: what KIP-966 is for. Such a run loses nothing at all. */
+static bool began_without_elr(const struct run *run)
+{
+    const struct scenario *scenario = run->scenario;
+
+    for (uint32_t i = 0; i < scenario->config_count; i++) {
+        if (strcmp(scenario->configs[i].key, SWARM_SHAPE_BUILD) == 0) return true;
+    }
+    return false;
+}
+
 enum budget_verdict budget_judge(struct run *run, const struct scenario_action *action)
 {
     enum budget_verdict verdict = BUDGET_FULL;
@@ -105,14 +203,16 @@ enum budget_verdict budget_judge(struct run *run, const struct scenario_action *
             ? CHECK_LOSS_MACHINE
             : CHECK_LOSS_PROCESS;
 
+    if (!cluster_allows(run, action)) return BUDGET_REFUSED;
     if (ends_process(action) && !takes_synced(action) && !has_room(run, nodes, kind)) {
         return BUDGET_REFUSED;
     }
+    if (takes_synced(action) && began_without_elr(run)) return BUDGET_REFUSED;
     if (takes_synced(action) && !has_room(run, nodes, CHECK_LOSS_SYNCED)) {
         return BUDGET_REFUSED;
     }
     if (takes(action) && action->kind == ACTION_CRASH &&
-        !has_room(run, nodes, CHECK_LOSS_UNSYNCED)) {
+        (began_without_elr(run) || !has_room(run, nodes, CHECK_LOSS_UNSYNCED))) {
         verdict = BUDGET_WEAKER;
     }
     /* What follows later cannot be weighed now: nothing of it may take anything. */
@@ -128,7 +228,7 @@ enum sim_fault budget_fault(const struct scenario_action *action)
     const struct row *row = row_of(action);
     int op = choice_of(action, "op");
 
-    ASSERT(row != NULL);
+    if (row == NULL) return workload_fault(action->kind);
     if (action->kind == ACTION_DISK_ERROR && op >= 0 && op < (int)COUNT_OF(errors)) {
         return errors[op];
     }

@@ -112,6 +112,8 @@ const struct partition *cluster_replica(const struct cluster *cluster, uint32_t 
 int cluster_partition_leader(const struct cluster *cluster, uint32_t topic, int32_t partition);
 /* Index of the active controller with the highest epoch; -1 none. */
 int cluster_active_controller(const struct cluster *cluster);
+/* Voters by the newest set that a running node counts by, in the log (KIP-853); 0: nobody tells. */
+uint64_t cluster_voter_set(const struct cluster *cluster);
 /* The committed metadata that reaches furthest among the running nodes; NULL none. */
 const struct image *cluster_image(const struct cluster *cluster);
 /* Of the committed image; NULL: no such partition yet. */

@@ -52,6 +52,29 @@ int cluster_active_controller(const struct cluster *cluster)
     return best;
 }
 
+uint64_t cluster_voter_set(const struct cluster *cluster)
+{
+    int64_t newest = -1;
+    uint64_t set = 0;
+
+    for (uint32_t i = 0; i < cluster->count && cluster->scenario->voters > 0; i++) {
+        const struct node *node = cluster_node(cluster, i);
+        const struct quorum_voters *voters;
+
+        if (node == NULL || !node->has_quorum) continue;
+        voters = &node->quorum.voting.current;
+        if (voters->count == 0 || voters->offset < newest) continue;
+        newest = voters->offset;
+        set = 0;
+        for (uint32_t v = 0; v < voters->count; v++) {
+            int index = cluster_index(cluster, voters->members[v].id);
+
+            if (index >= 0) set |= UINT64_C(1) << index;
+        }
+    }
+    return set;
+}
+
 const struct image *cluster_image(const struct cluster *cluster)
 {
     const struct image *best = NULL;

@@ -143,10 +143,18 @@ enum sim_fault_kind {
     X(FILE_TIMES, "DF21", DISK, ABSENT, 0, "file times", "",                                      \
       "the world tells nobody a file's time, so nothing can depend on it")
 
-#define SIM_FAULT_LIST_OTHER(X)                                               \
-    X(MEMBERSHIP, "P11", MEMBERSHIP, OWN, 0, "membership",                    \
-      "create_topic delete_topic add_partitions delete_records config elect", \
-      "an administrator changes topics, settings and leaders; a hit is an answer without error")
+#define SIM_FAULT_LIST_OTHER(X)                                                                  \
+    X(MEMBERSHIP, "P11", MEMBERSHIP, OWN, 0, "membership",                                       \
+      "create_topic delete_topic add_partitions delete_records config elect",                    \
+      "an administrator changes topics, settings and leaders; a hit is an answer without error") \
+    X(REASSIGN, "P11", MEMBERSHIP, OWN, 0, "reassignment", "reassign cancel_reassign",           \
+      "an administrator moves replicas, or takes that back; a hit is an answer without error")   \
+    X(UNREGISTER, "P11", MEMBERSHIP, OWN, 0, "unregistration", "unregister",                     \
+      "an administrator takes a broker out of the metadata; a hit is an answer without error")   \
+    X(VOTERS, "P11", MEMBERSHIP, OWN, 0, "voters", "add_voter remove_voter",                     \
+      "an administrator adds or removes a voter; a hit is an answer without error")              \
+    X(FEATURES, "P9", UPGRADE, OWN, 0, "features", "features",                                   \
+      "an administrator sets levels of features; a hit is an answer without error")
 
 /* X(NAME, "id", CLASS, KIND, needs the ledger, "word", "actions", "sentence") */
 #define SIM_FAULT_LIST(X)     \

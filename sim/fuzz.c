@@ -10,7 +10,13 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { FUZZ_REPEATS_MAX = 20, FUZZ_FEWEST_EVERY = 100, FUZZ_IDLE_TEXT = 8192, FUZZ_WAIT_MS = 500 };
+enum {
+    FUZZ_REPEATS_MAX = 20,
+    FUZZ_FEWEST_EVERY = 100,
+    FUZZ_IDLE_TEXT = 8192,
+    FUZZ_WAIT_MS = 500,
+    FUZZ_SCRIPT_SHARE = 10
+};
 #define FUZZ_SEED_BITS       48 /* a seed survives being read as a double by some JSON tool */
 #define PROGRESS_TERMINAL_NS (NS_PER_SEC / 2)
 #define PROGRESS_PLAIN_NS    (30 * NS_PER_SEC)
@@ -298,6 +304,12 @@ static bool wants_more(const struct fuzz *fuzz)
     return true;
 }
 
+/* A script tells little with each further seed: it has a small share of the time. */
+static int64_t spent(const struct course *course)
+{
+    return course->scenario->faults.swarm ? course->busy_ns : course->busy_ns * FUZZ_SCRIPT_SHARE;
+}
+
 /* The least run time so far; sometimes the fewest runs. -1: none is left. */
 static int pick_course(struct fuzz *fuzz)
 {
@@ -310,7 +322,7 @@ static int pick_course(struct fuzz *fuzz)
 
         if (course_over(fuzz, course)) continue;
         if (other == NULL || course->started == 0 ||
-            (fewest ? course->started < other->started : course->busy_ns < other->busy_ns)) {
+            (fewest ? course->started < other->started : spent(course) < spent(other))) {
             if (other != NULL && other->started == 0) continue;
             best = (int)i;
         }

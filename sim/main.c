@@ -45,7 +45,8 @@ static const char usage_text[] =
     "                       schema|reference]\n"
     "\n"
     "A seed is a number or a commit hash of 40 digits; GREGOR_SEED and GREGOR_JOBS stand in for\n"
-    "--seeds and --jobs. fuzz without files takes scenarios/swarm*.yaml.\n"
+    "--seeds and --jobs. fuzz without files takes those of scenarios/*.yaml with the tag\n"
+    "campaign.\n"
     "One line per run on stdout. Exit: 0 all passed and were exercised, 1 safety, 2 usage or\n"
     "scenario error, 3 liveness, 4 not exercised, 5 nondeterminism, 6 crash of the system under\n"
     "test, 7 inconclusive, 8 simulator error.\n";
@@ -290,15 +291,28 @@ static int lint_all(struct scenario **scenarios, uint32_t count)
 
 enum command { COMMAND_RUN, COMMAND_LINT, COMMAND_FUZZ };
 
-/* The random ones of the library. */
+static bool of_campaigns(const char *path)
+{
+    struct yaml_error error = {.text = ""};
+    struct scenario *scenario = scenario_load(path, &error);
+    bool is = false;
+
+    if (scenario == NULL) return true; /* it is told of when all are read */
+    for (uint32_t i = 0; i < scenario->tag_count; i++)
+        is = is || strcmp(scenario->tags[i], "campaign") == 0;
+    scenario_destroy(scenario);
+    return is;
+}
+
+/* Those of the library for campaigns: the random ones, and scripts of what chance brings about too
+ * seldom for a campaign to come through it. */
 static uint32_t default_files(const char **files, glob_t *found)
 {
     uint32_t count = 0;
 
-    if (glob("scenarios/swarm*.yaml", 0, NULL, found) != 0) return 0;
-    while (count < found->gl_pathc && count < FILES_MAX) {
-        files[count] = found->gl_pathv[count];
-        count++;
+    if (glob("scenarios/*.yaml", 0, NULL, found) != 0) return 0;
+    for (size_t i = 0; i < found->gl_pathc && count < FILES_MAX; i++) {
+        if (of_campaigns(found->gl_pathv[i])) files[count++] = found->gl_pathv[i];
     }
     return count;
 }
@@ -337,7 +351,8 @@ static int command_run(int argc, char **argv, enum command command)
     }
     if (status != 0) return status;
     if (count == 0) count = default_files(files, &found);
-    if (count == 0) return usage_error("no scenarios/swarm*.yaml here; name a file", NULL);
+    if (count == 0)
+        return usage_error("no scenarios/*.yaml with the tag campaign here; name a file", NULL);
     status = load_all(files, count, scenarios);
     if (status == 0) status = lint_all(scenarios, count);
     if (status == 0 && command != COMMAND_LINT) {

@@ -26,7 +26,7 @@ void run_act_cluster(struct run *run, const struct scenario_action *action, int 
                           WORKLOAD_JOBS_MAX);
         return;
     }
-    sim_fault_asked(run->sim, SIM_FAULT_MEMBERSHIP);
+    sim_fault_asked(run->sim, workload_fault(action->kind));
     job->action = action;
     job->step = step;
     if (action->kind == ACTION_ADD_PARTITIONS) {
@@ -70,6 +70,7 @@ void run_act_voters(struct run *run, const struct scenario_action *action, int s
         job->action = action;
         job->step = step;
         job->voter = run->sim->nodes[i]->id;
+        sim_fault_asked(run->sim, workload_fault(action->kind));
         workload_ask(run->workload);
     }
 }

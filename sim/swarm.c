@@ -11,7 +11,12 @@
 #define JANITOR_NS      (500 * NS_PER_MS)
 #define JANITOR_WAIT_NS (8 * NS_PER_SEC)
 
-enum { QUIET_PER_MILLION = 80000, SELDOM_PER_MILLION = 200000 };
+enum {
+    QUIET_PER_MILLION = 80000,
+    SELDOM_PER_MILLION = 200000,
+    SWARM_ITSELF =
+        45, /* where it draws what is of no class; a fixed number keeps seeds as they were */
+};
 
 /* Exponential, in integers: -ln of the middle of each sixteenth, in thousandths. */
 static int64_t interval(struct rng *rng, int64_t mean_ns)
@@ -93,7 +98,7 @@ struct swarm *swarm_create(struct run *run, struct scenario *scenario)
     swarm->moment = -1;
     swarm->departed = -1;
     swarm->scenario = scenario;
-    swarm_dice(swarm, DECIDE_SWARM_PROFILE, FAULT_CLASSES);
+    swarm_dice(swarm, DECIDE_SWARM_PROFILE, (enum fault_class)SWARM_ITSELF);
     swarm->intensity = draw_intensity(scenario->faults.intensities, &swarm->rng);
     swarm->quiet = rng_chance(&swarm->rng, QUIET_PER_MILLION);
     for (int i = 0; i < FAULT_CLASSES; i++)
@@ -165,7 +170,9 @@ static bool is_full(const struct scenario_action *action)
 {
     const struct scenario_value *how = scenario_arg(action, "how");
 
-    if (action->kind >= ACTION_CREATE_TOPIC && action->kind < ACTIONS) return true;
+    if (action->kind == ACTION_UPGRADE) return false;
+    if (action->kind >= ACTION_CREATE_TOPIC && action->kind < ACTIONS)
+        return workload_fault(action->kind) == SIM_FAULT_MEMBERSHIP;
     return action->kind == ACTION_CRASH && how != NULL && how->choice == 2;
 }
 
@@ -194,6 +201,11 @@ static const struct {
     {FAULT_CLASS_STALE_READ, SIM_FAULT_STALE_READ},
     {FAULT_CLASS_SHORT_IO, SIM_FAULT_SHORT_IO},
     {FAULT_CLASS_DIR_GONE, SIM_FAULT_DIR_GONE},
+    {FAULT_CLASS_REASSIGN, SIM_FAULT_REASSIGN},
+    {FAULT_CLASS_VOTERS, SIM_FAULT_VOTERS},
+    {FAULT_CLASS_UNREGISTER, SIM_FAULT_UNREGISTER},
+    {FAULT_CLASS_UPGRADE, SIM_FAULT_VERSION},
+    {FAULT_CLASS_FOREIGN, SIM_FAULT_FOREIGN},
 };
 
 void swarm_end(struct swarm *swarm)
@@ -206,6 +218,14 @@ void swarm_end(struct swarm *swarm)
         if (full > class->done) full = class->done;
         if (class->full < full) class->full = full;
     }
+}
+
+static enum sim_fault deferred_fault(enum fault_class class)
+{
+    for (uint32_t i = 0; i < COUNT_OF(deferred); i++) {
+        if (deferred[i].class == class) return deferred[i].fault;
+    }
+    return SIM_FAULT_COUNT;
 }
 
 static void swarm_act(struct swarm *swarm, const struct scenario_action *action, bool weaker)
@@ -222,6 +242,7 @@ static void swarm_act(struct swarm *swarm, const struct scenario_action *action,
     note_spread(swarm, &class->spread, action);
     (void)run_act(run, action, -1, 0);
     class->done++;
+    if (deferred_fault(swarm->doing) != SIM_FAULT_COUNT) return; /* swarm_end() */
     class->full += !weaker && (full_strength(run->sim) > before || is_full(action));
 }
 
@@ -343,6 +364,10 @@ static void janitor_fire(struct sim_event *event)
     int64_t now = run->sim->now_ns;
 
     if (run->phase != RUN_SAFETY) return;
+    if (swarm->departing > 0 && run->workload->job_next >= swarm->departing) {
+        swarm->departed = -1;
+        swarm->departing = 0;
+    }
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         char text[64];
 
@@ -364,6 +389,7 @@ void swarm_begin(struct swarm *swarm)
     struct sim *sim = swarm->run->sim;
     int64_t start_ns = sim->now_ns + swarm->scenario->faults.quiet_start_ns;
 
+    swarm_member_begin(swarm);
     sim_event_init(&swarm->janitor, janitor_fire);
     sim_event_init(&swarm->later_event, laters_fire);
     sim_schedule(sim, &swarm->janitor, sim->now_ns + JANITOR_NS);

@@ -15,7 +15,12 @@
 
 #include "sim/run.h"
 
-enum { SWARM_TEXT_MAX = 1024, SWARM_LATERS_MAX = 64, SWARM_NODES_TEXT = 256 };
+enum {
+    SWARM_TEXT_MAX = 1024,
+    SWARM_LATERS_MAX = 64,
+    SWARM_NODES_TEXT = 256,
+    SWARM_OLD_BUILD = 20, /* metadata.version */
+};
 
 struct swarm_class {
     struct sim_event event;
@@ -48,6 +53,8 @@ struct swarm {
     uint64_t snapshot_life[CLUSTER_NODES_MAX]; /* whose disk is kept; 0: none is */
     bool made;                                 /* the topic that comes and goes is there */
     int departed;                              /* a broker that nobody starts again; -1: none */
+    uint32_t departing; /* jobs up to its unregistration: then it may come back; 0: not asked */
+    bool raised;        /* levels of features, or they were high from the beginning */
     struct sim_event janitor;
     struct sim_event later_event;
     struct swarm_later laters[SWARM_LATERS_MAX];
@@ -96,12 +103,19 @@ void swarm_write_set(const struct swarm *swarm, uint64_t set, bool clients, char
 bool swarm_act_on(struct swarm *swarm, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- swarm_fault.c, swarm_disk.c, swarm_admin.c ---- */
+/* ---- swarm_fault.c, swarm_disk.c, swarm_admin.c, swarm_member.c ---- */
 
 /* One fault of a class, now. */
 void swarm_fault(struct swarm *swarm, enum fault_class class);
 void swarm_disk_fault(struct swarm *swarm, enum fault_class class);
 void swarm_admin_fault(struct swarm *swarm);
+/* An administrator who waits for few answers only may ask for more. */
+bool swarm_may_ask(const struct swarm *swarm);
+/* A topic of the file: not one that the swarm has added for itself. */
+uint32_t swarm_topic(struct swarm *swarm);
+void swarm_depart(struct swarm *swarm);
 void swarm_client_fault(struct swarm *swarm);
+void swarm_member_begin(struct swarm *swarm);
+void swarm_member_fault(struct swarm *swarm, enum fault_class class);
 
 #endif

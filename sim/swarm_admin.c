@@ -11,8 +11,7 @@ enum { ADMIN_PARTITIONS_MAX = 8, ADMIN_PENDING_MAX = 6 };
 
 /* ---- the cluster ----------------------------------------------------------------------------- */
 
-/* A topic of the file: not one that the swarm has added for itself. */
-static uint32_t draw_topic(struct swarm *swarm)
+uint32_t swarm_topic(struct swarm *swarm)
 {
     const struct scenario *scenario = swarm->run->scenario;
     uint64_t which = rng_below(&swarm->rng, scenario->topic_count);
@@ -22,7 +21,7 @@ static uint32_t draw_topic(struct swarm *swarm)
 
 static void admin_elect(struct swarm *swarm)
 {
-    uint32_t topic = draw_topic(swarm);
+    uint32_t topic = swarm_topic(swarm);
     uint64_t partition = rng_below(&swarm->rng, swarm->run->cluster->partitions[topic]);
 
     (void)swarm_act_on(swarm, "{elect: {partition: %s-%u, how: preferred}}",
@@ -31,7 +30,7 @@ static void admin_elect(struct swarm *swarm)
 
 static void admin_add_partitions(struct swarm *swarm)
 {
-    uint32_t topic = draw_topic(swarm);
+    uint32_t topic = swarm_topic(swarm);
     int32_t known = swarm->scenario->names.partitions[topic];
 
     if (known >= ADMIN_PARTITIONS_MAX) return;
@@ -50,7 +49,7 @@ static void admin_create_delete(struct swarm *swarm)
 
 static void admin_config(struct swarm *swarm)
 {
-    uint32_t topic = draw_topic(swarm);
+    uint32_t topic = swarm_topic(swarm);
     char setting[96];
     char *equals;
 
@@ -63,7 +62,7 @@ static void admin_config(struct swarm *swarm)
 
 static void admin_delete_records(struct swarm *swarm)
 {
-    uint32_t topic = draw_topic(swarm);
+    uint32_t topic = swarm_topic(swarm);
     uint64_t partition = rng_below(&swarm->rng, swarm->run->cluster->partitions[topic]);
     int64_t before = swarm_ms(swarm, 10, 5);
 
@@ -72,7 +71,7 @@ static void admin_delete_records(struct swarm *swarm)
 }
 
 /* A broker is taken out of service, as long as all replicas still find a place. */
-static void admin_depart(struct swarm *swarm)
+void swarm_depart(struct swarm *swarm)
 {
     int node = swarm_storage_victim(swarm);
     uint32_t most = 0;
@@ -87,17 +86,23 @@ static void admin_depart(struct swarm *swarm)
     swarm->departed = node;
 }
 
-void swarm_admin_fault(struct swarm *swarm)
+bool swarm_may_ask(const struct swarm *swarm)
 {
     const struct workload *workload = swarm->run->workload;
+
+    return workload->job_count - workload->job_next < ADMIN_PENDING_MAX &&
+           workload->job_count + ADMIN_PENDING_MAX < WORKLOAD_JOBS_MAX;
+}
+
+void swarm_admin_fault(struct swarm *swarm)
+{
     uint64_t what = rng_below(&swarm->rng, 12);
 
     if (what == 11) {
-        admin_depart(swarm);
+        swarm_depart(swarm);
         return;
     }
-    if (workload->job_count - workload->job_next >= ADMIN_PENDING_MAX) return;
-    if (workload->job_count + ADMIN_PENDING_MAX >= WORKLOAD_JOBS_MAX) return;
+    if (!swarm_may_ask(swarm)) return;
     if (what < 3) {
         admin_elect(swarm);
     } else if (what < 5) {

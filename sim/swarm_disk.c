@@ -201,6 +201,32 @@ static void fault_revert(struct swarm *swarm)
                        swarm_id(swarm, node), (long long)down_ms);
 }
 
+/* A log of one partition under the name of another, which the broker has not. One in the place of
+ * its own log is not told from it by anybody: the topic is right, and so may be all the rest. */
+static void fault_foreign(struct swarm *swarm)
+{
+    struct run *run = swarm->run;
+    int node = swarm_storage_victim(swarm);
+    uint64_t others = cluster_brokers(run->cluster);
+    int from = swarm_nth(others, rng_below(&swarm->rng, swarm_count(others)));
+    uint64_t topic = rng_below(&swarm->rng, run->scenario->topic_count);
+    uint64_t partition = rng_below(&swarm->rng, run->cluster->partitions[topic] + 3);
+    int64_t down_ms = swarm_ms(swarm, 100, 5);
+    char of[96];
+
+    write_partition(swarm, of, sizeof of);
+    if (node < 0 || check_partition_member(run->check, run->scenario->topics[topic].name,
+                                           (int32_t)partition, swarm_id(swarm, node))
+                        .replica)
+        return;
+    swarm_rests(swarm, node, down_ms);
+    (void)swarm_act_on(swarm,
+                       "{foreign: {node: node(%d), from: node(%d), file: %s, as: %s-%u}, then: "
+                       "{restart: {after: %lldms}}}",
+                       swarm_id(swarm, node), swarm_id(swarm, from), of,
+                       run->scenario->topics[topic].name, (unsigned)partition, (long long)down_ms);
+}
+
 void swarm_disk_fault(struct swarm *swarm, enum fault_class class)
 {
     switch ((int)class) {
@@ -224,6 +250,7 @@ void swarm_disk_fault(struct swarm *swarm, enum fault_class class)
     case FAULT_CLASS_SHORT_IO: fault_short_io(swarm); return;
     case FAULT_CLASS_DIR_GONE: fault_dir_gone(swarm); return;
     case FAULT_CLASS_REVERT: fault_revert(swarm); return;
+    case FAULT_CLASS_FOREIGN: fault_foreign(swarm); return;
     default: IMPOSSIBLE("class of a fault of clocks and disks");
     }
 }

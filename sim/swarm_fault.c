@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+enum { UNTIL_CONTROLLER = 1 }; /* of those that fault_hold() draws from */
+
 /* ---- processes ------------------------------------------------------------------------------- */
 
 static void fault_kill(struct swarm *swarm, const char *how)
@@ -262,6 +264,31 @@ static void fault_connect(struct swarm *swarm)
                        swarm_id(swarm, node), (unsigned)times + 1, hows[how]);
 }
 
+/* What the voters have fetched last is late by an election, of which their leader hears late, too:
+ * it goes on as the leader, and what it counts then must be what its successor has (K21). */
+static bool fault_hold_quorum(struct swarm *swarm, int64_t for_ms)
+{
+    const struct cluster *cluster = swarm->run->cluster;
+    int active = cluster_active_controller(cluster);
+    uint64_t others;
+    char from[SWARM_NODES_TEXT];
+
+    if (active < 0) return false;
+    others = cluster_controllers(cluster) & ~(UINT64_C(1) << active);
+    if (others == 0) return false;
+    swarm_write_set(swarm, others, false, from);
+    for (uint32_t i = 0; i < 3; i++) {
+        static const char *const apis[] = {"Fetch", "Vote", "BeginQuorumEpoch"};
+
+        (void)swarm_act_on(swarm,
+                           "{hold_message: {from: %s, to: node(%d), api: %s, until: "
+                           "controller_change, plus: %dms, for: %lldms}}",
+                           from, swarm_id(swarm, active), apis[i], i == 0 ? 0 : 300,
+                           (long long)for_ms + 3000);
+    }
+    return true;
+}
+
 /* Exactly one request, or its answer, is late by an election, by a restart or by some time. */
 static void fault_hold(struct swarm *swarm)
 {
@@ -274,6 +301,7 @@ static void fault_hold(struct swarm *swarm)
     int64_t for_ms = swarm_ms(swarm, 200, 6);
 
     if (others == 0) return;
+    if (until == UNTIL_CONTROLLER && !response && fault_hold_quorum(swarm, for_ms)) return;
     (void)swarm_act_on(swarm,
                        "{hold_message: {from: node(%d), to: node(%d), %suntil: %s, for: %lldms}}",
                        swarm_id(swarm, from), swarm_id(swarm, swarm_nth(others, which)),
@@ -418,7 +446,12 @@ void swarm_fault(struct swarm *swarm, enum fault_class class)
     case FAULT_CLASS_STALE_READ:
     case FAULT_CLASS_SHORT_IO:
     case FAULT_CLASS_DIR_GONE:
+    case FAULT_CLASS_FOREIGN:
     case FAULT_CLASS_REVERT: swarm_disk_fault(swarm, class); return;
+    case FAULT_CLASS_REASSIGN:
+    case FAULT_CLASS_VOTERS:
+    case FAULT_CLASS_UNREGISTER:
+    case FAULT_CLASS_UPGRADE: swarm_member_fault(swarm, class); return;
     case FAULT_CLASS_ADMIN: swarm_admin_fault(swarm); return;
     case FAULT_CLASS_CLIENT: swarm_client_fault(swarm); return;
     case FAULT_CLASSES: break;

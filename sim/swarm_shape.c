@@ -1,6 +1,7 @@
 #include "sim/swarm_shape.h"
 
 #include "sim/sim.h"
+#include "sim/swarm.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,9 @@ enum {
     SHAPE_MORE, /* streams of their own: what is drawn there moves nothing else */
     SHAPE_GROUPS,
     SHAPE_RACKS,
+    SHAPE_QUORUM,
+    SHAPE_BUILD,
+    SHAPE_HABITS,
     KNOB_VALUES_MAX = 6,
     PER_CENT = RNG_MILLION / 100,
 };
@@ -350,6 +354,31 @@ static void draw_seeks(struct scenario *drawn, struct rng *rng)
     }
 }
 
+/* What some clients do that most do not: give up soon, delete by tombstones, send in transactions;
+ * groups whose coordinator assigns (KIP-848). */
+static void draw_habits(struct scenario *drawn, struct rng *rng)
+{
+    bool consumer_protocol = rng_chance(rng, 40 * PER_CENT);
+
+    for (uint32_t i = 0; i < drawn->client_count; i++) {
+        struct scenario_client *client = &drawn->clients[i];
+        bool hasty = rng_chance(rng, 15 * PER_CENT);
+        bool whole = rng_chance(rng, 10 * PER_CENT);
+        bool deletes = rng_chance(rng, 50 * PER_CENT);
+        int64_t timeout = draw_decades(rng, 1);
+        int64_t records = draw_decades(rng, 2);
+
+        if (client->group != NULL) client->consumer_protocol = consumer_protocol;
+        if (client->kind != SCENARIO_PRODUCER || !client->idempotent) continue;
+        if (hasty) client->delivery_timeout_ns = timeout * 500 * NS_PER_MS;
+        if (client->keys > 0 && deletes) {
+            client->tombstones = (uint32_t)records + 1;
+        } else if (whole && client->keys == 0) {
+            client->transaction = (uint32_t)records;
+        }
+    }
+}
+
 static void draw_clients(struct scenario *drawn, struct rng *rng, struct rng *more)
 {
     uint32_t count = (uint32_t)units_draw(drawn->mix, rng);
@@ -384,10 +413,44 @@ bool swarm_shape_wanted(const struct scenario *scenario)
     return topics || scenario->swarm_config || scenario->mix.max > 0 || scenario->faults.swarm;
 }
 
+static bool may_draw(const struct scenario *drawn, enum fault_class class)
+{
+    return drawn->faults.swarm && (drawn->faults.classes >> class & 1) != 0;
+}
+
+/* Voters in the log, and controllers that could become some. */
+static void draw_quorum(struct scenario *drawn, struct rng *rng)
+{
+    uint64_t more = rng_below(rng, 2);
+
+    if (!may_draw(drawn, FAULT_CLASS_VOTERS) || drawn->combined || drawn->controllers < 3 ||
+        drawn->voters > 0 || !rng_chance(rng, 40 * PER_CENT))
+        return;
+    drawn->voters = 3;
+    if (drawn->controllers == 3) drawn->controllers += 1 + (uint32_t)more;
+}
+
+/* A cluster of an older build, whose nodes are exchanged one by one. */
+static void draw_build(struct scenario *drawn, struct rng *rng)
+{
+    static const char key[] = SWARM_SHAPE_BUILD;
+
+    if (!may_draw(drawn, FAULT_CLASS_UPGRADE) || !rng_chance(rng, 40 * PER_CENT) ||
+        is_set(drawn->configs, drawn->config_count, key))
+        return;
+    add_config(drawn, &drawn->configs, &drawn->config_count, key,
+               store_format(&drawn->store, "%d", SWARM_OLD_BUILD));
+}
+
 /* For an administrator: someone to ask, something to create. */
 static void prepare_admin(struct scenario *drawn)
 {
-    if (!drawn->faults.swarm || (drawn->faults.classes >> FAULT_CLASS_ADMIN & 1) == 0) return;
+    bool asks = false;
+
+    for (int i = 0; i < FAULT_CLASSES; i++)
+        asks = asks || (may_draw(drawn, (enum fault_class)i) &&
+                        fault_class_info((enum fault_class)i)->group == FAULT_GROUP_MEMBERSHIP);
+    if (!asks) return;
     drawn->operates = true;
     if (drawn->topic_count == SCENARIO_TOPICS_MAX || has_topic(drawn, SWARM_SHAPE_TOPIC)) return;
     add_topic(drawn, SWARM_SHAPE_TOPIC, 1)->late = true;
@@ -396,7 +459,7 @@ static void prepare_admin(struct scenario *drawn)
 struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed)
 {
     struct scenario *drawn = sim_alloc(sizeof *drawn);
-    struct rng rng, more, groups, racks;
+    struct rng rng, more, groups, racks, quorum, build, habits;
 
     *drawn = *scenario;
     drawn->store = (struct store){NULL};
@@ -404,6 +467,9 @@ struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed
     rng_init(&more, rng_stream(seed, SHAPE_MORE, 0));
     rng_init(&groups, rng_stream(seed, SHAPE_GROUPS, 0));
     rng_init(&racks, rng_stream(seed, SHAPE_RACKS, 0));
+    rng_init(&quorum, rng_stream(seed, SHAPE_QUORUM, 0));
+    rng_init(&habits, rng_stream(seed, SHAPE_HABITS, 0));
+    rng_init(&build, rng_stream(seed, SHAPE_BUILD, 0));
     for (uint32_t i = 0; i < drawn->topic_count; i++)
         draw_topic(drawn, &drawn->topics[i], &rng, &more);
     if (drawn->swarm_config) {
@@ -418,6 +484,11 @@ struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed
         draw_seeks(drawn, &groups);
         draw_groups(drawn, &groups);
         if (drawn->swarm_config) draw_racks(drawn, &racks);
+        draw_habits(drawn, &habits);
+    }
+    if (drawn->swarm_config) {
+        draw_quorum(drawn, &quorum);
+        draw_build(drawn, &build);
     }
     prepare_admin(drawn);
     return drawn;
@@ -442,6 +513,7 @@ void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from,
 {
     text[0] = '\0';
     put(text, size, "controllers %u, brokers %u", drawn->controllers, drawn->brokers);
+    if (drawn->voters > 0) put(text, size, ", voters %u", drawn->voters);
     for (uint32_t i = 0; i < drawn->topic_count; i++) {
         const struct scenario_topic *topic = &drawn->topics[i];
         uint32_t own = i < from->topic_count ? from->topics[i].config_count : 0;
@@ -457,13 +529,20 @@ void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from,
         const struct scenario_client *client = &drawn->clients[i];
 
         if (client->kind == SCENARIO_CONSUMER) {
-            put(text, size, "; %s%s%s%s", client->name, client->group != NULL ? " of " : "",
-                client->group != NULL ? client->group : "", client->seek.max > 0 ? " seeks" : "");
+            put(text, size, "; %s%s%s%s%s", client->name, client->group != NULL ? " of " : "",
+                client->group != NULL ? client->group : "",
+                client->consumer_protocol ? " (KIP-848)" : "",
+                client->seek.max > 0 ? " seeks" : "");
         } else {
             put(text, size, "; %s %lld/s x%u of %lldB acks %d%s", client->name,
                 (long long)client->rate.min / 1000, client->batch,
                 (long long)client->record_size.max, client->acks,
                 client->idempotent ? "" : " plain");
+            if (client->transaction > 0) put(text, size, " in %u", client->transaction);
+            if (client->tombstones > 0) put(text, size, " tombstones %u", client->tombstones);
+            if (client->delivery_timeout_ns > 0)
+                put(text, size, " for %lldms",
+                    (long long)(client->delivery_timeout_ns / NS_PER_MS));
         }
     }
 }

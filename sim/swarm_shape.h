@@ -7,6 +7,8 @@
 
 /* The topic that an administrator creates and deletes at random. */
 #define SWARM_SHAPE_TOPIC "passing"
+/* How an older build is told what it may know. */
+#define SWARM_SHAPE_BUILD "gregor.feature.metadata.version.max"
 
 /* Is anything to be drawn? */
 bool swarm_shape_wanted(const struct scenario *scenario);

@@ -104,7 +104,9 @@ static void print_marks(FILE *file, const struct tally *tally)
     }
     fprintf(file, "marks: %u of %u reached; never:", MARKS - never, MARKS);
     for (uint32_t i = 0; i < MARKS; i++) {
-        if (tally->marks[i] == 0) fprintf(file, " %s", mark_name((enum mark)i));
+        if (tally->marks[i] == 0)
+            fprintf(file, "\n  mark  %-26s never: %s", mark_name((enum mark)i),
+                    mark_about((enum mark)i));
     }
     fputs(never == 0 ? " none\n" : "\n", file);
 }

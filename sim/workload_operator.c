@@ -305,6 +305,19 @@ static bool own_effect(enum action_kind kind, enum err err)
     return false;
 }
 
+enum sim_fault workload_fault(enum action_kind kind)
+{
+    switch ((int)kind) {
+    case ACTION_REASSIGN:
+    case ACTION_CANCEL_REASSIGN: return SIM_FAULT_REASSIGN;
+    case ACTION_UNREGISTER: return SIM_FAULT_UNREGISTER;
+    case ACTION_ADD_VOTER:
+    case ACTION_REMOVE_VOTER: return SIM_FAULT_VOTERS;
+    case ACTION_FEATURES: return SIM_FAULT_FEATURES;
+    default: return SIM_FAULT_MEMBERSHIP;
+    }
+}
+
 /* A deletion is waiting for its turn already. */
 static bool to_be_deleted(const struct workload *workload, int32_t topic)
 {
@@ -339,7 +352,7 @@ static void operator_judge(struct workload_node *node)
     admin_task_release(&node->task);
     workload->job_next++;
     if (err != ERR_NONE) return;
-    sim_fault_hit(cluster->sim, SIM_FAULT_MEMBERSHIP);
+    sim_fault_hit(cluster->sim, workload_fault(action->kind));
     if (action->kind == ACTION_CREATE_TOPIC && !to_be_deleted(workload, action->args[0].topic)) {
         cluster->topics_off[action->args[0].topic] = false;
     }

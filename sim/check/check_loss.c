@@ -76,6 +76,12 @@ static int32_t budget_of(const struct check *check, const struct check_part *par
     }
     for (uint32_t i = 0; i < check->node_count; i++)
         voters += check->nodes[i].voter;
+    /* Of sets that change: the smallest that anybody counts by. */
+    for (uint32_t i = 0; i < check->node_count; i++) {
+        uint32_t own = check_set_size(check->nodes[i].voters.set);
+
+        if (check_voters_known(check, i) && own > 0 && own < voters) voters = own;
+    }
     return ((int32_t)voters - 1) / 2;
 }
 

@@ -37,10 +37,18 @@ static bool settled(int32_t state)
     return state == STATE_LEADER || state == STATE_FOLLOWER;
 }
 
+/* The epoch of a leader whose metadata disk had failed is over for it, and nothing more was
+ * committed: K29 was kept. */
+static void failed_reign_ends(struct check *check, const struct check_raft *raft)
+{
+    if (raft->failed_epoch >= 0 && raft->failed_epoch == raft->epoch) check_count(check, CHECK_K29);
+}
+
 void check_raft_down(struct check *check, uint32_t node)
 {
     struct check_raft *raft = &check->nodes[node].raft;
 
+    if (raft->known && raft->state == STATE_LEADER) failed_reign_ends(check, raft);
     raft->known = false;
     raft->hw = -1;
     raft->hw_epoch = -1;
@@ -133,6 +141,8 @@ static void state(struct check *check, uint32_t index, const struct trace_event 
         check_voters_used(check, index, log_of(check, index)->log.end);
         if (check->violated) return;
     }
+    if (raft->known && raft->state == STATE_LEADER && to != STATE_LEADER)
+        failed_reign_ends(check, raft);
     if (raft->epoch != epoch) raft->hw_epoch = -1;
     raft->known = true;
     raft->state = to;

@@ -69,9 +69,19 @@ enum fault_group {
       "an administrator elects leaders, changes topics and settings, a broker goes for good") \
     X(CLIENT, "CL", CLIENT, SELDOM, "clients stand still, members of groups die, bursts of records")
 
+#define FAULT_CLASS_LIST_CLUSTER(X)                                                               \
+    X(REASSIGN, "P11R", MEMBERSHIP, SELDOM, "replicas move to other brokers, or are called back") \
+    X(VOTERS, "P11V", MEMBERSHIP, SELDOM, "controllers become voters of the quorum, or cease to") \
+    X(UNREGISTER, "P11U", MEMBERSHIP, SELDOM,                                                     \
+      "a broker that has left is taken out of the metadata, and comes back")                      \
+    X(UPGRADE, "P9", MEMBERSHIP, SELDOM,                                                          \
+      "nodes become a newer build, then levels of features rise")                                 \
+    X(FOREIGN, "DF20", DISK, SELDOM, "a log appears under a name that is not its own")
+
 #define FAULT_CLASS_LIST(X)   \
     FAULT_CLASS_LIST_FIRST(X) \
-    FAULT_CLASS_LIST_MORE(X)
+    FAULT_CLASS_LIST_MORE(X)  \
+    FAULT_CLASS_LIST_CLUSTER(X)
 
 #define FAULT_CLASS_ENUM(name, id, group, often, about) FAULT_CLASS_##name,
 enum fault_class { FAULT_CLASS_LIST(FAULT_CLASS_ENUM) FAULT_CLASSES };

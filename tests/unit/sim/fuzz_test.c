@@ -97,11 +97,43 @@ static void the_canary_dies_of_a_lie_about_a_high_watermark(void **state)
     assert_int_equal(canary(301, check), RUN_PASS);
 }
 
+/* One short run: most oracles judge nothing, and a power loss that nobody may lose anything by is
+ * never one at full strength. A shard of it says nothing of the whole. */
+static void a_campaign_with_something_idle_is_red(void **state)
+{
+    static const char text[] =
+        "gregor: 1\nname: short\nstop: {time: 5s}\ncluster: {controllers: 1, brokers: 1}\n"
+        "topics: {t: {partitions: 1, replicas: 1}}\n"
+        "workload:\n  - {producer: p, topic: t, rate: 50/s}\n"
+        "faults: {only: [P2], rate: {P2: 1/s}}\n";
+    struct yaml_error error = {.text = ""};
+    struct scenario *scenario = scenario_parse("short", text, sizeof text - 1, &error);
+    struct codecs codecs;
+    struct fuzz_options options = {.has_count = true, .shard = 1, .shards = 1};
+
+    (void)state;
+    if (scenario == NULL) fail_msg("%s", error.text);
+    assert_int_equal(codecs_create(&codecs), ERR_NONE);
+    options.campaign =
+        (struct campaign_options){.run = {.codecs = &codecs, .out_dir = "build/fuzz-test"},
+                                  .seed_first = 1,
+                                  .seed_count = 1,
+                                  .jobs = 1,
+                                  .quiet = true};
+    assert_int_equal(fuzz_run(&scenario, 1, &options), CAMPAIGN_UNEXERCISED);
+    options.campaign.seed_count = 2;
+    options.shards = 2;
+    assert_int_equal(fuzz_run(&scenario, 1, &options), CAMPAIGN_PASSED);
+    codecs_destroy(&codecs);
+    scenario_destroy(scenario);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shards_are_disjoint_and_complete),
         cmocka_unit_test(idle_oracles_and_faults_are_named),
+        cmocka_unit_test(a_campaign_with_something_idle_is_red),
         cmocka_unit_test(the_canary_dies_of_a_lie_about_a_high_watermark),
     };
 

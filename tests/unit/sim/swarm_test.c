@@ -168,6 +168,51 @@ static void no_budget_no_loss(void **state)
     scenario_destroy(scenario);
 }
 
+/* Each change of the cluster hits in some run of its own, and where it would take too much it
+ * is refused. */
+static void the_cluster_is_changed_at_random(void **state)
+{
+    static const struct {
+        const char *faults;
+        enum fault_class class;
+        enum sim_fault fault;
+        bool refused; /* in some run */
+    } rows[] = {
+        {"faults: {only: [P11R], rate: {P11R: 0.5/s}}\n", FAULT_CLASS_REASSIGN, SIM_FAULT_REASSIGN,
+         true},
+        {"faults: {only: [P11V], rate: {P11V: 0.5/s}}\n", FAULT_CLASS_VOTERS, SIM_FAULT_VOTERS,
+         false},
+        {"faults: {only: [P11U], rate: {P11U: 0.5/s}}\n", FAULT_CLASS_UNREGISTER,
+         SIM_FAULT_UNREGISTER, true},
+        {"faults: {only: [P9], rate: {P9: 1/s}}\n", FAULT_CLASS_UPGRADE, SIM_FAULT_FEATURES, true},
+        {"faults: {only: [DF20], rate: {DF20: 0.3/s}}\n", FAULT_CLASS_FOREIGN, SIM_FAULT_FOREIGN,
+         true}};
+    struct run_result *result = calloc(1, sizeof *result);
+
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[1024];
+        struct scenario *scenario;
+        uint64_t full = 0, refused = 0;
+
+        (void)snprintf(text, sizeof text, "%s%s", SHAPE, rows[i].faults);
+        scenario = parse(text);
+        for (uint64_t seed = 1; seed <= 30 && full == 0; seed++) {
+            run(scenario, seed, result);
+            full = result->random[rows[i].class].full;
+        }
+        for (uint64_t seed = 1; seed <= 30 && refused == 0 && rows[i].refused; seed++) {
+            run(scenario, seed, result);
+            refused = result->faults[rows[i].fault].refused;
+        }
+        if (full == 0) fail_msg("%s never", fault_class_info(rows[i].class)->id);
+        if (refused == 0 && rows[i].refused)
+            fail_msg("%s is never refused", fault_class_info(rows[i].class)->id);
+        scenario_destroy(scenario);
+    }
+    free(result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +221,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_drawn_is_an_error),
         cmocka_unit_test(one_seed_draws_one_run),
         cmocka_unit_test(no_budget_no_loss),
+        cmocka_unit_test(the_cluster_is_changed_at_random),
     };
     int failed;
 
