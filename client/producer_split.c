@@ -18,6 +18,7 @@ static struct producer_batch *producer_split_make(struct producer *producer,
     size_t capacity = whole->builder.used;
 
     if (part == NULL) return NULL;
+    if (producer->config.transactional_id.data != NULL) config.attributes |= RECORD_TRANSACTIONAL;
     part->buf = buf_take(&producer->env->payload, capacity, false);
     if (part->buf == NULL) {
         mem_free(&producer->env->mem, part, sizeof *part);

@@ -22,7 +22,7 @@ static void quorum_serve_fill(struct quorum_request *request, enum err top)
     part->current_leader.leader_id = request->serve_reply.leader;
     part->current_leader.leader_epoch = request->serve_reply.epoch;
     part->unaligned_records = (struct bytes){(const uint8_t *)"", 0};
-    if (request->serve_err == ERR_NONE) {
+    if (request->serve_err == ERR_NONE && request->part != NULL) { /* not: refused as a whole */
         part->size = (int64_t)request->size;
         part->position = request->position;
         request->slices[0] = (struct wire_slice){.kind = WIRE_SLICE_MEMORY,

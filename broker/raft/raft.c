@@ -333,6 +333,7 @@ void raft_init(struct raft *raft, const struct raft_config *config, struct rng *
                           .last_epoch = log->last_epoch,
                           /* What a snapshot holds was committed. */
                           .high_watermark = log->snapshot_end,
+                          .ended_epoch = -1,
                           .trusted_from = log->acknowledged_end,
                           .distrusted = log->log_end < log->acknowledged_end};
     memcpy(voters.ids, config->voters, sizeof voters.ids);

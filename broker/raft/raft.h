@@ -435,9 +435,10 @@ struct raft {
     struct mono_time fetch_at; /* not before, after a failure */
     uint64_t fetch_round;      /* of the outstanding fetch; 0: none */
     uint32_t fetch_failures;
-    uint32_t bootstrap; /* whom to ask next while no leader is known */
-    bool fetched_once;  /* successfully from this leader: refuses pre-votes (KIP-996) */
-    int64_t leader_hw;  /* as this leader said last; RAFT_NO_HW */
+    uint32_t bootstrap;  /* whom to ask next while no leader is known */
+    bool fetched_once;   /* successfully from this leader: refuses pre-votes (KIP-996) */
+    int32_t ended_epoch; /* the last one whose leader told us of its end */
+    int64_t leader_hw;   /* as this leader said last; RAFT_NO_HW */
     struct raft_download download;
 
     /* resigned */

@@ -168,6 +168,7 @@ void raft_end_request(struct raft *raft, const struct raft_event *event)
     delay = raft_successor_delay(raft, position, event->successor_count);
     if (raft->state == RAFT_FOLLOWER && raft->durable.leader == event->peer) {
         raft->fetched_once = false;
+        raft->ended_epoch = event->epoch;
         raft->fetch_timeout_at = mono_add_ms(raft->now, delay);
     } else if (raft->state == RAFT_UNATTACHED) {
         raft->election_at = mono_add_ms(raft->now, delay);
@@ -186,6 +187,14 @@ void raft_fetch_later(struct raft *raft)
 
     raft->fetch_failures++;
     raft->fetch_at = mono_add_ms(raft->now, ms < most ? ms : most);
+}
+
+/* What a leader answered before its end may come after the word of that, by another connection. */
+bool raft_follower_hears(struct raft *raft)
+{
+    if (raft->ended_epoch == raft->durable.epoch) return false;
+    raft->fetch_timeout_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms);
+    return true;
 }
 
 void raft_fetch_failed(struct raft *raft, const struct raft_event *event)
@@ -292,8 +301,7 @@ void raft_fetch_reply(struct raft *raft, const struct raft_event *event)
     }
     raft->fetch_failures = 0;
     raft->fetch_at = raft->now;
-    raft->fetched_once = true;
-    raft->fetch_timeout_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms);
+    if (raft_follower_hears(raft)) raft->fetched_once = true;
     if (fetched->wants_snapshot) {
         raft_snapshot_begin(raft, fetched);
         return;

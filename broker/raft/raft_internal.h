@@ -107,6 +107,7 @@ void raft_fetch_failed(struct raft *raft, const struct raft_event *event);
 void raft_append_refused(struct raft *raft);
 void raft_follower_appended(struct raft *raft);
 void raft_fetch_later(struct raft *raft);
+bool raft_follower_hears(struct raft *raft); /* the leader is there; false: it said its end */
 
 /* ---- snapshots (raft_snapshot.c) ---- */
 /* The log is being cut or replaced: it says nothing yet about how far it reaches. */

@@ -123,7 +123,7 @@ void raft_snapshot_reply(struct raft *raft, const struct raft_event *event)
     }
     raft->fetch_failures = 0;
     raft->fetch_at = raft->now;
-    raft->fetch_timeout_at = mono_add_ms(raft->now, raft->config.fetch_timeout_ms);
+    (void)raft_follower_hears(raft);
     raft->download.size = part->size;
     raft->work = RAFT_SAVING;
     raft_effect(raft, RAFT_SAVE_PART)->position = part->position;

@@ -294,12 +294,14 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
     struct check_at at = at_log(replica, replica->leader_epoch, end);
     /* A voter whose disk lied begins its log anew and may not vote until it has caught up (K27). */
     bool anew = reset && part->topic == 0 && check->nodes[replica->node].disk_lied;
+    /* As it was before the replica lowered it for this cut. */
+    int64_t held = replica->hw_held > replica->hw ? replica->hw_held : replica->hw;
 
     if (end < replica->log.end || reset) {
         check_count(check, CHECK_R22);
-        if (end < replica->hw && !part->unclean && !part->forgiven && !anew) {
+        if (end < held && !part->unclean && !part->forgiven && !anew && !replica->lost) {
             CHECK_FAIL(check, R22, at, "cut from %D to %D, below the own high watermark %D",
-                       replica->log.end, end, replica->hw);
+                       replica->log.end, end, held);
             return;
         }
         if (part->topic != 0) check_isr_truncated(check, replica, end);

@@ -5,6 +5,7 @@
 
 #include "client/producer.h"
 #include "client/wire/record.h"
+#include "client/wire/record_batch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -496,6 +497,30 @@ static void a_batch_that_is_too_large_is_cut_until_it_fits(void **state)
     }
 }
 
+/* Else a reader would be given the records of an open transaction. */
+static void what_is_cut_stays_in_its_transaction(void **state)
+{
+    struct rig *rig = rig_create(100);
+
+    (void)state;
+    rig->config.transactional_id = STR("t");
+    rig->config.batch_size = 1000;
+    rig->config.linger_ms = 50;
+    rig->config.codec = CODEC_NONE;
+    rig->broker->batch_max = 150;
+    rig_go(rig);
+    assert_true(rig->producer.counts.splits > 0);
+    for (uint32_t b = 0; b < rig->broker->partitions[0].batches_count; b++) {
+        const struct fake_batch *stored = &rig->broker->partitions[0].batches[b];
+        struct record_batch batch;
+
+        assert_int_equal(record_batch_parse((struct bytes){stored->bytes, stored->length}, &batch),
+                         RECORD_BATCH_WHOLE);
+        assert_true(record_batch_is_transactional(&batch));
+    }
+    rig_destroy(rig);
+}
+
 static void cut_batches_keep_order_and_number_under_faults(void **state)
 {
     (void)state;
@@ -649,6 +674,7 @@ int main(void)
         cmocka_unit_test(a_cluster_without_producer_ids_fails_at_once),
         cmocka_unit_test(a_silent_network_ends_in_unknown_after_the_delivery_timeout),
         cmocka_unit_test(a_batch_that_is_too_large_is_cut_until_it_fits),
+        cmocka_unit_test(what_is_cut_stays_in_its_transaction),
         cmocka_unit_test(cut_batches_keep_order_and_number_under_faults),
         cmocka_unit_test(a_batch_that_may_be_in_the_log_is_cut_without_being_written_twice),
         cmocka_unit_test(the_record_that_is_too_large_alone_fails_alone),

@@ -196,6 +196,25 @@ static void a_follower_that_hears_its_leader_grants_no_pre_vote(void **state)
     assert_int_equal(raft_deadline(&raft).ns, now.ns + 500 * MS); /* second of two */
 }
 
+static void an_answer_from_before_the_end_of_a_leader_brings_it_back_for_nobody(void **state)
+{
+    (void)state;
+    start(durable(5, 2, RAFT_NOBODY));
+    step((struct raft_event){.kind = RAFT_END_REQUEST,
+                             .peer = 2,
+                             .epoch = 5,
+                             .successors = {3, 1},
+                             .successor_count = 2});
+    step(
+        (struct raft_event){.kind = RAFT_FETCH_REPLY,
+                            .peer = 2,
+                            .round = raft.fetch_round,
+                            .fetched = {.reply = {.leader = 2, .epoch = 5}, .high_watermark = 10}});
+    assert_int_equal(raft.fetch_timeout_at.ns, now.ns + 500 * MS);
+    ask_vote(3, 5, 2, 10, true);
+    assert_true(granted());
+}
+
 static void the_first_successor_asks_when_the_others_have_been_told(void **state)
 {
     (void)state;
@@ -537,6 +556,7 @@ int main(void)
         cmocka_unit_test(an_old_epoch_is_fenced_and_told_the_present_one),
         cmocka_unit_test(a_pre_vote_changes_nothing_durable),
         cmocka_unit_test(a_follower_that_hears_its_leader_grants_no_pre_vote),
+        cmocka_unit_test(an_answer_from_before_the_end_of_a_leader_brings_it_back_for_nobody),
         cmocka_unit_test(the_first_successor_asks_when_the_others_have_been_told),
         cmocka_unit_test(an_election_goes_through_pre_votes_and_begins_with_a_leader_change),
         cmocka_unit_test(the_high_watermark_waits_for_a_majority_of_disks),

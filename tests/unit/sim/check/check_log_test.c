@@ -23,7 +23,7 @@ static const struct check_case cases[] = {
     {"R8", STORY_FIRST("3"),
      "3 replica.fetch_reply 7 0 1 1 0 0\n3 log.appended 7 0 0 9 1 666 100\n", false},
     {"R22", APPEND STORY_SECOND("2") "2 log.truncated 7 0 20 10 10 0\n",
-     "2 replica.hw 7 0 0 10 1 1\n2 log.truncated 7 0 10 5 5 0\n", false},
+     "2 replica.hw 7 0 0 10 1 1\n2 replica.hw 7 0 10 5 1 1\n2 log.truncated 7 0 10 5 5 0\n", false},
     {"R25", "1 log.start 7 0 0 10\n", "1 log.start 7 0 0 11\n", false},
     {"R40", KILLED "2 log.opened 7 0 0 10 0 0 0 0\n", KILLED "2 log.opened 7 0 0 0 0 0 0 0\n",
      false},
