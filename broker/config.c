@@ -71,6 +71,7 @@ static const struct config_row config_rows[] = {
         CONFIG_METADATA_VERSION_READ, 17, CONFIG_METADATA_VERSION_READ),
     INT("gregor.feature.kraft.version.max", feature_kraft_version_max, 1, 0, 1),
     INT("gregor.feature.eligible.leader.replicas.version.max", feature_elr_version_max, 1, 0, 1),
+    INT("gregor.feature.group.version.max", feature_group_version_max, 1, 0, 1),
     INT("metadata.max.idle.interval.ms", metadata_max_idle_interval_ms, 500, 0, I32),
     INT("metadata.log.max.record.bytes.between.snapshots", metadata_snapshot_bytes, 20971520, 1,
         I64),

@@ -86,6 +86,7 @@ struct config {
     int64_t feature_metadata_version_max;
     int64_t feature_kraft_version_max;
     int64_t feature_elr_version_max;
+    int64_t feature_group_version_max;
     int64_t connections_max_idle_ms;
     int64_t metadata_max_idle_interval_ms;
     int64_t metadata_snapshot_bytes; /* metadata.log.max.record.bytes.between.snapshots */
