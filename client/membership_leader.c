@@ -134,7 +134,8 @@ static enum err set_claims(struct leader *leader, const struct subscription *sub
                            struct assignor_member *to)
 {
     struct membership *member = leader->member;
-    struct subscription_assignment owned = {subscription->owned, subscription->owned_count};
+    struct subscription_assignment owned = {.topics = subscription->owned,
+                                            .topics_count = subscription->owned_count};
 
     to->generation = -1;
     switch (member->assignor) {
@@ -194,7 +195,7 @@ static enum err write_assignment(struct leader *leader, const struct assignor_me
     uint32_t topics_count = leader->task.topics_count;
     struct subscription_topic *topics = arena_zalloc(arena, topics_count * sizeof *topics);
     int32_t *indexes = arena_alloc(arena, of->assigned_count * sizeof *indexes);
-    struct subscription_assignment assignment = {topics, 0};
+    struct subscription_assignment assignment = {.topics = topics};
     struct wire_writer writer;
     uint8_t *bytes;
     size_t size;

@@ -138,7 +138,7 @@ static void beat_decide(struct beat *o)
     enum err err = coordinator_find(groups_of(o), o->body.group_id, &shard);
 
     if (err == ERR_NONE && shard->epoch != o->epoch) err = ERR_NOT_COORDINATOR;
-    if (err == ERR_NONE && !coordinator_idle(groups_of(o), o->body.group_id, o->epoch))
+    if (err == ERR_NONE && !coordinator_settled(groups_of(o), o->body.group_id, o->epoch))
         err = ERR_COORDINATOR_NOT_AVAILABLE; /* the log does not take what came before */
     o->answer.err = err;
     if (err == ERR_NONE)
@@ -157,7 +157,7 @@ static enum op_result beat_run(struct op *op)
             op_deadline(op, env_deadline(o->request->env,
                                          o->request->node->config.offsets_commit_timeout_ms));
             AWAIT(o, BEAT_IDLE, &groups_of(o)->ended_source,
-                  coordinator_idle(groups_of(o), o->body.group_id, o->epoch) || op_expired(op));
+                  coordinator_settled(groups_of(o), o->body.group_id, o->epoch) || op_expired(op));
             op_deadline(op, OP_NO_DEADLINE);
             beat_decide(o);
         }
