@@ -32,6 +32,12 @@ enum config_group_protocols {
     GROUP_PROTOCOLS_CONSUMER_CLASSIC,
     GROUP_PROTOCOLS_CLASSIC,
 };
+enum config_group_migration {
+    GROUP_MIGRATION_BIDIRECTIONAL, /* as in Kafka 4.0 */
+    GROUP_MIGRATION_UPGRADE,
+    GROUP_MIGRATION_DOWNGRADE,
+    GROUP_MIGRATION_DISABLED,
+};
 enum config_group_assignors {
     GROUP_ASSIGNORS_UNIFORM_RANGE,
     GROUP_ASSIGNORS_RANGE_UNIFORM,
@@ -86,6 +92,7 @@ struct config {
     int64_t feature_metadata_version_max;
     int64_t feature_kraft_version_max;
     int64_t feature_elr_version_max;
+    int64_t feature_group_version_max;
     int64_t connections_max_idle_ms;
     int64_t metadata_max_idle_interval_ms;
     int64_t metadata_snapshot_bytes; /* metadata.log.max.record.bytes.between.snapshots */
@@ -162,7 +169,7 @@ struct config {
     int64_t group_consumer_heartbeat_interval_ms;
     int64_t group_consumer_max_size;
     int64_t group_consumer_assignors;        /* enum config_group_assignors */
-    int64_t group_consumer_migration_policy; /* there is one */
+    int64_t group_consumer_migration_policy; /* enum config_group_migration */
     int64_t offsets_topic_num_partitions;
     int64_t offsets_topic_replication_factor; /* -1: 3, or as many as there are brokers */
     int64_t offsets_topic_segment_bytes;

@@ -8,11 +8,13 @@
 
 #define FEATURES_METADATA_VERSION "metadata.version"
 #define FEATURES_KRAFT_VERSION    "kraft.version"
+#define FEATURES_GROUP_VERSION    "group.version" /* 1: groups of KIP-848 */
 #define FEATURES_ELR_VERSION      "eligible.leader.replicas.version"
 
 enum {
     /* 3.7-IV2. DIFFERS: Kafka 4 begins at 7 (3.3-IV3); replicas' directories are always written. */
     FEATURES_METADATA_MIN = 17,
+    FEATURES_GROUP_SINCE = 22, /* 4.0-IV0: a cluster formatted from here on has group.version 1 */
     FEATURES_COUNT = 5,
 };
 

@@ -428,6 +428,7 @@ static enum err node_init_controller(struct node *node)
                       ? config->feature_metadata_version_max
                       : CONFIG_METADATA_VERSION);
     controller.elr_version = (int16_t)config->feature_elr_version_max;
+    controller.group_version = (int16_t)config->feature_group_version_max;
     err = controller_init(&node->controller, &node->env, &controller, &node->controller_quorum,
                           &node->loader);
     if (err != ERR_NONE) return err;

@@ -232,6 +232,29 @@ static enum err plan_result(struct assignor_plan *plan)
     return ERR_NONE;
 }
 
+bool assignor_topic_find(const struct assignor_topic *topics, uint32_t count, struct str name,
+                         uint32_t *index)
+{
+    uint32_t low = 0;
+    uint32_t high = count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int compared = str_compare(topics[middle].name, name);
+
+        if (compared == 0) {
+            *index = middle;
+            return true;
+        }
+        if (compared < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return false;
+}
+
 enum err assignor_run(struct assignor_task *task)
 {
     struct assignor_plan plan;

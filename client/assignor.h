@@ -32,6 +32,10 @@ struct assignor_topic {
     uint32_t partitions; /* 0: not known */
 };
 
+/* By halves. True with *index. */
+bool assignor_topic_find(const struct assignor_topic *topics, uint32_t count, struct str name,
+                         uint32_t *index);
+
 struct assignor_partition {
     uint32_t topic; /* index */
     int32_t index;

@@ -310,7 +310,7 @@ static enum err write_target(struct membership *member, struct wire_writer *writ
 {
     struct arena *arena = &member->arena;
     struct subscription_topic *topics = arena_alloc(arena, member->target_count * sizeof *topics);
-    struct subscription_assignment assignment = {topics, 0};
+    struct subscription_assignment assignment = {.topics = topics};
 
     if (topics == NULL) return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < member->target_count; i++) {

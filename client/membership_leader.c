@@ -107,29 +107,6 @@ static enum err sort_topics(struct leader *leader)
     return ERR_NONE;
 }
 
-/* By halves: the topics are sorted. */
-static bool topic_index(const struct leader *leader, struct str name, uint32_t *index)
-{
-    uint32_t low = 0;
-    uint32_t high = leader->task.topics_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int compared = str_compare(leader->topics[middle].name, name);
-
-        if (compared == 0) {
-            *index = middle;
-            return true;
-        }
-        if (compared < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return false;
-}
-
 static enum err set_owned(struct leader *leader, const struct subscription_topic *topics,
                           uint32_t count, struct assignor_member *to)
 {
@@ -144,7 +121,8 @@ static enum err set_owned(struct leader *leader, const struct subscription_topic
     to->owned = owned;
     to->owned_count = 0;
     for (uint32_t t = 0; t < count; t++) {
-        if (!topic_index(leader, topics[t].name, &index)) continue;
+        if (!assignor_topic_find(leader->topics, leader->task.topics_count, topics[t].name, &index))
+            continue;
         for (uint32_t p = 0; p < topics[t].partitions_count; p++)
             owned[to->owned_count++] = (struct assignor_partition){index, topics[t].partitions[p]};
     }
@@ -156,7 +134,8 @@ static enum err set_claims(struct leader *leader, const struct subscription *sub
                            struct assignor_member *to)
 {
     struct membership *member = leader->member;
-    struct subscription_assignment owned = {subscription->owned, subscription->owned_count};
+    struct subscription_assignment owned = {.topics = subscription->owned,
+                                            .topics_count = subscription->owned_count};
 
     to->generation = -1;
     switch (member->assignor) {
@@ -197,7 +176,8 @@ static enum err set_members(struct leader *leader)
         members[i].instance_id = listed->group_instance_id;
         members[i].topics = topics;
         for (uint32_t t = 0; t < subscription->topics_count; t++)
-            if (topic_index(leader, subscription->topics[t], &topics[members[i].topics_count]))
+            if (assignor_topic_find(leader->topics, leader->task.topics_count,
+                                    subscription->topics[t], &topics[members[i].topics_count]))
                 members[i].topics_count++;
         err = set_claims(leader, subscription, &members[i]);
     }
@@ -215,7 +195,7 @@ static enum err write_assignment(struct leader *leader, const struct assignor_me
     uint32_t topics_count = leader->task.topics_count;
     struct subscription_topic *topics = arena_zalloc(arena, topics_count * sizeof *topics);
     int32_t *indexes = arena_alloc(arena, of->assigned_count * sizeof *indexes);
-    struct subscription_assignment assignment = {topics, 0};
+    struct subscription_assignment assignment = {.topics = topics};
     struct wire_writer writer;
     uint8_t *bytes;
     size_t size;

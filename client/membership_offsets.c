@@ -10,6 +10,7 @@ enum {
     COMMIT_TO = 8,
     EPOCH_COMMIT = 9,
     FETCH_TO = 7,
+    FETCH_BY_MEMBER = 9,
     COMMIT_AGAIN_FACTOR = 2
 };
 
@@ -407,6 +408,35 @@ static enum err offsets_write(struct membership *member)
     return ERR_NONE;
 }
 
+/* Version 9, the form that says who asks and at which epoch (KIP-848): a member that was fenced
+ * without knowing is not told where to begin. */
+static enum err offsets_name_member(struct membership *member)
+{
+    struct offset_fetch_request *body = &member->offsets_body;
+    struct arena *arena = &member->fetch_arena;
+    struct offset_fetch_request_group *group = arena_alloc(arena, sizeof *group);
+
+    if (group == NULL) return ERR_NO_MEMORY;
+    offset_fetch_request_group_default(group);
+    group->group_id = member->config.group_id;
+    group->member_id = membership_id(member);
+    group->member_epoch = member->generation;
+    group->topics = arena_alloc(arena, body->topics_count * sizeof *group->topics);
+    if (group->topics == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < body->topics_count; i++)
+        group->topics[i] = (struct offset_fetch_request_group_topic){
+            .name = body->topics[i].name,
+            .partition_indexes = body->topics[i].partition_indexes,
+            .partition_indexes_count = body->topics[i].partition_indexes_count,
+        };
+    group->topics_count = body->topics_count;
+    offset_fetch_request_default(body); /* this form has no other place for them */
+    body->groups = group;
+    body->groups_count = 1;
+    body->require_stable = true;
+    return ERR_NONE;
+}
+
 static void offsets_again(struct membership *member, enum err err)
 {
     member->offsets_failures++;
@@ -416,8 +446,10 @@ static void offsets_again(struct membership *member, enum err err)
     if (membership_coordinator_gone(err)) membership_lose_coordinator(member);
 }
 
+typedef struct offset_fetch_response_partition answered_partition;
+
 static enum err take_offset(struct membership *member, struct str topic,
-                            const struct offset_fetch_response_partition *answer)
+                            const answered_partition *answer)
 {
     struct consumer_partition *partition =
         consumer_find(member->consumer, topic, answer->partition_index);
@@ -439,6 +471,63 @@ static enum err take_offset(struct membership *member, struct str topic,
     return ERR_NONE;
 }
 
+/* What went wrong with one of them, or none. */
+static enum err take_one(struct membership *member, const struct offset_fetch_response *response)
+{
+    enum err err = ERR_NONE;
+
+    for (uint32_t t = 0; t < response->topics_count; t++) {
+        for (uint32_t p = 0; p < response->topics[t].partitions_count; p++) {
+            enum err one =
+                take_offset(member, response->topics[t].name, &response->topics[t].partitions[p]);
+
+            if (one != ERR_NONE) err = one;
+        }
+    }
+    return err;
+}
+
+static enum err take_group(struct membership *member,
+                           const struct offset_fetch_response_group *group)
+{
+    enum err err = ERR_NONE;
+
+    for (uint32_t t = 0; t < group->topics_count; t++) {
+        for (uint32_t p = 0; p < group->topics[t].partitions_count; p++) {
+            const struct offset_fetch_response_group_topic_partition *from =
+                &group->topics[t].partitions[p];
+            const answered_partition answer = {.partition_index = from->partition_index,
+                                               .committed_offset = from->committed_offset,
+                                               .committed_leader_epoch =
+                                                   from->committed_leader_epoch,
+                                               .error_code = from->error_code};
+            enum err one = take_offset(member, group->topics[t].name, &answer);
+
+            if (one != ERR_NONE) err = one;
+        }
+    }
+    return err;
+}
+
+static enum err take_fetched(struct membership *member,
+                             const struct offset_fetch_response *response, bool named)
+{
+    const struct offset_fetch_response_group *group = response->groups;
+    bool current = member->round == member->offsets_round;
+    enum err err;
+
+    if (named && response->groups_count != 1) return ERR_MALFORMED;
+    err = err_from_wire(named ? group->error_code : response->error_code);
+    if (err != ERR_NONE || !current) return err;
+    return named ? take_group(member, group) : take_one(member, response);
+}
+
+/* Its epoch is another by now, or it is no member any more: the next heartbeat tells. */
+static bool of_old_epoch(enum err err)
+{
+    return err == ERR_STALE_MEMBER_EPOCH || err == ERR_UNKNOWN_MEMBER_ID;
+}
+
 static void fetched(struct membership *member)
 {
     struct call *call = &member->offsets.call;
@@ -449,22 +538,12 @@ static void fetched(struct membership *member)
     if (err == ERR_NONE)
         err = offset_fetch_response_decode(&call->reader, call->version, &member->offsets_arena,
                                            &response);
-    if (err == ERR_NONE) err = err_from_wire(response.error_code);
-    if (err == ERR_NONE && member->round == member->offsets_round) {
-        for (uint32_t t = 0; t < response.topics_count; t++) {
-            for (uint32_t p = 0; p < response.topics[t].partitions_count; p++) {
-                enum err one =
-                    take_offset(member, response.topics[t].name, &response.topics[t].partitions[p]);
-
-                if (one != ERR_NONE) err = one;
-            }
-        }
-    }
+    if (err == ERR_NONE) err = take_fetched(member, &response, call->version >= FETCH_BY_MEMBER);
     call_release(call);
     arena_reset(&member->offsets_arena);
     if (err == ERR_NONE) {
         member->offsets_failures = 0;
-    } else if (err_is_wire(err) && err_retry(err) == ERR_FINAL) {
+    } else if (err_is_wire(err) && err_retry(err) == ERR_FINAL && !of_old_epoch(err)) {
         membership_fail(member, err);
     } else {
         offsets_again(member, err);
@@ -473,16 +552,22 @@ static void fetched(struct membership *member)
 
 static void offsets_send(struct membership *member)
 {
+    bool by_member = membership_is_consumer(member) && member->managed && member->generation >= 0;
     enum err err;
 
     membership_call_init(&member->offsets, API_OFFSET_FETCH, &member->offsets_body);
     arena_reset(&member->fetch_arena);
     err = offsets_write(member);
+    if (err == ERR_NONE && by_member) err = offsets_name_member(member);
     if (err != ERR_NONE) {
         offsets_again(member, ERR_COORDINATOR_LOAD_IN_PROGRESS); /* no room: later */
         return;
     }
     member->offsets.call.version_max = FETCH_TO;
+    if (by_member) {
+        member->offsets.call.version_min = FETCH_BY_MEMBER;
+        member->offsets.call.version_max = FETCH_BY_MEMBER;
+    }
     member->offsets_round = member->round;
     membership_ask(member, &member->offsets, &member->peer, member->config.request_timeout_ms,
                    fetched);

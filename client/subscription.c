@@ -100,6 +100,8 @@ enum err subscription_assignment_read(struct bytes bytes, struct arena *arena,
     if (wire_read_int16(&reader) < 0) return ERR_MALFORMED;
     read.topics_count = read_topics(&reader, arena, &read.topics);
     if (reader.error != ERR_NONE) return reader.error;
+    if (reader.at < reader.end) read.user_data = wire_read_bytes(&reader, true);
+    if (reader.error != ERR_NONE) return reader.error;
     *assignment = read;
     return ERR_NONE;
 }

@@ -34,6 +34,7 @@ struct subscription {
 struct subscription_assignment {
     struct subscription_topic *topics;
     uint32_t topics_count;
+    struct bytes user_data; /* data NULL: none; read, never written */
 };
 
 /* With a measuring writer first, as everywhere. */

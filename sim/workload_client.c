@@ -278,6 +278,21 @@ static bool in_group(const struct workload_client *client)
     return client->kind == WORKLOAD_CONSUMER && client->scenario->group != NULL;
 }
 
+/* Which protocol a member speaks in this life. */
+static bool speaks_consumer(const struct workload_node *node)
+{
+    const struct workload_client *client = node->client;
+    const struct scenario *scenario = client->workload->cluster->scenario;
+
+    switch (client->scenario->protocol) {
+    case SCENARIO_SPEAKS_CLASSIC: return false;
+    case SCENARIO_SPEAKS_CONSUMER: return true;
+    case SCENARIO_SPEAKS_BOTH: return (client->scenario - scenario->clients) % 2 == 0;
+    case SCENARIO_SPEAKS_ROLLING: return client->world->incarnation % 2 == 0;
+    }
+    IMPOSSIBLE("protocol of a member");
+}
+
 static enum err member_begin(struct workload_node *node)
 {
     const struct scenario_client *of = node->client->scenario;
@@ -289,7 +304,7 @@ static enum err member_begin(struct workload_node *node)
     membership_config_default(&config);
     config.group_id = str_of(of->group);
     if (of->instance != NULL) config.instance_id = str_of(of->instance);
-    if (of->consumer_protocol) config.protocol = MEMBERSHIP_CONSUMER;
+    if (speaks_consumer(node)) config.protocol = MEMBERSHIP_CONSUMER;
     config.assignors[0] = (enum assignor)of->assignor;
     config.assignors_count = 1;
     config.session_timeout_ms = (int32_t)(of->session_ns / NS_PER_MS);

@@ -1,6 +1,7 @@
 /* ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848, groups.md 8). A heartbeat waits until
  * nothing of its group is under way, and is answered when what it changed is committed. */
 #include "broker/api/api.h"
+#include "broker/features.h"
 #include "broker/node.h"
 #include "wire/consumer_group_describe.h"
 #include "wire/consumer_group_heartbeat.h"
@@ -106,6 +107,15 @@ static enum err beat_read(struct beat *o)
     return read_owned(o);
 }
 
+/* Configured, and finalized in the cluster. */
+static bool enabled(const struct request *request)
+{
+    const struct node *node = request->node;
+
+    return node->groups.consumer_config.enabled &&
+           image_feature_level(&node->loader.image, STR(FEATURES_GROUP_VERSION)) > 0;
+}
+
 /* What is wrong without the group; NONE: it goes to its shard. */
 static enum err beat_gate(struct beat *o)
 {
@@ -113,7 +123,7 @@ static enum err beat_gate(struct beat *o)
     struct coordinator_shard *shard;
     enum err err;
 
-    if (!c->consumer_config.enabled) return ERR_UNSUPPORTED_VERSION;
+    if (!enabled(o->request)) return ERR_UNSUPPORTED_VERSION;
     if (o->body.group_id.length == 0) return ERR_INVALID_REQUEST;
     if (!consumer_group_beat_ok(&o->beat, &c->consumer_config, &o->request->arena, &o->answer))
         return o->answer.err;
@@ -128,7 +138,7 @@ static void beat_decide(struct beat *o)
     enum err err = coordinator_find(groups_of(o), o->body.group_id, &shard);
 
     if (err == ERR_NONE && shard->epoch != o->epoch) err = ERR_NOT_COORDINATOR;
-    if (err == ERR_NONE && !coordinator_idle(groups_of(o), o->body.group_id, o->epoch))
+    if (err == ERR_NONE && !coordinator_settled(groups_of(o), o->body.group_id, o->epoch))
         err = ERR_COORDINATOR_NOT_AVAILABLE; /* the log does not take what came before */
     o->answer.err = err;
     if (err == ERR_NONE)
@@ -147,7 +157,7 @@ static enum op_result beat_run(struct op *op)
             op_deadline(op, env_deadline(o->request->env,
                                          o->request->node->config.offsets_commit_timeout_ms));
             AWAIT(o, BEAT_IDLE, &groups_of(o)->ended_source,
-                  coordinator_idle(groups_of(o), o->body.group_id, o->epoch) || op_expired(op));
+                  coordinator_settled(groups_of(o), o->body.group_id, o->epoch) || op_expired(op));
             op_deadline(op, OP_NO_DEADLINE);
             beat_decide(o);
         }
@@ -255,6 +265,7 @@ static enum err describe_one(struct request *request, struct str id, described_g
     out->group_id = id;
     out->group_state = STR("");
     out->assignor_name = STR("");
+    if (!enabled(request)) err = ERR_UNSUPPORTED_VERSION;
     if (err == ERR_NONE) cg = coordinator_group(shard, id);
     if (err == ERR_NONE && (cg == NULL || cg->consumer == NULL)) {
         err = ERR_GROUP_ID_NOT_FOUND;

@@ -55,8 +55,8 @@ struct str api_group_client_host(struct request *request)
 
 /* ---- JoinGroup ------------------------------------------------------------------------------- */
 
-enum wait_step { WAIT_START, WAIT_ANSWERED };
-static const char *const wait_steps[] = {"START", "ANSWERED"};
+enum join_step { JOIN_START, JOIN_IDLE, JOIN_ANSWERED };
+static const char *const join_steps[] = {"START", "IDLE", "ANSWERED"};
 
 struct join {
     struct op op;
@@ -132,10 +132,16 @@ static enum op_result join_run(struct op *op)
 {
     struct join *o = CONTAINER_OF(op, struct join, op);
 
-    switch ((enum wait_step)op->step) {
-    case WAIT_START:
+    switch ((enum join_step)op->step) {
+    case JOIN_START:
+        /* One batch of a group of KIP-848 at a time. */
+        op_deadline(
+            op, env_deadline(o->request->env, o->request->node->config.offsets_commit_timeout_ms));
+        AWAIT(o, JOIN_IDLE, &groups_of(o->request)->ended_source,
+              coordinator_free(groups_of(o->request), o->body.group_id) || op_expired(op));
+        op_deadline(op, OP_NO_DEADLINE);
         join_begin(o);
-        AWAIT(o, WAIT_ANSWERED, &o->call.source, o->call.done);
+        AWAIT(o, JOIN_ANSWERED, &o->call.source, o->call.done);
         join_reply(o);
         return OP_DONE;
     }
@@ -147,7 +153,7 @@ static void join_finish(struct op *op)
     request_finish(CONTAINER_OF(op, struct join, op)->request);
 }
 
-static const struct op_kind join_kind = {"join_group", wait_steps, COUNT_OF(wait_steps), join_run,
+static const struct op_kind join_kind = {"join_group", join_steps, COUNT_OF(join_steps), join_run,
                                          join_finish};
 
 void api_group_join_handle(struct request *request)
@@ -161,10 +167,13 @@ void api_group_join_handle(struct request *request)
     if (request_decode(request, &o->body) != ERR_NONE) return;
     o->request = request;
     group_call_init(&o->call, &request->arena);
-    op_start(&request->env->loop, &o->op, &join_kind, WAIT_START);
+    op_start(&request->env->loop, &o->op, &join_kind, JOIN_START);
 }
 
 /* ---- SyncGroup ------------------------------------------------------------------------------- */
+
+enum sync_step { SYNC_START, SYNC_ANSWERED };
+static const char *const sync_steps[] = {"START", "ANSWERED"};
 
 struct sync {
     struct op op;
@@ -222,10 +231,10 @@ static enum op_result sync_run(struct op *op)
 {
     struct sync *o = CONTAINER_OF(op, struct sync, op);
 
-    switch ((enum wait_step)op->step) {
-    case WAIT_START:
+    switch ((enum sync_step)op->step) {
+    case SYNC_START:
         sync_begin(o);
-        AWAIT(o, WAIT_ANSWERED, &o->call.source, o->call.done);
+        AWAIT(o, SYNC_ANSWERED, &o->call.source, o->call.done);
         sync_reply(o);
         return OP_DONE;
     }
@@ -237,7 +246,7 @@ static void sync_finish(struct op *op)
     request_finish(CONTAINER_OF(op, struct sync, op)->request);
 }
 
-static const struct op_kind sync_kind = {"sync_group", wait_steps, COUNT_OF(wait_steps), sync_run,
+static const struct op_kind sync_kind = {"sync_group", sync_steps, COUNT_OF(sync_steps), sync_run,
                                          sync_finish};
 
 void api_group_sync_handle(struct request *request)
@@ -251,7 +260,7 @@ void api_group_sync_handle(struct request *request)
     if (request_decode(request, &o->body) != ERR_NONE) return;
     o->request = request;
     group_call_init(&o->call, &request->arena);
-    op_start(&request->env->loop, &o->op, &sync_kind, WAIT_START);
+    op_start(&request->env->loop, &o->op, &sync_kind, SYNC_START);
 }
 
 /* ---- Heartbeat, LeaveGroup ------------------------------------------------------------------- */

@@ -15,7 +15,7 @@ struct controller_config controller_config_default(void)
 {
     return (struct controller_config){.node_id = -1,
                                       .features = {{STR("eligible.leader.replicas.version"), 0, 1},
-                                                   {STR("group.version"), 0, 0},
+                                                   {STR(FEATURES_GROUP_VERSION), 0, 1},
                                                    {STR("kraft.version"), 0, 1},
                                                    {STR("metadata.version"), 17, 23},
                                                    {STR("transaction.version"), 0, 0}},
@@ -31,6 +31,7 @@ struct controller_config controller_config_default(void)
                                       .unclean_leader_election = false,
                                       .metadata_version = 23, /* 4.0-IV1 */
                                       .elr_version = 1,
+                                      .group_version = 1,
                                       .calls_max = 1000,
                                       .limits = {1000, 20000, 100000}};
 }
@@ -267,6 +268,18 @@ static void bootstrap_elr(const struct controller *c, struct records *records)
     feature_control_elr_safety(c, records);
 }
 
+/* As Kafka 4.0 formats: groups of KIP-848 are on from the first day. */
+static void bootstrap_groups(const struct controller *c, struct records *records)
+{
+    struct metadata_record *record;
+
+    if (c->config.group_version < 1 || c->config.metadata_version < FEATURES_GROUP_SINCE) return;
+    record = records_add(records, RECORD_FEATURE_LEVEL);
+    if (record == NULL) return;
+    record->feature_level.name = STR(FEATURES_GROUP_VERSION);
+    record->feature_level.feature_level = c->config.group_version;
+}
+
 /* The first leader of all writes what a cluster begins with. */
 static enum err bootstrap(struct controller *c)
 {
@@ -280,6 +293,7 @@ static enum err bootstrap(struct controller *c)
     record->feature_level.name = STR("metadata.version");
     record->feature_level.feature_level = c->config.metadata_version;
     bootstrap_elr(c, &records);
+    bootstrap_groups(c, &records);
     return controller_write(c, &records, CONTROLLER_ATOMIC);
 }
 

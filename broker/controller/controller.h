@@ -96,6 +96,7 @@ struct controller_config {
     bool unclean_leader_election; /* unclean.leader.election.enable, the default of topics */
     int16_t metadata_version;     /* level written at bootstrap */
     int16_t elr_version;          /* likewise, of eligible.leader.replicas.version; 0: off */
+    int16_t group_version;        /* likewise, of group.version */
     struct features_range features[FEATURES_COUNT]; /* that this node knows */
     uint32_t calls_max; /* requests at once; more: NOT_CONTROLLER, retriable */
     struct image_limits limits;

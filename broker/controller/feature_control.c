@@ -7,6 +7,8 @@
  *   kraft.version                      0 to 1, by the quorum itself; never down
  *   eligible.leader.replicas.version   needs metadata.version 23; the cluster's min.insync.replicas
  *                                      goes to the log with it
+ *   group.version                      0 and 1, either way: at 0 the brokers refuse the APIs of
+ *                                      KIP-848, and what its groups left is kept
  *
  * DIFFERS: metadata.version begins at 17 (3.7-IV2), not 7: directories of replicas are always
  * written. */

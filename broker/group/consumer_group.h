@@ -45,7 +45,10 @@ struct consumer_group_config {
     int64_t session_timeout_ms;
     int64_t heartbeat_interval_ms;
     int64_t max_size;
-    bool enabled; /* group.coordinator.rebalance.protocols names it */
+    int64_t classic_max_size;
+    bool enabled;  /* group.coordinator.rebalance.protocols names it */
+    bool upgrades; /* group.consumer.migration.policy */
+    bool downgrades;
     enum consumer_group_assignor assignors[CONSUMER_GROUP_ASSIGNORS]; /* the first is the default */
     uint32_t assignors_count;
 };
@@ -199,6 +202,18 @@ MUST_USE enum err consumer_group_step_reconcile(struct consumer_group_step *step
                                                 const struct parts *owned);
 /* It goes, and the epoch with it: once for all that go, with consumer_group_step_epoch(). */
 void consumer_group_step_remove(struct consumer_group_view *view);
+/* Another member takes the place of `old`, with all that it has. */
+struct consumer_group_view *consumer_group_step_replace(struct consumer_group_step *step,
+                                                        struct consumer_group_view *old,
+                                                        struct str id);
+/* It names these topics. True in *changed: others than before. */
+MUST_USE enum err consumer_group_step_subscribe(struct consumer_group_step *step,
+                                                struct consumer_group_view *view,
+                                                const struct str *said, uint32_t said_count,
+                                                bool *changed);
+bool consumer_group_step_full(const struct consumer_group_step *step);
+/* A member id as text; data NULL: no memory. */
+struct str consumer_group_step_id(const struct consumer_group_step *step, struct uuid fresh);
 /* The difference as records; none when nothing changed. */
 void consumer_group_step_write(const struct consumer_group_step *step, struct group_log *log);
 /* All tombstones of the group. */
@@ -244,5 +259,37 @@ void consumer_group_beat(struct consumer_group_step *step, const struct consumer
                          struct consumer_group_answer *answer);
 /* Members whose time is up are removed. NO_MEMORY. */
 MUST_USE enum err consumer_group_expire(struct consumer_group_step *step);
+
+/* ---- members of the classic protocol, and groups that change sides: consumer_group_classic.c -- */
+
+/* Instead of consumer_group_step_begin(): the members of a classic group, with what they were
+ * assigned, as members of the group that its generation becomes an epoch of. GROUP_ID_NOT_FOUND: it
+ * is none that can be taken over; NO_MEMORY. */
+MUST_USE enum err consumer_group_import(struct consumer_group_step *step,
+                                        const struct group *classic);
+/* After a step: nobody is left who speaks the consumer protocol, somebody is who speaks the other,
+ * and the policy lets the group go back. */
+bool consumer_group_goes_back(const struct consumer_group_step *step);
+/* Then in place of consumer_group_step_write(): tombstones, and the classic group without a leader,
+ * which is what makes whoever loads it begin a rebalance. */
+void consumer_group_step_write_classic(const struct consumer_group_step *step,
+                                       struct group_log *log);
+
+/* JoinGroup. Fills the call but for its `done`; members and leader stay empty: it only follows. */
+MUST_USE enum err consumer_group_classic_join(struct consumer_group_step *step,
+                                              const struct group_join *join);
+/* SyncGroup and Heartbeat: both look at what is committed. REBALANCE_IN_PROGRESS: it has to join
+ * again, and by when is noted. */
+MUST_USE enum err consumer_group_classic_sync(struct consumer_group *group,
+                                              const struct group_sync *sync,
+                                              const struct consumer_group_config *config,
+                                              const struct image *image, struct instant now);
+MUST_USE enum err consumer_group_classic_beat(struct consumer_group *group,
+                                              const struct group_who *who,
+                                              const struct consumer_group_config *config,
+                                              struct instant now);
+/* One member of a LeaveGroup: it is removed in the step. */
+MUST_USE enum err consumer_group_classic_leave(struct consumer_group_step *step,
+                                               const struct group_who *who);
 
 #endif

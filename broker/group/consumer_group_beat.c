@@ -87,27 +87,6 @@ static bool epoch_ok(const struct consumer_group_view *view, const struct consum
            parts_subset(beat->owned, view->assigned);
 }
 
-/* Another member takes the place of one that left for a while, with all that it has. */
-static struct consumer_group_view *replace(struct consumer_group_step *step,
-                                           struct consumer_group_view *old, struct str id)
-{
-    struct consumer_group_view *view = old;
-
-    if (!str_equal(old->id, id)) {
-        old->gone = true;
-        view = consumer_group_step_add(step, id);
-        view->metadata = old->metadata;
-        view->assigned = old->assigned;
-        view->target = old->target;
-    }
-    view->epoch = 0;
-    view->previous_epoch = 0;
-    view->state = CONSUMER_GROUP_STABLE;
-    view->revoking = PARTS_NONE;
-    view->current_changed = true;
-    return view;
-}
-
 static enum err find_static(struct consumer_group_step *step,
                             const struct consumer_group_beat *beat,
                             struct consumer_group_view **found)
@@ -117,8 +96,10 @@ static enum err find_static(struct consumer_group_step *step,
 
     if (beat->epoch == 0) {
         if (holder == NULL) return ERR_NONE;
-        if (holder->epoch == CONSUMER_GROUP_LEAVE_STATIC) {
-            *found = replace(step, holder, beat->member_id);
+        /* One of the classic protocol does not say that it goes: it is replaced at any time. */
+        if (holder->epoch == CONSUMER_GROUP_LEAVE_STATIC ||
+            (!same && consumer_group_is_classic(&holder->metadata))) {
+            *found = consumer_group_step_replace(step, holder, beat->member_id);
             return ERR_NONE;
         }
         /* Its own join again, or somebody else's while it lives. */
@@ -159,46 +140,6 @@ static void set_text(struct str *field, struct str said, bool *changed)
     *changed = true;
 }
 
-/* Ascending, each once: a set. */
-static enum err sorted_names(struct arena *arena, const struct str *names, uint32_t count,
-                             struct str **sorted, uint32_t *kept)
-{
-    struct str *out = arena_alloc(arena, count * sizeof *out);
-    uint32_t used = 0;
-
-    if (out == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t low = 0;
-        uint32_t high = used;
-
-        while (low < high) {
-            uint32_t middle = low + (high - low) / 2;
-
-            if (str_compare(out[middle], names[i]) < 0) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        if (low < used && str_equal(out[low], names[i])) continue;
-        memmove(&out[low + 1], &out[low], (used - low) * sizeof *out);
-        out[low] = names[i];
-        used++;
-    }
-    *sorted = out;
-    *kept = used;
-    return ERR_NONE;
-}
-
-static bool same_names(const consumer_group_metadata *metadata, const struct str *names,
-                       uint32_t count)
-{
-    if (metadata->subscribed_topic_names_count != count) return false;
-    for (uint32_t i = 0; i < count; i++)
-        if (!str_equal(metadata->subscribed_topic_names[i], names[i])) return false;
-    return true;
-}
-
 /* True in *bump: it subscribes to something else than before. */
 static enum err update(struct consumer_group_step *step, struct consumer_group_view *view,
                        const struct consumer_group_beat *beat, bool *bump)
@@ -228,16 +169,10 @@ static enum err update(struct consumer_group_step *step, struct consumer_group_v
         *changed = true;
     }
     if (!beat->topics_null) {
-        struct str *names;
-        uint32_t count;
-        enum err err = sorted_names(step->arena, beat->topics, beat->topics_count, &names, &count);
+        enum err err = consumer_group_step_subscribe(step, view, beat->topics, beat->topics_count,
+                                                     &subscribes);
 
         if (err != ERR_NONE) return err;
-        if (!same_names(metadata, names, count)) {
-            metadata->subscribed_topic_names = names;
-            metadata->subscribed_topic_names_count = count;
-            subscribes = true;
-        }
     }
     *bump = subscribes || regex;
     *changed = *changed || *bump;
@@ -284,22 +219,6 @@ static enum err stay(struct consumer_group_step *step, struct consumer_group_vie
     return parts_join(step->arena, view->assigned, PARTS_NONE, &answer->assigned);
 }
 
-static bool full_house(const struct consumer_group_step *step)
-{
-    uint32_t members = step->group != NULL ? step->group->members.count : 0;
-
-    return (int64_t)members >= step->config->max_size || members >= CONSUMER_GROUP_MEMBERS_MAX;
-}
-
-static struct str made_id(struct arena *arena, struct uuid fresh)
-{
-    char *text = arena_alloc(arena, UUID_TEXT + 1);
-
-    if (text == NULL) return STR_NULL;
-    uuid_print(fresh, text);
-    return (struct str){text, UUID_TEXT};
-}
-
 static enum err find(struct consumer_group_step *step, const struct consumer_group_beat *beat,
                      struct consumer_group_view **found)
 {
@@ -308,7 +227,7 @@ static enum err find(struct consumer_group_step *step, const struct consumer_gro
 
     if (err != ERR_NONE || *found != NULL) return err;
     if (consumer_group_step_view(step, beat->member_id) != NULL) return ERR_UNRELEASED_INSTANCE_ID;
-    if (full_house(step)) return ERR_GROUP_MAX_SIZE_REACHED;
+    if (consumer_group_step_full(step)) return ERR_GROUP_MAX_SIZE_REACHED;
     *found = consumer_group_step_add(step, beat->member_id);
     return ERR_NONE;
 }
@@ -322,7 +241,7 @@ void consumer_group_beat(struct consumer_group_step *step, const struct consumer
     enum err err = ERR_NO_MEMORY;
 
     if (copy.epoch == 0 && copy.member_id.length == 0)
-        copy.member_id = made_id(step->arena, copy.fresh);
+        copy.member_id = consumer_group_step_id(step, copy.fresh);
     if (copy.member_id.data != NULL) err = find(step, beat, &view);
     if (err == ERR_NONE && view->was != NULL)
         consumer_group_restart_session(view->was, step->config, step->now);

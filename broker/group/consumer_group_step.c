@@ -3,6 +3,7 @@
 #include "broker/group/consumer_group.h"
 
 #include "client/base/assert.h"
+#include "client/base/uuid.h"
 #include "client/pattern.h"
 
 #include <string.h>
@@ -79,7 +80,102 @@ void consumer_group_step_remove(struct consumer_group_view *view)
     view->gone = true;
 }
 
+struct consumer_group_view *consumer_group_step_replace(struct consumer_group_step *step,
+                                                        struct consumer_group_view *old,
+                                                        struct str id)
+{
+    struct consumer_group_view *view = old;
+
+    if (!str_equal(old->id, id)) {
+        old->gone = true;
+        view = consumer_group_step_add(step, id);
+        view->metadata = old->metadata;
+        view->assigned = old->assigned;
+        view->target = old->target;
+    }
+    view->epoch = 0;
+    view->previous_epoch = 0;
+    view->state = CONSUMER_GROUP_STABLE;
+    view->revoking = PARTS_NONE;
+    view->current_changed = true;
+    return view;
+}
+
 /* ---- subscribed topics ----------------------------------------------------------------------- */
+
+/* Ascending, each once: a set. */
+static enum err sorted_names(struct arena *arena, const struct str *names, uint32_t count,
+                             struct str **sorted, uint32_t *kept)
+{
+    struct str *out = arena_alloc(arena, count * sizeof *out);
+    uint32_t used = 0;
+
+    if (out == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t low = 0;
+        uint32_t high = used;
+
+        while (low < high) {
+            uint32_t middle = low + (high - low) / 2;
+
+            if (str_compare(out[middle], names[i]) < 0) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if (low < used && str_equal(out[low], names[i])) continue;
+        memmove(&out[low + 1], &out[low], (used - low) * sizeof *out);
+        out[low] = names[i];
+        used++;
+    }
+    *sorted = out;
+    *kept = used;
+    return ERR_NONE;
+}
+
+static bool same_names(const consumer_group_metadata *metadata, const struct str *names,
+                       uint32_t count)
+{
+    if (metadata->subscribed_topic_names_count != count) return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (!str_equal(metadata->subscribed_topic_names[i], names[i])) return false;
+    return true;
+}
+
+enum err consumer_group_step_subscribe(struct consumer_group_step *step,
+                                       struct consumer_group_view *view, const struct str *said,
+                                       uint32_t said_count, bool *changed)
+{
+    consumer_group_metadata *metadata = &view->metadata;
+    struct str *names;
+    uint32_t count;
+    enum err err = sorted_names(step->arena, said, said_count, &names, &count);
+
+    if (err != ERR_NONE || same_names(metadata, names, count)) return err;
+    metadata->subscribed_topic_names = names;
+    metadata->subscribed_topic_names_count = count;
+    *changed = true;
+    return ERR_NONE;
+}
+
+bool consumer_group_step_full(const struct consumer_group_step *step)
+{
+    uint32_t members = 0;
+
+    for (uint32_t i = 0; i < step->count; i++)
+        members += !step->views[i].gone;
+    return (int64_t)members >= step->config->max_size || members >= CONSUMER_GROUP_MEMBERS_MAX;
+}
+
+struct str consumer_group_step_id(const struct consumer_group_step *step, struct uuid fresh)
+{
+    char *text = arena_alloc(step->arena, UUID_TEXT + 1);
+
+    if (text == NULL) return STR_NULL;
+    uuid_print(fresh, text);
+    return (struct str){text, UUID_TEXT};
+}
 
 struct topics {
     struct consumer_group_topic *items; /* by name */

@@ -12,28 +12,6 @@ struct target {
     uint32_t *view_of; /* of a member of the task */
 };
 
-static bool topic_by_name(const struct consumer_group_step *step, struct str name, uint32_t *index)
-{
-    uint32_t low = 0;
-    uint32_t high = step->topics_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int compared = str_compare(step->topics[middle].name, name);
-
-        if (compared == 0) {
-            *index = middle;
-            return true;
-        }
-        if (compared < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return false;
-}
-
 static bool topic_by_id(const struct consumer_group_step *step, struct uuid id, uint32_t *index)
 {
     for (uint32_t i = 0; i < step->topics_count; i++) {
@@ -45,16 +23,19 @@ static bool topic_by_id(const struct consumer_group_step *step, struct uuid id, 
 }
 
 /* Names that are topics, and topics that match; each once: `topics` has room for all. */
-static enum err subscribed(const struct consumer_group_step *step,
-                           const consumer_group_metadata *metadata, struct assignor_member *member)
+static enum err subscribed(const struct target *target, const consumer_group_metadata *metadata,
+                           struct assignor_member *member)
 {
+    const struct consumer_group_step *step = target->step;
     bool *wanted = arena_zalloc(step->arena, step->topics_count);
     uint32_t *topics = arena_alloc(step->arena, step->topics_count * sizeof *topics);
     uint32_t index = 0;
 
     if (wanted == NULL || topics == NULL) return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < metadata->subscribed_topic_names_count; i++)
-        if (topic_by_name(step, metadata->subscribed_topic_names[i], &index)) wanted[index] = true;
+        if (assignor_topic_find(target->task.topics, target->task.topics_count,
+                                metadata->subscribed_topic_names[i], &index))
+            wanted[index] = true;
     if (metadata->subscribed_topic_regex.length > 0) {
         struct pattern *pattern = arena_alloc(step->arena, sizeof *pattern);
 
@@ -128,7 +109,7 @@ static enum err fill(struct target *target)
 
         member->id = view->id;
         member->instance_id = view->metadata.instance_id;
-        err = subscribed(step, &view->metadata, member);
+        err = subscribed(target, &view->metadata, member);
         if (err == ERR_NONE) err = owned(step, view->target, member);
     }
     return err;

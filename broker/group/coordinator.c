@@ -18,6 +18,7 @@ static int64_t next_deadline(const struct coordinator_group *cg)
     int64_t deadline = group_next_deadline(&cg->group);
     int64_t other = INT64_MAX;
 
+    if (cg->migrating) return INT64_MAX;
     if (cg->consumer != NULL && !cg->busy) other = consumer_group_next_deadline(cg->consumer);
     if (other < cg->retry_ns) other = cg->retry_ns;
     return deadline < other ? deadline : other;
@@ -49,6 +50,10 @@ static void run_due(struct coordinator *c)
 
         if (cg->consumer != NULL && next_deadline(cg) <= c->env->now.mono.ns)
             coordinator_consumer_due(cg);
+        if (cg->migrating) {
+            coordinator_arm(cg);
+            continue;
+        }
         group_effects_init(&effects);
         group_tick(&cg->group, c->env->now, &effects);
         coordinator_effects(cg, &effects);
@@ -110,6 +115,7 @@ enum err coordinator_group_make(struct coordinator_shard *shard, struct str id,
     cg->deleting = false;
     cg->consumer = NULL;
     cg->busy = false;
+    cg->migrating = false;
     cg->retry_ns = 0;
     heap_node_init(&cg->timer);
     group_init(&cg->group, mem, &c->group_config, (struct str){cg->id, id.length}, c->seed,

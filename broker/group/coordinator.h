@@ -55,8 +55,9 @@ struct coordinator_group {
     bool deleting;                   /* DeleteGroups is under way: nothing else is done to it */
     struct consumer_group *consumer; /* owned; NULL: a classic group, or only offsets */
     bool busy;                       /* a batch of `consumer` is under way */
-    int64_t retry_ns;                /* its timer's batch was refused: not before */
-    char *id;                        /* owned */
+    bool migrating;   /* that batch makes `consumer`: the classic group stands still */
+    int64_t retry_ns; /* its timer's batch was refused: not before */
+    char *id;         /* owned */
     uint32_t id_length;
 };
 
@@ -76,10 +77,11 @@ struct coordinator_write {
     int64_t deadline_ns;
     struct handle group; /* GROUP, CONSUMER */
     uint64_t ticket;
-    bool waited;  /* a request will call coordinator_write_release() */
-    bool told;    /* err stands: committed, failed, or too late */
-    bool ended;   /* out of the shard's list */
-    enum err err; /* as the client is told */
+    struct group_call *call; /* a JoinGroup that is answered once told; NULL: none */
+    bool waited;             /* a request will call coordinator_write_release() */
+    bool told;               /* err stands: committed, failed, or too late */
+    bool ended;              /* out of the shard's list */
+    enum err err;            /* as the client is told */
     struct op_source source;
 };
 
@@ -164,7 +166,11 @@ MUST_USE enum err coordinator_commit(struct coordinator_shard *shard, struct str
 
 /* Nothing of this group is under way (or the epoch has passed): AWAIT ended_source. */
 bool coordinator_idle(struct coordinator *c, struct str group, int32_t epoch);
-/* ConsumerGroupHeartbeat, when it is idle. With *write the answer counts once that is told to be
+/* Of whatever epoch there is now. */
+bool coordinator_free(struct coordinator *c, struct str group);
+/* The same, and no record of the classic group is on its way either: it may change sides. */
+bool coordinator_settled(struct coordinator *c, struct str group, int32_t epoch);
+/* ConsumerGroupHeartbeat, when it is settled. With *write the answer counts once that is told to be
  * committed: AWAIT write->source, release. coordinator_consumer.c */
 void coordinator_beat(struct coordinator_shard *shard, struct str group,
                       struct consumer_group_beat *beat, struct arena *arena,
@@ -212,6 +218,23 @@ MUST_USE enum err coordinator_replay_consumer(struct coordinator_shard *shard,
 void coordinator_consumer_configure(struct consumer_group_config *to, const struct config *from);
 void coordinator_consumer_free(struct coordinator_group *cg);
 void coordinator_consumer_due(struct coordinator_group *cg);
+struct consumer_group_step coordinator_step(const struct coordinator_shard *shard,
+                                            const struct coordinator_group *cg, struct str group,
+                                            struct arena *arena);
+/* Its records, or those of the classic group that it goes back to. */
+void coordinator_step_write(const struct consumer_group_step *step, struct group_log *log);
+/* What the step came to, appended. The group is made for it when there is none. */
+MUST_USE enum err coordinator_step_append(struct coordinator_shard *shard, struct str group,
+                                          const struct group_log *log,
+                                          struct coordinator_write **write);
+/* coordinator_classic.c: members of the classic protocol in a group of KIP-848. */
+void coordinator_classic_join(struct coordinator_group *cg, struct group_join *join);
+void coordinator_classic_sync(struct coordinator_group *cg, const struct group_sync *sync);
+MUST_USE enum err coordinator_classic_beat(struct coordinator_group *cg,
+                                           const struct group_who *who);
+void coordinator_classic_leave(struct coordinator_group *cg, const struct group_who *who,
+                               enum err *errs, uint32_t count);
+void coordinator_classic_told(struct coordinator_group *cg, struct coordinator_write *write);
 /* coordinator_write.c: one batch of the log. `live`: it was just committed, the state machines are
  * ahead of it. */
 MUST_USE enum err coordinator_replay(struct coordinator_shard *shard, struct bytes batches,

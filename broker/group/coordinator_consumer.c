@@ -11,6 +11,11 @@ void coordinator_consumer_configure(struct consumer_group_config *to, const stru
         .session_timeout_ms = from->group_consumer_session_timeout_ms,
         .heartbeat_interval_ms = from->group_consumer_heartbeat_interval_ms,
         .max_size = from->group_consumer_max_size,
+        .classic_max_size = from->group_max_size,
+        .upgrades = from->group_consumer_migration_policy == GROUP_MIGRATION_BIDIRECTIONAL ||
+                    from->group_consumer_migration_policy == GROUP_MIGRATION_UPGRADE,
+        .downgrades = from->group_consumer_migration_policy == GROUP_MIGRATION_BIDIRECTIONAL ||
+                      from->group_consumer_migration_policy == GROUP_MIGRATION_DOWNGRADE,
         .enabled = from->group_rebalance_protocols != GROUP_PROTOCOLS_CLASSIC,
     };
     switch ((enum config_group_assignors)from->group_consumer_assignors) {
@@ -85,9 +90,27 @@ bool coordinator_idle(struct coordinator *c, struct str group, int32_t epoch)
     return cg == NULL || !cg->busy;
 }
 
-static struct consumer_group_step step_of(const struct coordinator_shard *shard,
-                                          const struct coordinator_group *cg, struct str group,
-                                          struct arena *arena)
+bool coordinator_free(struct coordinator *c, struct str group)
+{
+    struct coordinator_shard *shard;
+
+    return coordinator_find(c, group, &shard) != ERR_NONE ||
+           coordinator_idle(c, group, shard->epoch);
+}
+
+bool coordinator_settled(struct coordinator *c, struct str group, int32_t epoch)
+{
+    const struct coordinator_group *cg;
+    struct coordinator_shard *shard;
+
+    if (coordinator_find(c, group, &shard) != ERR_NONE || shard->epoch != epoch) return true;
+    cg = coordinator_group(shard, group);
+    return cg == NULL || (!cg->busy && !group_writing(&cg->group));
+}
+
+struct consumer_group_step coordinator_step(const struct coordinator_shard *shard,
+                                            const struct coordinator_group *cg, struct str group,
+                                            struct arena *arena)
 {
     struct coordinator *c = shard->coordinator;
 
@@ -99,9 +122,8 @@ static struct consumer_group_step step_of(const struct coordinator_shard *shard,
                                         .now = c->env->now};
 }
 
-/* What the step came to, appended. The group is made for it when there is none. */
-static enum err append(struct coordinator_shard *shard, struct str group,
-                       const struct group_log *log, struct coordinator_write **write)
+enum err coordinator_step_append(struct coordinator_shard *shard, struct str group,
+                                 const struct group_log *log, struct coordinator_write **write)
 {
     struct coordinator_group *cg = coordinator_group(shard, group);
     enum err err = ERR_NONE;
@@ -121,9 +143,26 @@ static enum err other_kind(const struct coordinator_group *cg,
     if (cg != NULL && cg->deleting) return ERR_COORDINATOR_NOT_AVAILABLE;
     if (cg != NULL && cg->consumer != NULL) return ERR_NONE;
     /* DIFFERS: GROUP_ID_NOT_FOUND is fatal to clients; a member that was away too long joins. */
-    if (beat->epoch != 0) return ERR_UNKNOWN_MEMBER_ID;
-    if (cg != NULL && cg->group.state != GROUP_EMPTY) return ERR_GROUP_ID_NOT_FOUND;
-    return ERR_NONE;
+    return beat->epoch != 0 ? ERR_UNKNOWN_MEMBER_ID : ERR_NONE;
+}
+
+/* The group as it is, or the classic one with members that becomes it (groups.md 8.7). */
+static enum err begin(struct consumer_group_step *step, const struct coordinator_group *cg)
+{
+    bool takes_over = cg != NULL && cg->consumer == NULL && cg->group.members.count > 0;
+    enum err err =
+        takes_over ? consumer_group_import(step, &cg->group) : consumer_group_step_begin(step);
+
+    return err == ERR_NO_MEMORY ? ERR_COORDINATOR_NOT_AVAILABLE : err;
+}
+
+void coordinator_step_write(const struct consumer_group_step *step, struct group_log *log)
+{
+    if (consumer_group_goes_back(step)) {
+        consumer_group_step_write_classic(step, log);
+    } else {
+        consumer_group_step_write(step, log);
+    }
 }
 
 void coordinator_beat(struct coordinator_shard *shard, struct str group,
@@ -132,15 +171,14 @@ void coordinator_beat(struct coordinator_shard *shard, struct str group,
 {
     struct coordinator *c = shard->coordinator;
     struct coordinator_group *cg = coordinator_group(shard, group);
-    struct consumer_group_step step = step_of(shard, cg, group, arena);
+    struct consumer_group_step step = coordinator_step(shard, cg, group, arena);
     struct group_log log;
     enum err err = other_kind(cg, beat);
 
     *write = NULL;
     if (err == ERR_NONE) {
         beat->fresh = rng_uuid(&c->rng);
-        err = consumer_group_step_begin(&step);
-        if (err == ERR_NO_MEMORY) err = ERR_COORDINATOR_NOT_AVAILABLE;
+        err = begin(&step, cg);
     }
     if (err == ERR_NONE) {
         consumer_group_beat(&step, beat, answer);
@@ -149,11 +187,17 @@ void coordinator_beat(struct coordinator_shard *shard, struct str group,
     if (err == ERR_NONE) {
         group_log_init(&log, arena);
         if (cg != NULL && cg->consumer == NULL && !group_blank(&cg->group))
-            group_log_group_gone(&log, group); /* an empty classic group gives its name away */
-        consumer_group_step_write(&step, &log);
-        if (log.count > 0 || log.err != ERR_NONE) err = append(shard, group, &log, write);
+            group_log_group_gone(&log, group); /* a classic group gives its name away */
+        coordinator_step_write(&step, &log);
+        if (log.count > 0 || log.err != ERR_NONE)
+            err = coordinator_step_append(shard, group, &log, write);
     }
-    if (*write != NULL) (*write)->waited = true;
+    if (*write != NULL) {
+        (*write)->waited = true;
+        cg = coordinator_group(shard, group);
+        cg->migrating = cg->consumer == NULL;
+        coordinator_arm(cg); /* nothing of the classic group is due from here on */
+    }
     answer->err = err;
 }
 
@@ -162,14 +206,14 @@ void coordinator_consumer_due(struct coordinator_group *cg)
 {
     struct coordinator_shard *shard = cg->shard;
     struct arena *arena = &shard->coordinator->arena;
-    struct consumer_group_step step = step_of(shard, cg, cg->group.id, arena);
+    struct consumer_group_step step = coordinator_step(shard, cg, cg->group.id, arena);
     struct coordinator_write *write;
     struct group_log log;
     enum err err = consumer_group_step_begin(&step);
 
     if (err == ERR_NONE) err = consumer_group_expire(&step);
     group_log_init(&log, arena);
-    if (err == ERR_NONE) consumer_group_step_write(&step, &log);
+    if (err == ERR_NONE) coordinator_step_write(&step, &log);
     if (err == ERR_NONE) err = log.err;
     if (err == ERR_NONE && log.count > 0) err = coordinator_write_consumer(cg, &log, &write);
     cg->retry_ns = err == ERR_NONE ? 0 : env_deadline(shard->coordinator->env, RETRY_MS);

@@ -15,7 +15,7 @@ static void answer(struct group_call *call, enum err err, struct str member_id)
     op_wake(&call->source);
 }
 
-/* A JoinGroup for a group of KIP-848. One without members gives its name away; the client asks
+/* A JoinGroup for a group of KIP-848 that cannot take it. One without members gives its name away; the client asks
  * again (clients.md 5). */
 static enum err other_kind(struct coordinator_group *cg)
 {
@@ -24,8 +24,6 @@ static enum err other_kind(struct coordinator_group *cg)
     struct group_log log;
     enum err err;
 
-    if (cg->consumer != NULL && cg->consumer->members.count > 0)
-        return ERR_INCONSISTENT_GROUP_PROTOCOL;
     if (cg->busy) return ERR_COORDINATOR_NOT_AVAILABLE;
     group_log_init(&log, arena);
     coordinator_log_gone(cg, &log);
@@ -54,6 +52,10 @@ void coordinator_join(struct coordinator_shard *shard, struct str group, struct 
         answer(join->call, ERR_COORDINATOR_NOT_AVAILABLE, join->member_id);
         return;
     }
+    if (cg->consumer != NULL && cg->consumer->members.count > 0 && !cg->busy) {
+        coordinator_classic_join(cg, join);
+        return;
+    }
     if (cg->consumer != NULL || cg->busy) {
         answer(join->call, other_kind(cg), join->member_id);
         return;
@@ -75,6 +77,14 @@ void coordinator_sync(struct coordinator_shard *shard, struct str group,
                sync->member_id);
         return;
     }
+    if (cg->consumer != NULL) {
+        coordinator_classic_sync(cg, sync);
+        return;
+    }
+    if (cg->migrating) {
+        answer(sync->call, ERR_REBALANCE_IN_PROGRESS, sync->member_id);
+        return;
+    }
     group_effects_init(&effects);
     group_sync(&cg->group, sync, shard->coordinator->env->now, &effects);
     coordinator_effects(cg, &effects);
@@ -88,6 +98,7 @@ enum err coordinator_heartbeat(struct coordinator_shard *shard, struct str group
 
     if (cg == NULL) return ERR_UNKNOWN_MEMBER_ID;
     if (is_closed(cg)) return ERR_COORDINATOR_NOT_AVAILABLE;
+    if (cg->consumer != NULL) return coordinator_classic_beat(cg, who);
     return group_heartbeat(&cg->group, who, shard->coordinator->env->now);
 }
 
@@ -98,10 +109,14 @@ bool coordinator_leave(struct coordinator_shard *shard, struct str group,
     struct group_effects effects;
 
     if (cg == NULL) return false;
+    if (cg->consumer != NULL && !is_closed(cg)) {
+        coordinator_classic_leave(cg, who, errs, count);
+        return true;
+    }
     group_effects_init(&effects);
     for (uint32_t i = 0; i < count; i++) {
-        errs[i] = is_closed(cg) ? ERR_COORDINATOR_NOT_AVAILABLE
-                                : group_leave(&cg->group, &who[i], &effects);
+        errs[i] = is_closed(cg) || cg->migrating ? ERR_COORDINATOR_NOT_AVAILABLE
+                                                 : group_leave(&cg->group, &who[i], &effects);
     }
     group_left(&cg->group, shard->coordinator->env->now, &effects);
     coordinator_effects(cg, &effects);

@@ -74,8 +74,11 @@ static void activate(struct coordinator_shard *shard)
         struct coordinator_group *cg = MAP_ENTRY(node, struct coordinator_group, node);
         struct group_effects effects;
 
-        if (cg->consumer != NULL)
+        if (cg->consumer != NULL) {
             consumer_group_loaded(cg->consumer, &shard->coordinator->consumer_config, now);
+            coordinator_settle(cg);
+            continue;
+        }
         group_effects_init(&effects);
         group_loaded(&cg->group, now, &effects);
         coordinator_effects(cg, &effects);

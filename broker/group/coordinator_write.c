@@ -52,6 +52,7 @@ static enum err begin(struct coordinator_shard *shard, const struct group_log *l
     write = pool_take(&c->write_pool);
     if (write == NULL) return ERR_COORDINATOR_NOT_AVAILABLE;
     write->kind = kind;
+    write->call = NULL;
     write->deadline_ns = env_deadline(c->env, c->config->offsets_commit_timeout_ms);
     op_source_init(&write->source);
     list_init(&write->link);
@@ -177,6 +178,17 @@ static enum err restore(struct coordinator_shard *shard, struct coordinator_grou
     return group_restore(&cg->group, &value);
 }
 
+/* What a state machine had written is told to it, not replayed: this group was one of KIP-848 until
+ * the record before this one. */
+static void went_back(struct coordinator_group *cg)
+{
+    struct group_effects effects;
+
+    group_effects_init(&effects);
+    group_loaded(&cg->group, cg->shard->coordinator->env->now, &effects);
+    coordinator_effects(cg, &effects);
+}
+
 static enum err replay_group(struct coordinator_shard *shard, const struct group_log_read *read,
                              bool live)
 {
@@ -202,9 +214,10 @@ static enum err replay_group(struct coordinator_shard *shard, const struct group
         coordinator_group_free(cg);
         return ERR_NONE;
     }
-    if (live) return ERR_NONE; /* the state machine knows */
     if (cg == NULL) err = coordinator_group_make(shard, read->group, &cg);
-    return err == ERR_NONE ? restore(shard, cg, &read->metadata) : err;
+    if (err == ERR_NONE) err = restore(shard, cg, &read->metadata);
+    if (err == ERR_NONE && live) went_back(cg);
+    return err;
 }
 
 static enum err replay_records(struct coordinator_shard *shard, const struct record_batch *batch,
@@ -319,6 +332,8 @@ static void tell(struct coordinator_shard *shard, struct coordinator_write *writ
     write->told = true;
     write->err = err;
     op_wake(&write->source);
+    if (write->call != NULL)
+        coordinator_classic_told(pool_get(&c->group_pool, write->group), write);
     if (write->kind != COORDINATOR_WRITE_GROUP) return;
     cg = pool_get(&c->group_pool, write->group);
     if (cg == NULL) return;
@@ -334,6 +349,7 @@ static void idle(struct coordinator_shard *shard, const struct coordinator_write
 
     if (cg == NULL) return;
     cg->busy = false;
+    cg->migrating = false;
     cg->deleting = false; /* of an expiry; DeleteGroups does not begin while it is busy */
     if (cg->consumer != NULL) consumer_group_check(cg->consumer);
     coordinator_settle(cg);

@@ -153,6 +153,13 @@ struct bytes group_subscription(const struct group *group, const struct group_me
     return (struct bytes){(const uint8_t *)"", 0};
 }
 
+bool group_writing(const struct group *group)
+{
+    MAP_FOR_EACH (node, &group->members)
+        if (group_member_of(node)->replace != NULL) return true;
+    return group->syncing;
+}
+
 bool group_blank(const struct group *group)
 {
     return group->state == GROUP_EMPTY && group->generation == 0 && group->pending_count == 0;
@@ -325,9 +332,12 @@ static void sync_written(struct group *group, enum err err, struct instant now,
         struct group_member *member = group_member_of(node);
         struct group_call *call = member->sync;
 
-        group_member_unassign(group, &member->assignment);
-        if (err == ERR_NONE) member->assignment = member->proposed;
-        if (err != ERR_NONE) group_member_unassign(group, &member->proposed);
+        if (err == ERR_NONE) {
+            group_member_unassign(group, &member->assignment);
+            member->assignment = member->proposed;
+        } else {
+            group_member_unassign(group, &member->proposed);
+        }
         member->proposed = BYTES_NULL;
         if (call == NULL) continue;
         group_restart_session(member, now);
@@ -573,6 +583,7 @@ enum err group_restore(struct group *group, const struct group_value *value)
         clear(group, ERR_NOT_COORDINATOR, &effects);
         return err;
     }
+    group->leaderless = value->leader.data == NULL && value->members_count > 0;
     if (value->leader.data != NULL && group_find(group, value->leader) != NULL)
         group->leader = group_find(group, value->leader);
     if (value->members_count > 0) group->state = GROUP_STABLE;
@@ -584,7 +595,9 @@ void group_loaded(struct group *group, struct instant now, struct group_effects 
     MAP_FOR_EACH (node, &group->members)
         group_restart_session(group_member_of(node), now);
     trace(group, GROUP_DEAD);
-    if ((int64_t)group_size(group) > group->config->max_size) group_rebalance(group, now, effects);
+    if ((int64_t)group_size(group) > group->config->max_size ||
+        group->leaderless) /* it was one of KIP-848 */
+        group_rebalance(group, now, effects);
 }
 
 void group_check(const struct group *group)

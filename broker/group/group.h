@@ -127,6 +127,7 @@ struct group {
     enum group_state state;
     int64_t state_since_ms; /* wall */
     int32_t generation;
+    bool leaderless;          /* its record names no leader: a rebalance once it is loaded */
     struct str protocol_type; /* owned; data NULL: a simple group */
     struct str protocol;      /* selected; owned; data NULL: none */
     struct group_member *leader;
@@ -258,6 +259,8 @@ struct bytes group_subscription(const struct group *group, const struct group_me
 /* Does a member name this topic in what it says of itself? Bytes that do not parse name nothing. */
 bool group_subscribes(const struct group *group, struct str topic);
 struct group_member *group_find(const struct group *group, struct str member_id);
+/* A record of it is on its way into the log, and calls wait for that. */
+bool group_writing(const struct group *group);
 /* Nothing worth keeping: no member, no pending one, and never a generation. */
 bool group_blank(const struct group *group);
 const char *group_state_name(enum group_state state); /* as ListGroups says it */

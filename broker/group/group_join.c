@@ -176,12 +176,10 @@ static void prepare(struct group *group, struct instant now, struct group_effect
     int64_t timeout = rebalance_timeout_ms(group);
 
     if (group->state == GROUP_COMPLETING) {
-        MAP_FOR_EACH (node, &group->members) {
-            struct group_member *member = group_member_of(node);
-
-            group_member_unassign(group, &member->assignment);
-            group_answer(&member->sync, ERR_REBALANCE_IN_PROGRESS, effects);
-        }
+        /* Kafka clears the assignments here. They stay, as what members may still have: a group that
+         * becomes one of KIP-848 takes them over. */
+        MAP_FOR_EACH (node, &group->members)
+            group_answer(&group_member_of(node)->sync, ERR_REBALANCE_IN_PROGRESS, effects);
     }
     /* What is being appended is of a generation that has passed. */
     group->syncing = false;

@@ -151,6 +151,20 @@ void group_log_group(struct group_log *log, const struct group *group, enum grou
     record->value = encode(log, &group_metadata_value_message, VALUE_GROUP, &value);
 }
 
+void group_log_group_value(struct group_log *log, struct str group,
+                           const struct group_metadata_value *value)
+{
+    struct group_log_record *record = add(log);
+
+    if (record == NULL) return;
+    record->key = group_key(log, group);
+    for (uint32_t i = 0; i < value->members_count; i++) {
+        value->members[i].subscription = never_null(value->members[i].subscription);
+        value->members[i].assignment = never_null(value->members[i].assignment);
+    }
+    record->value = encode(log, &group_metadata_value_message, VALUE_GROUP, value);
+}
+
 void group_log_group_gone(struct group_log *log, struct str group)
 {
     struct group_log_record *record = add(log);

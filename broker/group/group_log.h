@@ -33,6 +33,8 @@ void group_log_offset_gone(struct group_log *log, struct str group, struct str t
                            int32_t partition);
 /* The group as it stands; `write` says which assignments count. */
 void group_log_group(struct group_log *log, const struct group *group, enum group_write write);
+void group_log_group_value(struct group_log *log, struct str group,
+                           const struct group_metadata_value *value);
 void group_log_group_gone(struct group_log *log, struct str group);
 /* One record: int16 and a message of the generated codec for the key, the same for the value.
  * `value` NULL: a tombstone. */

@@ -12,6 +12,7 @@ enum {
     OFFSET_SENT = 1, /* `what` of client.offset */
     OFFSET_ANSWERED = 2,
     MEMBER_IS_STABLE = 0,
+    STATE_DEAD = 4, /* of a classic group */
 };
 
 struct group_ghost {
@@ -39,6 +40,7 @@ struct holder_ghost {
 
 /* The commit that a client has under way. */
 struct sent_ghost {
+    uint64_t group;
     uint64_t member;
     int64_t epoch; /* of that member when it was sent; -1: removed; -2: not one of these */
 };
@@ -167,6 +169,33 @@ static void all_told(struct check *check, uint32_t node, int64_t leader_epoch, u
     }
 }
 
+/* The group is deleted, or a classic one from here on: what was said of its members is over. */
+static void over(struct check *check, struct group_ghost *group, uint32_t node,
+                 int64_t leader_epoch, uint64_t name)
+{
+    struct check_consumers *consumers = check->consumers;
+
+    *group = (struct group_ghost){.leader_epoch = leader_epoch, .node = node};
+    for (uint32_t i = 0; i < consumers->members.count; i++)
+        if (consumers->members.items[i].group == name) consumers->members.items[i].epoch = NOT_OURS;
+    for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
+        if (consumers->sent[i].group == name) consumers->sent[i].epoch = NOT_OURS;
+}
+
+/* A classic group was loaded, or made of one of KIP-848. */
+static void classic(struct check *check, uint32_t node, const struct trace_event *event)
+{
+    struct group_ghost *group;
+    uint32_t found;
+
+    if (check_field(event, 2) != STATE_DEAD || check_field(event, 3) == STATE_DEAD) return;
+    found = check_table_get(&all(check)->groups_by_name, hash_of(event->text), 0);
+    if (found == 0) return;
+    group = &check->consumers->groups.items[found - 1];
+    if (check_field(event, 1) >= group->leader_epoch)
+        over(check, group, node, check_field(event, 1), hash_of(event->text));
+}
+
 /* G21. */
 static void epochs(struct check *check, uint32_t node, const struct trace_event *event)
 {
@@ -176,7 +205,7 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
 
     if (leader_epoch < group->leader_epoch) return; /* a deposed one learns late */
     if (epoch == 0) {                               /* deleted */
-        *group = (struct group_ghost){.leader_epoch = leader_epoch, .node = node};
+        over(check, group, node, leader_epoch, hash_of(event->text));
         return;
     }
     check_count(check, CHECK_G21);
@@ -255,7 +284,7 @@ static void offset(struct check *check, uint32_t node, const struct trace_event 
         uint32_t found =
             check_table_get(&consumers->members_by_name, group, consumers->number[node]);
 
-        *sent = (struct sent_ghost){consumers->number[node], NOT_OURS};
+        *sent = (struct sent_ghost){group, consumers->number[node], NOT_OURS};
         if (found != 0 && generation >= 0) sent->epoch = consumers->members.items[found - 1].epoch;
         return;
     }
@@ -286,10 +315,14 @@ bool check_consumer_event(struct check *check, uint32_t node, const struct trace
 {
     if (event->kind == TRACE_GROUP_EPOCHS) {
         epochs(check, node, event);
+        return false;
     } else if (event->kind == TRACE_GROUP_MEMBER) {
         member(check, event);
     } else if (event->kind == TRACE_GROUP_HOLDS) {
         holds(check, node, event);
+    } else if (event->kind == TRACE_GROUP_STATE) {
+        classic(check, node, event);
+        return false;
     } else if (event->kind == TRACE_CLIENT_GROUP) {
         told(check, node, event);
         return false;

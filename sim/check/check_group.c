@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 enum {
+    STATE_EMPTY = 0,
     STATE_STABLE = 3, /* of the coordinator's group */
     STATE_COMPLETING = 2,
     STATE_DEAD = 4,
@@ -26,6 +27,7 @@ enum {
 struct group_ghost {
     int64_t epoch;  /* of the newest coordinator that spoke of it */
     int64_t stable; /* the highest generation that was stable; -1 */
+    int64_t floor;  /* the highest epoch while it was a group of KIP-848; -1 */
 };
 
 /* One partition in one group. */
@@ -108,7 +110,7 @@ static struct group_ghost *group_of(struct check *check, struct str name)
 {
     struct check_groups *groups = all(check);
     uint32_t found = check_table_get(&groups->groups_by_name, name_of(name), 0);
-    struct group_ghost fresh = {.epoch = -1, .stable = -1};
+    struct group_ghost fresh = {.epoch = -1, .stable = -1, .floor = -1};
 
     if (found == 0) {
         CHECK_PUSH(&groups->groups, fresh);
@@ -211,6 +213,16 @@ static void state(struct check *check, uint32_t node, const struct trace_event *
                        "group %S is loaded with generation %D; members were given %D", event->text,
                        generation, group->stable);
     }
+    if (old == STATE_DEAD && new == STATE_STABLE && group->floor >= 0) {
+        check_count(check, CHECK_G18);
+        if (generation < group->floor)
+            CHECK_FAIL(check, G18, at_group(node, epoch, -1),
+                       "group %S goes back to the classic protocol with generation %D; its epoch "
+                       "was %D",
+                       event->text, generation, group->floor);
+    }
+    /* A group without members gives its name away, and numbers begin anew. */
+    if (old == STATE_DEAD || old == STATE_EMPTY) group->floor = -1;
     if (old != STATE_COMPLETING || new != STATE_STABLE) return;
     check_count(check, CHECK_G2);
     if (generation <= group->stable) {
@@ -220,6 +232,26 @@ static void state(struct check *check, uint32_t node, const struct trace_event *
         return;
     }
     group->stable = generation;
+}
+
+/* It is one of KIP-848 now: epochs go on where generations were. 0: it is one no more. */
+static void epochs(struct check *check, uint32_t node, const struct trace_event *event)
+{
+    struct group_ghost *group = group_of(check, event->text);
+    int64_t leader_epoch = check_field(event, 1);
+    int64_t epoch = check_field(event, 2);
+
+    if (leader_epoch < group->epoch || epoch == 0) return;
+    group->epoch = leader_epoch;
+    if (group->stable >= 0) {
+        check_count(check, CHECK_G2);
+        if (epoch < group->stable)
+            CHECK_FAIL(check, G2, at_group(node, leader_epoch, -1),
+                       "group %S has epoch %D after the upgrade; it was stable in generation %D",
+                       event->text, epoch, group->stable);
+    }
+    group->stable = -1;
+    group->floor = epoch;
 }
 
 static void offset_committed(struct check *check, const struct trace_event *event)
@@ -374,6 +406,8 @@ bool check_group_event(struct check *check, uint32_t node, const struct trace_ev
         coordinator(check, node, event);
     } else if (event->kind == TRACE_GROUP_STATE) {
         state(check, node, event);
+    } else if (event->kind == TRACE_GROUP_EPOCHS) {
+        epochs(check, node, event);
     } else if (event->kind == TRACE_GROUP_OFFSET) {
         offset_committed(check, event);
     } else if (event->kind == TRACE_CLIENT_OWNS) {

@@ -57,6 +57,14 @@ struct scenario_node {
 
 enum scenario_client_kind { SCENARIO_PRODUCER, SCENARIO_CONSUMER };
 
+/* Of a member of a group. */
+enum scenario_protocol {
+    SCENARIO_SPEAKS_CLASSIC,
+    SCENARIO_SPEAKS_CONSUMER, /* that of KIP-848 */
+    SCENARIO_SPEAKS_BOTH,     /* every other member */
+    SCENARIO_SPEAKS_ROLLING,  /* each life speaks the other one than the life before */
+};
+
 struct scenario_client {
     enum scenario_client_kind kind;
     const char *name;
@@ -81,13 +89,13 @@ struct scenario_client {
     const char *rack;       /* NULL: none */
     struct unit_range seek; /* ns between two moves of the position; 0: it never moves */
     /* consumer, as a member of a group */
-    const char *group;      /* NULL: it reads everything by itself */
-    const char *instance;   /* static member; NULL: dynamic */
-    int32_t group_number;   /* in the names */
-    uint32_t members;       /* machines, this one and copies */
-    bool consumer_protocol; /* that of KIP-848 */
-    int assignor;           /* of range roundrobin sticky cooperative-sticky */
-    int64_t commit_ns;      /* between automatic commits; 0: none but at the end */
+    const char *group;    /* NULL: it reads everything by itself */
+    const char *instance; /* static member; NULL: dynamic */
+    int32_t group_number; /* in the names */
+    uint32_t members;     /* machines, this one and copies */
+    enum scenario_protocol protocol;
+    int assignor;      /* of range roundrobin sticky cooperative-sticky */
+    int64_t commit_ns; /* between automatic commits; 0: none but at the end */
     int64_t session_ns;
     int64_t poll_max_ns;    /* max.poll.interval.ms */
     struct unit_range work; /* ns between two polls; 0: none */

@@ -356,7 +356,8 @@ static void read_member(const struct read *read, const struct yaml *at,
     for (uint32_t i = 0; value != NULL && value->kind == YAML_LIST && i < value->count; i++)
         (void)read_choice(read, value->items[i], "protocol", "classic consumer");
     if (value != NULL && value->kind != YAML_LIST) {
-        client->consumer_protocol = read_choice(read, value, "protocol", "classic consumer") == 1;
+        client->protocol = (enum scenario_protocol)read_choice(read, value, "protocol",
+                                                               "classic consumer mixed rolling");
     }
     value = yaml_get(at, "assignor");
     if (value != NULL)

@@ -317,12 +317,14 @@ static void write_time(const struct write *w, const char *key, int64_t ns)
 static void write_member(const struct write *w, const struct scenario_client *client)
 {
     static const char *const assignors[] = {"range", "roundrobin", "sticky", "cooperative-sticky"};
+    static const char *const protocols[] = {"classic", "consumer", "mixed", "rolling"};
 
     if (client->group == NULL) return;
     write_format(w, ", group: %s", client->group);
     if (client->members > 1) write_format(w, ", members: %u", client->members);
     if (client->instance != NULL) write_text(w, ", static: true");
-    if (client->consumer_protocol) write_text(w, ", protocol: consumer");
+    if (client->protocol != SCENARIO_SPEAKS_CLASSIC)
+        write_format(w, ", protocol: %s", protocols[client->protocol]);
     write_format(w, ", assignor: %s, commit: {", assignors[client->assignor]);
     write_quantity(w, "every", UNIT_TIME,
                    (struct unit_range){client->commit_ns, client->commit_ns});

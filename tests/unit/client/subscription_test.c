@@ -116,7 +116,7 @@ static void every_cut_subscription_is_malformed(void **state)
 static void an_assignment_comes_back_and_empty_bytes_are_none(void **state)
 {
     struct box *box = *state;
-    struct subscription_assignment assignment = {owned, 1};
+    struct subscription_assignment assignment = {.topics = owned, .topics_count = 1};
     struct subscription_assignment read;
     struct wire_writer writer;
 
@@ -138,7 +138,7 @@ static void an_assignment_comes_back_and_empty_bytes_are_none(void **state)
 static void user_data_of_sticky_is_read_with_and_without_generation(void **state)
 {
     struct box *box = *state;
-    struct subscription_assignment assignment = {owned, 1};
+    struct subscription_assignment assignment = {.topics = owned, .topics_count = 1};
     struct subscription_assignment read;
     struct wire_writer writer;
     int32_t generation = 0;

@@ -305,12 +305,13 @@ static struct controller_call *submit(struct fixture *f, struct controller_call 
 static struct controller_call *send_register(struct fixture *f, int32_t id, uint8_t incarnation)
 {
     static struct broker_registration_request_listener listener;
-    static struct broker_registration_request_feature feature[2];
+    static struct broker_registration_request_feature feature[3];
 
     feature[0] = (struct broker_registration_request_feature){
         STR("metadata.version"), f->metadata_max != 0 ? f->metadata_min : 17,
         f->metadata_max != 0 ? f->metadata_max : 23};
-    feature[1] = (struct broker_registration_request_feature){STR(ELR_FEATURE), 0, 1};
+    feature[1] = (struct broker_registration_request_feature){STR(FEATURES_GROUP_VERSION), 0, 1};
+    feature[2] = (struct broker_registration_request_feature){STR(ELR_FEATURE), 0, 1};
     listener = (struct broker_registration_request_listener){STR("PLAINTEXT"), STR("h"), 9092, 0};
     broker_registration_request_default(&f->request.registration);
     f->request.registration.broker_id = id;
@@ -319,7 +320,7 @@ static struct controller_call *send_register(struct fixture *f, int32_t id, uint
     f->request.registration.listeners = &listener;
     f->request.registration.listeners_count = 1;
     f->request.registration.features = feature;
-    f->request.registration.features_count = f->without_elr ? 1 : 2;
+    f->request.registration.features_count = f->without_elr ? 2 : 3;
     f->request.registration.previous_broker_epoch = f->previous_epoch;
     return submit(f,
                   (struct controller_call){.api = CONTROLLER_BROKER_REGISTRATION,
@@ -1429,7 +1430,13 @@ static void a_feature_goes_up_when_all_know_it_and_down_where_nothing_is_lost(vo
     assert_int_equal(feature(f, metadata, 23, 9), ERR_INVALID_UPDATE_VERSION);
     assert_int_equal(feature(f, metadata, 23, 1), ERR_NONE);
     assert_int_equal(feature(f, "kraft.version", 1, 1), ERR_INVALID_UPDATE_VERSION);
-    assert_int_equal(feature(f, "group.version", 1, 1), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(level(f, "group.version"), 1); /* as Kafka 4.0 formats */
+    assert_int_equal(feature(f, "group.version", 2, 1), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, "group.version", 0, 1), ERR_INVALID_UPDATE_VERSION);
+    assert_int_equal(feature(f, "group.version", 0, 2), ERR_NONE);
+    assert_int_equal(level(f, "group.version"), 0);
+    assert_int_equal(feature(f, "group.version", 1, 1), ERR_NONE);
+    assert_int_equal(level(f, "group.version"), 1);
     assert_int_equal(feature(f, "no.such.version", 1, 1), ERR_INVALID_UPDATE_VERSION);
     assert_int_equal(feature(f, elr, 0, 1), ERR_INVALID_UPDATE_VERSION);
     assert_int_equal(feature(f, elr, -1, 2), ERR_INVALID_UPDATE_VERSION);
@@ -1463,13 +1470,14 @@ static enum err announce(struct fixture *f, int32_t id, int16_t elr_max)
     struct controller_registration_request_listener listener = {STR("CONTROLLER"), STR("h"), 9093,
                                                                 0};
     struct controller_registration_request_feature features[] = {{STR("metadata.version"), 17, 23},
+                                                                 {STR("group.version"), 0, 1},
                                                                  {STR(ELR_FEATURE), 0, elr_max}};
     struct controller_registration_request request = {.controller_id = id,
                                                       .incarnation_id = {{(uint8_t)id}},
                                                       .listeners = &listener,
                                                       .listeners_count = 1,
                                                       .features = features,
-                                                      .features_count = 2};
+                                                      .features_count = 3};
 
     submit(f, (struct controller_call){.api = CONTROLLER_CONTROLLER_REGISTRATION,
                                        .request.controller_registration = &request,

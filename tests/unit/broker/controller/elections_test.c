@@ -139,7 +139,7 @@ static void ask(struct controller_call *call)
 static void register_broker(int32_t id)
 {
     struct broker_registration_request_listener listener = {STR("PLAINTEXT"), STR("h"), 9092, 0};
-    struct broker_registration_request_feature features[2];
+    struct broker_registration_request_feature features[3];
     struct broker_registration_request request;
     struct broker_registration_response response;
     struct controller_call call = {.api = CONTROLLER_BROKER_REGISTRATION,
@@ -154,6 +154,9 @@ static void register_broker(int32_t id)
     features[1].name = STR("metadata.version");
     features[1].min_supported_version = 17;
     features[1].max_supported_version = 25;
+    broker_registration_request_feature_default(&features[2]);
+    features[2].name = STR(FEATURES_GROUP_VERSION);
+    features[2].max_supported_version = 1;
     broker_registration_request_default(&request);
     request.broker_id = id;
     request.cluster_id = STR("cluster");
@@ -161,7 +164,7 @@ static void register_broker(int32_t id)
     request.listeners = &listener;
     request.listeners_count = 1;
     request.features = features;
-    request.features_count = 2;
+    request.features_count = 3;
     ask(&call);
     assert_int_equal(response.error_code, ERR_NONE);
 }
