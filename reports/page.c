@@ -444,6 +444,7 @@ void page_write(struct out *out, const struct page *page)
         write_figure(out, &page->figures[i]);
         any = true;
     }
+    page_txns(out, page);
     if (page->digest->shown_count > 0) {
         write_timeline(out, page, !any);
         page_moments(out, page);

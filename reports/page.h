@@ -36,6 +36,10 @@ bool page_is_good(const char *outcome);
 /* The turns before the violation (or the end) that say most, as a list. */
 void page_led(struct out *out, const struct page *page);
 
+/* ---- page_txns.c */
+/* Transactions in words; nothing, where there are none. */
+void page_txns(struct out *out, const struct page *page);
+
 /* ---- page_tables.c */
 /* The event up to which things are told: the violation, or the last before the run was over. */
 uint32_t page_last_told(const struct story *story);

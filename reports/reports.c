@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FIGURES = 6, FIGURES_MAX = FIGURES + DIGEST_PARTS - 1 };
+enum { FIGURES = 7, FIGURES_MAX = FIGURES + DIGEST_PARTS - 1 };
 
 struct rendering {
     const struct reports_run *run;
@@ -51,11 +51,12 @@ static const struct {
                     {"storyboard", "The logs", storyboard_draw},
                     {"topology", "The cluster and its cuts", topology_draw},
                     {"clients", "What clients saw", clients_draw},
-                    {"groups", "Consumer groups", groups_draw}};
+                    {"groups", "Consumer groups", groups_draw},
+                    {"transactions", "Transactions", transactions_draw}};
 
 /* What failed is read moment by moment; what held, at one glance first. */
-static const uint8_t order_of_failure[FIGURES] = {1, 2, 0, 3, 4, 5};
-static const uint8_t order_of_success[FIGURES] = {0, 4, 1, 2, 3, 5};
+static const uint8_t order_of_failure[FIGURES] = {1, 2, 0, 3, 4, 6, 5};
+static const uint8_t order_of_success[FIGURES] = {0, 4, 1, 2, 3, 6, 5};
 
 static enum err get_trace(const struct reports_run *run, struct out *file, struct bytes *trace)
 {

@@ -38,6 +38,30 @@ expect:
   - that: never leader(orders-0) == node(3)
 """
 
+# Leaders are killed, lose power and are cut off while transactions are open in their partitions.
+TXNS = """gregor: 1
+name: txns
+about: For the checks of pages alone.
+seeds: [1]
+stop: {time: 25s}
+cluster: {controllers: 1, brokers: 3, config: {broker.session.timeout.ms: 6000}}
+topics:
+  orders: {partitions: 2, replicas: 3, config: {min.insync.replicas: 2}}
+workload:
+  - {producer: p1, topic: orders, rate: 40/s, transaction: 7}
+  - {producer: p2, topic: orders, rate: 20/s, transaction: 20}
+  - {consumer: c1, topics: [orders]}
+steps:
+  - when: acked(p1) >= 60
+    as: {old: leader(orders-0)}
+    do: {crash: {node: $old, how: kill}}
+  - after: 5s
+    do: {restart: {node: $old}}
+  - after: 4s
+    as: {dark: leader(orders-1)}
+    do: {crash: {node: $dark, how: power_loss}}
+"""
+
 counts = {"passed": 0, "failed": 0, "skipped": 0}
 
 
@@ -128,7 +152,7 @@ def main():
                    check=True, timeout=120, stdout=subprocess.DEVNULL, cwd=ROOT)
     for scenario in SCENARIOS:
         runs[scenario] = os.path.join(work, "runs", scenario + "-3")
-    for name in ("loss", "failover", "quorum", "reigns", "many"):
+    for name in ("loss", "failover", "quorum", "reigns", "open", "many"):
         runs[name] = os.path.join(work, "made", name)
         with open(os.path.join(runs[name], "facts.txt"), "w", encoding="utf-8") as file:
             file.write("gregor-facts 1\nreplay gregor-sim run %s.yaml --seed 1\n" % name)
@@ -139,11 +163,18 @@ def main():
         subprocess.run([SIM, "run", "chance.yaml", "--seed", seed, "--quiet", "--out", "chance"],
                        timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=work)
         runs["chance-" + seed] = os.path.join(work, "chance", "chance-" + seed)
+    with open(os.path.join(work, "txns.yaml"), "w", encoding="utf-8") as file:
+        file.write(TXNS)
+    subprocess.run([SIM, "run", "txns.yaml", "--trace", "full", "--quiet", "--out", "txns"], timeout=60,
+                   stdout=subprocess.DEVNULL, cwd=work)
+    runs["txns"] = os.path.join(work, "txns", "txns-1")
     paused = runs["leader-paused"]
     for name in runs:
         check("numbers of %s" % name, all_numbers, runs[name], missing=dot)
     check("a changed digit is noticed", teeth, runs["failover"], os.path.join(work, "teeth"),
           missing=dot)
+    check("a changed digit of transactions is noticed", teeth, runs["open"],
+          os.path.join(work, "teeth2"), missing=dot)
     check("why a run failed", formats.why, SIM, runs["chance-1"], missing=dot)
     check("two runs beside each other", formats.compare, SIM, runs["chance-1"], runs["chance-2"],
           os.path.join(work, "compare"), missing=dot)
@@ -173,7 +204,7 @@ def main():
                 check("the first screen of %s at %d x %d" % (name, width, height),
                       browser.first_screen, window, os.path.join(runs[name], "index.html"), name,
                       width, height)
-        for name in ("leader-paused", "reigns"):
+        for name in ("leader-paused", "reigns", "txns"):
             check("keys in %s" % name, browser.keys, window,
                   os.path.join(runs[name], "index.html"), name)
         window.close()

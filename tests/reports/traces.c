@@ -1,6 +1,6 @@
 /* Writes traces that no run makes, for the checks of tests/reports and for the gallery:
  * traces DIR -> DIR/loss, DIR/failover, DIR/quorum, DIR/reigns (more key moments than a figure has
- * rows), DIR/many (10^5 events), DIR/million. Each a directory with trace.bin, as runs leave it. */
+ * rows), DIR/open (transactions), DIR/many (10^5 events), DIR/million. Each a directory with trace.bin, as runs leave it. */
 #include "tests/support/trace_builder.h"
 
 #include <stdio.h>
@@ -53,6 +53,9 @@ int main(int argc, char **argv)
     trace_builder_init(&builder);
     trace_builder_reigns(&builder, 90);
     failed |= write_trace(argv[1], "reigns", &builder);
+    trace_builder_init(&builder);
+    trace_builder_txns(&builder);
+    failed |= write_trace(argv[1], "open", &builder);
     trace_builder_init(&builder);
     trace_builder_steady(&builder, 6000);
     failed |= write_trace(argv[1], "many", &builder);

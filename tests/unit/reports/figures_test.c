@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, GROUPS, REIGNS, SAMPLES };
+enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, GROUPS, REIGNS, TXNS, SAMPLES };
 
 struct drawn {
     struct trace_builder builder;
     struct story story;
     struct digest digest;
-    struct scene scenes[6];
+    struct scene scenes[7];
     uint32_t count; /* of those that have something to show */
 };
 
@@ -42,8 +42,8 @@ static void groups(struct trace_builder *b)
 
 static void draw(enum sample sample)
 {
-    static bool (*const more[])(struct scene *,
-                                const struct digest *) = {topology_draw, clients_draw, groups_draw};
+    static bool (*const more[])(struct scene *, const struct digest *) = {
+        topology_draw, clients_draw, groups_draw, transactions_draw};
 
     trace_builder_init(&drawn.builder);
     switch (sample) {
@@ -55,6 +55,7 @@ static void draw(enum sample sample)
     case QUORUM: trace_builder_quorum(&drawn.builder); break;
     case GROUPS: groups(&drawn.builder); break;
     case REIGNS: trace_builder_reigns(&drawn.builder, 40); break;
+    case TXNS: trace_builder_txns(&drawn.builder); break;
     case SAMPLES: fail();
     }
     assert_int_equal(story_read(&drawn.story, trace_builder_finish(&drawn.builder), NULL),
@@ -338,10 +339,46 @@ static void a_partition_belongs_to_its_member_until_the_next_rebalance(void **co
     discard();
 }
 
+static uint32_t marks_of(const struct scene *scene, const char *class, const char *tooltip)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < scene->count; i++) {
+        const struct scene_item *item = &scene->items[i];
+
+        if (item->class == NULL || strcmp(item->class, class) != 0) continue;
+        count += tooltip == NULL || (item->tooltip != 0 &&
+                                     strstr(scene_string(scene, item->tooltip), tooltip) != NULL);
+    }
+    return count;
+}
+
+/* One bar each above, those around the longest below, and one in the legend. */
+static void a_transaction_is_drawn_as_it_ended(void **context)
+{
+    const struct scene *scene;
+
+    (void)context;
+    draw(TXNS);
+    scene = &drawn.scenes[drawn.count - 1];
+    assert_string_equal(scene->name, "transactions");
+    assert_true(marks_of(scene, "transaction", ", committed") >= 1);
+    assert_true(marks_of(scene, "transaction", ", aborted") >= 1);
+    assert_true(marks_of(scene, "transaction", ", open") >= 3); /* two of them are open */
+    assert_int_equal(marks_of(scene, "marker", "commit marker"), 1);
+    assert_int_equal(marks_of(scene, "touched", NULL), 2);
+    discard();
+    draw(STEADY); /* nothing of transactions where there are none */
+    for (uint32_t i = 0; i < drawn.count; i++)
+        assert_string_not_equal(drawn.scenes[i].name, "transactions");
+    discard();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_partition_belongs_to_its_member_until_the_next_rebalance),
+        cmocka_unit_test(a_transaction_is_drawn_as_it_ended),
         cmocka_unit_test(no_two_labels_cover_each_other),
         cmocka_unit_test(arrows_point_down),
         cmocka_unit_test(every_event_of_the_digest_has_one_mark),
