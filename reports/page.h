@@ -31,6 +31,8 @@ void page_end(struct out *out);
 void page_checks(struct out *out, const struct reports_check *checks, uint32_t count);
 void page_faults(struct out *out, const struct reports_fault *faults, uint32_t count);
 bool page_is_good(const char *outcome);
+const char *page_outcome(const struct page *page);
+const char *page_scenario(const struct page *page);
 
 /* ---- page_led.c */
 /* The turns before the violation (or the end) that say most, as a list. */

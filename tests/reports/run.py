@@ -187,6 +187,8 @@ def main():
     check("a window and nodes", formats.window, SIM, paused)
     check("one record's life", formats.follow, SIM, paused)
     check("without Graphviz", formats.no_graphviz, SIM, paused, os.path.join(work, "bare"))
+    check("several runs, and an index", formats.several, SIM, runs["chance-1"], runs["chance-2"],
+          os.path.join(work, "made", "real"), os.path.join(work, "several"), missing=dot)
     check("wrong use", formats.wrong_use, SIM, paused)
     check("10^6 events", quick, os.path.join(work, "made", "million"))
     if web is None and dot is None:
