@@ -40,16 +40,22 @@ static void know_topic(struct txns *txns, int64_t topic, struct str name)
     txns->topic_count++;
 }
 
-void txns_part_name(const struct txns *txns, uint32_t part, char *text, size_t size)
+void txns_topic_name(const struct txns *txns, int64_t topic, char *text, size_t size)
 {
-    const struct txns_part *of = &txns->parts[part];
-
     for (uint32_t i = 0; i < txns->topic_count; i++) {
-        if (txns->topics[i].topic != of->topic) continue;
-        snprintf(text, size, "%.24s-%d", txns->topics[i].name, (int)of->partition);
+        if (txns->topics[i].topic != topic) continue;
+        snprintf(text, size, "%.24s", txns->topics[i].name);
         return;
     }
-    snprintf(text, size, "topic %llx-%d", (unsigned long long)of->topic, (int)of->partition);
+    snprintf(text, size, "topic %llx", (unsigned long long)topic);
+}
+
+void txns_part_name(const struct txns *txns, uint32_t part, char *text, size_t size)
+{
+    char topic[40];
+
+    txns_topic_name(txns, txns->parts[part].topic, topic, sizeof topic);
+    snprintf(text, size, "%s-%d", topic, (int)txns->parts[part].partition);
 }
 
 static struct txns_part *find_part(const struct txns *txns, int64_t topic, int64_t partition)

@@ -108,6 +108,8 @@ enum txns_result txns_result(const struct txns_one *one);
 int64_t txns_end(const struct txns_one *one, int64_t trace_end_ns);
 /* "committed", "aborted", "open" */
 const char *txns_word(enum txns_result result);
+/* Of a topic by its number; without a name "topic" and the number. */
+void txns_topic_name(const struct txns *txns, int64_t topic, char *text, size_t size);
 /* "orders-0" */
 void txns_part_name(const struct txns *txns, uint32_t part, char *text, size_t size);
 /* The open ones, then those that lasted longest, at most `max` that touch the window; by their

@@ -62,6 +62,24 @@ steps:
     do: {crash: {node: $dark, how: power_loss}}
 """
 
+# A group of KIP-848: a member is killed and comes back.
+GROUP = """gregor: 1
+name: group
+about: For the checks of pages alone.
+seeds: [1]
+stop: {time: 20s}
+cluster: {controllers: 1, brokers: 3, config: {group.consumer.session.timeout.ms: 6000}}
+topics:
+  __consumer_offsets: {partitions: 1, replicas: 3}
+  orders: {partitions: 4, replicas: 3}
+workload:
+  - {producer: p1, topic: orders, rate: 20/s}
+  - {consumer: c1, group: g1, topics: [orders], members: 3, protocol: consumer, commit: {every: 1s}}
+steps:
+  - when: read(c1) >= 20
+    do: {crash: {node: node(1003), how: kill}, then: {restart: {node: $it, after: 2s}}}
+"""
+
 counts = {"passed": 0, "failed": 0, "skipped": 0}
 
 
@@ -163,11 +181,12 @@ def main():
         subprocess.run([SIM, "run", "chance.yaml", "--seed", seed, "--quiet", "--out", "chance"],
                        timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=work)
         runs["chance-" + seed] = os.path.join(work, "chance", "chance-" + seed)
-    with open(os.path.join(work, "txns.yaml"), "w", encoding="utf-8") as file:
-        file.write(TXNS)
-    subprocess.run([SIM, "run", "txns.yaml", "--trace", "full", "--quiet", "--out", "txns"], timeout=60,
-                   stdout=subprocess.DEVNULL, cwd=work)
-    runs["txns"] = os.path.join(work, "txns", "txns-1")
+    for name, scenario in (("txns", TXNS), ("group", GROUP)):
+        with open(os.path.join(work, name + ".yaml"), "w", encoding="utf-8") as file:
+            file.write(scenario)
+        subprocess.run([SIM, "run", name + ".yaml", "--trace", "full", "--quiet", "--out", name],
+                       timeout=60, stdout=subprocess.DEVNULL, cwd=work)
+        runs[name] = os.path.join(work, name, name + "-1")
     paused = runs["leader-paused"]
     for name in runs:
         check("numbers of %s" % name, all_numbers, runs[name], missing=dot)
