@@ -280,6 +280,84 @@ static struct str word_of(struct str text, uint32_t nth)
     }
 }
 
+/* ---- groups of KIP-848 ----------------------------------------------------------------------- */
+
+static void take_epochs(struct background *background, const struct trace_event *event,
+                        int16_t node, int64_t now_ns)
+{
+    const int64_t *f = event->fields;
+    struct background_group *group;
+
+    group = GROW(background, groups, group_count, group_room, BACKGROUND_GROUPS_MAX);
+    if (group == NULL) return;
+    *group = (struct background_group){.time_ns = now_ns,
+                                       .state = f[3] < f[2] ? 1 : 3,
+                                       .generation = f[2],
+                                       .members = f[4],
+                                       .node = node,
+                                       .consumer = true};
+    out_copy(group->name, sizeof group->name, event->text);
+}
+
+/* The first eight bytes of a topic's id, of its text: base64 with - and _. */
+static int64_t topic_of(struct str text)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint64_t id = 0;
+
+    for (uint32_t i = 0; i < 11; i++) {
+        const char *at = i < text.length ? memchr(digits, text.data[i], sizeof digits - 1) : NULL;
+        uint64_t digit = at != NULL ? (uint64_t)(at - digits) : 0;
+
+        id = i < 10 ? id << 6 | digit : id << 4 | digit >> 2;
+    }
+    return (int64_t)id;
+}
+
+/* Ends what a member has: one partition, or all (topic NULL). True: there was something. */
+static bool end_holding(struct background *background, const struct background_owned *like,
+                        bool all, int64_t now_ns)
+{
+    bool any = false;
+
+    for (uint32_t i = background->owned_count; i-- > 0;) {
+        struct background_owned *owned = &background->owned[i];
+
+        if (owned->end_ns != INT64_MAX || strcmp(owned->group, like->group) != 0 ||
+            strcmp(owned->member, like->member) != 0)
+            continue;
+        if (!all && (owned->partition != like->partition || strcmp(owned->topic, like->topic) != 0))
+            continue;
+        if (now_ns >= 0) owned->end_ns = now_ns > owned->time_ns ? now_ns : owned->time_ns + 1;
+        any = true;
+    }
+    return any;
+}
+
+static void take_holds(struct background *background, const struct story *story,
+                       const struct trace_event *event, int64_t now_ns)
+{
+    const int64_t *f = event->fields;
+    struct background_owned like = {
+        .time_ns = now_ns, .end_ns = INT64_MAX, .generation = f[3], .partition = (int32_t)f[2]};
+    struct background_owned *owned;
+
+    out_copy(like.group, sizeof like.group, word_of(event->text, 0));
+    out_copy(like.member, sizeof like.member, word_of(event->text, 1));
+    if (event->kind == TRACE_GROUP_MEMBER) {
+        if (f[2] < 0) (void)end_holding(background, &like, true, now_ns);
+        return;
+    }
+    txns_topic_name(&story->txns, topic_of(word_of(event->text, 2)), like.topic, sizeof like.topic);
+    if (f[4] == 0) {
+        (void)end_holding(background, &like, false, now_ns);
+        return;
+    }
+    if (end_holding(background, &like, false, -1)) return; /* told again by another coordinator */
+    owned = GROW(background, owned, owned_count, owned_room, BACKGROUND_OWNED_MAX);
+    if (owned != NULL) *owned = like;
+}
+
 static void take_owned(struct background *background, const struct trace_event *event,
                        int64_t now_ns)
 {
@@ -312,6 +390,9 @@ void background_take(struct background *background, const struct story *story,
     case TRACE_CLIENT_ERROR: background->errors++; return;
     case TRACE_GROUP_STATE: take_group(background, event, node, now_ns); return;
     case TRACE_GROUP_OWNED: take_owned(background, event, now_ns); return;
+    case TRACE_GROUP_EPOCHS: take_epochs(background, event, node, now_ns); return;
+    case TRACE_GROUP_HOLDS:
+    case TRACE_GROUP_MEMBER: take_holds(background, story, event, now_ns); return;
     default: return;
     }
 }

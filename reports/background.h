@@ -70,12 +70,15 @@ struct background_group {
     int64_t state; /* new */
     int64_t old;
     int16_t node;
+    bool consumer; /* of KIP-848: its generation is the group epoch; joining: not assigned yet */
     char name[BACKGROUND_TEXT];
 };
 
-/* A member has a partition from this generation on. */
+/* A member has a partition from this generation on; in a group of KIP-848 from when the coordinator
+ * says so until it says that it has given it up, or is gone. */
 struct background_owned {
     int64_t time_ns;
+    int64_t end_ns; /* 0: with the group's next rebalance; INT64_MAX: still */
     int64_t generation;
     int32_t partition;
     char group[48];

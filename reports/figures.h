@@ -18,6 +18,8 @@ bool topology_draw(struct scene *scene, const struct digest *digest);
 bool clients_draw(struct scene *scene, const struct digest *digest);
 /* The states of consumer groups, and who had which partition when. False: there is no group. */
 bool groups_draw(struct scene *scene, const struct digest *digest);
+/* Transactions, their markers, and what readers of committed records wait for. False: none. */
+bool transactions_draw(struct scene *scene, const struct digest *digest);
 
 /* The digest as text, one line per event: for terminals, and for those who do not see figures. */
 struct timeline_look {

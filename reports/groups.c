@@ -20,6 +20,8 @@ enum {
     STATES = 5,
 };
 
+/* In a group of KIP-848 nobody waits: members give up and get partitions one by one, and the state is
+ * the group epoch. */
 struct groups_row {
     const char *group;
     const char *topic;
@@ -134,10 +136,11 @@ static void draw_states(struct groups *g, const char *name, int32_t y, int32_t b
             end_ns = b->groups[k].time_ns;
             break;
         }
-        snprintf(text, sizeof text, "%s g%lld, %lld member%s", words[state],
-                 (long long)group->generation, (long long)group->members,
-                 group->members == 1 ? "" : "s");
-        if (state == 4) continue;
+        snprintf(text, sizeof text, "%s%s%lld, %lld member%s",
+                 group->consumer && state == 3 ? "epoch" : words[state],
+                 group->consumer ? " " : " g", (long long)group->generation,
+                 (long long)group->members, group->members == 1 ? "" : "s");
+        if (state == 4 || (group->consumer && end_ns == group->time_ns)) continue;
         if (state == 1 || state == 2) {
             scene_rect(g->bands.scene, SCENE_BANDS,
                        (struct scene_box){bands_x(&g->bands, group->time_ns), y,
@@ -165,7 +168,8 @@ static void draw_row(struct groups *g, const struct groups_row *row, int32_t y)
             owned->partition != row->partition)
             continue;
         /* Until the group leaves STABLE. */
-        for (uint32_t k = 0; k < b->group_count; k++) {
+        if (owned->end_ns > 0) end_ns = owned->end_ns;
+        for (uint32_t k = 0; k < b->group_count && owned->end_ns == 0; k++) {
             if (strcmp(b->groups[k].name, row->group) != 0 ||
                 b->groups[k].time_ns <= owned->time_ns)
                 continue;

@@ -79,13 +79,13 @@ void page_end(struct out *out)
     out_cstr(out, "</body></html>\n");
 }
 
-static const char *outcome_of(const struct page *page)
+const char *page_outcome(const struct page *page)
 {
     if (page->run->outcome != NULL) return page->run->outcome;
     return page->digest->story->violation >= 0 ? "FAIL" : "PASS";
 }
 
-static const char *scenario_of(const struct page *page)
+const char *page_scenario(const struct page *page)
 {
     if (page->run->scenario != NULL) return page->run->scenario;
     if (page->digest->story->scenario[0] != '\0') return page->digest->story->scenario;
@@ -96,7 +96,7 @@ static const char *scenario_of(const struct page *page)
 
 static void write_title(struct out *out, const struct page *page)
 {
-    out_format(out, "%s \xc2\xb7 %s", outcome_of(page), scenario_of(page));
+    out_format(out, "%s \xc2\xb7 %s", page_outcome(page), page_scenario(page));
     if (page->run->has_seed) {
         out_format(out, " \xc2\xb7 seed %" PRIu64, page->run->seed);
     } else if (page->digest->story->scenario[0] != '\0') {
@@ -149,7 +149,7 @@ static void write_check(struct out *out, const struct page *page)
 static void write_verdict(struct out *out, const struct page *page)
 {
     const struct story *story = page->digest->story;
-    bool good = page_is_good(outcome_of(page));
+    bool good = page_is_good(page_outcome(page));
     const char *text = page->run->violation;
 
     if (text == NULL && story->violation >= 0)
@@ -166,7 +166,7 @@ static void write_verdict(struct out *out, const struct page *page)
         out_html(out, text);
     } else {
         out_format(out, "<span class=\"word bad\">%s.</span> The trace names no violation.",
-                   outcome_of(page));
+                   page_outcome(page));
     }
     if (!good) write_check(out, page);
     out_cstr(out, "</div>\n");
@@ -350,7 +350,7 @@ static const char script[] =
 
 static void write_first_screen(struct out *out, const struct page *page)
 {
-    bool good = page_is_good(outcome_of(page));
+    bool good = page_is_good(page_outcome(page));
     struct out title = {.data = NULL};
 
     write_title(&title, page);
@@ -444,6 +444,7 @@ void page_write(struct out *out, const struct page *page)
         write_figure(out, &page->figures[i]);
         any = true;
     }
+    page_txns(out, page);
     if (page->digest->shown_count > 0) {
         write_timeline(out, page, !any);
         page_moments(out, page);

@@ -31,10 +31,16 @@ void page_end(struct out *out);
 void page_checks(struct out *out, const struct reports_check *checks, uint32_t count);
 void page_faults(struct out *out, const struct reports_fault *faults, uint32_t count);
 bool page_is_good(const char *outcome);
+const char *page_outcome(const struct page *page);
+const char *page_scenario(const struct page *page);
 
 /* ---- page_led.c */
 /* The turns before the violation (or the end) that say most, as a list. */
 void page_led(struct out *out, const struct page *page);
+
+/* ---- page_txns.c */
+/* Transactions in words; nothing, where there are none. */
+void page_txns(struct out *out, const struct page *page);
 
 /* ---- page_tables.c */
 /* The event up to which things are told: the violation, or the last before the run was over. */

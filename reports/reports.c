@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FIGURES = 6, FIGURES_MAX = FIGURES + DIGEST_PARTS - 1 };
+enum { FIGURES = 7, FIGURES_MAX = FIGURES + DIGEST_PARTS - 1 };
 
 struct rendering {
     const struct reports_run *run;
@@ -51,11 +51,12 @@ static const struct {
                     {"storyboard", "The logs", storyboard_draw},
                     {"topology", "The cluster and its cuts", topology_draw},
                     {"clients", "What clients saw", clients_draw},
-                    {"groups", "Consumer groups", groups_draw}};
+                    {"groups", "Consumer groups", groups_draw},
+                    {"transactions", "Transactions", transactions_draw}};
 
 /* What failed is read moment by moment; what held, at one glance first. */
-static const uint8_t order_of_failure[FIGURES] = {1, 2, 0, 3, 4, 5};
-static const uint8_t order_of_success[FIGURES] = {0, 4, 1, 2, 3, 5};
+static const uint8_t order_of_failure[FIGURES] = {1, 2, 0, 3, 4, 6, 5};
+static const uint8_t order_of_success[FIGURES] = {0, 4, 1, 2, 3, 6, 5};
 
 static enum err get_trace(const struct reports_run *run, struct out *file, struct bytes *trace)
 {
@@ -179,6 +180,23 @@ static enum err paint_parts(struct rendering *r)
     return err;
 }
 
+/* For an index over pages. */
+static void tell_head(struct rendering *r, const struct page *page)
+{
+    const struct reports_run *run = r->run;
+    const char *violation = run->violation;
+
+    if (violation == NULL && r->story.violation >= 0)
+        violation = story_text(&r->story, &r->story.events[r->story.violation]);
+    snprintf(r->result.scenario, sizeof r->result.scenario, "%s", page_scenario(page));
+    snprintf(r->result.outcome, sizeof r->result.outcome, "%s", page_outcome(page));
+    if (violation != NULL)
+        out_copy(r->result.violation, sizeof r->result.violation, str_of(violation));
+    r->result.seed = run->has_seed ? run->seed : (uint64_t)r->story.seed;
+    r->result.events = run->events > 0 ? run->events : r->story.trace_events;
+    r->result.virtual_ns = run->virtual_ns > 0 ? run->virtual_ns : r->story.end_ns;
+}
+
 static enum err write_page(struct rendering *r)
 {
     struct page page = {.run = r->run,
@@ -191,6 +209,7 @@ static enum err write_page(struct rendering *r)
 
     if (r->missing) snprintf(r->result.note, sizeof r->result.note, "%s", PAGE_NO_GRAPHVIZ);
     if (r->result.note[0] != '\0') page.note = r->result.note;
+    tell_head(r, &page);
     page_write(&out, &page);
     snprintf(path, sizeof path, "%s/index.html", r->run->directory);
     err = out_write_file(&out, path) ? ERR_NONE : ERR_IO;

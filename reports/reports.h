@@ -62,6 +62,13 @@ struct reports_result {
     uint32_t dropped; /* labels that found no place: a figure too crowded */
     uint64_t rows;    /* shown */
     char note[256];   /* one line for people when something is missing; "" */
+    /* of a page, what its head says */
+    char scenario[64];
+    char outcome[16];
+    char violation[256]; /* in words; "" */
+    uint64_t seed;
+    uint64_t events;
+    int64_t virtual_ns;
 };
 
 /* directory/index.html, the figures, and facts.txt for whoever draws it again. NOT_FOUND: the

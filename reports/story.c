@@ -517,6 +517,8 @@ enum err story_read(struct story *story, struct bytes trace, const char *focus)
         story->end_ns = reading->now_ns;
         background_take(&story->background, story, &reading->event, reading->node, reading->now_ns,
                         reading->reader.events);
+        txns_take(&story->txns, &reading->event, reading->node, reading->now_ns,
+                  reading->reader.events);
         take(reading);
     }
     story->trace_events = reading->reader.events;
@@ -524,7 +526,7 @@ enum err story_read(struct story *story, struct bytes trace, const char *focus)
     story->err = reading->reader.err;
     story->cut = reading->reader.cut;
     background_end(&story->background, story->end_ns);
-    story->dropped += reading->calls.refused + story->background.dropped;
+    story->dropped += reading->calls.refused + story->background.dropped + story->txns.dropped;
     if (story->start_ns < 0) story->start_ns = 0;
     free(reading);
     return err;
@@ -536,6 +538,7 @@ void story_free(struct story *story)
     free(story->messages);
     free(story->arrivals);
     background_free(&story->background);
+    txns_free(&story->txns);
     out_free(&story->texts);
     *story = (struct story){.violation = -1};
 }

@@ -11,6 +11,7 @@
 #include "client/base/err.h"
 #include "reports/background.h"
 #include "reports/out.h"
+#include "reports/txns.h"
 
 enum {
     STORY_NODES_MAX = 64,
@@ -113,6 +114,7 @@ struct story {
     uint32_t message_count;
     int32_t violation; /* event, -1: none */
     struct background background;
+    struct txns txns;
     /* counts over the whole trace */
     int64_t start_ns;
     int64_t end_ns;

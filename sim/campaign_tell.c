@@ -1,6 +1,8 @@
 /* What a run comes to, for people, for scripts and for test reports. */
 #include "sim/campaign.h"
 
+#include "sim/json.h"
+
 #include <stdio.h>
 
 void campaign_line(const struct scenario *scenario, const struct run_result *result, char *line,
@@ -55,33 +57,16 @@ void campaign_tell_numbers(const struct run_result *result)
     }
 }
 
-/* Enough for scripts: letters and digits pass, the rest is escaped. */
-static void json_text(FILE *file, const char *text)
-{
-    fputc('"', file);
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if (c == '"' || c == '\\') {
-            fprintf(file, "\\%c", c);
-        } else if (c < 0x20) {
-            fprintf(file, "\\u%04x", c);
-        } else {
-            fputc(c, file);
-        }
-    }
-    fputc('"', file);
-}
-
 void campaign_tell_json(FILE *file, const struct scenario *scenario,
                         const struct run_result *result)
 {
     const char *comma = "";
 
+    fprintf(file, "{\"verdict\":\"%s\",\"scenario\":", run_verdict_name(result->verdict));
+    json_text(file, scenario->name);
     fprintf(file,
-            "{\"verdict\":\"%s\",\"scenario\":\"%s\",\"seed\":%llu,\"virtual_ns\":%lld,"
-            "\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
-            run_verdict_name(result->verdict), scenario->name, (unsigned long long)result->seed,
+            ",\"seed\":%llu,\"virtual_ns\":%lld,\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
+            (unsigned long long)result->seed,
             (long long)result->virtual_ns, (unsigned long long)result->events,
             (unsigned long long)result->hash);
     json_text(file, result->check);

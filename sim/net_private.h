@@ -163,6 +163,26 @@ static inline struct decide_site net_site(enum decide_what what, const struct si
     return (struct decide_site){what, conn->end[0].node->id, conn->site, side};
 }
 
+static inline struct sim_world *pipe_sender(struct sim_pipe *pipe)
+{
+    return pipe->conn->end[pipe->side].node;
+}
+
+static inline struct sim_end *pipe_receiver(struct sim_pipe *pipe)
+{
+    return &pipe->conn->end[1 - pipe->side];
+}
+
+static inline struct sim_pipe *end_incoming(struct sim_end *end)
+{
+    return &end->conn->pipe[1 - end->side];
+}
+
+static inline struct sim_pipe *end_outgoing(struct sim_end *end)
+{
+    return &end->conn->pipe[end->side];
+}
+
 /* net.c */
 struct sim_link *net_link(const struct sim *sim, const struct sim_world *from,
                           const struct sim_world *to);
@@ -177,12 +197,16 @@ bool net_held(const struct sim_pipe *pipe); /* something on it stands */
 /* net_pipe.c */
 void net_pipe_put(struct sim_pipe *pipe, struct sim_segment *segment);
 struct sim_segment *net_segment_create(enum segment_kind kind, uint32_t length);
-struct sim_conn *net_conn_create(struct sim *sim, struct sim_world *client,
-                                 struct sim_world *server);
-void net_conn_free(struct sim_conn *conn);
 void net_pipe_pump(struct sim_pipe *pipe);
 void net_end_break(struct sim_end *end, enum err error);
 void net_end_rst(struct sim_end *end); /* tells the other side */
+void net_segments_free(struct list *head);
+void net_pipe_init(struct sim_pipe *pipe, struct sim_conn *conn, uint32_t side);
+void net_end_init(struct sim_end *end, struct sim_conn *conn, uint32_t side);
+/* net_conn.c */
+struct sim_conn *net_conn_create(struct sim *sim, struct sim_world *client,
+                                 struct sim_world *server);
+void net_conn_free(struct sim_conn *conn);
 void net_end_attach(struct sim_end *end, struct net_conn *user);
 void net_end_detach(struct sim_end *end);
 

@@ -1,4 +1,5 @@
 /* What a run keeps of itself for its plan: every action with what it came to, and the choices. */
+#include "sim/json.h"
 #include "sim/plan.h"
 
 #include <inttypes.h>
@@ -476,48 +477,31 @@ static void write_text(const char *directory, const char *name, const char *text
     (void)fclose(file);
 }
 
-static void put_json_text(FILE *file, const char *text)
-{
-    fputc('"', file);
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if (c == '"' || c == '\\') {
-            fprintf(file, "\\%c", c);
-        } else if (c < 0x20) {
-            fprintf(file, "\\u%04x", c);
-        } else {
-            fputc(c, file);
-        }
-    }
-    fputc('"', file);
-}
-
 static void write_json(const struct plan *plan, const struct run_result *result, const char *path)
 {
     FILE *file = fopen(path, "w");
 
     if (file == NULL) return;
     fprintf(file, "{\"verdict\": \"%s\", \"scenario\": ", plan->verdict);
-    put_json_text(file, plan->scenario);
+    json_text(file, plan->scenario);
     fprintf(file,
             ", \"seed\": %" PRIu64 ", \"hash\": \"%016" PRIx64 "\", \"build\": \"%016" PRIx64
             "\", \"events\": %" PRIu64 ", \"virtual_ns\": %" PRId64 ",\n \"check\": ",
             plan->seed, plan->hash, plan->build, plan->events, result->virtual_ns);
-    put_json_text(file, result->check);
+    json_text(file, result->check);
     fprintf(file, ", \"node\": %d, \"partition\": ", (int)result->node);
-    put_json_text(file, result->partition);
+    json_text(file, result->partition);
     fprintf(file, ", \"signature\": ");
-    put_json_text(file, plan->signature);
+    json_text(file, plan->signature);
     fprintf(file, ",\n \"text\": ");
-    put_json_text(file, result->text);
+    json_text(file, result->text);
     fprintf(file, ",\n \"plan\": [");
     for (uint32_t i = 0; i < plan->fault_count; i++) {
         fprintf(file, "%s\n  {\"at_ns\": %" PRId64 ", \"event\": %" PRIu64 ", \"anchor\": ",
                 i > 0 ? "," : "", plan->faults[i].time_ns, plan->faults[i].event);
-        put_json_text(file, plan->faults[i].anchor);
+        json_text(file, plan->faults[i].anchor);
         fprintf(file, ", \"did\": ");
-        put_json_text(file, plan->faults[i].was);
+        json_text(file, plan->faults[i].was);
         fprintf(file, "}");
     }
     fprintf(file, "]}\n");

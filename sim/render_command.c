@@ -2,10 +2,15 @@
  *
  * A directory is what a run left: its trace.bin, and facts.txt with what a trace does not hold. A
  * page or figures go to the directory (of --out, else where the trace lies); text goes to stdout
- * unless --out is given. Several traces go to one directory each, below --out. */
+ * unless --out is given.
+ *
+ * Several traces of real processes are one cluster, merged into one timeline. Several runs are told
+ * one by one: below --out a directory each, and over their pages an index. Without --out each page
+ * is drawn where its run lies; the index there is that of the campaign, and stays. */
 #include "sim/render_command.h"
 
 #include "sim/campaign.h"
+#include "sim/render_index.h"
 
 #include "client/base/err.h"
 #include "reports/reports.h"
@@ -233,6 +238,7 @@ struct render_job {
     char directory[RENDER_PATH_MAX]; /* of what is written */
     char name[128];                  /* of the run: last part of its directory, or file */
     void *facts;
+    struct render_index *index; /* NULL: none is made */
 };
 
 static void last_part(const char *path, char *name, size_t size)
@@ -351,13 +357,35 @@ static int render_files(struct render_job *job)
         err = reports_render_figures(&job->run, job->options->format == RENDER_SVG, &result);
     if (err != ERR_NONE) return said(job, err);
     if (result.note[0] != '\0') fprintf(stderr, "gregor-sim: %s\n", result.note);
+    if (job->index != NULL) {
+        char page[160];
+
+        (void)snprintf(page, sizeof page, "%s/index.html", job->name);
+        render_index_add(job->index, &job->run, &result, page);
+    }
     printf("%s%s\n", job->directory, html ? "/index.html" : "/");
     return 0;
 }
 
+/* The last part of a path; where an earlier input has the same one, with a number behind it. */
+static void name_of(const struct render_options *options, const char *input, char *name,
+                    size_t size)
+{
+    uint32_t before = 0;
+
+    last_part(input, name, size);
+    for (uint32_t i = 0; i < options->input_count && options->inputs[i] != input; i++) {
+        char other[128];
+
+        last_part(options->inputs[i], other, sizeof other);
+        before += strcmp(name, other) == 0;
+    }
+    if (before > 0) (void)snprintf(name + strlen(name), size - strlen(name), "~%u", before + 1);
+}
+
 /* `real`: the traces of all inputs, merged into one picture; NULL: this input alone. */
 static int render_one(const struct render_options *options, const char *input,
-                      const struct trace_inputs *real)
+                      const struct trace_inputs *real, struct render_index *index)
 {
     struct render_job *job = calloc(1, sizeof *job);
     struct stat info;
@@ -367,6 +395,7 @@ static int render_one(const struct render_options *options, const char *input,
 
     if (job == NULL) return CAMPAIGN_SIMULATOR;
     job->options = options;
+    job->index = index;
     is_directory = stat(input, &info) == 0 && S_ISDIR(info.st_mode);
     (void)snprintf(beside, sizeof beside, "%s", input);
     if (!is_directory) {
@@ -378,7 +407,7 @@ static int render_one(const struct render_options *options, const char *input,
             (void)snprintf(beside, sizeof beside, ".");
     }
     (void)snprintf(job->trace, sizeof job->trace, "%s%s", input, is_directory ? "/trace.bin" : "");
-    last_part(input, job->name, sizeof job->name);
+    name_of(options, input, job->name, sizeof job->name);
     if (options->out == NULL)
         (void)snprintf(job->directory, sizeof job->directory, "%s", beside);
     else if (options->input_count == 1 || real != NULL)
@@ -417,48 +446,63 @@ static int render_one(const struct render_options *options, const char *input,
     return status;
 }
 
-/* Of a real process: such traces belong to one cluster, and to one picture. */
-static bool is_real(const char *path)
+static int render_merged(const struct render_options *options)
 {
-    char head[8] = "";
-    FILE *file = fopen(path, "rb");
-    struct stat info;
-    struct trace_inputs *inputs;
-    bool real;
+    struct trace_inputs *inputs = calloc(1, sizeof *inputs);
+    int status = CAMPAIGN_USAGE;
 
-    if (file == NULL) return false;
-    real = fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode) &&
-           fread(head, 1, sizeof head, file) == sizeof head && memcmp(head, "gregortr", 8) == 0;
-    (void)fclose(file);
-    if (!real) return false;
-    inputs = calloc(1, sizeof *inputs);
-    if (inputs == NULL) return false;
-    real = trace_inputs_open(inputs, &path, 1) && !inputs->simulated;
-    trace_inputs_close(inputs);
-    free(inputs);
-    return real;
-}
-
-static int render_all(const struct render_options *options)
-{
-    struct trace_inputs *inputs;
-    int status = 0;
-
-    if (!is_real(options->inputs[0])) {
-        for (uint32_t i = 0; status == 0 && i < options->input_count; i++)
-            status = render_one(options, options->inputs[i], NULL);
-        return status;
-    }
-    inputs = calloc(1, sizeof *inputs);
     if (inputs == NULL) return CAMPAIGN_SIMULATOR;
-    status = CAMPAIGN_USAGE;
     if (trace_inputs_open(inputs, options->inputs, options->input_count)) {
         if (options->format != RENDER_TEXT) trace_inputs_tell(inputs, options->inputs);
-        status = render_one(options, options->inputs[0], inputs);
+        status = render_one(options, options->inputs[0], inputs, NULL);
     }
     trace_inputs_close(inputs);
     free(inputs);
     return status;
+}
+
+static int render_each(const struct render_options *options)
+{
+    bool indexed =
+        options->format == RENDER_HTML && options->out != NULL && options->input_count > 1;
+    struct render_index *index = indexed ? render_index_create() : NULL;
+    int status = 0;
+
+    for (uint32_t i = 0; status == 0 && i < options->input_count; i++)
+        status = render_one(options, options->inputs[i], NULL, index);
+    if (status != 0 || index == NULL) {
+        render_index_free(index);
+        return status;
+    }
+    if (render_index_finish(index, options->out) != ERR_NONE) {
+        fprintf(stderr, "gregor-sim: %s/index.html: %s\n", options->out, strerror(errno));
+        return CAMPAIGN_SIMULATOR;
+    }
+    printf("%s/index.html\n", options->out);
+    return 0;
+}
+
+static int render_all(const struct render_options *options)
+{
+    uint32_t real = 0;
+    uint32_t simulated = 0;
+    struct stat info;
+
+    for (uint32_t i = 0; i < options->input_count; i++) {
+        bool of_simulation = false;
+
+        if (!trace_inputs_kind(options->inputs[i], &of_simulation)) continue; /* said below */
+        simulated += of_simulation;
+        real += !of_simulation;
+    }
+    if (real > 0 && simulated > 0)
+        return wrong("traces of real processes are merged, runs are not: one or the other", NULL);
+    /* What a directory holds alone was merged before. */
+    if (real > 1 ||
+        (real == 1 && (options->input_count > 1 ||
+                       (stat(options->inputs[0], &info) == 0 && S_ISREG(info.st_mode)))))
+        return render_merged(options);
+    return render_each(options);
 }
 
 int render_command(int argc, char **argv)

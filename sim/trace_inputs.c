@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The whole file; NULL: said. */
-static uint8_t *read_whole(const char *path, uint32_t *length)
+/* The whole file; NULL: said, unless `quiet`. */
+static uint8_t *read_whole(const char *path, bool quiet, uint32_t *length)
 {
     char inside[4096];
     struct stat info;
@@ -21,7 +21,9 @@ static uint8_t *read_whole(const char *path, uint32_t *length)
     }
     file = fopen(path, "rb");
     if (file == NULL || fstat(fileno(file), &info) != 0 || info.st_size > UINT32_MAX) {
-        fprintf(stderr, "gregor-sim: %s: %s\n", path, file == NULL ? strerror(errno) : "too large");
+        if (!quiet)
+            fprintf(stderr, "gregor-sim: %s: %s\n", path,
+                    file == NULL ? strerror(errno) : "too large");
         if (file != NULL) (void)fclose(file);
         return NULL;
     }
@@ -30,6 +32,17 @@ static uint8_t *read_whole(const char *path, uint32_t *length)
     (void)fclose(file);
     *length = (uint32_t)got;
     return data;
+}
+
+bool trace_inputs_kind(const char *path, bool *simulated)
+{
+    uint32_t length = 0;
+    uint8_t *data = read_whole(path, true, &length);
+    bool is_trace = data != NULL && length >= 8 && memcmp(data, "gregortr", 8) == 0;
+
+    if (is_trace) *simulated = merge_is_simulated((struct bytes){data, length});
+    free(data);
+    return is_trace;
 }
 
 bool trace_inputs_open(struct trace_inputs *inputs, const char *const *paths, uint32_t count)
@@ -46,7 +59,7 @@ bool trace_inputs_open(struct trace_inputs *inputs, const char *const *paths, ui
     for (uint32_t i = 0; i < count; i++) {
         uint32_t length = 0;
 
-        inputs->data[i] = read_whole(paths[i], &length);
+        inputs->data[i] = read_whole(paths[i], false, &length);
         if (inputs->data[i] == NULL) return false;
         inputs->count++;
         traces[i] = (struct bytes){inputs->data[i], length};

@@ -14,6 +14,8 @@ struct trace_inputs {
 
 /* A file or the directory of a run each. False: said on stderr. */
 bool trace_inputs_open(struct trace_inputs *inputs, const char *const *paths, uint32_t count);
+/* Of a simulation, or of a real process? False: no trace that can be read; nothing is said. */
+bool trace_inputs_kind(const char *path, bool *simulated);
 void trace_inputs_close(struct trace_inputs *inputs);
 /* How the clocks were brought together, in one or two lines. */
 void trace_inputs_tell(const struct trace_inputs *inputs, const char *const *paths);

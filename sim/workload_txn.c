@@ -33,6 +33,14 @@ enum txn_step { TXN_START, TXN_BEAT, TXN_DELIVERED, TXN_MARKED, TXN_BACKED_OFF, 
 static const char *const txn_steps[] = {"START",  "BEAT",       "DELIVERED",
                                         "MARKED", "BACKED_OFF", "CLOSED"};
 
+/* The transaction of the producer's epoch: 0 begins, 1 commits, 2 aborts. */
+static void txn_tell(struct workload_node *node, int64_t step)
+{
+    const struct producer *producer = &node->producer;
+
+    TRACE(node->env.world, CLIENT_TXN, producer->identity.id, producer->identity.epoch, step);
+}
+
 static void txn_send(struct workload_node *node)
 {
     node->txn_records = 0;
@@ -41,6 +49,7 @@ static void txn_send(struct workload_node *node)
         node->txn_records++;
     }
     producer_flush(&node->producer);
+    if (node->txn_records > 0) txn_tell(node, 0);
 }
 
 static bool txn_delivered(const struct workload_node *node)
@@ -69,6 +78,7 @@ static void txn_decide(struct workload_node *node)
         }
         pool_give(&node->records, record);
     }
+    txn_tell(node, node->txn_commit ? 1 : 2);
     node->txn_marker = producer->identity;
     node->txn_partition = 0;
     producer_next_epoch(producer);

@@ -508,6 +508,19 @@ static void log_note_aborted(struct log *log, const struct log_aborted *aborted)
     ASSERT(err == ERR_NONE);
 }
 
+/* As LOG_TXN counts them. */
+static int64_t log_txn_step(enum log_producer_step step)
+{
+    switch (step) {
+    case LOG_PRODUCER_COMMIT: return 1;
+    case LOG_PRODUCER_ABORT: return 2;
+    case LOG_PRODUCER_PLAIN:
+    case LOG_PRODUCER_TXN:
+    case LOG_PRODUCER_EMPTIED: return 0;
+    }
+    IMPOSSIBLE("step of a transaction");
+}
+
 /* The oldest staged batch is in the file. */
 static void log_complete_batch(struct log *log)
 {
@@ -539,6 +552,11 @@ static void log_complete_batch(struct log *log)
     TRACE(log->dir->env->world, LOG_APPENDED, (int64_t)log->topic, log->partition,
           batch.base_offset, staged->last_offset, batch.partition_leader_epoch, batch.crc,
           batch.bytes.length);
+    if (batch.producer_id >= 0 && staged->producer.turned) {
+        TRACE(log->dir->env->world, LOG_TXN, (int64_t)log->topic, log->partition, batch.producer_id,
+              batch.producer_epoch, log_txn_step(staged->producer.step), batch.base_offset,
+              batch.partition_leader_epoch);
+    }
     buf_unref(staged->buf);
     pool_give(&log->dir->staged, staged);
 }

@@ -287,6 +287,7 @@ enum err log_producers_stage(struct log_producers *producers, struct log_produce
     staged->batch = log_producers_entry(batch);
     staged->epoch = batch->producer_epoch;
     staged->ended = NULL;
+    staged->turned = false;
     log_producers_step(batch, &staged->step, &staged->coordinator_epoch);
     if (staged->step == LOG_PRODUCER_COMMIT || staged->step == LOG_PRODUCER_ABORT) {
         staged->ended = mem_alloc(producers->mem, sizeof *staged->ended);
@@ -356,11 +357,12 @@ static void log_producers_enter_txn(struct log_producers *producers, struct log_
     switch (staged->step) {
     case LOG_PRODUCER_PLAIN: return;
     case LOG_PRODUCER_TXN:
-        if (producer->txn_first_offset < 0)
-            log_producers_begin(producers, producer, batch->base_offset);
+        staged->turned = producer->txn_first_offset < 0;
+        if (staged->turned) log_producers_begin(producers, producer, batch->base_offset);
         return;
     case LOG_PRODUCER_COMMIT:
     case LOG_PRODUCER_ABORT:
+        staged->turned = producer->txn_first_offset >= 0;
         producer->coordinator_epoch = staged->coordinator_epoch;
         log_producers_end(producers, producer, staged->ended, record_batch_last_offset(batch),
                           staged->step == LOG_PRODUCER_ABORT, aborted);

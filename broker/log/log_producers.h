@@ -50,6 +50,7 @@ struct log_producer_staged {
     int32_t coordinator_epoch;        /* of a marker */
     enum log_producer_step step;
     int16_t epoch;
+    bool turned; /* once complete: it began a transaction, or ended one */
 };
 
 struct log_producer {

@@ -151,6 +151,11 @@
     X(GROUP_MEMBER, 'D', "group.member",                                                                                \
       "partition epoch member state assigned revoking") /* *text: group, member; -1: gone */                            \
     X(GROUP_HOLDS, 'D', "group.holds",                                                                                  \
-      "partition epoch index member holds") /* *text: group, member, topic id; 0: not any more */
+      "partition epoch index member holds") /* *text: group, member, topic id; 0: not any more */                       \
+    /* transactions */                                                                                                  \
+    X(LOG_TXN, 'D', "log.txn",                                                                                          \
+      "topic partition producer epoch step offset leader_epoch") /* in this log: 0 begins, 1 commit marker, 2 abort */  \
+    X(CLIENT_TXN, 'D', "client.txn",                                                                                    \
+      "producer epoch step") /* 0 begins 1 commits 2 aborts; before any marker */
 
 #endif

@@ -5,6 +5,7 @@ import os
 import re
 
 import audit_figures
+import audit_txns
 import replay
 from audit_figures import DIGIT, count_words
 from sentences import Faults, Teller, plain, seconds
@@ -50,7 +51,7 @@ def arrivals(events):
             calls.pop(key, None)
 
 
-class Audit(audit_figures.Figures):
+class Audit(audit_figures.Figures, audit_txns.Transactions):
     def __init__(self, checked):
         self.c, self.page, self.events = checked, checked.page, checked.events
         self.compared = 0
@@ -150,6 +151,8 @@ class Audit(audit_figures.Figures):
             table = [p for p in row["parents"] if p["tag"] == "table"][-1]
             section = [p for p in row["parents"] if p["tag"] == "section"]
             name = section[-1]["attrs"].get("id") if section else None
+            if name == "longest":
+                continue  # audit_txns
             if "moment" in row["attrs"].get("class", "").split():
                 number = int(row["attrs"]["data-event"])
                 wanted = self.teller.said.get(number)
@@ -355,6 +358,8 @@ class Audit(audit_figures.Figures):
         self.topology()
         self.clients()
         self.groups()
+        self.longest_table()
+        self.transactions()
         self.timeline()
         for element in self.page.elements:
             own = element["own"].replace(self.c.facts.get("told here", "-"), "")

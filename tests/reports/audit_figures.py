@@ -1,4 +1,5 @@
 """The figures' part of the audit: each text of a figure against the trace."""
+import base64
 import re
 
 from sentences import duration, plain, seconds
@@ -96,7 +97,7 @@ class Figures:
 
     def is_name(self, text):
         """Of a node, a group's member, a topic."""
-        known = {e.text for e in self.events if e.kind in ("sim.node", "topic.known", "group.owned")}
+        known = {e.text for e in self.events if e.kind in ("sim.node", "topic.known", "group.owned", "group.epochs")}
         known |= {self.teller.name(n) for n in {e.node for e in self.events}}
         known |= {"broker %d" % e.node for e in self.events} | {"controller %d" % e.node
                                                                 for e in self.events}
@@ -338,7 +339,18 @@ class Figures:
                                            e.fields["generation"], e.fields["members"],
                                            "" if e.fields["members"] == 1 else "s")
                   for e in self.events if e.kind == "group.state"}
+        names = {e.fields["topic"]: e.text for e in self.events if e.kind == "topic.known" and e.text}
         owned = set()
+        for event in self.events:  # of KIP-848
+            if event.kind == "group.epochs":
+                f = event.fields
+                states.add("%s %d, %d member%s" % ("joining" if f["assignment"] < f["group"] else
+                                                   "epoch", f["group"], f["members"],
+                                                   "" if f["members"] == 1 else "s"))
+            elif event.kind == "group.holds":
+                _, member, topic = event.text.split(" ")[:3]
+                number = int.from_bytes(base64.urlsafe_b64decode(topic + "==")[:8], "big", signed=True)
+                owned |= {"%s-%d" % (names.get(number), event.fields["index"]), member[:24]}
         for event in self.events:
             if event.kind == "group.owned":
                 _, member, topic = event.text.split(" ")[:3]

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import xml.dom.minidom
 
@@ -240,6 +241,50 @@ def no_graphviz(sim, directory, out):
     need("apt-get install graphviz" in page and "<svg" not in page, "the page does not say it")
     need("<details open>" in page and 'id="replicas"' in page and 'id="moments"' in page,
          "the page lacks what needs no pictures")
+
+
+def several(sim, one, other, real, out):
+    """Runs: a page each and an index over them, also of two runs of one name; with --out alone.
+    They are not mixed with what real processes told."""
+    twin = os.path.join(out, "twin", os.path.basename(one))
+    shutil.copytree(one, twin)
+    before = os.path.getmtime(os.path.join(twin, "index.html"))
+    render(sim, twin, one, "--format", "text")
+    need(not os.path.exists(os.path.join(out, "twin", "index.html")), "an index without --out")
+    need(os.path.getmtime(os.path.join(twin, "index.html")) == before, "text touches a page")
+    pages = os.path.join(out, "pages")
+    said = render(sim, one, other, twin, "--out", pages).split()
+    with open(os.path.join(pages, "index.html"), encoding="utf-8") as file:
+        index = file.read()
+    links = re.findall('<a href="([^"]+/index.html)" class="cell', index)
+    name = os.path.basename(one)
+    need(sorted(links) == sorted([name + "/index.html", os.path.basename(other) + "/index.html",
+                                  name + "~2/index.html"]), "the index links to %s" % links)
+    need(len(said) == 4 and said[-1] == os.path.join(pages, "index.html"), "said %s" % said)
+    for link in links:
+        need(os.path.exists(os.path.join(pages, link)), "no page %s" % link)
+    with open(os.path.join(pages, name, "index.html"), "rb") as a, \
+            open(os.path.join(pages, name + "~2", "index.html"), "rb") as b:
+        need(a.read() == b.read(), "the pages of equal runs differ")
+    failed = sum(1 for d in (one, other, one) if "\noutcome FAIL" in
+                 open(os.path.join(d, "facts.txt"), encoding="utf-8").read())
+    need("<h1>%d of 3 runs passed</h1>" % (3 - failed) in index, "how many passed")
+    judged = [sum(int(line.split()[3]) for d in (one, other, one)
+                  for line in open(os.path.join(d, "facts.txt"), encoding="utf-8")
+                  if line.startswith("check %s " % check)) for check in ("R6", "R17")]
+    for check, times in zip(("R6", "R17"), judged):
+        cell = re.search("<td>%s</td>.*?<td class=\"n\">([^<]*)<" % check, index, re.S).group(1)
+        need(cell == ("{:,}".format(times).replace(",", "\u202f") if times else "not exercised"),
+             "%s was judged %s" % (check, cell))
+    for mixed in ([one, real], [os.path.join(real, "trace.bin"), one]):
+        done = subprocess.run([sim, "render"] + mixed + ["--out", os.path.join(out, "mixed")],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        need(done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1,
+             "a run beside a real process: %d %r" % (done.returncode, done.stderr))
+    trace = os.path.join(real, "trace.bin")
+    for traces in ([trace, trace], [real, trace]):  # of one cluster: one timeline
+        said = render(sim, *traces, "--out", os.path.join(out, "merged"))
+        need(said.startswith("2 traces, ") and said.endswith("merged/index.html\n"), said)
 
 
 def wrong_use(sim, directory):

@@ -38,6 +38,48 @@ expect:
   - that: never leader(orders-0) == node(3)
 """
 
+# Leaders are killed, lose power and are cut off while transactions are open in their partitions.
+TXNS = """gregor: 1
+name: txns
+about: For the checks of pages alone.
+seeds: [1]
+stop: {time: 25s}
+cluster: {controllers: 1, brokers: 3, config: {broker.session.timeout.ms: 6000}}
+topics:
+  orders: {partitions: 2, replicas: 3, config: {min.insync.replicas: 2}}
+workload:
+  - {producer: p1, topic: orders, rate: 40/s, transaction: 7}
+  - {producer: p2, topic: orders, rate: 20/s, transaction: 20}
+  - {consumer: c1, topics: [orders]}
+steps:
+  - when: acked(p1) >= 60
+    as: {old: leader(orders-0)}
+    do: {crash: {node: $old, how: kill}}
+  - after: 5s
+    do: {restart: {node: $old}}
+  - after: 4s
+    as: {dark: leader(orders-1)}
+    do: {crash: {node: $dark, how: power_loss}}
+"""
+
+# A group of KIP-848: a member is killed and comes back.
+GROUP = """gregor: 1
+name: group
+about: For the checks of pages alone.
+seeds: [1]
+stop: {time: 20s}
+cluster: {controllers: 1, brokers: 3, config: {group.consumer.session.timeout.ms: 6000}}
+topics:
+  __consumer_offsets: {partitions: 1, replicas: 3}
+  orders: {partitions: 4, replicas: 3}
+workload:
+  - {producer: p1, topic: orders, rate: 20/s}
+  - {consumer: c1, group: g1, topics: [orders], members: 3, protocol: consumer, commit: {every: 1s}}
+steps:
+  - when: read(c1) >= 20
+    do: {crash: {node: node(1003), how: kill}, then: {restart: {node: $it, after: 2s}}}
+"""
+
 counts = {"passed": 0, "failed": 0, "skipped": 0}
 
 
@@ -128,7 +170,7 @@ def main():
                    check=True, timeout=120, stdout=subprocess.DEVNULL, cwd=ROOT)
     for scenario in SCENARIOS:
         runs[scenario] = os.path.join(work, "runs", scenario + "-3")
-    for name in ("loss", "failover", "quorum", "reigns", "many"):
+    for name in ("loss", "failover", "quorum", "reigns", "open", "many"):
         runs[name] = os.path.join(work, "made", name)
         with open(os.path.join(runs[name], "facts.txt"), "w", encoding="utf-8") as file:
             file.write("gregor-facts 1\nreplay gregor-sim run %s.yaml --seed 1\n" % name)
@@ -139,11 +181,19 @@ def main():
         subprocess.run([SIM, "run", "chance.yaml", "--seed", seed, "--quiet", "--out", "chance"],
                        timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=work)
         runs["chance-" + seed] = os.path.join(work, "chance", "chance-" + seed)
+    for name, scenario in (("txns", TXNS), ("group", GROUP)):
+        with open(os.path.join(work, name + ".yaml"), "w", encoding="utf-8") as file:
+            file.write(scenario)
+        subprocess.run([SIM, "run", name + ".yaml", "--trace", "full", "--quiet", "--out", name],
+                       timeout=60, stdout=subprocess.DEVNULL, cwd=work)
+        runs[name] = os.path.join(work, name, name + "-1")
     paused = runs["leader-paused"]
     for name in runs:
         check("numbers of %s" % name, all_numbers, runs[name], missing=dot)
     check("a changed digit is noticed", teeth, runs["failover"], os.path.join(work, "teeth"),
           missing=dot)
+    check("a changed digit of transactions is noticed", teeth, runs["open"],
+          os.path.join(work, "teeth2"), missing=dot)
     check("why a run failed", formats.why, SIM, runs["chance-1"], missing=dot)
     check("two runs beside each other", formats.compare, SIM, runs["chance-1"], runs["chance-2"],
           os.path.join(work, "compare"), missing=dot)
@@ -156,6 +206,8 @@ def main():
     check("a window and nodes", formats.window, SIM, paused)
     check("one record's life", formats.follow, SIM, paused)
     check("without Graphviz", formats.no_graphviz, SIM, paused, os.path.join(work, "bare"))
+    check("several runs, and an index", formats.several, SIM, runs["chance-1"], runs["chance-2"],
+          os.path.join(work, "made", "real"), os.path.join(work, "several"), missing=dot)
     check("wrong use", formats.wrong_use, SIM, paused)
     check("10^6 events", quick, os.path.join(work, "made", "million"))
     if web is None and dot is None:
@@ -173,7 +225,7 @@ def main():
                 check("the first screen of %s at %d x %d" % (name, width, height),
                       browser.first_screen, window, os.path.join(runs[name], "index.html"), name,
                       width, height)
-        for name in ("leader-paused", "reigns"):
+        for name in ("leader-paused", "reigns", "txns"):
             check("keys in %s" % name, browser.keys, window,
                   os.path.join(runs[name], "index.html"), name)
         window.close()

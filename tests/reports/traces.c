@@ -1,6 +1,6 @@
 /* Writes traces that no run makes, for the checks of tests/reports and for the gallery:
  * traces DIR -> DIR/loss, DIR/failover, DIR/quorum, DIR/reigns (more key moments than a figure has
- * rows), DIR/many (10^5 events), DIR/million. Each a directory with trace.bin, as runs leave it. */
+ * rows), DIR/open (transactions), DIR/real (as a real process tells), DIR/many (10^5 events), DIR/million. Each a directory with trace.bin, as runs leave it. */
 #include "tests/support/trace_builder.h"
 
 #include <stdio.h>
@@ -53,6 +53,15 @@ int main(int argc, char **argv)
     trace_builder_init(&builder);
     trace_builder_reigns(&builder, 90);
     failed |= write_trace(argv[1], "reigns", &builder);
+    trace_builder_init(&builder);
+    for (int64_t i = 0; i < 30; i++) {
+        if (i == 0) TELL(&builder, 0, 1, NODE_STARTED, NULL, 1, 1);
+        TELL(&builder, 1000 + i * 100, 1, LOG_APPENDED, NULL, 77, 0, i, i, 1, 9, 100);
+    }
+    failed |= write_trace(argv[1], "real", &builder);
+    trace_builder_init(&builder);
+    trace_builder_txns(&builder);
+    failed |= write_trace(argv[1], "open", &builder);
     trace_builder_init(&builder);
     trace_builder_steady(&builder, 6000);
     failed |= write_trace(argv[1], "many", &builder);

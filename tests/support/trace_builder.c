@@ -326,6 +326,40 @@ void trace_builder_steady(struct trace_builder *b, int64_t records)
     }
 }
 
+/* As the log of broker 1 and, a little later, that of broker 2 tell it. */
+static void in_logs(struct trace_builder *b, int64_t partition, int64_t producer, int64_t epoch,
+                    int64_t step, int64_t offset, int64_t us)
+{
+    for (int32_t node = 1; node <= 2; node++)
+        TELL(b, us + 900 * node, node, LOG_TXN, NULL, b->topic, partition, producer, epoch, step,
+             offset, 1);
+}
+
+/* Where the record of this offset is written in the steady trace. */
+static int64_t moment_of(int64_t offset)
+{
+    return 1000000 + (offset - 10) * 5000;
+}
+
+void trace_builder_txns(struct trace_builder *b)
+{
+    static const struct {
+        int64_t begin, end, step;
+    } of[] = {{12, 18, 1}, {20, 26, 2}, {30, 38, 1}};
+
+    trace_builder_steady(b, 40);
+    for (int64_t i = 0; i < 3; i++) {
+        TELL(b, moment_of(of[i].begin) - 100, PRODUCER, CLIENT_TXN, NULL, 7, i, 0);
+        in_logs(b, 0, 7, i, 0, of[i].begin, moment_of(of[i].begin));
+        if (i == 2) in_logs(b, 1, 7, i, 0, 5, moment_of(34));
+        TELL(b, moment_of(of[i].end) - 100, PRODUCER, CLIENT_TXN, NULL, 7, i, of[i].step);
+        in_logs(b, 0, 7, i + 1, of[i].step, of[i].end, moment_of(of[i].end));
+    }
+    TELL(b, moment_of(22), 1, READ_SERVED, NULL, b->topic, 0, 10, 20, 20, 22, 1);
+    in_logs(b, 0, 8, 0, 0, 45, moment_of(45));
+    TELL(b, moment_of(60), 2, REPLICA_LEADING, NULL, b->topic, 0, 2, 45, 45);
+}
+
 void trace_builder_reigns(struct trace_builder *b, int64_t reigns)
 {
     introduce(b, "reigns", "orders");

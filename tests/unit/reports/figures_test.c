@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, GROUPS, REIGNS, SAMPLES };
+enum sample { FAILOVER, LOSS, STEADY, LONG, HOSTILE, QUORUM, GROUPS, REIGNS, TXNS, SAMPLES };
 
 struct drawn {
     struct trace_builder builder;
     struct story story;
     struct digest digest;
-    struct scene scenes[6];
+    struct scene scenes[7];
     uint32_t count; /* of those that have something to show */
 };
 
@@ -42,8 +42,8 @@ static void groups(struct trace_builder *b)
 
 static void draw(enum sample sample)
 {
-    static bool (*const more[])(struct scene *,
-                                const struct digest *) = {topology_draw, clients_draw, groups_draw};
+    static bool (*const more[])(struct scene *, const struct digest *) = {
+        topology_draw, clients_draw, groups_draw, transactions_draw};
 
     trace_builder_init(&drawn.builder);
     switch (sample) {
@@ -55,6 +55,7 @@ static void draw(enum sample sample)
     case QUORUM: trace_builder_quorum(&drawn.builder); break;
     case GROUPS: groups(&drawn.builder); break;
     case REIGNS: trace_builder_reigns(&drawn.builder, 40); break;
+    case TXNS: trace_builder_txns(&drawn.builder); break;
     case SAMPLES: fail();
     }
     assert_int_equal(story_read(&drawn.story, trace_builder_finish(&drawn.builder), NULL),
@@ -338,10 +339,96 @@ static void a_partition_belongs_to_its_member_until_the_next_rebalance(void **co
     discard();
 }
 
+static uint32_t segments_of(const struct scene *scene, const char *tooltip)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < scene->count; i++)
+        count += scene->items[i].tooltip != 0 &&
+                 strcmp(scene_string(scene, scene->items[i].tooltip), tooltip) == 0;
+    return count;
+}
+
+/* In a group of KIP-848 until its member gives it up or is gone, whatever the group does meanwhile. */
+static void a_partition_belongs_to_its_member_until_it_gives_it_up(void **context)
+{
+    static const char *const held[] = {"g m-1 AAAAAAAAAAEAAAAAAAAAAA",
+                                       "g m-2 AAAAAAAAAAEAAAAAAAAAAA"};
+    const struct scene *scene;
+    const struct background *b;
+
+    (void)context;
+    trace_builder_init(&drawn.builder);
+    trace_builder_failover(&drawn.builder, "orders");
+    TELL(&drawn.builder, 0, 1, TOPIC_KNOWN, "parts", 1, 2);
+    for (int64_t i = 0; i < 2; i++) {
+        TELL(&drawn.builder, 1000000, 1, GROUP_EPOCHS, "g", 0, 1, 1 + i, 1, 1);
+        TELL(&drawn.builder, 1100000, 1, GROUP_HOLDS, held[0], 0, 1, i, 1, 1);
+        TELL(&drawn.builder, 1200000, 2, GROUP_HOLDS, held[0], 0, 2, i, 1, 1); /* loaded again */
+    }
+    TELL(&drawn.builder, 5000000, 2, GROUP_EPOCHS, "g", 0, 2, 2, 2, 2);
+    TELL(&drawn.builder, 6000000, 2, GROUP_HOLDS, held[0], 0, 2, 1, 2, 0);
+    TELL(&drawn.builder, 7000000, 2, GROUP_HOLDS, held[1], 0, 2, 1, 2, 1);
+    TELL(&drawn.builder, 9000000, 2, GROUP_MEMBER, "g m-1", 0, 2, -1, 0, 0, 0);
+    assert_int_equal(story_read(&drawn.story, trace_builder_finish(&drawn.builder), NULL),
+                     ERR_NONE);
+    digest_make(&drawn.digest, &drawn.story, DIGEST_ROWS);
+    assert_true(groups_draw(&drawn.scenes[0], &drawn.digest));
+    drawn.count = 1;
+    scene = &drawn.scenes[0];
+    b = &drawn.story.background;
+    assert_int_equal(b->owned_count, 3);
+    assert_string_equal(b->owned[0].topic, "parts");
+    assert_int_equal(b->owned[0].end_ns, 9000000000); /* gone */
+    assert_int_equal(b->owned[1].end_ns, 6000000000); /* given up */
+    assert_int_equal(b->owned[2].end_ns, INT64_MAX);
+    assert_int_equal(segments_of(scene, "m-1"), 2);
+    assert_int_equal(segments_of(scene, "m-2"), 1);
+    assert_int_equal(segments_of(scene, "epoch 2, 2 members"), 1);
+    discard();
+}
+
+static uint32_t marks_of(const struct scene *scene, const char *class, const char *tooltip)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < scene->count; i++) {
+        const struct scene_item *item = &scene->items[i];
+
+        if (item->class == NULL || strcmp(item->class, class) != 0) continue;
+        count += tooltip == NULL || (item->tooltip != 0 &&
+                                     strstr(scene_string(scene, item->tooltip), tooltip) != NULL);
+    }
+    return count;
+}
+
+/* One bar each above, those around the longest below, and one in the legend. */
+static void a_transaction_is_drawn_as_it_ended(void **context)
+{
+    const struct scene *scene;
+
+    (void)context;
+    draw(TXNS);
+    scene = &drawn.scenes[drawn.count - 1];
+    assert_string_equal(scene->name, "transactions");
+    assert_true(marks_of(scene, "transaction", ", committed") >= 1);
+    assert_true(marks_of(scene, "transaction", ", aborted") >= 1);
+    assert_true(marks_of(scene, "transaction", ", open") >= 3); /* two of them are open */
+    assert_int_equal(marks_of(scene, "marker", "commit marker"), 1);
+    assert_int_equal(marks_of(scene, "touched", NULL), 2);
+    discard();
+    draw(STEADY); /* nothing of transactions where there are none */
+    for (uint32_t i = 0; i < drawn.count; i++)
+        assert_string_not_equal(drawn.scenes[i].name, "transactions");
+    discard();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_partition_belongs_to_its_member_until_the_next_rebalance),
+        cmocka_unit_test(a_partition_belongs_to_its_member_until_it_gives_it_up),
+        cmocka_unit_test(a_transaction_is_drawn_as_it_ended),
         cmocka_unit_test(no_two_labels_cover_each_other),
         cmocka_unit_test(arrows_point_down),
         cmocka_unit_test(every_event_of_the_digest_has_one_mark),

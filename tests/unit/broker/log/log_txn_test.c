@@ -343,6 +343,22 @@ static void begin_with_three_aborts(void)
     assert_true(box.log->segment_count > 3);
 }
 
+static void the_trace_tells_what_begins_and_what_ends_a_transaction(void **state)
+{
+    (void)state;
+    begin_with_three_aborts();
+    assert_int_equal(6, box.traced[TRACE_LOG_TXN]);
+    put(COMMIT, 3); /* of nothing */
+    put(PLAIN, 3);
+    assert_int_equal(6, box.traced[TRACE_LOG_TXN]);
+    put(TXN, 3);
+    assert_int_equal(7, box.traced[TRACE_LOG_TXN]);
+    put(COMMIT, 3);
+    assert_int_equal(8, box.traced[TRACE_LOG_TXN]);
+    log_box_stop(&box);
+    log_box_deinit(&box);
+}
+
 static void path_of(uint32_t segment, const char *suffix, char path[LOG_PATH_MAX])
 {
     log_path_of(path, box.log, box.log->segments[segment]->base, suffix);
@@ -376,6 +392,7 @@ int main(void)
         cmocka_unit_test(the_index_and_the_last_stable_offset_are_those_of_a_naive_model),
         cmocka_unit_test(a_marker_is_of_the_newest_producer_and_of_the_newest_coordinator),
         cmocka_unit_test(sequences_go_on_behind_a_marker_of_the_same_epoch),
+        cmocka_unit_test(the_trace_tells_what_begins_and_what_ends_a_transaction),
         cmocka_unit_test(an_index_file_that_does_not_parse_is_made_anew),
     };
 
