@@ -368,7 +368,8 @@ static void draw_habits(struct scenario *drawn, struct rng *rng)
         int64_t timeout = draw_decades(rng, 1);
         int64_t records = draw_decades(rng, 2);
 
-        if (client->group != NULL) client->consumer_protocol = consumer_protocol;
+        if (client->group != NULL && !drawn->mix_groups && consumer_protocol)
+            client->protocol = SCENARIO_SPEAKS_CONSUMER;
         if (client->kind != SCENARIO_PRODUCER || !client->idempotent) continue;
         if (hasty) client->delivery_timeout_ns = timeout * 500 * NS_PER_MS;
         if (client->keys > 0 && deletes) {
@@ -511,6 +512,9 @@ static void put(char *text, size_t size, const char *format, ...)
 void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from, char *text,
                       size_t size)
 {
+    static const char *const spoken[] = {"", " (KIP-848)", " (both protocols)",
+                                         " (protocols in turn)"};
+
     text[0] = '\0';
     put(text, size, "controllers %u, brokers %u", drawn->controllers, drawn->brokers);
     if (drawn->voters > 0) put(text, size, ", voters %u", drawn->voters);
@@ -531,7 +535,7 @@ void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from,
         if (client->kind == SCENARIO_CONSUMER) {
             put(text, size, "; %s%s%s%s%s", client->name, client->group != NULL ? " of " : "",
                 client->group != NULL ? client->group : "",
-                client->consumer_protocol ? " (KIP-848)" : "",
+                client->group != NULL ? spoken[client->protocol] : "",
                 client->seek.max > 0 ? " seeks" : "");
         } else {
             put(text, size, "; %s %lld/s x%u of %lldB acks %d%s", client->name,
