@@ -292,6 +292,7 @@ static void draw_group(struct scenario *drawn, uint32_t number, struct rng *rng)
     one.assignor = (int)assignor;
     one.session_ns = (5 + session) * NS_PER_SEC;
     one.poll_max_ns = 20 * NS_PER_SEC;
+    if (drawn->mix_groups) one.protocol = (enum scenario_protocol)rng_below(rng, 4);
     one.commit_ns = commit * 20 * NS_PER_MS;
     if (works) one.work = (struct unit_range){NS_PER_MS, work * NS_PER_MS};
     for (uint32_t j = 0; j < drawn->topic_count; j++)
@@ -307,13 +308,15 @@ static void draw_group(struct scenario *drawn, uint32_t number, struct rng *rng)
     }
 }
 
-/* In a third of the runs, of topics of the file; then the offsets get their topic. */
+/* In a third of the runs, or in each of `mix: groups`, of topics of the file; then the offsets get
+ * their topic. */
 static void draw_groups(struct scenario *drawn, struct rng *rng)
 {
     uint64_t groups = rng_below(rng, 6);
     uint64_t partitions = rng_below(rng, 2);
     struct scenario_topic *topic;
 
+    if (drawn->mix_groups) groups = 4 + groups % 2;
     if (groups < 4) return;
     for (uint32_t i = 0; i + 3 < groups; i++)
         draw_group(drawn, i, rng);

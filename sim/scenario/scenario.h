@@ -236,6 +236,7 @@ struct scenario {
     struct scenario_client clients[SCENARIO_CLIENTS_MAX];
     uint32_t client_count;
     struct unit_range mix; /* workload: {mix: standard}: so many clients are drawn; max 0: none */
+    bool mix_groups;       /* {mix: groups} */
     struct fault_profile faults;
     struct scenario_step steps[SCENARIO_STEPS_MAX];
     uint32_t step_count;

@@ -454,7 +454,8 @@ static void read_client(const struct read *read, const struct yaml *at)
     }
 }
 
-/* {mix: standard, clients: 1..8}: drawn per run, by sim/swarm_shape.c. */
+/* {mix: standard, clients: 1..8}: drawn per run, by sim/swarm_shape.c; `groups`: with groups in
+ * every run, of both protocols. */
 static void read_mix(const struct read *read, const struct yaml *at)
 {
     static const char *const known[] = {"mix", "clients", NULL};
@@ -465,10 +466,11 @@ static void read_mix(const struct read *read, const struct yaml *at)
     if (!read_map(read, at, "workload", known)) return;
     mix = yaml_get(at, "mix");
     if (mix == NULL) {
-        read_fail(read, at, "workload: is a list of clients, or {mix: standard, clients: 1..8}");
+        read_fail(read, at,
+                  "workload: is a list of clients, or {mix: standard|groups, clients: 1..8}");
         return;
     }
-    (void)read_choice(read, mix, "mix", "standard");
+    scenario->mix_groups = read_choice(read, mix, "mix", "standard groups") == 1;
     clients = yaml_get(at, "clients");
     scenario->mix = (struct unit_range){2, 4};
     if (clients != NULL) scenario->mix = read_range(read, clients, UNIT_COUNT);
