@@ -4,7 +4,7 @@
  * moment of its decision, the partitions it wrote to with their markers, and how high watermark,
  * last stable offset and readers moved there.
  *
- * An outcome is told by colour, by the line around the bar and, where there is room, by its word. */
+ * An outcome is told by colour, by the line around the bar and, where there is room, by a word. */
 #include "reports/bands.h"
 #include "reports/figures.h"
 

@@ -349,7 +349,7 @@ static uint32_t segments_of(const struct scene *scene, const char *tooltip)
     return count;
 }
 
-/* In a group of KIP-848 until its member gives it up or is gone, whatever the group does meanwhile. */
+/* In a group of KIP-848 until its member gives it up or is gone, whatever the group does. */
 static void a_partition_belongs_to_its_member_until_it_gives_it_up(void **context)
 {
     static const char *const held[] = {"g m-1 AAAAAAAAAAEAAAAAAAAAAA",
