@@ -125,15 +125,26 @@ static void admin_offsets_error(struct admin_task *task, enum err *first)
     }
 }
 
-static void admin_features_error(struct admin_task *task, enum err *first)
+static void admin_records_error(struct admin_task *task, enum err *first)
 {
-    const struct update_features_response *response = &task->response.update_features;
+    const struct delete_records_response *response = &task->response.delete_records;
 
-    admin_note(task, first, response->error_code, response->error_message);
-    for (uint32_t i = 0; i < response->results_count; i++)
-        admin_note(task, first, response->results[i].error_code,
-                   response->results[i].error_message);
+    for (uint32_t t = 0; t < response->topics_count; t++)
+        for (uint32_t p = 0; p < response->topics[t].partitions_count; p++)
+            admin_note(task, first, response->topics[t].partitions[p].error_code, STR_NULL);
 }
+
+/* The error of an answer as a whole, and those of its rows; CODE: without a message. */
+#define ADMIN_WHOLE_CODE(of) admin_note(task, &first, task->response.of.error_code, STR_NULL)
+#define ADMIN_WHOLE(of) \
+    admin_note(task, &first, task->response.of.error_code, task->response.of.error_message)
+#define ADMIN_EACH_CODE(of, rows)                                 \
+    for (uint32_t i = 0; i < task->response.of.rows##_count; i++) \
+    admin_note(task, &first, task->response.of.rows[i].error_code, STR_NULL)
+#define ADMIN_EACH(of, rows)                                       \
+    for (uint32_t i = 0; i < task->response.of.rows##_count; i++)  \
+    admin_note(task, &first, task->response.of.rows[i].error_code, \
+               task->response.of.rows[i].error_message)
 
 /* What an answer says went wrong, the first of it. */
 static enum err admin_first_error(struct admin_task *task)
@@ -141,103 +152,35 @@ static enum err admin_first_error(struct admin_task *task)
     enum err first = ERR_NONE;
 
     switch (task->api) {
-    case API_METADATA:
-        for (uint32_t i = 0; i < task->response.metadata.topics_count; i++)
-            admin_note(task, &first, task->response.metadata.topics[i].error_code, STR_NULL);
-        break;
-    case API_CREATE_TOPICS:
-        for (uint32_t i = 0; i < task->response.create_topics.topics_count; i++)
-            admin_note(task, &first, task->response.create_topics.topics[i].error_code,
-                       task->response.create_topics.topics[i].error_message);
-        break;
-    case API_DELETE_TOPICS:
-        for (uint32_t i = 0; i < task->response.delete_topics.responses_count; i++)
-            admin_note(task, &first, task->response.delete_topics.responses[i].error_code,
-                       task->response.delete_topics.responses[i].error_message);
-        break;
-    case API_DELETE_RECORDS:
-        for (uint32_t i = 0; i < task->response.delete_records.topics_count; i++) {
-            const struct delete_records_response_topic *topic =
-                &task->response.delete_records.topics[i];
-
-            for (uint32_t j = 0; j < topic->partitions_count; j++)
-                admin_note(task, &first, topic->partitions[j].error_code, STR_NULL);
-        }
-        break;
-    case API_DESCRIBE_CONFIGS:
-        for (uint32_t i = 0; i < task->response.describe_configs.results_count; i++)
-            admin_note(task, &first, task->response.describe_configs.results[i].error_code,
-                       task->response.describe_configs.results[i].error_message);
-        break;
-    case API_INCREMENTAL_ALTER_CONFIGS:
-        for (uint32_t i = 0; i < task->response.incremental_alter_configs.responses_count; i++)
-            admin_note(task, &first,
-                       task->response.incremental_alter_configs.responses[i].error_code,
-                       task->response.incremental_alter_configs.responses[i].error_message);
-        break;
-    case API_CREATE_PARTITIONS:
-        for (uint32_t i = 0; i < task->response.create_partitions.results_count; i++)
-            admin_note(task, &first, task->response.create_partitions.results[i].error_code,
-                       task->response.create_partitions.results[i].error_message);
-        break;
-    case API_ELECT_LEADERS: /* partitions are told one by one: the caller looks */
-        admin_note(task, &first, task->response.elect_leaders.error_code, STR_NULL);
-        break;
-    case API_ALTER_PARTITION_REASSIGNMENTS: /* likewise */
-        admin_note(task, &first, task->response.alter_reassignments.error_code,
-                   task->response.alter_reassignments.error_message);
-        break;
-    case API_LIST_PARTITION_REASSIGNMENTS:
-        admin_note(task, &first, task->response.list_reassignments.error_code,
-                   task->response.list_reassignments.error_message);
-        break;
-    case API_UNREGISTER_BROKER:
-        admin_note(task, &first, task->response.unregister_broker.error_code,
-                   task->response.unregister_broker.error_message);
-        break;
-    case API_DESCRIBE_QUORUM:
-        admin_note(task, &first, task->response.describe_quorum.error_code,
-                   task->response.describe_quorum.error_message);
-        break;
+    case API_METADATA: ADMIN_EACH_CODE(metadata, topics); break;
+    case API_CREATE_TOPICS: ADMIN_EACH(create_topics, topics); break;
+    case API_DELETE_TOPICS: ADMIN_EACH(delete_topics, responses); break;
+    case API_DELETE_RECORDS: admin_records_error(task, &first); break;
+    case API_DESCRIBE_CONFIGS: ADMIN_EACH(describe_configs, results); break;
+    case API_INCREMENTAL_ALTER_CONFIGS: ADMIN_EACH(incremental_alter_configs, responses); break;
+    case API_CREATE_PARTITIONS: ADMIN_EACH(create_partitions, results); break;
+    /* Of these two the caller looks at the partitions, which are told one by one. */
+    case API_ELECT_LEADERS: ADMIN_WHOLE_CODE(elect_leaders); break;
+    case API_ALTER_PARTITION_REASSIGNMENTS: ADMIN_WHOLE(alter_reassignments); break;
+    case API_LIST_PARTITION_REASSIGNMENTS: ADMIN_WHOLE(list_reassignments); break;
+    case API_UNREGISTER_BROKER: ADMIN_WHOLE(unregister_broker); break;
+    case API_DESCRIBE_QUORUM: ADMIN_WHOLE(describe_quorum); break;
     case API_DESCRIBE_LOG_DIRS:
-        admin_note(task, &first, task->response.describe_log_dirs.error_code, STR_NULL);
-        for (uint32_t i = 0; i < task->response.describe_log_dirs.results_count; i++)
-            admin_note(task, &first, task->response.describe_log_dirs.results[i].error_code,
-                       STR_NULL);
+        ADMIN_WHOLE_CODE(describe_log_dirs);
+        ADMIN_EACH_CODE(describe_log_dirs, results);
         break;
-    case API_LIST_GROUPS:
-        admin_note(task, &first, task->response.list_groups.error_code, STR_NULL);
+    case API_LIST_GROUPS: ADMIN_WHOLE_CODE(list_groups); break;
+    case API_DESCRIBE_GROUPS: ADMIN_EACH(describe_groups, groups); break;
+    case API_CONSUMER_GROUP_DESCRIBE: ADMIN_EACH(consumer_group_describe, groups); break;
+    case API_DELETE_GROUPS: ADMIN_EACH_CODE(delete_groups, results); break;
+    case API_FIND_COORDINATOR: ADMIN_WHOLE(find_coordinator); break;
+    case API_ADD_RAFT_VOTER: ADMIN_WHOLE(add_raft_voter); break;
+    case API_REMOVE_RAFT_VOTER: ADMIN_WHOLE(remove_raft_voter); break;
+    case API_API_VERSIONS: ADMIN_WHOLE_CODE(api_versions); break;
+    case API_UPDATE_FEATURES:
+        ADMIN_WHOLE(update_features);
+        ADMIN_EACH(update_features, results);
         break;
-    case API_DESCRIBE_GROUPS:
-        for (uint32_t i = 0; i < task->response.describe_groups.groups_count; i++)
-            admin_note(task, &first, task->response.describe_groups.groups[i].error_code,
-                       task->response.describe_groups.groups[i].error_message);
-        break;
-    case API_CONSUMER_GROUP_DESCRIBE:
-        for (uint32_t i = 0; i < task->response.consumer_group_describe.groups_count; i++)
-            admin_note(task, &first, task->response.consumer_group_describe.groups[i].error_code,
-                       task->response.consumer_group_describe.groups[i].error_message);
-        break;
-    case API_DELETE_GROUPS:
-        for (uint32_t i = 0; i < task->response.delete_groups.results_count; i++)
-            admin_note(task, &first, task->response.delete_groups.results[i].error_code, STR_NULL);
-        break;
-    case API_FIND_COORDINATOR:
-        admin_note(task, &first, task->response.find_coordinator.error_code,
-                   task->response.find_coordinator.error_message);
-        break;
-    case API_ADD_RAFT_VOTER:
-        admin_note(task, &first, task->response.add_raft_voter.error_code,
-                   task->response.add_raft_voter.error_message);
-        break;
-    case API_REMOVE_RAFT_VOTER:
-        admin_note(task, &first, task->response.remove_raft_voter.error_code,
-                   task->response.remove_raft_voter.error_message);
-        break;
-    case API_API_VERSIONS:
-        admin_note(task, &first, task->response.api_versions.error_code, STR_NULL);
-        break;
-    case API_UPDATE_FEATURES: admin_features_error(task, &first); break;
     case API_OFFSET_FETCH:
     case API_OFFSET_COMMIT:
     case API_LIST_OFFSETS: admin_offsets_error(task, &first); break;

@@ -20,8 +20,8 @@ enum {
     STATES = 5,
 };
 
-/* In a group of KIP-848 nobody waits: members give up and get partitions one by one, and the state is
- * the group epoch. */
+/* In a group of KIP-848 nobody waits: members give up and get partitions one by one, and the state
+ * is the group epoch. */
 struct groups_row {
     const char *group;
     const char *topic;

@@ -4,7 +4,7 @@
  * moment of its decision, the partitions it wrote to with their markers, and how high watermark,
  * last stable offset and readers moved there.
  *
- * An outcome is told by colour, by the line around the bar and, where there is room, by its word. */
+ * An outcome is told by colour, by the line around the bar and, where there is room, by a word. */
 #include "reports/bands.h"
 #include "reports/figures.h"
 
@@ -43,6 +43,16 @@ struct transactions {
     uint32_t part_count;
     uint32_t parts_hidden;
 };
+
+/* `part` of `whole` as a share of a height; numbers of a trace are of any size. */
+static int32_t share(int64_t part, int64_t whole, int32_t height)
+{
+    while (whole > INT64_MAX / 4096) {
+        whole /= 2;
+        part /= 2;
+    }
+    return (int32_t)(part * height / whole);
+}
 
 static bool within(const struct bands *bands, const struct txns_one *one)
 {
@@ -282,7 +292,7 @@ static void draw_held(struct transactions *t, uint32_t part, int32_t bottom)
         while (next + 1 < BINS && most[next + 1] == most[b])
             next++;
         scene_rect(t->bands.scene, SCENE_LANES,
-                   (struct scene_box){x, bottom - (int32_t)(most[b] * (HELD - 80) / top),
+                   (struct scene_box){x, bottom - share(most[b], top, HELD - 80),
                                       LEFT + (next + 1) * (WIDTH / BINS), bottom},
                    THEME_MARK, THEME_NONE, "held", NULL);
         b = next;
@@ -384,7 +394,7 @@ static int32_t step_y(struct steps s, int32_t bottom, int64_t offset)
 
     if (offset < s.low) offset = s.low;
     if (offset > s.high) offset = s.high;
-    return bottom - 30 - (int32_t)((offset - s.low) * (STEPS - 160) / range);
+    return bottom - 30 - share(offset - s.low, range, STEPS - 160);
 }
 
 static void step(struct transactions *t, int32_t *x, int32_t *y, int32_t to_x, int32_t to_y,

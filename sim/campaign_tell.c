@@ -66,9 +66,8 @@ void campaign_tell_json(FILE *file, const struct scenario *scenario,
     json_text(file, scenario->name);
     fprintf(file,
             ",\"seed\":%llu,\"virtual_ns\":%lld,\"events\":%llu,\"hash\":\"%016llx\",\"check\":",
-            (unsigned long long)result->seed,
-            (long long)result->virtual_ns, (unsigned long long)result->events,
-            (unsigned long long)result->hash);
+            (unsigned long long)result->seed, (long long)result->virtual_ns,
+            (unsigned long long)result->events, (unsigned long long)result->hash);
     json_text(file, result->check);
     fprintf(file, ",\"text\":");
     json_text(file, result->text);

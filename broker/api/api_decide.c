@@ -73,99 +73,46 @@ static void decide_finish(struct op *op)
 static const struct op_kind decide_kind = {"decide", decide_steps, COUNT_OF(decide_steps),
                                            decide_run, decide_finish};
 
+/* api, the controller's word for it, its bodies; TIMED: the request says how long it may take. */
+#define DECIDE_LIST(X, TIMED)                                                          \
+    X(BROKER_REGISTRATION, BROKER_REGISTRATION, broker_registration)                   \
+    X(BROKER_HEARTBEAT, BROKER_HEARTBEAT, broker_heartbeat)                            \
+    TIMED(CREATE_TOPICS, CREATE_TOPICS, create_topics)                                 \
+    TIMED(DELETE_TOPICS, DELETE_TOPICS, delete_topics)                                 \
+    X(ALTER_PARTITION, ALTER_PARTITION, alter_partition)                               \
+    X(ASSIGN_REPLICAS_TO_DIRS, ASSIGN_DIRS, assign_dirs)                               \
+    X(ALLOCATE_PRODUCER_IDS, ALLOCATE_PRODUCER_IDS, allocate_producer_ids)             \
+    X(INCREMENTAL_ALTER_CONFIGS, INCREMENTAL_ALTER_CONFIGS, incremental_alter_configs) \
+    X(ALTER_CONFIGS, ALTER_CONFIGS, alter_configs)                                     \
+    TIMED(CREATE_PARTITIONS, CREATE_PARTITIONS, create_partitions)                     \
+    TIMED(ALTER_PARTITION_REASSIGNMENTS, ALTER_REASSIGNMENTS, alter_reassignments)     \
+    TIMED(LIST_PARTITION_REASSIGNMENTS, LIST_REASSIGNMENTS, list_reassignments)        \
+    X(UNREGISTER_BROKER, UNREGISTER_BROKER, unregister_broker)                         \
+    TIMED(ELECT_LEADERS, ELECT_LEADERS, elect_leaders)                                 \
+    TIMED(UPDATE_FEATURES, UPDATE_FEATURES, update_features)                           \
+    X(CONTROLLER_REGISTRATION, CONTROLLER_REGISTRATION, controller_registration)
+
+#define DECIDE_CASE(key, word, body_of)              \
+    case API_##key:                                  \
+        call->api = CONTROLLER_##word;               \
+        call->request.body_of = &o->body.body_of;    \
+        call->response.body_of = &o->answer.body_of; \
+        return true;
+#define DECIDE_CASE_TIMED(key, word, body_of)                                          \
+    case API_##key:                                                                    \
+        call->api = CONTROLLER_##word;                                                 \
+        call->request.body_of = &o->body.body_of;                                      \
+        call->response.body_of = &o->answer.body_of;                                   \
+        call->deadline_ns = env_deadline(o->request->env, o->body.body_of.timeout_ms); \
+        return true;
+
 /* The union's members all begin at its address, so one pointer serves every api. */
 static bool decide_fill(struct decide *o, int16_t key)
 {
     struct controller_call *call = &o->call;
 
     switch ((enum api_key)key) {
-    case API_BROKER_REGISTRATION:
-        call->api = CONTROLLER_BROKER_REGISTRATION;
-        call->request.broker_registration = &o->body.broker_registration;
-        call->response.broker_registration = &o->answer.broker_registration;
-        return true;
-    case API_BROKER_HEARTBEAT:
-        call->api = CONTROLLER_BROKER_HEARTBEAT;
-        call->request.broker_heartbeat = &o->body.broker_heartbeat;
-        call->response.broker_heartbeat = &o->answer.broker_heartbeat;
-        return true;
-    case API_CREATE_TOPICS:
-        call->api = CONTROLLER_CREATE_TOPICS;
-        call->request.create_topics = &o->body.create_topics;
-        call->response.create_topics = &o->answer.create_topics;
-        call->deadline_ns = env_deadline(o->request->env, o->body.create_topics.timeout_ms);
-        return true;
-    case API_DELETE_TOPICS:
-        call->api = CONTROLLER_DELETE_TOPICS;
-        call->request.delete_topics = &o->body.delete_topics;
-        call->response.delete_topics = &o->answer.delete_topics;
-        call->deadline_ns = env_deadline(o->request->env, o->body.delete_topics.timeout_ms);
-        return true;
-    case API_ALTER_PARTITION:
-        call->api = CONTROLLER_ALTER_PARTITION;
-        call->request.alter_partition = &o->body.alter_partition;
-        call->response.alter_partition = &o->answer.alter_partition;
-        return true;
-    case API_ASSIGN_REPLICAS_TO_DIRS:
-        call->api = CONTROLLER_ASSIGN_DIRS;
-        call->request.assign_dirs = &o->body.assign_dirs;
-        call->response.assign_dirs = &o->answer.assign_dirs;
-        return true;
-    case API_ALLOCATE_PRODUCER_IDS:
-        call->api = CONTROLLER_ALLOCATE_PRODUCER_IDS;
-        call->request.allocate_producer_ids = &o->body.allocate_producer_ids;
-        call->response.allocate_producer_ids = &o->answer.allocate_producer_ids;
-        return true;
-    case API_INCREMENTAL_ALTER_CONFIGS:
-        call->api = CONTROLLER_INCREMENTAL_ALTER_CONFIGS;
-        call->request.incremental_alter_configs = &o->body.incremental_alter_configs;
-        call->response.incremental_alter_configs = &o->answer.incremental_alter_configs;
-        return true;
-    case API_ALTER_CONFIGS:
-        call->api = CONTROLLER_ALTER_CONFIGS;
-        call->request.alter_configs = &o->body.alter_configs;
-        call->response.alter_configs = &o->answer.alter_configs;
-        return true;
-    case API_CREATE_PARTITIONS:
-        call->api = CONTROLLER_CREATE_PARTITIONS;
-        call->request.create_partitions = &o->body.create_partitions;
-        call->response.create_partitions = &o->answer.create_partitions;
-        call->deadline_ns = env_deadline(o->request->env, o->body.create_partitions.timeout_ms);
-        return true;
-    case API_ALTER_PARTITION_REASSIGNMENTS:
-        call->api = CONTROLLER_ALTER_REASSIGNMENTS;
-        call->request.alter_reassignments = &o->body.alter_reassignments;
-        call->response.alter_reassignments = &o->answer.alter_reassignments;
-        call->deadline_ns = env_deadline(o->request->env, o->body.alter_reassignments.timeout_ms);
-        return true;
-    case API_LIST_PARTITION_REASSIGNMENTS:
-        call->api = CONTROLLER_LIST_REASSIGNMENTS;
-        call->request.list_reassignments = &o->body.list_reassignments;
-        call->response.list_reassignments = &o->answer.list_reassignments;
-        call->deadline_ns = env_deadline(o->request->env, o->body.list_reassignments.timeout_ms);
-        return true;
-    case API_UNREGISTER_BROKER:
-        call->api = CONTROLLER_UNREGISTER_BROKER;
-        call->request.unregister_broker = &o->body.unregister_broker;
-        call->response.unregister_broker = &o->answer.unregister_broker;
-        return true;
-    case API_ELECT_LEADERS:
-        call->api = CONTROLLER_ELECT_LEADERS;
-        call->request.elect_leaders = &o->body.elect_leaders;
-        call->response.elect_leaders = &o->answer.elect_leaders;
-        call->deadline_ns = env_deadline(o->request->env, o->body.elect_leaders.timeout_ms);
-        return true;
-    case API_UPDATE_FEATURES:
-        call->api = CONTROLLER_UPDATE_FEATURES;
-        call->request.update_features = &o->body.update_features;
-        call->response.update_features = &o->answer.update_features;
-        call->deadline_ns = env_deadline(o->request->env, o->body.update_features.timeout_ms);
-        return true;
-    case API_CONTROLLER_REGISTRATION:
-        call->api = CONTROLLER_CONTROLLER_REGISTRATION;
-        call->request.controller_registration = &o->body.controller_registration;
-        call->response.controller_registration = &o->answer.controller_registration;
-        return true;
+        DECIDE_LIST(DECIDE_CASE, DECIDE_CASE_TIMED)
     case API_DELETE_RECORDS:
     case API_WRITE_TXN_MARKERS:
     case API_DESCRIBE_LOG_DIRS:

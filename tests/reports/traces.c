@@ -1,6 +1,7 @@
 /* Writes traces that no run makes, for the checks of tests/reports and for the gallery:
  * traces DIR -> DIR/loss, DIR/failover, DIR/quorum, DIR/reigns (more key moments than a figure has
- * rows), DIR/open (transactions), DIR/real (as a real process tells), DIR/many (10^5 events), DIR/million. Each a directory with trace.bin, as runs leave it. */
+ * rows), DIR/open (transactions), DIR/real (as a real process tells), DIR/many (10^5 events),
+ * DIR/million. Each a directory with trace.bin, as runs leave it. */
 #include "tests/support/trace_builder.h"
 
 #include <stdio.h>

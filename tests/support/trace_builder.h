@@ -53,8 +53,8 @@ void trace_builder_steady(struct trace_builder *builder, int64_t records);
 void trace_builder_reigns(struct trace_builder *builder, int64_t reigns);
 /* An election of three controllers and a change of the leader, without any broker. */
 void trace_builder_quorum(struct trace_builder *builder);
-/* The steady one with transactions in it: of producer 7 one commits, one aborts, one has a marker in
- * one of its two partitions only; what producer 8 began is lost with its leader. */
+/* The steady one with transactions in it: of producer 7 one commits, one aborts, one has a marker
+ * in one of its two partitions only; what producer 8 began is lost with its leader. */
 void trace_builder_txns(struct trace_builder *builder);
 
 #endif

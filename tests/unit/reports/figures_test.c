@@ -349,7 +349,7 @@ static uint32_t segments_of(const struct scene *scene, const char *tooltip)
     return count;
 }
 
-/* In a group of KIP-848 until its member gives it up or is gone, whatever the group does meanwhile. */
+/* In a group of KIP-848 until its member gives it up or is gone, whatever the group does. */
 static void a_partition_belongs_to_its_member_until_it_gives_it_up(void **context)
 {
     static const char *const held[] = {"g m-1 AAAAAAAAAAEAAAAAAAAAAA",
@@ -402,6 +402,31 @@ static uint32_t marks_of(const struct scene *scene, const char *class, const cha
     return count;
 }
 
+static void numbers_of_any_size_are_drawn(void **context)
+{
+    const int64_t huge = INT64_MAX - 7;
+
+    (void)context;
+    trace_builder_init(&drawn.builder);
+    trace_builder_txns(&drawn.builder);
+    TELL(&drawn.builder, 1201000, 1, REPLICA_HW, NULL, drawn.builder.topic, 0, 49, huge, 2, huge);
+    TELL(&drawn.builder, 1202000, 1, LOG_TXN, NULL, drawn.builder.topic, huge, huge, huge, 0, huge,
+         huge);
+    TELL(&drawn.builder, 1203000, 1, CLIENT_TXN, NULL, INT64_MAX, INT64_MIN, 2);
+    TELL(&drawn.builder, 1204000, 1, READ_SERVED, NULL, drawn.builder.topic, 0, -huge, huge, huge,
+         huge, 1);
+    assert_int_equal(story_read(&drawn.story, trace_builder_finish(&drawn.builder), NULL),
+                     ERR_NONE);
+    digest_make(&drawn.digest, &drawn.story, DIGEST_ROWS);
+    assert_true(transactions_draw(&drawn.scenes[0], &drawn.digest));
+    drawn.count = 1;
+    for (uint32_t i = 0; i < drawn.scenes[0].count; i++) {
+        assert_in_range(drawn.scenes[0].items[i].box.y0, 0, drawn.scenes[0].height);
+        assert_in_range(drawn.scenes[0].items[i].box.y1, 0, drawn.scenes[0].height);
+    }
+    discard();
+}
+
 /* One bar each above, those around the longest below, and one in the legend. */
 static void a_transaction_is_drawn_as_it_ended(void **context)
 {
@@ -428,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_partition_belongs_to_its_member_until_the_next_rebalance),
         cmocka_unit_test(a_partition_belongs_to_its_member_until_it_gives_it_up),
+        cmocka_unit_test(numbers_of_any_size_are_drawn),
         cmocka_unit_test(a_transaction_is_drawn_as_it_ended),
         cmocka_unit_test(no_two_labels_cover_each_other),
         cmocka_unit_test(arrows_point_down),
