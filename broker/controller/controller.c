@@ -168,7 +168,8 @@ static void trace_record(struct controller *c, const struct metadata_record *rec
     case RECORD_BEGIN_TRANSACTION:
     case RECORD_END_TRANSACTION:
     case RECORD_ABORT_TRANSACTION:
-    case RECORD_REGISTER_CONTROLLER: return;
+    case RECORD_REGISTER_CONTROLLER:
+    case RECORD_CLEAR_ELR: return;
     }
 }
 

@@ -247,22 +247,28 @@ static enum err apply_partition(struct image *image, const struct partition_reco
     return ERR_NONE;
 }
 
-/* In the place of the partition that is there. */
-static enum err part_replace(struct image *image, struct image_topic *topic, uint32_t index,
-                             const struct part_state *state)
+static void part_swap(struct image *image, struct image_topic *topic, uint32_t index,
+                      struct image_partition part)
 {
     struct image_partition *old = &topic->partitions[index];
-    struct image_partition part;
-    enum err err = check_state(state);
 
-    if (err == ERR_NONE) err = make_part(image, state, &part);
-    if (err != ERR_NONE) return err;
     image->digest -= old->hash;
     image_count(image, old, false);
     mem_free(image->mem, old->ids, image_partition_ids_count(old) * sizeof(int32_t));
     part.changed = old->changed;
     part_install(image, topic, index, part);
-    return ERR_NONE;
+}
+
+/* In the place of the partition that is there. */
+static enum err part_replace(struct image *image, struct image_topic *topic, uint32_t index,
+                             const struct part_state *state)
+{
+    struct image_partition part;
+    enum err err = check_state(state);
+
+    if (err == ERR_NONE) err = make_part(image, state, &part);
+    if (err == ERR_NONE) part_swap(image, topic, index, part);
+    return err;
 }
 
 enum err image_put_partition(struct image *image, const struct partition_record *record)
@@ -311,6 +317,102 @@ static enum err apply_partition_change(struct image *image, const struct partiti
             r->leader_recovery_state == -1 ? (int8_t)old->recovery : r->leader_recovery_state,
     };
     return part_replace(image, topic, (uint32_t)r->partition_id, &state);
+}
+
+/* ---- ClearElr (KIP-966) ---------------------------------------------------------------------- */
+
+/* What is made before anything is changed: with it all of them, or none. */
+struct cleared {
+    struct image_topic *topic;
+    uint32_t index;
+    struct image_partition part;
+};
+
+static bool has_elr(const struct image_partition *part)
+{
+    return part->elr_count > 0 || part->last_known_elr_count > 0;
+}
+
+static uint32_t count_elrs(const struct image_topic *topic)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < topic->partitions_count; i++)
+        count += has_elr(&topic->partitions[i]);
+    return count;
+}
+
+/* As a PartitionChange with two empty lists: the partition epoch moves. */
+static enum err make_cleared(struct image *image, const struct image_partition *old,
+                             struct image_partition *part)
+{
+    struct part_state state = {.replicas = image_replicas(old),
+                               .isr = image_isr(old),
+                               .removing = image_removing(old),
+                               .adding = image_adding(old),
+                               .leader = old->leader,
+                               .leader_epoch = old->leader_epoch,
+                               .partition_epoch = old->partition_epoch + 1,
+                               .recovery = (int8_t)old->recovery};
+
+    return old->partition_epoch == INT32_MAX ? ERR_MALFORMED : make_part(image, &state, part);
+}
+
+static enum err clear_topic(struct image *image, struct image_topic *topic, struct cleared *cleared,
+                            uint32_t *count)
+{
+    for (uint32_t i = 0; i < topic->partitions_count; i++) {
+        struct cleared *next = &cleared[*count];
+        enum err err;
+
+        if (!has_elr(&topic->partitions[i])) continue;
+        err = make_cleared(image, &topic->partitions[i], &next->part);
+        if (err != ERR_NONE) return err;
+        next->topic = topic;
+        next->index = i;
+        (*count)++;
+    }
+    return ERR_NONE;
+}
+
+static void drop_cleared(struct image *image, const struct cleared *cleared, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct image_partition *part = &cleared[i].part;
+
+        mem_free(image->mem, part->ids, image_partition_ids_count(part) * sizeof(int32_t));
+    }
+}
+
+/* Of one topic, or without a name of all. */
+static enum err apply_clear_elr(struct image *image, const struct clear_elr_record *record)
+{
+    bool all = record->topic_name.length == 0;
+    struct image_topic *one = all ? NULL : image_topic_by_name(image, record->topic_name);
+    struct cleared *cleared;
+    uint32_t room = 0, count = 0;
+    enum err err = ERR_NONE;
+
+    if (!all && one == NULL) return ERR_MALFORMED;
+    MAP_FOR_EACH (node, &image->topics_by_id) {
+        struct image_topic *topic = MAP_ENTRY(node, struct image_topic, by_id);
+
+        if (all || topic == one) room += count_elrs(topic);
+    }
+    if (room == 0) return ERR_NONE;
+    cleared = mem_alloc(image->mem, room * sizeof *cleared);
+    if (cleared == NULL) return ERR_NO_MEMORY;
+    MAP_FOR_EACH (node, &image->topics_by_id) {
+        struct image_topic *topic = MAP_ENTRY(node, struct image_topic, by_id);
+
+        if ((all || topic == one) && err == ERR_NONE)
+            err = clear_topic(image, topic, cleared, &count);
+    }
+    if (err != ERR_NONE) drop_cleared(image, cleared, count);
+    for (uint32_t i = 0; i < count && err == ERR_NONE; i++)
+        part_swap(image, cleared[i].topic, cleared[i].index, cleared[i].part);
+    mem_free(image->mem, cleared, room * sizeof *cleared);
+    return err;
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
@@ -473,6 +575,7 @@ static enum err apply_one(struct image *image, const struct metadata_record *rec
     case RECORD_ABORT_TRANSACTION: return ERR_NONE;
     case RECORD_REGISTER_CONTROLLER:
         return image_apply_register_controller(image, &record->register_controller);
+    case RECORD_CLEAR_ELR: return apply_clear_elr(image, &record->clear_elr);
     }
     return ERR_UNSUPPORTED;
 }

@@ -92,7 +92,8 @@ static void tell(struct loader *loader, const struct metadata_record *record)
     case RECORD_BEGIN_TRANSACTION:
     case RECORD_END_TRANSACTION:
     case RECORD_ABORT_TRANSACTION:
-    case RECORD_REGISTER_CONTROLLER: break;
+    case RECORD_REGISTER_CONTROLLER:
+    case RECORD_CLEAR_ELR: break;
     }
 }
 

@@ -21,6 +21,7 @@ static const struct wire_message *records_message(uint32_t id)
     case RECORD_END_TRANSACTION: return &end_transaction_record_message;
     case RECORD_ABORT_TRANSACTION: return &abort_transaction_record_message;
     case RECORD_REGISTER_CONTROLLER: return &register_controller_record_message;
+    case RECORD_CLEAR_ELR: return &clear_elr_record_message;
     default: return NULL; /* a number from a disk, not one of our enum */
     }
 }
@@ -120,7 +121,8 @@ static int16_t records_version(const struct metadata_record *record)
     case RECORD_BEGIN_TRANSACTION:
     case RECORD_END_TRANSACTION:
     case RECORD_ABORT_TRANSACTION:
-    case RECORD_REGISTER_CONTROLLER: return 0;
+    case RECORD_REGISTER_CONTROLLER:
+    case RECORD_CLEAR_ELR: return 0;
     }
     IMPOSSIBLE("record id");
 }

@@ -12,6 +12,7 @@
 #include "wire/abort_transaction_record.h"
 #include "wire/begin_transaction_record.h"
 #include "wire/broker_registration_change_record.h"
+#include "wire/clear_elr_record.h"
 #include "wire/config_record.h"
 #include "wire/end_transaction_record.h"
 #include "wire/feature_level_record.h"
@@ -41,6 +42,7 @@ enum record_id {
     RECORD_END_TRANSACTION = 24,
     RECORD_ABORT_TRANSACTION = 25,
     RECORD_REGISTER_CONTROLLER = 27,
+    RECORD_CLEAR_ELR = 28, /* KIP-966: of Kafka's controllers, when min.insync.replicas changes */
 };
 
 enum {
@@ -68,6 +70,7 @@ struct metadata_record {
         struct end_transaction_record end_transaction;
         struct abort_transaction_record abort_transaction;
         struct register_controller_record register_controller;
+        struct clear_elr_record clear_elr;
     };
     uint32_t foreign; /* a NO_OP that stands for a kind without meaning here; 0: it is one */
     bool last_known;  /* of a decision, for the trace; not encoded: elects the last known leader */

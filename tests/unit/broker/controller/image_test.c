@@ -136,6 +136,69 @@ static void expect_refused(struct fixture *f, const struct metadata_record *reco
     image_check(&f->image);
 }
 
+/* KIP-966: of one topic, then of all; with no memory for all, of none. */
+static void eligible_replicas_go_by_one_record(void **state)
+{
+    struct fixture *f = *state;
+    int32_t one[] = {1}, two[] = {2};
+    struct metadata_record r, decoded;
+    const struct image_partition *part;
+    int32_t epochs[2], leader_epoch, untouched;
+    struct bytes value;
+    struct uuid ids[2];
+
+    ids[0] = fill(&f->image);
+    ids[1] = image_topic_by_name(&f->image, STR("b"))->id;
+    for (uint32_t i = 0; i < 2; i++) {
+        records_default(&r, RECORD_PARTITION_CHANGE);
+        r.partition_change.topic_id = ids[i];
+        r.partition_change.partition_id = 0;
+        r.partition_change.eligible_leader_replicas = i == 0 ? two : NULL;
+        r.partition_change.eligible_leader_replicas_count = i == 0 ? 1 : 0;
+        r.partition_change.eligible_leader_replicas_null = false;
+        r.partition_change.last_known_elr = one;
+        r.partition_change.last_known_elr_count = 1;
+        r.partition_change.last_known_elr_null = false;
+        image_build_apply(&f->image, &r);
+        part = image_partition(image_topic_by_id(&f->image, ids[i]), 0);
+        epochs[i] = part->partition_epoch;
+    }
+    leader_epoch = image_partition(image_topic_by_id(&f->image, ids[0]), 0)->leader_epoch;
+    untouched = image_partition(image_topic_by_id(&f->image, ids[0]), 1)->partition_epoch;
+    records_default(&r, RECORD_CLEAR_ELR);
+    r.clear_elr.topic_name = STR("nobody");
+    expect_refused(f, &r, ERR_MALFORMED);
+    r.clear_elr.topic_name = STR("");
+    for (uint64_t nth = 1; nth <= 3; nth++) { /* the list, and a partition of each topic */
+        f->memory.mem.fail_at = nth;
+        expect_refused(f, &r, ERR_NO_MEMORY);
+        f->memory.mem.fail_at = 0;
+    }
+    r.clear_elr.topic_name = STR("a");
+    assert_int_equal(records_encode(&r, &f->arena, &value), ERR_NONE);
+    assert_int_equal(records_decode(value, &f->arena, &decoded), ERR_NONE);
+    assert_int_equal(decoded.id, RECORD_CLEAR_ELR);
+    image_build_apply(&f->image, &decoded);
+    part = image_partition(image_topic_by_id(&f->image, ids[0]), 0);
+    assert_int_equal(part->elr_count, 0);
+    assert_int_equal(part->last_known_elr_count, 0);
+    assert_int_equal(part->isr_count, 2);
+    assert_int_equal(part->partition_epoch, epochs[0] + 1);
+    assert_int_equal(part->leader_epoch, leader_epoch);
+    assert_true(part->changed);
+    part = image_partition(image_topic_by_id(&f->image, ids[0]), 1);
+    assert_int_equal(part->partition_epoch, untouched); /* it had none */
+    part = image_partition(image_topic_by_id(&f->image, ids[1]), 0);
+    assert_int_equal(part->last_known_elr_count, 1);
+    r.clear_elr.topic_name = STR("");
+    image_build_apply(&f->image, &r);
+    part = image_partition(image_topic_by_id(&f->image, ids[1]), 0);
+    assert_int_equal(part->last_known_elr_count, 0);
+    assert_int_equal(part->partition_epoch, epochs[1] + 1);
+    image_check(&f->image);
+    assert_copies(f);
+}
+
 static void impossible_records_are_refused_and_change_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -377,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(emitting_and_applying_is_identity),
         TEST(an_empty_image_has_digest_zero_and_emits_nothing),
+        TEST(eligible_replicas_go_by_one_record),
         TEST(impossible_records_are_refused_and_change_nothing),
         TEST(caps_refuse_with_too_many),
         TEST(the_delta_names_what_changed_since_the_mark),
