@@ -127,6 +127,7 @@ struct log_dir {
     struct env_flush sync_flush;
     struct log_dir_flow *flow;   /* format, open, close */
     struct log_dir_flow *keeper; /* writes checkpoints now and then */
+    struct log_dir_flow *closer; /* taken at the open: a close needs no memory to stop the keeper */
     struct disk_file lock;
     uint32_t requests;   /* of this directory at the world, for the orderly close */
     int64_t vouch_epoch; /* wanted */
