@@ -66,6 +66,7 @@ void log_dir_deinit(struct log_dir *dir)
     ASSERT(dir->state == LOG_DIR_CLOSED || dir->state == LOG_DIR_OFFLINE);
     ASSERT(dir->logs_open == 0 && dir->flow == NULL && dir->keeper == NULL);
     ASSERT(dir->marker == NULL && dir->exposed == 0 && dir->index_bytes == 0);
+    if (dir->closer != NULL) log_dir_flow_free(dir->closer); /* never opened well */
     while (map_first(&dir->known) != NULL)
         log_dir_forget(dir, MAP_ENTRY(map_first(&dir->known), struct log_known, node));
     map_deinit(&dir->known);

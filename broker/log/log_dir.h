@@ -127,6 +127,7 @@ struct log_dir {
     struct env_flush sync_flush;
     struct log_dir_flow *flow;   /* format, open, close */
     struct log_dir_flow *keeper; /* writes checkpoints now and then */
+    struct log_dir_flow *closer; /* taken at the open: a close needs no memory to stop the keeper */
     struct disk_file lock;
     uint32_t requests;   /* of this directory at the world, for the orderly close */
     int64_t vouch_epoch; /* wanted */
@@ -152,8 +153,8 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
 void log_dir_deinit(struct log_dir *dir);
 
 /* Makes the directory (and its parent's entry) and writes meta.properties durably. Refuses one that
- * has a meta.properties (EXISTS); with `keeps` only one of another node or cluster. Ends CLOSED with
- * err. */
+ * has a meta.properties (EXISTS); with `keeps` only one of another node or cluster. Ends CLOSED
+ * with err. */
 void log_dir_format(struct log_dir *dir, const struct log_dir_meta *meta, bool keeps);
 /* Locks, checks the identity, reads and removes the clean marker, reads the checkpoints, lists the
  * partitions (dir->known, `listed`), removes "-delete" directories. Ends ONLINE, or CLOSED with err

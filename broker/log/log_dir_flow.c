@@ -404,7 +404,8 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id)
     ASSERT(dir->state == LOG_DIR_CLOSED && dir->flow == NULL);
     log_dir_set_state(dir, LOG_DIR_OPENING);
     dir->err = ERR_NONE;
-    dir->flow = open_prime(dir) ? log_dir_flow_take(dir) : NULL;
+    if (dir->closer == NULL) dir->closer = log_dir_flow_take(dir);
+    dir->flow = dir->closer != NULL && open_prime(dir) ? log_dir_flow_take(dir) : NULL;
     if (dir->flow == NULL) {
         log_dir_message(dir, ERR_NO_MEMORY, "no memory", "");
         log_dir_set_state(dir, LOG_DIR_CLOSED);

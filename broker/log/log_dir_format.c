@@ -23,7 +23,7 @@ void log_dir_message(struct log_dir *dir, enum err err, const char *what, const 
     text_format(&out, "%s: %s%s", dir->path, what, detail);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static bool meta_value(struct str line, struct str key, struct str *value)
 {

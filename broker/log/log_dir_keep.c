@@ -301,10 +301,8 @@ void log_dir_close(struct log_dir *dir)
     ASSERT(dir->logs_open == 0 && dir->flow == NULL);
     if (dir->state == LOG_DIR_CLOSED) return;
     if (dir->state == LOG_DIR_ONLINE) log_dir_set_state(dir, LOG_DIR_CLOSING);
-    dir->flow = log_dir_flow_take(dir);
-    if (dir->flow == NULL) {
-        log_dir_fail(dir, ERR_NO_MEMORY);
-        return;
-    }
+    ASSERT(dir->closer != NULL); /* it was opened */
+    dir->flow = dir->closer;
+    dir->closer = NULL;
     op_start(&dir->env->loop, &dir->flow->op, &dir_close_kind, DIR_CLOSE_START);
 }

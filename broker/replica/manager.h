@@ -207,8 +207,8 @@ MUST_USE enum err manager_init(struct manager *manager, struct env *env,
                                const struct manager_limits *limits);
 void manager_deinit(struct manager *manager);
 /* Directories are ONLINE. Opens the logs of all replicas assigned here, renames strays. AWAIT
- * state_source until started. NO_MEMORY: not all replicas are here, so the broker must not serve; what
- * they have on disk stays as it is. */
+ * state_source until started. NO_MEMORY: not all replicas are here, so the broker must not serve;
+ * what they have on disk stays as it is. */
 MUST_USE enum err manager_start(struct manager *manager, const struct image *image);
 /* What changed in the image since its last mark. NO_MEMORY or TOO_MANY: some replicas could not be
  * created or changed; they stay NONE, and the error is traced. */

@@ -95,6 +95,7 @@ void check_destroy(struct check *check)
     check_table_deinit(&check->broker_epochs);
     check_table_deinit(&check->digests);
     check_table_deinit(&check->elected);
+    check_table_deinit(&check->committed_by);
     check_table_deinit(&check->votes);
     check_table_deinit(&check->voter_sets);
     check_table_deinit(&check->produces_by_key);

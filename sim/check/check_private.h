@@ -366,9 +366,10 @@ struct check {
     CHECK_VEC(struct check_snapshot) snapshot_values;
     struct check_table snapshots_held; /* (node, end) */
 
-    struct check_table elected;    /* quorum epoch -> node + 1 */
-    struct check_table votes;      /* (node, epoch) -> candidate + 1 */
-    struct check_table voter_sets; /* offset -> what the committed set there is remembered by */
+    struct check_table elected;      /* quorum epoch -> node + 1 */
+    struct check_table committed_by; /* quorum epoch -> end of what its leader committed */
+    struct check_table votes;        /* (node, epoch) -> candidate + 1 */
+    struct check_table voter_sets;   /* offset -> what the committed set there is remembered by */
     int32_t newest_epoch;
     uint32_t newest_leader;
     int64_t newest_ns;

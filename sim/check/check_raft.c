@@ -226,6 +226,22 @@ static void votes_durable(struct check *check, uint32_t leader, int32_t epoch, i
                    "elected in epoch %d by %D durable votes of %D voters", epoch, votes, voters);
 }
 
+/* What a leader of this epoch must have. One that hears of its votes late, when a later epoch has a
+ * leader already, owes what the epochs before its own committed (K5 is about those to come): what
+ * the later one committed needed none of the votes that it got. */
+static int64_t owed(const struct check *check, int32_t epoch)
+{
+    int64_t end = 0;
+
+    if (epoch >= check->newest_epoch) return check->metadata->committed.end;
+    for (int32_t before = 0; before < epoch; before++) {
+        int64_t committed = check_table_get(&check->committed_by, (uint32_t)before, 0);
+
+        if (committed > end) end = committed;
+    }
+    return end;
+}
+
 static void elected(struct check *check, uint32_t index, const struct trace_event *event)
 {
     struct check_raft *raft = &check->nodes[index].raft;
@@ -248,11 +264,11 @@ static void elected(struct check *check, uint32_t index, const struct trace_even
         return;
     }
     check_count(check, CHECK_K5);
-    if (check_log_fits(&log_of(check, index)->log, committed, committed->end) != CHECK_FITS) {
+    if (check_log_fits(&log_of(check, index)->log, committed, owed(check, epoch)) != CHECK_FITS) {
         CHECK_FAIL(check, K5, at,
                    "elected in epoch %d with a log that ends at %D, without all entries committed "
                    "below %D",
-                   epoch, log_of(check, index)->log.end, committed->end);
+                   epoch, log_of(check, index)->log.end, owed(check, epoch));
         return;
     }
     check_table_set(&check->elected, (uint32_t)epoch, 0, index + 1);
@@ -384,6 +400,7 @@ static void leader_hw(struct check *check, uint32_t index, int64_t epoch, int64_
     acts_as_leader(check, index, epoch);
     if (check->violated) return;
     raft->hw_epoch = (int32_t)epoch;
+    if (end > 0) check_table_set(&check->committed_by, (uint64_t)epoch, 0, (uint32_t)end);
     check_voters_committed(check, index, end);
     check_replica_commit(check, check->metadata, replica, end);
     check->committed_ns = check->now_ns;
