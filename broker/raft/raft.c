@@ -330,10 +330,10 @@ void raft_init(struct raft *raft, const struct raft_config *config, struct rng *
                           .assigned_end = log->log_end,
                           .log_end = log->log_end,
                           .flushed_end = flushed_end,
+                          .ended_epoch = -1,
                           .last_epoch = log->last_epoch,
                           /* What a snapshot holds was committed. */
                           .high_watermark = log->snapshot_end,
-                          .ended_epoch = -1,
                           .trusted_from = log->acknowledged_end,
                           .distrusted = log->log_end < log->acknowledged_end};
     memcpy(voters.ids, config->voters, sizeof voters.ids);

@@ -63,6 +63,33 @@ static void idle_oracles_and_faults_are_named(void **state)
     free(scenario);
 }
 
+/* What the victims of a class were, the phase of the cluster, records above the high watermark. */
+static void a_campaign_tells_in_which_states_its_faults_met_the_cluster(void **state)
+{
+    struct tally *tally = calloc(1, sizeof *tally);
+    struct spread_class *kill = &tally->random[FAULT_CLASS_KILL];
+    FILE *file = tmpfile();
+    char text[16384];
+    size_t length;
+
+    (void)state;
+    assert_non_null(file);
+    tally->allowed = 1u << FAULT_CLASS_KILL;
+    kill->done = 6;
+    kill->spread.count[SPREAD_LEADER][SPREAD_STEADY][0] = 1;
+    kill->spread.count[SPREAD_LEADER][SPREAD_SHRUNK][3] = 2;
+    kill->spread.count[SPREAD_FOLLOWER][SPREAD_LEADERLESS][1] = 3;
+    tally_print(file, tally);
+    rewind(file);
+    length = fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    assert_non_null(strstr(text, "spread P1    down 0 voter 0 active 0 follower 3 leader 3 |"
+                                 " steady 1 shrunk 2 leaderless 3 headless 0 |"
+                                 " above hw 0: 1 1: 3 2-9: 0 10-99: 2 100+: 0\n"));
+    (void)fclose(file);
+    free(tally);
+}
+
 static enum run_verdict canary(uint64_t seed, char check[40])
 {
     static const char text[] =
@@ -134,6 +161,7 @@ int main(void)
         cmocka_unit_test(shards_are_disjoint_and_complete),
         cmocka_unit_test(idle_oracles_and_faults_are_named),
         cmocka_unit_test(a_campaign_with_something_idle_is_red),
+        cmocka_unit_test(a_campaign_tells_in_which_states_its_faults_met_the_cluster),
         cmocka_unit_test(the_canary_dies_of_a_lie_about_a_high_watermark),
     };
 

@@ -1,6 +1,6 @@
-/* Proves, for every version of every api that a listener tells: the node has who answers it, a body
- * that ends too early closes the connection and is counted, and a damaged one does no harm: the node
- * goes on to serve, and an orderly stop finds everything given back. */
+/* Proves, for every version of every api that a listener tells: the node has who answers it, a
+ * body that ends too early closes the connection and is counted, and a damaged one does no harm:
+ * the node goes on to serve, and an orderly stop finds everything given back. */
 #include "tests/support/raw_client.h"
 
 #include "broker/api/api.h"
