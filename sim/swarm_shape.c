@@ -354,8 +354,8 @@ static void draw_seeks(struct scenario *drawn, struct rng *rng)
     }
 }
 
-/* What some clients do that most do not: give up soon, delete by tombstones; groups whose coordinator
- * assigns (KIP-848). */
+/* What some clients do that most do not: give up soon, delete by tombstones; groups whose
+ * coordinator assigns (KIP-848). */
 static void draw_habits(struct scenario *drawn, struct rng *rng)
 {
     bool consumer_protocol = rng_chance(rng, 40 * PER_CENT);
