@@ -21,6 +21,7 @@ enum {
     HOW_POWER_LOSS = 1, /* of crash: kill power_loss clean */
     UNSYNCED_TEAR = 2,  /* keep drop tear garbage .. */
     UNSYNCED_GARBAGE = 3,
+    HEAVY_BATCH = 5,
 };
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -353,6 +354,14 @@ static void spoil(struct scenario *copy, struct scenario_step *step, int unsynce
     }
 }
 
+/* Batches of many pages: of what is lost or torn it is the middle of one, not its header. */
+static void heavier(struct scenario_client *client)
+{
+    if (client->kind != SCENARIO_PRODUCER) return;
+    client->record_size = (struct unit_range){2048, 6144};
+    if (client->batch < HEAVY_BATCH) client->batch = HEAVY_BATCH;
+}
+
 static char *boosted(struct shrink *shrink, uint32_t n, bool *end)
 {
     static const struct unit_range beats[] = {{NS_PER_SEC, 4 * NS_PER_SEC},
@@ -372,14 +381,17 @@ static char *boosted(struct shrink *shrink, uint32_t n, bool *end)
     } else if (n < 6) {
         for (uint32_t i = 0; i < steps; i++)
             spoil(copy, &copy->steps[i], n == 4 ? UNSYNCED_TEAR : UNSYNCED_GARBAGE);
-    } else if (n - 6 < 2 * (steps + (steps > 1))) { /* again and again: one step, or all of them */
-        uint32_t which = (n - 6) / 2;
+    } else if (n == 6) {
+        for (uint32_t i = 0; i < copy->client_count; i++)
+            heavier(&copy->clients[i]);
+    } else if (n - 7 < 2 * (steps + (steps > 1))) { /* again and again: one step, or all of them */
+        uint32_t which = (n - 7) / 2;
 
         copy->stop_ns = 60 * NS_PER_SEC;
         for (uint32_t i = 0; i < steps; i++) {
             if (which != i && which != steps) continue;
             copy->steps[i].trigger = SCENARIO_EVERY;
-            copy->steps[i].time = beats[n % 2];
+            copy->steps[i].time = beats[(n - 7) % 2];
             copy->steps[i].times = 0;
             copy->steps[i].within_ns = 0;
             copy->steps[i].hold_ns = 0;

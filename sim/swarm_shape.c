@@ -357,8 +357,8 @@ static void draw_seeks(struct scenario *drawn, struct rng *rng)
     }
 }
 
-/* What some clients do that most do not: give up soon, delete by tombstones, send in transactions;
- * groups whose coordinator assigns (KIP-848). */
+/* What some clients do that most do not: give up soon, delete by tombstones; groups whose
+ * coordinator assigns (KIP-848). */
 static void draw_habits(struct scenario *drawn, struct rng *rng)
 {
     bool consumer_protocol = rng_chance(rng, 40 * PER_CENT);
@@ -366,7 +366,6 @@ static void draw_habits(struct scenario *drawn, struct rng *rng)
     for (uint32_t i = 0; i < drawn->client_count; i++) {
         struct scenario_client *client = &drawn->clients[i];
         bool hasty = rng_chance(rng, 15 * PER_CENT);
-        bool whole = rng_chance(rng, 10 * PER_CENT);
         bool deletes = rng_chance(rng, 50 * PER_CENT);
         int64_t timeout = draw_decades(rng, 1);
         int64_t records = draw_decades(rng, 2);
@@ -375,11 +374,7 @@ static void draw_habits(struct scenario *drawn, struct rng *rng)
             client->protocol = SCENARIO_SPEAKS_CONSUMER;
         if (client->kind != SCENARIO_PRODUCER || !client->idempotent) continue;
         if (hasty) client->delivery_timeout_ns = timeout * 500 * NS_PER_MS;
-        if (client->keys > 0 && deletes) {
-            client->tombstones = (uint32_t)records + 1;
-        } else if (whole && client->keys == 0) {
-            client->transaction = (uint32_t)records;
-        }
+        if (client->keys > 0 && deletes) client->tombstones = (uint32_t)records + 1;
     }
 }
 
@@ -545,7 +540,6 @@ void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from,
                 (long long)client->rate.min / 1000, client->batch,
                 (long long)client->record_size.max, client->acks,
                 client->idempotent ? "" : " plain");
-            if (client->transaction > 0) put(text, size, " in %u", client->transaction);
             if (client->tombstones > 0) put(text, size, " tombstones %u", client->tombstones);
             if (client->delivery_timeout_ns > 0)
                 put(text, size, " for %lldms",
