@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { MAP_BUCKETS_LOG_FIRST = 4, MAP_BUCKETS_LOG_MAX = 23 };
+enum { MAP_BUCKETS_LOG_FIRST = 1, MAP_BUCKETS_LOG_MAX = 23 };
 
 _Static_assert((sizeof(void *) << MAP_BUCKETS_LOG_MAX) <= MEM_MAX, "one allocation");
 
