@@ -410,8 +410,7 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
                                .leader = -1,
                                .leader_epoch = -1,
                                .partition_epoch = -1,
-                               .min_isr = min_isr,
-                               .leader_hw = -1};
+                               .min_isr = min_isr};
     isr_init(&part->isr, &manager->env->mem);
     op_source_init(&part->hw_source);
     op_source_init(&part->fetch_source);
@@ -420,7 +419,6 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
     op_source_init(&part->work);
     list_init(&part->watchers);
     list_init(&part->fetch_link);
-    list_init(&part->changed_link);
     list_init(&part->link);
     list_init(&part->leading);
     list_init(&part->altering);
