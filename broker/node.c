@@ -285,6 +285,7 @@ static enum op_result node_up_run(struct op *op)
             if (node_ended(o)) return OP_DONE;
         }
         node_set(o, NODE_READY);
+        mem_trim(&o->env.mem); /* logs that were opened, records of who leads now */
         TRACE(o->env.world, NODE_READY, o->has_broker ? o->broker_server.port : 0);
         AWAIT(o, NODE_UP_SERVING, &o->changed, node_ending(o));
         if (node_ended(o) && o->has_broker && o->status == 0) {

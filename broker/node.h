@@ -66,6 +66,7 @@ struct node {
     uint32_t dir_turn;        /* of the start: how many are opened */
     struct log_dir *meta_dir; /* of them: where the metadata log is */
     struct log *metadata_log;
+    struct log_config metadata_config;
     struct loader loader;
     struct quorum quorum;
     struct controller controller; /* only with the controller role */

@@ -234,16 +234,17 @@ void node_parts_metadata(struct node *node)
 {
     /* KRaft's reserved id (protocol.md 3). */
     struct log_open open = {.topic = STR("__cluster_metadata"), .create = true};
-    struct log_config config = log_config_default();
+    struct log_config *config = &node->metadata_config;
 
     open.topic_id.bytes[15] = 1;
-    config.verify_all = true; /* every batch is read at every start (kraft.md 8) */
-    config.max_message_bytes = QUORUM_BATCH_MAX;
-    config.segment_bytes = (uint32_t)node->config.metadata_segment_bytes;
-    config.segment_ms = node->config.metadata_segment_ms;
-    config.deletes = false; /* what a snapshot holds goes, and nothing else (KAFKA-14238) */
-    config.retention_ms = -1;
-    node->metadata_log = log_open(node->meta_dir, &open, &config);
+    *config = log_config_default();
+    config->verify_all = true; /* every batch is read at every start (kraft.md 8) */
+    config->max_message_bytes = QUORUM_BATCH_MAX;
+    config->segment_bytes = (uint32_t)node->config.metadata_segment_bytes;
+    config->segment_ms = node->config.metadata_segment_ms;
+    config->deletes = false; /* what a snapshot holds goes, and nothing else (KAFKA-14238) */
+    config->retention_ms = -1;
+    node->metadata_log = log_open(node->meta_dir, &open, config);
     if (node->metadata_log != NULL) {
         op_relay_start(&node->env.loop, &node->metadata_relay, &node->metadata_log->state_source,
                        &node->changed);

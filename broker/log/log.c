@@ -67,7 +67,7 @@ void log_set_state(struct log *log, enum log_state state, enum err err)
 
 bool log_gaps(const struct log *log)
 {
-    return log->config.gaps || log->known->cleaned >= 0;
+    return log->config->gaps || log->known->cleaned >= 0;
 }
 
 bool log_quiet(const struct log *log)
@@ -228,14 +228,14 @@ static bool log_needs_roll(const struct log *log, const struct record_batch *bat
     int64_t last = record_batch_last_offset(batch);
 
     if (log->assigned_size == 0) return false;
-    if (log->assigned_size + bytes > log->config.segment_bytes) return true;
+    if (log->assigned_size + bytes > log->config->segment_bytes) return true;
     if (last - log->assigned_base > INT32_MAX) return true;
     if (log->assigned_base != active->base) return false; /* a segment that does not exist yet */
-    if (log_index_full(active->index, log->config.index_bytes)) return true;
+    if (log_index_full(active->index, log->config->index_bytes)) return true;
     if (log->aborted.count >= LOG_ABORTED_SEGMENT) return true;
     if (active->first_timestamp >= 0)
-        return batch->max_timestamp - active->first_timestamp > log->config.segment_ms;
-    return log->dir->env->now.wall.ms - active->created_ms > log->config.segment_ms;
+        return batch->max_timestamp - active->first_timestamp > log->config->segment_ms;
+    return log->dir->env->now.wall.ms - active->created_ms > log->config->segment_ms;
 }
 
 static uint32_t log_staged_epochs(const struct log *log)
@@ -372,7 +372,7 @@ enum err log_append_as_leader(struct log *log, struct buf *buf, struct bytes byt
     ASSERT(!ticket.duplicate);
     if (leader_epoch < log->assigned_epoch) return ERR_NOT_LEADER_OR_FOLLOWER;
     record_batch_set_offset(at, log->assigned_end, leader_epoch);
-    if (log->config.log_append_time) {
+    if (log->config->log_append_time) {
         ticket.append_time_ms = log->dir->env->now.wall.ms;
         record_batch_set_timestamp(log->dir->env->world->cpu, at, true, ticket.append_time_ms);
     } else if (max_timestamp != batch.max_timestamp) {
@@ -414,7 +414,7 @@ static enum err log_check_follower(const struct log *log, struct bytes bytes, in
         if (batch.partition_leader_epoch < epoch) return ERR_BAD_STATE;
         if (batch.base_offset < next) return ERR_OFFSET_OUT_OF_RANGE;
         if (batch.base_offset != next && !log_gaps(log)) return ERR_OFFSET_OUT_OF_RANGE;
-        if (batch.bytes.length > log->config.segment_bytes && batch.bytes.length > INT32_MAX / 2)
+        if (batch.bytes.length > log->config->segment_bytes && batch.bytes.length > INT32_MAX / 2)
             return ERR_RECORD_LIST_TOO_LARGE;
         next = record_batch_end_offset(&batch);
         epoch = batch.partition_leader_epoch;
@@ -494,7 +494,7 @@ void log_index_batch(struct log *log, struct log_segment *segment, struct log_in
     if (segment->first_timestamp < 0) segment->first_timestamp = batch->max_timestamp;
     if (batch->max_timestamp > segment->max_timestamp)
         segment->max_timestamp = batch->max_timestamp;
-    log_index_add(index, log->config.index_interval_bytes,
+    log_index_add(index, log->config->index_interval_bytes,
                   (uint32_t)(record_batch_last_offset(batch) - segment->base), (uint32_t)position,
                   bytes, batch->max_timestamp);
 }
@@ -588,8 +588,8 @@ static void log_written(struct world_req *req, struct instant now)
         if (log->unsynced_since_ns == 0) log->unsynced_since_ns = now.mono.ns + 1;
         log_dir_changed(log->dir);
         op_wake_below(&log->end_source, log->log_end);
-        if (log->unsynced_bytes >= LOG_SYNC_BYTES || log->config.durable ||
-            log->log_end - log->synced_end >= log->config.flush_messages)
+        if (log->unsynced_bytes >= LOG_SYNC_BYTES || log->config->durable ||
+            log->log_end - log->synced_end >= log->config->flush_messages)
             log_sync(log);
         log_mark_check(log);
     }

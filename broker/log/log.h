@@ -37,7 +37,7 @@ enum log_state {
     LOG_FAILED, /* see err: ERR_IO, ERR_DAMAGED (below what was promised), ERR_NO_SPACE ... */
 };
 
-/* Topic configuration (storage.md 16). May change at run time: copied into log->config. */
+/* Topic configuration (storage.md 16): one for all partitions of a topic, and it may change. */
 struct log_config {
     uint32_t segment_bytes;          /* segment.bytes, at most 2^31 - 1 */
     uint32_t index_bytes;            /* segment.index.bytes */
@@ -89,13 +89,14 @@ enum log_append_state {
 
 struct log {
     struct log_dir *dir;
-    struct log_known *known; /* name and checkpointed offsets */
-    struct log_config config;
+    struct log_known *known;         /* name and checkpointed offsets */
+    const struct log_config *config; /* borrowed from the owner */
     enum log_state state;
     enum err err; /* of the last flow; why FAILED */
     struct uuid topic_id;
     uint64_t topic; /* uuid_high(topic_id), for traces */
     int32_t partition;
+    uint32_t generation; /* + 1 whenever staged appends failed */
 
     int64_t log_start;
     int64_t log_end;        /* appends completed */
@@ -108,15 +109,15 @@ struct log {
     struct op_source *synced_also;  /* the owner's, woken with it; NULL: none */
     struct op_source state_source;  /* a flow ended */
 
-    uint32_t generation; /* + 1 whenever staged appends failed */
     int64_t failed_from; /* what the last failure took away: from here on */
     enum err append_err; /* of the last failure */
+    bool opened_clean;
+    uint16_t wanted; /* private: enum log_wanted, bits */
 
     struct log_epochs epochs; /* leader epochs of what is in the log, and of leaders before it */
     struct log_producers producers;
     struct log_aborted_list aborted; /* transaction index of the active segment */
-    bool opened_clean;
-    uint64_t cut_bytes; /* removed by recovery at open */
+    uint64_t cut_bytes;              /* removed by recovery at open */
 
     /* private */
     struct log_segment **segments; /* ascending; the last is the active one */
@@ -140,27 +141,26 @@ struct log {
     uint32_t readers;             /* reads and lookups under way */
     uint32_t readers_waiting;     /* of them, for a swap to be over */
     struct log_clean_work *clean; /* a compaction is at it */
-    uint32_t cuts;                /* + 1 whenever the end moved back: reads start again */
     int64_t expired_ns;           /* mono; when idle producers were last looked for */
-    int32_t assigned_epoch;       /* newest epoch staged or in the log */
-    int32_t begun_epoch;          /* begins when what is staged is written; -1 none */
-    uint16_t wanted;              /* enum log_wanted, bits */
     int64_t drop_wanted;          /* log start that the last pass of retention found */
     int64_t drop_to;              /* and that is durable: segments below may go */
-    bool epochs_dirty;            /* the file lacks an entry that the next append needs */
-    bool epochs_failed;           /* no space for it: tried again with the next append */
-    bool create;
-    bool closing_well;    /* it was not FAILED when the close began */
-    bool saved;           /* as at the last orderly stop: a close has nothing to write */
-    bool removed;         /* its directory has another name now */
-    bool syncing;         /* its files are in the round in flight */
-    bool marking;         /* a mark is being set: no roll, no cut */
-    bool clean_reads;     /* the compaction reads segments: none may go */
-    bool swapping;        /* files are being exchanged: reads from disk wait */
     int64_t damaged;      /* offset where a read found no sound batch, twice; -1 none known */
     int64_t damaged_base; /* its segment */
     uint64_t damaged_position;
-    bool uncleanable; /* a compaction found what it cannot handle: not again until it is opened */
+    int32_t assigned_epoch; /* newest epoch staged or in the log */
+    int32_t begun_epoch;    /* begins when what is staged is written; -1 none */
+    uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
+    bool epochs_dirty;      /* the file lacks an entry that the next append needs */
+    bool epochs_failed;     /* no space for it: tried again with the next append */
+    bool create;
+    bool closing_well; /* it was not FAILED when the close began */
+    bool saved;        /* as at the last orderly stop: a close has nothing to write */
+    bool removed;      /* its directory has another name now */
+    bool syncing;      /* its files are in the round in flight */
+    bool marking;      /* a mark is being set: no roll, no cut */
+    bool clean_reads;  /* the compaction reads segments: none may go */
+    bool swapping;     /* files are being exchanged: reads from disk wait */
+    bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
 };
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */
@@ -175,7 +175,8 @@ struct log_open {
     bool create;          /* when it is not there, at log_start 0; durable before OPEN */
 };
 /* Starts to open and recover; AWAIT state_source until state != LOG_OPENING. NULL when a pool is
- * used up or the name is open already. The log is freed by log_free() alone. */
+ * used up or the name is open already. The log is freed by log_free() alone. `config`: borrowed as
+ * long as the log is there. */
 struct log *log_open(struct log_dir *dir, const struct log_open *open,
                      const struct log_config *config);
 /* Orderly: everything is written, synced, snapshotted. CLOSED (or FAILED). Waits for reads. */
@@ -272,7 +273,7 @@ void log_undamaged(struct log *log);
 /* Not synced, and somebody waits for it: durable mode. */
 static inline bool log_owes_sync(const struct log *log)
 {
-    return log->config.durable && log->synced_end < log->log_end;
+    return log->config->durable && log->synced_end < log->log_end;
 }
 /* Asks for a sync; requests of a turn and of all logs of the directory become one round.
  * AWAIT_KEY on synced_source, key and condition synced_end >= wanted, or state != LOG_OPEN. */

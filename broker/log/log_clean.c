@@ -30,7 +30,7 @@ int64_t log_clean_ratio(const struct log_clean_look *look)
 
 void log_clean_look(struct log *log, struct log_clean_look *look)
 {
-    const struct log_config *config = &log->config;
+    const struct log_config *config = log->config;
     int64_t now_ms = log->dir->env->now.wall.ms;
     int64_t stable = log_last_stable(log); /* what is undecided may yet be aborted */
 
@@ -207,7 +207,7 @@ static enum err clean_begin(struct log_clean_work *o, uint64_t map_bytes)
     if (err != ERR_NONE) return err;
     log_filter_init(&o->filter, &env->mem, env->world->cpu, env->world->codecs, &o->map);
     o->filter.now_ms = env->now.wall.ms;
-    o->filter.delete_retention_ms = o->log->config.delete_retention_ms;
+    o->filter.delete_retention_ms = o->log->config->delete_retention_ms;
     return ERR_NONE;
 }
 
@@ -275,9 +275,9 @@ static bool clean_group(struct log_clean_work *o)
         if (segment == NULL) break;
         offsets += segment->offset_count;
         times += segment->time_count;
-        if (swap->count > 0 && (swap->old_bytes + segment->size > log->config.segment_bytes ||
-                                offsets * LOG_INDEX_ENTRY > log->config.index_bytes ||
-                                times * LOG_TIME_ENTRY > log->config.index_bytes ||
+        if (swap->count > 0 && (swap->old_bytes + segment->size > log->config->segment_bytes ||
+                                offsets * LOG_INDEX_ENTRY > log->config->index_bytes ||
+                                times * LOG_TIME_ENTRY > log->config->index_bytes ||
                                 o->end - swap->bases[0] > INT32_MAX))
             break;
         swap->bases[swap->count++] = segment->base;

@@ -161,7 +161,7 @@ static bool feed_out(struct log_clean_work *o, struct bytes bytes, int64_t max_t
 
     if (!log_bytes_room(&o->out, o->out.used + bytes.length)) return false;
     memcpy(o->out.data + o->out.used, bytes.data, bytes.length);
-    log_index_add(&o->index, log->config.index_interval_bytes, (uint32_t)(last - o->swap.bases[0]),
+    log_index_add(&o->index, log->config->index_interval_bytes, (uint32_t)(last - o->swap.bases[0]),
                   (uint32_t)(o->out_position + o->out.used), bytes.length, max_timestamp);
     o->out.used += bytes.length;
     if (o->swap.first_timestamp < 0) o->swap.first_timestamp = max_timestamp;

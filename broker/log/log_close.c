@@ -143,7 +143,7 @@ void log_free(struct log *log)
     }
     ASSERT(dir->logs_open > 0);
     dir->logs_open--;
-    mem_free(&dir->env->mem, log, sizeof *log);
+    pool_give(&dir->logs, log);
     log_dir_gone(dir);
 }
 

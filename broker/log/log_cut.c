@@ -125,7 +125,7 @@ static enum op_result cut_refused(struct log_flow *o)
     struct log *log = o->log;
 
     cut_restore(o);
-    if (!log_err_passes(o->err) && (o->err != ERR_DAMAGED || log->config.verify_all))
+    if (!log_err_passes(o->err) && (o->err != ERR_DAMAGED || log->config->verify_all))
         return cut_fail(o);
     if (o->err == ERR_DAMAGED) {
         TRACE(log->dir->env->world, LOG_DAMAGED, (int64_t)log->topic, log->partition, o->offset,

@@ -42,6 +42,7 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     op_source_init(&dir->checkpoint_source);
     op_source_init(&dir->damage_source);
     map_init(&dir->known, &env->mem, dice_seed(env->world, DICE_HASH), limits->logs_max);
+    pool_init(&dir->logs, &env->mem, sizeof(struct log), limits->logs_max);
     pool_init(&dir->files, &env->mem, sizeof(struct log_file),
               limits->files_max + LOG_FILES_CLOSING);
     pool_init(&dir->flows, &env->mem, sizeof(struct log_flow), limits->flows_max);
@@ -73,6 +74,7 @@ void log_dir_deinit(struct log_dir *dir)
     log_sweep_forget(dir);
     list_remove(&dir->sync_flush.link);
     log_sync_free(dir);
+    pool_deinit(&dir->logs);
     pool_deinit(&dir->files);
     pool_deinit(&dir->flows);
     pool_deinit(&dir->writes);

@@ -105,6 +105,7 @@ struct log_dir {
     char path[256];
 
     /* private */
+    struct pool logs; /* open ones */
     struct pool files;
     struct pool flows;
     struct pool writes;

@@ -26,7 +26,7 @@ static void keeper_ask_syncs(struct log_dir *dir)
         int64_t age_ms = LOG_SYNC_AGE_MS;
 
         if (log == NULL || log->unsynced_since_ns == 0) continue;
-        if (log->config.flush_ms < age_ms) age_ms = log->config.flush_ms;
+        if (log->config->flush_ms < age_ms) age_ms = log->config->flush_ms;
         if (log->unsynced_since_ns > now_ns - age_ms * NS_PER_MS) continue;
         if (log->state == LOG_OPEN) log_sync(log);
     }

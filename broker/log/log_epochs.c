@@ -19,14 +19,15 @@ void log_epochs_deinit(struct log_epochs *epochs)
 
 enum err log_epochs_reserve(struct log_epochs *epochs, uint32_t more)
 {
-    uint32_t room = epochs->room == 0 ? 2 : epochs->room;
+    /* Doubles; the first few one by one, as there is one of these for each partition. */
+    uint32_t room = epochs->count + more < 4 ? epochs->count + more : epochs->room;
     struct log_epoch *entries;
 
     ASSERT(more <= LOG_EPOCHS_MAX);
     if (epochs->count + more <= epochs->room) return ERR_NONE;
     if (epochs->room >= LOG_EPOCHS_MAX) return ERR_NONE; /* the oldest will go */
     while (room < epochs->count + more && room < LOG_EPOCHS_MAX)
-        room *= 2;
+        room = room < 4 ? 4 : room * 2;
     entries = mem_alloc(epochs->mem, room * sizeof *entries);
     if (entries == NULL) return ERR_NO_MEMORY;
     if (epochs->count > 0) memcpy(entries, epochs->entries, epochs->count * sizeof *entries);

@@ -27,7 +27,7 @@ struct log_time_entry {
     uint32_t offset;
 };
 
-/* Grow by doubling from 2 entries; at most segment.index.bytes. */
+/* Grow by doubling from one entry; at most segment.index.bytes. */
 struct log_index {
     struct mem *mem;
     struct log_index_entry *offsets;

@@ -61,7 +61,7 @@ void log_mark_exposed(struct log *log, uint64_t exposed)
 {
     struct log_dir *dir = log->dir;
 
-    if (log->config.verify_all) return;
+    if (log->config->verify_all) return;
     dir->exposed = dir->exposed - log->exposed + exposed;
     log->exposed = exposed;
     if (exposed == 0) {

@@ -164,7 +164,7 @@ static bool open_is_clean(const struct log *log)
 {
     const struct log_known *known = log->known;
 
-    return log->dir->was_clean && !log->config.verify_all && known->clean_end >= 0 &&
+    return log->dir->was_clean && !log->config->verify_all && known->clean_end >= 0 &&
            (uint64_t)known->clean_bytes == log_active(log)->size &&
            known->clean_end >= log_active(log)->base;
 }
@@ -176,7 +176,7 @@ static void open_choose(struct log_flow *o)
     int64_t from = o->snapshot;
 
     if (!o->clean && o->from < from) from = o->from;
-    if (log->config.verify_all || o->epochs_bad || from < 0) from = 0;
+    if (log->config->verify_all || o->epochs_bad || from < 0) from = 0;
     o->segment = log_segment_find(log, from);
     o->first = true;
     for (uint32_t i = 0; i < log->segment_count; i++) {
@@ -574,7 +574,7 @@ static bool open_mark_there(struct log_flow *o)
 {
     const struct log *log = o->log;
 
-    return !o->clean && !o->mark_bad && !o->epochs_bad && !log->config.verify_all &&
+    return !o->clean && !o->mark_bad && !o->epochs_bad && !log->config->verify_all &&
            log->mark >= 0 && log_open_list_size(o, log->mark, ".producers") > 0;
 }
 
@@ -896,11 +896,11 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
     if (out.truncated) return NULL;
     known = log_dir_know(dir, text_view(&out));
     if (known == NULL || known->log != NULL) return NULL;
-    log = mem_zalloc(&dir->env->mem, sizeof *log);
+    log = pool_take(&dir->logs);
     if (log == NULL) return NULL;
     log->dir = dir;
     log->known = known;
-    log->config = *config;
+    log->config = config;
     log->state = LOG_OPENING;
     log->topic_id = open->topic_id;
     log->topic = uuid_high(open->topic_id);

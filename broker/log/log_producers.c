@@ -17,8 +17,6 @@ enum {
 void log_producers_init(struct log_producers *producers, struct mem *mem, uint32_t max)
 {
     *producers = (struct log_producers){.mem = mem, .max = max};
-    /* Ids are given out by our own controller: no seed is needed against chosen keys. */
-    map_init(&producers->map, mem, 0, max);
     list_init(&producers->age);
     list_init(&producers->open);
     list_init(&producers->ended);
@@ -26,23 +24,69 @@ void log_producers_init(struct log_producers *producers, struct mem *mem, uint32
 
 void log_producers_take(struct log_producers *to, struct log_producers *from)
 {
-    *to = (struct log_producers){.mem = from->mem, .max = from->max, .clock_ms = from->clock_ms};
-    map_take(&to->map, &from->map);
+    *to = *from;
     list_init(&to->age);
     list_init(&to->open);
     list_init(&to->ended);
     list_splice(&to->age, &from->age);
     list_splice(&to->open, &from->open);
     list_splice(&to->ended, &from->ended);
+    from->index = NULL;
+    from->count = 0;
+}
+
+static void log_producers_drop_index(struct log_producers *producers)
+{
+    if (producers->index == NULL) return;
+    map_deinit(producers->index);
+    mem_free(producers->mem, producers->index, sizeof *producers->index);
+    producers->index = NULL;
+}
+
+/* Without memory for it they are looked through, only slower. */
+static void log_producers_make_index(struct log_producers *producers)
+{
+    struct map *index = mem_alloc(producers->mem, sizeof *index);
+
+    if (index == NULL) return;
+    /* Ids are given out by our own controller: no seed is needed against chosen keys. */
+    map_init(index, producers->mem, 0, producers->max);
+    producers->index = index;
+    LIST_FOR_EACH (link, &producers->age) {
+        struct log_producer *producer = LIST_ENTRY(link, struct log_producer, age);
+
+        if (map_add_u64(index, &producer->node, (uint64_t)producer->id) == ERR_NONE) continue;
+        while (index->count > 0)
+            map_remove(index, map_first(index));
+        log_producers_drop_index(producers);
+        return;
+    }
 }
 
 static void log_producers_drop(struct log_producers *producers, struct log_producer *producer)
 {
     ASSERT(list_empty(&producer->staged));
-    map_remove(&producers->map, &producer->node);
+    if (producers->index != NULL) map_remove(producers->index, &producer->node);
+    if (--producers->count == 0) log_producers_drop_index(producers);
     list_remove(&producer->age);
     list_remove(&producer->open);
+    if (producer->batches != &producer->one)
+        mem_free(producers->mem, producer->batches,
+                 LOG_PRODUCER_BATCHES * sizeof producer->batches[0]);
     mem_free(producers->mem, producer, sizeof *producer);
+}
+
+/* Room for a second batch and more. */
+static bool log_producers_widen(struct log_producers *producers, struct log_producer *producer)
+{
+    struct log_producer_batch *batches;
+
+    if (producer->batches != &producer->one) return true;
+    batches = mem_alloc(producers->mem, LOG_PRODUCER_BATCHES * sizeof *batches);
+    if (batches == NULL) return false;
+    batches[0] = producer->one;
+    producer->batches = batches;
+    return true;
 }
 
 static void log_producers_drop_ended(struct log_producers *producers,
@@ -64,21 +108,29 @@ void log_producers_clear(struct log_producers *producers)
 void log_producers_deinit(struct log_producers *producers)
 {
     log_producers_clear(producers);
-    map_deinit(&producers->map);
+    ASSERT(producers->count == 0 && producers->index == NULL);
 }
 
 struct log_producer *log_producers_find(const struct log_producers *producers, int64_t id)
 {
-    struct map_node *node = map_find_u64(&producers->map, (uint64_t)id);
+    if (producers->index != NULL) {
+        struct map_node *node = map_find_u64(producers->index, (uint64_t)id);
 
-    return node == NULL ? NULL : MAP_ENTRY(node, struct log_producer, node);
+        return node == NULL ? NULL : MAP_ENTRY(node, struct log_producer, node);
+    }
+    LIST_FOR_EACH (link, &producers->age) {
+        struct log_producer *producer = LIST_ENTRY(link, struct log_producer, age);
+
+        if (producer->id == id) return producer;
+    }
+    return NULL;
 }
 
 /* At the maximum the idlest one goes, so that nobody is refused; its next batch is then taken with
  * any sequence, as from a producer that expired. */
 static bool log_producers_make_room(struct log_producers *producers)
 {
-    if (producers->map.count < producers->max) return true;
+    if (producers->count < producers->max) return true;
     LIST_FOR_EACH (link, &producers->age) {
         struct log_producer *producer = LIST_ENTRY(link, struct log_producer, age);
 
@@ -104,14 +156,19 @@ static struct log_producer *log_producers_enter(struct log_producers *producers,
                                       .seen_ms = producers->clock_ms,
                                       .txn_first_offset = -1,
                                       .coordinator_epoch = -1};
+    producer->batches = &producer->one;
     list_init(&producer->staged);
     list_init(&producer->age);
     list_init(&producer->open);
-    if (map_add_u64(&producers->map, &producer->node, (uint64_t)id) != ERR_NONE) {
+    if (producers->index != NULL &&
+        map_add_u64(producers->index, &producer->node, (uint64_t)id) != ERR_NONE) {
         mem_free(producers->mem, producer, sizeof *producer);
         return NULL;
     }
     list_push(&producers->age, &producer->age);
+    producers->count++;
+    if (producers->index == NULL && producers->count > LOG_PRODUCERS_FEW)
+        log_producers_make_index(producers);
     return producer;
 }
 
@@ -284,6 +341,9 @@ enum err log_producers_stage(struct log_producers *producers, struct log_produce
 
     list_init(&staged->link);
     if (producer == NULL) return ERR_NO_MEMORY;
+    if ((producer->count > 0 || !list_empty(&producer->staged)) &&
+        !log_producers_widen(producers, producer))
+        return ERR_NO_MEMORY;
     staged->batch = log_producers_entry(batch);
     staged->epoch = batch->producer_epoch;
     staged->ended = NULL;
@@ -480,7 +540,7 @@ static bool log_producers_head_fits(struct cpu cpu, struct bytes file, uint16_t 
 
 size_t log_producers_snapshot_size(const struct log_producers *producers)
 {
-    return SNAPSHOT_HEAD + (size_t)producers->map.count * SNAPSHOT_ENTRY;
+    return SNAPSHOT_HEAD + (size_t)producers->count * SNAPSHOT_ENTRY;
 }
 
 /* Only what is in the log counts: a producer known by a staged batch alone has no entry. */
@@ -519,7 +579,7 @@ size_t log_producers_snapshot(const struct log_producers *producers, struct cpu 
  * int64 timestamp, int32 first sequence, int32 offset delta, int32 zero. */
 size_t log_producers_window_size(const struct log_producers *producers)
 {
-    return WINDOW_HEAD + (size_t)producers->map.count * (LOG_PRODUCER_BATCHES - 1) * WINDOW_ENTRY;
+    return WINDOW_HEAD + (size_t)producers->count * (LOG_PRODUCER_BATCHES - 1) * WINDOW_ENTRY;
 }
 
 size_t log_producers_window(const struct log_producers *producers, struct cpu cpu, uint8_t *at,
@@ -583,7 +643,7 @@ enum err log_producers_load(struct log_producers *producers, struct cpu cpu, str
     uint32_t count;
     enum err err;
 
-    ASSERT(producers->map.count == 0);
+    ASSERT(producers->count == 0);
     if (!log_producers_head_fits(cpu, snapshot, SNAPSHOT_VERSION, SNAPSHOT_ENTRY, &count))
         return ERR_DAMAGED;
     for (uint32_t i = 0; i < count; i++) {
@@ -605,6 +665,10 @@ enum err log_producers_load(struct log_producers *producers, struct cpu cpu, str
                                            .offset_delta = (int32_t)be_get32(at + 28)};
 
         if (p == NULL || p->count == 0 || p->count == LOG_PRODUCER_BATCHES) continue;
+        if (!log_producers_widen(producers, p)) {
+            log_producers_clear(producers);
+            return ERR_NO_MEMORY;
+        }
         p->batches[p->count] = p->batches[p->count - 1]; /* the newest stays last */
         p->batches[p->count - 1] = batch;
         p->count++;

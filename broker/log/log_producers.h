@@ -17,7 +17,10 @@
 #include "client/base/map.h"
 #include "client/wire/record.h"
 
-enum { LOG_PRODUCER_BATCHES = 5 };
+enum {
+    LOG_PRODUCER_BATCHES = 5,
+    LOG_PRODUCERS_FEW = 8, /* found without an index: most partitions have one or two */
+};
 
 struct log_producer_batch {
     int64_t last_offset;
@@ -54,7 +57,7 @@ struct log_producer_staged {
 };
 
 struct log_producer {
-    struct map_node node; /* by id */
+    struct map_node node; /* in the index */
     struct list staged;   /* struct log_producer_staged */
     struct list age;      /* least recently appended first */
     struct list open;     /* in log_producers.open while it has a transaction */
@@ -65,15 +68,17 @@ struct log_producer {
     int32_t coordinator_epoch; /* -1 none */
     int16_t epoch;
     uint8_t count;
-    struct log_producer_batch batches[LOG_PRODUCER_BATCHES]; /* oldest first */
+    struct log_producer_batch *batches; /* oldest first; `one`, or owned: room for all */
+    struct log_producer_batch one;      /* most producers of most partitions are idle */
 };
 
 struct log_producers {
     struct mem *mem;
-    struct map map;
+    struct map *index; /* owned: by id, when they are many; NULL: `age` is looked through */
     struct list age;
     struct list open;  /* struct log_producer, by txn_first_offset */
     struct list ended; /* struct log_producer_ended */
+    uint32_t count;
     uint32_t max;
     int64_t clock_ms; /* wall time, as the owner said last: what enters is seen now */
 };

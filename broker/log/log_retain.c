@@ -41,7 +41,7 @@ static int64_t retain_newest(const struct log_segment *segment)
 static enum retain_verdict retain_judge(const struct log *log, const struct log_segment *segment,
                                         uint64_t total)
 {
-    const struct log_config *config = &log->config;
+    const struct log_config *config = log->config;
     int64_t newest = retain_newest(segment);
     bool active = segment == log_active(log);
 
@@ -58,10 +58,10 @@ static void retain_producers(struct log *log)
 {
     const struct env *env = log->dir->env;
 
-    if (env->now.mono.ns - log->expired_ns < log->config.producer_check_ms * NS_PER_MS) return;
+    if (env->now.mono.ns - log->expired_ns < log->config->producer_check_ms * NS_PER_MS) return;
     log->expired_ns = env->now.mono.ns;
     log->producers.clock_ms = env->now.wall.ms;
-    log_producers_expire(&log->producers, log->config.producer_expiration_ms);
+    log_producers_expire(&log->producers, log->config->producer_expiration_ms);
 }
 
 enum log_retain log_retain_look(struct log *log)
@@ -81,7 +81,7 @@ enum log_retain log_retain_look(struct log *log)
         if (last && segment->size == 0) break;
         if (end > log->high_watermark) break;
         verdict = !last && end <= log->log_start ? RETAIN_GO
-                  : log->config.deletes          ? retain_judge(log, segment, total)
+                  : log->config->deletes         ? retain_judge(log, segment, total)
                                                  : RETAIN_KEEP;
         if (verdict != RETAIN_GO) break;
         if (last) break; /* not before another one takes its place */
@@ -233,7 +233,7 @@ void log_retain_trash(struct log *log, int64_t base)
     struct log_trash *trash = mem_zalloc(&env->mem, size);
 
     if (trash == NULL) return;
-    trash->due_ns = env_deadline(env, log->config.delete_delay_ms);
+    trash->due_ns = env_deadline(env, log->config->delete_delay_ms);
     trash->base = base;
     trash->size = size;
     memcpy(trash->name, log->known->name, log->known->name_length);

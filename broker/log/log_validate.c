@@ -59,7 +59,7 @@ static enum err validate_records(struct log *log, const struct record_batch *bat
 /* -1 is no timestamp and is exempt. */
 static enum err validate_times(const struct log *log, const struct record_summary *summary)
 {
-    const struct log_config *config = &log->config;
+    const struct log_config *config = log->config;
     int64_t now_ms = log->dir->env->now.wall.ms;
 
     if (config->log_append_time || summary->min_timestamp < 0) return ERR_NONE;
@@ -80,16 +80,16 @@ enum err log_validate_batch(struct log *log, const struct record_batch *batch,
     enum err err;
 
     /* One of the metadata log is bounded by the quorum, and may have a segment of its own. */
-    if (origin != LOG_RAFT && batch->bytes.length > log->config.segment_bytes)
+    if (origin != LOG_RAFT && batch->bytes.length > log->config->segment_bytes)
         return ERR_RECORD_LIST_TOO_LARGE;
-    if (batch->bytes.length > log->config.max_message_bytes) return ERR_MESSAGE_TOO_LARGE;
+    if (batch->bytes.length > log->config->max_message_bytes) return ERR_MESSAGE_TOO_LARGE;
     switch (origin) {
     case LOG_CLIENT:
         err = record_batch_check_client(cpu, batch);
         if (err == ERR_NONE) err = validate_records(log, batch, &summary);
         if (err != ERR_NONE) return err;
         if (!summary.dense) return ERR_INVALID_RECORD;
-        if (log->config.gaps && summary.first_without_key >= 0) return ERR_INVALID_RECORD;
+        if (log->config->gaps && summary.first_without_key >= 0) return ERR_INVALID_RECORD;
         *max_timestamp = summary.max_timestamp;
         return validate_times(log, &summary);
     case LOG_COORDINATOR:
@@ -136,7 +136,7 @@ enum err log_validate_producer(struct log *log, const struct record_batch *batch
         *append = (struct log_append){.base_offset = original.last_offset - original.offset_delta,
                                       .last_offset = original.last_offset,
                                       .append_time_ms =
-                                          log->config.log_append_time ? original.timestamp : -1,
+                                          log->config->log_append_time ? original.timestamp : -1,
                                       .generation = log->generation,
                                       .duplicate = true};
     }

@@ -39,17 +39,22 @@ static struct world *world_of(const struct fetcher *fetcher)
 
 /* ---- where a partition stands ---------------------------------------------------------------- */
 
+static struct partition *first_changed(const struct fetcher *fetcher)
+{
+    return LIST_ENTRY(fetcher->changed.next, struct partition_follow, changed_link)->part;
+}
+
 static void note_changed(struct fetcher *fetcher, struct partition *part)
 {
-    if (list_linked(&part->changed_link)) return;
-    list_push(&fetcher->changed, &part->changed_link);
+    if (list_linked(&part->follow->changed_link)) return;
+    list_push(&fetcher->changed, &part->follow->changed_link);
     fetcher->changed_count++;
 }
 
 static void note_unchanged(struct fetcher *fetcher, struct partition *part)
 {
-    if (!list_linked(&part->changed_link)) return;
-    list_remove(&part->changed_link);
+    if (!list_linked(&part->follow->changed_link)) return;
+    list_remove(&part->follow->changed_link);
     fetcher->changed_count--;
 }
 
@@ -78,7 +83,7 @@ static void set_fetching(struct partition *part, enum partition_fetching fetchin
         list_push(&fetcher->still, &part->fetch_link);
         break;
     case PARTITION_DELAYED:
-        part->delayed_until_ns =
+        part->follow->delayed_until_ns =
             env_deadline(fetcher->manager->env, fetcher->manager->config->replica_fetch_backoff_ms);
         list_push(&fetcher->delayed, &part->fetch_link);
         break;
@@ -162,6 +167,18 @@ static void fetcher_finish(struct op *op)
     manager_fetcher_ended(manager);
 }
 
+/* What only a follower with a leader needs. */
+static struct partition_follow *follow_create(struct manager *manager, struct partition *part)
+{
+    struct partition_follow *follow = mem_alloc(&manager->env->mem, sizeof *follow);
+
+    if (follow == NULL) return NULL;
+    /* Requests are counted anew by each fetcher. */
+    *follow = (struct partition_follow){.part = part, .leader_hw = -1, .told_hw = -1};
+    list_init(&follow->changed_link);
+    return follow;
+}
+
 void fetcher_add(struct manager *manager, struct partition *part)
 {
     struct map_node *node = map_find_u64(&manager->fetchers, (uint64_t)part->leader);
@@ -172,17 +189,14 @@ void fetcher_add(struct manager *manager, struct partition *part)
     /* One that is closing its connection is not taken up again: its end makes room. */
     if (fetcher != NULL && fetcher->ending) fetcher = NULL;
     if (fetcher == NULL && node == NULL) fetcher = fetcher_create(manager, part->leader);
-    if (fetcher == NULL) {
+    if (fetcher != NULL) part->follow = follow_create(manager, part);
+    if (part->follow == NULL) {
         list_remove(&part->fetch_link);
         list_push(&manager->unfetched, &part->fetch_link);
         return;
     }
     list_remove(&part->fetch_link);
     part->fetcher = fetcher;
-    part->request = 0;
-    part->answered = 0; /* requests are counted anew by each fetcher */
-    part->leader_hw = -1;
-    part->told_hw = -1;
     fetcher->partitions_count++;
     set_fetching(part, PARTITION_READY);
 }
@@ -193,7 +207,7 @@ static void note_forgotten(struct fetcher *fetcher, const struct partition *part
     struct mem *mem = &fetcher->manager->env->mem;
     uint32_t room = fetcher->forgotten_room;
 
-    if (part->request == 0 || fetcher->session_epoch == 0) return;
+    if (part->follow->request == 0 || fetcher->session_epoch == 0) return;
     if (fetcher->forgotten_count == room) {
         uint32_t more = room == 0 ? 16 : room * 2;
         struct fetcher_forgotten *grown = mem_alloc(mem, more * sizeof *grown);
@@ -222,8 +236,8 @@ void fetcher_remove(struct partition *part)
     note_forgotten(fetcher, part);
     fetcher->partitions_count--;
     part->fetcher = NULL;
-    part->request = 0;
-    part->leader_hw = -1;
+    mem_free(&fetcher->manager->env->mem, part->follow, sizeof *part->follow);
+    part->follow = NULL;
 }
 
 void fetcher_leader_moved(struct manager *manager, int32_t leader)
@@ -252,17 +266,17 @@ static void fill_partition(const struct fetcher *fetcher, struct partition *part
     const struct log *log = part->log;
 
     fetch_request_partition_default(to);
-    part->request = fetcher->requests;
-    part->request_epoch = part->leader_epoch;
-    part->request_offset = log->log_end;
+    part->follow->request = fetcher->requests;
+    part->follow->request_epoch = part->leader_epoch;
+    part->follow->request_offset = log->log_end;
     /* From the log itself, so that an empty answer cannot lose it (KAFKA-15510, F11). */
-    part->request_last_epoch = log_latest_epoch(log);
-    part->request_log_start = log->log_start;
+    part->follow->request_last_epoch = log_latest_epoch(log);
+    part->follow->request_log_start = log->log_start;
     to->partition = part->index;
-    to->current_leader_epoch = part->request_epoch;
-    to->fetch_offset = part->request_offset;
-    to->last_fetched_epoch = part->request_last_epoch;
-    to->log_start_offset = part->request_log_start;
+    to->current_leader_epoch = part->follow->request_epoch;
+    to->fetch_offset = part->follow->request_offset;
+    to->last_fetched_epoch = part->follow->request_last_epoch;
+    to->log_start_offset = part->follow->request_log_start;
     to->partition_max_bytes = (int32_t)fetcher->manager->config->replica_fetch_max_bytes;
     to->replica_directory_id = log->dir->meta.directory_id;
 }
@@ -270,10 +284,10 @@ static void fill_partition(const struct fetcher *fetcher, struct partition *part
 /* The session knows it as it is. */
 static bool named_so(const struct partition *part)
 {
-    return part->request != 0 && part->request_epoch == part->leader_epoch &&
-           part->request_offset == part->log->log_end &&
-           part->request_last_epoch == log_latest_epoch(part->log) &&
-           part->request_log_start == part->log->log_start;
+    return part->follow->request != 0 && part->follow->request_epoch == part->leader_epoch &&
+           part->follow->request_offset == part->log->log_end &&
+           part->follow->request_last_epoch == log_latest_epoch(part->log) &&
+           part->follow->request_log_start == part->log->log_start;
 }
 
 /* What a request is filled into; partitions of one topic that follow each other stand together. */
@@ -325,9 +339,9 @@ static void forget_partition(struct fetcher *fetcher, struct fetcher_build *buil
 static void name_all(struct fetcher *fetcher, struct fetcher_build *build)
 {
     while (!list_empty(&fetcher->changed)) {
-        struct partition *part = LIST_ENTRY(fetcher->changed.next, struct partition, changed_link);
+        struct partition *part = first_changed(fetcher);
 
-        part->request = 0;
+        part->follow->request = 0;
         note_unchanged(fetcher, part);
     }
     LIST_FOR_EACH (link, &fetcher->ready) {
@@ -342,14 +356,14 @@ static void name_changed(struct fetcher *fetcher, struct fetcher_build *build)
                          fetcher->forgotten[i].index);
     }
     while (!list_empty(&fetcher->changed)) {
-        struct partition *part = LIST_ENTRY(fetcher->changed.next, struct partition, changed_link);
+        struct partition *part = first_changed(fetcher);
 
         note_unchanged(fetcher, part);
         if (part->fetching == PARTITION_READY) {
             if (!named_so(part)) name_partition(fetcher, build, part);
-        } else if (part->request != 0) {
+        } else if (part->follow->request != 0) {
             forget_partition(fetcher, build, part->topic_id, part->index);
-            part->request = 0;
+            part->follow->request = 0;
         }
     }
 }
@@ -406,11 +420,11 @@ static void send_fetch(struct fetcher *fetcher)
 
 static void advance(struct partition *part)
 {
-    int64_t log_start = part->leader_log_start;
+    int64_t log_start = part->follow->leader_log_start;
 
-    if (part->leader_hw < 0) return;
-    partition_follow_high_watermark(part, part->leader_hw);
-    part->leader_hw = -1;
+    if (part->follow->leader_hw < 0) return;
+    partition_follow_high_watermark(part, part->follow->leader_hw);
+    part->follow->leader_hw = -1;
     if (log_start > part->high_watermark) log_start = part->high_watermark; /* R25 */
     if (log_start > part->log->log_start) log_raise_start(part->log, log_start);
     partition_note_start(part); /* the leader waits to hear of it */
@@ -421,7 +435,7 @@ void fetcher_applied(struct partition *part, bool failed)
     ASSERT(part->fetching == PARTITION_BUSY);
     ASSERT(part->role == PARTITION_FOLLOWER);
     if (failed) {
-        part->leader_hw = -1;
+        part->follow->leader_hw = -1;
         set_fetching(part, PARTITION_DELAYED);
         return;
     }
@@ -433,7 +447,7 @@ static void append(struct fetcher *fetcher, struct partition *part, struct bytes
 {
     struct log_append ticket = {.last_offset = -1};
     enum err err = log_append_as_follower(part->log, fetcher->call.frame.buf, records,
-                                          part->request_epoch, &ticket);
+                                          part->follow->request_epoch, &ticket);
 
     if (err == ERR_NONE && part->throttled_following)
         quota_note(&fetcher->manager->follower_quota, fetcher->manager->env->now.mono.ns,
@@ -445,7 +459,7 @@ static void append(struct fetcher *fetcher, struct partition *part, struct bytes
     }
     /* Nothing that may be appended: corrupt, not at our end, all of a newer epoch (KAFKA-18723), or
      * the disk is full. Later, the same. */
-    part->leader_hw = -1;
+    part->follow->leader_hw = -1;
     set_fetching(part, PARTITION_DELAYED);
 }
 
@@ -481,36 +495,37 @@ static void take_partition(struct fetcher *fetcher, struct partition *part,
                                 .log_end = part->log->log_end,
                                 .ready =
                                     part->fetching == PARTITION_READY && partition_quiet(part)};
-    struct follower_answer answer = {.request_epoch = part->request_epoch,
-                                     .request_offset = part->request_offset,
+    struct follower_answer answer = {.request_epoch = part->follow->request_epoch,
+                                     .request_offset = part->follow->request_offset,
                                      .err = err_from_wire(from->error_code),
                                      .diverged = leader.epoch >= 0,
                                      .data = from->records.length > 0};
 
     TRACE(world_of(fetcher), REPLICA_FETCH_REPLY, (int64_t)part->topic, part->index,
-          part->request_epoch, part->leader_epoch, part->request_offset, part->log->log_end);
-    part->answered = fetcher->requests;
-    part->leader_hw = from->high_watermark;
-    part->told_hw = from->high_watermark;
-    part->leader_log_start = from->log_start_offset;
+          part->follow->request_epoch, part->leader_epoch, part->follow->request_offset,
+          part->log->log_end);
+    part->follow->answered = fetcher->requests;
+    part->follow->leader_hw = from->high_watermark;
+    part->follow->told_hw = from->high_watermark;
+    part->follow->leader_log_start = from->log_start_offset;
     switch (follower_judge(&follower, &answer)) {
     case FOLLOWER_APPEND: append(fetcher, part, from->records); return;
     case FOLLOWER_ADVANCE: advance(part); return;
     case FOLLOWER_IGNORE:
         /* The session believes that we know now what it told: it begins anew with this one. */
         note_forgotten(fetcher, part);
-        part->request = 0;
+        part->follow->request = 0;
         note_changed(fetcher, part);
         break;
     case FOLLOWER_TRUNCATE:
-        part->leader_hw = -1; /* F9 */
+        part->follow->leader_hw = -1; /* F9 */
         cut(part, leader);
         return;
     case FOLLOWER_OUT_OF_RANGE: set_fetching(part, PARTITION_OUT_OF_RANGE); break;
     case FOLLOWER_BACK_OFF: set_fetching(part, PARTITION_DELAYED); break;
     case FOLLOWER_PARK: set_fetching(part, PARTITION_PARKED); break;
     }
-    part->leader_hw = -1;
+    part->follow->leader_hw = -1;
 }
 
 /* The leader was not reached, or made no sense: everything that was asked for waits. */
@@ -519,7 +534,7 @@ static void delay_request(struct fetcher *fetcher)
     LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
         struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
 
-        if (part->request != 0) set_fetching(part, PARTITION_DELAYED);
+        if (part->follow->request != 0) set_fetching(part, PARTITION_DELAYED);
     }
 }
 
@@ -529,7 +544,8 @@ static void delay_unanswered(struct fetcher *fetcher)
     LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
         struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
 
-        if (part->request == fetcher->requests && part->answered != fetcher->requests) {
+        if (part->follow->request == fetcher->requests &&
+            part->follow->answered != fetcher->requests) {
             set_fetching(part, PARTITION_DELAYED);
         }
     }
@@ -593,8 +609,8 @@ static void take_fetch(struct fetcher *fetcher)
 
             err = manager_find(fetcher->manager, topic->topic_id,
                                topic->partitions[p].partition_index, &part);
-            if (err != ERR_NONE || part->fetcher != fetcher || part->request == 0 ||
-                part->answered == fetcher->requests) {
+            if (err != ERR_NONE || part->fetcher != fetcher || part->follow->request == 0 ||
+                part->follow->answered == fetcher->requests) {
                 continue; /* left meanwhile, or not asked for */
             }
             take_partition(fetcher, part, &topic->partitions[p]);
@@ -744,7 +760,7 @@ static void arm(struct fetcher *fetcher)
 {
     const struct partition *first = first_delayed(fetcher);
 
-    op_deadline(&fetcher->op, first != NULL ? first->delayed_until_ns : OP_NO_DEADLINE);
+    op_deadline(&fetcher->op, first != NULL ? first->follow->delayed_until_ns : OP_NO_DEADLINE);
 }
 
 static void take_due(struct fetcher *fetcher)
@@ -753,7 +769,8 @@ static void take_due(struct fetcher *fetcher)
 
     op_deadline(&fetcher->op, OP_NO_DEADLINE);
     for (const struct partition *first = first_delayed(fetcher);
-         first != NULL && first->delayed_until_ns <= now_ns; first = first_delayed(fetcher)) {
+         first != NULL && first->follow->delayed_until_ns <= now_ns;
+         first = first_delayed(fetcher)) {
         set_fetching(LIST_ENTRY(fetcher->delayed.next, struct partition, fetch_link),
                      PARTITION_READY);
     }
@@ -769,7 +786,7 @@ static void hold_back(struct fetcher *fetcher)
     if (!quota_exceeded(quota, fetcher->manager->env->now.mono.ns)) return;
     LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
         struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
-        bool in_sync = part->told_hw >= 0 && part->log->log_end >= part->told_hw;
+        bool in_sync = part->follow->told_hw >= 0 && part->log->log_end >= part->follow->told_hw;
 
         if (!part->throttled_following || in_sync) continue;
         manager_throttled(part, fetcher->manager->broker, quota);

@@ -112,7 +112,7 @@ static void configure(struct manager *manager, struct manager_topic *topic)
         part->min_isr = min_isr;
         manager_throttle(part);
         if (throttled) partition_wake_readers(part); /* perhaps there is no limit any more */
-        if (part->log != NULL) part->log->config = *manager_log_config(manager, part);
+        if (part->log != NULL) part->log->config = manager_log_config(manager, part);
         partition_advance(part);
     }
 }

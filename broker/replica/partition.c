@@ -416,7 +416,6 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
                                .leader_epoch = -1,
                                .partition_epoch = -1,
                                .min_isr = min_isr,
-                               .leader_hw = -1,
                                .held_cut = -1};
     isr_init(&part->isr, &manager->env->mem);
     op_source_init(&part->hw_source);
@@ -426,7 +425,6 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
     op_source_init(&part->work);
     list_init(&part->watchers);
     list_init(&part->fetch_link);
-    list_init(&part->changed_link);
     list_init(&part->link);
     list_init(&part->leading);
     list_init(&part->altering);

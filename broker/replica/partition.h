@@ -45,13 +45,28 @@ enum partition_fetching {
     PARTITION_PARKED,       /* fenced: until the metadata tells a new epoch */
 };
 
+/* The part of a follower that only its fetcher needs: there are 100,000 that have none. */
+struct partition_follow {
+    struct partition *part;
+    struct list changed_link; /* in fetcher.changed */
+    int64_t delayed_until_ns;
+    uint64_t request;      /* number of the fetch that named it last; 0: not in the session */
+    uint64_t answered;     /* number of the last fetch that answered it */
+    int32_t request_epoch; /* leader epoch of the fetch that named it */
+    int32_t request_last_epoch;
+    int64_t request_offset; /* and the rest */
+    int64_t request_log_start;
+    int64_t leader_hw; /* of the answer being applied */
+    int64_t told_hw;   /* of the last answer of this leader, in this epoch; -1: none yet */
+    int64_t leader_log_start;
+};
+
 struct partition {
     struct manager *manager;
     struct str topic_name; /* borrowed from the manager's topic */
     struct uuid topic_id;
     uint64_t topic; /* uuid_high(topic_id), for traces */
     int32_t index;  /* partition number */
-
     enum partition_role role;
     int32_t leader;             /* by metadata; -1 none */
     int32_t leader_epoch;       /* by metadata: the role may still be NONE for it */
@@ -72,19 +87,9 @@ struct partition {
 
     /* of a follower */
     struct fetcher *fetcher;
+    struct partition_follow *follow; /* owned; NULL: no fetcher */
+    struct list fetch_link;          /* in the fetcher's list of its state */
     enum partition_fetching fetching;
-    struct list fetch_link; /* in the fetcher's list of that state */
-    int64_t delayed_until_ns;
-    struct list changed_link;   /* in fetcher.changed */
-    uint64_t request;           /* number of the fetch that named it last; 0: not in the session */
-    uint64_t answered;          /* number of the last fetch that answered it */
-    int32_t request_epoch;      /* leader epoch of the fetch that named it */
-    int64_t request_offset;     /* and its offset */
-    int32_t request_last_epoch; /* and the rest */
-    int64_t request_log_start;
-    int64_t leader_hw; /* of the answer being applied */
-    int64_t told_hw;   /* of the last answer of this leader, in this epoch; -1: none yet */
-    int64_t leader_log_start;
     uint32_t divergences; /* rounds of truncation in this epoch (R24) */
     int64_t held_cut;     /* a cut that damage below it did not let happen; -1 none */
 

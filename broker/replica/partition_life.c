@@ -86,7 +86,7 @@ static bool has_work(const struct partition *part)
     if (partition_leaving(part)) return true;
     if (part->role == PARTITION_OFFLINE) return false;
     if (part->fetching == PARTITION_BUSY && partition_quiet(part)) return true;
-    if (part->log->config.durable && part->seen_synced != part->log->synced_end) return true;
+    if (part->log->config->durable && part->seen_synced != part->log->synced_end) return true;
     return log_moved(part) || appending(part) || partition_may_settle(part);
 }
 

@@ -446,7 +446,7 @@ enum err partition_delete_records(struct partition *part, int64_t *offset)
     enum err err = partition_check_leader(part, -1);
 
     if (err != ERR_NONE) return err;
-    if (!part->log->config.deletes) return ERR_POLICY_VIOLATION;
+    if (!part->log->config->deletes) return ERR_POLICY_VIOLATION;
     if (*offset == -1) *offset = part->high_watermark;
     if (*offset < 0 || *offset > part->high_watermark) return ERR_OFFSET_OUT_OF_RANGE;
     log_raise_start(part->log, *offset);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { MAP_BUCKETS_LOG_FIRST = 4, MAP_BUCKETS_LOG_MAX = 23 };
+enum { MAP_BUCKETS_LOG_FIRST = 1, MAP_BUCKETS_LOG_MAX = 23 };
 
 _Static_assert((sizeof(void *) << MAP_BUCKETS_LOG_MAX) <= MEM_MAX, "one allocation");
 
@@ -13,14 +13,6 @@ void map_init(struct map *map, struct mem *mem, uint64_t seed, uint32_t max)
     ASSERT(max > 0);
     *map = (struct map){.mem = mem, .max = max, .seed = seed};
     list_init(&map->order);
-}
-
-void map_take(struct map *to, struct map *from)
-{
-    *to = *from;
-    list_init(&to->order);
-    list_splice(&to->order, &from->order);
-    map_init(from, to->mem, to->seed, to->max);
 }
 
 static size_t buckets_bytes(uint32_t buckets_log)

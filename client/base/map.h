@@ -48,9 +48,6 @@ struct map_node *map_find_u64(const struct map *map, uint64_t key);
 struct map_node *map_find_str(const struct map *map, struct str key);
 struct map_node *map_find_uuid(const struct map *map, struct uuid key);
 
-/* All nodes, with their order, go over to `to`, which need not be initialised; `from` is empty. */
-void map_take(struct map *to, struct map *from);
-
 /* The node is in this map. */
 void map_remove(struct map *map, struct map_node *node);
 

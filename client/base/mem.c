@@ -392,3 +392,18 @@ void mem_free(struct mem *mem, void *block, size_t size)
     }
     mem->in_use -= size;
 }
+
+enum { MEM_TRIM_ORDER = 4 }; /* 64 KiB and more: smaller ones are soon taken again */
+
+void mem_trim(struct mem *mem)
+{
+    if (mem->region->unused == NULL) return;
+    for (uint32_t order = MEM_TRIM_ORDER; order < MEM_ORDERS; order++) {
+        struct mem_free_block *block = mem->free[order];
+
+        /* The first page has the links. */
+        for (; block != NULL; block = links_get(block).next)
+            mem->region->unused((uint8_t *)block + MEM_PAGE,
+                                ((size_t)MEM_PAGE << order) - MEM_PAGE);
+    }
+}

@@ -55,6 +55,9 @@ void *mem_alloc(struct mem *mem, size_t size);
 void *mem_zalloc(struct mem *mem, size_t size);
 /* `size` as it was asked for. NULL is fine. */
 void mem_free(struct mem *mem, void *block, size_t size);
+/* Tells the world which large free blocks need not be kept: after something that took much for a
+ * while and does not come back, as a start. */
+void mem_trim(struct mem *mem);
 /* The bytes that a request for `size` really gets: the size class, or whole pages. */
 size_t mem_class_size(size_t size);
 static inline size_t mem_in_use(const struct mem *mem)

@@ -69,11 +69,11 @@ struct op {
     const struct op_kind *kind;
     struct op_loop *loop;
     uint32_t step;
+    bool live;           /* private */
+    bool runnable;       /* private */
     uint64_t sequence;   /* number of this op in its loop: its name in traces */
     int64_t deadline_ns; /* OP_NO_DEADLINE: none */
     /* private */
-    bool live;
-    bool runnable;
     int64_t key;
     struct op_source *source; /* of a parked op; NULL: it waits for its deadline only */
     struct list link;         /* in a source's waiters or the run queue */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+/* Whole pages of a power of two, as mem cuts them: only the rest of a stride is left over. */
 enum { POOL_CHUNK_BYTES = 32 * 1024 };
 
 /* Before every object, never poisoned. */
@@ -22,49 +23,45 @@ _Static_assert(sizeof(struct pool_head) == 16, "the object behind it is 16-align
 void pool_init(struct pool *pool, struct mem *mem, size_t object_size, uint32_t max)
 {
     size_t stride = sizeof(struct pool_head) + ((object_size + 15) & ~(size_t)15);
-    uint32_t chunk_log = 0;
+    size_t per_chunk = POOL_CHUNK_BYTES / stride;
 
     ASSERT(object_size > 0 && object_size <= MEM_MAX / 2);
     ASSERT(max > 0 && max < UINT32_C(1) << 31);
-    while ((stride << (chunk_log + 1)) <= POOL_CHUNK_BYTES && (UINT32_C(1) << chunk_log) < max)
-        chunk_log++;
+    if (per_chunk == 0) per_chunk = 1;
+    if (per_chunk > max) per_chunk = max;
     *pool = (struct pool){
         .mem = mem,
         .object_size = (uint32_t)object_size,
         .max = max,
         .stride = (uint32_t)stride,
-        .chunk_log = chunk_log,
+        .per_chunk = (uint32_t)per_chunk,
     };
 }
 
 static size_t chunk_bytes(const struct pool *pool)
 {
-    return (size_t)pool->stride << pool->chunk_log;
+    return (size_t)pool->stride * pool->per_chunk;
 }
 
 static size_t table_bytes(const struct pool *pool)
 {
-    size_t per_chunk = (size_t)1 << pool->chunk_log;
-
-    return (pool->max + per_chunk - 1) / per_chunk * sizeof pool->chunks[0];
+    return ((size_t)pool->max + pool->per_chunk - 1) / pool->per_chunk * sizeof pool->chunks[0];
 }
 
 static struct pool_head *head_at(const struct pool *pool, uint32_t index)
 {
-    uint8_t *chunk = pool->chunks[index >> pool->chunk_log];
-    uint32_t within = index & ((UINT32_C(1) << pool->chunk_log) - 1);
+    uint8_t *chunk = pool->chunks[index / pool->per_chunk];
+    uint32_t within = index % pool->per_chunk;
 
     return (struct pool_head *)(void *)(chunk + (size_t)within * pool->stride);
 }
 
 void pool_deinit(struct pool *pool)
 {
-    uint32_t per_chunk = UINT32_C(1) << pool->chunk_log;
-
     ASSERT(pool->in_use == 0);
     if (pool->chunks == NULL) return;
-    for (uint32_t index = 0; index < pool->carved; index += per_chunk) {
-        uint8_t *chunk = pool->chunks[index >> pool->chunk_log];
+    for (uint32_t index = 0; index < pool->carved; index += pool->per_chunk) {
+        uint8_t *chunk = pool->chunks[index / pool->per_chunk];
 
         UNPOISON(chunk, chunk_bytes(pool));
         mem_free(pool->mem, chunk, chunk_bytes(pool));
@@ -78,7 +75,7 @@ void pool_deinit(struct pool *pool)
 /* A place that was never used; a new chunk where one begins. */
 static struct pool_head *pool_carve(struct pool *pool)
 {
-    uint32_t within = pool->carved & ((UINT32_C(1) << pool->chunk_log) - 1);
+    uint32_t within = pool->carved % pool->per_chunk;
     struct pool_head *head;
 
     if (pool->chunks == NULL) {
@@ -90,7 +87,7 @@ static struct pool_head *pool_carve(struct pool *pool)
 
         if (chunk == NULL) return NULL;
         POISON(chunk, chunk_bytes(pool));
-        pool->chunks[pool->carved >> pool->chunk_log] = chunk;
+        pool->chunks[pool->carved / pool->per_chunk] = chunk;
     }
     head = head_at(pool, pool->carved);
     UNPOISON(head, sizeof *head);

@@ -30,7 +30,7 @@ struct pool {
     uint32_t peak;
     /* private */
     uint32_t stride;    /* head and object */
-    uint32_t chunk_log; /* objects of a chunk: 2^chunk_log */
+    uint32_t per_chunk; /* objects of a chunk */
     uint32_t carved;    /* places handed out at least once */
     uint32_t free;      /* index of the first free place + 1, 0 = none */
     uint8_t **chunks;   /* taken with the first object, for `max` objects */

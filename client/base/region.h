@@ -19,6 +19,8 @@ struct region {
     uint8_t *base; /* owned by the world; zero filled at first use */
     size_t size;
     size_t used;
+    /* The world's, or NULL: what stands in these pages is of no use to anybody (mem_trim()). */
+    void (*unused)(void *pages, size_t size);
 };
 
 void region_init(struct region *region, void *base, size_t size);

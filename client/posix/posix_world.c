@@ -273,8 +273,8 @@ static void world_take_events(struct posix_world *w, const struct epoll_event *e
         case POSIX_CONN:
         case POSIX_LISTENER: posix_net_event(&w->net, subject, events[i].events); break;
         case POSIX_WAKE:
-            while (read(w->inbox.wake_fd, &wakes, sizeof wakes) > 0) {
-            }
+            /* All wakes at once; a signal that interrupts it leaves the descriptor ready. */
+            (void)!read(w->inbox.wake_fd, &wakes, sizeof wakes);
             break;
         case POSIX_SIGNAL: world_signals_read(w); break;
         }
@@ -403,6 +403,12 @@ static enum err world_signals_open(struct posix_world *w)
     return world_watch(w, w->signal_fd, POSIX_SIGNAL);
 }
 
+/* Refused: they stay, that is all. */
+static void world_unused(void *pages, size_t size)
+{
+    (void)madvise(pages, size, MADV_DONTNEED);
+}
+
 /* Everything that needs nothing else to be undone. */
 static enum err world_base(struct posix_world *w, const struct posix_options *options)
 {
@@ -413,6 +419,7 @@ static enum err world_base(struct posix_world *w, const struct posix_options *op
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) return ERR_NO_MEMORY;
     region_init(&w->region, base, options->region_size);
+    w->region.unused = world_unused;
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     return w->epoll_fd >= 0 ? ERR_NONE : posix_calls_err(errno);
 }

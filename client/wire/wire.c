@@ -53,7 +53,7 @@ uint32_t wire_read_uvarint(struct wire_reader *reader)
     return reader->error == ERR_NONE ? value : 0;
 }
 
-int32_t wire_read_varint(struct wire_reader *reader)
+int32_t wire_read_varint_any(struct wire_reader *reader)
 {
     uint32_t value = 0;
 
@@ -61,7 +61,7 @@ int32_t wire_read_varint(struct wire_reader *reader)
     return unzigzag32(value);
 }
 
-int64_t wire_read_varlong(struct wire_reader *reader)
+int64_t wire_read_varlong_any(struct wire_reader *reader)
 {
     uint64_t value = 0;
 

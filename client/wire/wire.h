@@ -99,8 +99,25 @@ struct uuid wire_read_uuid(struct wire_reader *reader);
 /* Lengths, counts and tags: base 128 in as few bytes as it takes, anything longer is an error. */
 uint32_t wire_read_uvarint(struct wire_reader *reader);
 /* Inside record batches: zig-zag; padding up to 5 (10) bytes is read, as other readers do. */
-int32_t wire_read_varint(struct wire_reader *reader);
-int64_t wire_read_varlong(struct wire_reader *reader);
+int32_t wire_read_varint_any(struct wire_reader *reader);
+int64_t wire_read_varlong_any(struct wire_reader *reader);
+
+/* One byte, as most are: a leader reads six of each record that it appends. */
+static inline bool wire_at_short(const struct wire_reader *reader)
+{
+    return reader->error == ERR_NONE && reader->at < reader->end && *reader->at < 0x80;
+}
+
+static inline int32_t wire_read_varint(struct wire_reader *reader)
+{
+    return wire_at_short(reader) ? unzigzag32(*reader->at++) : wire_read_varint_any(reader);
+}
+
+static inline int64_t wire_read_varlong(struct wire_reader *reader)
+{
+    return wire_at_short(reader) ? unzigzag64(*reader->at++) : wire_read_varlong_any(reader);
+}
+
 struct str wire_read_string(struct wire_reader *reader, bool nullable);
 struct str wire_read_plain_string(struct wire_reader *reader, bool nullable); /* never compact */
 struct bytes wire_read_bytes(struct wire_reader *reader, bool nullable);

@@ -11,9 +11,12 @@
  * usage: bench-log append DIR MB BATCH_BYTES BATCHES_A_TURN PAIRS
  *        bench-log lookup DIR MB COUNT
  *        bench-log recover DIR MB
- *        bench-log compact DIR MB PAIRS */
+ *        bench-log compact DIR MB PAIRS
+ *        bench-log sizes */
+#include "broker/controller/image.h"
 #include "broker/log/log_clean.h"
 #include "broker/log/log_private.h"
+#include "broker/replica/partition.h"
 #include "client/base/rng.h"
 #include "client/posix/codecs.h"
 #include "client/posix/posix_clock.h"
@@ -561,6 +564,39 @@ static void bench_compact(const char *path, uint64_t mb, uint32_t pairs)
     free(turn_walls);
 }
 
+/* ---- bytes of an idle partition ----------------------------------------------------------------
+ *
+ * As the allocator cuts them: of a pool with its head, of mem by size class. One replica, one
+ * segment, one idempotent producer that wrote one batch, a name of eight characters; broker and
+ * controller in one process, so that there are two images of the metadata. */
+static void size_of(const char *what, size_t bytes)
+{
+    printf("%zu %s\n", bytes, what);
+}
+
+static size_t pooled(size_t size)
+{
+    return 16 + ((size + 15) & ~(size_t)15);
+}
+
+static void bench_sizes(void)
+{
+    size_of("struct log, of a pool", pooled(sizeof(struct log)));
+    size_of("struct partition, of a pool", pooled(sizeof(struct partition)));
+    size_of("struct log_producer", mem_class_size(sizeof(struct log_producer)));
+    size_of("struct log_segment", mem_class_size(sizeof(struct log_segment)));
+    size_of("struct log_index, and one entry of time",
+            mem_class_size(sizeof(struct log_index)) +
+                mem_class_size(sizeof(struct log_time_entry)));
+    size_of("struct log_known, and its name", mem_class_size(sizeof(struct log_known) + 9));
+    size_of("two of struct image_partition, and ids",
+            2 * (sizeof(struct image_partition) + mem_class_size(2 * sizeof(int32_t))));
+    size_of("struct isr_replica", mem_class_size(sizeof(struct isr_replica)));
+    size_of("leader epochs, two and one reserved", mem_class_size(3 * sizeof(struct log_epoch)));
+    size_of("list of segments", mem_class_size(2 * sizeof(struct log_segment *)));
+    size_of("tables: partition of its topic, bucket of its name, deadline", 8 + 12 + 8);
+}
+
 static uint32_t number(const char *text)
 {
     return (uint32_t)strtoul(text, NULL, 10);
@@ -580,8 +616,10 @@ int main(int argc, char **argv)
         bench_recover(argv[2], number(argv[3]));
     } else if (argc == 5 && strcmp(argv[1], "compact") == 0) {
         bench_compact(argv[2], number(argv[3]), number(argv[4]));
+    } else if (argc == 2 && strcmp(argv[1], "sizes") == 0) {
+        bench_sizes();
     } else {
-        fputs("usage: bench-log append|lookup|recover|compact DIR MB ...\n", stderr);
+        fputs("usage: bench-log append|lookup|recover|compact DIR MB ... | sizes\n", stderr);
         return 2;
     }
     return 0;

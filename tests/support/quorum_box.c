@@ -293,16 +293,17 @@ static bool dir_settled(const struct quorum_box_node *n)
 static void open_log(struct quorum_box_node *n)
 {
     struct log_open open = {.topic = STR("__cluster_metadata"), .create = true};
-    struct log_config config = log_config_default();
+    struct log_config *config = &n->log_config;
 
     open.topic_id.bytes[15] = 1;
-    config.verify_all = true;
-    config.timestamp_after_max_ms = INT64_MAX;
-    config.deletes = false;
-    config.retention_ms = -1;
-    config.delete_delay_ms = 1000;
-    if (n->all->segment_bytes > 0) config.segment_bytes = n->all->segment_bytes;
-    n->log = log_open(&n->dir, &open, &config);
+    *config = log_config_default();
+    config->verify_all = true;
+    config->timestamp_after_max_ms = INT64_MAX;
+    config->deletes = false;
+    config->retention_ms = -1;
+    config->delete_delay_ms = 1000;
+    if (n->all->segment_bytes > 0) config->segment_bytes = n->all->segment_bytes;
+    n->log = log_open(&n->dir, &open, config);
     assert_non_null(n->log);
 }
 

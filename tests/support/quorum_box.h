@@ -39,6 +39,7 @@ struct quorum_box_node {
     struct log_cache cache;
     struct log_dir dir;
     struct log *log;
+    struct log_config log_config;
     struct quorum quorum;
     struct quorum_listener listener;
     struct op op;

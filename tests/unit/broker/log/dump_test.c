@@ -180,7 +180,7 @@ static void replicas_are_compared_up_to_their_first_difference(void **state)
     assert_non_null(box.log);
     box.log->topic_id.bytes[1] = 1;
     assert_true(log_box_wait(&box, box_two_settled));
-    box.log->config.segment_bytes = 700; /* boundaries do not matter */
+    box.config.segment_bytes = 700; /* boundaries do not matter */
     box.serial = 0;
     box_fill(&box, 30);
     assert_true(DUMP(&box, &lines, "--compare", "data/orders-0", "data/orders-1"));

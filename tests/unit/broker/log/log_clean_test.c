@@ -422,15 +422,15 @@ static void nothing_above_the_high_watermark_or_too_young_is_touched(void **stat
     log_clean_look(box.log, &look);
     assert_true(look.first_uncleanable > 0 && look.first_uncleanable <= 30);
     assert_true(look.wanted);
-    box.log->config.min_compaction_lag_ms = 1000000;
+    box.config.min_compaction_lag_ms = 1000000;
     log_clean_look(box.log, &look);
     assert_true(look.first_uncleanable == 0);
     assert_false(look.wanted);
-    box.log->config.min_compaction_lag_ms = 0;
-    box.log->config.min_cleanable_ratio = 1000000;
+    box.config.min_compaction_lag_ms = 0;
+    box.config.min_cleanable_ratio = 1000000;
     log_clean_look(box.log, &look);
     assert_false(look.wanted);
-    box.log->config.max_compaction_lag_ms = 1000;
+    box.config.max_compaction_lag_ms = 1000;
     log_box_run_ms(&box, 5000);
     log_clean_look(box.log, &look);
     assert_true(look.overdue && look.wanted);
@@ -443,10 +443,10 @@ static void a_batch_larger_than_a_slice_is_cleaned(void **state)
 
     (void)state;
     begin(6);
-    box.log->config.max_message_bytes = 4 << 20;
-    box.log->config.segment_bytes = 4 << 20;
+    box.config.max_message_bytes = 4 << 20;
+    box.config.segment_bytes = 4 << 20;
     put_with(plain(), keys, 3, 300000);
-    box.log->config.segment_bytes = SEGMENT;
+    box.config.segment_bytes = SEGMENT;
     for (int32_t i = 0; i < 40; i++)
         put(3);
     assert_true(clean(1 << 20));
@@ -464,9 +464,9 @@ static void many_records_are_cleaned_in_slices(void **state)
     begin(7);
     for (uint32_t i = 0; i < 1500; i++)
         keys[i] = 1 + (int32_t)i % 700;
-    box.log->config.segment_bytes = 1 << 20;
+    box.config.segment_bytes = 1 << 20;
     put_with(plain(), keys, 1500, 1);
-    box.log->config.segment_bytes = SEGMENT;
+    box.config.segment_bytes = SEGMENT;
     for (int32_t i = 0; i < 40; i++)
         put(3);
     assert_true(clean(1 << 20));

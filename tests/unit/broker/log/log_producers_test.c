@@ -144,6 +144,60 @@ static void at_the_maximum_the_idlest_is_forgotten(void **state)
     assert_non_null(log_producers_find(&producers, 0));
 }
 
+static void many_are_found_by_their_ids_and_few_without_an_index(void **state)
+{
+    enum { MANY = 3 * LOG_PRODUCERS_FEW };
+    int64_t offset = -1;
+
+    (void)state;
+    producers.max = MANY;
+    for (int32_t round = 0; round < 3; round++) {
+        for (int64_t id = 0; id < MANY; id++) {
+            /* Staged ones stand in no index yet, and memory may be out on the way. */
+            struct record_batch batch = batch_of(id, 0, 0, 1, id);
+            struct log_producer_staged staged;
+            enum err err;
+
+            memory.mem.fail_at = round == 0 ? 0 : (uint64_t)(id % 4 + 1);
+            err = log_producers_stage(&producers, &staged, &batch);
+            memory.mem.fail_at = 0;
+            if (err == ERR_NONE) {
+                log_producers_unstage(&producers, &staged);
+            } else {
+                assert_int_equal(ERR_NO_MEMORY, err);
+            }
+            assert_null(log_producers_find(&producers, id));
+            apply(batch);
+        }
+        assert_int_equal(MANY, producers.count);
+        for (int64_t id = 0; id < MANY; id++) {
+            assert_int_equal(LOG_PRODUCER_DUPLICATE, check(batch_of(id, 0, 0, 1, 0), &offset));
+            assert_true(offset == id);
+        }
+        assert_null(log_producers_find(&producers, MANY));
+        log_producers_clear(&producers);
+        assert_null(log_producers_find(&producers, 1));
+        assert_int_equal(0, producers.count);
+    }
+}
+
+static void a_second_batch_without_memory_is_refused_and_changes_nothing(void **state)
+{
+    struct record_batch second = batch_of(7, 0, 1, 1, 1);
+    struct log_producer_staged staged;
+    int64_t offset = -1;
+
+    (void)state;
+    apply(batch_of(7, 0, 0, 1, 0));
+    memory.mem.fail_at = 1;
+    assert_int_equal(ERR_NO_MEMORY, log_producers_stage(&producers, &staged, &second));
+    assert_int_equal(LOG_PRODUCER_DUPLICATE, check(batch_of(7, 0, 0, 1, 0), &offset));
+    assert_int_equal(LOG_PRODUCER_NEXT, check(second, &offset));
+    apply(second);
+    assert_int_equal(LOG_PRODUCER_DUPLICATE, check(second, &offset));
+    assert_true(offset == 1);
+}
+
 static void all_five_survive_in_the_files_and_damage_is_noticed(void **state)
 {
     uint8_t snapshot[1000], window[1000];
@@ -188,6 +242,8 @@ int main(void)
         TEST(sequences_wrap),
         TEST(staged_batches_count_until_their_write_fails),
         TEST(at_the_maximum_the_idlest_is_forgotten),
+        TEST(many_are_found_by_their_ids_and_few_without_an_index),
+        TEST(a_second_batch_without_memory_is_refused_and_changes_nothing),
         TEST(all_five_survive_in_the_files_and_damage_is_noticed),
     };
 #undef TEST

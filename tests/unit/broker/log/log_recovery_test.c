@@ -404,7 +404,7 @@ static void recovery_believes_the_device_and_not_the_cache(void **state)
         int64_t synced, written, end;
 
         box_begin(seed);
-        box.log->config.segment_bytes = 1 << 20;
+        box.config.segment_bytes = 1 << 20;
         sim_disk_settings(box.node->disk)->loss = (struct sim_loss){.policy = SIM_LOSS_EVERYTHING};
         sim_disk_settings(box.node->disk)->writeback_ns = 0;
         box_fill(1, 4);

@@ -90,7 +90,7 @@ static void size_retention_takes_the_oldest_segments_only(void **state)
     fill(40);
     end_before = box.log->log_end;
     assert_true(segments() > 4);
-    box.log->config.retention_bytes = 3 * SEGMENT;
+    box.config.retention_bytes = 3 * SEGMENT;
     log_note_high_watermark(box.log, box.log->log_end);
     look();
     assert_true(box.log->log_start > 0);
@@ -109,8 +109,8 @@ static void nothing_at_or_above_the_high_watermark_goes(void **state)
     (void)state;
     begin(2);
     fill(40);
-    box.log->config.retention_bytes = 0;
-    box.log->config.retention_ms = 0;
+    box.config.retention_bytes = 0;
+    box.config.retention_ms = 0;
     log_note_high_watermark(box.log, 12);
     log_box_run_ms(&box, 10);
     look();
@@ -132,7 +132,7 @@ static void an_old_log_goes_whole_and_an_empty_segment_takes_its_place(void **st
     fill(20);
     old_end = box.log->log_end;
     log_note_high_watermark(box.log, old_end);
-    box.log->config.retention_ms = 5000;
+    box.config.retention_ms = 5000;
     look();
     assert_int_equal(box.log->log_start, 0); /* young */
     log_box_run_ms(&box, 60000);
@@ -158,7 +158,7 @@ static void ages_of_segments_are_known_after_a_restart(void **state)
     assert_int_equal(ERR_NONE, log_box_start(&box));
     assert_int_equal(ERR_NONE, log_box_open(&box));
     log_note_high_watermark(box.log, box.log->log_end);
-    box.log->config.retention_ms = 3600000;
+    box.config.retention_ms = 3600000;
     look();
     assert_int_equal(box.log->log_start, 0);
     log_box_run_ms(&box, 3700000);
@@ -175,9 +175,9 @@ static void a_log_without_the_policy_is_left_alone(void **state)
     begin(5);
     fill(30);
     log_note_high_watermark(box.log, box.log->log_end);
-    box.log->config.deletes = false;
-    box.log->config.retention_ms = 0;
-    box.log->config.retention_bytes = 0;
+    box.config.deletes = false;
+    box.config.retention_ms = 0;
+    box.config.retention_bytes = 0;
     log_box_run_ms(&box, 10000);
     look();
     assert_int_equal(box.log->log_start, 0);
@@ -197,7 +197,7 @@ static void an_open_that_clears_away_finds_all_other_files(void **state)
     begin(8);
     fill(40);
     log_note_high_watermark(box.log, box.log->log_end);
-    box.log->config.retention_bytes = 2 * SEGMENT;
+    box.config.retention_bytes = 2 * SEGMENT;
     look();
     assert_true(drop());
     log_box_stop(&box); /* the renamed files are there still */
@@ -258,8 +258,8 @@ static void idle_producers_are_forgotten_by_the_clock_of_the_broker(void **state
 
     (void)state;
     begin(10);
-    box.log->config.producer_expiration_ms = 60000;
-    box.log->config.producer_check_ms = 1000;
+    box.config.producer_expiration_ms = 60000;
+    box.config.producer_check_ms = 1000;
     buf = log_box_produce_batch(&box, 5, 0, 0, 1, &bytes); /* stamped long ago */
     assert_int_equal(ERR_NONE, log_append_as_leader(box.log, buf, bytes, 1, LOG_CLIENT, &append));
     buf_unref(buf);
@@ -283,7 +283,7 @@ static void files_go_after_their_delay(void **state)
     begin(6);
     fill(30);
     log_note_high_watermark(box.log, box.log->log_end);
-    box.log->config.retention_bytes = 2 * SEGMENT;
+    box.config.retention_bytes = 2 * SEGMENT;
     look();
     assert_true(drop());
     assert_true(log_sweep_due_ns(&box.dir) != OP_NO_DEADLINE);
@@ -312,7 +312,7 @@ static void two_sweeps_of_a_directory_take_different_files(void **state)
     begin(6);
     fill(30);
     log_note_high_watermark(box.log, box.log->log_end);
-    box.log->config.retention_bytes = 2 * SEGMENT;
+    box.config.retention_bytes = 2 * SEGMENT;
     look();
     assert_true(drop());
     log_box_run_ms(&box, 2000);
@@ -348,7 +348,7 @@ static void a_crash_at_any_event_keeps_what_was_not_deleted(void **state)
         fill(30);
         assert_true(log_box_sync(&box));
         log_note_high_watermark(box.log, box.log->log_end);
-        box.log->config.retention_bytes = 3 * SEGMENT;
+        box.config.retention_bytes = 3 * SEGMENT;
         look();
         kept = box.log->log_start;
         log_end = box.log->log_end;

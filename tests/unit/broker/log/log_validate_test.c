@@ -156,7 +156,7 @@ static void a_compacted_topic_wants_keys(void **state)
     struct buf *buf = log_box_batch(&box, 2, 10, 1000, &bytes);
 
     (void)state;
-    box.log->config.gaps = true;
+    box.config.gaps = true;
     assert_int_equal(ERR_INVALID_RECORD, append(buf, bytes, &ticket));
 }
 
@@ -177,10 +177,10 @@ static void timestamps_are_those_of_the_records(void **state)
     assert_true(batch.max_timestamp == now);
     assert_int_equal(ERR_NONE, record_batch_check_crc(box.env.world->cpu, &batch));
     buf_unref(buf);
-    box.log->config.timestamp_before_max_ms = 1000;
+    box.config.timestamp_before_max_ms = 1000;
     buf = log_box_batch(&box, 2, 10, now - 100000, &bytes);
     assert_int_equal(ERR_INVALID_TIMESTAMP, append(buf, bytes, &ticket));
-    box.log->config.timestamp_after_max_ms = 1000;
+    box.config.timestamp_after_max_ms = 1000;
     buf = log_box_batch(&box, 2, 10, now + 100000, &bytes);
     assert_int_equal(ERR_INVALID_TIMESTAMP, append(buf, bytes, &ticket));
     log_box_check(&box, 1000);
@@ -197,7 +197,7 @@ static void log_append_time_is_stamped_with_the_crc_and_taken_back_after_a_failu
     (void)state;
     assert_true(bytes.length <= sizeof before);
     memcpy(before, bytes.data, bytes.length);
-    box.log->config.log_append_time = true;
+    box.config.log_append_time = true;
     buf_ref(buf);
     box.env.mem.fail_at = 1;
     assert_int_equal(ERR_NO_MEMORY,
@@ -222,12 +222,12 @@ static void what_is_in_the_log_already_is_held_to_no_limit_that_came_later(void 
     (void)state;
     assert_int_equal(ERR_NONE, append(buf, bytes, &first));
     for (int limit = 0; limit < 4; limit++) {
-        struct log_config config = box.log->config;
+        struct log_config config = box.config;
 
-        if (limit == 0) box.log->config.segment_bytes = 80;
-        if (limit == 1) box.log->config.max_message_bytes = 80;
-        if (limit == 2) box.log->config.gaps = true; /* wants keys */
-        if (limit == 3) box.log->config.timestamp_before_max_ms = 0;
+        if (limit == 0) box.config.segment_bytes = 80;
+        if (limit == 1) box.config.max_message_bytes = 80;
+        if (limit == 2) box.config.gaps = true; /* wants keys */
+        if (limit == 3) box.config.timestamp_before_max_ms = 0;
         buf = log_box_produce_batch(&box, 42, 0, 0, 5, &bytes);
         assert_int_equal(ERR_NONE, append(buf, bytes, &again));
         assert_true(again.duplicate);
@@ -245,7 +245,7 @@ static void what_is_in_the_log_already_is_held_to_no_limit_that_came_later(void 
                                           : ERR_INVALID_RECORD,
                              append(buf, bytes, &again));
         }
-        box.log->config = config;
+        box.config = config;
     }
     assert_true(box.log->log_end == 5);
 }

@@ -193,7 +193,7 @@ static void deleted_records_are_gone_on_every_live_replica_and_stay_gone(void **
     assert_int_equal(partition_delete_records(leader, &offset), ERR_NONE);
     assert_int_equal(offset, 10);
     assert_int_equal(leader->log->log_start, 10);
-    leader->log->config.deletes = false;
+    leader->owner->config.deletes = false;
     assert_int_equal(partition_delete_records(leader, &offset), ERR_POLICY_VIOLATION);
     replica_rig_run_ms(rig, 6000); /* checkpoints */
     replica_rig_kill(rig, B, true);
@@ -292,8 +292,8 @@ static void old_segments_go_by_themselves_on_leader_and_followers(void **state)
     append_and_forget(rig, A, 7);
     await_hw(rig, A, 7);
     await_hw(rig, C, 7);
-    replica_rig_part(rig, A, 1)->log->config.retention_ms = 1000;
-    replica_rig_part(rig, C, 1)->log->config.retention_ms = 1000;
+    replica_rig_part(rig, A, 1)->owner->config.retention_ms = 1000;
+    replica_rig_part(rig, C, 1)->owner->config.retention_ms = 1000;
     assert_int_equal(replica_rig_part(rig, A, 1)->log->log_start, 0);
     /* log.retention.check.interval.ms, twice: all of the log is old, a new segment comes first. */
     replica_rig_run_ms(rig, 2 * 300000 + 10000);
@@ -546,7 +546,7 @@ static bool first_answer_taken(void *context)
 {
     const struct partition *part = replica_rig_part(context, C, 1);
 
-    return part != NULL && part->fetcher != NULL && part->answered == 1;
+    return part != NULL && part->fetcher != NULL && part->follow->answered == 1;
 }
 
 /* The first fetch of each leader has number 1: what was answered to the one before says nothing
@@ -581,7 +581,7 @@ static void the_end_is_not_told_before_the_new_leader_knows_it(void **state)
     await_end(rig, B, 3);
     replica_rig_kill(rig, A, false);
     replica_rig_kill(rig, C, false);
-    replica_rig_part(rig, B, 1)->leader_hw = -1;
+    replica_rig_part(rig, B, 1)->follow->leader_hw = -1;
     change(rig, 1, 2, (int32_t[]){2, 3, 0});
     replica_rig_publish(rig, B);
     await_role(rig, B, PARTITION_LEADER);

@@ -3,6 +3,7 @@
 #include "tests/support/support.h"
 
 #include "client/base/assert.h"
+#include "client/base/poison.h"
 #include "client/base/rng.h"
 
 #include <string.h>
@@ -248,6 +249,51 @@ static void a_huge_region_is_touched_only_where_used(void **state)
     support_memory_deinit(&memory);
 }
 
+static size_t unused_bytes;
+
+static void unused(void *pages, size_t size)
+{
+    unused_bytes += size;
+    UNPOISON(pages, size);
+    memset(pages, 0xa5, size);
+    POISON(pages, size);
+}
+
+static void what_is_trimmed_is_free_and_can_be_taken_again(void **state)
+{
+    enum { COUNT = 20, SIZE = 200000 };
+    struct support_memory memory;
+    struct model_block blocks[COUNT] = {{0}};
+
+    (void)state;
+    unused_bytes = 0;
+    support_memory_init(&memory, 24 << 20);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        blocks[i] = (struct model_block){mem_alloc(&memory.mem, SIZE), SIZE, (uint8_t)i};
+        assert_non_null(blocks[i].at);
+        memset(blocks[i].at, (int)i, SIZE);
+    }
+    mem_trim(&memory.mem); /* nobody to tell */
+    memory.region.unused = unused;
+    for (uint32_t i = 0; i < COUNT; i += 2)
+        mem_free(&memory.mem, blocks[i].at, SIZE);
+    mem_trim(&memory.mem);
+    assert_true(unused_bytes >= COUNT / 2 * (SIZE - MEM_PAGE - 65536));
+    for (uint32_t i = 1; i < COUNT; i += 2)
+        check_filled(&blocks[i]);
+    for (uint32_t i = 0; i < COUNT; i += 2) {
+        blocks[i].at = mem_alloc(&memory.mem, SIZE);
+        assert_non_null(blocks[i].at);
+        memset(blocks[i].at, (int)i, SIZE);
+    }
+    for (uint32_t i = 0; i < COUNT; i++) {
+        check_filled(&blocks[i]);
+        mem_free(&memory.mem, blocks[i].at, SIZE);
+    }
+    assert_int_equal(0, mem_in_use(&memory.mem));
+    support_memory_deinit(&memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +304,7 @@ int main(void)
         cmocka_unit_test(a_region_without_room_refuses_everything),
         cmocka_unit_test(the_failpoint_refuses_exactly_one),
         cmocka_unit_test(zalloc_zeroes_reused_memory),
+        cmocka_unit_test(what_is_trimmed_is_free_and_can_be_taken_again),
         cmocka_unit_test(wrong_frees_are_bugs),
         cmocka_unit_test(a_huge_region_is_touched_only_where_used),
     };
