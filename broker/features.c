@@ -2,8 +2,8 @@
 
 void features_supported(const struct config *config, struct features_range ranges[FEATURES_COUNT])
 {
-    /* A build that is older than 4.0 knows nothing of group.version. Transactions of the second kind
-     * are not there: nobody can turn them on. */
+    /* A build older than 4.0 knows nothing of group.version. Transactions of the second kind are
+     * not there: nobody can turn them on. */
     bool groups = config->feature_metadata_version_max >= FEATURES_GROUP_SINCE;
     const struct features_range all[FEATURES_COUNT] = {
         {STR(FEATURES_ELR_VERSION), 0, (int16_t)config->feature_elr_version_max},

@@ -260,7 +260,7 @@ void consumer_group_beat(struct consumer_group_step *step, const struct consumer
 /* Members whose time is up are removed. NO_MEMORY. */
 MUST_USE enum err consumer_group_expire(struct consumer_group_step *step);
 
-/* ---- members of the classic protocol, and groups that change sides: consumer_group_classic.c -- */
+/* ---- classic members, and groups that change sides: consumer_group_classic.c ---------------- */
 
 /* Instead of consumer_group_step_begin(): the members of a classic group, with what they were
  * assigned, as members of the group that its generation becomes an epoch of. GROUP_ID_NOT_FOUND: it

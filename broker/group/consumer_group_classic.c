@@ -1,13 +1,13 @@
-/* Members of the classic protocol in a group of KIP-848, and groups that change sides (groups.md 8.7).
+/* Classic members in a group of KIP-848, and groups that change sides (groups.md 8.7).
  *
  *   classic group                                           group of KIP-848
  *     all classic   --- the first ConsumerGroupHeartbeat -->  classic members and others
  *                   <-- the last of the others goes --------
  *
- * Either way is one batch: tombstones of what the group was, records of what it is. A classic member
- * knows nothing of it: its generation is its member epoch, a JoinGroup is a full heartbeat that says
- * what it owns, a SyncGroup fetches what it was given, a Heartbeat hears REBALANCE_IN_PROGRESS when it
- * has to join again:
+ * Either way is one batch: tombstones of what the group was, records of what it is. A classic
+ * member knows nothing of it: its generation is its member epoch, a JoinGroup is a full heartbeat
+ * that says what it owns, a SyncGroup fetches what it was given, a Heartbeat hears
+ * REBALANCE_IN_PROGRESS when it has to join again:
  *
  *     join: reconciled ---> sync, in its rebalance timeout ---> heartbeats
  *          ^                                                        |

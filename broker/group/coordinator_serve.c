@@ -15,8 +15,8 @@ static void answer(struct group_call *call, enum err err, struct str member_id)
     op_wake(&call->source);
 }
 
-/* A JoinGroup for a group of KIP-848 that cannot take it. One without members gives its name away; the client asks
- * again (clients.md 5). */
+/* A JoinGroup for a group of KIP-848 that cannot take it. One without members gives its name away;
+ * the client asks again (clients.md 5). */
 static enum err other_kind(struct coordinator_group *cg)
 {
     struct arena *arena = &cg->shard->coordinator->arena;

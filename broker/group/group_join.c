@@ -176,8 +176,8 @@ static void prepare(struct group *group, struct instant now, struct group_effect
     int64_t timeout = rebalance_timeout_ms(group);
 
     if (group->state == GROUP_COMPLETING) {
-        /* Kafka clears the assignments here. They stay, as what members may still have: a group that
-         * becomes one of KIP-848 takes them over. */
+        /* Kafka clears the assignments here. They stay, as what members may still have: a group
+         * that becomes one of KIP-848 takes them over. */
         MAP_FOR_EACH (node, &group->members)
             group_answer(&group_member_of(node)->sync, ERR_REBALANCE_IN_PROGRESS, effects);
     }

@@ -12,6 +12,7 @@ enum {
     OFFSET_SENT = 1, /* `what` of client.offset */
     OFFSET_ANSWERED = 2,
     MEMBER_IS_STABLE = 0,
+    SHARD_IS_LOADING = 1,
     STATE_DEAD = 4, /* of a classic group */
 };
 
@@ -35,6 +36,7 @@ struct member_ghost {
 /* One partition in one group. */
 struct holder_ghost {
     int64_t leader_epoch;
+    uint32_t load;   /* of its shard, in that epoch */
     uint64_t member; /* 0: nobody */
 };
 
@@ -56,6 +58,7 @@ struct check_consumers {
     CHECK_VEC(struct member_ghost) members;
     struct check_table holders_by_name; /* (group and topic, partition) */
     CHECK_VEC(struct holder_ghost) holders;
+    struct check_table loads;         /* (shard, leader epoch): how often it began to load */
     uint64_t number[CHECK_NODES_MAX]; /* as which member a client speaks; 0: none */
     struct sent_ghost sent[CHECK_NODES_MAX];
 };
@@ -101,6 +104,7 @@ void check_consumer_destroy(struct check *check)
     check_table_deinit(&consumers->groups_by_name);
     check_table_deinit(&consumers->members_by_name);
     check_table_deinit(&consumers->holders_by_name);
+    check_table_deinit(&consumers->loads);
     free(consumers->groups.items);
     free(consumers->members.items);
     free(consumers->holders.items);
@@ -240,6 +244,17 @@ static void member(struct check *check, const struct trace_event *event)
     if (ghost->epoch > group->told) group->told = ghost->epoch;
 }
 
+/* Without memory a coordinator gives up and loads again, in the epoch that it has. */
+static void loads(struct check *check, const struct trace_event *event)
+{
+    struct check_table *table = &all(check)->loads;
+    uint64_t shard = (uint64_t)check_field(event, 0);
+    uint64_t epoch = (uint64_t)check_field(event, 1);
+
+    if (check_field(event, 2) == SHARD_IS_LOADING)
+        check_table_set(table, shard, epoch, check_table_get(table, shard, epoch) + 1);
+}
+
 /* G7. */
 static void holds(struct check *check, uint32_t node, const struct trace_event *event)
 {
@@ -251,10 +266,14 @@ static void holds(struct check *check, uint32_t node, const struct trace_event *
     int64_t leader_epoch = check_field(event, 1);
     int64_t partition = check_field(event, 2);
     struct holder_ghost *holder = holder_of(check, place, partition);
+    uint32_t load = check_table_get(&check->consumers->loads, (uint64_t)check_field(event, 0),
+                                    (uint64_t)leader_epoch);
 
     if (leader_epoch < holder->leader_epoch) return;
-    if (leader_epoch > holder->leader_epoch) holder->member = 0; /* it tells everything again */
+    if (leader_epoch > holder->leader_epoch || load != holder->load)
+        holder->member = 0; /* it tells everything again */
     holder->leader_epoch = leader_epoch;
+    holder->load = load;
     if (check_field(event, 4) == 0) {
         if (holder->member == number) holder->member = 0;
         return;
@@ -320,6 +339,9 @@ bool check_consumer_event(struct check *check, uint32_t node, const struct trace
         member(check, event);
     } else if (event->kind == TRACE_GROUP_HOLDS) {
         holds(check, node, event);
+    } else if (event->kind == TRACE_GROUP_COORDINATOR) {
+        loads(check, event);
+        return false;
     } else if (event->kind == TRACE_GROUP_STATE) {
         classic(check, node, event);
         return false;

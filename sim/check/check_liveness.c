@@ -38,10 +38,13 @@ void check_liveness_appended(struct check *check, uint32_t node, const struct ch
     if (produce->open++ == 0) produce->time_ns = check->now_ns; /* a repeat waits for itself */
 }
 
+/* A coordinator that is cut off from the core leaves its records in a log that nobody follows, and
+ * has told its clients so long ago. */
 static bool too_late(struct check *check, const struct check_produce *produce)
 {
     int64_t slack = check->config.heartbeat_ns;
 
+    if (!check_in(check->core, produce->node)) return false;
     if (check->liveness_ns < 0 || produce->time_ns < check->liveness_ns) return false;
     check_count(check, CHECK_R53);
     return check->now_ns - produce->time_ns > check->config.request_timeout_ns + slack;

@@ -13,7 +13,8 @@ enum {
     SCENARIO_BROKERS_MAX = 24,
     SCENARIO_CONTROLLERS_MAX = 9,
     SCENARIO_TOPICS_MAX = 16,
-    SCENARIO_CLIENTS_MAX = 16,
+    /* Sets of machines are 64 bits, and there are controllers, brokers, three helpers. */
+    SCENARIO_CLIENTS_MAX = 56,
     SCENARIO_STEPS_MAX = 512, /* as many faults as a random run has */
     SCENARIO_EXPECTS_MAX = 32,
     SCENARIO_CONFIGS_MAX = 64,

@@ -488,6 +488,51 @@ static void a_restarted_coordinator_costs_no_generation(void **state)
     assert_int_equal(machines[0].lost + machines[1].lost, 0);
 }
 
+/* The classic ones rejoin at their heartbeats, and everything is shared by three; the way back is a
+ * rebalance, without which the part of the one that left would be nobody's. */
+static void a_group_changes_protocols_with_its_members_and_back(void **state)
+{
+    int32_t generation;
+
+    (void)state;
+    machines[1].config.assignors[0] = ASSIGNOR_COOPERATIVE_STICKY;
+    machines[0].config.assignors[0] = ASSIGNOR_COOPERATIVE_STICKY;
+    start(0);
+    start(1);
+    until_shared(3);
+    generation = machines[0].part->member.generation;
+    machines[2].config.protocol = MEMBERSHIP_CONSUMER;
+    start(2);
+    until_shared(7);
+    assert_int_equal(owned(0), 3);
+    assert_int_equal(owned(2), 3);
+    assert_true(machines[0].part->member.generation > generation);
+    generation = machines[0].part->member.generation;
+    machines[2].stop = true;
+    node_box_run_ms(&box, 3000);
+    until_shared(3);
+    assert_int_equal(owned(0) + owned(1), 9);
+    assert_true(machines[0].part->member.generation > generation);
+    assert_int_equal(machines[0].lost + machines[1].lost, 0);
+}
+
+static void a_classic_member_joins_a_group_of_the_other_kind(void **state)
+{
+    (void)state;
+    machines[0].config.protocol = MEMBERSHIP_CONSUMER;
+    start(0);
+    until_shared(1);
+    start(1);
+    until_shared(3);
+    assert_int_equal(machines[1].part->member.state, MEMBERSHIP_STABLE);
+    machines[0].stop = true;
+    node_box_run_ms(&box, 3000);
+    until_shared(2);
+    machines[0].config.protocol = MEMBERSHIP_CLASSIC;
+    start(0);
+    until_shared(3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,6 +551,9 @@ int main(void)
                                         down),
         cmocka_unit_test_setup_teardown(a_pattern_finds_topics_that_come_later, up, down),
         cmocka_unit_test_setup_teardown(a_restarted_coordinator_costs_no_generation, up, down),
+        cmocka_unit_test_setup_teardown(a_group_changes_protocols_with_its_members_and_back, up,
+                                        down),
+        cmocka_unit_test_setup_teardown(a_classic_member_joins_a_group_of_the_other_kind, up, down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
