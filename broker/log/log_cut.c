@@ -247,8 +247,8 @@ static uint64_t cut_copy_part(const struct log_flow *o)
     return left < LOG_WALK_BYTES ? left : LOG_WALK_BYTES;
 }
 
-/* As at an append's failure half way, whatever fails here is the directory's; a crash leaves the old
- * file, or the new one. */
+/* As at an append's failure half way, whatever fails here is the directory's; a crash leaves the
+ * old file, or the new one. */
 static enum op_result cut_copy(struct log_flow *o)
 {
     struct log *log = o->log;

@@ -1,7 +1,7 @@
 /* Reads. The tail comes from the cache of received buffers at once; the rest from disk, every batch
- * checked before it is served (nothing else would notice a rotten sector; storage.md 17.1). What was
- * found sound before, stands below the high watermark in a closed segment and is in the page cache,
- * goes to who takes it as a range of its file, without being touched again (log_sound.c).
+ * checked before it is served (nothing else would notice a rotten sector; storage.md 17.1). What
+ * was found sound before, in a closed segment below the high watermark, goes to who takes it as a
+ * range of its file, while it is in the page cache, without being touched again (log_sound.c).
  *
  *     file open -> position: hint of the last read, index in memory, or a search in the index file
  *               -> bytes into a counted buffer -> skip what ends below the offset -> check -> slice
@@ -207,8 +207,8 @@ static void read_range_released(struct buf *buf)
     log_file_returned(((struct log_range *)(void *)buf->data)->file);
 }
 
-/* What of the segment is sound from the offset on, as much as may be read; and where a read that has
- * to look for itself ends, so that the next one begins with a run. */
+/* What of the segment is sound from the offset on, as much as may be read; and where a read that
+ * has to look for itself ends, so that the next one begins with a run. */
 static bool read_sound(struct log_read *o)
 {
     struct log_reader *r = o->reader;

@@ -2,8 +2,8 @@
  * batches. A run may go out as a range of its file, as long as it is in the page cache, for it is
  * the page cache that was looked at (architecture.md 6; storage.md 21.12).
  *
- * A run is forgotten when its bytes were read again without being looked at (what the device has may
- * be something else by now), when damage is found in its segment, and when the log is cut. */
+ * A run is forgotten when its bytes were read again without being looked at (what the device has
+ * may be something else by now), when damage is found in its segment, and when the log is cut. */
 #include "broker/log/log_private.h"
 
 #include <string.h>

@@ -21,10 +21,11 @@
  *      it lives; it may be cut into pieces anywhere. One receive and one send may be outstanding.
  *      No receive posted means the peer is held back. Received bytes come before EOF, and EOF or an
  *      error of the stream is told by the next receive; a connection whose peer reset or vanished
- *      is told once by `gone` also when no receive is posted. A send may name ranges of files: their
- *      bytes are taken late, up to the moment in which the peer has them, so who changes a range
- *      changes what arrives; a file that ends before its range does ends the send with EOF, and
- *      then the connection is of no more use. A file whose name is gone can be sent all the same.
+ *      is told once by `gone` also when no receive is posted.
+ *      A send may name ranges of files: their bytes are taken late, up to the moment in which the
+ *      peer has them, so who changes a range changes what arrives; a file that ends before its
+ *      range does ends the send with EOF, and then the connection is of no more use. A file whose
+ *      name is gone can be sent all the same.
  *  W7  Disk requests on different files run in any order. A read sees every write that completed
  *      before it was submitted. Two writes to one file may not be in flight at once. A transfer is
  *      whole, or it is an error with the count done. NO_SPACE and IO are different.
