@@ -193,6 +193,11 @@ mutants: programs
 known-failures: programs
 	$(Q)python3 tests/mutants/known.py
 
+# Every known hole of storage and every disk fault: what the table of broker/log/README.md names, run.
+.PHONY: holes
+holes: programs unit-programs
+	$(Q)python3 tests/check_holes.py --run $(B) build/gregor-sim
+
 lint: programs
 	$(Q)sh tests/lint.sh $(B)
 
@@ -258,6 +263,7 @@ help:
 	@echo "make asan tsan clang coverage   the unit tests in that variant"
 	@echo "make bench      CPU, memory and time to start, against their bars"
 	@echo "make fuzz                       fresh seeds, determinism over 200 seeds and 5 builds, damaged bytes"
+	@echo "make holes                      known holes of storage, disk faults: what shows each closed, run"
 	@echo "make known-failures             failures of Kafka's history: survived, and noticed when planted"
 	@echo "make golden                     takes the hashes of a few runs for those that are meant"
 	@echo "make mutants                    how many planted defects the scenarios find"

@@ -369,6 +369,7 @@ static void connection_sent(struct world_req *req, struct instant now)
 
     (void)now;
     connection_gather_free(connection);
+    connection->env->range_misses += connection->send.range_misses;
     if (req->result != ERR_NONE) {
         connection_close(connection, req->result);
         return;
@@ -410,10 +411,24 @@ static void connection_gather_take(struct connection *connection)
     }
 }
 
+static struct bytes connection_gather(struct connection *connection, const struct wire_slice *slice,
+                                      uint32_t *ranges)
+{
+    switch (slice->kind) {
+    case WIRE_SLICE_MEMORY: return (struct bytes){slice->data, slice->length};
+    case WIRE_SLICE_FILE:
+        connection->ranges[(*ranges)++] = (struct net_range){{slice->file}, slice->offset};
+        return (struct bytes){NULL, slice->length};
+    }
+    IMPOSSIBLE("kind");
+}
+
 static void connection_flush(struct env_flush *flush)
 {
     struct connection *connection = CONTAINER_OF(flush, struct connection, flush);
     uint32_t count = 0;
+    uint32_t ranges = 0;
+    bool full = false;
 
     if (connection->state != CONNECTION_OPEN && connection->state != CONNECTION_FINISHING) return;
     if (connection->send.req.pending) return;
@@ -426,15 +441,18 @@ static void connection_flush(struct env_flush *flush)
         struct connection_out *out = LIST_ENTRY(link, struct connection_out, link);
 
         while (out->slices_sent < out->slices_count && count < connection->gather_max) {
-            const struct wire_slice *slice = &out->slices[out->slices_sent++];
+            const struct wire_slice *slice = &out->slices[out->slices_sent];
 
-            switch (slice->kind) {
-            case WIRE_SLICE_MEMORY: break;
+            if (slice->kind == WIRE_SLICE_FILE && ranges == CONNECTION_RANGES) {
+                full = true;
+                break;
             }
-            connection->gather[count++] = (struct bytes){slice->data, slice->length};
+            connection->gather[count++] = connection_gather(connection, slice, &ranges);
+            out->slices_sent++;
         }
-        if (count == connection->gather_max) break;
+        if (full || count == connection->gather_max) break;
     }
+    connection->send.ranges = connection->ranges;
     connection->send.conn = &connection->net;
     connection->send.slices = connection->gather;
     connection->send.slice_count = count;

@@ -39,6 +39,7 @@ enum connection_state {
 
 enum {
     CONNECTION_GATHER_FEW = 8,
+    CONNECTION_RANGES = 8,   /* of files in one send; more go in the next */
     CONNECTION_STALL_MS = 2, /* a stalled connection looks at the budget again */
 };
 
@@ -92,6 +93,7 @@ struct connection {
     struct bytes *gather; /* of the send in flight: gather_few, or gather_max from mem */
     uint32_t gather_max;
     struct bytes gather_few[CONNECTION_GATHER_FEW];
+    struct net_range ranges[CONNECTION_RANGES];
     bool loaned; /* recv.loan is ours, bytes from loan_at on are unread */
     uint32_t loan_at;
     uint8_t size_bytes[4]; /* of the next frame */

@@ -75,13 +75,14 @@ struct decide;
     ROW(DISK_ROT, "disk.rot")             /* where bits flip: the seed */                         \
     ROW(NET_SWIZZLE, "net.swizzle")       /* who freezes, when: the seed */                       \
     ROW(NODE_COARSE, "node.coarse")                                                               \
-    ROW(NODE_TIMERS, "node.timers") /* mean lateness */                                           \
-    ROW(NODE_STEP, "node.step")     /* of its wall clock, and when */                             \
-    ROW(STEP_CHANCE, "step.chance") /* whether it acts; step */                                   \
-    ROW(STEP_ONE_OF, "step.one_of") /* which one; step */                                         \
-    ROW(CLIENT_WORK, "client.work") /* of a member between two polls; client */                   \
-    ROW(CLIENT_SEEK, "client.seek") /* when a consumer moves, and where to; client */             \
-    ROW(CLIENT_TXN, "client.txn")   /* whether a transaction aborts; client */
+    ROW(NODE_TIMERS, "node.timers")   /* mean lateness */                                         \
+    ROW(NODE_STEP, "node.step")       /* of its wall clock, and when */                           \
+    ROW(STEP_CHANCE, "step.chance")   /* whether it acts; step */                                 \
+    ROW(STEP_ONE_OF, "step.one_of")   /* which one; step */                                       \
+    ROW(CLIENT_WORK, "client.work")   /* of a member between two polls; client */                 \
+    ROW(CLIENT_SEEK, "client.seek")   /* when a consumer moves, and where to; client */           \
+    ROW(CLIENT_TXN, "client.txn")     /* whether a transaction aborts; client */                  \
+    ROW(DISK_EVICTED, "disk.evicted") /* whether pages have left the cache; path */
 
 enum decide_what {
 #define DECIDE_ENUM(name, text) DECIDE_##name,

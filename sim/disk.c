@@ -96,7 +96,8 @@ static int64_t disk_done_at(struct sim_disk *disk, const struct disk_req *req)
     case DISK_MKDIR:
     case DISK_RMDIR:
     case DISK_LIST:
-    case DISK_FREE_SPACE: return cache_done(disk, req, start, 0);
+    case DISK_FREE_SPACE:
+    case DISK_RESIDENT: return cache_done(disk, req, start, 0);
     case DISK_WRITE: return cache_done(disk, req, start, disk_slices_length(req));
     case DISK_READ:
         if ((req->flags & DISK_UNCACHED) != 0) return device_done(disk, req, start, req->length);
@@ -314,7 +315,8 @@ static void job_interrupt(struct disk_job *job)
     case DISK_PREALLOCATE:
     case DISK_READ:
     case DISK_LIST:
-    case DISK_FREE_SPACE: return;
+    case DISK_FREE_SPACE:
+    case DISK_RESIDENT: return;
     }
 }
 
@@ -398,6 +400,11 @@ void sim_disk_destroy(struct sim_disk *disk)
     if (disk->snapshot != NULL) sim_image_destroy(disk->snapshot);
     free(disk->handles);
     free(disk);
+}
+
+struct sim_inode *sim_disk_inode(struct sim_disk *disk, struct disk_file file)
+{
+    return disk_handle_of(disk, file)->inode;
 }
 
 struct sim_image *sim_disk_image(struct sim_disk *disk)

@@ -86,6 +86,7 @@ bool sim_disk_idle(const struct sim_disk *disk);
 uint32_t sim_disk_held(const struct sim_disk *disk); /* open files and requests in flight */
 
 struct sim_image *sim_disk_image(struct sim_disk *disk);
+struct sim_inode *sim_disk_inode(struct sim_disk *disk, struct disk_file file); /* an open one */
 struct sim_disk_config *sim_disk_settings(struct sim_disk *disk); /* may be changed at any time */
 const struct sim_disk_stats *sim_disk_stats(const struct sim_disk *disk);
 /* Of the last power loss; valid until the next. */

@@ -76,6 +76,16 @@ static enum err run_read(struct sim_disk *disk, struct disk_req *req)
     return ERR_NONE;
 }
 
+/* What rotted is not in the page cache until it was read again; anything else may have left it. */
+static void run_resident(struct sim_disk *disk, struct disk_req *req)
+{
+    const struct sim_inode *inode = disk_handle_of(disk, req->file)->inode;
+
+    req->done = sim_image_resident(inode, req->offset, req->length);
+    if (decide_chance(disk->node->sim, disk_site(disk, DECIDE_DISK_EVICTED, req), RNG_MILLION / 8))
+        req->done = 0;
+}
+
 static enum err run_sync_one(struct sim_disk *disk, struct disk_file file, uint64_t mark)
 {
     const struct disk_handle *handle = disk_handle_of(disk, file);
@@ -250,6 +260,7 @@ static enum err disk_run(struct sim_disk *disk, struct disk_req *req, uint64_t m
     case DISK_LIST: return run_list(disk, req);
     case DISK_SYNC_DIR: return sim_image_sync_dir(disk->image, req->path, disk->lying ? 0 : mark);
     case DISK_FREE_SPACE: req->size = disk_space_left(disk); return ERR_NONE;
+    case DISK_RESIDENT: run_resident(disk, req); return ERR_NONE;
     }
     IMPOSSIBLE("a disk operation");
 }

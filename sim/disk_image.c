@@ -169,7 +169,36 @@ uint64_t sim_image_read(const struct sim_inode *inode, uint64_t offset, uint8_t 
     if (offset >= size) return 0;
     if (length > size - offset) length = size - offset;
     image_copy_out(inode, offset, into, length, view);
+    for (uint64_t i = offset / SIM_PAGE;
+         view == SIM_VIEW_VISIBLE && i < inode->slot_count && i * SIM_PAGE < offset + length; i++) {
+        inode->slots[i].cold = false;
+    }
     return length;
+}
+
+uint64_t sim_image_resident(const struct sim_inode *inode, uint64_t offset, uint64_t length)
+{
+    if (offset >= inode->size) return 0;
+    if (length > inode->size - offset) length = inode->size - offset;
+    for (uint64_t i = offset / SIM_PAGE; i < inode->slot_count && i * SIM_PAGE < offset + length;
+         i++) {
+        if (inode->slots[i].cold) return i * SIM_PAGE > offset ? i * SIM_PAGE - offset : 0;
+    }
+    return length;
+}
+
+void sim_image_pin(struct sim_inode *inode)
+{
+    (void)image_inode_hold(inode);
+    inode->opens++;
+}
+
+void sim_image_unpin(struct sim_image *image, struct sim_inode *inode)
+{
+    ASSERT(inode->opens > 0);
+    inode->opens--;
+    image_inode_release_space(image, inode);
+    image_inode_drop(image, inode);
 }
 
 void sim_image_truncate(struct sim_image *image, struct sim_inode *inode, uint64_t length)
@@ -437,6 +466,7 @@ bool sim_image_rot(struct sim_image *image, const char *path, uint64_t offset, u
     } else {
         image_page_own(&slot->durable)[offset % SIM_PAGE] ^= (uint8_t)(1u << (bit & 7));
     }
+    slot->cold = true;
     return true;
 }
 

@@ -86,6 +86,11 @@ void sim_image_reserve(struct sim_image *image, struct sim_inode *inode, uint64_
 /* Bytes read: short at the end of the file only. */
 uint64_t sim_image_read(const struct sim_inode *inode, uint64_t offset, uint8_t *into,
                         uint64_t length, enum sim_view view);
+/* So many bytes from `offset` on are in the page cache. */
+uint64_t sim_image_resident(const struct sim_inode *inode, uint64_t offset, uint64_t length);
+/* The network refers to its pages: it stays, whoever closes and unlinks it. */
+void sim_image_pin(struct sim_inode *inode);
+void sim_image_unpin(struct sim_image *image, struct sim_inode *inode);
 void sim_image_truncate(struct sim_image *image, struct sim_inode *inode, uint64_t length);
 
 MUST_USE enum err sim_image_rename(struct sim_image *image, const char *from, const char *to);

@@ -18,6 +18,7 @@ struct slot {
     struct page *durable;
     uint32_t pending;
     bool orphan;
+    bool cold; /* it rotted, and nobody has read it since */
 };
 
 struct entry {

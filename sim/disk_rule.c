@@ -69,6 +69,7 @@ bool disk_op_has_file(enum disk_op op)
     case DISK_WRITE:
     case DISK_READ:
     case DISK_SYNC:
+    case DISK_RESIDENT:
     case DISK_TRUNCATE: return true;
     case DISK_OPEN:
     case DISK_SYNC_MANY:

@@ -186,8 +186,9 @@ void sim_dir_gone(struct sim_world *node, const char *dir, enum sim_gone how)
     if (how == SIM_GONE_READ_ONLY) {
         rule.error = ERR_ACCESS;
         rule.changes_only = true;
-        rule.ops &= ~(1u << DISK_READ | 1u << DISK_LIST | 1u << DISK_FREE_SPACE | 1u << DISK_SYNC |
-                      1u << DISK_SYNC_MANY | 1u << DISK_SYNC_DIR);
+        rule.ops &=
+            ~(1u << DISK_READ | 1u << DISK_LIST | 1u << DISK_FREE_SPACE | 1u << DISK_RESIDENT |
+              1u << DISK_SYNC | 1u << DISK_SYNC_MANY | 1u << DISK_SYNC_DIR);
     }
     (void)sim_break_disk(node, &rule);
 }

@@ -262,6 +262,24 @@ void sim_net_fail_connects(struct sim_world *to, enum sim_connect_fault fault, u
 
 /* ---- crash ----------------------------------------------------------------------------------- */
 
+/* The disk of a machine is about to change hands: what its ranges were is what arrives. */
+void sim_net_bind(struct sim_world *node)
+{
+    LIST_FOR_EACH (link, &node->sim->net->conns) {
+        struct sim_conn *conn = LIST_ENTRY(link, struct sim_conn, link);
+
+        for (uint32_t i = 0; i < 2; i++) {
+            if (conn->end[i].node != node) continue;
+            LIST_FOR_EACH (at, &conn->pipe[i].flight) {
+                net_segment_bind(LIST_ENTRY(at, struct sim_segment, link));
+            }
+            LIST_FOR_EACH (at, &conn->pipe[i].arrived) {
+                net_segment_bind(LIST_ENTRY(at, struct sim_segment, link));
+            }
+        }
+    }
+}
+
 /* Killed: the kernel of the machine resets the peers. Power loss: nobody says anything; what is on
  * the wire still arrives. */
 void sim_net_crash(struct sim_world *node, bool power)

@@ -121,6 +121,7 @@ struct sim_net *sim_net_create(struct sim *sim);
 void sim_net_destroy(struct sim_net *net);
 void sim_net_node_init(struct sim_world *node);
 void sim_net_node_free(struct sim_world *node); /* after sim_net_destroy() */
+void sim_net_bind(struct sim_world *node);
 void sim_net_crash(struct sim_world *node, bool power);
 /* The machine answers again: peers whose bytes it never acknowledged are reset. */
 void sim_net_host_up(struct sim_world *node);

@@ -4,6 +4,8 @@
  * end 1 answers; a response is known by its correlation id), and stops, breaks or damages what a
  * fault waits for. A held segment stops its pipe: everything behind it waits as well, as it would
  * in one TCP connection, and nothing about the connection tells that it does. */
+#include "sim/disk.h"
+#include "sim/disk_image.h"
 #include "sim/fault.h"
 #include "sim/net_private.h"
 
@@ -112,6 +114,12 @@ static struct sim_segment *segment_split(struct sim_segment *segment, uint32_t a
     struct sim_segment *rest = net_segment_create(SEGMENT_DATA, segment->length - at);
 
     memcpy(rest->data, segment->data + at, rest->length);
+    if (segment->inode != NULL) {
+        rest->inode = segment->inode;
+        rest->image = segment->image;
+        rest->offset = segment->offset + at;
+        sim_image_pin(rest->inode);
+    }
     segment->length = at;
     return rest;
 }
@@ -122,6 +130,7 @@ static void corrupt(struct sim_pipe *pipe, struct sim_link *link, struct sim_seg
     uint64_t at = decide_below(pipe->conn->sim, site, segment->length);
     uint64_t bit = decide_below(pipe->conn->sim, site, 8);
 
+    net_segment_bind(segment);
     segment->data[at] ^= (uint8_t)(1u << bit);
     link->corrupt--;
     sim_fault_hit(pipe->conn->sim, SIM_FAULT_CORRUPT);
@@ -146,7 +155,7 @@ static bool broken_here(struct sim_pipe *pipe, struct sim_segment *segment)
         net_pipe_put(pipe, segment);
     } else {
         pipe->bytes -= segment->length;
-        free(segment);
+        net_segment_free(segment);
     }
     net_pipe_put(pipe, net_segment_create(SEGMENT_RST, 0));
     net_end_break(end, ERR_CONNECTION_RESET);

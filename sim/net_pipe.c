@@ -1,4 +1,5 @@
 /* What goes over a connection: two pipes, two ends, and every way they end. */
+#include "sim/disk.h"
 #include "sim/fault.h"
 #include "sim/net_private.h"
 
@@ -17,14 +18,36 @@ struct sim_segment *net_segment_create(enum segment_kind kind, uint32_t length)
     segment->from = 0;
     segment->ready_ns = 0;
     segment->hold = NULL;
+    segment->inode = NULL;
     list_init(&segment->link);
     return segment;
+}
+
+/* The kernel sends pages of the file, no copies: what is written there before the peer has read
+ * them arrives, and what was cut off arrives as zeros (performance.md 5.3; on a real machine only
+ * those of the last page, and what was appended since is not always seen). */
+void net_segment_bind(struct sim_segment *segment)
+{
+    uint64_t got;
+
+    if (segment->inode == NULL) return;
+    got = sim_image_read(segment->inode, segment->offset, segment->data, segment->length,
+                         SIM_VIEW_VISIBLE);
+    memset(segment->data + got, 0, segment->length - got);
+    sim_image_unpin(segment->image, segment->inode);
+    segment->inode = NULL;
+}
+
+void net_segment_free(struct sim_segment *segment)
+{
+    if (segment->inode != NULL) sim_image_unpin(segment->image, segment->inode);
+    free(segment);
 }
 
 void net_segments_free(struct list *head)
 {
     while (!list_empty(head))
-        free(LIST_ENTRY(list_pop(head), struct sim_segment, link));
+        net_segment_free(LIST_ENTRY(list_pop(head), struct sim_segment, link));
 }
 
 /* Puts a piece on the wire: latency, jitter, rate; never before what was sent earlier. */
@@ -72,14 +95,67 @@ static uint32_t piece_length(struct sim_conn *conn, uint32_t side, enum sim_piec
     return length;
 }
 
+static bool slice_is_range(const struct bytes *slice)
+{
+    return slice->data == NULL && slice->length > 0;
+}
+
+/* Empty slices, and those that have gone. */
+static void send_skip(struct sim_end *end)
+{
+    const struct net_send *send = end->send;
+
+    while (end->send_slice < send->slice_count &&
+           end->send_offset == send->slices[end->send_slice].length) {
+        if (slice_is_range(&send->slices[end->send_slice])) end->send_range++;
+        end->send_slice++;
+        end->send_offset = 0;
+    }
+}
+
+/* How much may go in one piece: of memory, or of one range. */
 static uint32_t send_left(const struct net_send *send, const struct sim_end *end, uint32_t most)
 {
-    uint64_t left = send->slices[end->send_slice].length - end->send_offset;
+    uint64_t left = 0;
 
-    for (uint32_t i = end->send_slice + 1; i < send->slice_count && left < most; i++) {
-        left += send->slices[i].length;
+    for (uint32_t i = end->send_slice; i < send->slice_count && left < most; i++) {
+        if (slice_is_range(&send->slices[i]) && i > end->send_slice) break;
+        left += send->slices[i].length - (i == end->send_slice ? end->send_offset : 0);
+        if (slice_is_range(&send->slices[i])) break;
     }
     return left < most ? (uint32_t)left : most;
+}
+
+static uint32_t send_next(struct sim_end *end)
+{
+    send_skip(end);
+    return send_left(end->send, end, SEGMENT_MAX);
+}
+
+/* Of the present range; 0: the file ends before it does. */
+static uint32_t send_range_left(const struct sim_end *end, uint32_t most)
+{
+    const struct net_range *range = &end->send->ranges[end->send_range];
+    uint64_t size = sim_image_size(sim_disk_inode(end->node->disk, range->file));
+    uint64_t offset = range->offset + end->send_offset;
+
+    if (size <= offset) return 0;
+    return size - offset < most ? (uint32_t)(size - offset) : most;
+}
+
+static void send_refer(struct sim_end *end, struct sim_segment *segment)
+{
+    const struct net_range *range = &end->send->ranges[end->send_range];
+    struct sim_inode *inode = sim_disk_inode(end->node->disk, range->file);
+    uint64_t offset = range->offset + end->send_offset;
+
+    (void)sim_image_read(inode, offset, segment->data, segment->length, SIM_VIEW_VISIBLE);
+    sim_image_pin(inode);
+    segment->inode = inode;
+    segment->image = sim_disk_image(end->node->disk);
+    segment->offset = offset;
+    end->send_offset += segment->length;
+    end->send_done += segment->length;
 }
 
 static void send_copy(struct sim_end *end, uint8_t *to, uint32_t length)
@@ -118,10 +194,11 @@ static void end_push(struct sim_end *end)
     const struct sim_link *link = net_link(end->conn->sim, end->node, pipe_receiver(pipe)->node);
 
     while (end->send != NULL && end->state == END_OPEN) {
-        uint32_t left = send_left(end->send, end, SEGMENT_MAX);
+        uint32_t left = send_next(end);
         uint32_t capacity = pipe_capacity(pipe, link);
         uint32_t room = capacity > pipe->bytes ? capacity - pipe->bytes : 0;
         struct sim_segment *segment;
+        bool range;
 
         if (left == 0) {
             struct net_send *send = end->send;
@@ -135,13 +212,26 @@ static void end_push(struct sim_end *end)
         }
         if (room == 0) return;
         if (left > room) left = room;
+        range = slice_is_range(&end->send->slices[end->send_slice]);
+        if (range) left = send_range_left(end, left);
+        if (left == 0) {
+            struct net_send *send = end->send;
+
+            end->send = NULL;
+            sim_node_complete(end->node, &send->req, SIM_KIND_SEND, ERR_EOF, end->send_done);
+            return;
+        }
         segment = net_segment_create(
             SEGMENT_DATA,
             piece_length(end->conn, end->side, pipe_pieces(pipe, link), end->send_done, left));
         if (segment->length < left && link->has_pieces) {
             sim_fault_hit(end->conn->sim, SIM_FAULT_SEGMENT);
         }
-        send_copy(end, segment->data, segment->length);
+        if (range) {
+            send_refer(end, segment);
+        } else {
+            send_copy(end, segment->data, segment->length);
+        }
         pipe->bytes += segment->length;
         net_launch(pipe, segment);
     }
@@ -196,12 +286,13 @@ static void recv_into(struct sim_end *end)
         uint32_t part = segment->length - segment->from;
 
         if (part > recv->want - recv->done) part = recv->want - recv->done;
+        net_segment_bind(segment);
         memcpy(recv->into + recv->done, segment->data + segment->from, part);
         recv->done += part;
         segment->from += part;
         if (segment->from == segment->length) {
             list_remove(&segment->link);
-            free(segment);
+            net_segment_free(segment);
         }
         recv_charge(end, part);
         pipe_consumed(pipe, part);
@@ -236,6 +327,7 @@ static struct sim_segment *recv_coalesce(struct sim_conn *conn, struct sim_pipe 
     for (uint32_t at = 0; at < total;) {
         struct sim_segment *segment = LIST_ENTRY(pipe->arrived.next, struct sim_segment, link);
 
+        net_segment_bind(segment);
         memcpy(all->data + at, segment->data + segment->from, segment->length - segment->from);
         at += segment->length - segment->from;
         list_remove(&segment->link);
@@ -255,6 +347,7 @@ static void recv_loan(struct sim_end *end)
         return;
     }
     segment = recv_coalesce(end->conn, pipe);
+    net_segment_bind(segment);
     recv->loan = (struct net_loan){.data = segment->data + segment->from,
                                    .length = segment->length - segment->from,
                                    .chunk = segment};
@@ -296,7 +389,7 @@ static void pipe_arrived(struct sim_pipe *pipe, struct sim_segment *segment)
         break;
     case SEGMENT_RST: net_end_break(to, ERR_CONNECTION_RESET); break;
     }
-    free(segment);
+    net_segment_free(segment);
 }
 
 /* The sender gives up when nothing is acknowledged for so long (N11). */
@@ -506,7 +599,9 @@ void sim_net_send(struct world *world, struct net_send *send)
     end->send = send;
     end->send_slice = 0;
     end->send_offset = 0;
+    end->send_range = 0;
     end->send_done = 0;
+    send->range_misses = 0;
     end_push(end);
 }
 

@@ -15,6 +15,9 @@ struct sim_segment {
     uint32_t length;
     uint32_t from;               /* bytes before it were read */
     const struct sim_hold *hold; /* stands until it is released; NULL: nothing holds it */
+    struct sim_inode *inode; /* of a range: its bytes are taken when they are read; NULL: memory */
+    struct sim_image *image;
+    uint64_t offset;
     uint8_t data[];
 };
 
@@ -58,6 +61,7 @@ struct sim_end {
     struct net_send *send;
     uint32_t send_slice;
     uint32_t send_offset; /* within that slice */
+    uint32_t send_range;  /* ranges before it */
     uint64_t send_done;
     struct sim_event limit; /* retransmission limit of what this end has sent */
     struct list node_link;  /* in node->net.ends, or nowhere */
@@ -197,6 +201,9 @@ bool net_held(const struct sim_pipe *pipe); /* something on it stands */
 /* net_pipe.c */
 void net_pipe_put(struct sim_pipe *pipe, struct sim_segment *segment);
 struct sim_segment *net_segment_create(enum segment_kind kind, uint32_t length);
+/* A range that was sent: its bytes as they stand now, for good. */
+void net_segment_bind(struct sim_segment *segment);
+void net_segment_free(struct sim_segment *segment);
 void net_pipe_pump(struct sim_pipe *pipe);
 void net_end_break(struct sim_end *end, enum err error);
 void net_end_rst(struct sim_end *end); /* tells the other side */

@@ -178,6 +178,7 @@ void node_tear_down(struct sim_world *node, enum sim_down how)
     node->up = false;
     node->powered = how != SIM_DOWN_POWER;
     if (how == SIM_DOWN_POWER) node->boots++;
+    sim_net_bind(node);
     lost = sim_disk_crash(node->disk, how == SIM_DOWN_POWER);
     sim_net_crash(node, how == SIM_DOWN_POWER);
     while (!list_empty(&node->jobs)) {

@@ -78,5 +78,8 @@ for patch in tests/mutants/*.patch; do
     [ "$(sed -n 's/^# name: //p' "$patch").patch" = "$(basename "$patch")" ] || fail "$patch: is not its name"
 done
 
+# 9. What shows each known hole of storage closed is there (broker/log/README.md).
+out=$(python3 tests/check_holes.py) || fail 'the table of holes:' "$out"
+
 [ $bad -eq 0 ] && echo "lint: clean ($(printf '%s\n' "$core" | wc -l) core objects, $(printf '%s\n' "$sources" | wc -l) sources)"
 exit $bad

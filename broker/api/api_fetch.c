@@ -93,6 +93,7 @@ static void fetch_ask(const struct fetch *o, struct partition_fetch *f)
     f->stable_only = o->body.isolation_level == 1;
     f->any_replica = o->request->version >= 11;
     f->rack = o->body.rack_id;
+    f->read.ranges = true;
 }
 
 static void fetch_ask_entry(const struct fetch *o, const struct fetch_session_part *entry,
@@ -467,9 +468,12 @@ static enum err fetch_records(struct fetch *o, const struct partition_fetch *f,
         enum err err = request_hold(o->request, f->read.holds[i]);
 
         if (err != ERR_NONE) return err;
-        slices[i] = (struct wire_slice){.kind = WIRE_SLICE_MEMORY,
+        slices[i] = (struct wire_slice){.kind = f->read.slices[i].data == NULL ? WIRE_SLICE_FILE
+                                                                               : WIRE_SLICE_MEMORY,
                                         .length = f->read.slices[i].length,
-                                        .data = f->read.slices[i].data};
+                                        .data = f->read.slices[i].data,
+                                        .file = f->read.range_file.handle,
+                                        .offset = f->read.range_offset};
     }
     out->records_slices = slices;
     out->records_slices_count = f->read.count;

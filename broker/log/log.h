@@ -221,6 +221,7 @@ struct log_read {
     bool first_whole;   /* KIP-74 */
     bool scrub;         /* from the device, not from memory; and epochs are compared */
     bool stable;        /* read_committed: what of it was aborted is told */
+    bool ranges;        /* a slice may be without data: a range of an open file, to be sent */
     /* out, when `done` */
     bool done;
     enum err
@@ -230,7 +231,9 @@ struct log_read {
     int64_t next_offset; /* after the last batch; `offset` when there is none */
     struct bytes slices[LOG_READ_SLICES];
     struct buf *holds[LOG_READ_SLICES]; /* one per slice, counted: log_read_release() */
-    struct log_aborted_list aborted;    /* with `stable`: transactions with bytes among these */
+    struct disk_file range_file;        /* of a slice without data: held by its hold */
+    uint64_t range_offset;
+    struct log_aborted_list aborted; /* with `stable`: transactions with bytes among these */
     struct op_source source;
     /* private */
     struct op op;

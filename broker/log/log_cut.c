@@ -4,6 +4,8 @@
  *     lower the recovery point in the checkpoint, durably       else a crash reads as damage
  *     unlink later segments, newest first; sync the directory
  *     cut the file; sync it                                     before it is written again (H13)
+ *       or, when ranges of it were sent: copy what stays, sync, rename over it. A socket refers to
+ *       pages of the old file as long as the peer has not read them (H11; performance.md 5.3)
  *     epochs to their file
  *
  * Until the walk has come to its end nothing is changed: damage below the cut, which a replica that
@@ -31,9 +33,48 @@ enum cut_step {
     CUT_CLOSED,
     CUT_EPOCHS_SAVED,
 };
-static const char *const cut_steps[] = {
-    "START",      "QUIET",        "SNAPSHOT", "WINDOW", "WALKED", "LOWERED", "MARK_GONE",
-    "LATER_GONE", "NAMES_SYNCED", "OPENED",   "DONE",   "SYNCED", "CLOSED",  "EPOCHS_SAVED"};
+
+/* In cut_copy(), behind these. */
+enum cut_copy_step {
+    CUT_COPY = CUT_EPOCHS_SAVED + 1,
+    CUT_COPY_OPENED,
+    CUT_COPY_MADE,
+    CUT_COPY_EMPTY,
+    CUT_COPY_READ,
+    CUT_COPY_WRITTEN,
+    CUT_COPY_SYNCED,
+    CUT_COPY_CLOSED,
+    CUT_COPY_OLD_CLOSED,
+    CUT_COPY_NAMED,
+    CUT_COPY_NAME_SYNCED,
+    CUT_COPY_EPOCHS_SAVED,
+};
+static const char *const cut_steps[] = {"START",
+                                        "QUIET",
+                                        "SNAPSHOT",
+                                        "WINDOW",
+                                        "WALKED",
+                                        "LOWERED",
+                                        "MARK_GONE",
+                                        "LATER_GONE",
+                                        "NAMES_SYNCED",
+                                        "OPENED",
+                                        "DONE",
+                                        "SYNCED",
+                                        "CLOSED",
+                                        "EPOCHS_SAVED",
+                                        "COPY",
+                                        "COPY_OPENED",
+                                        "COPY_MADE",
+                                        "COPY_EMPTY",
+                                        "COPY_READ",
+                                        "COPY_WRITTEN",
+                                        "COPY_SYNCED",
+                                        "COPY_CLOSED",
+                                        "COPY_OLD_CLOSED",
+                                        "COPY_NAMED",
+                                        "COPY_NAME_SYNCED",
+                                        "COPY_EPOCHS_SAVED"};
 
 /* Names of one segment. Not all of them exist. */
 static const char *const cut_suffixes[] = {".snapshot",  ".producers", ".txnindex",
@@ -51,6 +92,7 @@ static void cut_forget(struct log *log, int64_t end)
     log->failed_from = end;
     log->append_err = ERR_NOT_LEADER_OR_FOLLOWER;
     log->cuts++;
+    log_sound_forget_all(log);
     if (log->dir->cache != NULL) log_cache_cut(log->dir->cache, &log->cached, end);
 }
 
@@ -279,12 +321,85 @@ static void cut_begin(struct log_flow *o)
     ASSERT(list_empty(&o->log->staged));
 }
 
+/* One step of the copy went as it should; `bytes`: and had so many. */
+static bool cut_copied(struct log_flow *o, uint64_t bytes)
+{
+    o->err = log_io_err(&o->io);
+    if (o->err == ERR_NONE && bytes > 0 && o->io.req.done < bytes) o->err = ERR_IO;
+    return o->err == ERR_NONE;
+}
+
+static uint64_t cut_copy_part(const struct log_flow *o)
+{
+    uint64_t left = o->walk.scan.position - o->list_at;
+
+    return left < LOG_WALK_BYTES ? left : LOG_WALK_BYTES;
+}
+
+/* As at an append's failure half way, whatever fails here is the directory's; a crash leaves the
+ * old file, or the new one. */
+static enum op_result cut_copy(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct world *world = log_flow_env(o)->world;
+
+    switch ((enum cut_copy_step)o->op.step) {
+    case CUT_COPY:
+        o->err = log_flow_room(o, LOG_WALK_BYTES) ? ERR_NONE : ERR_NO_MEMORY;
+        if (o->err != ERR_NONE) return cut_fail(o);
+        log_path_of(o->path, log, log_active(log)->base, ".log");
+        log_path_of(o->path_to, log, log_active(log)->base, ".log.tmp");
+        log_io_open(&o->io, world, o->path, DISK_READ_ONLY);
+        AWAIT_IO(o, CUT_COPY_OPENED, &o->io);
+        if (!cut_copied(o, 0)) return cut_fail(o);
+        o->file = o->io.req.file;
+        log_io_open(&o->io, world, o->path_to, DISK_CREATE);
+        AWAIT_IO(o, CUT_COPY_MADE, &o->io);
+        if (!cut_copied(o, 0)) return cut_fail(o);
+        o->copy = o->io.req.file;
+        log_io_truncate(&o->io, world, o->copy, 0);
+        AWAIT_IO(o, CUT_COPY_EMPTY, &o->io);
+        if (!cut_copied(o, 0)) return cut_fail(o);
+        for (o->list_at = 0; o->list_at < o->walk.scan.position; o->list_at += cut_copy_part(o)) {
+            log_io_read(&o->io, world, o->file, o->bytes, o->list_at, cut_copy_part(o), 0);
+            AWAIT_IO(o, CUT_COPY_READ, &o->io);
+            if (!cut_copied(o, cut_copy_part(o))) return cut_fail(o);
+            log_io_write(&o->io, world, o->copy,
+                         (struct bytes){o->bytes, (uint32_t)cut_copy_part(o)}, o->list_at);
+            AWAIT_IO(o, CUT_COPY_WRITTEN, &o->io);
+            if (!cut_copied(o, 0)) return cut_fail(o);
+        }
+        log_io_sync(&o->io, world, o->copy);
+        AWAIT_IO(o, CUT_COPY_SYNCED, &o->io);
+        if (!cut_copied(o, 0)) return cut_fail(o);
+        log_io_close(&o->io, world, o->copy);
+        AWAIT_IO(o, CUT_COPY_CLOSED, &o->io);
+        log_io_close(&o->io, world, o->file);
+        AWAIT_IO(o, CUT_COPY_OLD_CLOSED, &o->io);
+        log_io_rename(&o->io, world, o->path_to, o->path);
+        AWAIT_IO(o, CUT_COPY_NAMED, &o->io);
+        if (!cut_copied(o, 0)) return cut_fail(o);
+        log_path_log(o->path_to, log);
+        log_io_path(&o->io, world, DISK_SYNC_DIR, o->path_to);
+        AWAIT_IO(o, CUT_COPY_NAME_SYNCED, &o->io);
+        if (!cut_copied(o, 0)) return cut_fail(o);
+        log_file_drop(log_active(log)); /* it is open on the old one */
+        log_active(log)->ranged = false;
+        cut_apply(o, o->walk.scan.next_offset);
+        cut_save_epochs(o);
+        AWAIT_SAVE(o, CUT_COPY_EPOCHS_SAVED, &o->save);
+        return cut_end(o);
+    }
+    IMPOSSIBLE("step");
+}
+
 static enum op_result cut_run(struct op *op)
 {
     struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
     struct log *log = o->log;
     struct world *world = log_flow_env(o)->world;
 
+    if (op->step >= CUT_COPY) return cut_copy(o);
     switch ((enum cut_step)op->step) {
     case CUT_START:
         cut_begin(o);
@@ -340,6 +455,10 @@ static enum op_result cut_run(struct op *op)
             AWAIT_IO(o, CUT_NAMES_SYNCED, &o->io);
             o->err = log_io_err(&o->io);
             if (o->err != ERR_NONE) return cut_fail(o);
+            if (log_active(log)->ranged) {
+                op_enter(&o->op, CUT_COPY);
+                return cut_copy(o);
+            }
             log_path_of(o->path, log, log_active(log)->base, ".log");
             log_io_open(&o->io, world, o->path, 0);
             AWAIT_IO(o, CUT_OPENED, &o->io);

@@ -119,6 +119,10 @@ struct log_dir {
     struct list sync_wanted;      /* logs whose files the next round syncs */
     struct list indexes;          /* of closed segments, in memory; the one to go first */
     size_t index_bytes;
+    size_t sound_bytes;           /* of what was found sound (log_sound.c) */
+    uint32_t ranged_files;        /* with ranges that are not sent */
+    uint64_t ranges_told;         /* reads answered with a range */
+    uint64_t ranges_missed;       /* and with a buffer, as the page cache had not all of it */
     struct list exposed_logs;     /* logs that a recovery would read, the next to be marked first */
     uint64_t exposed;             /* bytes, of all of them */
     struct log_marker *marker;    /* sets marks; NULL: not now */

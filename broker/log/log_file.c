@@ -40,7 +40,7 @@ static void log_file_closed(struct world_req *req, struct instant now)
 
 static void log_file_close(struct log_file *file)
 {
-    ASSERT(file->state == LOG_FILE_OPEN && file->pins == 0);
+    ASSERT(file->state == LOG_FILE_OPEN && file->pins == 0 && file->ranges == 0);
     file->state = LOG_FILE_CLOSING;
     if (file->segment != NULL) file->segment->file = NULL;
     file->segment = NULL;
@@ -88,7 +88,7 @@ static struct log_file *log_file_coldest(struct log_dir *dir)
     LIST_FOR_EACH (link, &dir->file_lru) {
         struct log_file *file = LIST_ENTRY(link, struct log_file, lru);
 
-        if (file->pins == 0) return file;
+        if (file->pins == 0 && file->ranges == 0) return file;
     }
     return NULL;
 }
@@ -139,6 +139,32 @@ void log_file_unpin(struct log_file *file)
         log_file_progress(file->dir);
 }
 
+bool log_file_lend(struct log_file *file)
+{
+    struct log_dir *dir = file->dir;
+
+    if (file->ranges == 0) {
+        if (dir->ranged_files >= dir->limits.files_max / 2) return false;
+        dir->ranged_files++;
+    }
+    file->ranges++;
+    return true;
+}
+
+void log_file_returned(struct log_file *file)
+{
+    struct log_dir *dir = file->dir;
+
+    ASSERT(file->ranges > 0);
+    if (--file->ranges > 0) return;
+    dir->ranged_files--;
+    if (file->log == NULL) {
+        log_file_close(file); /* nobody else wants it any more */
+    } else if (file->pins == 0 && pool_in_use(&dir->files) > dir->limits.files_max) {
+        log_file_progress(dir);
+    }
+}
+
 void log_file_drop(struct log_segment *segment)
 {
     struct log_file *file = segment->file;
@@ -151,7 +177,16 @@ void log_file_drop(struct log_segment *segment)
         file->segment = NULL;
         segment->file = NULL;
         return;
-    case LOG_FILE_OPEN: log_file_close(file); return;
+    case LOG_FILE_OPEN:
+        if (file->ranges == 0) {
+            log_file_close(file);
+            return;
+        }
+        list_remove(&file->lru); /* until they are sent */
+        file->log = NULL;
+        file->segment = NULL;
+        segment->file = NULL;
+        return;
     case LOG_FILE_CLOSING: IMPOSSIBLE("a file that is being closed has no segment");
     }
     IMPOSSIBLE("state");

@@ -57,6 +57,17 @@ void log_io_read(struct log_io *io, struct world *world, struct disk_file file, 
     disk_submit(world, req);
 }
 
+void log_io_resident(struct log_io *io, struct world *world, struct disk_file file, uint64_t offset,
+                     uint64_t length)
+{
+    struct disk_req *req = log_io_begin(io, DISK_RESIDENT);
+
+    req->file = file;
+    req->offset = offset;
+    req->length = length;
+    disk_submit(world, req);
+}
+
 void log_io_write(struct log_io *io, struct world *world, struct disk_file file, struct bytes data,
                   uint64_t offset)
 {

@@ -31,6 +31,8 @@ void log_io_open(struct log_io *io, struct world *world, const char *path, uint3
 void log_io_close(struct log_io *io, struct world *world, struct disk_file file);
 void log_io_read(struct log_io *io, struct world *world, struct disk_file file, uint8_t *into,
                  uint64_t offset, uint64_t length, uint32_t flags);
+void log_io_resident(struct log_io *io, struct world *world, struct disk_file file, uint64_t offset,
+                     uint64_t length);
 void log_io_write(struct log_io *io, struct world *world, struct disk_file file, struct bytes data,
                   uint64_t offset);
 void log_io_sync(struct log_io *io, struct world *world, struct disk_file file);
@@ -121,7 +123,11 @@ struct log_segment {
     struct log_index *index;   /* in memory: the active one */
     struct log_loaded *loaded; /* of a closed one, while there is room (log_lookup.c) */
     struct log_file *file;     /* in the directory's cache of open files */
-    uint32_t offset_count;     /* entries on disk of a closed one */
+    struct log_run *sound;     /* of a closed one (log_sound.c) */
+    uint32_t sound_count;
+    uint32_t sound_room;
+    bool ranged;           /* ranges of the file were sent: it is not changed in place any more */
+    uint32_t offset_count; /* entries on disk of a closed one */
     uint32_t time_count;
     bool dirty;          /* has bytes that were not synced */
     int64_t hint_offset; /* where the last read ended: the next one goes on there */
@@ -130,6 +136,32 @@ struct log_segment {
     bool index_bad;    /* the files do not fit the log: read from the start */
     bool aborted;      /* it has a transaction index with entries; of the active one, on disk */
 };
+
+/* ---- what was found sound (log_sound.c) ------------------------------------------------------ */
+
+enum {
+    LOG_RANGE_MIN = 16 * 1024,         /* shorter ones are not worth it */
+    LOG_RUN_BYTES = 64 * 1024,         /* a run ends with the batch that reaches it */
+    LOG_SOUND_BYTES = 4 * 1024 * 1024, /* of a directory: some 10 GB of log */
+};
+
+/* Whole batches that follow each other, from `first` up to `next`. */
+struct log_run {
+    uint32_t position;
+    uint32_t length;
+    int64_t first;
+    int64_t next;
+};
+
+void log_sound_note(struct log *log, struct log_segment *segment, const struct log_run *run);
+/* The first run that ends above the offset. */
+const struct log_run *log_sound_find(const struct log_segment *segment, int64_t offset);
+/* Runs that follow each other, from exactly this offset on. */
+bool log_sound_from(const struct log_segment *segment, int64_t offset, int64_t limit,
+                    uint32_t max_bytes, struct log_run *found);
+void log_sound_unread(struct log_segment *segment, uint64_t from, uint64_t to);
+void log_sound_forget(struct log *log, struct log_segment *segment);
+void log_sound_forget_all(struct log *log);
 
 struct log_segment *log_segment_add(struct log *log, int64_t base);
 /* Of the last segment; its file is closed. */
@@ -170,6 +202,7 @@ struct log_file {
     struct disk_file file;
     enum log_file_state state;
     uint32_t pins;
+    uint32_t ranges; /* not sent yet; they outlive the segment */
     char path[LOG_PATH_MAX];
 };
 
@@ -182,7 +215,10 @@ static inline void log_file_pin(struct log_file *file)
     file->pins++;
 }
 void log_file_unpin(struct log_file *file);
-/* Closes it when it is open; not pinned. */
+/* For a range: false when too many files have some. */
+MUST_USE bool log_file_lend(struct log_file *file);
+void log_file_returned(struct log_file *file);
+/* Closes it when it is open, ranges aside; not pinned. */
 void log_file_drop(struct log_segment *segment);
 /* Now and then: the world may have a place again. */
 void log_file_retry(struct log_dir *dir);
@@ -282,6 +318,10 @@ struct log_reader {
     int64_t expected; /* offset at `position`; -1 not known: an index led there */
     bool opened;
     bool retried;
+    bool ranged;        /* `run` is asked for as a range */
+    struct log_run run; /* that; later the one that is being read */
+    int64_t stop;       /* offset of a run that a read does not go into; -1 none */
+    uint64_t stop_position;
     uint8_t entries[64 * LOG_INDEX_ENTRY];
     char path[LOG_PATH_MAX];
 };
@@ -294,7 +334,7 @@ bool log_epoch_fits(const struct log *log, const struct record_batch *batch);
 /* The transactions of a read that were aborted (log_stable.c): its bytes are there, its reader is
  * not, and its log keeps still for it. False: they are told, or read->err says why not; true: the
  * op goes on with log_stable_run(), from LOG_STABLE_FIND on. */
-enum log_stable_step { LOG_STABLE_FIND = 9, LOG_STABLE_LOADED };
+enum log_stable_step { LOG_STABLE_FIND = 10, LOG_STABLE_LOADED };
 MUST_USE bool log_stable_begin(struct log_read *read);
 enum op_result log_stable_run(struct log_read *read);
 void log_read_over(struct log_read *read); /* wakes who waits */
@@ -375,6 +415,7 @@ struct log_flow {
     struct log_load load;
     struct log_walk walk;
     struct disk_file file;
+    struct disk_file copy; /* of a cut */
     char path[LOG_PATH_MAX];
     char path_to[LOG_PATH_MAX];
     uint8_t *bytes; /* owned scratch */

@@ -1,5 +1,7 @@
 /* Reads. The tail comes from the cache of received buffers at once; the rest from disk, every batch
- * checked before it is served (nothing else would notice a rotten sector; storage.md 17.1).
+ * checked before it is served (nothing else would notice a rotten sector; storage.md 17.1). What
+ * was found sound before, in a closed segment below the high watermark, goes to who takes it as a
+ * range of its file, while it is in the page cache, without being touched again (log_sound.c).
  *
  *     file open -> position: hint of the last read, index in memory, or a search in the index file
  *               -> bytes into a counted buffer -> skip what ends below the offset -> check -> slice
@@ -23,11 +25,12 @@ enum read_step {
     READ_PROBED,
     READ_WINDOW,
     READ_INDEX_CLOSED,
+    READ_RESIDENT,
     READ_BYTES,
 };
-static const char *const read_steps[] = {"START",        "SWAPPED", "FILE",         "INDEX_OPENED",
-                                         "INDEX_LOADED", "PROBED",  "WINDOW",       "INDEX_CLOSED",
-                                         "BYTES",        "STABLE",  "STABLE_LOADED"};
+static const char *const read_steps[] = {"START",        "SWAPPED", "FILE",   "INDEX_OPENED",
+                                         "INDEX_LOADED", "PROBED",  "WINDOW", "INDEX_CLOSED",
+                                         "RESIDENT",     "BYTES",   "STABLE", "STABLE_LOADED"};
 _Static_assert(LOG_STABLE_FIND == READ_BYTES + 1, "log_stable.c goes on behind these");
 
 static bool read_file_there(const struct log *log, const struct log_segment *segment)
@@ -193,6 +196,101 @@ static void read_take_window(struct log_read *o)
     read_index_says(r);
 }
 
+/* ---- ranges ---- */
+
+struct log_range {
+    struct log_file *file;
+};
+
+static void read_range_released(struct buf *buf)
+{
+    log_file_returned(((struct log_range *)(void *)buf->data)->file);
+}
+
+/* What of the segment is sound from the offset on, as much as may be read; and where a read that
+ * has to look for itself ends, so that the next one begins with a run. */
+static bool read_sound(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    const struct log *log = o->log;
+    int64_t limit = o->limit < log->high_watermark ? o->limit : log->high_watermark;
+    const struct log_run *run;
+
+    r->ranged = false;
+    r->stop = -1;
+    r->stop_position = 0;
+    if (!o->ranges || o->scrub || r->segment == log_active(log)) return false;
+    r->ranged = log_sound_from(r->segment, o->offset, limit, o->max_bytes, &r->run);
+    if (r->ranged) return true;
+    run = log_sound_find(r->segment, o->offset);
+    if (run == NULL || run->first == o->offset) return false;
+    r->stop = run->first > o->offset ? run->first : run->next;
+    r->stop_position = run->position + (run->first > o->offset ? 0 : run->length);
+    return false;
+}
+
+/* All of the run is in the page cache, and nothing was found since: it is the answer. */
+static bool read_refer(struct log_read *o)
+{
+    struct log_reader *r = o->reader;
+    struct log *log = o->log;
+    struct log_run run = r->run;
+    struct log_range *range;
+    struct buf *buf;
+
+    r->ranged = false;
+    r->position = run.position; /* else the bytes are read from here on */
+    r->expected = run.first;
+    r->walked = false;
+    if (log_io_err(&r->io) != ERR_NONE || r->io.req.done < run.length) {
+        log->dir->ranges_missed++;
+        return false;
+    }
+    if (!log_sound_from(r->segment, run.first, run.next, run.length, &r->run)) return false;
+    if (r->run.length != run.length) return false;
+    buf = buf_take(&log->dir->env->payload, sizeof *range, true);
+    if (buf == NULL) return false;
+    if (!log_file_lend(r->pinned)) {
+        buf_unref(buf);
+        return false;
+    }
+    range = (struct log_range *)(void *)buf->data;
+    *range = (struct log_range){r->pinned};
+    buf->released = read_range_released;
+    r->segment->ranged = true;
+    r->segment->hint_offset = run.next;
+    r->segment->hint_position = (uint64_t)run.position + run.length;
+    log->dir->ranges_told++;
+    o->range_file = r->pinned->file;
+    o->range_offset = run.position;
+    o->slices[0] = (struct bytes){NULL, run.length};
+    o->holds[0] = buf;
+    o->count = 1;
+    o->bytes = run.length;
+    o->next_offset = run.next;
+    return true;
+}
+
+/* A batch at r->position was found sound; `next`: the offset behind it. */
+static void read_note_sound(struct log_read *o, const struct record_batch *batch, int64_t next)
+{
+    struct log_reader *r = o->reader;
+
+    if (r->segment == log_active(o->log)) return;
+    if (r->run.length == 0) {
+        int64_t first = o->bytes == 0 ? o->offset : r->expected;
+
+        r->run = (struct log_run){
+            .position = (uint32_t)r->position,
+            .first = batch->base_offset < first || first < 0 ? batch->base_offset : first};
+    }
+    r->run.length += batch->bytes.length;
+    r->run.next = next;
+    if (r->run.length < LOG_RUN_BYTES) return;
+    log_sound_note(o->log, r->segment, &r->run);
+    r->run.length = 0;
+}
+
 /* Asks for bytes from the position on; false: done with an error, or nothing left in the log. */
 static bool read_submit(struct log_read *o)
 {
@@ -204,6 +302,10 @@ static bool read_submit(struct log_read *o)
     r->span = 0; /* of what comes after the first read */
     if (size < r->want) size = r->want;
     if (size > left) size = left;
+    if (r->stop_position > r->position && r->want == 0 && size > r->stop_position - r->position)
+        size = r->stop_position - r->position;
+    r->run.length = 0;
+    log_sound_unread(r->segment, r->position, r->position + size);
     buf_unref(r->buf);
     r->size = (uint32_t)size;
     r->buf = buf_take(&o->log->dir->env->payload, size, true);
@@ -256,6 +358,7 @@ static enum read_verdict read_look(struct log_read *o)
         if (next >= 0 && batch.base_offset > next && !log_gaps(log)) return read_no_batch(o);
         next = last + 1;
         if (last >= o->offset) {
+            if (r->stop >= 0 && batch.base_offset >= r->stop && o->count > 0) return READ_SERVED;
             if (last >= o->limit) return o->count > 0 ? READ_SERVED : READ_EMPTY;
             if (o->bytes + batch.bytes.length > o->max_bytes && !(o->first_whole && o->bytes == 0))
                 return o->count > 0 ? READ_SERVED : READ_EMPTY;
@@ -266,6 +369,7 @@ static enum read_verdict read_look(struct log_read *o)
                 o->slices[0] = (struct bytes){batch.bytes.data, 0};
                 o->count = 1;
             }
+            read_note_sound(o, &batch, next);
             o->slices[0].length += batch.bytes.length;
             o->bytes += batch.bytes.length;
             o->next_offset = next;
@@ -303,6 +407,8 @@ static bool read_next_segment(struct log_read *o)
     r->expected = r->segment->base;
     r->walked = true;
     r->want = 0;
+    r->stop = -1;
+    r->stop_position = 0;
     return true;
 }
 
@@ -321,6 +427,8 @@ static void read_note_damage(struct log_read *o)
 {
     const struct log_reader *r = o->reader;
 
+
+    log_sound_forget(o->log, r->segment);
     if (o->log->damaged >= 0 || r->expected < 0) return;
     log_note_damage(o->log, r->expected, r->segment->base, r->position);
 }
@@ -349,6 +457,7 @@ static bool read_decide(struct log_read *o)
     switch (read_look(o)) {
     case READ_MORE: return true;
     case READ_SERVED:
+        log_sound_note(log, r->segment, &r->run);
         o->holds[0] = r->buf;
         r->buf = NULL;
         return false;
@@ -397,7 +506,7 @@ static enum op_result read_run(struct op *op)
         AWAIT(o, READ_SWAPPED, &log->state_source, !log_swap_due(log));
         log_reader_goes_on(log);
         r->segment = log->segments[log_segment_find(log, o->offset)];
-        if (!read_locate(o)) {
+        if (!read_sound(o) && !read_locate(o)) {
             log_path_of(r->path, log, r->segment->base, ".index");
             log_io_open(&r->io, world, r->path, DISK_READ_ONLY);
             AWAIT_IO(o, READ_INDEX_OPENED, &r->io);
@@ -432,6 +541,11 @@ static enum op_result read_run(struct op *op)
                 }
                 if (log->dir->files_short) return read_end(o, ERR_KAFKA_STORAGE_ERROR);
                 AWAIT(o, READ_FILE, &log->dir->file_source, read_file_there(log, r->segment));
+            }
+            if (r->ranged) {
+                log_io_resident(&r->io, world, r->pinned->file, r->run.position, r->run.length);
+                AWAIT_IO(o, READ_RESIDENT, &r->io);
+                if (read_refer(o)) return read_end(o, ERR_NONE);
             }
             if (r->segment->size == r->position) {
                 if (!read_next_segment(o)) return read_end(o, ERR_NONE);

@@ -38,6 +38,7 @@ void log_segment_drop_last(struct log *log)
 
     log_file_drop(segment);
     log_lookup_forget(log, segment);
+    log_sound_forget(log, segment);
     if (segment->index != NULL) {
         log_index_deinit(segment->index);
         mem_free(mem, segment->index, sizeof *segment->index);
@@ -59,6 +60,7 @@ void log_segment_drop_at(struct log *log, uint32_t at)
     ASSERT(at + 1 < log->segment_count && segment->index == NULL);
     log_file_drop(segment);
     log_lookup_forget(log, segment);
+    log_sound_forget(log, segment);
     mem_free(mem, segment, sizeof *segment);
     log->segment_count--;
     memmove(log->segments + at, log->segments + at + 1,

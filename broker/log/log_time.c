@@ -75,6 +75,7 @@ static bool time_submit(struct log_time_lookup *o)
     r->buf = buf_take(&o->log->dir->env->payload, size, true);
     if (r->buf == NULL) return false;
     r->size = (uint32_t)size;
+    log_sound_unread(r->segment, r->position, r->position + size);
     log_io_read(&r->io, o->log->dir->env->world, r->pinned->file, r->buf->data, r->position, size,
                 0);
     return true;

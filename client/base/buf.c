@@ -61,6 +61,7 @@ void buf_unref(struct buf *buf)
     ASSERT(buf->refs > 0);
     buf->refs--;
     if (buf->refs > 0) return;
+    if (buf->released != NULL) buf->released(buf);
     budget = buf->budget;
     ASSERT(budget->used >= buf->capacity && budget->buffers > 0);
     budget->used -= buf->capacity;

@@ -25,6 +25,8 @@ struct buf {
     uint32_t capacity; /* at least what was asked for; what the budget counts */
     struct buf_budget *budget;
     uint8_t *data;
+    /* For what the bytes stand for: called when the last reference goes. NULL: nothing. */
+    void (*released)(struct buf *buf);
 };
 
 /* reserved <= limit. */

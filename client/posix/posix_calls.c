@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ const struct posix_calls posix_calls_real = {
     .unlink = unlinkat,
     .mkdir = mkdirat,
     .sendmsg = sendmsg,
+    .sendfile = sendfile,
     .recv = recv,
     .accept = real_accept,
     .connect = real_connect,

@@ -21,6 +21,7 @@ struct posix_calls {
     int (*unlink)(int dir, const char *path, int flags);
     int (*mkdir)(int dir, const char *path, mode_t mode);
     ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+    ssize_t (*sendfile)(int fd, int from, off_t *offset, size_t length);
     ssize_t (*recv)(int fd, void *into, size_t length, int flags);
     int (*accept)(int fd, struct sockaddr *address, socklen_t *length, int flags);
     int (*connect)(int fd, const struct sockaddr *address, socklen_t length);

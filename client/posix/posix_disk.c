@@ -157,6 +157,7 @@ static void disk_run(void *owner, struct world_req *world_req)
         break;
     }
     case DISK_READ: err = posix_file_read(disk->calls, fd, req, false); break;
+    case DISK_RESIDENT: IMPOSSIBLE("never waits");
     case DISK_SYNC_MANY:
         /* Start all write-back first, so that the waits overlap. */
         for (uint32_t i = 0; i < req->file_count; i++) {
@@ -271,6 +272,32 @@ static void disk_submit_read(struct posix_disk *disk, struct disk_req *req)
     posix_ready(disk->ready, &req->req, err);
 }
 
+bool posix_disk_warm(struct posix_disk *disk, struct disk_file handle, uint64_t offset,
+                     uint64_t length, uint64_t *resident)
+{
+    const struct posix_file *file = disk_file(disk, handle);
+    struct posix_device *device = &disk->devices[file->device];
+    bool unknown = false;
+
+    *resident = length;
+    if (device->no_nowait || length == 0) return true;
+    if (posix_file_resident(disk->calls, file->fd, offset, length, resident, &unknown)) return true;
+    device->no_nowait = unknown;
+    if (unknown) *resident = length;
+    return unknown;
+}
+
+int posix_disk_fd(struct posix_disk *disk, struct disk_file file)
+{
+    return disk_file(disk, file)->fd;
+}
+
+static void disk_submit_resident(struct posix_disk *disk, struct disk_req *req)
+{
+    (void)posix_disk_warm(disk, req->file, req->offset, req->length, &req->done);
+    posix_ready(disk->ready, &req->req, ERR_NONE);
+}
+
 /* The paths an operation names are there and short enough. */
 static bool disk_paths_ok(const struct disk_req *req)
 {
@@ -289,6 +316,7 @@ static bool disk_paths_ok(const struct disk_req *req)
     case DISK_PREALLOCATE:
     case DISK_WRITE:
     case DISK_READ:
+    case DISK_RESIDENT:
     case DISK_SYNC:
     case DISK_SYNC_MANY:
     case DISK_TRUNCATE: return true;
@@ -308,6 +336,7 @@ void posix_disk_submit(struct posix_disk *disk, struct disk_req *req)
     case DISK_OPEN: disk_submit_open(disk, req); return;
     case DISK_WRITE: disk_submit_write(disk, req); return;
     case DISK_READ: disk_submit_read(disk, req); return;
+    case DISK_RESIDENT: disk_submit_resident(disk, req); return;
     case DISK_CLOSE: disk_submit_close(disk, req); return;
     case DISK_SYNC_MANY:
         ASSERT(req->file_count <= DISK_SYNC_MAX);

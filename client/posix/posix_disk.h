@@ -65,6 +65,12 @@ void posix_disk_submit(struct posix_disk *disk, struct disk_req *req);
 /* A request that comes back from a worker; it is ready afterwards. */
 void posix_disk_returned(struct posix_disk *disk, struct disk_req *req);
 
+/* How much of a range is in the page cache, from its beginning on; true: all of it, or nobody can
+ * tell. And the descriptor, for the network. */
+bool posix_disk_warm(struct posix_disk *disk, struct disk_file file, uint64_t offset,
+                     uint64_t length, uint64_t *resident);
+int posix_disk_fd(struct posix_disk *disk, struct disk_file file);
+
 /* What one write of `took_ns` teaches about its device; pure bookkeeping, public for its test. */
 void posix_disk_note_write(struct posix_device *device, int64_t took_ns, int64_t now_ns);
 

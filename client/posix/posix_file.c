@@ -9,6 +9,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+/* Two bytes that far apart speak for what is between them (read-ahead brings in as much). */
+enum { FILE_PROBE = 64 * 1024 };
+
 /* A call that returns -1 and may be interrupted, again until it was not. */
 #define UNINTERRUPTED(result, call) \
     do {                            \
@@ -126,6 +129,31 @@ enum err posix_file_read(const struct posix_calls *calls, int fd, struct disk_re
         req->done += (uint64_t)n;
     }
     return ERR_NONE;
+}
+
+/* One byte of every so many is looked at, and the last one. */
+bool posix_file_resident(const struct posix_calls *calls, int fd, uint64_t offset, uint64_t length,
+                         uint64_t *resident, bool *unknown)
+{
+    uint64_t at = 0;
+
+    *unknown = false;
+    for (;;) {
+        uint8_t byte;
+        struct iovec into = {&byte, 1};
+        ssize_t n;
+
+        UNINTERRUPTED(n, calls->preadv2(fd, &into, 1, (off_t)(offset + at), RWF_NOWAIT));
+        if (n < 0) *unknown = errno == EOPNOTSUPP || errno == ENOSYS;
+        if (n != 1) break;
+        if (at + 1 >= length) {
+            *resident = length;
+            return true;
+        }
+        at = at + FILE_PROBE < length - 1 ? at + FILE_PROBE : length - 1;
+    }
+    *resident = at == length - 1 ? at - at % FILE_PROBE : at;
+    return false;
 }
 
 enum err posix_file_sync(const struct posix_calls *calls, int fd)
@@ -264,6 +292,7 @@ enum err posix_file_other(const struct posix_calls *calls, int dir, int fd, stru
     case DISK_CLOSE:
     case DISK_WRITE:
     case DISK_READ:
+    case DISK_RESIDENT:
     case DISK_SYNC_MANY: IMPOSSIBLE("needs the table");
     }
     return result == 0 ? ERR_NONE : posix_calls_err(errno);

@@ -17,6 +17,10 @@ MUST_USE enum err posix_file_read(const struct posix_calls *calls, int fd, struc
 /* Everything that needs no table: PREALLOCATE, SYNC, TRUNCATE on fd; the rest by path. */
 MUST_USE enum err posix_file_other(const struct posix_calls *calls, int dir, int fd,
                                    struct disk_req *req);
+/* How much of the range is in the page cache, from its beginning on; `unknown`: this file system
+ * does not tell. True: all of it. length > 0. */
+bool posix_file_resident(const struct posix_calls *calls, int fd, uint64_t offset, uint64_t length,
+                         uint64_t *resident, bool *unknown);
 MUST_USE enum err posix_file_sync(const struct posix_calls *calls, int fd);
 
 #endif

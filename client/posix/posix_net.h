@@ -13,6 +13,7 @@
 #define CLIENT_POSIX_POSIX_NET_H
 
 #include "client/posix/posix_calls.h"
+#include "client/posix/posix_disk.h"
 #include "client/posix/posix_slab.h"
 #include "client/posix/posix_work.h"
 #include "client/world/world.h"
@@ -23,6 +24,8 @@ enum {
     POSIX_LISTENERS_MAX = 16,
     POSIX_CONNECTIONS_MAX = (1 << 20) - 1,
     POSIX_RECV_TURN_MAX = 1024 * 1024, /* bytes into one receive before others get a turn */
+    POSIX_SEND_STEP = 256 * 1024,      /* of a range in one call */
+    POSIX_SEND_TURN_MAX = 1024 * 1024, /* of ranges before others get a turn */
     POSIX_BACKLOG = 4096,
 };
 
@@ -44,6 +47,7 @@ struct posix_conn {
     struct net_send *send;
     uint32_t send_slice; /* how far the send came */
     uint32_t send_offset;
+    uint32_t send_range; /* ranges before it */
     struct list starved; /* waiting for a chunk */
 };
 
@@ -57,6 +61,8 @@ struct posix_listener {
 
 struct posix_net {
     const struct posix_calls *calls;
+    struct posix_disk *disk; /* whose files ranges are of */
+    uint64_t range_misses;   /* parts of ranges that were not in the page cache when they left */
     struct list *ready;
     int epoll_fd;
     uint32_t connections_max;

@@ -132,7 +132,13 @@ void posix_stream_send_done(struct posix_net *net, struct posix_conn *c, enum er
     posix_ready(net->ready, &send->req, err);
 }
 
-static int net_send_slices(const struct posix_conn *c, struct iovec *to)
+static bool slice_is_range(const struct bytes *slice)
+{
+    return slice->data == NULL && slice->length > 0;
+}
+
+/* Memory up to the next range; 0: there is none before it. */
+static int net_send_slices(const struct posix_conn *c, struct iovec *to, bool *more)
 {
     const struct net_send *send = c->send;
     int count = 0;
@@ -141,6 +147,8 @@ static int net_send_slices(const struct posix_conn *c, struct iovec *to)
         uint32_t skip = i == c->send_slice ? c->send_offset : 0;
 
         if (send->slices[i].length == skip) continue;
+        *more = slice_is_range(&send->slices[i]);
+        if (*more) break;
         to[count].iov_base = (void *)(uintptr_t)(send->slices[i].data + skip);
         to[count].iov_len = send->slices[i].length - skip;
         count++;
@@ -148,33 +156,69 @@ static int net_send_slices(const struct posix_conn *c, struct iovec *to)
     return count;
 }
 
+/* Past what was taken, and past empty slices. */
 static void net_send_advance(struct posix_conn *c, size_t taken)
 {
-    while (taken > 0) {
-        uint32_t room = c->send->slices[c->send_slice].length - c->send_offset;
+    const struct net_send *send = c->send;
+
+    while (c->send_slice < send->slice_count) {
+        const struct bytes *slice = &send->slices[c->send_slice];
+        uint32_t room = slice->length - c->send_offset;
 
         if (taken < room) {
             c->send_offset += (uint32_t)taken;
             return;
         }
         taken -= room;
+        if (slice_is_range(slice)) c->send_range++;
         c->send_slice++;
         c->send_offset = 0;
     }
 }
 
+/* One step of a range: at most so much, so that others get their turn and each miss is counted. The
+ * probe and the call do not exclude each other: a page that leaves between them is waited for. */
+static ssize_t net_send_range(struct posix_net *net, struct posix_conn *c)
+{
+    const struct net_range *range = &c->send->ranges[c->send_range];
+    uint32_t left = c->send->slices[c->send_slice].length - c->send_offset;
+    off_t at = (off_t)(range->offset + c->send_offset);
+    uint64_t resident;
+
+    if (left > POSIX_SEND_STEP) left = POSIX_SEND_STEP;
+    if (!posix_disk_warm(net->disk, range->file, (uint64_t)at, left, &resident)) {
+        c->send->range_misses++;
+        net->range_misses++;
+    }
+    return net->calls->sendfile(c->fd, posix_disk_fd(net->disk, range->file), &at, left);
+}
+
 void posix_stream_send(struct posix_net *net, struct posix_conn *c)
 {
     struct iovec slices[IOV_MAX];
+    size_t ranged = 0;
 
     for (;;) {
         struct msghdr message = {.msg_iov = slices};
-        int count = net_send_slices(c, slices);
+        bool range = false;
+        bool more = false;
         ssize_t n;
+        int count;
 
-        if (count == 0) break;
-        message.msg_iovlen = (size_t)count;
-        n = net->calls->sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        net_send_advance(c, 0);
+        if (c->send_slice == c->send->slice_count) break;
+        count = net_send_slices(c, slices, &more);
+        if (count > 0) {
+            message.msg_iovlen = (size_t)count;
+            n = net->calls->sendmsg(c->fd, &message,
+                                    MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
+        } else if (ranged >= POSIX_SEND_TURN_MAX) {
+            posix_net_interest(net, c, c->interest | EPOLLOUT); /* the rest after the others */
+            return;
+        } else {
+            range = true;
+            n = net_send_range(net, c);
+        }
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) {
             posix_net_interest(net, c, c->interest | EPOLLOUT);
@@ -185,6 +229,11 @@ void posix_stream_send(struct posix_net *net, struct posix_conn *c)
                                    c->error != ERR_NONE ? c->error : posix_calls_err(errno));
             return;
         }
+        if (n == 0 && range) { /* the file is shorter than it was */
+            posix_stream_send_done(net, c, ERR_EOF);
+            return;
+        }
+        if (range) ranged += (size_t)n;
         net_send_advance(c, (size_t)n);
     }
     posix_stream_send_done(net, c, ERR_NONE);
@@ -199,6 +248,8 @@ void posix_net_send(struct posix_net *net, struct net_send *send)
     c->send = send;
     c->send_slice = 0;
     c->send_offset = 0;
+    c->send_range = 0;
+    send->range_misses = 0;
     if (c->dead) {
         posix_stream_send_done(net, c, c->error);
         return;

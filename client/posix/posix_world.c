@@ -443,6 +443,7 @@ static enum err world_parts(struct posix_world *w, const struct posix_options *o
     err = posix_net_init(&w->net, options->calls, &w->ready, &w->inbox, w->epoll_fd,
                          options->connections_max, options->chunks);
     if (err != ERR_NONE) goto no_net;
+    w->net.disk = &w->disk;
     err = posix_disk_init(&w->disk, options->calls, &w->ready, &w->inbox, directory,
                           options->files_max, options->disk_workers);
     if (err != ERR_NONE) goto no_disk;

@@ -153,13 +153,16 @@ void wire_tags_skip_all(struct wire_reader *reader);
 /* ---- writing ------------------------------------------------------------------------------- */
 
 enum wire_slice_kind {
-    WIRE_SLICE_MEMORY, /* more kinds (a file range) may follow: switch over them all */
+    WIRE_SLICE_MEMORY,
+    WIRE_SLICE_FILE, /* a range of an open file: only where slices are gathered */
 };
 
 struct wire_slice {
     enum wire_slice_kind kind;
     uint32_t length;
-    const uint8_t *data; /* borrowed until sent */
+    const uint8_t *data; /* of MEMORY; borrowed until sent */
+    uint32_t file;       /* of FILE: struct disk_file, open until sent */
+    uint64_t offset;
 };
 
 struct wire_writer {

@@ -26,6 +26,8 @@ struct env {
     struct buf_budget payload; /* counted buffers of requests and responses */
     struct op_loop loop;
     struct instant now; /* of the present turn */
+    uint64_t
+        range_misses; /* parts of file ranges that the page cache had not when they were sent */
     /* private */
     struct actor actor;
     struct list writes;

@@ -22,6 +22,10 @@
  *      No receive posted means the peer is held back. Received bytes come before EOF, and EOF or an
  *      error of the stream is told by the next receive; a connection whose peer reset or vanished
  *      is told once by `gone` also when no receive is posted.
+ *      A send may name ranges of files: their bytes are taken late, up to the moment in which the
+ *      peer has them, so who changes a range changes what arrives; a file that ends before its
+ *      range does ends the send with EOF, and then the connection is of no more use. A file whose
+ *      name is gone can be sent all the same.
  *  W7  Disk requests on different files run in any order. A read sees every write that completed
  *      before it was submitted. Two writes to one file may not be in flight at once. A transfer is
  *      whole, or it is an error with the count done. NO_SPACE and IO are different.
@@ -108,6 +112,10 @@ struct world_timer {
     struct heap_node node; /* private */
 };
 
+struct disk_file {
+    uint32_t handle; /* private; 0 is none */
+};
+
 /* ---- network --------------------------------------------------------------------------------- */
 
 struct net_address {
@@ -173,12 +181,21 @@ struct net_recv {
     struct net_loan loan; /* out, without into; the core gives it back by net_release() */
 };
 
-/* Gathered send: completes when the transport has taken all bytes, or with an error. */
+/* Where the bytes of a slice without data stand: in a file that stays open until completion. */
+struct net_range {
+    struct disk_file file;
+    uint64_t offset;
+};
+
+/* Gathered send: completes when the transport has taken all bytes, or with an error. A slice with a
+ * length and no data stands for the next of the ranges. */
 struct net_send {
     struct world_req req;
     struct net_conn *conn;
-    const struct bytes *slices; /* array and bytes borrowed until completion */
-    uint32_t slice_count;       /* at most NET_SLICES_MAX */
+    const struct bytes *slices;     /* array and bytes borrowed until completion */
+    uint32_t slice_count;           /* at most NET_SLICES_MAX */
+    uint32_t range_misses;          /* out: parts of ranges that the device had to be asked for */
+    const struct net_range *ranges; /* borrowed likewise; as many as slices without data */
 };
 
 /* ---- disk ------------------------------------------------------------------------------------ */
@@ -199,6 +216,8 @@ enum disk_op {
     DISK_LIST,        /* path, into, length -> done (bytes), entries in any order; see disk_entry */
     DISK_SYNC_DIR,    /* path */
     DISK_FREE_SPACE,  /* path -> size: bytes available */
+    DISK_RESIDENT,    /* file, offset, length -> done: so many of them, from the first on, are most
+                         likely to be had without the device; never beyond the end of the file */
 };
 
 enum disk_flags {
@@ -207,10 +226,6 @@ enum disk_flags {
     DISK_LOCK = 4,      /* open: exclusive for this process until closed, else LOCKED */
     DISK_READ_ONLY = 8, /* open */
     DISK_UNCACHED = 16, /* read: from the device, not the page cache (storage.md H5) */
-};
-
-struct disk_file {
-    uint32_t handle; /* private; 0 is none */
 };
 
 /* One entry of a listing, packed back to back in `into`, each aligned to 8. */

@@ -84,6 +84,102 @@ static void peer_that_does_not_read_holds_the_sender_back(void **state)
     assert_int_equal(suite_wait(&send.req), ERR_NONE);
 }
 
+/* ---- ranges of files ---- */
+
+static struct disk_req range_req;
+
+static enum err range_disk(enum disk_op op)
+{
+    range_req.op = op;
+    SUBMIT(0, disk_submit, &range_req);
+    return suite_wait(&range_req.req);
+}
+
+/* A file of world 0 with the bytes of positions 0 to `length`; open. */
+static struct disk_file range_file(uint32_t length)
+{
+    struct bytes slice = {buffer, length};
+
+    range_req = (struct disk_req){.path = "ranges", .flags = DISK_CREATE};
+    assert_int_equal(range_disk(DISK_OPEN), ERR_NONE);
+    suite_fill(buffer, 0, length, 0);
+    range_req.slices = &slice;
+    range_req.slice_count = 1;
+    assert_int_equal(range_disk(DISK_WRITE), ERR_NONE);
+    return range_req.file;
+}
+
+static void ranges_of_a_file_between_memory_are_one_stream(void **state)
+{
+    static uint8_t head[1000];
+    struct pair pair = {.listener = {.handle = 0}};
+    struct disk_file file;
+    struct bytes slices[6];
+    struct net_range ranges[3];
+    struct net_send send = {
+        .conn = &pair.ends[0], .slices = slices, .slice_count = 6, .ranges = ranges};
+    uint32_t got;
+
+    (void)state;
+    suite_begin(2, 4, 4);
+    pair_open(&pair);
+    file = range_file(3000000);
+    /* 0..1000 memory, to 5000 and to 2500000 ranges, an empty slice, to 2500100 memory, a range */
+    suite_fill(head, 0, 1000, 0);
+    suite_fill(other, 2500000, 100, 0);
+    slices[0] = (struct bytes){head, 1000};
+    slices[1] = (struct bytes){NULL, 4000};
+    slices[2] = (struct bytes){NULL, 2495000};
+    slices[3] = (struct bytes){NULL, 0};
+    slices[4] = (struct bytes){other, 100};
+    slices[5] = (struct bytes){NULL, 499900};
+    ranges[0] = (struct net_range){file, 1000};
+    ranges[1] = (struct net_range){file, 5000};
+    ranges[2] = (struct net_range){file, 2500100};
+    SUBMIT(0, net_send, &send);
+    got = pair_receive(&pair.ends[1], 1, 0, 1500000, true);
+    if (got < 3000000) pair_receive(&pair.ends[1], 1, got, 3000000 - got, false);
+    assert_int_equal(suite_wait(&send.req), ERR_NONE);
+}
+
+static void a_file_without_a_name_is_sent_and_one_that_is_shorter_ends_the_send(void **state)
+{
+    struct pair pair = {.listener = {.handle = 0}};
+    struct bytes slice = {NULL, 700000};
+    struct net_range range = {.offset = 0};
+    struct net_send send = {
+        .conn = &pair.ends[0], .slices = &slice, .slice_count = 1, .ranges = &range};
+
+    (void)state;
+    suite_begin(2, 4, 4);
+    pair_open(&pair);
+    range.file = range_file(700000);
+    assert_int_equal(range_disk(DISK_UNLINK), ERR_NONE);
+    range_req.file = range.file;
+    SUBMIT(0, net_send, &send);
+    assert_int_equal(pair_receive(&pair.ends[1], 1, 0, 700000, false), 700000);
+    assert_int_equal(suite_wait(&send.req), ERR_NONE);
+    range_req.length = 100000;
+    assert_int_equal(range_disk(DISK_TRUNCATE), ERR_NONE);
+    SUBMIT(0, net_send, &send);
+    assert_int_equal(pair_receive(&pair.ends[1], 1, 0, 100000, false), 100000);
+    assert_int_equal(suite_wait(&send.req), ERR_EOF);
+    pair_close(&pair.ends[0], 0);
+    assert_int_equal(pair_receive_end(&pair.ends[1], 1), ERR_EOF);
+}
+
+static void what_is_resident_is_a_beginning_of_the_range(void **state)
+{
+    struct disk_file file;
+
+    (void)state;
+    suite_begin(1, 4, 4);
+    file = range_file(300000);
+    range_req = (struct disk_req){.file = file, .offset = 1000, .length = 200000};
+    assert_int_equal(range_disk(DISK_RESIDENT), ERR_NONE);
+    assert_true(range_req.done <= 200000);
+}
+
 static void receive_waits_for_bytes_and_into_waits_for_all_of_them(void **state)
 {
     struct pair pair = {.listener = {.handle = 0}};
@@ -187,6 +283,9 @@ const struct CMUnitTest suite_streams[] = {
     TEST(both_directions_flow_at_once),
     TEST(send_of_the_most_slices_some_empty_is_one_stream),
     TEST(peer_that_does_not_read_holds_the_sender_back),
+    TEST(ranges_of_a_file_between_memory_are_one_stream),
+    TEST(a_file_without_a_name_is_sent_and_one_that_is_shorter_ends_the_send),
+    TEST(what_is_resident_is_a_beginning_of_the_range),
     TEST(receive_waits_for_bytes_and_into_waits_for_all_of_them),
     TEST(loans_keep_their_bytes_until_given_back),
     TEST(end_comes_after_all_bytes_and_stays),

@@ -71,7 +71,8 @@ static void fake_write(struct fake_answer *answer, int32_t correlation, int16_t 
         memset(out->head + 8, 0xff, size - 8);
     if (answer->act != NULL && answer->act->trick == FAKE_HUGE_FRAME) out->head[0] = 0x7f;
     if (answer->act != NULL && answer->act->trick == FAKE_NEGATIVE_FRAME) out->head[0] = 0x80;
-    out->slices[0] = (struct wire_slice){WIRE_SLICE_MEMORY, (uint32_t)size, out->head};
+    out->slices[0] =
+        (struct wire_slice){.kind = WIRE_SLICE_MEMORY, .length = (uint32_t)size, .data = out->head};
     if (connection_send(connection, out, 1) != ERR_NONE) connection_out_destroy(connection, out);
 }
 

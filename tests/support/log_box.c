@@ -78,7 +78,7 @@ void log_box_init(struct log_box *box, uint64_t seed)
     box->observer.traced = box_traced;
     list_init(&box->observer.link);
     node.program = &box->program;
-    node.region_size = 96 << 20;
+    node.region_size = 128 << 20;
     box->sim = sim_create(&config);
     box->node = sim_node_add(box->sim, &node);
     sim_observe(box->sim, &box->observer);

@@ -77,10 +77,12 @@ static bool echo(struct side *side, const struct connection_frame *frame)
     out->head[2] = (uint8_t)(frame->length >> 8);
     out->head[3] = (uint8_t)frame->length;
     if (inline_bytes > 0) memcpy(out->head + 4, frame->data, inline_bytes);
-    out->slices[0] = (struct wire_slice){WIRE_SLICE_MEMORY, 4 + inline_bytes, out->head};
+    out->slices[0] = (struct wire_slice){
+        .kind = WIRE_SLICE_MEMORY, .length = 4 + inline_bytes, .data = out->head};
     if (frame->buf != NULL) {
         connection_out_hold(out, frame->buf);
-        out->slices[1] = (struct wire_slice){WIRE_SLICE_MEMORY, frame->length, frame->data};
+        out->slices[1] = (struct wire_slice){
+            .kind = WIRE_SLICE_MEMORY, .length = frame->length, .data = frame->data};
     }
     if (connection_send(&side->connection, out, frame->buf != NULL ? 2 : 1) == ERR_NONE)
         return true;
@@ -152,7 +154,8 @@ static void client_send(struct side *side)
         out->head[3] = (uint8_t)size;
         for (uint32_t i = 0; i < size; i++)
             out->head[4 + i] = byte_at(rig.sent, i);
-        out->slices[0] = (struct wire_slice){WIRE_SLICE_MEMORY, 4 + size, out->head};
+        out->slices[0] =
+            (struct wire_slice){.kind = WIRE_SLICE_MEMORY, .length = 4 + size, .data = out->head};
         assert_int_equal(connection_send(&side->connection, out, 1), ERR_NONE);
         rig.sent++;
         if (side->connection.send_queue > rig.queue_peak)

@@ -1,6 +1,6 @@
 /* Proves that recovery is idempotent under crashes of its own, that errors and missing memory are
  * never taken for missing bytes, and that the known holes of Kafka's recovery are closed
- * (storage.md 17: H1, H4, H5, H13, H14; 18: DF11). */
+ * (storage.md 17: H1, H3, H4, H5, H10, H13, H14; 18: DF11). */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
@@ -607,6 +607,67 @@ static void records_that_come_back_from_below_the_start_have_their_epochs_again(
     }
 }
 
+/* H3: a partition that has just been made, one synced batch in it, and no checkpoint since: the
+ * names on the way to it are as durable as the batch. */
+static void a_new_partition_is_there_after_a_power_loss(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        int64_t end;
+
+        box_begin(seed);
+        sim_disk_settings(box.node->disk)->loss =
+            (struct sim_loss){.policy = seed % 2 == 0 ? SIM_LOSS_EVERYTHING : SIM_LOSS_NAMES};
+        sim_disk_settings(box.node->disk)->writeback_ns = 0;
+        box_fill(1, 1);
+        end = box.log->log_end;
+        assert_true(log_box_sync(&box));
+        log_box_kill(&box, true);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_int_equal(end, box.log->log_end);
+        log_box_check(&box, 1000);
+        box_end();
+    }
+}
+
+/* H10: a text file of length zero says nothing, rather than that there is nothing. */
+static void an_empty_checkpoint_takes_no_batch_and_no_epoch(void **state)
+{
+    static const char *const names[] = {"data/orders-0/leader-epoch-checkpoint",
+                                        "data/recovery-point-offset-checkpoint",
+                                        "data/replication-offset-checkpoint", "data/clean-state"};
+
+    (void)state;
+    for (uint32_t i = 0; i < 2 * sizeof names / sizeof names[0]; i++) {
+        int64_t end, second;
+
+        box_begin(i);
+        box_fill(1, 10);
+        second = box.log->log_end;
+        box_fill(2, 10);
+        end = box.log->log_end;
+        assert_true(log_box_sync(&box));
+        (void)log_dir_checkpoint(&box.dir);
+        log_box_run_ms(&box, 100);
+        if (i % 2 == 0) {
+            log_box_stop(&box);
+        } else {
+            log_box_kill(&box, true);
+        }
+        foreign_size = 0;
+        file_put(names[i / 2]);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_int_equal(end, box.log->log_end);
+        assert_int_equal(2, box.log->epochs.count);
+        assert_int_equal(1, log_epochs_at(&box.log->epochs, second - 1));
+        assert_int_equal(2, log_epochs_at(&box.log->epochs, second));
+        log_box_check(&box, 1000);
+        box_end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -621,6 +682,8 @@ int main(void)
         cmocka_unit_test(a_missing_segment_is_damage_and_not_an_end),
         cmocka_unit_test(recovery_believes_the_device_and_not_the_cache),
         cmocka_unit_test(records_that_come_back_from_below_the_start_have_their_epochs_again),
+        cmocka_unit_test(a_new_partition_is_there_after_a_power_loss),
+        cmocka_unit_test(an_empty_checkpoint_takes_no_batch_and_no_epoch),
         cmocka_unit_test(the_directory_of_another_topic_is_not_opened),
         cmocka_unit_test(a_segment_of_another_log_is_not_served),
         cmocka_unit_test(a_segment_of_another_history_is_found_by_the_scrub),

@@ -239,8 +239,9 @@ static void what_a_version_cannot_say_is_refused_unless_ignorable(void **state)
 
 static void records_in_pieces_are_gathered(void **state)
 {
-    struct wire_slice pieces[2] = {{WIRE_SLICE_MEMORY, 3, (const uint8_t *)"abc"},
-                                   {WIRE_SLICE_MEMORY, 4, (const uint8_t *)"defg"}};
+    struct wire_slice pieces[2] = {
+        {.kind = WIRE_SLICE_MEMORY, .length = 3, .data = (const uint8_t *)"abc"},
+        {.kind = WIRE_SLICE_MEMORY, .length = 4, .data = (const uint8_t *)"defg"}};
     struct wire_slice slices[8];
     struct fetch_response response;
     struct fetch_response_topic topic;
