@@ -427,7 +427,6 @@ static void read_note_damage(struct log_read *o)
 {
     const struct log_reader *r = o->reader;
 
-
     log_sound_forget(o->log, r->segment);
     if (o->log->damaged >= 0 || r->expected < 0) return;
     log_note_damage(o->log, r->expected, r->segment->base, r->position);
