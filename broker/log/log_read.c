@@ -261,6 +261,7 @@ static bool read_refer(struct log_read *o)
     r->segment->hint_offset = run.next;
     r->segment->hint_position = (uint64_t)run.position + run.length;
     log->dir->ranges_told++;
+    log->dir->ranges_bytes += run.length;
     o->range_file = r->pinned->file;
     o->range_offset = run.position;
     o->slices[0] = (struct bytes){NULL, run.length};
@@ -426,7 +427,6 @@ void log_note_damage(struct log *log, int64_t offset, int64_t base, uint64_t pos
 static void read_note_damage(struct log_read *o)
 {
     const struct log_reader *r = o->reader;
-
 
     log_sound_forget(o->log, r->segment);
     if (o->log->damaged >= 0 || r->expected < 0) return;
