@@ -339,6 +339,7 @@ static void node_down_finish(struct op *op)
 {
     struct node *node = CONTAINER_OF(op, struct node, op);
 
+    if (node->has_dir) node_dirs_tell_ranges(node);
     node_parts_deinit(node);
     node_set(node, NODE_STOPPED);
     TRACE(node->env.world, NODE_STOPPED, node->status);

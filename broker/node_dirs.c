@@ -207,6 +207,22 @@ bool node_dirs_closed(const struct node *node)
     return node_dirs_settled(node);
 }
 
+/* `refused`: read into a buffer, as the page cache had not all of it when it was asked. `missed`:
+ * it had it then, and no more when the range left (client/world/world.h). */
+void node_dirs_tell_ranges(const struct node *node)
+{
+    uint64_t told = 0, bytes = 0, refused = 0;
+
+    for (uint32_t i = 0; i < node->dir_count; i++) {
+        told += node->log_dirs[i].ranges_told;
+        bytes += node->log_dirs[i].ranges_bytes;
+        refused += node->log_dirs[i].ranges_missed;
+    }
+    if (told + refused == 0) return;
+    TRACE(node->env.world, NODE_RANGES, (int64_t)told, (int64_t)bytes, (int64_t)refused,
+          (int64_t)node->env.range_misses);
+}
+
 void node_dirs_deinit(struct node *node)
 {
     for (uint32_t i = 0; i < node->dir_count; i++)

@@ -29,6 +29,7 @@ void node_dirs_vouch(struct node *node);
 bool node_dirs_vouched(const struct node *node);
 void node_dirs_close(struct node *node);
 bool node_dirs_closed(const struct node *node);
+void node_dirs_tell_ranges(const struct node *node); /* node.ranges, if there were any */
 void node_dirs_deinit(struct node *node);
 
 void node_parts_dir(struct node *node);      /* the log directories and the tail cache */

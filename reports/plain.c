@@ -198,6 +198,10 @@ static bool plain_world(struct out *out, const struct trace_event *event)
     case TRACE_NODE_READY: out_cstr(out, "serves"); return true;
     case TRACE_NODE_STARTED: out_format(out, "begins its life %" PRId64, f[0]); return true;
     case TRACE_NODE_STOPPED: out_cstr(out, "has stopped"); return true;
+    case TRACE_NODE_RANGES:
+        out_format(out, "gave %" PRId64 " answers with ranges of files, %" PRId64 " bytes", f[0],
+                   f[1]);
+        return true;
     case TRACE_SIM_STEP:
     case TRACE_SIM_VIOLATION:
     case TRACE_NODE_NOTE:

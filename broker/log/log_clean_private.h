@@ -1,4 +1,4 @@
-/* Shared by log_clean.c, log_clean_feed.c and log_swap.c. */
+/* Shared by log_clean.c, log_clean_group.c, log_clean_feed.c and log_swap.c. */
 #ifndef BROKER_LOG_LOG_CLEAN_PRIVATE_H
 #define BROKER_LOG_LOG_CLEAN_PRIVATE_H
 
@@ -102,5 +102,24 @@ enum log_clean_next log_clean_feed(struct log_clean_work *o);
 /* Asks for more of the segment; takes what came. */
 MUST_USE bool log_clean_read(struct log_clean_work *o);
 MUST_USE bool log_clean_took(struct log_clean_work *o);
+
+/* The log may not be compacted any further (log_clean.c). */
+bool log_clean_over(const struct log_clean_work *o);
+
+/* ---- segments and groups (log_clean_group.c) ------------------------------------------------- */
+
+const struct log_segment *log_clean_segment(struct log_clean_work *o, int64_t base);
+void log_clean_open(struct log_clean_work *o, const struct log_segment *segment);
+bool log_clean_group(struct log_clean_work *o);
+void log_clean_open_out(struct log_clean_work *o);
+bool log_clean_next_source(struct log_clean_work *o);
+void log_clean_finish_group(struct log_clean_work *o);
+bool log_clean_save_part(struct log_clean_work *o);
+void log_clean_sync_dir(struct log_clean_work *o);
+bool log_clean_rename_next(struct log_clean_work *o);
+void log_clean_ask_swap(struct log_clean_work *o);
+bool log_clean_swap_told(const struct log_clean_work *o);
+void log_clean_group_over(struct log_clean_work *o);
+bool log_clean_unlink_next(struct log_clean_work *o);
 
 #endif

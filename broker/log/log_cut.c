@@ -8,8 +8,10 @@
  *       pages of the old file as long as the peer has not read them (H11; performance.md 5.3)
  *     epochs to their file
  *
- * Until the walk has come to its end nothing is changed: damage below the cut, which a replica that
- * has the range can mend (manager_scrub.c), leaves the log as it was, OPEN with ERR_DAMAGED.
+ * Until the walk has come to its end, and a copy has its buffer, nothing is changed: damage below
+ * the cut, which a replica that has the range can mend (manager_scrub.c), leaves the log as it was,
+ * OPEN with ERR_DAMAGED; without memory it is OPEN with ERR_NO_MEMORY, and the cut is asked for
+ * again.
  *
  * A crash between any two leaves a log that ends somewhere between the new end and the old one,
  * which is where a follower may be that was about to truncate: it does so again. */
@@ -195,6 +197,14 @@ static enum err cut_walked(const struct log_flow *o)
     IMPOSSIBLE("end of a walk");
 }
 
+/* What a copy needs, as long as nothing is changed. Nobody reads any more, so it stays as it is
+ * whether ranges of the file were sent. */
+static bool cut_room(struct log_flow *o)
+{
+    if (cut_target(o)->ranged && !log_flow_room(o, LOG_WALK_BYTES)) o->err = ERR_NO_MEMORY;
+    return o->err == ERR_NONE;
+}
+
 /* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to
  * await. */
 static void cut_lower(struct log_flow *o, int64_t to)
@@ -345,8 +355,7 @@ static enum op_result cut_copy(struct log_flow *o)
 
     switch ((enum cut_copy_step)o->op.step) {
     case CUT_COPY:
-        o->err = log_flow_room(o, LOG_WALK_BYTES) ? ERR_NONE : ERR_NO_MEMORY;
-        if (o->err != ERR_NONE) return cut_fail(o);
+        ASSERT(o->bytes_size == LOG_WALK_BYTES);
         log_path_of(o->path, log, log_active(log)->base, ".log");
         log_path_of(o->path_to, log, log_active(log)->base, ".log.tmp");
         log_io_open(&o->io, world, o->path, DISK_READ_ONLY);
@@ -433,6 +442,7 @@ static enum op_result cut_run(struct op *op)
                 if (o->err != ERR_NONE) return cut_refused(o);
                 if (log->segments[o->segment]->base == o->snapshot) break;
             }
+            if (!cut_room(o)) return cut_refused(o);
             cut_drop_kept(o);
             /* A batch that straddles the cut goes whole: the end is where the walk stopped. */
             cut_forget(log, o->walk.scan.next_offset);

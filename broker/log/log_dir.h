@@ -122,6 +122,7 @@ struct log_dir {
     size_t sound_bytes;           /* of what was found sound (log_sound.c) */
     uint32_t ranged_files;        /* with ranges that are not sent */
     uint64_t ranges_told;         /* reads answered with a range */
+    uint64_t ranges_bytes;        /* of these answers */
     uint64_t ranges_missed;       /* and with a buffer, as the page cache had not all of it */
     struct list exposed_logs;     /* logs that a recovery would read, the next to be marked first */
     uint64_t exposed;             /* bytes, of all of them */

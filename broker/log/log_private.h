@@ -4,6 +4,7 @@
  *   log_validate.c  what a leader checks
  *   log_segment.c the segments in memory       log_open_files.c  what an open reads besides
  *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
+ *   log_open_load.c, log_open_walk.c    what an open takes from files, and from batches
  *   log_lookup.c  indexes of closed segments   log_mark.c  where a recovery begins
  *   log_read.c    reads and time lookups            log_sync.c          group commit
  *   log_clean*.c  compaction            log_swap.c  its end, also at an open

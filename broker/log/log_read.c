@@ -261,6 +261,7 @@ static bool read_refer(struct log_read *o)
     r->segment->hint_offset = run.next;
     r->segment->hint_position = (uint64_t)run.position + run.length;
     log->dir->ranges_told++;
+    log->dir->ranges_bytes += run.length;
     o->range_file = r->pinned->file;
     o->range_offset = run.position;
     o->slices[0] = (struct bytes){NULL, run.length};

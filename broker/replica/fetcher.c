@@ -1,7 +1,6 @@
 #include "broker/replica/fetcher.h"
 
-#include "broker/replica/follower.h"
-#include "broker/replica/manager_internal.h"
+#include "broker/replica/fetcher_internal.h"
 
 #include <string.h>
 
@@ -9,8 +8,6 @@ enum {
     FETCHER_REQUEST_BYTES = 256, /* scratch for one partition of a request and its answer */
     FETCHER_SCRATCH = 1024 * 1024,
     FETCHER_FRAME_MAX = 48 * 1024 * 1024,
-    LIST_LATEST = -1,
-    LIST_EARLIEST = -2,
 };
 
 enum fetcher_step {
@@ -32,26 +29,26 @@ static void fetcher_finish(struct op *op);
 static const struct op_kind fetcher_kind = {"fetcher", fetcher_steps, COUNT_OF(fetcher_steps),
                                             fetcher_run, fetcher_finish};
 
-static struct world *world_of(const struct fetcher *fetcher)
+struct world *fetcher_world(const struct fetcher *fetcher)
 {
     return fetcher->manager->env->world;
 }
 
 /* ---- where a partition stands ---------------------------------------------------------------- */
 
-static struct partition *first_changed(const struct fetcher *fetcher)
+struct partition *fetcher_first_changed(const struct fetcher *fetcher)
 {
     return LIST_ENTRY(fetcher->changed.next, struct partition_follow, changed_link)->part;
 }
 
-static void note_changed(struct fetcher *fetcher, struct partition *part)
+void fetcher_note_changed(struct fetcher *fetcher, struct partition *part)
 {
     if (list_linked(&part->follow->changed_link)) return;
     list_push(&fetcher->changed, &part->follow->changed_link);
     fetcher->changed_count++;
 }
 
-static void note_unchanged(struct fetcher *fetcher, struct partition *part)
+void fetcher_note_unchanged(struct fetcher *fetcher, struct partition *part)
 {
     if (!list_linked(&part->follow->changed_link)) return;
     list_remove(&part->follow->changed_link);
@@ -60,10 +57,10 @@ static void note_unchanged(struct fetcher *fetcher, struct partition *part)
 
 void fetcher_changed(struct partition *part)
 {
-    if (part->fetcher != NULL) note_changed(part->fetcher, part);
+    if (part->fetcher != NULL) fetcher_note_changed(part->fetcher, part);
 }
 
-static void set_fetching(struct partition *part, enum partition_fetching fetching)
+void fetcher_set(struct partition *part, enum partition_fetching fetching)
 {
     struct fetcher *fetcher = part->fetcher;
 
@@ -90,7 +87,7 @@ static void set_fetching(struct partition *part, enum partition_fetching fetchin
     case PARTITION_OUT_OF_RANGE: list_push(&fetcher->out_of_range, &part->fetch_link); break;
     case PARTITION_PARKED: list_push(&fetcher->still, &part->fetch_link); break;
     }
-    note_changed(fetcher, part);
+    fetcher_note_changed(fetcher, part);
     op_wake(&fetcher->source);
 }
 
@@ -198,11 +195,11 @@ void fetcher_add(struct manager *manager, struct partition *part)
     list_remove(&part->fetch_link);
     part->fetcher = fetcher;
     fetcher->partitions_count++;
-    set_fetching(part, PARTITION_READY);
+    fetcher_set(part, PARTITION_READY);
 }
 
 /* Without memory for it the next fetch is a full one, which forgets by not naming. */
-static void note_forgotten(struct fetcher *fetcher, const struct partition *part)
+void fetcher_note_forgotten(struct fetcher *fetcher, const struct partition *part)
 {
     struct mem *mem = &fetcher->manager->env->mem;
     uint32_t room = fetcher->forgotten_room;
@@ -231,9 +228,9 @@ void fetcher_remove(struct partition *part)
 
     list_remove(&part->fetch_link);
     if (fetcher == NULL) return;
-    set_fetching(part, PARTITION_IDLE);
-    note_unchanged(fetcher, part);
-    note_forgotten(fetcher, part);
+    fetcher_set(part, PARTITION_IDLE);
+    fetcher_note_unchanged(fetcher, part);
+    fetcher_note_forgotten(fetcher, part);
     fetcher->partitions_count--;
     part->fetcher = NULL;
     mem_free(&fetcher->manager->env->mem, part->follow, sizeof *part->follow);
@@ -258,487 +255,12 @@ bool fetcher_all_ended(const struct manager *manager)
     return manager->fetchers.count == 0;
 }
 
-/* ---- request --------------------------------------------------------------------------------- */
-
-static void fill_partition(const struct fetcher *fetcher, struct partition *part,
-                           struct fetch_request_partition *to)
-{
-    const struct log *log = part->log;
-
-    fetch_request_partition_default(to);
-    part->follow->request = fetcher->requests;
-    part->follow->request_epoch = part->leader_epoch;
-    part->follow->request_offset = log->log_end;
-    /* From the log itself, so that an empty answer cannot lose it (KAFKA-15510, F11). */
-    part->follow->request_last_epoch = log_latest_epoch(log);
-    part->follow->request_log_start = log->log_start;
-    to->partition = part->index;
-    to->current_leader_epoch = part->follow->request_epoch;
-    to->fetch_offset = part->follow->request_offset;
-    to->last_fetched_epoch = part->follow->request_last_epoch;
-    to->log_start_offset = part->follow->request_log_start;
-    to->partition_max_bytes = (int32_t)fetcher->manager->config->replica_fetch_max_bytes;
-    to->replica_directory_id = log->dir->meta.directory_id;
-}
-
-/* The session knows it as it is. */
-static bool named_so(const struct partition *part)
-{
-    return part->follow->request != 0 && part->follow->request_epoch == part->leader_epoch &&
-           part->follow->request_offset == part->log->log_end &&
-           part->follow->request_last_epoch == log_latest_epoch(part->log) &&
-           part->follow->request_log_start == part->log->log_start;
-}
-
-/* What a request is filled into; partitions of one topic that follow each other stand together. */
-struct fetcher_build {
-    struct fetch_request_partition *parts;
-    uint32_t parts_count;
-    int32_t *forgotten;
-    uint32_t forgotten_count;
-};
-
-static void name_partition(struct fetcher *fetcher, struct fetcher_build *build,
-                           struct partition *part)
-{
-    struct fetch_request *request = &fetcher->request;
-    struct fetch_request_topic *topic =
-        request->topics_count > 0 ? &request->topics[request->topics_count - 1] : NULL;
-
-    if (topic == NULL || !uuid_equal(topic->topic_id, part->topic_id)) {
-        topic = &request->topics[request->topics_count++];
-        fetch_request_topic_default(topic);
-        topic->topic_id = part->topic_id;
-        topic->topic = part->topic_name;
-        topic->partitions = &build->parts[build->parts_count];
-    }
-    fill_partition(fetcher, part, &build->parts[build->parts_count++]);
-    topic->partitions_count++;
-}
-
-static void forget_partition(struct fetcher *fetcher, struct fetcher_build *build,
-                             struct uuid topic_id, int32_t index)
-{
-    struct fetch_request *request = &fetcher->request;
-    struct fetch_request_forgotten_topic *topics = request->forgotten_topics_data;
-    struct fetch_request_forgotten_topic *topic =
-        request->forgotten_topics_data_count > 0 ? &topics[request->forgotten_topics_data_count - 1]
-                                                 : NULL;
-
-    if (topic == NULL || !uuid_equal(topic->topic_id, topic_id)) {
-        topic = &topics[request->forgotten_topics_data_count++];
-        fetch_request_forgotten_topic_default(topic);
-        topic->topic_id = topic_id;
-        topic->partitions = &build->forgotten[build->forgotten_count];
-    }
-    build->forgotten[build->forgotten_count++] = index;
-    topic->partitions_count++;
-}
-
-/* All that is READY. */
-static void name_all(struct fetcher *fetcher, struct fetcher_build *build)
-{
-    while (!list_empty(&fetcher->changed)) {
-        struct partition *part = first_changed(fetcher);
-
-        part->follow->request = 0;
-        note_unchanged(fetcher, part);
-    }
-    LIST_FOR_EACH (link, &fetcher->ready) {
-        name_partition(fetcher, build, LIST_ENTRY(link, struct partition, fetch_link));
-    }
-}
-
-static void name_changed(struct fetcher *fetcher, struct fetcher_build *build)
-{
-    for (uint32_t i = 0; i < fetcher->forgotten_count; i++) {
-        forget_partition(fetcher, build, fetcher->forgotten[i].topic_id,
-                         fetcher->forgotten[i].index);
-    }
-    while (!list_empty(&fetcher->changed)) {
-        struct partition *part = first_changed(fetcher);
-
-        note_unchanged(fetcher, part);
-        if (part->fetching == PARTITION_READY) {
-            if (!named_so(part)) name_partition(fetcher, build, part);
-        } else if (part->follow->request != 0) {
-            forget_partition(fetcher, build, part->topic_id, part->index);
-            part->follow->request = 0;
-        }
-    }
-}
-
-static enum err build_fetch(struct fetcher *fetcher)
-{
-    struct manager *manager = fetcher->manager;
-    const struct config *config = manager->config;
-    struct fetch_request *request = &fetcher->request;
-    bool full = fetcher->session_epoch == 0;
-    uint32_t names = full ? fetcher->ready_count : fetcher->changed_count;
-    uint32_t forgets = full ? 0 : fetcher->changed_count + fetcher->forgotten_count;
-    struct fetcher_build build = {0};
-
-    arena_reset(&fetcher->arena);
-    fetch_request_default(request);
-    request->topics = arena_alloc(&fetcher->arena, names * sizeof *request->topics);
-    build.parts = arena_alloc(&fetcher->arena, names * sizeof *build.parts);
-    request->forgotten_topics_data =
-        arena_alloc(&fetcher->arena, forgets * sizeof *request->forgotten_topics_data);
-    build.forgotten = arena_alloc(&fetcher->arena, forgets * sizeof *build.forgotten);
-    if (request->topics == NULL || build.parts == NULL || request->forgotten_topics_data == NULL ||
-        build.forgotten == NULL) {
-        return ERR_NO_MEMORY;
-    }
-    request->replica_state.replica_id = manager->broker;
-    request->replica_state.replica_epoch = manager->links->broker_epoch(manager->links);
-    request->max_wait_ms = (int32_t)config->replica_fetch_wait_max_ms;
-    request->min_bytes = (int32_t)config->replica_fetch_min_bytes;
-    request->max_bytes = (int32_t)config->replica_fetch_response_max_bytes;
-    request->session_id = fetcher->session_id;
-    request->session_epoch = fetcher->session_epoch;
-    fetcher->requests++;
-    fetcher->full = full;
-    if (full) {
-        name_all(fetcher, &build);
-    } else {
-        name_changed(fetcher, &build);
-    }
-    fetcher->forgotten_count = 0;
-    return ERR_NONE;
-}
-
-static void send_fetch(struct fetcher *fetcher)
-{
-    call_init(&fetcher->call, API_FETCH);
-    fetcher->call.version_min = 15; /* names the broker epoch (KIP-903) and topics by id */
-    fetcher->call.version_max = 17;
-    fetcher->call.body = &fetcher->request;
-    peer_call(&fetcher->peer, &fetcher->call);
-}
-
-/* ---- answer ---------------------------------------------------------------------------------- */
-
-static void advance(struct partition *part)
-{
-    int64_t log_start = part->follow->leader_log_start;
-
-    if (part->follow->leader_hw < 0) return;
-    partition_follow_high_watermark(part, part->follow->leader_hw);
-    part->follow->leader_hw = -1;
-    if (log_start > part->high_watermark) log_start = part->high_watermark; /* R25 */
-    if (log_start > part->log->log_start) log_raise_start(part->log, log_start);
-    partition_note_start(part); /* the leader waits to hear of it */
-}
-
-void fetcher_applied(struct partition *part, bool failed)
-{
-    ASSERT(part->fetching == PARTITION_BUSY);
-    ASSERT(part->role == PARTITION_FOLLOWER);
-    if (failed) {
-        part->follow->leader_hw = -1;
-        set_fetching(part, PARTITION_DELAYED);
-        return;
-    }
-    advance(part);
-    set_fetching(part, PARTITION_READY);
-}
-
-static void append(struct fetcher *fetcher, struct partition *part, struct bytes records)
-{
-    struct log_append ticket = {.last_offset = -1};
-    enum err err = log_append_as_follower(part->log, fetcher->call.frame.buf, records,
-                                          part->follow->request_epoch, &ticket);
-
-    if (err == ERR_NONE && part->throttled_following)
-        quota_note(&fetcher->manager->follower_quota, fetcher->manager->env->now.mono.ns,
-                   records.length);
-    if (err == ERR_NONE && ticket.last_offset >= ticket.base_offset) {
-        set_fetching(part, PARTITION_BUSY);
-        op_wake(&part->work);
-        return;
-    }
-    /* Nothing that may be appended: corrupt, not at our end, all of a newer epoch (KAFKA-18723), or
-     * the disk is full. Later, the same. */
-    part->follow->leader_hw = -1;
-    set_fetching(part, PARTITION_DELAYED);
-}
-
-/* One that damage has stopped waits until that is mended. */
-static void cut_to(struct partition *part, int64_t to)
-{
-    if (part->held_cut >= 0 && part->damaged) {
-        set_fetching(part, PARTITION_DELAYED);
-        return;
-    }
-    set_fetching(part, PARTITION_BUSY);
-    partition_truncate(part, to);
-}
-
-static void cut(struct partition *part, struct log_epoch_end leader)
-{
-    struct follower_cut facts = {.leader = leader,
-                                 .own = log_end_offset_for(part->log, leader.epoch),
-                                 .log_end = part->log->log_end,
-                                 .high_watermark = part->high_watermark};
-
-    part->divergences++;
-    TRACE(part->manager->env->world, REPLICA_DIVERGED, (int64_t)part->topic, part->index,
-          leader.epoch, leader.end_offset, part->log->log_end, part->divergences);
-    cut_to(part, follower_truncation(&facts));
-}
-
-static void take_partition(struct fetcher *fetcher, struct partition *part,
-                           const struct fetch_response_partition *from)
-{
-    struct log_epoch_end leader = {from->diverging_epoch.epoch, from->diverging_epoch.end_offset};
-    struct follower follower = {.leader_epoch = part->leader_epoch,
-                                .log_end = part->log->log_end,
-                                .ready =
-                                    part->fetching == PARTITION_READY && partition_quiet(part)};
-    struct follower_answer answer = {.request_epoch = part->follow->request_epoch,
-                                     .request_offset = part->follow->request_offset,
-                                     .err = err_from_wire(from->error_code),
-                                     .diverged = leader.epoch >= 0,
-                                     .data = from->records.length > 0};
-
-    TRACE(world_of(fetcher), REPLICA_FETCH_REPLY, (int64_t)part->topic, part->index,
-          part->follow->request_epoch, part->leader_epoch, part->follow->request_offset,
-          part->log->log_end);
-    part->follow->answered = fetcher->requests;
-    part->follow->leader_hw = from->high_watermark;
-    part->follow->told_hw = from->high_watermark;
-    part->follow->leader_log_start = from->log_start_offset;
-    switch (follower_judge(&follower, &answer)) {
-    case FOLLOWER_APPEND: append(fetcher, part, from->records); return;
-    case FOLLOWER_ADVANCE: advance(part); return;
-    case FOLLOWER_IGNORE:
-        /* The session believes that we know now what it told: it begins anew with this one. */
-        note_forgotten(fetcher, part);
-        part->follow->request = 0;
-        note_changed(fetcher, part);
-        break;
-    case FOLLOWER_TRUNCATE:
-        part->follow->leader_hw = -1; /* F9 */
-        cut(part, leader);
-        return;
-    case FOLLOWER_OUT_OF_RANGE: set_fetching(part, PARTITION_OUT_OF_RANGE); break;
-    case FOLLOWER_BACK_OFF: set_fetching(part, PARTITION_DELAYED); break;
-    case FOLLOWER_PARK: set_fetching(part, PARTITION_PARKED); break;
-    }
-    part->follow->leader_hw = -1;
-}
-
-/* The leader was not reached, or made no sense: everything that was asked for waits. */
-static void delay_request(struct fetcher *fetcher)
-{
-    LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
-        struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
-
-        if (part->follow->request != 0) set_fetching(part, PARTITION_DELAYED);
-    }
-}
-
-/* Asked for, and not answered. */
-static void delay_unanswered(struct fetcher *fetcher)
-{
-    LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
-        struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
-
-        if (part->follow->request == fetcher->requests &&
-            part->follow->answered != fetcher->requests) {
-            set_fetching(part, PARTITION_DELAYED);
-        }
-    }
-}
-
 /* No memory for a request. */
 static void delay_all(struct fetcher *fetcher)
 {
     LIST_FOR_EACH_SAFE (link, after, &fetcher->ready) {
-        set_fetching(LIST_ENTRY(link, struct partition, fetch_link), PARTITION_DELAYED);
+        fetcher_set(LIST_ENTRY(link, struct partition, fetch_link), PARTITION_DELAYED);
     }
-}
-
-/* The leader does not know the session as we do: the next fetch is a full one. */
-static bool session_refused(struct fetcher *fetcher, enum err err)
-{
-    fetcher->session_epoch = 0;
-    if (err == ERR_FETCH_SESSION_ID_NOT_FOUND) {
-        fetcher->session_id = 0;
-        return !fetcher->full;
-    }
-    return !fetcher->full &&
-           (err == ERR_INVALID_FETCH_SESSION_EPOCH || err == ERR_FETCH_SESSION_TOPIC_ID_ERROR);
-}
-
-static void take_session(struct fetcher *fetcher, int32_t id)
-{
-    bool refused = fetcher->session_epoch == 0 && !fetcher->full; /* no memory meanwhile */
-
-    fetcher->session_id = id;
-    if (id == 0 || refused) {
-        fetcher->session_epoch = 0;
-    } else if (fetcher->session_epoch == INT32_MAX) {
-        fetcher->session_epoch = 1;
-    } else {
-        fetcher->session_epoch++;
-    }
-}
-
-static void take_fetch(struct fetcher *fetcher)
-{
-    struct call *call = &fetcher->call;
-    struct fetch_response *response = &fetcher->response;
-    enum err err = call->result;
-
-    arena_reset(&fetcher->arena);
-    if (err == ERR_NONE) {
-        err = fetch_response_decode(&call->reader, call->version, &fetcher->arena, response);
-    }
-    if (err == ERR_NONE) err = err_from_wire(response->error_code);
-    if (err != ERR_NONE) {
-        if (!session_refused(fetcher, err)) delay_request(fetcher);
-        return;
-    }
-    take_session(fetcher, response->session_id);
-    for (uint32_t t = 0; t < response->responses_count; t++) {
-        const struct fetch_response_topic *topic = &response->responses[t];
-
-        for (uint32_t p = 0; p < topic->partitions_count; p++) {
-            struct partition *part;
-
-            err = manager_find(fetcher->manager, topic->topic_id,
-                               topic->partitions[p].partition_index, &part);
-            if (err != ERR_NONE || part->fetcher != fetcher || part->follow->request == 0 ||
-                part->follow->answered == fetcher->requests) {
-                continue; /* left meanwhile, or not asked for */
-            }
-            take_partition(fetcher, part, &topic->partitions[p]);
-        }
-    }
-    if (fetcher->full) delay_unanswered(fetcher);
-}
-
-/* ---- out of range ---------------------------------------------------------------------------- */
-
-static bool listed_valid(const struct fetcher *fetcher)
-{
-    const struct partition *part = fetcher->listed;
-
-    return part->fetcher == fetcher && part->fetching == PARTITION_OUT_OF_RANGE &&
-           part->leader_epoch == fetcher->listed_epoch && partition_quiet(part);
-}
-
-static bool list_offsets(struct fetcher *fetcher, int64_t timestamp)
-{
-    struct list_offsets_request *request = &fetcher->list_request;
-    struct list_offsets_request_topic *topic;
-    struct list_offsets_request_partition *to;
-
-    arena_reset(&fetcher->arena);
-    topic = arena_alloc(&fetcher->arena, sizeof *topic);
-    to = arena_alloc(&fetcher->arena, sizeof *to);
-    if (topic == NULL || to == NULL) return false;
-    list_offsets_request_default(request);
-    list_offsets_request_topic_default(topic);
-    list_offsets_request_partition_default(to);
-    request->replica_id = fetcher->manager->broker;
-    request->topics = topic;
-    request->topics_count = 1;
-    topic->name = fetcher->listed->topic_name;
-    topic->partitions = to;
-    topic->partitions_count = 1;
-    to->partition_index = fetcher->listed->index;
-    to->current_leader_epoch = fetcher->listed_epoch;
-    to->timestamp = timestamp;
-    call_init(&fetcher->call, API_LIST_OFFSETS);
-    fetcher->call.body = request;
-    peer_call(&fetcher->peer, &fetcher->call);
-    return true;
-}
-
-/* The offset in the answer; -1 when there is none. */
-static int64_t listed_offset(struct fetcher *fetcher)
-{
-    struct call *call = &fetcher->call;
-    const struct list_offsets_response *response = &fetcher->list_response;
-    const struct list_offsets_response_partition *from;
-
-    if (call->result != ERR_NONE) return -1;
-    arena_reset(&fetcher->arena);
-    if (list_offsets_response_decode(&call->reader, call->version, &fetcher->arena,
-                                     &fetcher->list_response) != ERR_NONE ||
-        response->topics_count != 1 || response->topics[0].partitions_count != 1) {
-        return -1;
-    }
-    from = &response->topics[0].partitions[0];
-    return from->error_code == 0 && from->partition_index == fetcher->listed->index ? from->offset
-                                                                                    : -1;
-}
-
-static void list_begin(struct fetcher *fetcher)
-{
-    fetcher->listed = LIST_ENTRY(fetcher->out_of_range.next, struct partition, fetch_link);
-    fetcher->listed_epoch = fetcher->listed->leader_epoch;
-    fetcher->listed_end = -1;
-    partition_pin(fetcher->listed);
-}
-
-/* The leader's start is asked for only when its end does not say everything. */
-static bool list_needs_start(const struct fetcher *fetcher)
-{
-    return fetcher->listed_end >= 0 && listed_valid(fetcher) &&
-           fetcher->listed_end >= fetcher->listed->log->log_end;
-}
-
-/* The end is within the leader's log, and yet it was refused. An epoch of ours above the leader's
- * was never written by anybody: rot of a batch's epoch, which its CRC does not cover (DF8). What
- * stands under it is dropped and fetched again; otherwise the leader has moved meanwhile. */
-static void range_resume(struct partition *part)
-{
-    const struct log_epochs *epochs = &part->log->epochs;
-    int64_t start = part->log->log_start;
-
-    if (log_epochs_latest(epochs) <= part->leader_epoch) {
-        set_fetching(part, PARTITION_DELAYED);
-        return;
-    }
-    if (epochs->entries[epochs->count - 1].start_offset > start) {
-        start = epochs->entries[epochs->count - 1].start_offset;
-    }
-    cut_to(part, start);
-}
-
-static void list_decide(struct fetcher *fetcher, int64_t leader_start)
-{
-    struct partition *part = fetcher->listed;
-
-    if (!listed_valid(fetcher)) return;
-    if (fetcher->listed_end < 0 ||
-        (fetcher->listed_end >= part->log->log_end && leader_start < 0)) {
-        set_fetching(part, PARTITION_DELAYED);
-        return;
-    }
-    switch (follower_out_of_range(part->log->log_end, fetcher->listed_end, leader_start)) {
-    case FOLLOWER_RANGE_TRUNCATE: cut_to(part, fetcher->listed_end); return;
-    case FOLLOWER_RANGE_RESET:
-        set_fetching(part, PARTITION_BUSY);
-        partition_reset(part, leader_start);
-        return;
-    case FOLLOWER_RANGE_RESUME: range_resume(part); return;
-    }
-}
-
-/* Whatever happened, it does not stay in the list at its place. */
-static void list_end(struct fetcher *fetcher)
-{
-    struct partition *part = fetcher->listed;
-
-    if (part->fetcher == fetcher && part->fetching == PARTITION_OUT_OF_RANGE) {
-        set_fetching(part, PARTITION_DELAYED);
-    }
-    fetcher->listed = NULL;
-    partition_unpin(part);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -771,8 +293,8 @@ static void take_due(struct fetcher *fetcher)
     for (const struct partition *first = first_delayed(fetcher);
          first != NULL && first->follow->delayed_until_ns <= now_ns;
          first = first_delayed(fetcher)) {
-        set_fetching(LIST_ENTRY(fetcher->delayed.next, struct partition, fetch_link),
-                     PARTITION_READY);
+        fetcher_set(LIST_ENTRY(fetcher->delayed.next, struct partition, fetch_link),
+                    PARTITION_READY);
     }
 }
 
@@ -790,7 +312,7 @@ static void hold_back(struct fetcher *fetcher)
 
         if (!part->throttled_following || in_sync) continue;
         manager_throttled(part, fetcher->manager->broker, quota);
-        set_fetching(part, PARTITION_DELAYED);
+        fetcher_set(part, PARTITION_DELAYED);
     }
 }
 
@@ -806,24 +328,24 @@ static enum op_result fetcher_run(struct op *op)
             take_due(o);
             hold_back(o);
             if (!list_empty(&o->out_of_range)) {
-                list_begin(o);
-                if (list_offsets(o, LIST_LATEST)) {
+                fetcher_list_begin(o);
+                if (fetcher_list_offsets(o, FETCHER_LIST_LATEST)) {
                     AWAIT(o, FETCHER_LISTED_END, &o->call.done, call_done(&o->call));
-                    o->listed_end = listed_offset(o);
+                    o->listed_end = fetcher_listed_offset(o);
                     call_release(&o->call);
                 }
                 o->listed_start = -1;
-                if (list_needs_start(o) && list_offsets(o, LIST_EARLIEST)) {
+                if (fetcher_list_needs_start(o) && fetcher_list_offsets(o, FETCHER_LIST_EARLIEST)) {
                     AWAIT(o, FETCHER_LISTED_START, &o->call.done, call_done(&o->call));
-                    o->listed_start = listed_offset(o);
+                    o->listed_start = fetcher_listed_offset(o);
                     call_release(&o->call);
                 }
-                list_decide(o, o->listed_start);
-                list_end(o);
-            } else if (o->ready_count > 0 && build_fetch(o) == ERR_NONE) {
-                send_fetch(o);
+                fetcher_list_decide(o, o->listed_start);
+                fetcher_list_end(o);
+            } else if (o->ready_count > 0 && fetcher_build_request(o) == ERR_NONE) {
+                fetcher_send(o);
                 AWAIT(o, FETCHER_ANSWERED, &o->call.done, call_done(&o->call));
-                take_fetch(o);
+                fetcher_take(o);
                 call_release(&o->call);
             } else {
                 delay_all(o);

@@ -25,9 +25,8 @@ struct env {
     struct mem mem;
     struct buf_budget payload; /* counted buffers of requests and responses */
     struct op_loop loop;
-    struct instant now; /* of the present turn */
-    uint64_t
-        range_misses; /* parts of file ranges that the page cache had not when they were sent */
+    struct instant now;    /* of the present turn */
+    uint64_t range_misses; /* parts of file ranges that were not in the page cache as they left */
     /* private */
     struct actor actor;
     struct list writes;

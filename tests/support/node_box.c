@@ -18,6 +18,7 @@ static void box_traced(struct sim_observer *observer, struct sim_world *world,
 
     if (n == NULL) return;
     if (event->kind == TRACE_CONN_HOSTILE) n->hostile++;
+    if (event->kind == TRACE_NODE_RANGES) memcpy(n->ranges, event->fields, sizeof n->ranges);
     if (event->kind != TRACE_NODE_ERROR) return;
     if (n->errors++ == 0) {
         (void)snprintf(n->error, sizeof n->error, "%.*s", (int)event->text.length,
@@ -53,6 +54,7 @@ static void box_boot(struct sim_program *program, struct world *world, struct in
     n->errors = 0;
     n->error[0] = '\0';
     n->hostile = 0;
+    memset(n->ranges, 0, sizeof n->ranges);
     n->seen = 0;
     if (n->formatting) {
         struct node_format *format = region_take(world->region, sizeof *format, 64);

@@ -25,7 +25,8 @@ struct node_box_node {
     uint32_t errors; /* NODE_ERROR events */
     char error[200]; /* the first one's text */
     uint64_t hostile;
-    uint32_t seen; /* bits of enum node_state that it was in at the end of a turn */
+    int64_t ranges[4]; /* node.ranges, told at a stop; all zero: it was not */
+    uint32_t seen;     /* bits of enum node_state that it was in at the end of a turn */
 };
 
 struct node_box {

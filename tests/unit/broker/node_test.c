@@ -39,6 +39,27 @@ static void a_node_without_configuration_formats_itself(void **state)
     node_box_deinit(&box);
 }
 
+/* What its directories and connections counted is a line of the log when it stops. */
+static void a_node_that_answered_with_ranges_says_how_many(void **state)
+{
+    static const int64_t none[4] = {0}, told[4] = {5, 7000, 2, 3};
+
+    (void)state;
+    begin(1, "a");
+    node_box_start_all(&box);
+    node_box_stop(&box, 0, 60000);
+    assert_memory_equal(none, box.node[0].ranges, sizeof none);
+    node_box_start(&box, 0);
+    assert_true(node_box_ready(&box, 0, 60000));
+    box.node[0].node->log_dirs[0].ranges_told = 5;
+    box.node[0].node->log_dirs[0].ranges_bytes = 7000;
+    box.node[0].node->log_dirs[0].ranges_missed = 2;
+    box.node[0].node->env.range_misses = 3;
+    node_box_stop(&box, 0, 60000);
+    assert_memory_equal(told, box.node[0].ranges, sizeof told);
+    node_box_deinit(&box);
+}
+
 static void three_combined_nodes_start_and_stop_one_by_one(void **state)
 {
     (void)state;
@@ -337,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_combined_node_starts_serves_and_stops),
         cmocka_unit_test(a_node_without_configuration_formats_itself),
+        cmocka_unit_test(a_node_that_answered_with_ranges_says_how_many),
         cmocka_unit_test(three_combined_nodes_start_and_stop_one_by_one),
         cmocka_unit_test(separate_controllers_and_brokers_start_and_stop),
         cmocka_unit_test(a_stop_at_any_event_of_a_start_gives_everything_back),
