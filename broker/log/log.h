@@ -156,6 +156,7 @@ struct log {
     bool closing_well; /* it was not FAILED when the close began */
     bool saved;        /* as at the last orderly stop: a close has nothing to write */
     bool removed;      /* its directory has another name now */
+    bool opened;       /* its ends are known; false: what the directory keeps of it counts */
     bool syncing;      /* its files are in the round in flight */
     bool marking;      /* a mark is being set: no roll, no cut */
     bool clean_reads;  /* the compaction reads segments: none may go */

@@ -562,6 +562,7 @@ static enum op_result reset_end(struct log_flow *o)
     log->failed_from = o->offset;
     log->unsynced_bytes = 0;
     log->unsynced_since_ns = 0;
+    log_undamaged(log);
     log_mark_exposed(log, 0);
     log_assigned_reset(log);
     log_dir_changed(log->dir);
@@ -640,6 +641,7 @@ void log_reset(struct log *log, int64_t at)
 {
     ASSERT(at >= 0);
     if (log->state != LOG_OPEN && !(log->state == LOG_FAILED && log->err == ERR_DAMAGED)) return;
+    log->opened = true; /* from here on nothing is promised */
     log_set_state(log, LOG_TRUNCATING, ERR_NONE);
     log->wanted |= LOG_WANT_RESET;
     log->wanted_to = at;

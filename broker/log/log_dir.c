@@ -188,10 +188,17 @@ void log_dir_forget(struct log_dir *dir, struct log_known *known)
 
 /* ---- checkpoints: text ---------------------------------------------------------------------- */
 
+/* What it holds may be written down. While it opens, and when that failed (damage below a promise),
+ * it does not know: what was promised stands until the log is emptied on purpose. */
+static bool log_dir_ends_known(const struct log *log)
+{
+    return log != NULL && log->segment_count > 0 && log->state != LOG_OPENING && log->opened;
+}
+
 static bool log_dir_line(struct text *out, const struct log_known *known, enum log_checkpoint kind)
 {
     const struct log *log = known->log;
-    bool open = log != NULL && log->segment_count > 0 && log->state != LOG_OPENING;
+    bool open = log_dir_ends_known(log);
     int64_t recovery = open ? log->synced_end : known->recovery_point;
     int64_t start = open ? log->log_start : known->log_start;
     int64_t high = open ? log->high_watermark : known->high_watermark;
@@ -228,8 +235,7 @@ bool log_dir_print(struct log_dir *dir, enum log_checkpoint kind, uint8_t **byte
         struct log_known *known = MAP_ENTRY(node, struct log_known, node);
 
         /* What will be on disk is what a crash finds: a later one may not be lower than this. */
-        if (kind == LOG_CHECKPOINT_RECOVERY && known->log != NULL &&
-            known->log->state != LOG_OPENING && known->log->segment_count > 0)
+        if (kind == LOG_CHECKPOINT_RECOVERY && log_dir_ends_known(known->log))
             known->recovery_point = known->log->synced_end;
         text_init(&out, scratch, sizeof scratch);
         if (!log_dir_line(&out, known, kind)) continue;

@@ -133,6 +133,7 @@ static enum op_result open_end(struct log_flow *o)
         if (o->err == ERR_IO) log_dir_fail(log->dir, o->err);
         return OP_DONE;
     }
+    log->opened = true;
     ASSERT(log->log_start <= log->log_end);
     TRACE(log->dir->env->world, LOG_EPOCH, (int64_t)log->topic, log->partition,
           log_latest_epoch(log), -1);

@@ -43,7 +43,9 @@ static enum err take(struct manager *manager, const struct image_topic *topic, i
                                     .replicas = replicas.ids,
                                     .replicas_count = replicas.count,
                                     .isr = isr.ids,
-                                    .isr_count = isr.count};
+                                    .isr_count = isr.count,
+                                    .eligible =
+                                        image_ids_contain(image_elr(record), manager->broker)};
     struct partition *part;
     bool promised = image_ids_contain(isr, manager->broker);
     enum err err = manager_host(manager, topic->id, topic->name, index, promised, &part);

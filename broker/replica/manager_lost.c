@@ -57,7 +57,7 @@ void manager_lost_look(struct manager *manager)
     op_wake(&manager->lost_source);
 }
 
-/* By metadata it counts, and others could do without it. A leader that is alone is left without a
+/* By metadata it counts, or may count again (KIP-966), and others could do without it. A leader that is alone is left without a
  * leader when it has nothing to serve, and stays when it has all but a few batches. */
 static bool counts(const struct partition *part)
 {
@@ -67,7 +67,7 @@ static bool counts(const struct partition *part)
     bool member = (isr->committed >> isr->self & 1) != 0;
 
     if (partition_leaving(part)) return false;
-    if (part->role == PARTITION_OFFLINE) return leads || (!alone && member);
+    if (part->role == PARTITION_OFFLINE) return leads || (!alone && member) || part->eligible;
     return part->damaged && leads && !alone;
 }
 

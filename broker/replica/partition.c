@@ -348,7 +348,9 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     part->leader = state->leader;
     part->leader_epoch = state->leader_epoch;
     part->partition_epoch = state->partition_epoch;
+    part->eligible = state->eligible;
     if (part->role == PARTITION_OFFLINE || part->damaged) manager_lost_look(part->manager);
+    if (partition_forfeits(part)) op_wake(&part->work);
     if (!moved) {
         if (part->role == PARTITION_LEADER) partition_trace_isr(part);
         partition_advance(part);
@@ -399,6 +401,27 @@ void partition_go_offline(struct partition *part)
     partition_set_role(part, PARTITION_OFFLINE);
     op_wake(&part->work);
     manager_lost_look(part->manager);
+}
+
+bool partition_forfeits(const struct partition *part)
+{
+    const struct log *log = part->log;
+    const struct isr *isr = &part->isr;
+
+    if (part->role != PARTITION_OFFLINE || partition_leaving(part) || log == NULL) return false;
+    if (log->state != LOG_FAILED || log->err != ERR_DAMAGED || !log_dir_online(log->dir))
+        return false;
+    if (part->leader < 0 || part->leader == part->manager->broker || part->eligible) return false;
+    return (isr->committed >> isr->self & 1) == 0;
+}
+
+void partition_begins_anew(struct partition *part)
+{
+    ASSERT(part->role == PARTITION_OFFLINE && part->log->state == LOG_OPEN);
+    part->settled = false;
+    part->damaged = false;
+    part->held_cut = -1;
+    partition_set_role(part, PARTITION_NONE);
 }
 
 /* ---- struct -------------------------------------------------------------------------------- */

@@ -120,6 +120,7 @@ struct partition {
     bool missing;         /* its log was in a directory that is not there */
     bool damaged;         /* a batch is to be repaired: rather not lead */
     bool lost_told;       /* nobody can repair it: said once */
+    bool eligible;        /* by metadata it may lead when nobody in sync is there (KIP-966) */
     uint32_t dir;         /* index of the log directory */
 };
 
@@ -309,6 +310,7 @@ struct partition_state {
     uint32_t replicas_count;
     const int32_t *isr;
     uint32_t isr_count;
+    bool eligible; /* this replica is in the ELR (KIP-966) */
 };
 void partition_init(struct partition *part, struct manager *manager, struct str topic_name,
                     struct uuid topic_id, int32_t index, int32_t min_isr);
@@ -321,6 +323,11 @@ MUST_USE enum err partition_apply(struct partition *part, const struct partition
 void partition_remove(struct partition *part); /* and delete the log */
 void partition_stop(struct partition *part);   /* and close the log */
 void partition_go_offline(struct partition *part);
+/* Offline for damage below what was promised, and nothing is promised any more: another replica
+ * leads, and this one may not before it has caught up. Its log may be emptied and fetched anew. */
+bool partition_forfeits(const struct partition *part);
+/* Its log was: as after a start. */
+void partition_begins_anew(struct partition *part);
 
 /* A leader's high watermark may be able to move: after an append, a follower's progress, a change
  * of the ISR or of who is eligible. Nothing on others. */

@@ -5,6 +5,7 @@
 #include "broker/replica/fetcher.h"
 #include "broker/replica/manager_internal.h"
 #include "broker/replica/partition.h"
+#include "client/base/text.h"
 
 enum { PARTITION_RETRY_MS = 100 };
 
@@ -15,6 +16,7 @@ enum partition_step {
     PARTITION_STRAY_CLOSED,
     PARTITION_STRAYED,
     PARTITION_WORK,
+    PARTITION_EMPTIED,
     PARTITION_APPENDED,
     PARTITION_CUT,
     PARTITION_WRITTEN,
@@ -22,9 +24,9 @@ enum partition_step {
     PARTITION_UNPINNED,
 };
 
-static const char *const partition_steps[] = {"STARTED", "NAME_FREE", "OPENED",   "STRAY_CLOSED",
-                                              "STRAYED", "WORK",      "APPENDED", "CUT",
-                                              "WRITTEN", "CLOSED",    "UNPINNED"};
+static const char *const partition_steps[] = {"STARTED", "NAME_FREE", "OPENED",  "STRAY_CLOSED",
+                                              "STRAYED", "WORK",      "EMPTIED", "APPENDED",
+                                              "CUT",     "WRITTEN",   "CLOSED",  "UNPINNED"};
 
 static bool try_open(struct partition *part)
 {
@@ -84,7 +86,7 @@ static bool appending(const struct partition *part)
 static bool has_work(const struct partition *part)
 {
     if (partition_leaving(part)) return true;
-    if (part->role == PARTITION_OFFLINE) return false;
+    if (part->role == PARTITION_OFFLINE) return partition_forfeits(part);
     if (part->fetching == PARTITION_BUSY && partition_quiet(part)) return true;
     if (part->log->config->durable && part->seen_synced != part->log->synced_end) return true;
     return log_moved(part) || appending(part) || partition_may_settle(part);
@@ -205,6 +207,29 @@ static void stray_end(struct partition *part)
     part->stray = NULL;
 }
 
+/* The damage was told (manager_lost.c), and the metadata does without this replica: what it has
+ * is worth nothing to it any more, and its leader has all of it (storage.md DF7, S30). */
+static void refetch(struct partition *part)
+{
+    char buffer[LOG_NAME_MAX + 160];
+    struct text text;
+
+    text_init(&text, buffer, sizeof buffer);
+    text_format(&text,
+                "%S-%d is damaged below what was promised: it is emptied and fetched again from "
+                "node %d, which leads it",
+                part->topic_name, part->index, part->leader);
+    TRACE_TEXT(part->manager->env->world, NODE_WARNING, text_view(&text), ERR_DAMAGED);
+    log_reset(part->log, 0);
+}
+
+static void refetched(struct partition *part)
+{
+    if (part->log->state != LOG_OPEN || partition_leaving(part)) return;
+    log_opened(part);
+    partition_begins_anew(part);
+}
+
 static bool opening(const struct partition *part)
 {
     return !part->opened && !partition_leaving(part) && part->role != PARTITION_OFFLINE;
@@ -242,6 +267,13 @@ static enum op_result partition_run(struct op *op)
         while (!partition_leaving(o)) {
             AWAIT(o, PARTITION_WORK, &o->work, has_work(o));
             if (partition_leaving(o)) break;
+            if (partition_forfeits(o)) {
+                refetch(o);
+                AWAIT(o, PARTITION_EMPTIED, &o->log->state_source, o->log->state != LOG_TRUNCATING);
+                refetched(o);
+                if (partition_may_settle(o)) partition_settle(o);
+                continue;
+            }
             if (appending(o)) {
                 AWAIT_KEY(o, PARTITION_APPENDED, &o->log->end_source, o->seen_end + 1,
                           log_moved(o));

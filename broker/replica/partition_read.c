@@ -424,7 +424,7 @@ void partition_list_finish(struct partition_list *list)
         }
     }
     TRACE(world_of(part), OFFSETS_LISTED, (int64_t)part->topic, part->index, list->timestamp,
-          list->offset, list->leader_epoch, (int64_t)list->err);
+          list->offset, list->leader_epoch, (int64_t)list->err, list->stable_only);
     list->part = NULL;
     partition_unpin(part);
 }

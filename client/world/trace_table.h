@@ -54,7 +54,7 @@
     X(PRODUCE_ANSWERED, 'D', "produce.answered",                                                                        \
       "topic partition base_offset last_offset err acks hw isr_size")                                                   \
     X(READ_SERVED, 'D', "read.served", "topic partition from to limit hw consumer")                                     \
-    X(OFFSETS_LISTED, 'D', "offsets.listed", "topic partition timestamp offset leader_epoch err")                       \
+    X(OFFSETS_LISTED, 'D', "offsets.listed", "topic partition timestamp offset leader_epoch err stable")                \
     /* log: bytes of one partition's log (also the metadata log, partition 0 of its topic) */                           \
     X(LOG_OPENED, 'I', "log.opened",                                                                                    \
       "topic partition log_start log_end recovery_point hw clean truncated_bytes")                                      \

@@ -515,6 +515,34 @@ static bool placed_anew(const struct check *check, const struct check_replica_gh
            !check_in(chain->isr | chain->elr, replica->node);
 }
 
+/* A log that did not open, on a disk that lies, is emptied to be fetched again: as soon as its
+ * replica is none that the metadata counts on (partition_life.c). */
+static bool fetched_anew(const struct check *check, const struct check_replica_ghost *replica,
+                         int64_t end)
+{
+    const struct check_node *node = &check->nodes[replica->node];
+    const struct check_state *chain = &replica->part->chain;
+
+    return end == 0 && replica->part->topic != 0 && node->disk_lied &&
+           replica->damaged_in == node->incarnation && replica->opened_in != node->incarnation &&
+           !check_in(chain->isr | chain->elr, replica->node);
+}
+
+static void log_cut_or_emptied(struct check *check, struct check_replica_ghost *replica,
+                               const struct trace_event *event)
+{
+    bool reset = check_field(event, 5) == 1;
+
+    if (!reset || !fetched_anew(check, replica, check_field(event, 3))) {
+        log_truncated(check, replica, event);
+        return;
+    }
+    check_count(check, CHECK_R22);
+    begin_anew(replica);
+    replica->opened_in = check->nodes[replica->node].incarnation;
+    check_isr_truncated(check, replica, 0);
+}
+
 static void log_opened(struct check *check, struct check_replica_ghost *replica,
                        const struct trace_event *event)
 {
@@ -570,7 +598,7 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
     switch ((int)event->kind) {
     case TRACE_LOG_OPENED: log_opened(check, replica, event); break;
     case TRACE_LOG_APPENDED: log_appended(check, replica, event); break;
-    case TRACE_LOG_TRUNCATED: log_truncated(check, replica, event); break;
+    case TRACE_LOG_TRUNCATED: log_cut_or_emptied(check, replica, event); break;
     case TRACE_LOG_START: log_started(check, replica, event); break;
     case TRACE_LOG_SWAPPED:
         if (check_field(event, 3) > replica->part->cleaned_to)
@@ -581,7 +609,10 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
         if (!check->violated) log_synced(check, replica, check_field(event, 2));
         break;
     case TRACE_LOG_CLEANED: check_disk_cleaned(check, replica, check_field(event, 3)); break;
-    case TRACE_LOG_DAMAGED: check_disk_damaged(check, replica, check_field(event, 2)); break;
+    case TRACE_LOG_DAMAGED:
+        replica->damaged_in = check->nodes[node].incarnation;
+        check_disk_damaged(check, replica, check_field(event, 2));
+        break;
     case TRACE_LOG_EPOCH:
         log_epoch(check, replica, (int32_t)check_field(event, 2), check_field(event, 3));
         break;

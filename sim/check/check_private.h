@@ -100,8 +100,9 @@ struct check_replica_ghost {
     int64_t reach;       /* highest log end in it */
     int32_t down_how;    /* how the last life ended while the log is not open again; 0 it is open */
     int64_t end_before;
-    uint32_t opened_in; /* incarnation that opened the log last */
-    int64_t hw_held;    /* highest high watermark since the log was cut: a checkpoint may have it */
+    uint32_t opened_in;  /* incarnation that opened the log last */
+    uint32_t damaged_in; /* incarnation in which it did not open, for damage below a promise */
+    int64_t hw_held; /* highest high watermark since the log was cut: a checkpoint may have it */
     int64_t durable_before; /* what had to survive the last power loss */
     int64_t cut_end;        /* where it was cut and has not been appended to since; -1 */
     int32_t cut_epoch;      /* of the last batch that went */

@@ -421,7 +421,8 @@ static void read_served(struct check *check, const struct check_replica_ghost *r
 }
 
 /* R32: what was committed when an epoch began may have been told as the end by the leader before
- * (KIP-207, F29). A follower that asks is told more: the log end. */
+ * (KIP-207, F29). A follower that asks is told more: the log end; a reader of what is committed by
+ * its transaction less: the last stable offset, where one that is open began. */
 static void end_told(struct check *check, const struct check_replica_ghost *replica,
                      const struct trace_event *event)
 {
@@ -429,6 +430,7 @@ static void end_told(struct check *check, const struct check_replica_ghost *repl
     int64_t offset = check_field(event, 3);
 
     if (check_field(event, 2) != TIME_LATEST || check_field(event, 5) != 0) return;
+    if (check_field(event, 6) == 1) return;
     if (!replica->leading || of_lost_world(replica->part, replica->leader_epoch)) return;
     check_count(check, CHECK_R32);
     if (offset < replica->told_from)

@@ -432,6 +432,36 @@ static void a_rotten_batch_below_the_recovery_point_is_told_not_cut(void **state
     log_box_deinit(&box);
 }
 
+/* A checkpoint that is written while such a log is there, and a start after it, change nothing:
+ * without its recovery point the damage would be a torn tail and be cut, of the only copy too. */
+static void what_a_damaged_log_had_promised_outlives_a_checkpoint(void **state)
+{
+    static struct log_box box;
+
+    (void)state;
+    box_small(&box, 8);
+    box_append_some(&box, 1, 60);
+    assert_true(log_box_sync(&box));
+    (void)log_dir_checkpoint(&box.dir);
+    log_box_run_ms(&box, 20000);
+    log_box_kill(&box, false);
+    assert_true(sim_image_rot(sim_disk_image(box.node->disk),
+                              "data/orders-0/00000000000000000000.log", 100, 3));
+    box.config.verify_all = true;
+    for (uint32_t life = 0; life < 3; life++) {
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_DAMAGED, log_box_open(&box));
+        assert_int_equal(life + 1, box.traced[TRACE_LOG_DAMAGED]);
+        assert_true(box.log->known->recovery_point > 0);
+        (void)log_dir_checkpoint(&box.dir);
+        log_box_run_ms(&box, 20000);
+        assert_true(box.log->known->recovery_point > 0);
+        if (life < 2) log_box_kill(&box, false);
+    }
+    log_box_stop(&box);
+    log_box_deinit(&box);
+}
+
 static void a_directory_of_somebody_else_is_refused(void **state)
 {
     static struct log_box box;
@@ -489,6 +519,7 @@ int main(void)
         cmocka_unit_test(an_error_at_any_disk_request_never_costs_a_synced_batch),
         cmocka_unit_test(what_was_truncated_never_comes_back),
         cmocka_unit_test(a_rotten_batch_below_the_recovery_point_is_told_not_cut),
+        cmocka_unit_test(what_a_damaged_log_had_promised_outlives_a_checkpoint),
         cmocka_unit_test(a_directory_of_somebody_else_is_refused),
         cmocka_unit_test(a_deleted_partition_is_gone),
     };

@@ -1,7 +1,10 @@
 /* Proves that a follower whose log is rotten below the end that its leader named for a cut writes
  * the batch again from the leader, and then cuts; also what only the leader has beyond the high
  * watermark (storage.md DF7; KIP-966: it may be the last one that has the rest; swarm, seed 31010).
- */
+ *
+ * And that a log which opens damaged below its recovery point stays as it is, offline, as long as
+ * the metadata counts on its replica, or has nobody else lead; then it is fetched anew (swarm-quorum,
+ * seed 50276). */
 #include "tests/support/replica_rig.h"
 
 #include "broker/log/log_private.h"
@@ -182,6 +185,92 @@ static void a_copy_says_nothing_about_who_copies(void **state)
     assert_int_equal(fetch.err, ERR_NOT_LEADER_OR_FOLLOWER);
 }
 
+/* A has 3 committed records, synced, its recovery point says so; then its first batch rots, below
+ * what B and C have as well. */
+static void rot_what_is_promised(struct replica_rig *rig)
+{
+    struct log *log;
+
+    add_topic(rig);
+    for (uint32_t i = 0; i < RIG_MACHINES; i++)
+        replica_rig_start(rig, i);
+    append(rig, A, 2);
+    append(rig, A, 1);
+    await_end(rig, B, 3);
+    await_end(rig, C, 3);
+    replica_rig_run_ms(rig, 50);
+    log = replica_rig_part(rig, A, 1)->log;
+    log_sync(log);
+    replica_rig_run_ms(rig, 500);
+    (void)log_dir_checkpoint(log->dir);
+    replica_rig_run_ms(rig, 500);
+    assert_int_equal(log->known->recovery_point, 3);
+    rot(rig, A, 0);
+    replica_rig_kill(rig, A, false);
+}
+
+static void check_untouched(struct replica_rig *rig)
+{
+    const struct partition *part = replica_rig_part(rig, A, 1);
+
+    replica_rig_run_ms(rig, 20000); /* checkpoints as well */
+    assert_int_equal(part->role, PARTITION_OFFLINE);
+    assert_int_equal(part->log->state, LOG_FAILED);
+    assert_int_equal(part->log->err, ERR_DAMAGED);
+    assert_int_equal(part->log->known->recovery_point, 3);
+    assert_int_equal(rig->traced[TRACE_LOG_TRUNCATED], 0);
+}
+
+static void a_log_that_opens_damaged_is_fetched_anew_when_others_lead(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct rig_record leads = {.kind = RIG_CHANGE, .id = 2, .topic = 1, .isr = {2, 3}};
+    const struct partition *part;
+
+    rot_what_is_promised(rig);
+    replica_rig_start(rig, A);
+    check_untouched(rig); /* it leads, by metadata */
+    replica_rig_add(rig, &leads);
+    replica_rig_publish_all(rig);
+    append(rig, B, 2);
+    await_end(rig, A, 5);
+    part = replica_rig_part(rig, A, 1);
+    assert_int_equal(part->role, PARTITION_FOLLOWER);
+    assert_int_equal(part->log->log_start, 0);
+    assert_int_equal(rig->traced[TRACE_LOG_TRUNCATED], 1);
+    replica_rig_run_ms(rig, 2000);
+    assert_int_equal(replica_rig_part(rig, B, 1)->isr.committed, 7); /* and is in sync again */
+    assert_int_equal(part->high_watermark, 5);
+    /* Also after a start. */
+    replica_rig_kill(rig, A, false);
+    replica_rig_start(rig, A);
+    await_end(rig, A, 5);
+    assert_int_equal(rig->traced[TRACE_LOG_DAMAGED], 1);
+}
+
+static void who_counts_keeps_what_it_has(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct rig_record in_sync = {.kind = RIG_CHANGE, .id = 2, .topic = 1, .isr = {2, 1}};
+    struct rig_record nobody = {.kind = RIG_CHANGE, .id = -1, .topic = 1, .isr = {2}};
+    struct rig_record leads = {.kind = RIG_CHANGE, .id = 2, .topic = 1};
+
+    rot_what_is_promised(rig);
+    replica_rig_kill(rig, C, false);
+    replica_rig_add(rig, &in_sync);
+    replica_rig_start(rig, A);
+    check_untouched(rig);
+    replica_rig_kill(rig, B, false);
+    replica_rig_add(rig, &nobody);
+    replica_rig_publish_all(rig);
+    check_untouched(rig);
+    replica_rig_add(rig, &leads);
+    replica_rig_start(rig, B);
+    replica_rig_publish_all(rig);
+    await_end(rig, A, 3);
+    assert_int_equal(replica_rig_part(rig, A, 1)->role, PARTITION_FOLLOWER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +278,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_is_not_committed_yet_is_mended_too, setup, teardown),
         cmocka_unit_test_setup_teardown(a_copy_says_nothing_about_who_copies, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_log_that_opens_damaged_is_fetched_anew_when_others_lead,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(who_counts_keeps_what_it_has, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

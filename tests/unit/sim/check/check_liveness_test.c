@@ -55,10 +55,29 @@ static void each_oracle_of_check_liveness_fires_first_on_its_bad_history(void **
     check_story_prove("check_liveness.c", setup, cases, COUNT_OF(cases));
 }
 
+/* Swarm-quorum, seed 50276: cut off, and led on by its own lights with a write of its coordinator. */
+static void nothing_is_asked_of_who_is_outside_of_the_core(void **state)
+{
+    struct check_case one = {"R53",
+                             HW_3 "0 sim.phase 2 | 1,2,3,101\n" WAITING ANSWERED
+                                  "3 produce.appended 7 0 10 19 1 -1 3 1\n"
+                                  "3 produce.answered 7 0 10 19 7 -1 10 3\n" END,
+                             HW_3 "0 sim.phase 2 | 1,2,3,101\n" WAITING ANSWERED
+                                  "3 produce.appended 7 0 10 19 1 -1 3 1\n" END,
+                             false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+    one.good = HW_3 "0 sim.phase 2 | 1,2,101\n" WAITING ANSWERED
+                    "3 produce.appended 7 0 10 19 1 -1 3 1\n" END;
+    check_story_prove_one(&one, setup);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_liveness_fires_first_on_its_bad_history),
+        cmocka_unit_test(nothing_is_asked_of_who_is_outside_of_the_core),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,6 +193,45 @@ static void an_epoch_may_begin_above_the_end_where_compaction_left_a_gap(void **
     }
 }
 
+/* A log that rotted below a promise and did not open may be emptied, to be fetched again, when the
+ * metadata does not count on its replica. Not a sound one, nor one that is in sync. */
+static void a_damaged_log_may_begin_anew_when_nobody_counts_on_it(void **state)
+{
+    static const struct {
+        int node;
+        bool damaged;
+        const char *fails;
+    } rows[] = {{3, true, NULL}, {3, false, "R22"}, {2, true, "R22"}};
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
+        struct check *check = check_create(&config);
+        int node = rows[i].node;
+        char story[240];
+
+        check_story_tell(check, setup);
+        check_story_tell(check, STORY_FIRST("3") "2 replica.hw 7 0 0 10 1 1\n"
+                                                 "3 replica.hw 7 0 0 10 1 1\n");
+        (void)snprintf(story, sizeof story,
+                       "0 sim.fault %d 1 1 %d 0 | bit rot on\n0 sim.down %d 1 0\n0 sim.up %d 2\n",
+                       SIM_FAULT_DISK_ROT, node, node, node);
+        check_story_tell(check, story);
+        (void)snprintf(story, sizeof story,
+                       rows[i].damaged ? "%d log.damaged 7 0 0 0 -181\n"
+                                       : "%d log.opened 7 0 0 10 10 10 0 0\n",
+                       node);
+        check_story_tell(check, story);
+        (void)snprintf(story, sizeof story, "%d log.truncated 7 0 10 0 0 1\n", node);
+        assert_null(check_violation(check));
+        check_story_tell(check, story);
+        if (rows[i].fails == NULL) assert_null(check_violation(check));
+        if (rows[i].fails != NULL) assert_string_equal(check_violation(check)->id, rows[i].fails);
+        check_destroy(check);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_may_hold_an_older_and_higher_watermark),
         cmocka_unit_test(a_directory_that_went_offline_has_had_a_failed_request),
         cmocka_unit_test(a_failed_write_takes_nothing_that_had_completed),
+        cmocka_unit_test(a_damaged_log_may_begin_anew_when_nobody_counts_on_it),
         cmocka_unit_test(a_replica_that_promised_nothing_may_begin_in_another_directory),
         cmocka_unit_test(a_failed_sync_may_take_what_was_not_durable),
         cmocka_unit_test(an_epoch_may_begin_above_the_end_where_compaction_left_a_gap),

@@ -40,8 +40,8 @@ static const struct check_case cases[] = {
     {"R20", BOTH "1 produce.appended 7 0 10 19 1 1 2 2\n1 replica.hw 7 0 10 20 2 1\n",
      BOTH "1 produce.appended 7 0 10 19 1 1 2 3\n1 replica.hw 7 0 10 20 2 1\n", false},
     {"R30", "1 read.served 7 0 0 10 10 10 1\n", "1 read.served 7 0 0 20 20 20 1\n", false},
-    {"R32", LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 10 2 0\n",
-     LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 9 2 0\n", false},
+    {"R32", LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 10 2 0 0\n",
+     LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 9 2 0 0\n", false},
     {"R41", POWERLESS("1", "0") LED_BY("2", "1,2") LEADS("2", "10"),
      POWERLESS("1", "0") LED_BY("1", "1,2") LEADS("1", "0"), false},
     {"R44", BLACKOUT LED_BY("2", "1,2") LEADS("2", "10"),
@@ -79,11 +79,12 @@ static void an_end_below_what_was_committed_may_be_refused_or_be_of_an_older_lea
 {
     static const struct check_case fenced = {
         "R32",
-        LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 -1 -1 78\n"
-                                            "2 offsets.listed 7 0 -2 0 2 0\n"
-                                            "2 log.appended 7 0 10 19 2 601 100\n"
-                                            "1 offsets.listed 7 0 -1 10 1 0\n",
-        LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 0 2 0\n", false};
+        LED_BY("2", "1,2")
+            LEADS("2", "10") "2 offsets.listed 7 0 -1 -1 -1 78 0\n"
+                             "2 offsets.listed 7 0 -1 4 2 0 1\n2 offsets.listed 7 0 -2 0 2 0 0\n"
+                             "2 log.appended 7 0 10 19 2 601 100\n"
+                             "1 offsets.listed 7 0 -1 10 1 0 0\n",
+        LED_BY("2", "1,2") LEADS("2", "10") "2 offsets.listed 7 0 -1 0 2 0 0\n", false};
 
     (void)state;
     check_story_prove_one(&fenced, setup);
