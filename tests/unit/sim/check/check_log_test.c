@@ -64,8 +64,8 @@ static void a_checkpoint_may_hold_an_older_and_higher_watermark(void **state)
     }
 }
 
-/* truncateFullyAndStartAt is not one write: what a crash leaves of it is the old log, less of it, or
- * the new one. Anywhere else nobody wanted it. */
+/* truncateFullyAndStartAt is not one write: what a crash leaves of it is the old log, less of it,
+ * or the new one. Anywhere else nobody wanted it. */
 static void a_reset_that_a_crash_cuts_short_ends_before_it_or_where_it_was_to(void **state)
 {
     static const struct {
