@@ -590,6 +590,8 @@ static enum op_result reset_run(struct op *op)
     case RESET_START:
         cut_begin(o);
         AWAIT(o, RESET_QUIET, &log->state_source, cut_quiet(log));
+        /* A start from what a crash leaves of this ends in between, or at the new end. */
+        TRACE(world, LOG_RESETTING, (int64_t)log->topic, log->partition, o->old_end, o->offset);
         if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
         cut_forget(log, 0);
         cut_lower(o, 0);

@@ -54,7 +54,8 @@
     X(PRODUCE_ANSWERED, 'D', "produce.answered",                                                                        \
       "topic partition base_offset last_offset err acks hw isr_size")                                                   \
     X(READ_SERVED, 'D', "read.served", "topic partition from to limit hw consumer")                                     \
-    X(OFFSETS_LISTED, 'D', "offsets.listed", "topic partition timestamp offset leader_epoch err stable")                \
+    X(OFFSETS_LISTED, 'D', "offsets.listed",                                                                            \
+      "topic partition timestamp offset leader_epoch err stable")                                                       \
     /* log: bytes of one partition's log (also the metadata log, partition 0 of its topic) */                           \
     X(LOG_OPENED, 'I', "log.opened",                                                                                    \
       "topic partition log_start log_end recovery_point hw clean truncated_bytes")                                      \
@@ -158,6 +159,8 @@
     X(CLIENT_TXN, 'D', "client.txn",                                                                                    \
       "producer epoch step") /* 0 begins 1 commits 2 aborts; before any marker */                                       \
     /* answers with ranges of files, since the start: told when a node that gave some stops in order */                 \
-    X(NODE_RANGES, 'I', "node.ranges", "answers bytes refused missed")
+    X(NODE_RANGES, 'I', "node.ranges", "answers bytes refused missed")                                                  \
+    X(LOG_RESETTING, 'I', "log.resetting",                                                                              \
+      "topic partition log_end to") /* it may end at either from here on */
 
 #endif

@@ -308,6 +308,7 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
         if (check->violated) return;
     }
     if (reset) {
+        replica->resetting = false;
         replica->log.count = 0;
         replica->log.start = replica->log.end = end;
         replica->epoch_count = 0;
@@ -434,15 +435,27 @@ static bool hw_ever_held(const struct check_replica_ghost *replica, int64_t star
     return false;
 }
 
+/* A crash cut its reset short: less of the old log is there, or the new one, empty. What went is
+ * below where the leader's log begins. */
+static bool reset_cut_short(const struct check_replica_ghost *replica, int64_t start, int64_t end)
+{
+    if (!replica->resetting) return false;
+    return end <= replica->end_before || (start == end && end == replica->reset_to);
+}
+
 static void recovery(struct check *check, const struct check_replica_ghost *replica, int64_t start,
                      int64_t end, int64_t hw)
 {
+    bool reset = reset_cut_short(replica, start, end);
+    bool anew = reset && start == end && end == replica->reset_to;
     const struct check_node *node = &check->nodes[replica->node];
     struct check_at at = at_log(replica, -1, end);
     int64_t most = replica->end_before > replica->part->assigned_end ? replica->end_before
                                                                      : replica->part->assigned_end;
 
-    if (replica->down_how != 2) {
+    if (reset) {
+        /* nothing of it was to stay */
+    } else if (replica->down_how != 2) {
         check_count(check, CHECK_R40);
         if (end < replica->end_before) {
             CHECK_FAIL(check, R40, at, "log ended at %D before the process was killed, now at %D",
@@ -468,13 +481,13 @@ static void recovery(struct check *check, const struct check_replica_ghost *repl
     }
     if (replica->part->topic == 0) return; /* its high watermark is not kept in a checkpoint */
     check_count(check, CHECK_R47);
-    if (hw > replica->hw_held) {
+    if (hw > replica->hw_held && !anew) {
         CHECK_FAIL(check, R47, at, "high watermark never above %D before the crash, %D after it",
                    replica->hw_held, hw);
         return;
     }
     check_count(check, CHECK_R49);
-    if (start > replica->log.start && start > replica->end_before) {
+    if (start > replica->log.start && start > replica->end_before && !anew) {
         CHECK_FAIL(check, R49, at, "log start %D after recovery, it never was above %D", start,
                    replica->log.start);
         return;
@@ -539,6 +552,7 @@ static void log_cut_or_emptied(struct check *check, struct check_replica_ghost *
     }
     check_count(check, CHECK_R22);
     begin_anew(replica);
+    replica->resetting = false;
     replica->opened_in = check->nodes[replica->node].incarnation;
     check_isr_truncated(check, replica, 0);
 }
@@ -551,20 +565,22 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     int64_t start = check_field(event, 2), end = check_field(event, 3);
     bool lied = node->disk_lied && end < replica->end_before;
     bool recovered = replica->recovering && !node->disk_lied;
+    bool reset = reset_cut_short(replica, start, end);
 
     if ((replica->unassigned && end == 0) || placed_anew(check, replica, start, end))
         begin_anew(replica);
     replica->unassigned = false;
     if (replica->down_how != 0 && !lied)
         recovery(check, replica, start, end, check_field(event, 5));
-    if (!check->violated && replica->down_how == 2 && end < replica->end_before)
+    if (!check->violated && replica->down_how == 2 && end < replica->end_before && !reset)
         check_controller_lost(check, replica);
     if (check->violated) return;
     check_disk_opened(check, replica, end);
     if (!check->violated && check_field(event, 6) == 1) check_disk_clean(check, replica);
     if (check->violated) return;
     replica->opened_in = node->incarnation;
-    if (replica->down_how != 0 && end < replica->end_before) replica->lost = true;
+    if (replica->down_how != 0 && end < replica->end_before && !reset) replica->lost = true;
+    replica->resetting = false;
     replica->down_how = 0;
     check_log_cut(log, end);
     if (end > log->end) {
@@ -592,13 +608,19 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
 {
     struct check_replica_ghost *replica;
 
-    if (event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_CLEANED) return false;
+    if ((event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_CLEANED) &&
+        event->kind != TRACE_LOG_RESETTING)
+        return false;
     replica = check_replica(
         check, node, check_part(check, check_field(event, 0), (int32_t)check_field(event, 1)));
     switch ((int)event->kind) {
     case TRACE_LOG_OPENED: log_opened(check, replica, event); break;
     case TRACE_LOG_APPENDED: log_appended(check, replica, event); break;
     case TRACE_LOG_TRUNCATED: log_cut_or_emptied(check, replica, event); break;
+    case TRACE_LOG_RESETTING:
+        replica->resetting = true;
+        replica->reset_to = check_field(event, 3);
+        break;
     case TRACE_LOG_START: log_started(check, replica, event); break;
     case TRACE_LOG_SWAPPED:
         if (check_field(event, 3) > replica->part->cleaned_to)

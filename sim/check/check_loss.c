@@ -90,6 +90,8 @@ struct weighed {
     bool touched;   /* a member is hit */
     int32_t losers; /* members without their data: of earlier losses, and of this one */
     uint32_t spent; /* of earlier losses, not hit */
+    uint32_t again; /* of earlier losses, hit again; down already, it may be */
+    uint32_t whole; /* hit, of no earlier loss */
     uint32_t peers; /* not hit, have everything, and the controller knows it */
     bool deceived;  /* some member's disk failed or lied, and others are hit */
 };
@@ -111,6 +113,8 @@ static struct weighed weigh(const struct check *check, const struct check_part *
         w.touched = w.touched || hit;
         w.losers += (hit && (kind == CHECK_LOSS_UNSYNCED || kind == CHECK_LOSS_SYNCED)) || gone;
         w.spent += !hit && gone;
+        w.again += hit && gone;
+        w.whole += hit && !gone;
         w.peers += !hit && !gone && check_in(part->chain.isr | part->chain.elr, i);
         hits += hit;
         deceivers += deceived(check, i);
@@ -137,7 +141,7 @@ bool check_loss_room(const struct check *check, const int32_t *ids, uint32_t cou
         case CHECK_LOSS_PROCESS: room = !w.deceived; break;
         case CHECK_LOSS_MACHINE:
             /* Nobody can prove any more that nothing was lost: the last leader would lead. */
-            room = !w.deceived && w.spent == 0;
+            room = !w.deceived && w.spent == 0 && (w.again == 0 || w.whole == 0);
             break;
         case CHECK_LOSS_UNSYNCED:
         case CHECK_LOSS_SYNCED:

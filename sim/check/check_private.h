@@ -108,7 +108,9 @@ struct check_replica_ghost {
     int32_t cut_epoch;      /* of the last batch that went */
     bool unvouched;         /* a life that had it open ended otherwise than by an orderly stop */
     uint32_t sync_failed;   /* of this log: 0 no, else turns that ended since, + 1 */
-    bool recovering;        /* it has told the newest epoch that recovery found, but not its ends */
+    bool resetting; /* to `reset_to`: the disk may have the old log, less of it, or the new */
+    int64_t reset_to;
+    bool recovering; /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;
     bool unassigned;    /* it was no replica once since its log was opened: the log may be gone */
     int32_t anew_epoch; /* leader epoch at which its log began again from nothing; -1 */

@@ -64,6 +64,62 @@ static void a_checkpoint_may_hold_an_older_and_higher_watermark(void **state)
     }
 }
 
+/* truncateFullyAndStartAt is not one write: what a crash leaves of it is the old log, less of it,
+ * or the new one. Anywhere else nobody wanted it. */
+static void a_reset_that_a_crash_cuts_short_ends_before_it_or_where_it_was_to(void **state)
+{
+    static const struct {
+        const char *opened;
+        const char *id;
+    } ends[] = {
+        {"2 log.opened 7 0 0 10 0 10 0 0\n", NULL},    {"2 log.opened 7 0 0 5 0 5 0 0\n", NULL},
+        {"2 log.opened 7 0 20 20 20 20 0 0\n", NULL},  {"2 log.opened 7 0 0 20 0 20 0 0\n", "R47"},
+        {"2 log.opened 7 0 15 15 15 15 0 0\n", "R47"},
+    };
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (uint32_t i = 0; i < 2 * COUNT_OF(ends); i++) {
+        const char *id = ends[i / 2].id;
+        struct check *check = check_create(&config);
+
+        check_story_tell(check, setup);
+        check_story_tell(check, APPEND "2 replica.hw 7 0 0 10 1 1\n2 log.resetting 7 0 10 20\n");
+        check_story_tell(check, i % 2 == 0 ? KILLED : POWERLESS);
+        check_story_tell(check, ends[i / 2].opened);
+        if (id == NULL && check_violation(check) != NULL)
+            fail_msg("%s", check_violation(check)->text);
+        if (id != NULL) assert_string_equal(check_violation(check)->id, id);
+        check_destroy(check);
+    }
+}
+
+/* A reset that came to its end, or that the last life began, excuses nothing. */
+static void a_reset_excuses_no_other_crash(void **state)
+{
+    static const char *const over[] = {
+        "2 log.truncated 7 0 10 20 20 1\n" KILLED,
+        KILLED "2 log.opened 7 0 0 10 0 10 0 0\n" KILLED,
+    };
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (uint32_t i = 0; i < COUNT_OF(over); i++) {
+        struct check *check = check_create(&config);
+
+        check_story_tell(check, setup);
+        check_story_tell(check, APPEND "2 replica.hw 7 0 0 10 1 1\n2 log.resetting 7 0 10 20\n");
+        check_story_tell(check, over[i]);
+        assert_null(check_violation(check));
+        check_story_tell(check, i == 0 ? "2 log.opened 7 0 10 10 10 10 0 0\n"
+                                       : "2 log.opened 7 0 20 20 20 20 0 0\n");
+        assert_string_equal(check_violation(check)->id, i == 0 ? "R40" : "R47");
+        check_destroy(check);
+    }
+}
+
 /* The same for an error that was asked for in an earlier life of the node. */
 static void a_directory_that_went_offline_has_had_a_failed_request(void **state)
 {
@@ -235,6 +291,8 @@ static void a_damaged_log_may_begin_anew_when_nobody_counts_on_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reset_that_a_crash_cuts_short_ends_before_it_or_where_it_was_to),
+        cmocka_unit_test(a_reset_excuses_no_other_crash),
         cmocka_unit_test(each_oracle_of_check_log_fires_first_on_its_bad_history),
         cmocka_unit_test(a_checkpoint_may_hold_an_older_and_higher_watermark),
         cmocka_unit_test(a_directory_that_went_offline_has_had_a_failed_request),
