@@ -156,6 +156,8 @@
     X(LOG_TXN, 'D', "log.txn",                                                                                          \
       "topic partition producer epoch step offset leader_epoch") /* in this log: 0 begins, 1 commit marker, 2 abort */  \
     X(CLIENT_TXN, 'D', "client.txn",                                                                                    \
-      "producer epoch step") /* 0 begins 1 commits 2 aborts; before any marker */
+      "producer epoch step") /* 0 begins 1 commits 2 aborts; before any marker */                                       \
+    X(LOG_CUTTING, 'I', "log.cutting",                                                                                  \
+      "topic partition old_end new_end hw reason") /* on disk from here on, log.truncated when durable */
 
 #endif

@@ -103,6 +103,7 @@ struct check_replica_ghost {
     uint32_t opened_in; /* incarnation that opened the log last */
     int64_t hw_held;    /* highest high watermark since the log was cut: a checkpoint may have it */
     int64_t durable_before; /* what had to survive the last power loss */
+    int64_t cutting;        /* where a cut that goes on will leave it; INT64_MAX: none does */
     int64_t cut_end;        /* where it was cut and has not been appended to since; -1 */
     int32_t cut_epoch;      /* of the last batch that went */
     bool unvouched;         /* a life that had it open ended otherwise than by an orderly stop */
