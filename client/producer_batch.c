@@ -44,6 +44,7 @@ struct producer_batch *producer_partition_next(const struct producer_partition *
         const struct producer_batch *flying = BATCH(link);
 
         if (flying->attempts > 1) return NULL; /* a retry flies alone */
+        if (flying->passed >= PRODUCER_WINDOW - 1) return NULL;
         if (head->attempts > 0 && producer_batch_before(flying, head)) return NULL;
     }
     return head;
@@ -53,10 +54,13 @@ void producer_partition_depart(struct producer_partition *partition, struct prod
 {
     ASSERT(partition->queue.next == &batch->link);
     ASSERT(batch->sealed);
+    LIST_FOR_EACH (link, &partition->in_flight)
+        BATCH(link)->passed++;
     list_remove(&batch->link);
     list_push(&partition->in_flight, &batch->link);
     partition->in_flight_count++;
     batch->attempts++;
+    batch->passed = 0;
 }
 
 void producer_partition_queue(struct producer_partition *partition, struct producer_batch *batch)

@@ -12,6 +12,10 @@
  *     and the lowest first (transactions.md 1.4). DIFFERS: so does the first of an identity: a
  *     broker that knows nothing of a producer takes any sequence, so a refused first batch and the
  *     accepted ones behind it could only be made good by sending the latter twice.
+ *   - and none flies further ahead of an unanswered one than a broker remembers, five batches: the
+ *     retry of what had arrived would be OUT_OF_ORDER instead of a duplicate, and a bump would then
+ *     write it again. DIFFERS: Kafka counts by connection, and so forgets what flies to an old
+ *     leader that is gone without a word.
  * Sequences are given when a batch is first sent and stay over retries; only a bump renumbers:
  *   - OUT_OF_ORDER for a batch that is the next expected one says that the broker lost something;
  *   - a batch that failed for good leaves a gap: `unresolved` holds new batches back until what was
@@ -31,6 +35,8 @@ struct producer_topic;
 
 /* A batch can be cut in two 31 times; half its bytes are gone by then, or it is one record. */
 #define PRODUCER_BATCH_SPAN (UINT32_C(1) << 31)
+
+enum { PRODUCER_WINDOW = 5 }; /* batches of a producer that a broker remembers (KIP-98) */
 
 struct producer_identity {
     int64_t id; /* -1: none */
@@ -56,6 +62,7 @@ struct producer_batch {
     bool maybe;   /* an attempt may have reached a log: the outcome cannot be "failed" any more */
     bool torn;    /* a part of one that was `maybe`: no broker knows its sequences as a duplicate */
     uint32_t attempts;
+    uint32_t passed;  /* batches that left while it flies */
     int32_t sequence; /* base; -1: not given yet */
     int64_t created_ns;
     int64_t retry_at_ns;

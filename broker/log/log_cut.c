@@ -205,6 +205,15 @@ static bool cut_room(struct log_flow *o)
     return o->err == ERR_NONE;
 }
 
+/* From here on a crash may leave any end between the new one and the old. */
+static void cut_tell(const struct log_flow *o, int64_t end, int64_t reason)
+{
+    const struct log *log = o->log;
+
+    TRACE(log->dir->env->world, LOG_CUTTING, (int64_t)log->topic, log->partition, o->old_end, end,
+          log->high_watermark, reason);
+}
+
 /* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to
  * await. */
 static void cut_lower(struct log_flow *o, int64_t to)
@@ -449,6 +458,7 @@ static enum op_result cut_run(struct op *op)
             cut_lower(o, o->walk.scan.next_offset);
             AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
             if (!log_dir_online(log->dir)) return OP_DONE;
+            cut_tell(o, o->walk.scan.next_offset, 0);
             while (log_mark_cut(o, o->walk.scan.next_offset)) {
                 AWAIT_IO(o, CUT_MARK_GONE, &o->io);
                 o->err = log_io_err(&o->io);
@@ -590,13 +600,12 @@ static enum op_result reset_run(struct op *op)
     case RESET_START:
         cut_begin(o);
         AWAIT(o, RESET_QUIET, &log->state_source, cut_quiet(log));
-        /* A start from what a crash leaves of this ends in between, or at the new end. */
-        TRACE(world, LOG_RESETTING, (int64_t)log->topic, log->partition, o->old_end, o->offset);
         if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
         cut_forget(log, 0);
         cut_lower(o, 0);
         AWAIT(o, RESET_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
         if (!log_dir_online(log->dir)) return OP_DONE;
+        cut_tell(o, o->offset, 1);
         while (log_mark_cut(o, -1)) {
             AWAIT_IO(o, RESET_MARK_GONE, &o->io);
             o->err = log_io_err(&o->io);

@@ -160,7 +160,7 @@
       "producer epoch step") /* 0 begins 1 commits 2 aborts; before any marker */                                       \
     /* answers with ranges of files, since the start: told when a node that gave some stops in order */                 \
     X(NODE_RANGES, 'I', "node.ranges", "answers bytes refused missed")                                                  \
-    X(LOG_RESETTING, 'I', "log.resetting",                                                                              \
-      "topic partition log_end to") /* it may end at either from here on */
+    X(LOG_CUTTING, 'I', "log.cutting",                                                                                  \
+      "topic partition old_end new_end hw reason") /* on disk from here on, log.truncated when durable */
 
 #endif

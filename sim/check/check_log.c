@@ -285,28 +285,64 @@ static void log_appended(struct check *check, struct check_replica_ghost *replic
 
 /* ---- cut ------------------------------------------------------------------------------------- */
 
-static void log_truncated(struct check *check, struct check_replica_ghost *replica,
-                          const struct trace_event *event)
+/* R22 */
+static void cut_keeps_committed(struct check *check, const struct check_replica_ghost *replica,
+                                int64_t end, bool reset)
 {
     struct check_part *part = replica->part;
-    int64_t end = check_field(event, 3);
-    bool reset = check_field(event, 5) == 1;
     struct check_at at = at_log(replica, replica->leader_epoch, end);
     /* A voter whose disk lied begins its log anew and may not vote until it has caught up (K27). */
     bool anew = reset && part->topic == 0 && check->nodes[replica->node].disk_lied;
     /* As it was before the replica lowered it for this cut. */
     int64_t held = replica->hw_held > replica->hw ? replica->hw_held : replica->hw;
 
-    if (end < replica->log.end || reset) {
-        check_count(check, CHECK_R22);
-        if (end < held && !part->unclean && !part->forgiven && !anew && !replica->lost) {
-            CHECK_FAIL(check, R22, at, "cut from %D to %D, below the own high watermark %D",
-                       replica->log.end, end, held);
-            return;
-        }
-        if (part->topic != 0) check_isr_truncated(check, replica, end);
-        if (check->violated) return;
-    }
+    if (end >= replica->log.end && !reset) return;
+    check_count(check, CHECK_R22);
+    if (end < held && !part->unclean && !part->forgiven && !anew && !replica->lost)
+        CHECK_FAIL(check, R22, at, "cut from %D to %D, below the own high watermark %D",
+                   replica->log.end, end, held);
+}
+
+/* A log that did not open, on a disk that lies, is emptied to be fetched again: as soon as its
+ * replica is none that the metadata counts on (partition_life.c). */
+static bool fetched_anew(const struct check *check, const struct check_replica_ghost *replica,
+                         int64_t end)
+{
+    const struct check_node *node = &check->nodes[replica->node];
+    const struct check_state *chain = &replica->part->chain;
+
+    return end == 0 && replica->part->topic != 0 && node->disk_lied &&
+           replica->damaged_in == node->incarnation && replica->opened_in != node->incarnation &&
+           !check_in(chain->isr | chain->elr, replica->node);
+}
+
+/* What ends this life may leave any end from the new one to the old (log_cut.c). */
+static void log_cutting(struct check *check, struct check_replica_ghost *replica,
+                        const struct trace_event *event)
+{
+    int64_t end = check_field(event, 3);
+    bool reset = check_field(event, 5) == 1;
+
+    if (!reset || !fetched_anew(check, replica, end))
+        cut_keeps_committed(check, replica, end, reset);
+    replica->cutting = reset ? 0 : end;
+    replica->resetting = reset;
+    replica->reset_to = end;
+}
+
+static void log_truncated(struct check *check, struct check_replica_ghost *replica,
+                          const struct trace_event *event)
+{
+    struct check_part *part = replica->part;
+    int64_t end = check_field(event, 3);
+    bool reset = check_field(event, 5) == 1;
+
+    replica->cutting = INT64_MAX;
+    cut_keeps_committed(check, replica, end, reset);
+    if (check->violated) return;
+    if ((end < replica->log.end || reset) && part->topic != 0)
+        check_isr_truncated(check, replica, end);
+    if (check->violated) return;
     if (reset) {
         replica->resetting = false;
         replica->log.count = 0;
@@ -435,36 +471,37 @@ static bool hw_ever_held(const struct check_replica_ghost *replica, int64_t star
     return false;
 }
 
-/* A crash cut its reset short: less of the old log is there, or the new one, empty. What went is
- * below where the leader's log begins. */
-static bool reset_cut_short(const struct check_replica_ghost *replica, int64_t start, int64_t end)
+/* A reset was under way, and is as it was to be: what went is below where the leader's log begins. */
+static bool reset_done(const struct check_replica_ghost *replica, int64_t start, int64_t end)
 {
-    if (!replica->resetting) return false;
-    return end <= replica->end_before || (start == end && end == replica->reset_to);
+    return replica->resetting && start == end && end == replica->reset_to;
+}
+
+/* Of what it had before: a cut that was under way may have taken the rest. */
+static int64_t must_have(const struct check_replica_ghost *replica, int64_t end)
+{
+    return end < replica->cutting ? end : replica->cutting;
 }
 
 static void recovery(struct check *check, const struct check_replica_ghost *replica, int64_t start,
                      int64_t end, int64_t hw)
 {
-    bool reset = reset_cut_short(replica, start, end);
-    bool anew = reset && start == end && end == replica->reset_to;
+    bool anew = reset_done(replica, start, end);
     const struct check_node *node = &check->nodes[replica->node];
     struct check_at at = at_log(replica, -1, end);
     int64_t most = replica->end_before > replica->part->assigned_end ? replica->end_before
                                                                      : replica->part->assigned_end;
 
-    if (reset) {
-        /* nothing of it was to stay */
-    } else if (replica->down_how != 2) {
+    if (replica->down_how != 2) {
         check_count(check, CHECK_R40);
-        if (end < replica->end_before) {
+        if (end < must_have(replica, replica->end_before)) {
             CHECK_FAIL(check, R40, at, "log ended at %D before the process was killed, now at %D",
                        replica->end_before, end);
             return;
         }
     } else {
         check_count(check, CHECK_R46);
-        if (end < replica->durable_before) {
+        if (end < must_have(replica, replica->durable_before)) {
             CHECK_FAIL(check, R46, at, "synced to %D before the power loss, recovered to %D",
                        replica->durable_before, end);
             return;
@@ -509,6 +546,7 @@ static void begin_anew(struct check_replica_ghost *replica)
     replica->synced_end = replica->synced_max = 0;
     replica->end_before = replica->durable_before = 0;
     replica->cut_end = -1;
+    replica->cutting = INT64_MAX;
     replica->down_how = 0;
     replica->recovering = false;
     replica->lost = replica->alone = false;
@@ -528,19 +566,6 @@ static bool placed_anew(const struct check *check, const struct check_replica_gh
            !check_in(chain->isr | chain->elr, replica->node);
 }
 
-/* A log that did not open, on a disk that lies, is emptied to be fetched again: as soon as its
- * replica is none that the metadata counts on (partition_life.c). */
-static bool fetched_anew(const struct check *check, const struct check_replica_ghost *replica,
-                         int64_t end)
-{
-    const struct check_node *node = &check->nodes[replica->node];
-    const struct check_state *chain = &replica->part->chain;
-
-    return end == 0 && replica->part->topic != 0 && node->disk_lied &&
-           replica->damaged_in == node->incarnation && replica->opened_in != node->incarnation &&
-           !check_in(chain->isr | chain->elr, replica->node);
-}
-
 static void log_cut_or_emptied(struct check *check, struct check_replica_ghost *replica,
                                const struct trace_event *event)
 {
@@ -552,6 +577,7 @@ static void log_cut_or_emptied(struct check *check, struct check_replica_ghost *
     }
     check_count(check, CHECK_R22);
     begin_anew(replica);
+    replica->cutting = INT64_MAX;
     replica->resetting = false;
     replica->opened_in = check->nodes[replica->node].incarnation;
     check_isr_truncated(check, replica, 0);
@@ -564,24 +590,26 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     struct check_log *log = &replica->log;
     int64_t start = check_field(event, 2), end = check_field(event, 3);
     bool lied = node->disk_lied && end < replica->end_before;
+    int64_t had;
     bool recovered = replica->recovering && !node->disk_lied;
-    bool reset = reset_cut_short(replica, start, end);
 
     if ((replica->unassigned && end == 0) || placed_anew(check, replica, start, end))
         begin_anew(replica);
+    had = must_have(replica, replica->end_before);
     replica->unassigned = false;
     if (replica->down_how != 0 && !lied)
         recovery(check, replica, start, end, check_field(event, 5));
-    if (!check->violated && replica->down_how == 2 && end < replica->end_before && !reset)
+    if (!check->violated && replica->down_how == 2 && end < had)
         check_controller_lost(check, replica);
     if (check->violated) return;
     check_disk_opened(check, replica, end);
     if (!check->violated && check_field(event, 6) == 1) check_disk_clean(check, replica);
     if (check->violated) return;
     replica->opened_in = node->incarnation;
-    if (replica->down_how != 0 && end < replica->end_before && !reset) replica->lost = true;
+    if (replica->down_how != 0 && end < had) replica->lost = true;
     replica->resetting = false;
     replica->down_how = 0;
+    replica->cutting = INT64_MAX;
     check_log_cut(log, end);
     if (end > log->end) {
         check_log_push(log, log->end, CHECK_UNKNOWN); /* in flight at the crash, and survived */
@@ -609,18 +637,15 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
     struct check_replica_ghost *replica;
 
     if ((event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_CLEANED) &&
-        event->kind != TRACE_LOG_RESETTING)
+        event->kind != TRACE_LOG_CUTTING)
         return false;
     replica = check_replica(
         check, node, check_part(check, check_field(event, 0), (int32_t)check_field(event, 1)));
     switch ((int)event->kind) {
     case TRACE_LOG_OPENED: log_opened(check, replica, event); break;
     case TRACE_LOG_APPENDED: log_appended(check, replica, event); break;
+    case TRACE_LOG_CUTTING: log_cutting(check, replica, event); break;
     case TRACE_LOG_TRUNCATED: log_cut_or_emptied(check, replica, event); break;
-    case TRACE_LOG_RESETTING:
-        replica->resetting = true;
-        replica->reset_to = check_field(event, 3);
-        break;
     case TRACE_LOG_START: log_started(check, replica, event); break;
     case TRACE_LOG_SWAPPED:
         if (check_field(event, 3) > replica->part->cleaned_to)

@@ -104,11 +104,12 @@ struct check_replica_ghost {
     uint32_t damaged_in; /* incarnation in which it did not open, for damage below a promise */
     int64_t hw_held; /* highest high watermark since the log was cut: a checkpoint may have it */
     int64_t durable_before; /* what had to survive the last power loss */
+    int64_t cutting;        /* below here it stays while a cut goes on; INT64_MAX: none does */
     int64_t cut_end;        /* where it was cut and has not been appended to since; -1 */
     int32_t cut_epoch;      /* of the last batch that went */
     bool unvouched;         /* a life that had it open ended otherwise than by an orderly stop */
     uint32_t sync_failed;   /* of this log: 0 no, else turns that ended since, + 1 */
-    bool resetting; /* to `reset_to`: the disk may have the old log, less of it, or the new */
+    bool resetting; /* that cut takes all: the disk has some of it, or begins at `reset_to` */
     int64_t reset_to;
     bool recovering; /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;

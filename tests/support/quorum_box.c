@@ -322,6 +322,8 @@ static void start_quorum(struct quorum_box_node *n)
         config.snapshot_bytes = n->all->snapshot_bytes;
         config.retention_bytes = n->all->retention_bytes;
     }
+    if (n->all->request_timeout_ms > 0) config.request_timeout_ms = n->all->request_timeout_ms;
+    if (n->all->fetch_timeout_ms > 0) config.fetch_timeout_ms = n->all->fetch_timeout_ms;
     for (uint32_t i = 0; i < n->all->voters; i++) {
         static const char *const hosts[] = {"node-1", "node-2", "node-3", "node-4", "node-5"};
 

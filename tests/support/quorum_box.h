@@ -70,6 +70,8 @@ struct quorum_box {
     /* set after the init, before the first run */
     int64_t snapshot_bytes; /* 0: the default */
     int64_t retention_bytes;
+    int32_t request_timeout_ms; /* 0: the default */
+    int32_t fetch_timeout_ms;   /* 0: the default */
     uint32_t segment_bytes;
     uint32_t padding; /* records of a snapshot beside the one that counts */
     struct quorum_box_node node[QUORUM_BOX_NODES];

@@ -110,6 +110,30 @@ static void five_fly_with_sequences_that_follow(void **state)
     end(&fixture);
 }
 
+/* A request to a leader that is gone without a word, while the next one takes what follows: the
+ * retry must still find itself among the five batches that a broker remembers. */
+static void none_flies_further_ahead_than_a_broker_remembers(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    begin_known(&fixture, 7, 1);
+    assert_ptr_equal(fly(&fixture, true), &fixture.batches[0]);
+    for (uint32_t i = 1; i < 5; i++) {
+        assert_ptr_equal(fly(&fixture, true), &fixture.batches[i]);
+        producer_partition_settle(&fixture.partition, &fixture.batches[i], true);
+    }
+    assert_null(fly(&fixture, true));
+    producer_partition_return(&fixture.partition, &fixture.batches[0]);
+    assert_ptr_equal(fly(&fixture, true), &fixture.batches[0]);
+    assert_int_equal(sequence_on_the_wire(&fixture.batches[0]), 10);
+    assert_null(fly(&fixture, true));
+    producer_partition_settle(&fixture.partition, &fixture.batches[0], true);
+    assert_ptr_equal(fly(&fixture, true), &fixture.batches[5]);
+    assert_ptr_equal(fly(&fixture, true), &fixture.batches[6]);
+    end(&fixture);
+}
+
 /* swarm seed 9005: the first was too large and cut in two while four behind it were taken by a
  * broker that knew nothing of the producer; to make it good these were sent twice. */
 static void the_first_of_an_identity_flies_alone(void **state)
@@ -258,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_idempotence_one_batch_flies),
         cmocka_unit_test(five_fly_with_sequences_that_follow),
+        cmocka_unit_test(none_flies_further_ahead_than_a_broker_remembers),
         cmocka_unit_test(the_first_of_an_identity_flies_alone),
         cmocka_unit_test(what_comes_back_goes_in_order_and_alone),
         cmocka_unit_test(out_of_order_behind_an_open_batch_is_only_a_retry),

@@ -245,6 +245,30 @@ static void a_vote_does_not_wait_behind_a_parked_fetch(void **state)
     quorum_box_deinit(&box);
 }
 
+/* K34: a fetch that waits for news is answered before its request times out, and often enough. */
+static void a_quiet_quorum_keeps_its_leader_whatever_the_timeouts(void **state)
+{
+    static const int32_t rows[][2] = {{2000, 2000}, {500, 1000}, {100, 1000}, {2000, 500}};
+
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
+        int32_t epoch;
+
+        appended = 0;
+        quorum_box_init(&box, 10 + i, 4, 3);
+        box.request_timeout_ms = rows[i][0];
+        box.fetch_timeout_ms = rows[i][1];
+        quorum_box_run_ms(&box, 8000);
+        assert_true(quorum_box_leader(&box) >= 0);
+        epoch = box.node[quorum_box_leader(&box)].quorum.epoch;
+        append_some(2);
+        quorum_box_run_ms(&box, 10000);
+        all_are_equal(4);
+        assert_int_equal(box.node[0].quorum.epoch, epoch);
+        quorum_box_deinit(&box);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +281,7 @@ int main(void)
         cmocka_unit_test(a_voter_with_a_rotten_log_does_not_vote_until_it_has_refetched),
         cmocka_unit_test(a_voter_of_another_cluster_gives_up_and_the_others_go_on),
         cmocka_unit_test(a_vote_does_not_wait_behind_a_parked_fetch),
+        cmocka_unit_test(a_quiet_quorum_keeps_its_leader_whatever_the_timeouts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

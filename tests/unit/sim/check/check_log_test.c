@@ -85,7 +85,7 @@ static void a_reset_that_a_crash_cuts_short_ends_before_it_or_where_it_was_to(vo
         struct check *check = check_create(&config);
 
         check_story_tell(check, setup);
-        check_story_tell(check, APPEND "2 replica.hw 7 0 0 10 1 1\n2 log.resetting 7 0 10 20\n");
+        check_story_tell(check, APPEND "2 replica.hw 7 0 0 10 1 1\n2 log.cutting 7 0 10 20 10 1\n");
         check_story_tell(check, i % 2 == 0 ? KILLED : POWERLESS);
         check_story_tell(check, ends[i / 2].opened);
         if (id == NULL && check_violation(check) != NULL)
@@ -110,7 +110,7 @@ static void a_reset_excuses_no_other_crash(void **state)
         struct check *check = check_create(&config);
 
         check_story_tell(check, setup);
-        check_story_tell(check, APPEND "2 replica.hw 7 0 0 10 1 1\n2 log.resetting 7 0 10 20\n");
+        check_story_tell(check, APPEND "2 replica.hw 7 0 0 10 1 1\n2 log.cutting 7 0 10 20 10 1\n");
         check_story_tell(check, over[i]);
         assert_null(check_violation(check));
         check_story_tell(check, i == 0 ? "2 log.opened 7 0 10 10 10 10 0 0\n"
@@ -230,6 +230,48 @@ static void a_failed_sync_may_take_what_was_not_durable(void **state)
     }
 }
 
+/* What ends a life while a cut goes on may leave any end from the new one to the old: not less. */
+static void a_death_within_a_cut_may_leave_it_done_or_not(void **state)
+{
+    static const char *const deaths[] = {
+        KILLED,
+        POWERLESS,
+        "0 sim.sync_failed 2 | data/orders-0/0.log\n" KILLED,
+    };
+    static const struct {
+        const char *cut;
+        int end;
+        bool fine;
+    } rows[] = {
+        {"2 log.cutting 7 0 10 7 4 0\n", 7, true},
+        {"2 log.cutting 7 0 10 7 4 0\n", 10, true},
+        {"2 log.cutting 7 0 10 7 4 0\n", 6, false},
+        {"", 7, false},
+        /* It is over: what follows is judged like any. */
+        {"2 log.cutting 7 0 10 7 4 0\n2 log.truncated 7 0 10 7 4 0\n2 log.synced 7 0 7\n", 6,
+         false},
+    };
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (uint32_t i = 0; i < COUNT_OF(rows) * COUNT_OF(deaths); i++) {
+        uint32_t row = i / COUNT_OF(deaths);
+        struct check *check = check_create(&config);
+        char opened[80];
+
+        (void)snprintf(opened, sizeof opened, "2 log.opened 7 0 0 %d %d 0 0 0\n", rows[row].end,
+                       rows[row].end);
+        check_story_tell(check, setup);
+        check_story_tell(check, "2 log.synced 7 0 10\n");
+        check_story_tell(check, rows[row].cut);
+        check_story_tell(check, deaths[i % COUNT_OF(deaths)]);
+        check_story_tell(check, opened);
+        if ((check_violation(check) == NULL) != rows[row].fine) fail_msg("row %u", i);
+        check_destroy(check);
+    }
+}
+
 /* A follower that copies a compacted log: what came before its first batch is gone. */
 static void an_epoch_may_begin_above_the_end_where_compaction_left_a_gap(void **state)
 {
@@ -300,6 +342,7 @@ int main(void)
         cmocka_unit_test(a_damaged_log_may_begin_anew_when_nobody_counts_on_it),
         cmocka_unit_test(a_replica_that_promised_nothing_may_begin_in_another_directory),
         cmocka_unit_test(a_failed_sync_may_take_what_was_not_durable),
+        cmocka_unit_test(a_death_within_a_cut_may_leave_it_done_or_not),
         cmocka_unit_test(an_epoch_may_begin_above_the_end_where_compaction_left_a_gap),
     };
 
