@@ -135,6 +135,23 @@ static void read_header(const struct read *read, const struct yaml *root)
 }
 
 /* The order matters: what is named must be known before it is used. */
+uint32_t scenario_clients_room(const struct scenario *scenario)
+{
+    uint32_t nodes = scenario->brokers + (scenario->combined ? 0 : scenario->controllers);
+    uint32_t room = SCENARIO_NAMED_MAX - SCENARIO_HELPERS - nodes;
+
+    return room < SCENARIO_CLIENTS_MAX ? room : SCENARIO_CLIENTS_MAX;
+}
+
+uint32_t scenario_crowd(const struct scenario *scenario)
+{
+    uint32_t crowd = 0;
+
+    for (uint32_t i = 0; i < scenario->client_count; i++)
+        crowd += scenario->clients[i].crowd;
+    return crowd;
+}
+
 static void read_scenario(const struct read *read, const struct yaml *root)
 {
     static const struct {
