@@ -1,5 +1,5 @@
-/* Groups of KIP-848 as the wire sees them, on one node: at group.version 0 nobody is told of them; a
- * classic group that has members is taken over, and not where it would lose something: by its
+/* Groups of KIP-848 as the wire sees them, on one node: at group.version 0 nobody is told of them;
+ * a classic group that has members is taken over, and not where it would lose something: by its
  * policy, with what an assignor of the client keeps, of another protocol type (groups.md 8.7); and
  * what it became is what a coordinator finds that loads its log. */
 #include "tests/support/raw_client.h"
