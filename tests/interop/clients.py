@@ -233,7 +233,7 @@ def tell(cluster, first, end):
     need_equal(done.code, 0, "produce")
 
 
-@check("confluent-kafka: a group changes to KIP-848 with a member of each protocol, the classic one leaves")
+@check("confluent-kafka: a group with a member of each protocol, the classic one leaves")
 def migration():
     """The classic member is told again and again what it has (eager), the other one what is new."""
     driver = python_client("confluent-kafka", "confluent.py")
