@@ -490,6 +490,7 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     run->result = result;
     scenario = run_shape(run, scenario, seed);
     run->scenario = scenario;
+    config.nodes_max = SCENARIO_NAMED_MAX + scenario_crowd(scenario);
     run->source.term = run_term;
     run_facts_begin(run);
     run->wall_start_ns = wall_ns();

@@ -183,7 +183,7 @@ struct run_committed {
     int32_t partition;
     int64_t offset; /* -1: none */
     int64_t record; /* of __consumer_offsets: a coordinator that loads tells the past again */
-    int64_t owned[EXPR_NODES_MAX]; /* generation + 1 in which a machine has it; 0: it has not */
+    int64_t owned[SCENARIO_MACHINES_MAX]; /* generation + 1 in which each has it; 0: it has not */
 };
 enum { RUN_COMMITTED_MAX = 1024 };
 

@@ -17,7 +17,7 @@ enum { MENDS_MAX = 3 };
 
 static bool in_set(uint64_t set, uint32_t index)
 {
-    return (set >> index & 1) != 0;
+    return index < EXPR_NODES_MAX && (set >> index & 1) != 0;
 }
 
 static uint32_t count_of(uint64_t set)

@@ -152,7 +152,8 @@ static void fact_owns(struct run *run, uint32_t node, const struct trace_event *
     struct run_committed *one = fact_committed(run, event->text, event->fields[0]);
     bool gets = event->fields[2] == MEMBERSHIP_OWNS_ASSIGNED;
 
-    if (one != NULL && node < EXPR_NODES_MAX) one->owned[node] = gets ? event->fields[1] + 1 : 0;
+    if (one != NULL && node < SCENARIO_MACHINES_MAX)
+        one->owned[node] = gets ? event->fields[1] + 1 : 0;
 }
 
 /* Who keeps partitions over a cooperative rebalance has them in the new generation. */
@@ -161,7 +162,7 @@ static void fact_member(struct run *run, uint32_t node, const struct trace_event
     int topic;
     int32_t group = fact_group(run, event->text, &topic);
 
-    if (event->fields[1] != MEMBERSHIP_STABLE || node >= EXPR_NODES_MAX) return;
+    if (event->fields[1] != MEMBERSHIP_STABLE || node >= SCENARIO_MACHINES_MAX) return;
     for (uint32_t i = 0; i < run->facts.committed_count; i++) {
         struct run_committed *one = &run->facts.committed[i];
 
@@ -175,7 +176,7 @@ static void fact_down(struct run *run, const struct trace_event *event)
     const struct sim_world *world = sim_node_find(run->sim, (int32_t)event->fields[0]);
 
     for (uint32_t i = 0; world != NULL && i < run->facts.committed_count; i++) {
-        if (world->index < EXPR_NODES_MAX) run->facts.committed[i].owned[world->index] = 0;
+        if (world->index < SCENARIO_MACHINES_MAX) run->facts.committed[i].owned[world->index] = 0;
     }
 }
 
@@ -210,8 +211,8 @@ static bool fact_shared(const struct run *run, int32_t group)
     for (uint32_t i = 0; i < run->facts.committed_count; i++) {
         const struct run_committed *one = &run->facts.committed[i];
 
-        for (uint32_t a = 0; a < EXPR_NODES_MAX && one->group == group; a++) {
-            for (uint32_t b = a + 1; b < EXPR_NODES_MAX && one->owned[a] > 0; b++) {
+        for (uint32_t a = 0; a < SCENARIO_MACHINES_MAX && one->group == group; a++) {
+            for (uint32_t b = a + 1; b < SCENARIO_MACHINES_MAX && one->owned[a] > 0; b++) {
                 if (one->owned[a] == one->owned[b]) return true;
             }
         }

@@ -116,7 +116,7 @@ static uint64_t node_set(const struct run *run, int32_t id)
 {
     const struct sim_world *world = sim_node_find(run->sim, id);
 
-    return world != NULL ? UINT64_C(1) << world->index : 0;
+    return world != NULL && world->index < EXPR_NODES_MAX ? UINT64_C(1) << world->index : 0;
 }
 
 static uint64_t up_set(const struct run *run, uint64_t nodes)

@@ -285,7 +285,7 @@ static void draw_group(struct scenario *drawn, uint32_t number, struct rng *rng)
     uint32_t first = drawn->client_count;
     struct scenario_client one = {.kind = SCENARIO_CONSUMER, .batch = 1, .copy_of = -1};
 
-    if (first + members > SCENARIO_CLIENTS_MAX) return;
+    if (first + members > scenario_clients_room(drawn)) return;
     one.group = store_format(&drawn->store, "group%u", number);
     one.group_number = (int32_t)number;
     one.members = (uint32_t)members;

@@ -11,12 +11,10 @@ enum { WORKLOAD_ERR_BASE = 256, WORKLOAD_PROBE_TURNS = 64 };
 static void workload_add(struct workload *workload, enum workload_kind kind, int32_t id,
                          const struct scenario_client *scenario, uint32_t number)
 {
-    static const int64_t kind_of_trace = 4;
     struct workload_client *client = &workload->clients[workload->count++];
     struct sim_node_config config = sim_node_config_default(id);
     const struct scenario *of = workload->cluster->scenario;
     struct sim *sim = workload->cluster->sim;
-    int64_t fields[] = {id, kind_of_trace, 0};
 
     client->program = workload_program;
     client->workload = workload;
@@ -30,8 +28,33 @@ static void workload_add(struct workload *workload, enum workload_kind kind, int
     if (!of->free_cpu) config.costs = sim_costs_default();
     cluster_draw_clock(sim, of, &config);
     client->world = sim_node_add(sim, &config);
-    sim_tell(sim, TRACE_SIM_NODE, str_of(scenario != NULL ? scenario->name : client->world->name),
-             fields, 3);
+}
+
+static void workload_tell(const struct workload *workload, uint32_t from)
+{
+    static const int64_t kind_of_trace = 4;
+
+    for (uint32_t i = from; i < workload->count; i++) {
+        const struct workload_client *client = &workload->clients[i];
+        const int64_t fields[] = {client->world->id, kind_of_trace, 0};
+        bool named = client->scenario != NULL && !client->crowd;
+
+        sim_tell(workload->cluster->sim, TRACE_SIM_NODE,
+                 str_of(named ? client->scenario->name : client->world->name), fields, 3);
+    }
+}
+
+static void workload_add_crowd(struct workload *workload)
+{
+    const struct scenario *scenario = workload->cluster->scenario;
+    int32_t id = SCENARIO_FIRST_CLIENT + (int32_t)scenario->client_count + 2;
+
+    for (uint32_t i = 0; i < scenario->client_count; i++) {
+        for (uint32_t j = 0; j < scenario->clients[i].crowd; j++) {
+            workload_add(workload, WORKLOAD_CONSUMER, id++, &scenario->clients[i], i);
+            workload->clients[workload->count - 1].crowd = true;
+        }
+    }
 }
 
 struct workload *workload_create(struct cluster *cluster)
@@ -59,6 +82,10 @@ struct workload *workload_create(struct cluster *cluster)
         workload_add(workload, WORKLOAD_OPERATOR,
                      SCENARIO_FIRST_CLIENT + (int32_t)scenario->client_count + 1, NULL, 0);
     }
+    ASSERT(cluster->count + workload->count <= SCENARIO_NAMED_MAX);
+    workload_tell(workload, 0);
+    workload->named = workload->count;
+    workload_add_crowd(workload);
     return workload;
 }
 
@@ -125,6 +152,7 @@ static bool workload_finished_kind(const struct workload *workload, enum workloa
 
 void workload_create_topics(struct workload *workload)
 {
+    workload_tell(workload, workload->named); /* oracles count the nodes that are told first */
     workload_start_kind(workload, WORKLOAD_ADMIN);
 }
 
@@ -336,7 +364,7 @@ uint64_t workload_client_set(const struct workload *workload, int32_t number)
     for (uint32_t i = 0; i < workload->count; i++) {
         const struct workload_client *client = &workload->clients[i];
 
-        if (client->scenario == NULL) continue;
+        if (client->scenario == NULL || client->crowd) continue;
         if (number < 0 || client->number == (uint32_t)number ||
             client->scenario->copy_of == number) {
             set |= UINT64_C(1) << client->world->index;
@@ -349,7 +377,7 @@ uint64_t workload_set(const struct workload *workload)
 {
     uint64_t set = 0;
 
-    for (uint32_t i = 0; i < workload->count; i++)
+    for (uint32_t i = 0; i < workload->named; i++)
         set |= UINT64_C(1) << workload->clients[i].world->index;
     return set;
 }

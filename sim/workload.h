@@ -5,6 +5,8 @@
  *   clients   produce and consume until they are told to finish   SCENARIO_FIRST_CLIENT ..
  *   drain     at the end: a fresh consumer reads every partition  behind the last client
  *   operator  does what steps ask of the cluster, one after the other; there when a step does
+ *   crowd     members more of a group, behind all others and in no set: a set has 64 bits. They
+ *             live as long as the run, and are judged as everybody else
  *
  * A value carries its name: client number << 32 | sequence, big-endian, then filler. Oracles judge
  * by it; so does lost_acked(). */
@@ -14,7 +16,7 @@
 #include "sim/cluster.h"
 
 enum {
-    WORKLOAD_CLIENTS_MAX = SCENARIO_CLIENTS_MAX + 3,
+    WORKLOAD_CLIENTS_MAX = SCENARIO_CLIENTS_MAX + SCENARIO_HELPERS + SCENARIO_CROWD_MAX,
     WORKLOAD_ERRORS = 512,
     WORKLOAD_JOBS_MAX = 256, /* of the operator, in one run */
     WORKLOAD_IDS_MAX = 16,   /* brokers that one request names */
@@ -61,6 +63,7 @@ struct workload_client {
     struct world_req finish;    /* an injected callback */
     bool finish_sent;
     bool finished;          /* stopped in order */
+    bool crowd;             /* in no set */
     bool off;               /* a step starts it, or has taken it away: nobody waits for it */
     struct world_req nudge; /* an injected callback: there is more to do */
     bool nudged;
@@ -79,6 +82,7 @@ struct workload {
     struct cluster *cluster;
     struct workload_client clients[WORKLOAD_CLIENTS_MAX]; /* admin, clients, drain */
     uint32_t count;
+    uint32_t named; /* the first ones; behind them is the crowd */
     struct workload_job jobs[WORKLOAD_JOBS_MAX];
     uint32_t job_count;
     uint32_t job_next; /* the first that is not done */

@@ -287,7 +287,8 @@ static bool speaks_consumer(const struct workload_node *node)
     switch (client->scenario->protocol) {
     case SCENARIO_SPEAKS_CLASSIC: return false;
     case SCENARIO_SPEAKS_CONSUMER: return true;
-    case SCENARIO_SPEAKS_BOTH: return (client->scenario - scenario->clients) % 2 == 0;
+    case SCENARIO_SPEAKS_BOTH:
+        return (client->crowd ? client->world->id : client->scenario - scenario->clients) % 2 == 0;
     case SCENARIO_SPEAKS_ROLLING: return client->world->incarnation % 2 == 0;
     }
     IMPOSSIBLE("protocol of a member");

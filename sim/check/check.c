@@ -261,12 +261,14 @@ uint64_t check_ids(struct check *check, struct str text, const char *word)
         at++;
     for (at += length; at < text.length;) {
         uint32_t begin = at;
+        uint32_t number;
         int64_t id;
 
         while (at < text.length && text.data[at] >= '0' && text.data[at] <= '9')
             at++;
         if (!text_parse_i64((struct str){text.data + begin, at - begin}, &id)) break;
-        set |= UINT64_C(1) << check_node(check, (int32_t)id);
+        number = check_node(check, (int32_t)id);
+        if (number < CHECK_SET_MAX) set |= UINT64_C(1) << number;
         if (at >= text.length || text.data[at] != ',') break;
         at++;
     }

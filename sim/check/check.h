@@ -17,7 +17,8 @@
 #include <stdint.h>
 
 enum {
-    CHECK_NODES_MAX = 64, /* distinct node ids of one run, clients included */
+    CHECK_NODES_MAX = 128, /* distinct node ids of one run, clients included */
+    CHECK_SET_MAX = 64,    /* of them can be in a set: the first ones, all but a crowd */
     CHECK_TEXT_MAX = 512,
     CHECK_OFF_WORDS = 3, /* of 64 oracles each */
 };

@@ -232,7 +232,7 @@ static uint64_t holders(struct check *check, const struct check_replica_ghost *l
         /* What a power loss took since is not this reply's fault: R41 and R44 judge that. */
         if (other->lost || (last < other->log.end &&
                             check_log_fits(&other->log, &leader->log, last + 1) == CHECK_FITS))
-            set |= UINT64_C(1) << i;
+            set |= UINT64_C(1) << i; /* of the ISR, so in a set */
     }
     return set;
 }

@@ -450,7 +450,7 @@ struct check_replica_ghost *check_replica(struct check *check, uint32_t node,
 uint64_t check_ids(struct check *check, struct str text, const char *word);
 static inline bool check_in(uint64_t set, uint32_t node)
 {
-    return (set >> node & 1) != 0;
+    return node < CHECK_SET_MAX && (set >> node & 1) != 0;
 }
 uint32_t check_set_size(uint64_t set);
 /* The ids of a set, for sentences. */

@@ -217,7 +217,7 @@ static void votes_durable(struct check *check, uint32_t leader, int32_t epoch, i
         const struct check_raft *raft = &check->nodes[i].raft;
         uint32_t vote_of = check_table_get(&check->votes, (uint64_t)i << 32 | (uint32_t)epoch, 0);
 
-        if (in_log && (set->set >> i & 1) == 0) continue;
+        if (in_log && !check_in(set->set, i)) continue;
         if (vote_of == (uint32_t)check->nodes[leader].id + 1 && raft->stored_epoch >= epoch)
             votes++;
     }
@@ -338,7 +338,7 @@ static void durable_on_majority(struct check *check, uint32_t leader, int64_t ep
     for (uint32_t i = 0; i < check->node_count; i++) {
         const struct check_replica_ghost *replica;
 
-        if (in_log ? (set->set >> i & 1) == 0 : !check->nodes[i].voter) continue;
+        if (in_log ? !check_in(set->set, i) : !check->nodes[i].voter) continue;
         voters++;
         replica = log_of(check, i);
         if (replica->synced_end >= end &&

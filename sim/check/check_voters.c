@@ -107,7 +107,7 @@ void check_voters_counted(struct check *check, uint32_t leader, uint32_t voter, 
 
     if (!check_voters_known(check, leader)) return;
     check_count(check, CHECK_K17);
-    if ((voters->set >> voter & 1) == 0)
+    if (!check_in(voters->set, voter))
         CHECK_FAIL(check, K17, at_voters(leader, end),
                    "counts node %d up to %D, which is no voter of its set", check->nodes[voter].id,
                    end);

@@ -67,7 +67,8 @@ static const struct language_word workloads[] = {
                  "the start, back); reads all partitions, by assignment, from the nearest replica "
                  "if the brokers let it"},
     {"consumer with group",
-     "group: NAME, members (machines), protocol: classic|consumer|mixed|rolling "
+     "group: NAME, members (machines), crowd (members more that nothing names), protocol: "
+     "classic|consumer|mixed|rolling "
      "(every other member; each life the other one), assignor, "
      "static, commit: {every}, session, poll, work; shares the partitions, commits what it read"},
     {NULL, NULL},

@@ -135,6 +135,46 @@ static void read_header(const struct read *read, const struct yaml *root)
 }
 
 /* The order matters: what is named must be known before it is used. */
+uint32_t scenario_clients_room(const struct scenario *scenario)
+{
+    uint32_t nodes = scenario->brokers + (scenario->combined ? 0 : scenario->controllers);
+    uint32_t room = SCENARIO_NAMED_MAX - SCENARIO_HELPERS - nodes;
+
+    return room < SCENARIO_CLIENTS_MAX ? room : SCENARIO_CLIENTS_MAX;
+}
+
+uint32_t scenario_crowd(const struct scenario *scenario)
+{
+    uint32_t crowd = 0;
+
+    for (uint32_t i = 0; i < scenario->client_count; i++)
+        crowd += scenario->clients[i].crowd;
+    return crowd;
+}
+
+/* Those that steps start are counted too: they have machines from the beginning. */
+static void check_machines(const struct read *read, const struct yaml *root)
+{
+    const struct scenario *scenario = read->scenario;
+    const struct yaml *workload = yaml_get(root, "workload");
+    uint32_t room = scenario_clients_room(scenario);
+    uint32_t clients = scenario->client_count;
+
+    if (clients < (uint32_t)scenario->mix.max) clients = (uint32_t)scenario->mix.max;
+    if (clients > room) {
+        read_fail(
+            read, workload != NULL ? workload : root,
+            "%u clients: %u brokers and %u controllers leave %u of %d machines that steps can "
+            "name; crowd: has room for %d members more",
+            clients, scenario->brokers, scenario->combined ? 0 : scenario->controllers, room,
+            SCENARIO_NAMED_MAX, SCENARIO_CROWD_MAX);
+    }
+    if (scenario_crowd(scenario) > SCENARIO_CROWD_MAX) {
+        read_fail(read, workload, "crowd: %u in all, of at most %d", scenario_crowd(scenario),
+                  SCENARIO_CROWD_MAX);
+    }
+}
+
 static void read_scenario(const struct read *read, const struct yaml *root)
 {
     static const struct {
@@ -156,6 +196,7 @@ static void read_scenario(const struct read *read, const struct yaml *root)
 
         if (value != NULL) parts[i].read(read, value);
     }
+    if (!yaml_failed(read->error)) check_machines(read, root);
     for (uint32_t i = 0; i < names->var_count && !yaml_failed(read->error); i++) {
         if (names->vars_used[i]) continue;
         yaml_fail(read->error, read->file, names->vars_line[i], 1,

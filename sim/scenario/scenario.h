@@ -13,8 +13,13 @@ enum {
     SCENARIO_BROKERS_MAX = 24,
     SCENARIO_CONTROLLERS_MAX = 9,
     SCENARIO_TOPICS_MAX = 16,
-    /* Sets of machines are 64 bits, and there are controllers, brokers, three helpers. */
+    /* Sets of machines are 64 bits: so many can be named. They are the brokers and controllers, the
+     * clients, three helpers (sim/workload.h); and behind them a crowd that nothing names. */
+    SCENARIO_NAMED_MAX = 64,
+    SCENARIO_HELPERS = 3,
     SCENARIO_CLIENTS_MAX = 56,
+    SCENARIO_CROWD_MAX = 64, /* in all */
+    SCENARIO_MACHINES_MAX = SCENARIO_NAMED_MAX + SCENARIO_CROWD_MAX,
     SCENARIO_STEPS_MAX = 512, /* as many faults as a random run has */
     SCENARIO_EXPECTS_MAX = 32,
     SCENARIO_CONFIGS_MAX = 64,
@@ -94,6 +99,7 @@ struct scenario_client {
     const char *instance; /* static member; NULL: dynamic */
     int32_t group_number; /* in the names */
     uint32_t members;     /* machines, this one and copies */
+    uint32_t crowd;       /* members more, on machines in no set: no step and no fault finds them */
     enum scenario_protocol protocol;
     int assignor;      /* of range roundrobin sticky cooperative-sticky */
     int64_t commit_ns; /* between automatic commits; 0: none but at the end */
@@ -290,6 +296,9 @@ const struct scenario_action *scenario_action_parse(struct scenario *scenario, c
                                                     struct yaml_error *error);
 /* The number of an oracle in check_list(), by its id or name; -1: none. */
 int scenario_oracle(const char *word);
+/* Clients that the cluster's size leaves names for; of all clients, how many are a crowd. */
+uint32_t scenario_clients_room(const struct scenario *scenario);
+uint32_t scenario_crowd(const struct scenario *scenario);
 /* First controller, of a scenario that is not combined. */
 enum { SCENARIO_FIRST_CONTROLLER = 101, SCENARIO_ADMIN = 1000, SCENARIO_FIRST_CLIENT = 1001 };
 

@@ -162,6 +162,7 @@ static void read_copy(const struct read *read, const struct yaml *at, int32_t of
     client->name = name;
     client->copy_of = client->copy_of >= 0 ? client->copy_of : of;
     client->by_step = true;
+    client->crowd = 0;
     if (client->instance != NULL) client->instance = name;
     for (uint32_t i = 0; i < names->client_count; i++) {
         if (strcmp(names->clients[i], client->name) != 0) continue;
@@ -335,8 +336,8 @@ static int32_t read_group_number(const struct read *read, const char *name)
 static void read_member(const struct read *read, const struct yaml *at,
                         struct scenario_client *client)
 {
-    static const char *const needs_group[] = {"members", "commit",  "protocol", "assignor",
-                                              "static",  "session", "poll",     "work"};
+    static const char *const needs_group[] = {
+        "members", "crowd", "commit", "protocol", "assignor", "static", "session", "poll", "work"};
     const struct yaml *value = yaml_get(at, "group");
     const struct yaml *stays = yaml_get(at, "static");
     int64_t members = 1;
@@ -387,14 +388,18 @@ static void read_member(const struct read *read, const struct yaml *at,
     client->members = (uint32_t)members;
     if (!yaml_failed(read->error))
         add_members(read, value, members, stays != NULL && read_bool(read, stays));
+    value = yaml_get(at, "crowd");
+    if (value == NULL || yaml_failed(read->error)) return;
+    client->crowd = (uint32_t)read_fixed(read, value, UNIT_COUNT, 1, SCENARIO_CROWD_MAX);
+    if (client->instance != NULL) read_fail(read, value, "crowd: its members are not static");
 }
 
 static void read_consumer(const struct read *read, const struct yaml *at,
                           struct scenario_client *client)
 {
-    static const char *const known[] = {"consumer", "topics",   "group",  "members", "commit",
-                                        "protocol", "assignor", "static", "session", "poll",
-                                        "work",     "rack",     "seek",   NULL};
+    static const char *const known[] = {"consumer", "topics",   "group",    "members", "crowd",
+                                        "commit",   "protocol", "assignor", "static",  "session",
+                                        "poll",     "work",     "rack",     "seek",    NULL};
     const struct yaml *value = yaml_get(at, "topics");
     const struct yaml *rack = yaml_get(at, "rack");
 

@@ -322,6 +322,7 @@ static void write_member(const struct write *w, const struct scenario_client *cl
     if (client->group == NULL) return;
     write_format(w, ", group: %s", client->group);
     if (client->members > 1) write_format(w, ", members: %u", client->members);
+    if (client->crowd > 0) write_format(w, ", crowd: %u", client->crowd);
     if (client->instance != NULL) write_text(w, ", static: true");
     if (client->protocol != SCENARIO_SPEAKS_CLASSIC)
         write_format(w, ", protocol: %s", protocols[client->protocol]);

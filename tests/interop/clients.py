@@ -219,3 +219,49 @@ def client_checks(title, make):
 
 for _title, _make in CLIENTS:
     client_checks(_title, _make)
+
+
+def parts_of(driver):
+    """Of each time that it was assigned: how many partitions."""
+    return [len(re.findall(r"\d+", line))
+            for line in re.findall(r"^assigned (.*)$", driver.text(), re.M)]
+
+
+def tell(cluster, first, end):
+    done = gregor(cluster.bootstrap, "produce", "moves",
+                  stdin="".join("%d\n" % n for n in range(first, end)).encode())
+    need_equal(done.code, 0, "produce")
+
+
+@check("confluent-kafka: a group with a member of each protocol, the classic one leaves")
+def migration():
+    """The classic member is told again and again what it has (eager), the other one what is new."""
+    driver = python_client("confluent-kafka", "confluent.py")
+    cluster = Cluster("client-migration", extra=SESSIONS +
+                      "group.consumer.migration.policy=bidirectional\n").start()
+    need_equal(gregor(cluster.bootstrap, "topics", "create", "moves", "--partitions", "4",
+                      "--replicas", "3").code, 0, "create")
+    cluster.wait_isr("moves", 3)
+    consume = [cluster.bootstrap, "consume", "moves", "moving"]
+    members = [Driver(driver + consume + ["10"], "classic")]
+    try:
+        until("the classic member has all", lambda: parts_of(members[0])[-1:] == [4], 40, 0.1)
+        tell(cluster, 0, 100)
+        members.append(Driver(["env", "GROUP_PROTOCOL=consumer"] + driver + consume + ["60"],
+                              "consumer"))
+        until("they share", lambda: parts_of(members[0])[-1:] == [2] and
+              sum(parts_of(members[1])) == 2, 40, 0.1)
+        tell(cluster, 100, 300)
+        until("all is read by either", lambda: set(range(300)) == set(
+            members[0].values() + members[1].values()), 40, 0.1)
+        need(members[1].values(), "the member of KIP-848 reads nothing")
+        members[0].end(60)
+        until("the other one has all", lambda: sum(parts_of(members[1])) == 4, 40, 0.1)
+        tell(cluster, 300, 400)
+        until("it reads all", lambda: set(range(300, 400)) <= set(members[1].values()), 40, 0.1)
+        again = [n for n in range(100, 400)
+                 if (members[0].values() + members[1].values()).count(n) != 1]
+        need_equal(again, [], "records read again although nobody died")
+    finally:
+        for member in members:
+            member.kill()

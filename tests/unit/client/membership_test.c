@@ -46,6 +46,7 @@ static struct raw_client raw;
 static struct codecs codecs;
 static struct machine machines[MEMBERS];
 static struct sim_observer watcher;
+static uint32_t stale; /* OffsetFetch refused with STALE_MEMBER_EPOCH */
 
 /* ---- a machine ------------------------------------------------------------------------------- */
 
@@ -159,6 +160,16 @@ static void machine_turned(struct sim_observer *observer, struct sim_world *node
     }
 }
 
+static void machine_traced(struct sim_observer *observer, struct sim_world *node,
+                           const struct trace_event *event)
+{
+    (void)observer;
+    (void)node;
+    if (event->kind == TRACE_CLIENT_ERROR && event->fields[0] == API_OFFSET_FETCH &&
+        event->fields[1] == ERR_STALE_MEMBER_EPOCH)
+        stale++;
+}
+
 static void start(uint32_t i)
 {
     machines[i].down = false;
@@ -179,7 +190,8 @@ static int up(void **state)
     raw_open(&raw, &box, 0, NODE_BOX_PORT);
     raw_create_topic(&raw, "t", 7, 1);
     raw_create_topic(&raw, "u", 2, 1);
-    watcher = (struct sim_observer){.turned = machine_turned};
+    watcher = (struct sim_observer){.turned = machine_turned, .traced = machine_traced};
+    stale = 0;
     sim_observe(box.sim, &watcher);
     for (uint32_t i = 0; i < MEMBERS; i++) {
         struct sim_node_config node = sim_node_config_default(FIRST_ID + (int32_t)i);
@@ -516,6 +528,41 @@ static void a_group_changes_protocols_with_its_members_and_back(void **state)
     assert_int_equal(machines[0].lost + machines[1].lost, 0);
 }
 
+/* What the coordinator refuses is asked for again when a heartbeat has told the epoch of now: the
+ * member neither fails nor begins anywhere else than at the commit. */
+static void offsets_asked_for_in_an_old_epoch_are_asked_for_again(void **state)
+{
+    uint32_t wanted = 5;
+
+    (void)state;
+    machines[0].config.protocol = MEMBERSHIP_CONSUMER;
+    start(0);
+    until_shared(1);
+    produce("t", 0, 5);
+    assert_true(node_box_until(&box, 60000, taken, &wanted));
+    node_box_run_ms(&box, 1000);
+    machines[0].stop = true;
+    assert_true(node_box_until(&box, 60000, all_down, NULL));
+    machines[0].silent = true; /* what it is given waits for its poll */
+    machines[0].taken = 0;
+    start(0);
+    node_box_run_ms(&box, 3000);
+    assert_int_equal(stale, 0);
+    assert_int_equal(machines[0].part->consumer.partitions_count, 9);
+    machines[0].part->member.generation--;
+    machines[0].silent = false;
+    node_box_run_ms(&box, 300);
+    assert_true(stale > 0);
+    assert_true(machines[0].part->member.state < MEMBERSHIP_FAILED);
+    assert_int_equal(machines[0].taken, 0);
+    until_shared(1);
+    produce("t", 0, 3);
+    wanted = 3;
+    assert_true(node_box_until(&box, 60000, taken, &wanted));
+    node_box_run_ms(&box, 2000);
+    assert_int_equal(machines[0].taken, 3);
+}
+
 static void a_classic_member_joins_a_group_of_the_other_kind(void **state)
 {
     (void)state;
@@ -552,6 +599,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_pattern_finds_topics_that_come_later, up, down),
         cmocka_unit_test_setup_teardown(a_restarted_coordinator_costs_no_generation, up, down),
         cmocka_unit_test_setup_teardown(a_group_changes_protocols_with_its_members_and_back, up,
+                                        down),
+        cmocka_unit_test_setup_teardown(offsets_asked_for_in_an_old_epoch_are_asked_for_again, up,
                                         down),
         cmocka_unit_test_setup_teardown(a_classic_member_joins_a_group_of_the_other_kind, up, down),
     };

@@ -4,6 +4,7 @@
 
 #include "sim/scenario/scenario.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define HEAD "gregor: 1\nname: t\ntopics:\n  orders: {partitions: 2, replicas: 3}\n"
@@ -128,8 +129,47 @@ static void structure_is_checked(void **state)
     refuse("gregor: 1\nname: x\ntopics: {t: {}}\nworkload:\n"
            "  - {consumer: c, topics: [t], group: g, seek: 1s}\n",
            "t.yaml:5:48: seek: needs no group:");
+    refuse("gregor: 1\nname: x\ntopics: {t: {}}\nworkload:\n"
+           "  - {consumer: c, topics: [t], group: g, static: true, crowd: 3}\n",
+           "t.yaml:5:63: crowd: its members are not static");
     refuse("gregor: 1\nname: x\ncluster: {brokers: *b}\n",
            "t.yaml:3:20: anchors and aliases are not part of the scenario language");
+}
+
+/* Three helpers are machines too; a crowd is in no set. */
+static void more_machines_than_a_set_can_name_are_refused(void **state)
+{
+    static const char head[] = "gregor: 1\nname: x\ncluster: {controllers: 3, brokers: 9}\n"
+                               "topics: {t: {}}\nworkload:\n";
+    char text[512];
+    struct scenario *s;
+    struct yaml_error error = {0};
+
+    (void)state;
+    (void)snprintf(text, sizeof text, "%s  - {consumer: c, topics: [t], group: g, members: 50}\n",
+                   head);
+    refuse(text, "t.yaml:6:3: 50 clients: 9 brokers and 3 controllers leave 49 of 64 machines that "
+                 "steps can name; crowd: has room for 64 members more");
+    (void)snprintf(text, sizeof text,
+                   "%s  - {consumer: c, topics: [t], group: g, members: 49}\n"
+                   "steps:\n  - {at: 1s, do: {start_client: {copy_of: c, as: d}}}\n",
+                   head);
+    refuse(text, "t.yaml:6:3: 50 clients: 9 brokers and 3 controllers leave 49 of 64 machines that "
+                 "steps can name; crowd: has room for 64 members more");
+    (void)snprintf(text, sizeof text,
+                   "%s  - {consumer: c, topics: [t], group: g, members: 2, crowd: 40}\n"
+                   "  - {consumer: d, topics: [t], group: h, crowd: 25}\n",
+                   head);
+    refuse(text, "t.yaml:6:3: crowd: 65 in all, of at most 64");
+    (void)snprintf(text, sizeof text,
+                   "%s  - {consumer: c, topics: [t], group: g, members: 49, crowd: 64}\n", head);
+    s = scenario_parse("t.yaml", text, strlen(text), &error);
+    if (s == NULL) fail_msg("%s", error.text);
+    assert_int_equal(s->client_count, 49);
+    assert_int_equal(scenario_crowd(s), 64);
+    assert_int_equal(s->clients[0].crowd, 64);
+    assert_int_equal(s->clients[1].crowd, 0);
+    scenario_destroy(s);
 }
 
 static void steps_are_checked(void **state)
@@ -263,6 +303,7 @@ int main(void)
         cmocka_unit_test(a_whole_scenario_is_read),
         cmocka_unit_test(unknown_words_get_the_nearest_one),
         cmocka_unit_test(structure_is_checked),
+        cmocka_unit_test(more_machines_than_a_set_can_name_are_refused),
         cmocka_unit_test(steps_are_checked),
         cmocka_unit_test(triggers_and_guards_are_checked),
         cmocka_unit_test(what_can_never_be_true_is_refused),
