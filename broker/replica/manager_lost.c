@@ -57,8 +57,9 @@ void manager_lost_look(struct manager *manager)
     op_wake(&manager->lost_source);
 }
 
-/* By metadata it counts, or may count again (KIP-966), and others could do without it. A leader that is alone is left without a
- * leader when it has nothing to serve, and stays when it has all but a few batches. */
+/* By metadata it counts, or may count again (KIP-966), and others could do without it.
+ * A leader that is alone is left without a leader when it has nothing to serve, and stays when it
+ * has all but a few batches. */
 static bool counts(const struct partition *part)
 {
     bool leads = part->leader == part->manager->broker;

@@ -3,8 +3,8 @@
  * watermark (storage.md DF7; KIP-966: it may be the last one that has the rest; swarm, seed 31010).
  *
  * And that a log which opens damaged below its recovery point stays as it is, offline, as long as
- * the metadata counts on its replica, or has nobody else lead; then it is fetched anew (swarm-quorum,
- * seed 50276). */
+ * the metadata counts on its replica, or has nobody else lead; then it is fetched anew
+ * (swarm-quorum, seed 50276). */
 #include "tests/support/replica_rig.h"
 
 #include "broker/log/log_private.h"

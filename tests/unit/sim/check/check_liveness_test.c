@@ -55,7 +55,7 @@ static void each_oracle_of_check_liveness_fires_first_on_its_bad_history(void **
     check_story_prove("check_liveness.c", setup, cases, COUNT_OF(cases));
 }
 
-/* Swarm-quorum, seed 50276: cut off, and led on by its own lights with a write of its coordinator. */
+/* Swarm-quorum, seed 50276: cut off, it led on, with a write of its coordinator under way. */
 static void nothing_is_asked_of_who_is_outside_of_the_core(void **state)
 {
     struct check_case one = {"R53",
