@@ -129,13 +129,18 @@ static void fault_rot(struct swarm *swarm, bool header)
     }
 }
 
-static void fault_deceit(struct swarm *swarm, const char *name)
+/* Few reads reach the device, and most of those at a start. */
+static void fault_deceit(struct swarm *swarm, enum fault_class class)
 {
+    const char *name = class == FAULT_CLASS_LOST_WRITE  ? "lose_write"
+                       : class == FAULT_CLASS_MISDIRECT ? "misdirect"
+                                                        : "stale_read";
     int node = swarm_storage_victim(swarm);
     int64_t nth = swarm_ms(swarm, 10, 5);
     uint64_t times = rng_below(&swarm->rng, 3);
     char of[96];
 
+    if (class == FAULT_CLASS_STALE_READ) nth = nth / 20 + 1;
     write_partition(swarm, of, sizeof of);
     if (node < 0) return;
     swarm_rests(swarm, node, 4000);
@@ -244,9 +249,9 @@ void swarm_disk_fault(struct swarm *swarm, enum fault_class class)
     case FAULT_CLASS_LIE: fault_lie(swarm); return;
     case FAULT_CLASS_ROT: fault_rot(swarm, false); return;
     case FAULT_CLASS_HEADER_ROT: fault_rot(swarm, true); return;
-    case FAULT_CLASS_LOST_WRITE: fault_deceit(swarm, "lose_write"); return;
-    case FAULT_CLASS_MISDIRECT: fault_deceit(swarm, "misdirect"); return;
-    case FAULT_CLASS_STALE_READ: fault_deceit(swarm, "stale_read"); return;
+    case FAULT_CLASS_LOST_WRITE:
+    case FAULT_CLASS_MISDIRECT:
+    case FAULT_CLASS_STALE_READ: fault_deceit(swarm, class); return;
     case FAULT_CLASS_SHORT_IO: fault_short_io(swarm); return;
     case FAULT_CLASS_DIR_GONE: fault_dir_gone(swarm); return;
     case FAULT_CLASS_REVERT: fault_revert(swarm); return;
