@@ -79,7 +79,6 @@ static const char *const open_steps[] = {"START",
                                          "INDEX",
                                          "TIMES",
                                          "MARK_ABORTED",
-                                         "MARK_ABORTED",
                                          "WALKED",
                                          "REINDEXED",
                                          "RETIMED",
@@ -101,6 +100,7 @@ static const char *const open_steps[] = {"START",
                                          "SWAP_RENAMED",
                                          "SWAP_RENAMED_SYNCED"};
 _Static_assert(LOG_SWAP_RESUME == OPEN_CUT_CLOSED + 1, "log_swap.c goes on behind these");
+_Static_assert(COUNT_OF(open_steps) == LOG_SWAP_RENAMED_SYNCED + 1, "one name a step");
 
 /* One line for people: which partition stays offline, and why. */
 static void open_say(const struct log_flow *o)
