@@ -389,6 +389,7 @@ static enum op_result open_files(struct log_flow *o)
         }
         AWAIT_SAVE(o, OPEN_IDENTITY_SAVED, &o->save);
         if (o->err == ERR_NONE) o->err = o->save.err;
+        if (o->err == ERR_DAMAGED) return open_damaged(o, 0, 0); /* whose log is it? */
         if (o->err != ERR_NONE) return open_end(o);
 
         log_retain_open(o);

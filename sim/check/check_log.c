@@ -471,7 +471,8 @@ static bool hw_ever_held(const struct check_replica_ghost *replica, int64_t star
     return false;
 }
 
-/* A reset was under way, and is as it was to be: what went is below where the leader's log begins. */
+/* A reset was under way, and is as it was to be: what went is below where the leader's log
+ * begins. */
 static bool reset_done(const struct check_replica_ghost *replica, int64_t start, int64_t end)
 {
     return replica->resetting && start == end && end == replica->reset_to;
