@@ -266,9 +266,11 @@ static enum err part_replace(struct image *image, struct image_topic *topic, uin
     struct image_partition part;
     enum err err = check_state(state);
 
-    if (err == ERR_NONE) err = make_part(image, state, &part);
-    if (err == ERR_NONE) part_swap(image, topic, index, part);
-    return err;
+    if (err != ERR_NONE) return err;
+    err = make_part(image, state, &part);
+    if (err != ERR_NONE) return err;
+    part_swap(image, topic, index, part);
+    return ERR_NONE;
 }
 
 enum err image_put_partition(struct image *image, const struct partition_record *record)
