@@ -293,6 +293,19 @@ static bool has_offline(const struct run *run, uint32_t index)
     return false;
 }
 
+/* Whoever runs it starts it again: one that has gone by itself (its disk had failed), too. One that
+ * an administrator has given up waits until it is out of the metadata: a broker that runs must not
+ * be unregistered, it would never join anything again (as in Kafka). */
+static void start_core(struct run *run)
+{
+    uint64_t given_up = workload_unregisters(run->workload);
+
+    for (uint32_t i = 0; i < run->cluster->count; i++) {
+        if (in_set(run->core & ~given_up, i) && !run->sim->nodes[i]->up)
+            sim_restart(run->sim->nodes[i]);
+    }
+}
+
 static void heal_core(struct run *run)
 {
     uint64_t healthy = run->core | workload_set(run->workload);
@@ -308,10 +321,9 @@ static void heal_core(struct run *run)
         if (!in_set(healthy, i)) link_outsider(run, healthy, i);
     }
     for (uint32_t i = 0; i < run->sim->node_count; i++) {
-        if (!in_set(healthy, i)) continue;
-        heal_node(run, i);
-        if (!run->sim->nodes[i]->up && i < run->cluster->count) sim_restart(run->sim->nodes[i]);
+        if (in_set(healthy, i)) heal_node(run, i);
     }
+    start_core(run);
 }
 
 /* Its disk is mended: whoever runs it starts it again (the tick below does). It may notice an
@@ -331,12 +343,8 @@ static void converge_tick(struct sim_event *event)
     struct run *run = CONTAINER_OF(event, struct run, converge_tick);
 
     if (run->phase != RUN_LIVENESS || run->converged) return;
-    /* A core node that gives up by itself (its disk had failed) is started again by whoever runs
-     * it. */
+    start_core(run);
     for (uint32_t i = 0; i < run->cluster->count; i++) {
-        if (in_set(run->core, i) && !run->sim->nodes[i]->up) {
-            sim_restart(run->sim->nodes[i]);
-        }
         if (in_set(run->core, i)) mend_offline(run, i);
     }
     if (!workload_producers_finished(run->workload)) {

@@ -122,6 +122,8 @@ bool workload_finish_one(struct workload_client *client); /* an orderly stop beg
 /* NULL: too many. The caller fills it in, then calls workload_ask(). */
 struct workload_job *workload_job(struct workload *workload);
 void workload_ask(struct workload *workload);
+/* Nodes that the operator has still to take out of the metadata. */
+uint64_t workload_unregisters(const struct workload *workload);
 /* What the operator could not do, as a sentence; "" when all was done. */
 void workload_jobs_failed(const struct workload *workload, char *text, size_t size);
 

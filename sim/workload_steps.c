@@ -133,6 +133,21 @@ void workload_ask(struct workload *workload)
     }
 }
 
+uint64_t workload_unregisters(const struct workload *workload)
+{
+    uint64_t set = 0;
+
+    for (uint32_t i = workload->job_next; i < workload->job_count; i++) {
+        const struct workload_job *job = &workload->jobs[i];
+        int index = -1;
+
+        if (job->action->kind == ACTION_UNREGISTER && job->ids_count > 0)
+            index = cluster_index(workload->cluster, job->ids[0]);
+        if (index >= 0) set |= UINT64_C(1) << index;
+    }
+    return set;
+}
+
 void workload_jobs_failed(const struct workload *workload, char *text, size_t size)
 {
     text[0] = '\0';

@@ -107,13 +107,21 @@ static enum err beat_read(struct beat *o)
     return read_owned(o);
 }
 
-/* Configured, and finalized in the cluster. */
-static bool enabled(const struct request *request)
+/* Configured, and finalized in the cluster. The latter is judged where the group is coordinated
+ * only: a broker that starts knows of no features yet, and UNSUPPORTED_VERSION is the end of a
+ * member. */
+static enum err supported_shard(const struct request *request, struct str group,
+                                struct coordinator_shard **shard)
 {
-    const struct node *node = request->node;
+    struct node *node = request->node;
+    enum err err;
 
-    return node->groups.consumer_config.enabled &&
-           image_feature_level(&node->loader.image, STR(FEATURES_GROUP_VERSION)) > 0;
+    if (!node->groups.consumer_config.enabled) return ERR_UNSUPPORTED_VERSION;
+    err = coordinator_find(&node->groups, group, shard);
+    if (err != ERR_NONE) return err;
+    return image_feature_level(&node->loader.image, STR(FEATURES_GROUP_VERSION)) > 0
+               ? ERR_NONE
+               : ERR_UNSUPPORTED_VERSION;
 }
 
 /* What is wrong without the group; NONE: it goes to its shard. */
@@ -121,13 +129,12 @@ static enum err beat_gate(struct beat *o)
 {
     const struct coordinator *c = groups_of(o);
     struct coordinator_shard *shard;
-    enum err err;
+    enum err err = supported_shard(o->request, o->body.group_id, &shard);
 
-    if (!enabled(o->request)) return ERR_UNSUPPORTED_VERSION;
+    if (err == ERR_UNSUPPORTED_VERSION) return err;
     if (o->body.group_id.length == 0) return ERR_INVALID_REQUEST;
     if (!consumer_group_beat_ok(&o->beat, &c->consumer_config, &o->request->arena, &o->answer))
         return o->answer.err;
-    err = coordinator_find(groups_of(o), o->body.group_id, &shard);
     if (err == ERR_NONE) o->epoch = shard->epoch;
     return err;
 }
@@ -258,14 +265,13 @@ static enum err describe_one(struct request *request, struct str id, described_g
     const struct coordinator *c = &request->node->groups;
     struct coordinator_shard *shard = NULL;
     const struct coordinator_group *cg = NULL;
-    enum err err = id.length == 0 ? ERR_INVALID_GROUP_ID
-                                  : coordinator_find(&request->node->groups, id, &shard);
+    enum err err = supported_shard(request, id, &shard);
 
     consumer_group_describe_response_group_default(out);
     out->group_id = id;
     out->group_state = STR("");
     out->assignor_name = STR("");
-    if (!enabled(request)) err = ERR_UNSUPPORTED_VERSION;
+    if (id.length == 0 && err != ERR_UNSUPPORTED_VERSION) err = ERR_INVALID_GROUP_ID;
     if (err == ERR_NONE) cg = coordinator_group(shard, id);
     if (err == ERR_NONE && (cg == NULL || cg->consumer == NULL)) {
         err = ERR_GROUP_ID_NOT_FOUND;

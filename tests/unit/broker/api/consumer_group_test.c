@@ -1,7 +1,8 @@
-/* Groups of KIP-848 as the wire sees them, on one node: at group.version 0 nobody is told of them;
- * a classic group that has members is taken over, and not where it would lose something: by its
- * policy, with what an assignor of the client keeps, of another protocol type (groups.md 8.7); and
- * what it became is what a coordinator finds that loads its log. */
+/* Groups of KIP-848 as the wire sees them, on one node: at group.version 0 nobody is told of them,
+ * and a broker that starts does not take its own ignorance for that; a classic group that has
+ * members is taken over, and not where it would lose something: by its policy, with what an
+ * assignor of the client keeps, of another protocol type (groups.md 8.7); and what it became is
+ * what a coordinator finds that loads its log. */
 #include "tests/support/raw_client.h"
 #include "wire/consumer_group_describe.h"
 #include "wire/consumer_group_heartbeat.h"
@@ -169,6 +170,21 @@ static void nobody_is_told_of_them_at_version_0(void **state)
     end();
 }
 
+/* It knows of no features; a member that takes that for the cluster's word gives up for good. */
+static void a_broker_that_starts_says_nothing_of_the_version(void **state)
+{
+    (void)state;
+    node_box_init(&box, 5, "cb", "");
+    node_box_format(&box);
+    node_box_start(&box, 1);
+    node_box_run_ms(&box, 1000);
+    raw_open(&raw, &box, 1, NODE_BOX_PORT);
+    assert_int_equal(heartbeat(0), ERR_NOT_COORDINATOR);
+    assert_int_equal(described(), -1 - ERR_NOT_COORDINATOR);
+    raw_close(&raw);
+    node_box_deinit(&box);
+}
+
 static void a_classic_group_stays_where_the_policy_says_so(void **state)
 {
     (void)state;
@@ -266,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_is_told_of_them_at_version_0),
+        cmocka_unit_test(a_broker_that_starts_says_nothing_of_the_version),
         cmocka_unit_test(a_classic_group_stays_where_the_policy_says_so),
         cmocka_unit_test(what_an_assignor_keeps_there_is_not_lost),
         cmocka_unit_test(a_group_of_another_type_is_not_taken_over),
