@@ -314,6 +314,19 @@ enum err cluster_control_register_controller(struct controller *c,
 
 /* ---- brokers --------------------------------------------------------------------------------- */
 
+/* Whether the broker tells of an epoch that proves it has all it ever answered for (KIP-966).
+ *
+ * Its directories tell of the life in which they were written last. A process that ends between its
+ * registration and the writing tells of the life before, whose epoch the controller no longer has:
+ * that is why the image keeps it (kept_epoch), from one such registration to the next, until the
+ * broker is unfenced. Before that it is in no ISR, nothing was acknowledged for its sake, and what
+ * it had at its last proof is all that its place in an ELR stands for. */
+static bool register_kept(const struct image_broker *existing, int64_t previous)
+{
+    if (previous < 0) return false;
+    return previous == existing->epoch || previous == existing->kept_epoch;
+}
+
 enum err cluster_control_register(struct controller *c,
                                   const struct broker_registration_request *request,
                                   struct broker_registration_response *response)
@@ -323,6 +336,7 @@ enum err cluster_control_register(struct controller *c,
     struct metadata_record *record;
     struct records records;
     bool amend = existing != NULL && uuid_equal(existing->incarnation, request->incarnation_id);
+    int64_t kept_epoch = amend ? existing->kept_epoch : -1;
     int64_t epoch;
     enum err err = check_registration(c, request);
 
@@ -334,8 +348,9 @@ enum err cluster_control_register(struct controller *c,
     /* KAFKA-18106: the earlier incarnation may never have been fenced; it leaves its ISRs all the
      * same. The registration comes last: it is what makes the new incarnation visible. */
     if (existing != NULL && !amend) {
-        bool kept = request->previous_broker_epoch == existing->epoch;
+        bool kept = register_kept(existing, request->previous_broker_epoch);
 
+        if (kept) kept_epoch = request->previous_broker_epoch;
         if (!kept && partition_change_elr(&c->image))
             replication_control_broker_lost(c, request->broker_id, &records);
         else
@@ -346,6 +361,7 @@ enum err cluster_control_register(struct controller *c,
     if (record == NULL) return records.error;
     fill_registration(&records, request, &record->register_broker);
     record->register_broker.broker_epoch = epoch;
+    record->register_broker.kept_broker_epoch = kept_epoch;
     record->register_broker.fenced = amend ? existing->fenced : true;
     record->register_broker.in_controlled_shutdown = amend && existing->in_controlled_shutdown;
     err = controller_write(c, &records, CONTROLLER_SPLIT);

@@ -101,6 +101,7 @@ uint64_t image_broker_hash(const struct image_broker *broker)
     hash128_init(&hash, SALT_BROKER);
     add_i64(&hash, broker->id);
     add_i64(&hash, broker->epoch);
+    add_i64(&hash, broker->kept_epoch);
     hash128_add_bytes(&hash, broker->incarnation.bytes, sizeof(broker->incarnation.bytes));
     hash128_add_u64(&hash, broker->fenced);
     hash128_add_u64(&hash, broker->in_controlled_shutdown);

@@ -125,7 +125,8 @@ struct image_feature {
 
 struct image_broker {
     int32_t id;
-    int64_t epoch; /* offset of the registration record */
+    int64_t epoch;      /* offset of the registration record */
+    int64_t kept_epoch; /* an earlier one that proves as much, see cluster_control_register(); -1 */
     struct uuid incarnation;
     bool fenced;
     bool in_controlled_shutdown;

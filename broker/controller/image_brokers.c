@@ -156,6 +156,7 @@ enum err image_apply_register_broker(struct image *image,
     broker->log_dirs = log_dirs;
     broker->log_dirs_count = record->log_dirs_count;
     broker->epoch = record->broker_epoch;
+    broker->kept_epoch = record->kept_broker_epoch;
     broker->incarnation = record->incarnation_id;
     broker->fenced = record->fenced;
     broker->in_controlled_shutdown = record->in_controlled_shutdown;
@@ -199,6 +200,7 @@ enum err image_apply_registration_change(struct image *image,
         broker->log_dirs_count = record->log_dirs_count;
     }
     if (record->fenced != 0) broker->fenced = record->fenced == 1;
+    if (!broker->fenced) broker->kept_epoch = -1; /* from here on it may be in an ISR */
     if (record->in_controlled_shutdown == 1) broker->in_controlled_shutdown = true;
     broker_changed(image, broker);
     return ERR_NONE;

@@ -28,6 +28,7 @@ void image_fill_broker(const struct image_broker *broker, struct image_scratch *
     records_default(record, RECORD_REGISTER_BROKER);
     r->broker_id = broker->id;
     r->broker_epoch = broker->epoch;
+    r->kept_broker_epoch = broker->kept_epoch;
     r->incarnation_id = broker->incarnation;
     r->rack = broker->rack;
     r->fenced = broker->fenced;

@@ -102,7 +102,9 @@ enum err records_decode(struct bytes value, struct arena *arena, struct metadata
 static int16_t records_version(const struct metadata_record *record)
 {
     switch (record->id) {
-    case RECORD_REGISTER_BROKER: return record->register_broker.log_dirs_count > 0 ? 3 : 1;
+    case RECORD_REGISTER_BROKER:
+        if (record->register_broker.kept_broker_epoch >= 0) return 3;
+        return record->register_broker.log_dirs_count > 0 ? 3 : 1;
     case RECORD_BROKER_REGISTRATION_CHANGE:
         return record->registration_change.log_dirs_count > 0 ? 2 : 1;
     case RECORD_PARTITION:

@@ -298,8 +298,8 @@ enum log_retain {
     LOG_RETAIN_WAITS, /* for log_retain_ready() on state_source; then ask again */
 };
 /* One look: raises the log start over whole segments below the high watermark that are too old or
- * too many. */
-enum log_retain log_retain_look(struct log *log);
+ * too many. `rolled`, false at first, is of all looks of a pass: one roll is asked for in each. */
+enum log_retain log_retain_look(struct log *log, bool *rolled);
 bool log_retain_ready(const struct log *log);
 /* After a checkpoint that followed the look: what lies below the log start then goes. */
 static inline bool log_retain_pending(const struct log *log)

@@ -8,9 +8,10 @@
  *
  * A crash after the checkpoint leaves any of these names, in any combination: an open forgets and
  * unlinks all that lies below the log start. Before the checkpoint nothing has gone.
- * When all of the log may go, an empty segment is begun first. The age of a segment is that of its
- * newest record; one whose time index is unreadable counts from when this process first saw it
- * (DIFFERS: Kafka takes the file's mtime). */
+ * When all of the log may go, an empty segment is begun first, once in a pass: what is appended
+ * meanwhile may be as old at once (the clock of a producer), and the disk may have no room. The age
+ * of a segment is that of its newest record; one whose time index is unreadable counts from when
+ * this process first saw it (DIFFERS: Kafka takes the file's mtime). */
 #include "broker/log/log_private.h"
 
 #include "client/base/text.h"
@@ -64,7 +65,7 @@ static void retain_producers(struct log *log)
     log_producers_expire(&log->producers, log->config->producer_expiration_ms);
 }
 
-enum log_retain log_retain_look(struct log *log)
+enum log_retain log_retain_look(struct log *log, bool *rolled)
 {
     uint64_t total = log_size(log);
     int64_t start = log->log_start;
@@ -78,6 +79,7 @@ enum log_retain log_retain_look(struct log *log)
         bool last = i + 1 == log->segment_count;
         int64_t end = last ? log->log_end : log->segments[i + 1]->base;
 
+        verdict = RETAIN_KEEP;
         if (last && segment->size == 0) break;
         if (end > log->high_watermark) break;
         verdict = !last && end <= log->log_start ? RETAIN_GO
@@ -93,8 +95,9 @@ enum log_retain log_retain_look(struct log *log)
         log->drop_wanted = log->log_start;
     if (verdict == RETAIN_UNKNOWN) {
         log->wanted |= LOG_WANT_TIMES;
-    } else if (verdict == RETAIN_GO && i + 1 == log->segment_count) {
+    } else if (verdict == RETAIN_GO && i + 1 == log->segment_count && !*rolled) {
         log->wanted |= LOG_WANT_ROLL;
+        *rolled = true;
     }
     if (log_retain_ready(log)) return LOG_RETAIN_DONE;
     log_advance(log);

@@ -199,13 +199,14 @@ static bool quorum_keep_look(struct quorum *quorum)
 static void quorum_keep_cut(struct quorum *quorum)
 {
     struct quorum_keep *keep = &quorum->keep;
+    bool rolled = false;
 
     log_raise_start(quorum->log, keep->cut_to);
     keep->start_epoch = keep->kept[keep->doomed].id.epoch;
     ASSERT(keep->kept[keep->doomed].id.end == keep->cut_to);
     quorum->starts_moved = true;
     quorum_driver_wake(quorum);
-    (void)log_retain_look(quorum->log);
+    (void)log_retain_look(quorum->log, &rolled);
     keep->checkpoint = log_dir_checkpoint(quorum->log->dir);
 }
 

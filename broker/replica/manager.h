@@ -100,6 +100,7 @@ struct manager_retain {
     uint64_t checkpoint;
     uint32_t seen;
     uint32_t looks;
+    bool rolled; /* its one roll of this pass */
     bool pending;
 };
 

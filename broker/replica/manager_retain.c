@@ -52,7 +52,7 @@ static bool retain_looked(const struct manager_retain *o)
 static bool retain_look(struct manager_retain *o)
 {
     struct log *log = o->part->log;
-    bool waits = o->looks < RETAIN_SLICE && log_retain_look(log) == LOG_RETAIN_WAITS;
+    bool waits = o->looks < RETAIN_SLICE && log_retain_look(log, &o->rolled) == LOG_RETAIN_WAITS;
 
     o->looks++;
     if (log_retain_pending(log)) o->pending = true;
@@ -94,6 +94,7 @@ static enum op_result retain_run(struct op *op)
             for (retain_begin(o); o->part != NULL;
                  retain_move(o, manager_next(o->manager, o->part))) {
                 o->looks = 0;
+                o->rolled = false;
                 while (!retain_over(o) && retain_look(o)) {
                     AWAIT(o, RETAIN_LOOKED, &o->part->log->state_source, retain_looked(o));
                 }

@@ -1187,6 +1187,71 @@ static void an_epoch_of_an_earlier_life_proves_nothing(void **state)
     assert_false(image_ids_contain(image_elr(part(f, "t", 0)), 2));
 }
 
+/* A process that registers, telling of `epoch`, and ends before anything else. */
+static void comes_and_dies(struct fixture *f, int32_t id, uint8_t incarnation, int64_t epoch)
+{
+    f->previous_epoch = epoch;
+    join(f, id, incarnation);
+    assert_true(image_broker(&f->controller.image, id)->fenced);
+    pass_ms(f, SESSION_MS);
+    commit(f);
+}
+
+/* Its directory tells of the life before until it is written in the new one. */
+static void who_died_before_its_file_told_of_its_registration_stays_eligible(void **state)
+{
+    struct fixture *f = *state;
+    int64_t epoch;
+
+    all_gone(f, 1, 2, 3);
+    epoch = epoch_of(f, 2);
+    comes_and_dies(f, 2, 22, epoch);
+    assert_true(epoch_of(f, 2) > epoch);
+    comes_and_dies(f, 2, 23, epoch);
+    comes_and_dies(f, 2, 24, epoch);
+    assert_true(image_ids_contain(image_elr(part(f, "t", 0)), 2));
+    epoch = epoch_of(f, 2); /* written at last, and killed all the same */
+    comes_and_dies(f, 2, 25, epoch);
+    f->previous_epoch = epoch;
+    join(f, 2, 26);
+    beat(f, 2);
+    assert_int_equal(part(f, "t", 0)->leader, 2);
+    assert_int_equal(part(f, "t", 0)->recovery, IMAGE_RECOVERED);
+}
+
+static void an_earlier_epoch_proves_nothing_once_the_broker_was_unfenced(void **state)
+{
+    struct fixture *f = *state;
+    int64_t epoch;
+
+    all_gone(f, 1, 2, 3);
+    epoch = epoch_of(f, 2);
+    comes_back(f, 2, 22, true);
+    assert_int_equal(part(f, "t", 0)->leader, 2);
+    fence(f, 2);
+    pass_ms(f, SESSION_MS);
+    commit(f);
+    assert_true(image_ids_contain(image_elr(part(f, "t", 0)), 2));
+    comes_and_dies(f, 2, 23, epoch);
+    assert_false(image_ids_contain(image_elr(part(f, "t", 0)), 2));
+}
+
+static void an_earlier_epoch_proves_nothing_after_a_life_that_may_have_lost_data(void **state)
+{
+    struct fixture *f = *state;
+    int64_t epoch;
+
+    all_gone(f, 1, 2, 3);
+    epoch = epoch_of(f, 2);
+    comes_and_dies(f, 2, 22, -1);
+    assert_int_equal(image_broker(&f->controller.image, 2)->kept_epoch, -1);
+    comes_and_dies(f, 2, 23, epoch);
+    assert_int_equal(image_broker(&f->controller.image, 2)->kept_epoch, -1);
+    comes_and_dies(f, 3, 33, -1);
+    comes_and_dies(f, 3, 34, -1); /* that nothing is known is no proof */
+    assert_int_equal(part(f, "t", 0)->elr_count, 0);
+}
+
 static void the_eligible_lead_only_when_they_are_there(void **state)
 {
     struct fixture *f = *state;
@@ -1961,6 +2026,9 @@ int main(void)
         TEST(producer_id_blocks_never_overlap_k26),
         TEST(who_may_have_lost_data_is_eligible_no_more),
         TEST(an_epoch_of_an_earlier_life_proves_nothing),
+        TEST(who_died_before_its_file_told_of_its_registration_stays_eligible),
+        TEST(an_earlier_epoch_proves_nothing_once_the_broker_was_unfenced),
+        TEST(an_earlier_epoch_proves_nothing_after_a_life_that_may_have_lost_data),
         TEST(the_eligible_lead_only_when_they_are_there),
         TEST(the_last_leader_leads_when_nobody_is_eligible),
         TEST(min_isr_lowered_ends_eligibility_and_raised_moves_the_partition_epoch),

@@ -117,6 +117,34 @@ static void emitting_and_applying_is_identity(void **state)
     assert_copies(f);
 }
 
+/* What a broker may still tell of (KIP-966) is in a snapshot, and ends when it is unfenced. */
+static void an_earlier_epoch_that_proves_as_much_is_kept_until_the_broker_is_unfenced(void **state)
+{
+    struct fixture *f = *state;
+    struct metadata_record record;
+    uint64_t digest;
+
+    fill(&f->image);
+    records_default(&record, RECORD_REGISTER_BROKER);
+    record.register_broker.broker_id = 9;
+    record.register_broker.broker_epoch = 109;
+    image_build_apply(&f->image, &record);
+    assert_int_equal(image_broker(&f->image, 9)->kept_epoch, -1); /* as Kafka writes it */
+    digest = f->image.digest;
+    record.register_broker.kept_broker_epoch = 70;
+    image_build_apply(&f->image, &record);
+    assert_int_equal(image_broker(&f->image, 9)->kept_epoch, 70);
+    assert_true(f->image.digest != digest);
+    assert_copies(f);
+    image_build_fence(&f->image, 9, 1);
+    assert_int_equal(image_broker(&f->image, 9)->kept_epoch, 70);
+    image_build_fence(&f->image, 9, -1);
+    assert_int_equal(image_broker(&f->image, 9)->kept_epoch, -1);
+    image_build_fence(&f->image, 9, 1);
+    assert_true(f->image.digest == digest);
+    assert_copies(f);
+}
+
 static void an_empty_image_has_digest_zero_and_emits_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -439,6 +467,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(emitting_and_applying_is_identity),
+        TEST(an_earlier_epoch_that_proves_as_much_is_kept_until_the_broker_is_unfenced),
         TEST(an_empty_image_has_digest_zero_and_emits_nothing),
         TEST(eligible_replicas_go_by_one_record),
         TEST(impossible_records_are_refused_and_change_nothing),

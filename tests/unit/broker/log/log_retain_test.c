@@ -48,11 +48,19 @@ static bool ready(struct log_box *b)
     return log_retain_ready(b->log);
 }
 
-static void look(void)
+/* A pass; how often it had to wait. */
+static uint32_t look(void)
 {
-    for (uint32_t i = 0; i < 100 && log_retain_look(box.log) == LOG_RETAIN_WAITS; i++)
+    bool rolled = false;
+    uint32_t waits = 0;
+
+    while (log_retain_look(box.log, &rolled) == LOG_RETAIN_WAITS) {
         assert_true(log_box_wait(&box, ready));
+        waits++;
+        assert_true(waits < 100);
+    }
     assert_true(log_retain_ready(box.log));
+    return waits;
 }
 
 static uint64_t checkpoint;
@@ -144,6 +152,88 @@ static void an_old_log_goes_whole_and_an_empty_segment_takes_its_place(void **st
     assert_int_equal(box.log->segments[0]->base, old_end);
     fill(3);
     assert_int_equal(box.log->log_end, old_end + 3);
+    log_box_check(&box, 4096);
+    end();
+}
+
+static uint64_t rolls(void)
+{
+    return box.traced[TRACE_LOG_ROLLED];
+}
+
+/* Nothing is left to roll when the old segments are not dropped yet. */
+static void the_empty_segment_is_begun_once(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    begin(3);
+    fill(20);
+    log_note_high_watermark(box.log, box.log->log_end);
+    box.config.retention_ms = 5000;
+    log_box_run_ms(&box, 60000);
+    before = rolls();
+    assert_int_equal(look(), 1);
+    assert_int_equal(rolls(), before + 1);
+    assert_int_equal(look(), 0);
+    assert_int_equal(rolls(), before + 1);
+    assert_int_equal(box.log->log_start, box.log->log_end);
+    end();
+}
+
+/* That those before it go says nothing about the segment which the high watermark is in. */
+static void a_segment_that_may_not_go_is_not_rolled_either(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    begin(3);
+    fill(20);
+    log_note_high_watermark(box.log, log_active(box.log)->base);
+    box.config.retention_ms = 5000;
+    log_box_run_ms(&box, 60000);
+    before = rolls();
+    assert_int_equal(look(), 0);
+    assert_int_equal(rolls(), before);
+    assert_int_equal(box.log->log_start, log_active(box.log)->base);
+    end();
+}
+
+static void append_old(void)
+{
+    struct log_append append;
+    struct bytes bytes;
+    struct buf *buf = log_box_batch(&box, 1, 0, 1000, &bytes);
+
+    assert_int_equal(ERR_NONE, log_append_as_leader(box.log, buf, bytes, 1, LOG_CLIENT, &append));
+    buf_unref(buf);
+    assert_true(log_box_await(&box, &append));
+    log_note_high_watermark(box.log, box.log->log_end);
+}
+
+/* The clock of a producer is behind by more than the retention: all it writes is old at once. */
+static void what_is_old_when_it_is_written_costs_one_roll_a_pass(void **state)
+{
+    (void)state;
+    begin(3);
+    fill(1);
+    box.config.retention_ms = 5000;
+    log_box_run_ms(&box, 60000);
+    for (uint32_t pass = 0; pass < 5; pass++) {
+        uint64_t before = rolls();
+        bool rolled = false;
+        uint32_t waits = 0;
+
+        append_old();
+        while (log_retain_look(box.log, &rolled) == LOG_RETAIN_WAITS) {
+            assert_true(log_box_wait(&box, ready));
+            append_old();
+            assert_true(++waits < 100);
+        }
+        assert_int_equal(rolls(), before + 1);
+        assert_true(drop());
+        assert_true(segments() <= 2);
+    }
     log_box_check(&box, 4096);
     end();
 }
@@ -375,6 +465,9 @@ int main(void)
         cmocka_unit_test(size_retention_takes_the_oldest_segments_only),
         cmocka_unit_test(nothing_at_or_above_the_high_watermark_goes),
         cmocka_unit_test(an_old_log_goes_whole_and_an_empty_segment_takes_its_place),
+        cmocka_unit_test(the_empty_segment_is_begun_once),
+        cmocka_unit_test(a_segment_that_may_not_go_is_not_rolled_either),
+        cmocka_unit_test(what_is_old_when_it_is_written_costs_one_roll_a_pass),
         cmocka_unit_test(ages_of_segments_are_known_after_a_restart),
         cmocka_unit_test(a_log_without_the_policy_is_left_alone),
         cmocka_unit_test(an_open_that_clears_away_finds_all_other_files),
