@@ -16,7 +16,9 @@
  *     o >= recovery point   torn tail: never promised to anybody; cut, durably, later segments
  *                           first
  *     o <  recovery point   damage below a promise: DAMAGED, nothing is touched (H6, S16)
- * The same for a log that ends below its recovery point without any bad byte. An I/O error says
+ * The same for a log that ends below its recovery point without any bad byte. A recovery point at
+ * or below the log start promises nothing. What ends below the log start starts over there, as the
+ * last step of the open (log_reset_kind): only then its ends are told. An I/O error says
  * nothing about the bytes: the open fails with it and nothing is touched (H1). */
 #include "broker/log/log_open_private.h"
 #include "broker/log/log_text.h"
@@ -118,6 +120,18 @@ static void open_say(const struct log_flow *o)
     TRACE_TEXT(log_flow_env(o)->world, NODE_WARNING, text_view(&text), (int64_t)o->err);
 }
 
+void log_open_done(struct log *log)
+{
+    log->opened = true;
+    ASSERT(log->log_start <= log->log_end);
+    TRACE(log->dir->env->world, LOG_EPOCH, (int64_t)log->topic, log->partition,
+          log_latest_epoch(log), -1);
+    TRACE(log->dir->env->world, LOG_OPENED, (int64_t)log->topic, log->partition, log->log_start,
+          log->log_end, log->synced_end, log->high_watermark, log->opened_clean,
+          (int64_t)log->cut_bytes);
+    log_set_state(log, LOG_OPEN, ERR_NONE);
+}
+
 static enum op_result open_end(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -133,14 +147,7 @@ static enum op_result open_end(struct log_flow *o)
         if (o->err == ERR_IO) log_dir_fail(log->dir, o->err);
         return OP_DONE;
     }
-    log->opened = true;
-    ASSERT(log->log_start <= log->log_end);
-    TRACE(log->dir->env->world, LOG_EPOCH, (int64_t)log->topic, log->partition,
-          log_latest_epoch(log), -1);
-    TRACE(log->dir->env->world, LOG_OPENED, (int64_t)log->topic, log->partition, log->log_start,
-          log->log_end, log->synced_end, log->high_watermark, log->opened_clean,
-          (int64_t)log->cut_bytes);
-    if ((log->wanted & LOG_WANT_RESET) == 0) log_set_state(log, LOG_OPEN, ERR_NONE);
+    if ((log->wanted & LOG_WANT_RESET) == 0) log_open_done(log);
     return OP_DONE;
 }
 
@@ -169,8 +176,10 @@ static void open_begin(struct log_flow *o)
 
     log->producers.clock_ms = log->dir->env->now.wall.ms;
     o->err = ERR_NONE;
+    /* What lies below the start is no part of the log. One that goes beyond it was of the bytes
+     * below as well: they were synced with the rest of their file. */
     o->promised = log->known->recovery_point;
-    if (o->promised < 0) o->promised = 0;
+    if (o->promised < 0 || o->promised <= log->known->log_start) o->promised = 0;
     log_path_log(o->path, log);
 }
 
