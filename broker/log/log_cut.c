@@ -576,6 +576,10 @@ static enum op_result reset_end(struct log_flow *o)
     log_mark_exposed(log, 0);
     log_assigned_reset(log);
     log_dir_changed(log->dir);
+    if (log->state == LOG_OPENING) { /* the last step of it: nobody knew another end */
+        log_open_done(log);
+        return OP_DONE;
+    }
     TRACE(log->dir->env->world, LOG_TRUNCATED, (int64_t)log->topic, log->partition, o->old_end,
           o->offset, o->offset, 1);
     log_set_state(log, LOG_OPEN, ERR_NONE);
@@ -605,7 +609,7 @@ static enum op_result reset_run(struct op *op)
         cut_lower(o, 0);
         AWAIT(o, RESET_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
         if (!log_dir_online(log->dir)) return OP_DONE;
-        cut_tell(o, o->offset, 1);
+        if (log->state != LOG_OPENING) cut_tell(o, o->offset, 1);
         while (log_mark_cut(o, -1)) {
             AWAIT_IO(o, RESET_MARK_GONE, &o->io);
             o->err = log_io_err(&o->io);

@@ -16,7 +16,9 @@
  *     o >= recovery point   torn tail: never promised to anybody; cut, durably, later segments
  *                           first
  *     o <  recovery point   damage below a promise: DAMAGED, nothing is touched (H6, S16)
- * The same for a log that ends below its recovery point without any bad byte. An I/O error says
+ * The same for a log that ends below its recovery point without any bad byte. A recovery point at
+ * or below the log start promises nothing. What ends below the log start starts over there, as the
+ * last step of the open (log_reset_kind): only then its ends are told. An I/O error says
  * nothing about the bytes: the open fails with it and nothing is touched (H1). */
 #include "broker/log/log_open_private.h"
 #include "broker/log/log_text.h"
@@ -60,6 +62,10 @@ enum open_cut_step {
     OPEN_CUT_SYNCED,
     OPEN_CUT_CLOSED,
 };
+enum open_take_step {
+    OPEN_TAKE = OPEN_CUT_CLOSED + 1,
+    OPEN_TAKE_LOWERED,
+};
 static const char *const open_steps[] = {"START",
                                          "MADE",
                                          "LISTED",
@@ -90,6 +96,8 @@ static const char *const open_steps[] = {"START",
                                          "CUT_DONE",
                                          "CUT_SYNCED",
                                          "CUT_CLOSED",
+                                         "TAKE",
+                                         "TAKE_LOWERED",
                                          "SWAP",
                                          "SWAP_CLEARED",
                                          "SWAP_CLEARED_SYNCED",
@@ -99,7 +107,7 @@ static const char *const open_steps[] = {"START",
                                          "SWAP_OLD_SYNCED",
                                          "SWAP_RENAMED",
                                          "SWAP_RENAMED_SYNCED"};
-_Static_assert(LOG_SWAP_RESUME == OPEN_CUT_CLOSED + 1, "log_swap.c goes on behind these");
+_Static_assert(LOG_SWAP_RESUME == OPEN_TAKE_LOWERED + 1, "log_swap.c goes on behind these");
 _Static_assert(COUNT_OF(open_steps) == LOG_SWAP_RENAMED_SYNCED + 1, "one name a step");
 
 /* One line for people: which partition stays offline, and why. */
@@ -118,6 +126,18 @@ static void open_say(const struct log_flow *o)
     TRACE_TEXT(log_flow_env(o)->world, NODE_WARNING, text_view(&text), (int64_t)o->err);
 }
 
+void log_open_done(struct log *log)
+{
+    log->opened = true;
+    ASSERT(log->log_start <= log->log_end);
+    TRACE(log->dir->env->world, LOG_EPOCH, (int64_t)log->topic, log->partition,
+          log_latest_epoch(log), -1);
+    TRACE(log->dir->env->world, LOG_OPENED, (int64_t)log->topic, log->partition, log->log_start,
+          log->log_end, log->synced_end, log->high_watermark, log->opened_clean,
+          (int64_t)log->cut_bytes);
+    log_set_state(log, LOG_OPEN, ERR_NONE);
+}
+
 static enum op_result open_end(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -133,14 +153,7 @@ static enum op_result open_end(struct log_flow *o)
         if (o->err == ERR_IO) log_dir_fail(log->dir, o->err);
         return OP_DONE;
     }
-    log->opened = true;
-    ASSERT(log->log_start <= log->log_end);
-    TRACE(log->dir->env->world, LOG_EPOCH, (int64_t)log->topic, log->partition,
-          log_latest_epoch(log), -1);
-    TRACE(log->dir->env->world, LOG_OPENED, (int64_t)log->topic, log->partition, log->log_start,
-          log->log_end, log->synced_end, log->high_watermark, log->opened_clean,
-          (int64_t)log->cut_bytes);
-    if ((log->wanted & LOG_WANT_RESET) == 0) log_set_state(log, LOG_OPEN, ERR_NONE);
+    if ((log->wanted & LOG_WANT_RESET) == 0) log_open_done(log);
     return OP_DONE;
 }
 
@@ -169,9 +182,40 @@ static void open_begin(struct log_flow *o)
 
     log->producers.clock_ms = log->dir->env->now.wall.ms;
     o->err = ERR_NONE;
+    /* What lies below the start is no part of the log. One that goes beyond it was of the bytes
+     * below as well: they were synced with the rest of their file. */
     o->promised = log->known->recovery_point;
-    if (o->promised < 0) o->promised = 0;
+    if (o->promised < 0 || o->promised <= log->known->log_start) o->promised = 0;
     log_path_log(o->path, log);
+}
+
+static bool open_lowered(const struct log_flow *o)
+{
+    const struct log_dir *dir = o->log->dir;
+
+    return dir->checkpoints_written >= o->checkpoints || !log_dir_online(dir);
+}
+
+/* A high watermark of what was lost goes from the checkpoint before anything else stands there: the
+ * next open would take it for one of the new records (R47). */
+static enum op_result open_take(struct log_flow *o)
+{
+    struct log *log = o->log;
+    int64_t most;
+
+    switch ((enum open_take_step)o->op.step) {
+    case OPEN_TAKE:
+        log_open_take(o);
+        most = (log->wanted & LOG_WANT_RESET) != 0 ? log->wanted_to : log->log_end;
+        o->checkpoints = log->dir->checkpoints_written;
+        if (log->known->high_watermark > most) {
+            log->known->high_watermark = most;
+            o->checkpoints = log_dir_checkpoint(log->dir);
+        }
+        AWAIT(o, OPEN_TAKE_LOWERED, &log->dir->checkpoint_source, open_lowered(o));
+        return open_end(o);
+    }
+    IMPOSSIBLE("step");
 }
 
 /* A torn tail goes: later segments newest first, then the file is cut, durably. */
@@ -209,8 +253,8 @@ static enum op_result open_cut(struct log_flow *o)
         log_io_close(&o->io, env->world, o->file);
         AWAIT_IO(o, OPEN_CUT_CLOSED, &o->io);
         if (o->err != ERR_NONE) return open_end(o);
-        log_open_take(o);
-        return open_end(o);
+        op_enter(&o->op, OPEN_TAKE);
+        return open_take(o);
     }
     IMPOSSIBLE("step");
 }
@@ -314,8 +358,8 @@ static enum op_result open_recover(struct log_flow *o)
             op_enter(&o->op, OPEN_CUT);
             return open_cut(o);
         }
-        log_open_take(o);
-        return open_end(o);
+        op_enter(&o->op, OPEN_TAKE);
+        return open_take(o);
     }
     IMPOSSIBLE("step");
 }
@@ -434,6 +478,7 @@ static enum op_result open_run(struct op *op)
     struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
 
     if (op->step >= LOG_SWAP_RESUME) return open_swap(o);
+    if (op->step >= OPEN_TAKE) return open_take(o);
     if (op->step >= OPEN_CUT) return open_cut(o);
     return op->step >= OPEN_RECOVER ? open_recover(o) : open_files(o);
 }

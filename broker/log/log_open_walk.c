@@ -198,10 +198,12 @@ void log_open_take(struct log_flow *o)
         log->log_start = log->log_end;
     }
     log->synced_end = o->clean ? log->log_end : o->promised;
-    if (log->synced_end < log->log_start) log->synced_end = log->log_start;
-    if (log->synced_end > log->log_end) log->synced_end = log->log_end;
     for (uint32_t i = 0; i < log->segment_count; i++)
         log->segments[i]->dirty = log->segments[i]->end > log->synced_end;
+    /* Nothing is left to be synced below the start, but its bytes may have to be: those of a later
+     * promise stand behind them. */
+    if (log->synced_end < log->log_start) log->synced_end = log->log_start;
+    if (log->synced_end > log->log_end) log->synced_end = log->log_end;
     if (log->mark > log->log_end) log->mark = -1;
     open_expose(o);
     log->high_watermark = known->high_watermark;

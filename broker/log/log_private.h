@@ -394,7 +394,7 @@ enum log_swap_mode {
 };
 /* Its steps, behind those of log_open.c. */
 enum log_swap_resume_step {
-    LOG_SWAP_RESUME = 30,
+    LOG_SWAP_RESUME = 32,
     LOG_SWAP_CLEARED,
     LOG_SWAP_CLEARED_SYNCED,
     LOG_SWAP_WALKED,
@@ -464,6 +464,8 @@ struct log_flow {
     bool swap_whole;
 };
 
+/* Its ends are known: told, and OPEN. By the open, or by the reset that ends it. */
+void log_open_done(struct log *log);
 extern const struct op_kind log_open_kind;
 extern const struct op_kind log_roll_kind;
 extern const struct op_kind log_epochs_kind;

@@ -58,10 +58,11 @@ static void box_traced(struct sim_observer *observer, struct sim_world *node,
                                         .crc = (uint32_t)event->fields[5]};
         if (box->count > 0) assert_true(batch[-1].last_offset + 1 == batch->base_offset);
         box->count++;
-    } else if (event->kind == TRACE_LOG_TRUNCATED) {
+    } else if (event->kind == TRACE_LOG_TRUNCATED || event->kind == TRACE_LOG_OPENED) {
         while (box->count > 0 && box->batches[box->count - 1].last_offset >= event->fields[3])
             box->count--;
-        if (box->synced_end > event->fields[3]) box->synced_end = event->fields[3];
+        if (event->kind == TRACE_LOG_TRUNCATED && box->synced_end > event->fields[3])
+            box->synced_end = event->fields[3];
     } else if (event->kind == TRACE_LOG_SYNCED) {
         box->synced_end = event->fields[2];
     }
