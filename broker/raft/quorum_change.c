@@ -306,9 +306,13 @@ static enum err change_update(struct quorum_change *change)
     return change_apply(change);
 }
 
+/* By what was announced: the machine may have stepped down while its vote is still being written,
+ * and nobody is woken before that is done. */
 static bool change_lost(const struct quorum_change *change)
 {
-    return !quorum_leads(change->quorum, change->epoch);
+    const struct quorum *quorum = change->quorum;
+
+    return quorum->state != QUORUM_RUNNING || quorum->append_epoch != change->epoch;
 }
 
 static bool change_is_committed(const struct quorum_change *change)

@@ -213,6 +213,7 @@ void quorum_log_lead(struct quorum *quorum, int32_t epoch)
     quorum->append_epoch = epoch;
     quorum->next_offset = append.last_offset + 1;
     quorum->drained_end = quorum->next_offset;
+    op_wake(&quorum->change_source); /* a change of an epoch before is lost */
 }
 
 void quorum_log_unlead(struct quorum *quorum)
