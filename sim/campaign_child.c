@@ -85,8 +85,7 @@ bool campaign_child_start(struct campaign_job *job)
     int fds[2];
 
     if (pipe(fds) != 0) return false;
-    fflush(stdout);
-    fflush(stderr);
+    (void)fflush(NULL); /* the child would write once more what any file has buffered */
     job->pid = fork();
     if (job->pid < 0) return false;
     if (job->pid == 0) {

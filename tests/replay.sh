@@ -165,6 +165,9 @@ says "an address that decides" "$dir/again" "  other: event"
 "$sim" run "$root/scenarios/steady-state.yaml" --seed 1 --trace none --check-determinism always \
     --out "$dir/out" >"$dir/lines" 2>"$dir/again"
 expect "no address decides" 0 $?
+"$sim" run "$root/scenarios/steady-state.yaml" --seed 1..8 --trace none --check-determinism always \
+    --json "$dir/runs.json" --out "$dir/out" >"$dir/lines" 2>"$dir/again"
+expect "a line of JSON a run" "8 8" "$(wc -l <"$dir/runs.json") $(grep -c '^{"verdict":"PASS".*}$' "$dir/runs.json")"
 
 echo "replay: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]
