@@ -442,6 +442,7 @@ struct quorum {
     bool drain_wanted;
     uint32_t log_failures; /* at the start; see quorum_log_failures() */
     int64_t watched_end;
+    bool watched_failed;
     int64_t driver_until_ns; /* its deadline as armed */
 
     struct log_read read; /* of the commit op */

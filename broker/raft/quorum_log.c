@@ -299,7 +299,13 @@ static bool quorum_log_moved(const struct quorum *quorum)
     return quorum->log->log_end != quorum->watched_end && quorum->log->state != LOG_TRUNCATING;
 }
 
-/* Wakes the driver when the log has grown beyond what raft knows, or an append failed. */
+static bool quorum_log_gone(const struct quorum *quorum)
+{
+    return quorum->log->state == LOG_FAILED && !quorum->watched_failed;
+}
+
+/* Wakes the driver when the log has grown beyond what raft knows, an append failed, or all of it,
+ * though nothing was being appended. */
 static enum op_result quorum_log_watch_run(struct op *op)
 {
     struct quorum_flow *o = CONTAINER_OF(op, struct quorum_flow, op);
@@ -309,8 +315,10 @@ static enum op_result quorum_log_watch_run(struct op *op)
     case WATCH_START:
         while (quorum_log_failures(q) == q->log_failures) {
             q->watched_end = q->log->log_end;
+            q->watched_failed = q->log->state == LOG_FAILED;
             AWAIT_KEY(o, WATCH_MOVED, &q->log->end_source, q->watched_end + 1,
-                      quorum_log_moved(q) || quorum_log_failures(q) != q->log_failures);
+                      quorum_log_moved(q) || quorum_log_gone(q) ||
+                          quorum_log_failures(q) != q->log_failures);
             quorum_driver_wake(q);
         }
         return OP_DONE;

@@ -1,5 +1,6 @@
 /* Proves: on simulated machines the driver elects, replicates, commits and tells; what was
  * committed survives power losses of all, of the leader and of a voter; observers follow. */
+#include "broker/log/log_private.h"
 #include "tests/support/support.h"
 
 #include "tests/support/quorum_box.h"
@@ -269,6 +270,23 @@ static void a_quiet_quorum_keeps_its_leader_whatever_the_timeouts(void **state)
     }
 }
 
+/* With nothing in flight no append fails with it. */
+static void a_log_that_goes_while_all_is_quiet_is_noticed_at_once(void **state)
+{
+    struct quorum_box_node *node = &box.node[3];
+
+    (void)state;
+    begin(12, 4, 3);
+    append_some(3);
+    quorum_box_run_ms(&box, 2000);
+    log_fail(node->log, ERR_IO);
+    (void)op_loop_run(&node->env.loop, node->env.now.mono.ns, 1000);
+    assert_null(op_loop_probe(&node->env.loop)); /* nobody sleeps on what has happened */
+    assert_int_equal(node->quorum.state, QUORUM_FAILED);
+    assert_int_equal(node->quorum.err, ERR_IO);
+    quorum_box_deinit(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +300,7 @@ int main(void)
         cmocka_unit_test(a_voter_of_another_cluster_gives_up_and_the_others_go_on),
         cmocka_unit_test(a_vote_does_not_wait_behind_a_parked_fetch),
         cmocka_unit_test(a_quiet_quorum_keeps_its_leader_whatever_the_timeouts),
+        cmocka_unit_test(a_log_that_goes_while_all_is_quiet_is_noticed_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
