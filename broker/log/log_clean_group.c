@@ -153,6 +153,10 @@ bool log_clean_rename_next(struct log_clean_work *o)
     if (o->part == LOG_SWAP_PARTS || (o->part == 3 && !o->swap.aborted)) return false;
     clean_name(o, o->path, o->part, ".cleaned");
     clean_name(o, o->path_to, o->part, ".swap");
+    if (!o->swapping) {
+        TRACE(o->log->dir->env->world, LOG_SWAPPING, (int64_t)o->log->topic, o->log->partition,
+              o->swap.bases[0], o->swap.end, (int64_t)o->swap.old_bytes, (int64_t)o->swap.size);
+    }
     log_io_rename(&o->io, o->log->dir->env->world, o->path, o->path_to);
     o->swapping = true;
     o->part++;

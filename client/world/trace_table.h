@@ -161,6 +161,8 @@
     /* answers with ranges of files, since the start: told when a node that gave some stops in order */                 \
     X(NODE_RANGES, 'I', "node.ranges", "answers bytes refused missed")                                                  \
     X(LOG_CUTTING, 'I', "log.cutting",                                                                                  \
-      "topic partition old_end new_end hw reason") /* on disk from here on, log.truncated when durable */
+      "topic partition old_end new_end hw reason") /* on disk from here on, log.truncated when durable */               \
+    X(LOG_SWAPPING, 'I', "log.swapping",                                                                                \
+      "topic partition base end old_bytes new_bytes") /* an open may finish it, log.swapped when here */
 
 #endif

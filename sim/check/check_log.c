@@ -638,7 +638,7 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
     struct check_replica_ghost *replica;
 
     if ((event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_CLEANED) &&
-        event->kind != TRACE_LOG_CUTTING)
+        event->kind != TRACE_LOG_CUTTING && event->kind != TRACE_LOG_SWAPPING)
         return false;
     replica = check_replica(
         check, node, check_part(check, check_field(event, 0), (int32_t)check_field(event, 1)));
@@ -648,6 +648,7 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
     case TRACE_LOG_CUTTING: log_cutting(check, replica, event); break;
     case TRACE_LOG_TRUNCATED: log_cut_or_emptied(check, replica, event); break;
     case TRACE_LOG_START: log_started(check, replica, event); break;
+    case TRACE_LOG_SWAPPING: /* who dies before log.swapped finishes it at an open */
     case TRACE_LOG_SWAPPED:
         if (check_field(event, 3) > replica->part->cleaned_to)
             replica->part->cleaned_to = check_field(event, 3);

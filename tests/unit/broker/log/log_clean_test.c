@@ -612,7 +612,8 @@ static bool checkpoint(void)
  * `events` events of the last round. False: that round was over before. */
 static bool story(uint64_t seed, uint64_t events, bool power, uint32_t few)
 {
-    bool died;
+    bool died, told;
+    uint64_t size;
 
     begin(seed);
     for (uint32_t round = 0; round < 3; round++) {
@@ -639,9 +640,12 @@ static bool story(uint64_t seed, uint64_t events, bool power, uint32_t few)
     assert_true(box.log->known->recovery_point == said_end);
     box.events_left = events;
     died = !clean(1 << 20);
+    size = log_size(box.log);
+    told = box.traced[TRACE_LOG_SWAPPING] > box.traced[TRACE_LOG_SWAPPED];
     log_box_kill(&box, power);
     assert_int_equal(ERR_NONE, log_box_start(&box));
     assert_int_equal(ERR_NONE, log_box_open(&box));
+    assert_true(told || log_size(box.log) == size); /* no open finishes what was not told */
     check(true);
     no_left_overs();
     /* And the log goes on: appends, a round, an orderly stop and another start. */

@@ -107,11 +107,31 @@ static void a_duplicate_is_no_untrue_offset(void **state)
     assert_string_equal(convicted_by(SEND("7") ACKED("7", "3") READ("2", "7") END), "C9");
 }
 
+/* A process may die between the exchange of the files and log.swapped: the open that finishes it
+ * says nothing of it. Values 5 and 6 have one key. */
+static void a_compaction_is_known_from_where_an_open_would_finish_it(void **state)
+{
+    static const char began[] = "1 log.swapping 7 0 0 1 100 0\n0 sim.down 1 1 0\n0 sim.up 1 2\n";
+    char story[300];
+
+    (void)state;
+    assert_string_equal(convicted_by(OTHER_AT("0") OTHER("1", "6")), "C5");
+    (void)snprintf(story, sizeof story, "%s%s", began, OTHER_AT("0") OTHER("1", "6") END);
+    assert_string_equal(convicted_by(story), "");
+    /* Not what stands behind it, nor the newest of a key. */
+    (void)snprintf(story, sizeof story, "%s%s", began, OTHER_AT("1") SEND("7") OTHER("2", "7"));
+    assert_string_equal(convicted_by(story), "C5");
+    (void)snprintf(story, sizeof story, "1 log.swapping 7 0 0 2 100 0\n%s",
+                   OTHER_AT("0") "201 client.send 7 0 7 9 0\n" OTHER("2", "7") END);
+    assert_string_equal(convicted_by(story), "C6");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_may_stand_twice_when_the_producer_is_not_idempotent),
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
+        cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
         cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
     };
 
