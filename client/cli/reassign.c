@@ -4,7 +4,8 @@
  *   generate   metadata -> a plan is printed, and what is
  *   execute    metadata, ongoing -> what is -> throttles set -> reassignments begun
  *   verify     ongoing, metadata -> of each partition how far it is -> all over: throttles cleared
- *              (in this order: what ends in between is then seen as completed)
+ *              (in this order: what ends in between is then seen as completed; the broker that
+ *              answers may still lag behind the controller, so what does not fit is asked again)
  *   cancel     ongoing -> those of the plan taken back -> throttles cleared
  *   list       ongoing */
 #include "client/cli/cluster.h"
@@ -15,8 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { REASSIGN_BROKERS_MAX = 1000, RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, DELETE_SETTING = 1 };
+enum { LOOKS_MAX = 10, LOOK_AGAIN_MS = 50 };
 enum verb { VERB_GENERATE, VERB_EXECUTE, VERB_VERIFY, VERB_CANCEL, VERB_LIST, VERBS };
 static const char *const verbs[VERBS] = {"generate", "execute", "verify", "cancel", "list"};
 
@@ -44,6 +47,8 @@ struct reassign {
     int32_t brokers[REASSIGN_BROKERS_MAX]; /* of the cluster */
     uint32_t brokers_count;
     bool all_over;  /* verify: nothing is under way */
+    uint32_t looks; /* verify: answers about the present replicas */
+    bool again;     /* verify: the last one may be behind, another one is asked for */
     bool throttled; /* the throttle was dealt with */
     bool sent;
     resource_t *resources;
@@ -68,6 +73,8 @@ static enum cli_exit take_metadata(struct reassign *o)
 
     if (!o->admin.task.answered)
         return cli_complain_err("cluster reassign", o->admin.task.result, o->admin.task.message);
+    plan_free(&o->current);
+    o->brokers_count = 0;
     for (uint32_t i = 0; i < response->brokers_count && i < REASSIGN_BROKERS_MAX; i++)
         o->brokers[o->brokers_count++] = response->brokers[i].node_id;
     for (uint32_t i = 0; i < response->topics_count; i++) {
@@ -377,6 +384,31 @@ static bool same(const struct plan_part *a, const struct plan_part *b)
            memcmp(a->replicas, b->replicas, a->count * sizeof a->replicas[0]) == 0;
 }
 
+/* A reassignment is over, and its replicas are not those of the plan: so it was another one, or the
+ * broker that answered has yet to hear of the end. */
+static bool looks_behind(const struct reassign *o)
+{
+    for (uint32_t i = 0; i < o->plan.count; i++) {
+        const struct plan_part *part = &o->plan.parts[i];
+        struct str topic = str_of(part->topic);
+
+        if (plan_find(&o->ongoing, topic, part->partition) == NULL &&
+            !same(plan_find(&o->current, topic, part->partition), part))
+            return true;
+    }
+    return false;
+}
+
+/* Whether to ask once more, after a moment. */
+static bool look_again(struct reassign *o)
+{
+    const struct timespec moment = {.tv_nsec = LOOK_AGAIN_MS * 1000000L};
+
+    if (o->looks >= LOOKS_MAX || !looks_behind(o)) return false;
+    (void)nanosleep(&moment, NULL);
+    return true;
+}
+
 static enum cli_exit show_progress(struct reassign *o)
 {
     enum cli_exit code = CLI_FINE;
@@ -514,7 +546,10 @@ static enum cli_exit show(struct cli_admin *admin)
     case API_METADATA:
         if (o->verb == VERB_GENERATE) return generate(o);
         code = take_metadata(o);
-        return code == CLI_FINE && o->verb == VERB_VERIFY ? show_progress(o) : code;
+        if (code != CLI_FINE || o->verb != VERB_VERIFY) return code;
+        o->looks++;
+        o->again = look_again(o);
+        return o->again ? CLI_FINE : show_progress(o);
     case API_LIST_PARTITION_REASSIGNMENTS:
         code = take_ongoing(o);
         if (code != CLI_FINE) return code;
@@ -549,7 +584,7 @@ static bool next(struct cli_admin *admin)
         }
         return !o->sent && ask_alter(o);
     case VERB_VERIFY:
-        if (asked_ongoing) {
+        if (asked_ongoing || (admin->task.api == API_METADATA && o->again)) {
             admin_task_init(&admin->task, API_METADATA);
             return true;
         }
