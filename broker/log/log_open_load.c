@@ -200,7 +200,9 @@ int64_t log_open_newest(struct log_flow *o)
     return open_mark_there(o) && log->mark > base ? log->mark : base;
 }
 
-/* A snapshot was loaded. That of a mark vouches for the log up to there if both are whole. */
+/* A snapshot was loaded. That of a mark vouches for the log up to there if both are whole. That at
+ * the very beginning counts whatever was promised: what lay below went after the roll had come to
+ * its end (log_retain.c), and nothing else tells of the producers whose records are gone (C2). */
 bool log_open_accept(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -210,7 +212,8 @@ bool log_open_accept(struct log_flow *o)
     if (o->marked && o->promised < o->snapshot &&
         log_producers_marks(log->dir->env->world->cpu, log_load_bytes(&o->window)))
         o->promised = o->from = o->snapshot;
-    if (o->clean || o->snapshot <= o->promised) return true;
+    if (o->clean || o->snapshot <= o->promised || o->snapshot == log->segments[0]->base)
+        return true;
     o->marked = false; /* of a roll that did not come to its end */
     log_producers_clear(&log->producers);
     return false;

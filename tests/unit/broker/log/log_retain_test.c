@@ -364,6 +364,39 @@ static void idle_producers_are_forgotten_by_the_clock_of_the_broker(void **state
     end();
 }
 
+/* Only the snapshot at the new beginning tells of a producer whose records are all gone; it counts
+ * whatever the recovery point was (a retry of what was deleted would else be appended again, C2). */
+static void a_producer_whose_records_are_gone_is_known_after_a_crash(void **state)
+{
+    (void)state;
+    for (uint32_t power = 0; power < 2; power++) {
+        struct log_append append;
+        struct bytes bytes;
+        struct buf *buf;
+
+        begin(11);
+        box.config.retention_ms = 5000;
+        buf = log_box_produce_batch(&box, 5, 0, 0, 1, &bytes);
+        assert_int_equal(ERR_NONE,
+                         log_append_as_leader(box.log, buf, bytes, 1, LOG_CLIENT, &append));
+        buf_unref(buf);
+        assert_true(log_box_await(&box, &append));
+        log_note_high_watermark(box.log, box.log->log_end);
+        log_box_run_ms(&box, 10000);
+        box.dir.env->now = sim_node_now(box.node);
+        look();
+        assert_int_equal(box.log->log_start, 1);
+        assert_true(drop());
+        log_box_kill(&box, power == 1);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_int_equal(box.log->log_start, 1);
+        assert_int_equal(box.log->log_end, 1);
+        assert_non_null(log_producers_find(&box.log->producers, 5));
+        end();
+    }
+}
+
 static void files_go_after_their_delay(void **state)
 {
     struct log_sweep sweep;
@@ -473,6 +506,7 @@ int main(void)
         cmocka_unit_test(an_open_that_clears_away_finds_all_other_files),
         cmocka_unit_test(orderly_stops_leave_one_snapshot_besides_those_of_segments),
         cmocka_unit_test(idle_producers_are_forgotten_by_the_clock_of_the_broker),
+        cmocka_unit_test(a_producer_whose_records_are_gone_is_known_after_a_crash),
         cmocka_unit_test(files_go_after_their_delay),
         cmocka_unit_test(two_sweeps_of_a_directory_take_different_files),
         cmocka_unit_test(a_crash_at_any_event_keeps_what_was_not_deleted),
