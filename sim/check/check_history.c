@@ -107,8 +107,11 @@ static void sent(struct check *check, uint32_t node, const struct check_part *pa
     uint64_t stream_key = (uint64_t)node << 32 | part->index;
     uint64_t key = (uint64_t)check_field(event, 3);
     uint32_t stream = check_table_get(&check->streams_by_key, stream_key, key);
-    struct check_stream fresh = {
-        .max_sequence = -1, .max_offset = -1, .newest = -1, .keyed = key != 0};
+    struct check_stream fresh = {.max_sequence = -1,
+                                 .max_offset = -1,
+                                 .newest = -1,
+                                 .open_tombstone = -1,
+                                 .keyed = key != 0};
 
     if (value->sent) return; /* another attempt */
     if (stream == 0) {
@@ -136,10 +139,29 @@ static bool superseded(const struct check *check, const struct check_part *part,
                        const struct check_value *value, int64_t offset)
 {
     const struct check_stream *stream;
+    int64_t open;
 
     if (offset >= part->cleaned_to || value->stream == UINT32_MAX) return false;
     stream = &check->streams.items[value->stream];
-    return stream->keyed && stream->newest > offset;
+    open = stream->open_tombstone;
+    if (!stream->keyed) return false;
+    if (stream->newest > offset) return true;
+    return check->config.idempotent ? open > value->sequence : open >= 0; /* any order */
+}
+
+/* A tombstone is read without its value: one that was never acknowledged may stand behind what its
+ * client sent before, and no reader can say so. */
+static void open_tombstones(struct check *check)
+{
+    for (uint32_t i = 0; i < check->values.count; i++) {
+        const struct check_value *value = &check->values.items[i];
+        struct check_stream *stream;
+
+        if ((value->value & CHECK_TOMBSTONE) == 0 || !value->sent || value->acked || value->failed)
+            continue;
+        stream = &check->streams.items[value->stream];
+        if (value->sequence > stream->open_tombstone) stream->open_tombstone = value->sequence;
+    }
 }
 
 /* Its time is counted from the acknowledgement, which comes before any cleaning that keeps it. */
@@ -466,6 +488,7 @@ static bool compacted_keeps(struct check *check, const struct check_part *part,
 /* C3, C7, C9: after a drain that read everything there was. */
 void check_history_finish(struct check *check)
 {
+    open_tombstones(check);
     gaps_judged(check);
     if (check->violated || check->phase < 3 || !check->config.final_drain ||
         !check->config.acks_all)

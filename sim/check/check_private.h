@@ -288,6 +288,8 @@ struct check_stream {
     int64_t max_sequence;
     int64_t max_offset;
     int64_t newest; /* highest offset of its key that was acknowledged or read */
+    int64_t
+        open_tombstone; /* at the end: sequence of the last one whose outcome is unknown, or -1 */
     bool keyed;
 };
 

@@ -126,12 +126,28 @@ static void a_compaction_is_known_from_where_an_open_would_finish_it(void **stat
     assert_string_equal(convicted_by(story), "C6");
 }
 
+/* A reader sees of a tombstone that it is one, not whose it is. */
+static void a_tombstone_of_unknown_outcome_may_supersede(void **state)
+{
+#define VALUE       "201 client.send 7 0 7 9 0\n" ACKED("7", "2")
+#define TOMBSTONE   "201 client.send 7 0 4611686018427387911 9 0\n"
+#define FAILED(yes) "201 client.failed 7 0 4611686018427387911 7 " yes "\n"
+#define DRAINED     SEND("8") ACKED("8", "4") COMPACTED("4") OTHER_AT("2") OTHER("4", "8") END
+    (void)state;
+    assert_string_equal(convicted_by(VALUE TOMBSTONE FAILED("0") DRAINED), "");
+    assert_string_equal(convicted_by(VALUE TOMBSTONE DRAINED), "");
+    assert_string_equal(convicted_by(VALUE TOMBSTONE FAILED("1") DRAINED), "C6");
+    assert_string_equal(convicted_by(TOMBSTONE FAILED("0") VALUE DRAINED), "C6");
+    assert_string_equal(convicted_by(VALUE DRAINED), "C6");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_may_stand_twice_when_the_producer_is_not_idempotent),
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
         cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
+        cmocka_unit_test(a_tombstone_of_unknown_outcome_may_supersede),
         cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
     };
 
