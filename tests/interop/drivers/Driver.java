@@ -74,6 +74,7 @@ public class Driver {
             ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
             admin.incrementalAlterConfigs(Map.of(resource, List.of(new AlterConfigOp(
                 new ConfigEntry("retention.ms", "123456"), AlterConfigOp.OpType.SET)))).all().get();
+            Thread.sleep(1000); // any broker answers, once it has heard
             System.out.println("config "
                 + admin.describeConfigs(List.of(resource)).all().get().get(resource).get("retention.ms").value());
             long before = System.currentTimeMillis();

@@ -58,6 +58,7 @@ def admin(group):
     say("partitions", len(client.list_topics(topic, timeout=20).topics[topic].partitions))
     resource = ConfigResource(ResourceType.TOPIC, topic, set_config={"retention.ms": "123456"})
     client.alter_configs([resource])[resource].result(20)
+    time.sleep(1)  # any broker answers, once it has heard
     resource = ConfigResource(ResourceType.TOPIC, topic)
     say("config", client.describe_configs([resource])[resource].result(20)["retention.ms"].value)
     before = int(time.time() * 1000)

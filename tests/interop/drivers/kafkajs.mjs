@@ -40,6 +40,7 @@ async function admin (group) {
   say('partitions', (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length)
   const resource = { type: ConfigResourceTypes.TOPIC, name: topic }
   await admin.alterConfigs({ resources: [{ ...resource, configEntries: [{ name: 'retention.ms', value: '123456' }] }] })
+  await new Promise(resolve => setTimeout(resolve, 1000)) // any broker answers, once it has heard
   const described = await admin.describeConfigs({ resources: [{ ...resource, configNames: ['retention.ms'] }] })
   say('config', described.resources[0].configEntries[0].configValue)
   const before = Date.now()

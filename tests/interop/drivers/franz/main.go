@@ -78,6 +78,7 @@ func admin(bootstrap, topic, group string) {
 	value := "123456"
 	_, err = adm.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Name: "retention.ms", Value: &value}}, topic)
 	check(err)
+	time.Sleep(time.Second) // any broker answers, once it has heard
 	configs, err := adm.DescribeTopicConfigs(ctx, topic)
 	check(err)
 	for _, row := range configs[0].Configs {

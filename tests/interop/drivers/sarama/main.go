@@ -119,6 +119,7 @@ func admin(brokers []string, topic, group string) {
 	fmt.Println("partitions", len(topics[0].Partitions))
 	value := "123456"
 	check(adm.AlterConfig(sarama.TopicResource, topic, map[string]*string{"retention.ms": &value}, false))
+	time.Sleep(time.Second) // any broker answers, once it has heard
 	entries, err := adm.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic,
 		ConfigNames: []string{"retention.ms"}})
 	check(err)
