@@ -287,10 +287,13 @@ void run_steps_point(struct run *run, struct sim_world *node, const struct trace
 
 static bool on_disk(const struct scenario_step *words, enum disk_op op, const char *path)
 {
-    static const uint32_t ops[] = {
-        1u << DISK_WRITE, 1u << DISK_READ,     1u << DISK_SYNC | 1u << DISK_SYNC_MANY,
-        1u << DISK_OPEN,  1u << DISK_TRUNCATE, 1u << DISK_RENAME,
-        1u << DISK_UNLINK};
+    static const uint32_t ops[] = {1u << DISK_WRITE,
+                                   1u << DISK_READ,
+                                   1u << DISK_SYNC | 1u << DISK_SYNC_MANY | 1u << DISK_SYNC_DIR,
+                                   1u << DISK_OPEN,
+                                   1u << DISK_TRUNCATE,
+                                   1u << DISK_RENAME,
+                                   1u << DISK_UNLINK};
 
     return words->trigger == SCENARIO_DISK && (ops[words->disk_op] >> op & 1) != 0 &&
            sim_glob(words->glob, path);

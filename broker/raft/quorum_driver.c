@@ -214,15 +214,17 @@ static enum quorum_driver_item quorum_driver_next(const struct quorum *quorum)
     return ITEM_NONE;
 }
 
+static void quorum_driver_tell_durable(struct quorum *quorum, const struct raft_durable *durable)
+{
+    TRACE(quorum->env->world, RAFT_STORED, durable->epoch, durable->leader, durable->voted);
+}
+
 static void quorum_driver_stored(struct quorum *quorum)
 {
     struct raft_event event = {.kind = RAFT_STORED, .err = quorum->file.err};
-    const struct raft_durable *durable = &quorum->raft.durable;
 
     quorum->storing = false;
-    if (event.err == ERR_NONE) {
-        TRACE(quorum->env->world, RAFT_STORED, durable->epoch, durable->leader, durable->voted);
-    }
+    if (event.err == ERR_NONE) quorum_driver_tell_durable(quorum, &quorum->raft.durable);
     quorum_driver_give(quorum, &event);
     op_wake(&quorum->fetch_source); /* parked fetches do not look while something is being stored */
 }
@@ -416,6 +418,8 @@ static void quorum_driver_begin(struct quorum *quorum)
     quorum_voters_to_raft(&quorum->voting.current, &quorum->voting.raft);
     if (quorum->voting.current.kraft_version > 0) log.voters = &quorum->voting.raft;
     quorum_voting_trace(quorum);
+    /* A former life may have died between the rename and its note: the load has synced it (K3). */
+    if (quorum->file.err == ERR_NONE) quorum_driver_tell_durable(quorum, &durable);
     quorum_link_settle(quorum);
     raft_init(&quorum->raft, &config, &quorum->rng, &durable, &log);
     quorum->log_failures = quorum_log_failures(quorum);

@@ -76,7 +76,7 @@ static void acts_as_leader(struct check *check, uint32_t index, int64_t epoch)
 
 /* ---- states ---------------------------------------------------------------------------------- */
 
-/* K28: the first state of a life comes from quorum-state, the old one or a newer one. */
+/* K28: what a life reads of quorum-state, and so its first state, is what was durable or newer. */
 static void state_read(struct check *check, uint32_t index, int32_t epoch, int32_t voted)
 {
     const struct check_node *node = &check->nodes[index];
@@ -185,11 +185,15 @@ static void vote(struct check *check, uint32_t index, const struct trace_event *
         check->nodes[index].raft.voted = (int32_t)check_field(event, 0);
 }
 
+/* A life that found a quorum-state tells of it before its first state: it has synced it, also what
+ * a former life had renamed and died over before it knew. */
 static void stored(struct check *check, uint32_t index, const struct trace_event *event)
 {
     struct check_raft *raft = &check->nodes[index].raft;
     int32_t epoch = (int32_t)check_field(event, 0), voted = (int32_t)check_field(event, 2);
 
+    if (!raft->known) state_read(check, index, epoch, voted);
+    if (check->violated) return;
     check_count(check, CHECK_K3);
     if (epoch < raft->stored_epoch && !check->nodes[index].disk_lied) {
         CHECK_FAIL(check, K3, at_raft(index, epoch, -1), "durable epoch went back: %d -> %d",
@@ -203,7 +207,8 @@ static void stored(struct check *check, uint32_t index, const struct trace_event
 
 /* ---- elections ------------------------------------------------------------------------------- */
 
-/* K3: the votes that made it leader are durable. A lone voter leads while its own is written. */
+/* K3: the votes that made it leader are durable, or were until a disk lied: who told of its vote
+ * may have been set back since. A lone voter leads while its own is written. */
 static void votes_durable(struct check *check, uint32_t leader, int32_t epoch, int64_t voters)
 {
     const struct check_voters *set = &check->nodes[leader].voters;
@@ -214,12 +219,10 @@ static void votes_durable(struct check *check, uint32_t leader, int32_t epoch, i
     if (voters <= 1) return;
     check_count(check, CHECK_K3);
     for (uint32_t i = 0; i < check->node_count; i++) {
-        const struct check_raft *raft = &check->nodes[i].raft;
         uint32_t vote_of = check_table_get(&check->votes, (uint64_t)i << 32 | (uint32_t)epoch, 0);
 
         if (in_log && !check_in(set->set, i)) continue;
-        if (vote_of == (uint32_t)check->nodes[leader].id + 1 && raft->stored_epoch >= epoch)
-            votes++;
+        if (vote_of == (uint32_t)check->nodes[leader].id + 1) votes++;
     }
     if (votes < voters / 2 + 1)
         CHECK_FAIL(check, K3, at_raft(leader, epoch, -1),

@@ -28,7 +28,7 @@ static const struct language_word triggers[] = {
     {"on: point", "on: point GLOB #n: the n-th trace event of such a kind (or recovery.node, "
                   "recovery.segment, recovery.log); fires at that event"},
     {"on: disk", "on: disk OP GLOB #n: the n-th such request, before it is executed; "
-                 "OP: " SCENARIO_DISK_OPS},
+                 "OP: " SCENARIO_DISK_OPS "; a directory is synced too"},
     {"on: api", "on: api NAME #n from SET: the n-th such request that arrives at a broker"},
     {"node", "of on: the nodes where it must happen; $it is the one"},
     {"within", "guard: the step must fire within TIME of being armed"},

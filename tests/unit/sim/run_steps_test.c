@@ -105,6 +105,9 @@ static void a_disk_request_fires_before_it_is_executed(void **state)
     passes(CLUSTER "  - on: \"disk write *t-0*.log #5\"\n    node: followers(t-0)\n"
                    "    do: {crash: {node: $it, how: power_loss, unsynced: keep}, then: {restart: "
                    "{after: 500ms}}}\nexpect:\n  - {by: end, that: lost_acked(p) == 0}\n");
+    passes(CLUSTER "  - {at: 1s, do: {crash: {node: active controller, how: kill}, then: {restart: "
+                   "{node: $it, after: 1s}}}}\n"
+                   "  - {on: disk sync *__cluster_metadata-0, node: controllers, do: check}\n");
     expect_verdict(CLUSTER "  - {on: disk write *no-such-file*, do: {note: never}}\n",
                    RUN_UNEXERCISED, "never fired");
 }

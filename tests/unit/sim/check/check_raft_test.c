@@ -136,11 +136,74 @@ static void who_is_elected_late_owes_what_the_epochs_before_committed(void **sta
     }
 }
 
+/* Voter 103 dies when its vote is renamed and nobody has noted it. */
+#define KILLED_OVER_ITS_VOTE "102 raft.stored 2 -1 102\n" RESTART("103")
+#define FOUND_IT             "103 raft.stored 2 -1 102\n"
+#define TELLS_IT             "103 raft.state 0 0 2 -1 102\n103 raft.vote 102 2 1 0\n"
+#define LOST_POWER           "0 sim.down 103 2 0\n0 sim.up 103 3\n" REOPENED("103")
+
+/* What a life reads it has synced: it counts from then on, and has to stay. */
+static void a_vote_that_is_found_after_a_kill_is_durable(void **state)
+{
+    static const struct {
+        const char *story;
+        const char *id; /* NULL: nothing is wrong */
+    } histories[] = {
+        {FOUND_IT TELLS_IT ELECTED("102", "1"), NULL},
+        {TELLS_IT ELECTED("102", "1"), "K3"},
+        {FOUND_IT TELLS_IT LOST_POWER FOUND_IT TELLS_IT, NULL},
+        {FOUND_IT TELLS_IT LOST_POWER "103 raft.stored 1 101 -1\n", "K28"},
+        {FOUND_IT TELLS_IT LOST_POWER "103 raft.stored 2 -1 -1\n", "K28"},
+        {FOUND_IT TELLS_IT LOST_POWER "103 raft.state 0 0 1 -1 -1\n", "K28"},
+    };
+    struct check_config config;
+
+    (void)state;
+    check_config_init(&config);
+    for (uint32_t i = 0; i < COUNT_OF(histories); i++) {
+        struct check *check = check_create(&config);
+
+        check_story_tell(check, setup);
+        check_story_tell(check, KILLED_OVER_ITS_VOTE);
+        assert_null(check_violation(check));
+        check_story_tell(check, histories[i].story);
+        if (histories[i].id == NULL) {
+            assert_null(check_violation(check));
+        } else {
+            assert_non_null(check_violation(check));
+            assert_string_equal(check_violation(check)->id, histories[i].id);
+        }
+        check_destroy(check);
+    }
+}
+
+/* It was durable when it was told: what a disk forgets then is no fault of the candidate. */
+static void a_vote_counts_though_the_disk_was_set_back_since(void **state)
+{
+    struct check_config config;
+    struct check *check;
+    char rot[80];
+
+    (void)state;
+    check_config_init(&config);
+    check = check_create(&config);
+    (void)snprintf(rot, sizeof rot, "0 sim.fault %d 1 0 103 0 | rot\n", (int)SIM_FAULT_DISK_ROT);
+    check_story_tell(check, setup);
+    check_story_tell(check, VOTES_FOR("102", "103"));
+    check_story_tell(check, rot);
+    check_story_tell(check, RESTART("103") "103 raft.stored 1 101 -1\n");
+    check_story_tell(check, "103 raft.state 0 4 1 101 -1\n" ELECTED("102", "1"));
+    assert_null(check_violation(check));
+    check_destroy(check);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_vote_is_kept_by_whoever_turns_prospective_afterwards),
         cmocka_unit_test(who_is_elected_late_owes_what_the_epochs_before_committed),
+        cmocka_unit_test(a_vote_that_is_found_after_a_kill_is_durable),
+        cmocka_unit_test(a_vote_counts_though_the_disk_was_set_back_since),
         cmocka_unit_test(each_oracle_of_check_raft_fires_first_on_its_bad_history),
     };
 
