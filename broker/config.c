@@ -176,23 +176,18 @@ static const struct config_row config_rows[] = {
 
 /* Kafka's own keys that this broker knows and does not act on. Said at start, each by name. */
 static const char config_known[] =
-    "log.flush.offset.checkpoint.interval.ms num.network.threads num.io.threads background.threads "
-    "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
-    "socket.receive.buffer.bytes socket.listen.backlog.size "
+    "log.flush.offset.checkpoint.interval.ms num.network.threads num.io.threads "
+    "background.threads num.recovery.threads.per.data.dir num.replica.fetchers "
+    "socket.send.buffer.bytes socket.receive.buffer.bytes socket.listen.backlog.size "
     "log.cleaner.threads log.cleaner.io.buffer.size log.cleaner.io.buffer.load.factor "
-    "log.cleaner.io.max.bytes.per.second "
-    "log.flush.start.offset.checkpoint.interval.ms "
-    "compression.type delete.topic.enable "
-    "leader.imbalance.per.broker.percentage "
-    "offsets.retention.minutes offsets.retention.check.interval.ms "
-    "offsets.topic.compression.codec group.coordinator.rebalance.protocols "
-    "transaction.state.log.num.partitions transaction.state.log.replication.factor "
-    "transaction.state.log.min.isr transaction.max.timeout.ms "
-    "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "
-    "share.coordinator.state.topic.min.isr "
-    "sasl.enabled.mechanisms super.users "
-    "authorizer.class.name ssl.client.auth controlled.shutdown.enable "
-    "eligible.leader.replicas.enable";
+    "log.cleaner.io.max.bytes.per.second log.flush.start.offset.checkpoint.interval.ms "
+    "compression.type delete.topic.enable leader.imbalance.per.broker.percentage "
+    "offsets.topic.compression.codec transaction.state.log.num.partitions "
+    "transaction.state.log.replication.factor transaction.state.log.min.isr "
+    "transaction.max.timeout.ms transactional.id.expiration.ms "
+    "share.coordinator.state.topic.replication.factor share.coordinator.state.topic.min.isr "
+    "sasl.enabled.mechanisms super.users authorizer.class.name ssl.client.auth "
+    "controlled.shutdown.enable eligible.leader.replicas.enable";
 
 _Static_assert(COUNT_OF(config_rows) <= 128, "config.given has a bit for each");
 
