@@ -146,7 +146,7 @@ static void a_death_within_a_cut_may_leave_it_done_or_not(void **state)
     static const char *const deaths[] = {
         KILLED,
         POWERLESS,
-        "0 sim.sync_failed 2 | data/orders-0/0.log\n" KILLED,
+        ("0 sim.sync_failed 2 | data/orders-0/0.log\n" KILLED),
     };
     static const struct {
         const char *cut;
