@@ -1,7 +1,8 @@
-#include "broker/config.h"
+/* The table of keys, and all that walks it: numbers and choices are read, printed and described by
+ * their rows alone. A new key is a row here and a field in config.h. */
+#include "broker/config_internal.h"
 
 #include "client/base/assert.h"
-#include "client/base/text.h"
 
 #include <string.h>
 
@@ -175,23 +176,18 @@ static const struct config_row config_rows[] = {
 
 /* Kafka's own keys that this broker knows and does not act on. Said at start, each by name. */
 static const char config_known[] =
-    "log.flush.offset.checkpoint.interval.ms num.network.threads num.io.threads background.threads "
-    "num.recovery.threads.per.data.dir num.replica.fetchers socket.send.buffer.bytes "
-    "socket.receive.buffer.bytes socket.listen.backlog.size "
+    "log.flush.offset.checkpoint.interval.ms num.network.threads num.io.threads "
+    "background.threads num.recovery.threads.per.data.dir num.replica.fetchers "
+    "socket.send.buffer.bytes socket.receive.buffer.bytes socket.listen.backlog.size "
     "log.cleaner.threads log.cleaner.io.buffer.size log.cleaner.io.buffer.load.factor "
-    "log.cleaner.io.max.bytes.per.second "
-    "log.flush.start.offset.checkpoint.interval.ms "
-    "compression.type delete.topic.enable "
-    "leader.imbalance.per.broker.percentage "
-    "offsets.retention.minutes offsets.retention.check.interval.ms "
-    "offsets.topic.compression.codec group.coordinator.rebalance.protocols "
-    "transaction.state.log.num.partitions transaction.state.log.replication.factor "
-    "transaction.state.log.min.isr transaction.max.timeout.ms "
-    "transactional.id.expiration.ms share.coordinator.state.topic.replication.factor "
-    "share.coordinator.state.topic.min.isr "
-    "sasl.enabled.mechanisms super.users "
-    "authorizer.class.name ssl.client.auth controlled.shutdown.enable "
-    "eligible.leader.replicas.enable";
+    "log.cleaner.io.max.bytes.per.second log.flush.start.offset.checkpoint.interval.ms "
+    "compression.type delete.topic.enable leader.imbalance.per.broker.percentage "
+    "offsets.topic.compression.codec transaction.state.log.num.partitions "
+    "transaction.state.log.replication.factor transaction.state.log.min.isr "
+    "transaction.max.timeout.ms transactional.id.expiration.ms "
+    "share.coordinator.state.topic.replication.factor share.coordinator.state.topic.min.isr "
+    "sasl.enabled.mechanisms super.users authorizer.class.name ssl.client.auth "
+    "controlled.shutdown.enable eligible.leader.replicas.enable";
 
 _Static_assert(COUNT_OF(config_rows) <= 128, "config.given has a bit for each");
 
@@ -206,80 +202,6 @@ static const struct config_row *config_row(struct str key)
         if (str_equal(key, str_of(config_rows[i].key))) return &config_rows[i];
     }
     return NULL;
-}
-
-/* ---- text ------------------------------------------------------------------------------------ */
-
-static bool config_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\f';
-}
-
-static struct str config_trim(struct str s)
-{
-    while (s.length > 0 && config_space(s.data[0]))
-        s = (struct str){s.data + 1, s.length - 1};
-    while (s.length > 0 && config_space(s.data[s.length - 1]))
-        s.length--;
-    return s;
-}
-
-/* Cuts the part before `separator` off the front of `rest`. False when nothing is left. */
-static bool config_next(struct str *rest, char separator, struct str *part)
-{
-    uint32_t length = 0;
-
-    if (rest->data == NULL) return false;
-    while (length < rest->length && rest->data[length] != separator)
-        length++;
-    *part = config_trim((struct str){rest->data, length});
-    if (length == rest->length) {
-        *rest = STR_NULL;
-    } else {
-        *rest = (struct str){rest->data + length + 1, rest->length - length - 1};
-    }
-    return true;
-}
-
-static bool config_copy(char *to, size_t size, struct str value)
-{
-    if (value.length >= size) return false;
-    if (value.length > 0) memcpy(to, value.data, value.length);
-    to[value.length] = '\0';
-    return true;
-}
-
-static enum err config_wrong(struct errmsg *error, struct str key, struct str value,
-                             const char *right)
-{
-    struct text text;
-
-    text_init(&text, error->text, sizeof error->text);
-    text_format(&text, "%S: \"%S\" is wrong: %s", key, value, right);
-    return ERR_BAD_CONFIG;
-}
-
-static enum err config_fail(struct errmsg *error, const char *what)
-{
-    struct text text;
-
-    text_init(&text, error->text, sizeof error->text);
-    text_cstr(&text, what);
-    return ERR_BAD_CONFIG;
-}
-
-static struct text config_warn(struct config_warnings *warnings)
-{
-    struct text text;
-
-    warnings->count++;
-    if (warnings->count > CONFIG_WARNINGS_MAX) {
-        /* The last place tells that there were more. */
-        text_init(&text, warnings->text[CONFIG_WARNINGS_MAX - 1].text, sizeof(struct errmsg));
-        return text;
-    }
-    text_init(&text, warnings->text[warnings->count - 1].text, sizeof(struct errmsg));
-    return text;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -363,231 +285,6 @@ static enum err config_choice(struct config *config, const struct config_row *ro
     return config_wrong(error, str_of(row->key), value, row->choices);
 }
 
-/* NAME://host:port; an IPv6 host stands in brackets. */
-static bool config_endpoint_parse(struct str item, struct config_endpoint *endpoint)
-{
-    uint32_t at = 0;
-    uint32_t colon;
-    struct str host;
-    int64_t port;
-
-    while (at + 2 < item.length && memcmp(item.data + at, "://", 3) != 0)
-        at++;
-    if (at == 0 || at + 2 >= item.length) return false;
-    if (!config_copy(endpoint->name, sizeof endpoint->name, (struct str){item.data, at})) {
-        return false;
-    }
-    item = (struct str){item.data + at + 3, item.length - at - 3};
-    colon = item.length;
-    while (colon > 0 && item.data[colon - 1] != ':')
-        colon--;
-    if (colon == 0) return false;
-    host = (struct str){item.data, colon - 1};
-    if (host.length >= 2 && host.data[0] == '[' && host.data[host.length - 1] == ']') {
-        host = (struct str){host.data + 1, host.length - 2};
-    }
-    if (!text_parse_i64((struct str){item.data + colon, item.length - colon}, &port)) return false;
-    if (port < 0 || port > UINT16_MAX) return false;
-    endpoint->port = (uint16_t)port;
-    return config_copy(endpoint->host, sizeof endpoint->host, host);
-}
-
-static enum err config_endpoints(struct str key, struct str value,
-                                 struct config_endpoint *endpoints, uint32_t *count,
-                                 struct errmsg *error)
-{
-    struct str rest = value;
-    struct str item;
-    uint32_t n = 0;
-
-    while (config_next(&rest, ',', &item)) {
-        if (n == CONFIG_LISTENERS_MAX || !config_endpoint_parse(item, &endpoints[n])) {
-            return config_wrong(error, key, value, "NAME://host:port[,...], at most 4");
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            if (strcmp(endpoints[i].name, endpoints[n].name) == 0) {
-                return config_wrong(error, key, value, "each listener name once");
-            }
-        }
-        n++;
-    }
-    *count = n;
-    return ERR_NONE;
-}
-
-static enum err config_voters(struct config *config, struct str key, struct str value,
-                              struct errmsg *error)
-{
-    struct str rest = value;
-    struct str item;
-    uint32_t n = 0;
-
-    while (config_next(&rest, ',', &item)) {
-        struct config_voter *voter = &config->voters[n];
-        struct config_endpoint endpoint = {.port = 0};
-        char form[CONFIG_HOST_MAX + 64];
-        struct str id;
-        struct text text;
-        int64_t number;
-        struct str tail = item;
-
-        if (n == CONFIG_VOTERS_MAX || !config_next(&tail, '@', &id) || tail.data == NULL ||
-            !text_parse_i64(id, &number) || number < 0 || number > INT32_MAX) {
-            return config_wrong(error, key, value, "id@host:port[,...], at most 9");
-        }
-        text_init(&text, form, sizeof form);
-        text_format(&text, "V://%S", tail);
-        if (text.truncated || !config_endpoint_parse(text_view(&text), &endpoint) ||
-            endpoint.host[0] == '\0' || endpoint.port == 0) {
-            return config_wrong(error, key, value, "id@host:port[,...] with a host and a port");
-        }
-        voter->id = (int32_t)number;
-        voter->port = endpoint.port;
-        (void)config_copy(voter->host, sizeof voter->host, str_of(endpoint.host));
-        for (uint32_t i = 0; i < n; i++) {
-            if (config->voters[i].id == voter->id) {
-                return config_wrong(error, key, value, "each voter id once");
-            }
-        }
-        n++;
-    }
-    config->voter_count = n;
-    return ERR_NONE;
-}
-
-/* host:port[,...] */
-static enum err config_bootstrap(struct config *config, struct str key, struct str value,
-                                 struct errmsg *error)
-{
-    struct str rest = value;
-    struct str item;
-    uint32_t n = 0;
-
-    while (config_next(&rest, ',', &item)) {
-        struct config_endpoint endpoint = {.port = 0};
-        char form[CONFIG_HOST_MAX + 64];
-        struct text text;
-
-        text_init(&text, form, sizeof form);
-        text_format(&text, "V://%S", item);
-        if (n == CONFIG_VOTERS_MAX || text.truncated ||
-            !config_endpoint_parse(text_view(&text), &endpoint) || endpoint.host[0] == '\0' ||
-            endpoint.port == 0) {
-            return config_wrong(error, key, value, "host:port[,...], at most 9");
-        }
-        config->bootstrap[n] = (struct config_voter){.id = -1, .port = endpoint.port};
-        (void)config_copy(config->bootstrap[n].host, sizeof config->bootstrap[n].host,
-                          str_of(endpoint.host));
-        n++;
-    }
-    config->bootstrap_count = n;
-    return ERR_NONE;
-}
-
-static enum err config_dirs(struct config *config, struct str key, struct str value,
-                            struct errmsg *error)
-{
-    struct str rest = value;
-    struct str item;
-    uint32_t n = 0;
-
-    while (config_next(&rest, ',', &item)) {
-        if (n == CONFIG_LOG_DIRS_MAX || item.length == 0 ||
-            !config_copy(config->log_dirs[n], sizeof config->log_dirs[n], item)) {
-            return config_wrong(error, key, value, "PATH[,...], 1 to 8 of at most 512 bytes");
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            if (str_equal(item, str_of(config->log_dirs[i])))
-                return config_wrong(error, key, value, "each directory once");
-        }
-        n++;
-    }
-    config->log_dir_count = n;
-    return ERR_NONE;
-}
-
-static enum err config_roles(struct config *config, struct str key, struct str value,
-                             struct errmsg *error)
-{
-    struct str rest = value;
-    struct str item;
-    uint32_t roles = 0;
-
-    while (config_next(&rest, ',', &item)) {
-        if (str_equal(item, STR("broker"))) {
-            roles |= CONFIG_ROLE_BROKER;
-        } else if (str_equal(item, STR("controller"))) {
-            roles |= CONFIG_ROLE_CONTROLLER;
-        } else {
-            return config_wrong(error, key, value, "broker, controller, or broker,controller");
-        }
-    }
-    config->roles = roles;
-    return ERR_NONE;
-}
-
-/* NAME:PLAINTEXT,... Another protocol cannot be served. */
-static enum err config_protocols(struct str key, struct str value, struct errmsg *error)
-{
-    struct str rest = value;
-    struct str item;
-
-    while (config_next(&rest, ',', &item)) {
-        struct str tail = item;
-        struct str name;
-
-        if (!config_next(&tail, ':', &name) || !str_equal(config_trim(tail), STR("PLAINTEXT"))) {
-            return config_wrong(error, key, value, "NAME:PLAINTEXT[,...]: no other protocol yet");
-        }
-    }
-    return ERR_NONE;
-}
-
-static enum err config_text(char *to, size_t size, struct str key, struct str value,
-                            struct errmsg *error)
-{
-    if (config_copy(to, size, value)) return ERR_NONE;
-    return config_wrong(error, key, value, "too long");
-}
-
-static enum err config_special(struct config *config, struct str key, struct str value,
-                               struct errmsg *error)
-{
-    if (str_equal(key, STR("process.roles"))) return config_roles(config, key, value, error);
-    if (str_equal(key, STR("listeners"))) {
-        return config_endpoints(key, value, config->listeners, &config->listener_count, error);
-    }
-    if (str_equal(key, STR("advertised.listeners"))) {
-        return config_endpoints(key, value, config->advertised, &config->advertised_count, error);
-    }
-    if (str_equal(key, STR("controller.quorum.voters"))) {
-        return config_voters(config, key, value, error);
-    }
-    if (str_equal(key, STR("controller.quorum.bootstrap.servers"))) {
-        return config_bootstrap(config, key, value, error);
-    }
-    if (str_equal(key, STR("log.dirs")) || str_equal(key, STR("log.dir"))) {
-        return config_dirs(config, key, value, error);
-    }
-    if (str_equal(key, STR("metadata.log.dir"))) {
-        return config_text(config->metadata_log_dir, sizeof config->metadata_log_dir, key, value,
-                           error);
-    }
-    if (str_equal(key, STR("broker.rack"))) {
-        return config_text(config->rack, sizeof config->rack, key, value, error);
-    }
-    if (str_equal(key, STR("controller.listener.names"))) {
-        return config_text(config->controller_listener, sizeof config->controller_listener, key,
-                           value, error);
-    }
-    if (str_equal(key, STR("inter.broker.listener.name"))) {
-        return config_text(config->inter_broker_listener, sizeof config->inter_broker_listener, key,
-                           value, error);
-    }
-    ASSERT(str_equal(key, STR("listener.security.protocol.map")));
-    return config_protocols(key, value, error);
-}
-
 /* ---- unknown keys ---------------------------------------------------------------------------- */
 
 /* Edit distance, bounded by the longest key of interest; small enough for a start-up warning. */
@@ -662,7 +359,7 @@ enum err config_set(struct config *config, struct str key, struct str value,
     IMPOSSIBLE("type of a row");
 }
 
-static void config_kafka_defaults(struct config *config)
+void config_kafka_defaults(struct config *config)
 {
     *config = (struct config){.node_id = -1};
     for (uint32_t i = COUNT_OF(config_rows); i-- > 0;) {
@@ -672,16 +369,6 @@ static void config_kafka_defaults(struct config *config)
             *config_field(config, row) = row->fallback;
         }
     }
-}
-
-/* A quorum of one that nobody configured listens on a free port of its own machine. */
-static void config_add_controller_listener(struct config *config)
-{
-    ASSERT(config->listener_count < CONFIG_LISTENERS_MAX);
-    config->listeners[config->listener_count++] =
-        (struct config_endpoint){"CONTROLLER", "127.0.0.1", 0};
-    (void)config_copy(config->controller_listener, sizeof config->controller_listener,
-                      STR("CONTROLLER"));
 }
 
 void config_default(struct config *config)
@@ -694,191 +381,6 @@ void config_default(struct config *config)
     config_add_controller_listener(config);
     (void)config_copy(config->log_dirs[0], sizeof config->log_dirs[0], STR("gregor-data"));
     config->log_dir_count = 1;
-}
-
-/* Key up to the first '=', ':' or space; a line that ends in a backslash goes on in the next.
- * Escapes inside a value are those of file paths at most: a backslash keeps the next character. */
-static uint32_t config_line(struct str text, char *line, size_t size, bool *too_long,
-                            uint32_t *lines)
-{
-    uint32_t at = 0;
-    size_t length = 0;
-
-    *too_long = false;
-    *lines = 0;
-    while (at < text.length) {
-        char c = text.data[at++];
-
-        if (c == '\n') {
-            ++*lines;
-            break;
-        }
-        if (c == '\\' && at < text.length && line[0] != '#') {
-            char next = text.data[at++];
-
-            if (next == '\r' && at < text.length && text.data[at] == '\n') next = text.data[at++];
-            if (next == '\n') {
-                ++*lines;
-                while (at < text.length && config_space(text.data[at]))
-                    at++;
-                continue;
-            }
-            c = next;
-        }
-        if (length + 1 < size) {
-            line[length++] = c;
-            line[length] = '\0';
-        } else {
-            *too_long = true;
-        }
-    }
-    return at;
-}
-
-static void config_split(struct str line, struct str *key, struct str *value)
-{
-    uint32_t length = 0;
-
-    while (length < line.length && line.data[length] != '=' && line.data[length] != ':' &&
-           !config_space(line.data[length])) {
-        length++;
-    }
-    *key = (struct str){line.data, length};
-    *value = config_trim((struct str){line.data + length, line.length - length});
-    if (value->length > 0 && (value->data[0] == '=' || value->data[0] == ':')) {
-        *value = config_trim((struct str){value->data + 1, value->length - 1});
-    }
-}
-
-enum err config_parse(struct config *config, struct str text, struct config_warnings *warnings,
-                      struct errmsg *error)
-{
-    uint32_t number = 1;
-
-    config_kafka_defaults(config);
-    while (text.length > 0) {
-        char line[4096] = "";
-        bool too_long;
-        uint32_t lines;
-        uint32_t used = config_line(text, line, sizeof line, &too_long, &lines);
-        struct str trimmed = config_trim(str_of(line));
-        struct str key;
-        struct str value;
-        struct errmsg inner;
-        enum err err = ERR_NONE;
-
-        text = (struct str){text.data + used, text.length - used};
-        if (trimmed.length > 0 && trimmed.data[0] != '#' && trimmed.data[0] != '!') {
-            config_split(trimmed, &key, &value);
-            err = too_long ? config_fail(&inner, "a line longer than 4095 bytes")
-                           : config_set(config, key, value, warnings, &inner);
-        }
-        if (err != ERR_NONE) {
-            struct text message;
-
-            text_init(&message, error->text, sizeof error->text);
-            text_format(&message, "%u: %s", number, inner.text);
-            return err;
-        }
-        number += lines;
-    }
-    return ERR_NONE;
-}
-
-/* The voters stand in the metadata log (KIP-853). */
-static enum err config_finish_dynamic(struct config *config, struct errmsg *error)
-{
-    const struct config_endpoint *own;
-
-    if (config->controller_listener[0] == '\0') {
-        return config_fail(error, "controller.listener.names: missing; the name of the listener "
-                                  "that controllers use, such as CONTROLLER");
-    }
-    if (!config_has_role(config, CONFIG_ROLE_CONTROLLER)) return ERR_NONE;
-    if (config_listener(config, config->controller_listener) == NULL) {
-        return config_fail(error, "listeners: the listener named by controller.listener.names is "
-                                  "missing");
-    }
-    own = config_controller_endpoint(config);
-    if (own->host[0] == '\0' || own->port == 0) {
-        return config_fail(error, "listeners: that of controller.listener.names needs a host and a "
-                                  "port, here or in advertised.listeners: others have to find it");
-    }
-    return ERR_NONE;
-}
-
-static enum err config_finish_controller(struct config *config, struct errmsg *error)
-{
-    bool controller = config_has_role(config, CONFIG_ROLE_CONTROLLER);
-
-    if (config->voter_count == 0 && config->bootstrap_count > 0)
-        return config_finish_dynamic(config, error);
-    if (config->voter_count == 0) {
-        if (config->roles == (CONFIG_ROLE_BROKER | CONFIG_ROLE_CONTROLLER)) {
-            if (config->controller_listener[0] != '\0') return ERR_NONE;
-            if (config->listener_count == CONFIG_LISTENERS_MAX) {
-                return config_fail(error, "controller.listener.names: missing");
-            }
-            config_add_controller_listener(config);
-            return ERR_NONE;
-        }
-        return config_fail(error, "controller.quorum.voters: missing; id@host:port[,...] of every "
-                                  "controller, or controller.quorum.bootstrap.servers");
-    }
-    if (config->controller_listener[0] == '\0') {
-        return config_fail(error, "controller.listener.names: missing; the name of the listener "
-                                  "that controllers use, such as CONTROLLER");
-    }
-    if (controller && !config_is_voter(config, (int32_t)config->node_id)) {
-        return config_fail(error, "controller.quorum.voters: this node is a controller, but its "
-                                  "node.id is not among the voters");
-    }
-    if (!controller && config_is_voter(config, (int32_t)config->node_id)) {
-        return config_fail(error, "controller.quorum.voters: this node.id is a voter, but "
-                                  "process.roles has no controller");
-    }
-    if (controller && config_listener(config, config->controller_listener) == NULL) {
-        return config_fail(error, "listeners: the listener named by controller.listener.names is "
-                                  "missing");
-    }
-    return ERR_NONE;
-}
-
-enum err config_finish(struct config *config, struct errmsg *error)
-{
-    enum err err;
-
-    if (config->node_id < 0) return config_fail(error, "node.id: missing");
-    if (config->roles == 0) {
-        return config_fail(error, "process.roles: missing; broker, controller, or both");
-    }
-    if (config->log_dir_count == 0) {
-        (void)config_copy(config->log_dirs[0], sizeof config->log_dirs[0], STR("/tmp/kafka-logs"));
-        config->log_dir_count = 1;
-    }
-    if (config->metadata_log_dir[0] == '\0') {
-        (void)config_copy(config->metadata_log_dir, sizeof config->metadata_log_dir,
-                          str_of(config->log_dirs[0]));
-    }
-    if (config->listener_count == 0 && config_has_role(config, CONFIG_ROLE_BROKER)) {
-        config->listeners[0] = (struct config_endpoint){"PLAINTEXT", "", 9092};
-        config->listener_count = 1;
-    }
-    err = config_finish_controller(config, error);
-    if (err != ERR_NONE) return err;
-    if (config->inter_broker_listener[0] == '\0') {
-        (void)config_copy(config->inter_broker_listener, sizeof config->inter_broker_listener,
-                          STR("PLAINTEXT"));
-    }
-    if (config_has_role(config, CONFIG_ROLE_BROKER) &&
-        config_listener(config, config->inter_broker_listener) == NULL) {
-        return config_fail(error, "inter.broker.listener.name: no listener of that name");
-    }
-    if (config->broker_session_timeout_ms <= config->broker_heartbeat_interval_ms) {
-        return config_fail(error, "broker.session.timeout.ms: must be above "
-                                  "broker.heartbeat.interval.ms");
-    }
-    return ERR_NONE;
 }
 
 static void config_print(struct text *text, const struct config_row *row, int64_t number)
@@ -944,52 +446,4 @@ enum config_type config_describe(const struct config *config, struct str key, st
     text_init(&text, value->text, sizeof value->text);
     config_print(&text, row, number);
     return row->type;
-}
-
-const struct config_endpoint *config_listener(const struct config *config, const char *name)
-{
-    for (uint32_t i = 0; i < config->listener_count; i++) {
-        if (strcmp(config->listeners[i].name, name) == 0) return &config->listeners[i];
-    }
-    return NULL;
-}
-
-const struct config_endpoint *config_broker_endpoint(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->advertised_count; i++) {
-        if (strcmp(config->advertised[i].name, config->inter_broker_listener) == 0) {
-            return &config->advertised[i];
-        }
-    }
-    return config_listener(config, config->inter_broker_listener);
-}
-
-const struct config_endpoint *config_controller_endpoint(const struct config *config)
-{
-    if (!config_has_role(config, CONFIG_ROLE_CONTROLLER)) return NULL;
-    for (uint32_t i = 0; i < config->advertised_count; i++) {
-        if (strcmp(config->advertised[i].name, config->controller_listener) == 0)
-            return &config->advertised[i];
-    }
-    return config_listener(config, config->controller_listener);
-}
-
-bool config_has_role(const struct config *config, enum config_role role)
-{
-    return (config->roles & (uint32_t)role) != 0;
-}
-
-bool config_is_voter(const struct config *config, int32_t node_id)
-{
-    for (uint32_t i = 0; i < config->voter_count; i++) {
-        if (config->voters[i].id == node_id) return true;
-    }
-    return false;
-}
-
-bool config_other_voters(const struct config *config)
-{
-    for (uint32_t i = 0; i < config->voter_count; i++)
-        if (config->voters[i].id != (int32_t)config->node_id) return true;
-    return config->voter_count == 0 && config->bootstrap_count > 0;
 }

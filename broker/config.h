@@ -1,6 +1,6 @@
 /* Configuration of one node: Kafka's keys, Kafka's defaults.
  *
- * One table (config_keys in config.c) says for each key its type, default, range and field. A key
+ * One table (config_rows in config.c) says for each key its type, default, range and field. A key
  * in the table is honoured; a key of Kafka's that we know and do not honour is a warning; an
  * unknown key is a warning that names the nearest known one; a wrong value is an error that says
  * what would be right. Nothing is read but the text that is given. */
@@ -200,16 +200,16 @@ struct config_warnings {
  * 127.0.0.1:9092, the quorum on a free port, data in ./gregor-data. */
 void config_default(struct config *config);
 
-/* Reads the text of a server.properties (Java properties syntax) on top of Kafka's defaults, or,
- * with `base`, of what stands in `config`. BAD_CONFIG: `error` says line, key, what is wrong and
- * what would be right; `config` is then undefined. */
+/* Reads the text of a server.properties (Java properties syntax) on top of Kafka's defaults.
+ * BAD_CONFIG: `error` says line, key, what is wrong and what would be right; `config` is then
+ * undefined. */
 MUST_USE enum err config_parse(struct config *config, struct str text,
                                struct config_warnings *warnings, struct errmsg *error);
 /* One key=value, as `--set` gives it. */
 MUST_USE enum err config_set(struct config *config, struct str key, struct str value,
                              struct config_warnings *warnings, struct errmsg *error);
-/* Checks what needs more than one key, after the last set; fills derived defaults (advertised
- * listeners, roles). */
+/* Checks what needs more than one key, after the last set; fills derived defaults (directories,
+ * listeners). */
 MUST_USE enum err config_finish(struct config *config, struct errmsg *error);
 
 /* "0.25" to millionths, 0 to 1000000; false: not such a number. */

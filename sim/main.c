@@ -414,7 +414,8 @@ int main(int argc, char **argv)
 
     (void)setlocale(LC_ALL, "C");
     if (argc < 2) return usage_error("a command is wanted", NULL);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") != 0 && (i > 1 || strcmp(argv[i], "-h") != 0)) continue;
         fputs(usage_text, stdout);
         return 0;
     }

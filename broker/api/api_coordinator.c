@@ -1,6 +1,7 @@
 /* FindCoordinator: the leader of the partition of __consumer_offsets that a group's id hashes to
  * (groups.md 1). The first question makes the topic; until it has a leader the answer is
- * COORDINATOR_NOT_AVAILABLE, which clients retry. There are no transactions yet: the same. */
+ * COORDINATOR_NOT_AVAILABLE, which clients retry; of transactions, which nobody coordinates here,
+ * always. */
 #include "broker/api/api.h"
 #include "broker/group/group_place.h"
 #include "broker/node.h"

@@ -7,7 +7,7 @@
  *
  * INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED: somebody newer has taken over. A marker
  * for a producer without an open transaction is written and ends nothing. The broker's own
- * topics are refused: their coordinators do not know markers yet. */
+ * topics are refused: the coordinator of groups does not read markers. */
 #include "broker/api/api.h"
 #include "broker/node.h"
 #include "client/wire/record_builder.h"

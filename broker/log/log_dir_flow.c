@@ -243,22 +243,61 @@ static void open_forget_gone(struct log_dir *dir)
     }
 }
 
-static void open_not_locked(struct log_dir *dir, enum err err)
+/* ---- open: what came of a step -------------------------------------------------------------- */
+
+/* Each of these: false when the open ends here; then dir->message says why. */
+
+static bool open_locked(struct log_dir_flow *o)
 {
+    struct log_dir *dir = o->dir;
+    enum err err = log_io_err(&o->io);
     bool taken = err == ERR_LOCKED;
 
+    if (err == ERR_NONE) {
+        dir->lock = o->io.req.file;
+        return true;
+    }
     log_dir_message(dir, err,
                     taken ? "is in use by another process (.lock)" : ".lock cannot be written: ",
                     taken ? "" : log_dir_why(err));
+    return false;
+}
+
+static bool open_marker_gone(struct log_dir_flow *o)
+{
+    enum err err = log_io_err(&o->io);
+
+    if (!o->marker || err == ERR_NONE) return true;
+    log_dir_message(o->dir, err, "the clean marker stays: ", log_dir_why(err));
+    return false;
+}
+
+static bool open_listed(struct log_dir_flow *o)
+{
+    enum err err = log_io_err(&o->io);
+
+    if (err != ERR_NONE) {
+        log_dir_message(o->dir, err, "unreadable: ", log_dir_why(err));
+        return false;
+    }
+    o->list_used = o->io.req.done;
+    o->err = ERR_NONE;
+    return true;
 }
 
 /* The marker is gone: should the process die before it registers, the running file says so. */
-static void open_vouched(struct log_dir_flow *o)
+static bool open_all_known(struct log_dir_flow *o)
 {
     struct log_dir *dir = o->dir;
 
+    if (o->err != ERR_NONE) {
+        log_dir_message(dir, o->err, "more partitions than there is memory for", "");
+        return false;
+    }
+    open_forget_gone(dir);
     dir->previous_broker_epoch = dir->was_clean ? o->marker_epoch : o->running_epoch;
     if (dir->was_clean) (void)log_dir_running_save(o, o->marker_epoch);
+    return true;
 }
 
 enum dir_open_step {
@@ -301,12 +340,10 @@ static enum op_result dir_open_run(struct op *op)
         log_path(o->path, dir->path, ".lock");
         log_io_open(&o->io, env->world, o->path, DISK_CREATE | DISK_LOCK);
         AWAIT_IO(o, DIR_OPEN_LOCKED, &o->io);
-        if (log_io_err(&o->io) != ERR_NONE) {
-            open_not_locked(dir, log_io_err(&o->io));
+        if (!open_locked(o)) {
             log_dir_set_state(dir, LOG_DIR_CLOSED);
             return OP_DONE;
         }
-        dir->lock = o->io.req.file;
         log_load_start(&o->load, env, dir->path, ".kafka_cleanshutdown", 65536);
         AWAIT_LOAD(o, DIR_OPEN_MARKER, &o->load);
         open_marker(o);
@@ -319,11 +356,7 @@ static enum op_result dir_open_run(struct op *op)
         if (o->marker && log_io_err(&o->io) == ERR_NONE)
             log_io_path(&o->io, env->world, DISK_SYNC_DIR, dir->path);
         AWAIT_IO(o, DIR_OPEN_MARKER_SYNCED, &o->io);
-        if (o->marker && log_io_err(&o->io) != ERR_NONE) {
-            log_dir_message(dir, log_io_err(&o->io),
-                            "the clean marker stays: ", log_dir_why(log_io_err(&o->io)));
-            goto unlock;
-        }
+        if (!open_marker_gone(o)) goto unlock;
         for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
             log_load_start(&o->load, env, dir->path, log_dir_checkpoint_names[o->kind],
                            DIR_FILE_MAX);
@@ -339,13 +372,7 @@ static enum op_result dir_open_run(struct op *op)
             }
             AWAIT_IO(o, DIR_OPEN_LISTED, &o->io);
         } while (log_io_err(&o->io) == ERR_TOO_LARGE);
-        if (log_io_err(&o->io) != ERR_NONE) {
-            log_dir_message(dir, log_io_err(&o->io),
-                            "unreadable: ", log_dir_why(log_io_err(&o->io)));
-            goto unlock;
-        }
-        o->list_used = o->io.req.done;
-        o->err = ERR_NONE;
+        if (!open_listed(o)) goto unlock;
         while (open_next_dead(o)) {
             do {
                 if (!dir_list(o, &o->inner, &o->inner_size, o->path)) break;
@@ -359,12 +386,7 @@ static enum op_result dir_open_run(struct op *op)
             log_io_path(&o->io, env->world, DISK_RMDIR, o->path);
             AWAIT_IO(o, DIR_OPEN_DEAD_DIR, &o->io); /* what fails is tried at the next start */
         }
-        if (o->err != ERR_NONE) {
-            log_dir_message(dir, o->err, "more partitions than there is memory for", "");
-            goto unlock;
-        }
-        open_forget_gone(dir);
-        open_vouched(o);
+        if (!open_all_known(o)) goto unlock;
         AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
         log_dir_set_state(dir, LOG_DIR_ONLINE);
         log_dir_keep_start(dir);

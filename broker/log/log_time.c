@@ -1,6 +1,6 @@
 /* ListOffsets by time (storage.md 9): segments whose greatest timestamp is below the one asked
- * for are passed over, the next one is read from the place its time index names, in log_read.c's
- * way. */
+ * for are passed over. The next one is read in log_read.c's way: the active one from the place its
+ * time index names, a closed one from its beginning. */
 #include "broker/log/log_private.h"
 #include "client/wire/record.h"
 

@@ -249,7 +249,7 @@ static int parse(struct bench *bench, int argc, char **argv)
         case 'a': good = cli_set_one(bench->config, "acks", optarg); break;
         case 'z': good = cli_set_one(bench->config, "compression.type", optarg); break;
         case 'S': good = cli_set(bench->config, optarg); break;
-        default: return (int)cli_complain(CLI_USAGE, "bench: bad option or no value");
+        default: return (int)cli_bad_option("bench", argv);
         }
     }
     if (!good) return CLI_USAGE;
@@ -296,7 +296,6 @@ int txn_main(struct cli *cli, int argc, char **argv)
     if (argc < 2 || (strcmp(argv[1], "list") != 0 && strcmp(argv[1], "describe") != 0 &&
                      strcmp(argv[1], "abort") != 0))
         return (int)cli_complain(CLI_USAGE, "txn: list, describe or abort?");
-    return (int)cli_complain(CLI_FAILED,
-                             "txn %s: neither this client nor gregor-broker knows transactions yet",
-                             argv[1]);
+    return (int)cli_complain(
+        CLI_FAILED, "txn %s: gregor-broker has no coordinator of transactions yet", argv[1]);
 }

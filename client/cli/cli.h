@@ -31,6 +31,8 @@ enum cli_exit cli_complain(enum cli_exit code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The same for an error of the house: its name and what it means. */
 enum cli_exit cli_complain_err(const char *what, enum err err, const char *message);
+/* Of an option that getopt_long() has just refused in `argv`. */
+enum cli_exit cli_bad_option(const char *command, char *const *argv);
 /* Metadata settings out of -b and --timeout. */
 void cli_metadata_config(const struct cli *cli, struct metadata_config *config);
 /* The properties of the library (client/README.md), bootstrap.servers from -b; NULL: no memory,

@@ -356,7 +356,7 @@ static int run_elect(struct cluster *o, int argc, char **argv)
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'u') return (int)cli_complain(CLI_USAGE, "cluster elect: bad option");
+        if (option != 'u') return (int)cli_bad_option("cluster elect", argv);
         unclean = true;
     }
     if (argc - optind != 0 && argc - optind != 2)

@@ -80,7 +80,7 @@ static int run_describe(struct configs *o, int argc, char **argv)
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'a') return (int)cli_complain(CLI_USAGE, "configs describe: bad option");
+        if (option != 'a') return (int)cli_bad_option("configs describe", argv);
         o->all = true;
     }
     used = parse_resource(argc - optind, argv + optind, &o->asked.resource_type,
@@ -134,8 +134,7 @@ static int run_alter(struct configs *o, int argc, char **argv)
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 's' && option != 'd')
-            return (int)cli_complain(CLI_USAGE, "configs alter: bad option or no value");
+        if (option != 's' && option != 'd') return (int)cli_bad_option("configs alter", argv);
         if (!add_change(o, optarg, option == 's' ? OPERATION_SET : OPERATION_DELETE))
             return CLI_USAGE;
     }

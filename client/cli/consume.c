@@ -449,7 +449,7 @@ static int parse(struct consume *consume, int argc, char **argv)
             if (!cli_number("--quiet", optarg, 0, INT32_MAX, &consume->quiet_ms)) return CLI_USAGE;
             break;
         case 'F': consume->format = optarg; break;
-        default: return (int)cli_complain(CLI_USAGE, "consume: bad option or no value");
+        default: return (int)cli_bad_option("consume", argv);
         }
     }
     if (argc - optind != 1) return (int)cli_complain(CLI_USAGE, "consume: wants one topic");

@@ -348,7 +348,7 @@ static bool set_place(struct groups *groups, enum groups_place place)
     return true;
 }
 
-static bool parse_option(struct groups *groups, int option)
+static bool parse_option(struct groups *groups, int option, char **argv)
 {
     switch (option) {
     case 'a': groups->all = true; return true;
@@ -369,7 +369,7 @@ static bool parse_option(struct groups *groups, int option)
                cli_number("--shift-by", optarg, INT64_MIN / 2, INT64_MAX / 2, &groups->place_value);
     case 'T':
         return set_place(groups, GROUPS_PLACE_TIME) && parse_time(optarg, &groups->place_value);
-    default: cli_complain(CLI_USAGE, "groups: bad option or no value"); return false;
+    default: cli_bad_option("groups", argv); return false;
     }
 }
 
@@ -392,7 +392,7 @@ static int parse(struct groups *groups, int argc, char **argv)
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if (!parse_option(groups, option)) return CLI_USAGE;
+        if (!parse_option(groups, option, argv)) return CLI_USAGE;
     for (int i = optind; i < argc; i++)
         groups_add_name(groups, str_of(argv[i]), STR_NULL);
     if (groups->command == GROUPS_LIST && groups->names_count > 0)

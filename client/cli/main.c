@@ -37,6 +37,17 @@ enum cli_exit cli_complain_err(const char *what, enum err err, const char *messa
                         more);
 }
 
+enum cli_exit cli_bad_option(const char *command, char *const *argv)
+{
+    const char *word = argv[optind - 1];
+    char letter[] = {'-', (char)optopt, 0};
+
+    if (word[0] != '-') word = letter; /* one of several behind one dash */
+    return cli_complain(CLI_USAGE,
+                        "%s: '%s': no such option, or its value is missing; see gregor --help",
+                        command, word);
+}
+
 bool cli_number(const char *option, const char *text, int64_t low, int64_t high, int64_t *value)
 {
     char *end = NULL;
@@ -255,6 +266,8 @@ static void usage(FILE *out)
         "  cluster reassign generate|execute|verify|cancel|list ...\n"
         "                                   replicas on other brokers; cluster reassign --help\n"
         "  cluster unregister ID            a broker that will not come back\n"
+        "  txn list|describe|abort          not there yet: gregor-broker coordinates no "
+        "transactions\n"
         "  bench produce TOPIC [--records N] [--size BYTES] [--acks all|1|0] [--compression C]\n"
         "  bench consume TOPIC [--records N]\n"
         "                                   records a second, CPU and latency;\n"

@@ -271,7 +271,7 @@ static int parse(struct produce *produce, int argc, char **argv)
             if (produce->fd < 0)
                 return (int)cli_complain(CLI_FAILED, "%s: %s", optarg, strerror(errno));
             break;
-        default: return (int)cli_complain(CLI_USAGE, "produce: bad option or no value");
+        default: return (int)cli_bad_option("produce", argv);
         }
     }
     if (argc - optind != 1) return (int)cli_complain(CLI_USAGE, "produce: wants one topic");

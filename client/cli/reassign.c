@@ -654,7 +654,7 @@ static int parse(struct reassign *o, int argc, char **argv)
         if (option == 'd') o->rack_aware = false;
         if (option == 'r' && !cli_number("--throttle", optarg, 0, INT64_MAX, &o->rate))
             return CLI_USAGE;
-        if (option == '?') return (int)cli_complain(CLI_USAGE, "cluster reassign: bad option");
+        if (option == '?') return (int)cli_bad_option("cluster reassign", argv);
         if (option != 'h') continue;
         help(stdout);
         return -1;

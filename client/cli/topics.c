@@ -265,7 +265,7 @@ static int run_create(struct topics *topics, int argc, char **argv)
             if (!add_config(topics, optarg)) return CLI_USAGE;
             break;
         case 'n': topics->forgiven = ERR_TOPIC_ALREADY_EXISTS; break;
-        default: return (int)cli_complain(CLI_USAGE, "topics create: bad option or no value");
+        default: return (int)cli_bad_option("topics create", argv);
         }
     }
     if (argc - optind != 1) return (int)cli_complain(CLI_USAGE, "topics create: wants one name");
@@ -292,7 +292,7 @@ static int run_delete(struct topics *topics, int argc, char **argv)
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option != 'e') return (int)cli_complain(CLI_USAGE, "topics delete: bad option");
+        if (option != 'e') return (int)cli_bad_option("topics delete", argv);
         topics->forgiven = ERR_UNKNOWN_TOPIC_OR_PARTITION;
     }
     argc -= optind;
@@ -325,8 +325,7 @@ static int run_alter(struct topics *topics, int argc, char **argv)
             topics->forgiven = ERR_UNKNOWN_TOPIC_OR_PARTITION;
             continue;
         }
-        if (option != 'p')
-            return (int)cli_complain(CLI_USAGE, "topics alter: bad option or no value");
+        if (option != 'p') return (int)cli_bad_option("topics alter", argv);
         if (!cli_number("--partitions", optarg, 1, 100000, &partitions)) return CLI_USAGE;
     }
     if (argc - optind != 1 || partitions < 0)

@@ -412,7 +412,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
 
         if (replica == NULL) continue;
         check_disk_down(check, replica, orderly);
-        check_log_down(check, replica, how);
+        check_recovery_down(check, replica, how);
     }
 }
 

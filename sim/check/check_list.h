@@ -76,7 +76,7 @@
       "a broker's leader and epochs of a partition are those of the committed record")             \
     X(R39, "one-incarnation", EVENT, "check_controller.c",                                         \
       "nothing changes a broker in the name of another broker epoch than the registered one")      \
-    X(R40, "kill-loses-nothing", EVENT, "check_log.c",                                             \
+    X(R40, "kill-loses-nothing", EVENT, "check_recovery.c",                                        \
       "after a process kill the log has everything that was appended")                             \
     X(R41, "lone-power-loss-survived", EVENT, "check_replica.c",                                   \
       "power losses within the budget take no committed record")                                   \
@@ -84,13 +84,13 @@
       "after a power loss beyond the budget the next leader still has the flushed prefix")         \
     X(R45, "restarted-re-enters-by-fetch", EVENT, "check_controller.c",                            \
       "a restarted replica is back in the ISR only by a fetch of its new incarnation")             \
-    X(R46, "recovery-keeps-synced", EVENT, "check_log.c",                                          \
+    X(R46, "recovery-keeps-synced", EVENT, "check_recovery.c",                                     \
       "recovery keeps what was synced and invents nothing")                                        \
-    X(R47, "recovery-hw-not-above", EVENT, "check_log.c",                                          \
+    X(R47, "recovery-hw-not-above", EVENT, "check_recovery.c",                                     \
       "the high watermark after recovery is not above the one before the crash")                   \
     X(R48, "clean-is-vouched", EVENT, "check_disk.c",                                              \
       "a log counts as cleanly stopped only when the last life that had it open stopped in order") \
-    X(R49, "checkpoints-whole", EVENT, "check_log.c",                                              \
+    X(R49, "checkpoints-whole", EVENT, "check_recovery.c",                                         \
       "what recovery reads from checkpoints is a value that once held")                            \
     X(R51, "led-again", LIVENESS, "check_liveness.c",                                              \
       "every partition with a live in-sync replica gets a leader that knows it")                   \

@@ -1,5 +1,5 @@
-/* Logs, batch by batch: R1 to R4, R8 (K4 for the metadata log), R22, R25, and what recovery may do:
- * R40, R46, R47, R49. */
+/* Logs, batch by batch: R1 to R4, R8 (K4 for the metadata log), R22, R25. What recovery may do:
+ * check_recovery.c. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
@@ -78,8 +78,8 @@ static uint32_t last_batch(const struct check_log *log)
     return log->count == 0 ? CHECK_UNKNOWN : log->entries[log->count - 1].batch;
 }
 
-static struct check_at at_log(const struct check_replica_ghost *replica, int64_t epoch,
-                              int64_t offset)
+struct check_at check_log_at(const struct check_replica_ghost *replica, int64_t epoch,
+                             int64_t offset)
 {
     return (struct check_at){replica->node, replica->part, epoch, offset};
 }
@@ -100,7 +100,7 @@ static uint32_t batch_add(struct check *check, const struct check_part *part,
 static void matching_failed(struct check *check, const struct check_replica_ghost *replica,
                             const struct check_batch *known, const struct check_batch *found)
 {
-    struct check_at at = at_log(replica, found->epoch, found->base);
+    struct check_at at = check_log_at(replica, found->epoch, found->base);
     const char *what = known->crc != found->crc     ? "checksum"
                        : known->last != found->last ? "last offset"
                                                     : "batch before it";
@@ -169,7 +169,7 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
 {
     const struct check_epoch_start *last =
         replica->epoch_count > 0 ? &replica->epochs[replica->epoch_count - 1] : NULL;
-    struct check_at at = at_log(replica, epoch, start);
+    struct check_at at = check_log_at(replica, epoch, start);
 
     if (start < 0) { /* the newest that a log which is being opened knows */
         replica->recovering = true;
@@ -194,7 +194,7 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
         replica->down_how == 0; /* a walk that opens it adds what the file lacks */
 }
 
-static void epochs_cut(struct check_replica_ghost *replica, int64_t end, bool keep_at_end)
+void check_log_cut_epochs(struct check_replica_ghost *replica, int64_t end, bool keep_at_end)
 {
     while (replica->epoch_count > 0 &&
            replica->epochs[replica->epoch_count - 1].start >= end + (keep_at_end ? 1 : 0))
@@ -207,7 +207,7 @@ static void append_order(struct check *check, struct check_replica_ghost *replic
                          const struct check_batch *batch)
 {
     struct check_log *log = &replica->log;
-    struct check_at at = at_log(replica, batch->epoch, batch->base);
+    struct check_at at = check_log_at(replica, batch->epoch, batch->base);
     uint32_t last = last_batch(log);
     int32_t before = check->batches.items[last].epoch;
     bool covered;
@@ -290,7 +290,7 @@ static void cut_keeps_committed(struct check *check, const struct check_replica_
                                 int64_t end, bool reset)
 {
     struct check_part *part = replica->part;
-    struct check_at at = at_log(replica, replica->leader_epoch, end);
+    struct check_at at = check_log_at(replica, replica->leader_epoch, end);
     /* A voter whose disk lied begins its log anew and may not vote until it has caught up (K27). */
     bool anew = reset && part->topic == 0 && check->nodes[replica->node].disk_lied;
     /* As it was before the replica lowered it for this cut. */
@@ -354,17 +354,17 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
     }
     if (!reset) check_disk_cut(check, replica, end);
     check_log_cut(&replica->log, end);
-    epochs_cut(replica, end, false);
+    check_log_cut_epochs(replica, end, false);
     /* The cut is synced before the range is written again (storage.md H13). */
     if (replica->synced_end > end) replica->synced_end = end;
     if (replica->hw > end) replica->hw = end;
     if (replica->hw_held > end) replica->hw_held = end;
 }
 
-static void order(struct check *check, const struct check_replica_ghost *replica)
+void check_log_order(struct check *check, const struct check_replica_ghost *replica)
 {
     const struct check_log *log = &replica->log;
-    struct check_at at = at_log(replica, replica->leader_epoch, replica->hw);
+    struct check_at at = check_log_at(replica, replica->leader_epoch, replica->hw);
 
     check_count(check, CHECK_R1);
     /* The metadata log's high watermark is the quorum's to tell: K8, K9. */
@@ -392,14 +392,14 @@ static void log_started(struct check *check, struct check_replica_ghost *replica
     if (replica->part->topic != 0) {
         check_count(check, CHECK_R25);
         if (start > replica->part->committed.end)
-            CHECK_FAIL(check, R25, at_log(replica, replica->leader_epoch, start),
+            CHECK_FAIL(check, R25, check_log_at(replica, replica->leader_epoch, start),
                        "log start moved from %D to %D, only what is below %D is committed",
                        check_field(event, 2), start, replica->part->committed.end);
     }
     replica->log.start = start;
     epochs_start(replica, start);
     if (replica->part->topic == 0) check_snapshot_log_start(check, replica->node, start);
-    order(check, replica);
+    check_log_order(check, replica);
 }
 
 static void log_synced(struct check *check, struct check_replica_ghost *replica, int64_t end)
@@ -407,164 +407,7 @@ static void log_synced(struct check *check, struct check_replica_ghost *replica,
     /* A log that was opened again may count its syncs anew; what was durable is so still. */
     if (end > replica->synced_end) replica->synced_end = end;
     if (end > replica->synced_max) replica->synced_max = end;
-    order(check, replica);
-}
-
-/* ---- crash and recovery ---------------------------------------------------------------------- */
-
-/* Is there another in-sync replica that has everything committed? */
-static bool another_has_all(const struct check *check, const struct check_replica_ghost *replica)
-{
-    const struct check_part *part = replica->part;
-
-    for (uint32_t i = 0; i < check->node_count; i++) {
-        const struct check_replica_ghost *other = part->replicas[i];
-
-        if (i == replica->node || other == NULL || other->lost) continue;
-        if (!check_in(part->chain.isr | part->chain.elr, i) || other->down_how == 2) continue;
-        if (check_log_fits(&other->log, &part->committed, part->committed.end) == CHECK_FITS)
-            return true;
-    }
-    return false;
-}
-
-void check_log_down(struct check *check, struct check_replica_ghost *replica, int32_t how)
-{
-    replica->role = TRACE_ROLE_NONE;
-    replica->leader_epoch = -1;
-    replica->partition_epoch = -1;
-    replica->leading = false;
-    replica->isr = replica->isr_committed = 0;
-    replica->isr_epoch = -1;
-    replica->reply_landed = true;
-    replica->reply_stale = replica->append_barred = false;
-    replica->epochs_sure = false;
-    replica->sync_failed = 0;
-    if (replica->down_how == 0) replica->end_before = replica->log.end;
-    if (how == 2) {
-        replica->durable_before = replica->synced_end;
-        replica->alone = !another_has_all(check, replica);
-    }
-    /* Two deaths without an opening between them: the worse one counts. */
-    if (replica->down_how != 2) replica->down_how = how;
-}
-
-/* The checkpointed high watermark is one that the replica had: they lie between batches. */
-static bool hw_ever_held(const struct check_replica_ghost *replica, int64_t start, int64_t end,
-                         int64_t hw)
-{
-    const struct check_log *log = &replica->log;
-    uint32_t batch = CHECK_UNKNOWN;
-
-    if (hw == start || hw == end || hw <= log->start || hw >= log->end) return true;
-    if (!check_log_find(log, hw, &batch) || batch == CHECK_UNKNOWN) return true;
-    for (uint32_t low = 0, high = log->count; low < high;) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (log->entries[middle].base == hw) return true;
-        if (log->entries[middle].base < hw) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return false;
-}
-
-/* A reset was under way, and is as it was to be: what went is below where the leader's log
- * begins. */
-static bool reset_done(const struct check_replica_ghost *replica, int64_t start, int64_t end)
-{
-    return replica->resetting && start == end && end == replica->reset_to;
-}
-
-/* Of what it had before: a cut that was under way may have taken the rest. */
-static int64_t must_have(const struct check_replica_ghost *replica, int64_t end)
-{
-    return end < replica->cutting ? end : replica->cutting;
-}
-
-static void recovery(struct check *check, const struct check_replica_ghost *replica, int64_t start,
-                     int64_t end, int64_t hw)
-{
-    bool anew = reset_done(replica, start, end);
-    const struct check_node *node = &check->nodes[replica->node];
-    struct check_at at = at_log(replica, -1, end);
-    int64_t most = replica->end_before > replica->part->assigned_end ? replica->end_before
-                                                                     : replica->part->assigned_end;
-
-    if (replica->down_how != 2) {
-        check_count(check, CHECK_R40);
-        if (end < must_have(replica, replica->end_before)) {
-            CHECK_FAIL(check, R40, at, "log ended at %D before the process was killed, now at %D",
-                       replica->end_before, end);
-            return;
-        }
-    } else {
-        check_count(check, CHECK_R46);
-        if (end < must_have(replica, replica->durable_before)) {
-            CHECK_FAIL(check, R46, at, "synced to %D before the power loss, recovered to %D",
-                       replica->durable_before, end);
-            return;
-        }
-    }
-    /* What a leader of the quorum had in flight when it died was told to nobody. */
-    if (replica->part->topic == 0 && node->raft.led_incarnation == replica->opened_in) {
-        most = INT64_MAX;
-    }
-    if (end > most) {
-        check_count(check, CHECK_R46);
-        CHECK_FAIL(check, R46, at, "recovered to %D, nobody ever wrote beyond %D", end, most);
-        return;
-    }
-    if (replica->part->topic == 0) return; /* its high watermark is not kept in a checkpoint */
-    check_count(check, CHECK_R47);
-    if (hw > replica->hw_held && !anew) {
-        CHECK_FAIL(check, R47, at, "high watermark never above %D before the crash, %D after it",
-                   replica->hw_held, hw);
-        return;
-    }
-    check_count(check, CHECK_R49);
-    if (start > replica->log.start && start > replica->end_before && !anew) {
-        CHECK_FAIL(check, R49, at, "log start %D after recovery, it never was above %D", start,
-                   replica->log.start);
-        return;
-    }
-    if (!hw_ever_held(replica, start, end, hw))
-        CHECK_FAIL(check, R49, at,
-                   "high watermark %D after recovery is inside of a batch: it never stood there",
-                   hw);
-}
-
-/* It was no replica of this broker for a while, and its log went: another one begins. A broker that
- * never heard of it keeps the old log; that is judged like any. */
-static void begin_anew(struct check_replica_ghost *replica)
-{
-    check_log_cut(&replica->log, 0);
-    epochs_cut(replica, 0, false);
-    replica->log.start = 0;
-    replica->hw = replica->hw_held = 0;
-    replica->synced_end = replica->synced_max = 0;
-    replica->end_before = replica->durable_before = 0;
-    replica->cut_end = -1;
-    replica->cutting = INT64_MAX;
-    replica->down_how = 0;
-    replica->recovering = false;
-    replica->lost = replica->alone = false;
-    replica->anew_epoch = replica->part->chain.leader_epoch;
-}
-
-/* A disk error may keep a start from reading one of several directories. The broker does not serve
- * then what it had promised there and misses; of what it was not in sync with it begins another
- * replica in a directory that can be read (node_dirs.c). */
-static bool placed_anew(const struct check *check, const struct check_replica_ghost *replica,
-                        int64_t start, int64_t end)
-{
-    const struct check_state *chain = &replica->part->chain;
-
-    return start == 0 && end == 0 && replica->part->topic != 0 &&
-           check->nodes[replica->node].disk_armed &&
-           !check_in(chain->isr | chain->elr, replica->node);
+    check_log_order(check, replica);
 }
 
 static void log_cut_or_emptied(struct check *check, struct check_replica_ghost *replica,
@@ -577,58 +420,11 @@ static void log_cut_or_emptied(struct check *check, struct check_replica_ghost *
         return;
     }
     check_count(check, CHECK_R22);
-    begin_anew(replica);
+    check_recovery_begin_anew(replica);
     replica->cutting = INT64_MAX;
     replica->resetting = false;
     replica->opened_in = check->nodes[replica->node].incarnation;
     check_isr_truncated(check, replica, 0);
-}
-
-static void log_opened(struct check *check, struct check_replica_ghost *replica,
-                       const struct trace_event *event)
-{
-    const struct check_node *node = &check->nodes[replica->node];
-    struct check_log *log = &replica->log;
-    int64_t start = check_field(event, 2), end = check_field(event, 3);
-    bool lied = node->disk_lied && end < replica->end_before;
-    int64_t had;
-    bool recovered = replica->recovering && !node->disk_lied;
-
-    if ((replica->unassigned && end == 0) || placed_anew(check, replica, start, end))
-        begin_anew(replica);
-    had = must_have(replica, replica->end_before);
-    replica->unassigned = false;
-    if (replica->down_how != 0 && !lied)
-        recovery(check, replica, start, end, check_field(event, 5));
-    if (!check->violated && replica->down_how == 2 && end < had)
-        check_controller_lost(check, replica);
-    if (check->violated) return;
-    check_disk_opened(check, replica, end);
-    if (!check->violated && check_field(event, 6) == 1) check_disk_clean(check, replica);
-    if (check->violated) return;
-    replica->opened_in = node->incarnation;
-    if (replica->down_how != 0 && end < had) replica->lost = true;
-    replica->resetting = false;
-    replica->down_how = 0;
-    replica->cutting = INT64_MAX;
-    check_log_cut(log, end);
-    if (end > log->end) {
-        check_log_push(log, log->end, CHECK_UNKNOWN); /* in flight at the crash, and survived */
-        log->end = end;
-    }
-    log->start = start;
-    replica->hw = check_field(event, 5);
-    if (replica->hw > replica->hw_held) replica->hw_held = replica->hw;
-    if (replica->hw_held > end) replica->hw_held = end;
-    if (replica->synced_end > end) replica->synced_end = end;
-    if (check_field(event, 4) > replica->synced_end) replica->synced_end = check_field(event, 4);
-    if (replica->synced_end > replica->synced_max) replica->synced_max = replica->synced_end;
-    if (replica->part->topic == 0) replica->hw = replica->hw < end ? replica->hw : end;
-    epochs_cut(replica, end, true);
-    replica->epochs_sure =
-        recovered && replica->epoch_count > 0 &&
-        replica->epochs[replica->epoch_count - 1].epoch == replica->recovered_epoch;
-    order(check, replica);
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -643,7 +439,7 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
     replica = check_replica(
         check, node, check_part(check, check_field(event, 0), (int32_t)check_field(event, 1)));
     switch ((int)event->kind) {
-    case TRACE_LOG_OPENED: log_opened(check, replica, event); break;
+    case TRACE_LOG_OPENED: check_recovery_opened(check, replica, event); break;
     case TRACE_LOG_APPENDED: log_appended(check, replica, event); break;
     case TRACE_LOG_CUTTING: log_cutting(check, replica, event); break;
     case TRACE_LOG_TRUNCATED: log_cut_or_emptied(check, replica, event); break;

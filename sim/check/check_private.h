@@ -1,7 +1,8 @@
 /* What the oracles share: the ghost model. One file of oracles per subject; each changes the ghost
  * of its own subject and reads the rest.
  *
- *   check_log.c         logs batch by batch, recovery          LOG_*
+ *   check_log.c         logs batch by batch                    LOG_*
+ *   check_recovery.c    what a death and an open leave of one  LOG_OPENED
  *   check_replica.c     high watermarks, roles, Committed(p)   REPLICA_HW/ROLE/LEADING, reads
  *   check_isr.c         in-sync sets, followers, acks          REPLICA_ISR/REMOTE/..., PRODUCE_*
  *   check_controller.c  the chain of committed decisions       CONTROLLER_*, META_*
@@ -464,7 +465,6 @@ struct check_names check_names(const struct check *check, uint64_t set);
 /* ---- logs (check_log.c) ---------------------------------------------------------------------- */
 
 bool check_log_event(struct check *check, uint32_t node, const struct trace_event *event);
-void check_log_down(struct check *check, struct check_replica_ghost *replica, int32_t how);
 void check_log_push(struct check_log *log, int64_t base, uint32_t batch);
 void check_log_cut(struct check_log *log, int64_t end);
 /* The batch that holds `offset`; false outside of [start, end) or when nothing is known. */
@@ -477,6 +477,20 @@ int64_t check_log_parts_at(const struct check *check, const struct check_log *lo
                            const struct check_log *other, int64_t end);
 /* Leader epoch of the batch at an offset; -1 unknown. */
 int32_t check_log_epoch(const struct check *check, const struct check_log *log, int64_t offset);
+struct check_at check_log_at(const struct check_replica_ghost *replica, int64_t epoch,
+                             int64_t offset);
+/* R1, after any change of an offset. */
+void check_log_order(struct check *check, const struct check_replica_ghost *replica);
+/* Forgets the epochs that begin at `end` or above it; `keep_at_end`: above it. */
+void check_log_cut_epochs(struct check_replica_ghost *replica, int64_t end, bool keep_at_end);
+
+/* ---- their crashes (check_recovery.c) -------------------------------------------------------- */
+
+void check_recovery_down(struct check *check, struct check_replica_ghost *replica, int32_t how);
+void check_recovery_opened(struct check *check, struct check_replica_ghost *replica,
+                           const struct trace_event *event);
+/* Another, empty log takes the place of this one. */
+void check_recovery_begin_anew(struct check_replica_ghost *replica);
 
 /* ---- the rest, by file ----------------------------------------------------------------------- */
 

@@ -208,7 +208,8 @@ const struct language_word *language_others(void); /* of conditions, besides ter
  * a glob match what an event of this kind is called? */
 bool language_point(const char *glob, enum trace_kind kind);
 
-/* What the full language knows and this cluster cannot do: "transactions". NULL: no such word. */
+/* What a word of the full language needs that is not here: "a coordinator of transactions". NULL:
+ * no such word. */
 const char *language_missing(const char *word);
 
 /* The entry of a NULL-terminated list that is nearest to a mistyped word, or NULL. */

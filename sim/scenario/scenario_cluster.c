@@ -294,8 +294,8 @@ void read_cluster(const struct read *read, const struct yaml *at)
     value = yaml_get(at, "versions");
     if (value != NULL && strcmp(read_text(read, value, "versions"), "same") != 0) {
         read_fail(read, value,
-                  "\"%s\" needs nodes of several versions, which this version does "
-                  "not have; there is only \"same\"",
+                  "there is only \"same\", not \"%s\": a node's "
+                  "gregor.feature.metadata.version.max and the action upgrade make versions differ",
                   value->text);
     }
     value = yaml_get(at, "config");

@@ -101,6 +101,26 @@ void check_story_tell(struct check *check, const char *story)
     tell(&teller, story);
 }
 
+void check_story_judge(const char *id, const char *const *stories)
+{
+    struct check_config config;
+    struct teller teller = {0};
+    const struct check_violation *violation = NULL;
+
+    check_config_init(&config);
+    teller.check = check_create(&config);
+    for (uint32_t i = 0; stories[i] != NULL; i++) {
+        if (violation != NULL)
+            fail_msg("story %u violates %s: %s", i - 1, violation->id, violation->text);
+        tell(&teller, stories[i]);
+        violation = check_violation(teller.check);
+    }
+    if (violation == NULL && id != NULL) fail_msg("%s is not violated", id);
+    if (violation != NULL && (id == NULL || strcmp(violation->id, id) != 0))
+        fail_msg("the last story violates %s: %s", violation->id, violation->text);
+    check_destroy(teller.check);
+}
+
 static uint64_t evaluations(const struct check *check, const char *id)
 {
     struct check_stat stat;

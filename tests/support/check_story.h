@@ -19,6 +19,10 @@ struct check_case {
 };
 
 void check_story_tell(struct check *check, const char *story);
+/* Tells the stories one behind the other, the last of them ends with NULL. Nothing is violated
+ * before the last one; behind it nothing (id NULL), or `id` is. */
+void check_story_judge(const char *id, const char *const *stories);
+#define CHECK_STORY(id, ...) check_story_judge(id, (const char *const[]){__VA_ARGS__, NULL})
 /* A further case of an oracle, also one of another file. */
 void check_story_prove_one(const struct check_case *one, const char *setup);
 /* The cases of one file: all pass, and they are exactly the oracles which that file has. */

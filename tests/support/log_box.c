@@ -208,6 +208,12 @@ static bool box_is_down(struct log_box *box)
     return box->down;
 }
 
+void log_box_up(struct log_box *box)
+{
+    assert_int_equal(ERR_NONE, log_box_start(box));
+    assert_int_equal(ERR_NONE, log_box_open(box));
+}
+
 void log_box_stop(struct log_box *box)
 {
     if (box->log != NULL) {
@@ -227,6 +233,12 @@ void log_box_stop(struct log_box *box)
     (void)box_is_down;
     log_box_run_ms(box, 1);
     assert_true(box->down);
+}
+
+void log_box_over(struct log_box *box)
+{
+    log_box_stop(box);
+    log_box_deinit(box);
 }
 
 void log_box_kill(struct log_box *box, bool power)

@@ -49,8 +49,12 @@ void log_box_deinit(struct log_box *box); /* the machine may be up or down */
 enum err log_box_start(struct log_box *box);
 /* Opens "orders-0" (made when it is not there). Returns log->err. */
 enum err log_box_open(struct log_box *box);
+/* Both of these, without an error (asserted). */
+void log_box_up(struct log_box *box);
 /* Orderly: log, directory, node. Everything went back (asserted). */
 void log_box_stop(struct log_box *box);
+/* An orderly stop, and the box is gone. */
+void log_box_over(struct log_box *box);
 void log_box_kill(struct log_box *box, bool power);
 /* Ends the turn for what the test did and runs until `done` holds. False: the events are spent. */
 bool log_box_wait(struct log_box *box, bool (*done)(struct log_box *box));

@@ -1,7 +1,9 @@
 #include "tests/support/raw_client.h"
 
 #include "wire/create_topics.h"
+#include "wire/find_coordinator.h"
 #include "wire/metadata.h"
+#include "wire/produce.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -234,4 +236,50 @@ void raw_create_topic(struct raw_client *raw, const char *name, int32_t partitio
         if (led) return;
     }
     fail_msg("topic %s has no leader", name);
+}
+
+void raw_produce(struct raw_client *raw, const char *topic, int32_t index, struct bytes batch)
+{
+    struct produce_request_partition part;
+    struct produce_request_topic to;
+    struct produce_request request;
+    struct produce_response response;
+
+    produce_request_default(&request);
+    produce_request_topic_default(&to);
+    produce_request_partition_default(&part);
+    part.index = index;
+    part.records = batch;
+    to.name = str_of(topic);
+    to.partition_data = &part;
+    to.partition_data_count = 1;
+    request.topic_data = &to;
+    request.topic_data_count = 1;
+    request.acks = -1;
+    request.timeout_ms = 5000;
+    raw_ask(raw, API_PRODUCE, 9, &request, &response);
+    assert_int_equal(response.responses[0].partition_responses[0].error_code, 0);
+}
+
+int16_t raw_find_coordinator(struct raw_client *raw, const char *group)
+{
+    struct find_coordinator_request request;
+    struct find_coordinator_response response;
+
+    find_coordinator_request_default(&request);
+    request.key = str_of(group);
+    raw_ask(raw, API_FIND_COORDINATOR, 2, &request, &response);
+    if (response.error_code == 0) {
+        assert_int_equal(response.node_id, 1);
+        assert_int_equal(response.port, NODE_BOX_PORT);
+    }
+    return response.error_code;
+}
+
+void raw_until_coordinated(struct raw_client *raw, const char *group)
+{
+    for (uint32_t i = 0; i < 100 && raw_find_coordinator(raw, group) != 0; i++)
+        node_box_run_ms(raw->box, 100);
+    assert_int_equal(raw_find_coordinator(raw, group), 0);
+    node_box_run_ms(raw->box, 1000);
 }

@@ -54,5 +54,12 @@ struct bytes raw_batch_of(void *into, size_t size, uint32_t count, uint32_t valu
 /* A topic made through the node, until it has a leader that the node knows. */
 void raw_create_topic(struct raw_client *raw, const char *name, int32_t partitions,
                       int16_t replicas);
+/* With acks=all, until it is answered without an error. */
+void raw_produce(struct raw_client *raw, const char *topic, int32_t index, struct bytes batch);
+
+/* FindCoordinator of a group: the error; without one the coordinator is node 1. */
+int16_t raw_find_coordinator(struct raw_client *raw, const char *group);
+/* Until it has one, and that has loaded what it has. */
+void raw_until_coordinated(struct raw_client *raw, const char *group);
 
 #endif

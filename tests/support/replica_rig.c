@@ -563,3 +563,25 @@ enum err replica_rig_append(struct replica_rig *rig, uint32_t machine, uint8_t t
     buf_unref(buf);
     return err;
 }
+
+bool replica_rig_leads(void *rig)
+{
+    const struct partition *part = replica_rig_part(rig, 0, 1);
+
+    return part != NULL && part->role == PARTITION_LEADER;
+}
+
+int replica_rig_setup(void **state)
+{
+    static struct replica_rig rig;
+
+    replica_rig_init(&rig, 7);
+    *state = &rig;
+    return 0;
+}
+
+int replica_rig_teardown(void **state)
+{
+    replica_rig_deinit(*state);
+    return 0;
+}

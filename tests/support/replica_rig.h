@@ -61,6 +61,12 @@ struct replica_rig {
     uint32_t serial;
 };
 
+/* Fixture of a test: *state is a rig with seed 7. */
+int replica_rig_setup(void **state);
+int replica_rig_teardown(void **state);
+#define WITH_RIG(test) \
+    cmocka_unit_test_setup_teardown(test, replica_rig_setup, replica_rig_teardown)
+
 void replica_rig_init(struct replica_rig *rig, uint64_t seed);
 /* All machines that are up stop in good order, memory given back (asserted). */
 void replica_rig_deinit(struct replica_rig *rig);
@@ -87,6 +93,8 @@ enum err replica_rig_append(struct replica_rig *rig, uint32_t machine, uint8_t t
 bool replica_rig_until(struct replica_rig *rig, int64_t ms, bool (*done)(void *context),
                        void *context);
 void replica_rig_run_ms(struct replica_rig *rig, int64_t ms);
+/* For replica_rig_until(), of a rig: its first machine leads topic 1. */
+bool replica_rig_leads(void *rig);
 struct uuid replica_rig_topic_id(uint8_t topic);
 
 #endif

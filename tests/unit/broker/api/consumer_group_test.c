@@ -7,7 +7,6 @@
 #include "wire/consumer_group_describe.h"
 #include "wire/consumer_group_heartbeat.h"
 #include "wire/delete_groups.h"
-#include "wire/find_coordinator.h"
 #include "wire/join_group.h"
 #include "wire/leave_group.h"
 #include "wire/list_groups.h"
@@ -27,25 +26,6 @@ static const uint8_t assigned[] = {0, 0, 0, 0, 0, 1, 0, 1, 't',  0,    0,    0, 
 static const uint8_t with_data[] = {0, 0, 0, 0, 0, 1, 0, 1, 't', 0, 0, 0,   2,   0,
                                     0, 0, 0, 0, 0, 0, 1, 0, 0,   0, 3, 'o', 'w', 'n'};
 
-static int16_t find(void)
-{
-    struct find_coordinator_request request;
-    struct find_coordinator_response response;
-
-    find_coordinator_request_default(&request);
-    request.key = STR("g");
-    raw_ask(&raw, API_FIND_COORDINATOR, 2, &request, &response);
-    return response.error_code;
-}
-
-static void until_coordinated(void)
-{
-    for (uint32_t i = 0; i < 100 && find() != 0; i++)
-        node_box_run_ms(&box, 100);
-    assert_int_equal(find(), 0);
-    node_box_run_ms(&box, 1000);
-}
-
 static void begin(const char *settings)
 {
     static char text[512];
@@ -57,7 +37,7 @@ static void begin(const char *settings)
     node_box_start_all(&box);
     raw_open(&raw, &box, 0, NODE_BOX_PORT);
     raw_create_topic(&raw, "t", 2, 1);
-    until_coordinated();
+    raw_until_coordinated(&raw, "g");
     member[0] = '\0';
 }
 
@@ -75,7 +55,7 @@ static void restart(void)
     node_box_start(&box, 0);
     assert_true(node_box_ready(&box, 0, 60000));
     raw_open(&raw, &box, 0, NODE_BOX_PORT);
-    until_coordinated();
+    raw_until_coordinated(&raw, "g");
 }
 
 static int32_t join(struct str type)

@@ -6,7 +6,6 @@
 #include "wire/delete_topics.h"
 #include "wire/fetch.h"
 #include "wire/metadata.h"
-#include "wire/produce.h"
 
 #include <string.h>
 
@@ -25,25 +24,7 @@ static uint8_t records[1 << 16];
 
 static void produce(struct raw_client *from, int32_t index, uint32_t count, uint32_t size)
 {
-    struct produce_request_partition part;
-    struct produce_request_topic to;
-    struct produce_request body;
-    struct produce_response answer;
-
-    produce_request_default(&body);
-    produce_request_topic_default(&to);
-    produce_request_partition_default(&part);
-    part.index = index;
-    part.records = raw_batch(records, sizeof records, count, size);
-    to.name = STR("t");
-    to.partition_data = &part;
-    to.partition_data_count = 1;
-    body.topic_data = &to;
-    body.topic_data_count = 1;
-    body.acks = -1;
-    body.timeout_ms = 5000;
-    raw_ask(from, API_PRODUCE, 9, &body, &answer);
-    assert_int_equal(answer.responses[0].partition_responses[0].error_code, 0);
+    raw_produce(from, "t", index, raw_batch(records, sizeof records, count, size));
 }
 
 /* Names partitions [first, first + count) at offset 0. */

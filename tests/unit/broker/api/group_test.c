@@ -3,7 +3,6 @@
 #include "tests/support/raw_client.h"
 #include "wire/delete_groups.h"
 #include "wire/describe_groups.h"
-#include "wire/find_coordinator.h"
 #include "wire/heartbeat.h"
 #include "wire/join_group.h"
 #include "wire/leave_group.h"
@@ -19,21 +18,6 @@
 static struct node_box box;
 static struct raw_client raw;
 
-static int16_t find(struct str key)
-{
-    struct find_coordinator_request request;
-    struct find_coordinator_response response;
-
-    find_coordinator_request_default(&request);
-    request.key = key;
-    raw_ask(&raw, API_FIND_COORDINATOR, 2, &request, &response);
-    if (response.error_code == 0) {
-        assert_int_equal(response.node_id, 1);
-        assert_int_equal(response.port, NODE_BOX_PORT);
-    }
-    return response.error_code;
-}
-
 static void begin(void)
 {
     node_box_init(&box, 5, "a",
@@ -41,11 +25,9 @@ static void begin(void)
     node_box_start_all(&box);
     raw_open(&raw, &box, 0, NODE_BOX_PORT);
     raw_create_topic(&raw, "t", 2, 1);
-    assert_int_equal(find(STR("g")), ERR_COORDINATOR_NOT_AVAILABLE); /* and it is being made */
-    for (uint32_t i = 0; i < 100 && find(STR("g")) != 0; i++)
-        node_box_run_ms(&box, 100);
-    assert_int_equal(find(STR("g")), 0);
-    node_box_run_ms(&box, 1000);
+    assert_int_equal(raw_find_coordinator(&raw, "g"),
+                     ERR_COORDINATOR_NOT_AVAILABLE); /* and it is being made */
+    raw_until_coordinated(&raw, "g");
 }
 
 static void end(void)
@@ -148,9 +130,7 @@ static void offsets_outlive_the_node(void **state)
     node_box_start(&box, 0);
     assert_true(node_box_ready(&box, 0, 60000));
     raw_open(&raw, &box, 0, NODE_BOX_PORT);
-    for (uint32_t i = 0; i < 100 && find(STR("g")) != 0; i++)
-        node_box_run_ms(&box, 100);
-    node_box_run_ms(&box, 1000);
+    raw_until_coordinated(&raw, "g");
     assert_int_equal(fetch(7, STR("g")), 42);
     end();
 }

@@ -47,14 +47,7 @@ static void begin(uint64_t seed)
     serial = 0;
     touched = 0;
     random_state = seed;
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
-}
-
-static void end(void)
-{
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_up(&box);
 }
 
 static struct record_builder_config plain(void)
@@ -255,8 +248,7 @@ static void of_each_key_the_newest_record_stays_at_its_offset(void **state)
     assert_true(count_got() <= KEYS + (uint32_t)(before - box.log->known->cleaned));
     no_left_overs();
     log_box_stop(&box);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_true(box.log->opened_clean);
     check(true);
     for (int32_t i = 0; i < 50; i++)
@@ -266,7 +258,7 @@ static void of_each_key_the_newest_record_stays_at_its_offset(void **state)
     check(true);
     /* Segments that have become small become one. */
     assert_true(box.log->segment_count < segments);
-    end();
+    log_box_over(&box);
 }
 
 static void a_map_that_fills_goes_on_where_it_ended(void **state)
@@ -286,7 +278,7 @@ static void a_map_that_fills_goes_on_where_it_ended(void **state)
         assert_true(cleaning.keys <= LOG_KEYMAP_ROOM_MIN);
     }
     assert_int_equal(ERR_CANCELED, cleaning.err);
-    end();
+    log_box_over(&box);
 }
 
 static void a_tombstone_stays_for_its_time_after_the_first_cleaning(void **state)
@@ -314,7 +306,7 @@ static void a_tombstone_stays_for_its_time_after_the_first_cleaning(void **state
     assert_true(clean(1 << 20));
     check(false);
     assert_true(got[1] == UINT32_MAX);
-    end();
+    log_box_over(&box);
 }
 
 /* Appended by a coordinator: ends the transaction of producer 77. */
@@ -373,7 +365,7 @@ static void an_aborted_record_hides_nothing_though_its_marker_stands_far_behind(
         read_all();
         assert_true(got[0] != UINT32_MAX);
         assert_true(got[1] == UINT32_MAX);
-        end();
+        log_box_over(&box);
     }
 }
 
@@ -406,7 +398,7 @@ static void the_header_with_a_producers_last_sequence_stays(void **state)
     assert_int_equal(2, producer->epoch);
     assert_int_equal(1, producer->count);
     assert_int_equal(9, producer->batches[0].first_sequence);
-    end();
+    log_box_over(&box);
 }
 
 static void nothing_above_the_high_watermark_or_too_young_is_touched(void **state)
@@ -434,7 +426,7 @@ static void nothing_above_the_high_watermark_or_too_young_is_touched(void **stat
     log_box_run_ms(&box, 5000);
     log_clean_look(box.log, &look);
     assert_true(look.overdue && look.wanted);
-    end();
+    log_box_over(&box);
 }
 
 static void a_batch_larger_than_a_slice_is_cleaned(void **state)
@@ -453,7 +445,7 @@ static void a_batch_larger_than_a_slice_is_cleaned(void **state)
     assert_int_equal(ERR_NONE, cleaning.err);
     check(true);
     assert_true(got[0] == UINT32_MAX && got[1] != UINT32_MAX && got[2] != UINT32_MAX);
-    end();
+    log_box_over(&box);
 }
 
 static void many_records_are_cleaned_in_slices(void **state)
@@ -473,7 +465,7 @@ static void many_records_are_cleaned_in_slices(void **state)
     assert_int_equal(ERR_NONE, cleaning.err);
     assert_true(cleaning.slices >= 4);
     check(true);
-    end();
+    log_box_over(&box);
 }
 
 static void damage_is_not_copied(void **state)
@@ -506,7 +498,7 @@ static void damage_is_not_copied(void **state)
     assert_true(box.log->known->cleaned <= 0);
     assert_true(box.traced[TRACE_LOG_DAMAGED] > 0);
     no_left_overs();
-    end();
+    log_box_over(&box);
 }
 
 static void a_cut_or_a_close_ends_it(void **state)
@@ -530,7 +522,7 @@ static void a_cut_or_a_close_ends_it(void **state)
             put(4);
             check(true);
         }
-        end();
+        log_box_over(&box);
     }
 }
 
@@ -592,7 +584,7 @@ static void a_read_that_begins_when_the_swap_is_asked_for_does_not_hold_it_up(vo
     log_read_release(&reading);
     check(true);
     no_left_overs();
-    end();
+    log_box_over(&box);
 }
 
 static uint64_t checkpoint_wanted;
@@ -643,8 +635,7 @@ static bool story(uint64_t seed, uint64_t events, bool power, uint32_t few)
     size = log_size(box.log);
     told = box.traced[TRACE_LOG_SWAPPING] > box.traced[TRACE_LOG_SWAPPED];
     log_box_kill(&box, power);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_true(told || log_size(box.log) == size); /* no open finishes what was not told */
     check(true);
     no_left_overs();
@@ -653,11 +644,10 @@ static bool story(uint64_t seed, uint64_t events, bool power, uint32_t few)
     assert_true(clean(1 << 20));
     check(true);
     log_box_stop(&box);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_true(box.log->opened_clean);
     check(true);
-    end();
+    log_box_over(&box);
     return died;
 }
 

@@ -17,8 +17,7 @@ static void box_begin(uint64_t seed, uint32_t segment_bytes, uint32_t recovery_b
     box.config.segment_bytes = segment_bytes;
     box.config.index_interval_bytes = 300;
     sequence = 0;
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
 }
 
 /* Of one producer, so that what recovery knows of it can be compared. */
@@ -64,8 +63,7 @@ static void box_check_producer(void)
 
 static void box_again(void)
 {
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     log_box_check(&box, 700);
     box_check_producer();
 }
@@ -90,8 +88,7 @@ static void a_recovery_reads_what_came_after_the_last_mark(void **state)
     end = box.log->log_end;
     log_box_kill(&box, false);
     read = box_bytes_read();
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     /* The walk, an index of 8 and one of up to 12 bytes an interval, and small files. */
     assert_true(box_bytes_read() - read < 8192 + log_size(box.log) / 300 * 20 + 4096);
     assert_true(box.log->log_end == end);
@@ -99,8 +96,7 @@ static void a_recovery_reads_what_came_after_the_last_mark(void **state)
     log_box_check(&box, 700);
     box_check_producer();
     box_fill(10);
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void marks_change_nothing_of_what_a_log_keeps(void **state)
@@ -136,8 +132,7 @@ static void marks_change_nothing_of_what_a_log_keeps(void **state)
             assert_true(box.log->log_end >= synced && box.log->log_end <= end);
             if (!power) assert_true(box.log->log_end == end);
         }
-        log_box_stop(&box);
-        log_box_deinit(&box);
+        log_box_over(&box);
     }
     assert_true(marked > 60);
 }
@@ -158,8 +153,7 @@ static void an_index_that_lies_at_a_mark_costs_time_and_nothing_else(void **stat
                             "data/orders-0/00000000000000000000.index", at * 3, 1);
         box_again();
         assert_true(box.log->log_end == end);
-        log_box_stop(&box);
-        log_box_deinit(&box);
+        log_box_over(&box);
     }
 }
 
@@ -178,8 +172,7 @@ static void what_a_mark_vouches_for_is_not_cut(void **state)
     /* The index leads behind it: found by who reads it, not by the open. */
     assert_true(sim_image_rot(sim_disk_image(box.node->disk),
                               "data/orders-0/00000000000000000000.log", 400, 1));
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_true(log_size(box.log) == size);
     log_box_kill(&box, false);
     /* Without the index it is found at once, and nothing is cut. */
@@ -187,8 +180,7 @@ static void what_a_mark_vouches_for_is_not_cut(void **state)
                               "data/orders-0/00000000000000000000.index", 0, 4096));
     assert_int_equal(ERR_NONE, log_box_start(&box));
     assert_int_equal(ERR_DAMAGED, log_box_open(&box));
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void without_space_for_a_mark_appends_go_on(void **state)
@@ -211,8 +203,7 @@ static void without_space_for_a_mark_appends_go_on(void **state)
     log_box_kill(&box, true);
     box_again();
     assert_true(box.log->log_end == end); /* the mark synced it */
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 int main(void)

@@ -15,8 +15,7 @@ static void box_begin(uint64_t seed)
 {
     log_box_init(&box, seed);
     box.config.index_interval_bytes = 200;
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     sim_disk_settings(box.node->disk)->loss =
         (struct sim_loss){SIM_LOSS_PAGES, 500000, 500000, 200000};
 }
@@ -31,12 +30,6 @@ static void box_fill(uint32_t count)
     }
 }
 
-static void box_end(void)
-{
-    log_box_stop(&box);
-    log_box_deinit(&box);
-}
-
 static void box_checkpoint(void)
 {
     (void)log_dir_checkpoint(&box.dir);
@@ -46,8 +39,7 @@ static void box_checkpoint(void)
 static void box_reopen(bool power)
 {
     log_box_kill(&box, power);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
 }
 
 /* Nothing of it was ever synced, all but the last records are below its start, and one life later
@@ -97,7 +89,7 @@ static void damage_below_the_start_is_not_below_a_promise(void **state)
         box_reopen(true);
         assert_int_equal(start, box.log->log_start);
         assert_int_equal(end, box.log->log_end);
-        box_end();
+        log_box_over(&box);
     }
     assert_true(torn > ROUNDS / 4);
 }
@@ -119,7 +111,7 @@ static void a_log_that_starts_over_does_so_again_after_a_crash(void **state)
         box_reopen(at % 2 == 0);
         assert_int_equal(start, box.log->log_start);
         assert_int_equal(start, box.log->log_end);
-        box_end();
+        log_box_over(&box);
         crashed += !whole;
         if (whole) break;
         assert_true(at < 1000);
@@ -139,8 +131,7 @@ static void an_orderly_stop_syncs_what_stands_below_the_start(void **state)
         log_box_stop(&box);
         assert_int_equal(ERR_NONE, log_box_start(&box));
         log_box_kill(&box, true);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_int_equal(start, box.log->log_end);
         box_fill(5);
         end = box.log->log_end;
@@ -149,7 +140,7 @@ static void an_orderly_stop_syncs_what_stands_below_the_start(void **state)
         box_reopen(true);
         assert_int_equal(start, box.log->log_start);
         assert_int_equal(end, box.log->log_end);
-        box_end();
+        log_box_over(&box);
     }
 }
 
@@ -178,7 +169,7 @@ static void a_high_watermark_that_was_lost_does_not_come_back(void **state)
         box_fill(50);
         box_reopen(false);
         assert_int_equal(end, box.log->high_watermark);
-        box_end();
+        log_box_over(&box);
     }
     assert_true(lost > ROUNDS / 2);
 }

@@ -16,15 +16,13 @@ static void box_begin(struct log_box *box, uint64_t seed)
     log_box_init(box, seed);
     box->config.segment_bytes = 4096;
     box->config.index_interval_bytes = 200;
-    assert_int_equal(ERR_NONE, log_box_start(box));
-    assert_int_equal(ERR_NONE, log_box_open(box));
+    log_box_up(box);
 }
 
 static void box_end(struct log_box *box)
 {
     assert_null(op_loop_probe(&box->env.loop)); /* no wake-up was lost */
-    log_box_stop(box);
-    log_box_deinit(box);
+    log_box_over(box);
 }
 
 /* Batch i has 2 records of time 1000 + 2i. */
@@ -135,8 +133,7 @@ static void times_are_found_in_every_segment_before_and_after_a_restart(void **s
         assert_true(offset_for(&box, 5000) == -1);
         assert_true(offset_for(&box, -3) == 238);
         log_box_stop(&box);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
     }
     box_end(&box);
 }
@@ -205,8 +202,7 @@ static void a_new_log_is_read_where_the_offset_is_and_not_from_its_start(void **
 
     (void)state;
     log_box_init(&box, 7);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     for (uint32_t i = 0; i < 200; i++) {
         assert_int_equal(ERR_NONE, log_box_append(&box, 1, 1, 2000, &append));
         assert_true(log_box_await(&box, &append));
@@ -260,8 +256,7 @@ static void an_offset_is_found_with_one_read_of_an_index_and_one_of_the_log(void
         log_box_init(&box, 31 + large);
         box.config.segment_bytes = large ? 200000 : 24000;
         box.config.index_interval_bytes = 400;
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         while (box.log->segment_count < 10) {
             assert_int_equal(ERR_NONE,
                              log_box_append(&box, 1, large ? 40 : 3, large ? 300 : 60, &append));

@@ -15,8 +15,7 @@ static void box_begin(uint64_t seed)
     log_box_init(&box, seed);
     box.config.segment_bytes = 1500;
     box.config.index_interval_bytes = 200;
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
 }
 
 static void box_fill(int32_t epoch, uint32_t count)
@@ -27,12 +26,6 @@ static void box_fill(int32_t epoch, uint32_t count)
         assert_int_equal(ERR_NONE, log_box_append(&box, epoch, 1 + i % 3, 60, &append));
         assert_true(log_box_await(&box, &append));
     }
-}
-
-static void box_end(void)
-{
-    log_box_stop(&box);
-    log_box_deinit(&box);
 }
 
 /* A synced half, an unsynced half with torn pages, and then the power goes. */
@@ -59,8 +52,7 @@ static void a_crash_at_any_event_of_a_recovery_changes_nothing(void **state)
 
         box_torn(seed);
         synced = box.synced_end;
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         end = box.log->log_end;
         assert_true(end >= synced && synced > 0);
         log_box_kill(&box, false);
@@ -73,12 +65,11 @@ static void a_crash_at_any_event_of_a_recovery_changes_nothing(void **state)
             whole = log_box_start(&box) == ERR_NONE && log_box_open(&box) == ERR_NONE;
             box.events_left = 0;
             log_box_kill(&box, at % 2 == 0); /* what recovery cut is synced, or cut again */
-            assert_int_equal(ERR_NONE, log_box_start(&box));
-            assert_int_equal(ERR_NONE, log_box_open(&box));
+            log_box_up(&box);
             assert_true(box.log->log_end >= synced && box.log->log_end <= end);
             if (at % 2 != 0) assert_true(box.log->log_end == end);
             log_box_check(&box, 1000);
-            box_end();
+            log_box_over(&box);
             crashed += !whole;
             if (whole || at > 400) break;
         }
@@ -116,11 +107,10 @@ static void without_memory_an_open_fails_and_the_next_one_finds_everything(void 
         }
         box.env.mem.fail_at = 0;
         log_box_kill(&box, false);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_true(box.log->log_end == end);
         log_box_check(&box, 1000);
-        box_end();
+        log_box_over(&box);
     }
     assert_true(refused > 10);
 }
@@ -159,12 +149,11 @@ static void without_memory_appends_fail_one_by_one_and_nothing_is_lost(void **st
         box.env.mem.fail_at = 0;
         if (box.log->state == LOG_OPEN) log_box_check(&box, 700);
         log_box_kill(&box, false);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         log_box_check(&box, 700);
         assert_true(box.count == 0 ||
                     box.log->log_end == box.batches[box.count - 1].last_offset + 1);
-        box_end();
+        log_box_over(&box);
     }
     assert_true(refused > 10);
 }
@@ -194,11 +183,10 @@ static void an_error_during_recovery_never_truncates(void **state)
             failed += log_box_open(&box) != ERR_NONE;
             log_box_kill(&box, false);
             sim_disk_clear_rules(box.node->disk);
-            assert_int_equal(ERR_NONE, log_box_start(&box));
-            assert_int_equal(ERR_NONE, log_box_open(&box));
+            log_box_up(&box);
             assert_true(box.log->log_end == end);
             log_box_check(&box, 1000);
-            box_end();
+            log_box_over(&box);
         }
     }
     assert_true(failed > 10);
@@ -236,19 +224,17 @@ static void a_clean_marker_that_comes_back_vouches_for_nothing(void **state)
     box_fill(1, 5);
     log_box_stop(&box);
     length = image_read("data/.kafka_cleanshutdown", marker, sizeof marker);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_true(box.log->opened_clean);
     box_fill(1, 3);
     end = box.log->log_end;
     log_box_kill(&box, false);
     image_put("data/.kafka_cleanshutdown", marker, length);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_false(box.log->opened_clean);
     assert_true(box.log->log_end == end);
     log_box_check(&box, 1000);
-    box_end();
+    log_box_over(&box);
 }
 
 static bool box_vouched(struct log_box *b)
@@ -300,7 +286,7 @@ static void only_a_power_loss_takes_the_epoch_of_the_last_life(void **state)
     assert_true(box.dir.previous_broker_epoch == 70);
     box_restart(true, -1);
     assert_int_equal(ERR_NONE, log_box_open(&box));
-    box_end();
+    log_box_over(&box);
 }
 
 /* DF14: the page cache shows what the device will never have; nobody vouches for that. */
@@ -326,7 +312,7 @@ static void a_directory_that_failed_is_not_vouched_for(void **state)
     log_box_run_ms(&box, 5);
     box_restart(false, -1);
     assert_int_equal(ERR_NONE, log_box_open(&box));
-    box_end();
+    log_box_over(&box);
 }
 
 /* H13: truncated, written again, and the power goes, with any part of the pages kept. */
@@ -342,11 +328,10 @@ static void nothing_of_a_truncated_history_survives_a_power_loss(void **state)
         assert_true(log_box_truncate(&box, 6));
         box_fill(2, 12);
         log_box_kill(&box, true);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         /* Every batch is one of the second history: the model forgot what was cut. */
         log_box_check(&box, 1000);
-        box_end();
+        log_box_over(&box);
     }
 }
 
@@ -394,7 +379,7 @@ static void a_missing_segment_is_damage_and_not_an_end(void **state)
     assert_true(box.log->log_end == 0);
     box_fill(3, 5);
     log_box_check(&box, 1000);
-    box_end();
+    log_box_over(&box);
 }
 
 /* H5: pages that a failed sync marked clean are in the cache and not on the device. Whatever
@@ -424,8 +409,7 @@ static void recovery_believes_the_device_and_not_the_cache(void **state)
         assert_int_equal(LOG_DIR_OFFLINE, box.dir.state);
         log_box_kill(&box, false); /* the page cache stays, or some of it */
         sim_disk_clear_rules(box.node->disk);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         end = box.log->log_end;
         assert_true(end >= synced && end <= written);
         shorter += end < written;
@@ -436,10 +420,9 @@ static void recovery_believes_the_device_and_not_the_cache(void **state)
             end = box.log->log_end;
         }
         log_box_kill(&box, true);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_true(box.log->log_end == end);
-        box_end();
+        log_box_over(&box);
     }
     assert_true(shorter > 0);
 }
@@ -571,8 +554,7 @@ static void a_segment_of_another_history_is_found_by_the_scrub(void **state)
         }
     }
     file_put(path);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_int_equal(ERR_CORRUPT_MESSAGE, read_from(base, true));
     log_box_kill(&box, false);
     log_box_deinit(&box);
@@ -601,15 +583,14 @@ static void records_that_come_back_from_below_the_start_have_their_epochs_again(
         log_raise_start(box.log, starts[i] < end ? starts[i] : end);
         log_box_run_ms(&box, 100);
         log_box_kill(&box, true);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_int_equal(0, box.log->log_start);
         assert_int_equal(end, box.log->log_end);
         assert_int_equal(2, box.log->epochs.count);
         assert_int_equal(1, log_epochs_at(&box.log->epochs, 0));
         assert_int_equal(1, log_epochs_at(&box.log->epochs, second - 1));
         assert_int_equal(2, log_epochs_at(&box.log->epochs, second));
-        box_end();
+        log_box_over(&box);
     }
 }
 
@@ -629,11 +610,10 @@ static void a_new_partition_is_there_after_a_power_loss(void **state)
         end = box.log->log_end;
         assert_true(log_box_sync(&box));
         log_box_kill(&box, true);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_int_equal(end, box.log->log_end);
         log_box_check(&box, 1000);
-        box_end();
+        log_box_over(&box);
     }
 }
 
@@ -663,14 +643,13 @@ static void an_empty_checkpoint_takes_no_batch_and_no_epoch(void **state)
         }
         foreign_size = 0;
         file_put(names[i / 2]);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_int_equal(end, box.log->log_end);
         assert_int_equal(2, box.log->epochs.count);
         assert_int_equal(1, log_epochs_at(&box.log->epochs, second - 1));
         assert_int_equal(2, log_epochs_at(&box.log->epochs, second));
         log_box_check(&box, 1000);
-        box_end();
+        log_box_over(&box);
     }
 }
 

@@ -17,14 +17,7 @@ static void begin(uint64_t seed)
     box.config.index_interval_bytes = 100;
     box.config.deletes = true;
     box.config.delete_delay_ms = 1000;
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
-}
-
-static void end(void)
-{
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_up(&box);
 }
 
 static void fill(uint32_t count)
@@ -109,7 +102,7 @@ static void size_retention_takes_the_oldest_segments_only(void **state)
     assert_true(log_size(box.log) < 4 * SEGMENT);
     assert_int_equal(box.log->log_end, end_before);
     log_box_check(&box, 4096);
-    end();
+    log_box_over(&box);
 }
 
 static void nothing_at_or_above_the_high_watermark_goes(void **state)
@@ -128,7 +121,7 @@ static void nothing_at_or_above_the_high_watermark_goes(void **state)
     assert_true(box.log->log_start <= 12);
     assert_true(box.log->segments[0]->base <= 12);
     log_box_check(&box, 4096);
-    end();
+    log_box_over(&box);
 }
 
 static void an_old_log_goes_whole_and_an_empty_segment_takes_its_place(void **state)
@@ -153,7 +146,7 @@ static void an_old_log_goes_whole_and_an_empty_segment_takes_its_place(void **st
     fill(3);
     assert_int_equal(box.log->log_end, old_end + 3);
     log_box_check(&box, 4096);
-    end();
+    log_box_over(&box);
 }
 
 static uint64_t rolls(void)
@@ -178,7 +171,7 @@ static void the_empty_segment_is_begun_once(void **state)
     assert_int_equal(look(), 0);
     assert_int_equal(rolls(), before + 1);
     assert_int_equal(box.log->log_start, box.log->log_end);
-    end();
+    log_box_over(&box);
 }
 
 /* That those before it go says nothing about the segment which the high watermark is in. */
@@ -196,7 +189,7 @@ static void a_segment_that_may_not_go_is_not_rolled_either(void **state)
     assert_int_equal(look(), 0);
     assert_int_equal(rolls(), before);
     assert_int_equal(box.log->log_start, log_active(box.log)->base);
-    end();
+    log_box_over(&box);
 }
 
 static void append_old(void)
@@ -235,7 +228,7 @@ static void what_is_old_when_it_is_written_costs_one_roll_a_pass(void **state)
         assert_true(segments() <= 2);
     }
     log_box_check(&box, 4096);
-    end();
+    log_box_over(&box);
 }
 
 static void ages_of_segments_are_known_after_a_restart(void **state)
@@ -245,8 +238,7 @@ static void ages_of_segments_are_known_after_a_restart(void **state)
     fill(30);
     log_note_high_watermark(box.log, box.log->log_end);
     log_box_stop(&box);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     log_note_high_watermark(box.log, box.log->log_end);
     box.config.retention_ms = 3600000;
     look();
@@ -256,7 +248,7 @@ static void ages_of_segments_are_known_after_a_restart(void **state)
     assert_int_equal(box.log->log_start, box.log->log_end);
     assert_true(drop());
     assert_int_equal(segments(), 1);
-    end();
+    log_box_over(&box);
 }
 
 static void a_log_without_the_policy_is_left_alone(void **state)
@@ -278,7 +270,7 @@ static void a_log_without_the_policy_is_left_alone(void **state)
     assert_int_equal(box.log->log_start, 15);
     assert_true(box.log->segments[0]->base > 0 && box.log->segments[0]->base <= 15);
     log_box_check(&box, 4096);
-    end();
+    log_box_over(&box);
 }
 
 static void an_open_that_clears_away_finds_all_other_files(void **state)
@@ -291,11 +283,10 @@ static void an_open_that_clears_away_finds_all_other_files(void **state)
     look();
     assert_true(drop());
     log_box_stop(&box); /* the renamed files are there still */
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_true(box.log->opened_clean);
     log_box_check(&box, 4096);
-    end();
+    log_box_over(&box);
 }
 
 static uint32_t names(const char *end)
@@ -328,8 +319,7 @@ static void orderly_stops_leave_one_snapshot_besides_those_of_segments(void **st
     for (uint32_t i = 0; i < 6; i++) {
         fill(3);
         log_box_stop(&box);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_true(box.log->opened_clean);
         assert_true(names(".snapshot") <= segments());
         assert_true(names(".producers") <= segments());
@@ -337,7 +327,7 @@ static void orderly_stops_leave_one_snapshot_besides_those_of_segments(void **st
     assert_true(segments() > 1);
     assert_true(names(".snapshot") >= segments() - 1);
     log_box_check(&box, 4096);
-    end();
+    log_box_over(&box);
 }
 
 static void idle_producers_are_forgotten_by_the_clock_of_the_broker(void **state)
@@ -361,7 +351,7 @@ static void idle_producers_are_forgotten_by_the_clock_of_the_broker(void **state
     box.dir.env->now = sim_node_now(box.node);
     look();
     assert_null(log_producers_find(&box.log->producers, 5));
-    end();
+    log_box_over(&box);
 }
 
 /* Only the snapshot at the new beginning tells of a producer whose records are all gone; it counts
@@ -421,7 +411,7 @@ static void files_go_after_their_delay(void **state)
     }
     assert_true(unlinked >= 6);
     assert_true(unlinked % 6 == 0);
-    end();
+    log_box_over(&box);
 }
 
 /* The partitions and the metadata log of a combined node sweep the same directory. */
@@ -455,7 +445,7 @@ static void two_sweeps_of_a_directory_take_different_files(void **state)
     assert_true(unlinked >= 12);
     assert_true(unlinked % 6 == 0);
     assert_int_equal(log_sweep_due_ns(&box.dir), OP_NO_DEADLINE);
-    end();
+    log_box_over(&box);
 }
 
 static void a_crash_at_any_event_keeps_what_was_not_deleted(void **state)
@@ -480,13 +470,11 @@ static void a_crash_at_any_event_keeps_what_was_not_deleted(void **state)
         whole = drop();
         crashed += !whole;
         log_box_kill(&box, at % 4 == 1);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_true(box.log->log_start <= kept);
         assert_int_equal(box.log->log_end, log_end);
         log_box_check(&box, 4096);
-        log_box_stop(&box);
-        log_box_deinit(&box);
+        log_box_over(&box);
         if (whole) break;
     }
     assert_true(crashed > 5);

@@ -81,8 +81,7 @@ static void box_begin(uint64_t seed)
     log_box_init(&box, seed);
     box.cache_bytes = 4096;
     box.config.segment_bytes = 200000;
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     for (uint32_t i = 0; i < 150; i++) {
         assert_int_equal(ERR_NONE, log_box_append(&box, 1, 2 + i % 3, 900, &append));
         assert_true(log_box_await(&box, &append));
@@ -93,8 +92,7 @@ static void box_begin(uint64_t seed)
 
 static void box_end(void)
 {
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void what_was_read_once_goes_out_as_a_range(void **state)
@@ -179,8 +177,7 @@ static void a_cut_and_new_records_do_not_change_what_was_promised(void **state)
     assert_int_equal(0, box.dir.ranged_files);
     log_box_check(&box, 5000);
     log_box_kill(&box, false);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     log_box_check(&box, 5000);
     box_end();
 }
@@ -199,8 +196,7 @@ static void a_crash_at_any_event_of_such_a_cut_leaves_a_sound_log(void **state)
         log_box_kill(&box, events % 2 == 0);
         box.events_left = 0;
         box.spent = false;
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_true(box.log->log_end >= 15);
         assert_true(!whole || box.log->log_end <= 20);
         box_end();

@@ -20,8 +20,7 @@ static void box_small(struct log_box *box, uint64_t seed)
     log_box_init(box, seed);
     box->config.segment_bytes = 4096;
     box->config.index_interval_bytes = 200;
-    assert_int_equal(ERR_NONE, log_box_start(box));
-    assert_int_equal(ERR_NONE, log_box_open(box));
+    log_box_up(box);
 }
 
 static void appended_batches_are_read_back_from_memory_and_from_disk(void **state)
@@ -39,8 +38,7 @@ static void appended_batches_are_read_back_from_memory_and_from_disk(void **stat
     log_box_check(&box, 100000);
     log_box_check(&box, 1);
     log_box_check(&box, 700);
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void a_clean_stop_is_followed_by_a_clean_start(void **state)
@@ -79,15 +77,13 @@ static void a_kill_loses_nothing_that_was_written(void **state)
     box_append_some(&box, 1, 50);
     end = box.log->log_end;
     log_box_kill(&box, false);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_false(box.log->opened_clean);
     assert_true(box.log->log_end == end);
     log_box_check(&box, 500);
     box_append_some(&box, 2, 20);
     log_box_check(&box, 500);
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void after_a_power_loss_the_log_is_a_prefix_with_all_that_was_synced(void **state)
@@ -107,20 +103,17 @@ static void after_a_power_loss_the_log_is_a_prefix_with_all_that_was_synced(void
         synced = box.synced_end;
         end = box.log->log_end;
         log_box_kill(&box, true);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_true(box.log->log_end >= synced);
         assert_true(box.log->log_end <= end);
         log_box_check(&box, 500);
         end = box.log->log_end;
         /* What recovery accepted is not synced yet: a second cut may take it, not more. */
         log_box_kill(&box, false);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_true(box.log->log_end == end);
         log_box_check(&box, 5000);
-        log_box_stop(&box);
-        log_box_deinit(&box);
+        log_box_over(&box);
     }
 }
 
@@ -161,13 +154,11 @@ static void a_crash_at_any_event_leaves_a_sound_log(void **state)
         synced = box.synced_end;
         end = box.count > 0 ? box.batches[box.count - 1].last_offset + 1 : 0;
         log_box_kill(&box, at % 8 != 1);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         assert_true(box.log->log_end >= synced);
         /* In flight at the crash: it may be there although nobody was told. */
         if (box.log->log_end <= end) log_box_check(&box, 300);
-        log_box_stop(&box);
-        log_box_deinit(&box);
+        log_box_over(&box);
         promised += synced > 0;
     }
     assert_true(promised > 20); /* the sweep reached what it is about */
@@ -181,13 +172,11 @@ static void a_whole_life_comes_to_its_end(void **state)
     log_box_init(&box, 77);
     box.config.segment_bytes = 2000;
     box.config.index_interval_bytes = 200;
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     assert_true(box_life(&box));
     log_box_check(&box, 300);
     assert_true(box.sim->events < 1500); /* so that the sweep above covers it */
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void a_batch_sent_twice_is_written_once_also_after_a_restart(void **state)
@@ -228,12 +217,10 @@ static void a_batch_sent_twice_is_written_once_also_after_a_restart(void **state
         } else {
             log_box_kill(&box, false);
         }
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         first[4].generation = box.log->generation;
     }
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static bool box_repaired(struct log_box *box)
@@ -268,11 +255,9 @@ static void a_full_disk_refuses_and_recovers(void **state)
     box_append_some(&box, 0, 9);
     log_box_check(&box, 300);
     log_box_kill(&box, true);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
+    log_box_up(&box);
     log_box_check(&box, 300);
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 /* The table of open files is the node's: that it is full says nothing about the device. */
@@ -317,8 +302,7 @@ static void no_place_for_an_open_file_refuses_and_recovers(void **state)
     box_append_some(&box, 0, 40);
     log_box_check(&box, 300);
     assert_true(log_box_sync(&box));
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void a_failing_device_takes_the_directory_offline(void **state)
@@ -339,8 +323,7 @@ static void a_failing_device_takes_the_directory_offline(void **state)
     assert_int_equal(LOG_DIR_OFFLINE, box.dir.state);
     assert_int_equal(1, box.traced[TRACE_DIR_OFFLINE]);
     assert_int_equal(ERR_KAFKA_STORAGE_ERROR, log_box_append(&box, 0, 3, 100, &append));
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void an_error_at_any_disk_request_never_costs_a_synced_batch(void **state)
@@ -371,11 +354,9 @@ static void an_error_at_any_disk_request_never_costs_a_synced_batch(void **state
             synced = box.synced_end;
             log_box_kill(&box, true);
             sim_disk_clear_rules(box.node->disk);
-            assert_int_equal(ERR_NONE, log_box_start(&box));
-            assert_int_equal(ERR_NONE, log_box_open(&box));
+            log_box_up(&box);
             assert_true(box.log->log_end >= synced);
-            log_box_stop(&box);
-            log_box_deinit(&box);
+            log_box_over(&box);
         }
     }
 }
@@ -401,11 +382,9 @@ static void what_was_truncated_never_comes_back(void **state)
                     box.log->epochs.count == 1);
         log_box_check(&box, 400);
         log_box_kill(&box, true);
-        assert_int_equal(ERR_NONE, log_box_start(&box));
-        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_up(&box);
         log_box_check(&box, 400); /* the model forgot what was truncated */
-        log_box_stop(&box);
-        log_box_deinit(&box);
+        log_box_over(&box);
     }
 }
 
@@ -428,8 +407,7 @@ static void a_rotten_batch_below_the_recovery_point_is_told_not_cut(void **state
     assert_int_equal(ERR_DAMAGED, log_box_open(&box));
     assert_int_equal(LOG_FAILED, box.log->state);
     assert_int_equal(1, box.traced[TRACE_LOG_DAMAGED]);
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 /* A checkpoint that is written while such a log is there, and a start after it, change nothing:
@@ -458,8 +436,7 @@ static void what_a_damaged_log_had_promised_outlives_a_checkpoint(void **state)
         assert_true(box.log->known->recovery_point > 0);
         if (life < 2) log_box_kill(&box, false);
     }
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void a_directory_of_somebody_else_is_refused(void **state)
@@ -479,8 +456,7 @@ static void a_directory_of_somebody_else_is_refused(void **state)
     log_box_run_ms(&box, 1000);
     assert_int_equal(ERR_BAD_CONFIG, box.dir.err);
     assert_string_equal("data: belongs to node 1, this is node 2", box.dir.message.text);
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 static void a_deleted_partition_is_gone(void **state)
@@ -499,8 +475,7 @@ static void a_deleted_partition_is_gone(void **state)
     box.count = 0;
     assert_int_equal(ERR_NONE, log_box_open(&box));
     assert_true(box.log->log_end == 0);
-    log_box_stop(&box);
-    log_box_deinit(&box);
+    log_box_over(&box);
 }
 
 int main(void)

@@ -4,21 +4,6 @@
 
 enum { A };
 
-static int setup(void **state)
-{
-    static struct replica_rig rig;
-
-    replica_rig_init(&rig, 7);
-    *state = &rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    replica_rig_deinit(*state);
-    return 0;
-}
-
 static void add_topic(struct replica_rig *rig)
 {
     replica_rig_add(rig, &(struct rig_record){.kind = RIG_TOPIC, .topic = 1});
@@ -32,13 +17,6 @@ static void publish_refused(struct replica_rig *rig)
     rig->machines[A].refused_at = 1;
     replica_rig_publish(rig, A);
     rig->machines[A].refused_at = 0;
-}
-
-static bool leads(void *context)
-{
-    const struct partition *part = replica_rig_part(context, A, 1);
-
-    return part != NULL && part->role == PARTITION_LEADER;
 }
 
 static bool follows(void *context)
@@ -93,7 +71,7 @@ static void a_replica_that_found_no_memory_is_begun_later(void **state)
     add_topic(rig);
     publish_refused(rig);
     assert_null(replica_rig_part(rig, A, 1));
-    assert_true(replica_rig_until(rig, 20000, leads, rig));
+    assert_true(replica_rig_until(rig, 20000, replica_rig_leads, rig));
 }
 
 static void a_change_that_found_no_memory_is_taken_later(void **state)
@@ -102,7 +80,7 @@ static void a_change_that_found_no_memory_is_taken_later(void **state)
 
     add_topic(rig);
     replica_rig_start(rig, A);
-    assert_true(replica_rig_until(rig, 20000, leads, rig));
+    assert_true(replica_rig_until(rig, 20000, replica_rig_leads, rig));
     replica_rig_add(rig, &(struct rig_record){.kind = RIG_CHANGE, .id = 2, .topic = 1});
     publish_refused(rig);
     assert_int_equal(replica_rig_part(rig, A, 1)->leader, 1);
@@ -111,7 +89,6 @@ static void a_change_that_found_no_memory_is_taken_later(void **state)
 
 int main(void)
 {
-#define WITH_RIG(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_RIG(a_replica_that_found_no_memory_at_the_start_keeps_its_log),
         WITH_RIG(after_a_start_without_memory_nothing_is_begun),

@@ -6,21 +6,6 @@
 
 enum { A, B };
 
-static int setup(void **state)
-{
-    static struct replica_rig rig;
-
-    replica_rig_init(&rig, 7);
-    *state = &rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    replica_rig_deinit(*state);
-    return 0;
-}
-
 static void add_topic(struct replica_rig *rig)
 {
     struct rig_record part = {.kind = RIG_PARTITION, .id = 1, .topic = 1};
@@ -29,13 +14,6 @@ static void add_topic(struct replica_rig *rig)
     memcpy(part.replicas, (int32_t[]){1, 2}, 2 * sizeof(int32_t));
     part.isr[0] = 1;
     replica_rig_add(rig, &part);
-}
-
-static bool leads(void *context)
-{
-    const struct partition *part = replica_rig_part(context, A, 1);
-
-    return part != NULL && part->role == PARTITION_LEADER;
 }
 
 static bool copied(void *context)
@@ -54,7 +32,7 @@ static void who_was_held_back_goes_on_when_the_quota_is_free(void **state)
 
     add_topic(rig);
     replica_rig_start(rig, A);
-    assert_true(replica_rig_until(rig, 20000, leads, rig));
+    assert_true(replica_rig_until(rig, 20000, replica_rig_leads, rig));
     replica_rig_config(rig, A, "leader.replication.throttled.replicas", "*");
     for (uint32_t i = 0; i < 60; i++) {
         struct partition_append append;
@@ -83,8 +61,7 @@ static void who_was_held_back_goes_on_when_the_quota_is_free(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(who_was_held_back_goes_on_when_the_quota_is_free, setup,
-                                        teardown),
+        WITH_RIG(who_was_held_back_goes_on_when_the_quota_is_free),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,21 +14,6 @@
 
 enum { A, B, C };
 
-static int setup(void **state)
-{
-    static struct replica_rig rig;
-
-    replica_rig_init(&rig, 7);
-    *state = &rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    replica_rig_deinit(*state);
-    return 0;
-}
-
 static void add_topic(struct replica_rig *rig)
 {
     struct rig_record part = {.kind = RIG_PARTITION, .id = 1, .topic = 1};
@@ -274,13 +259,11 @@ static void who_counts_keeps_what_it_has(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_rotten_batch_below_a_cut_is_mended_first, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(what_is_not_committed_yet_is_mended_too, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_copy_says_nothing_about_who_copies, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_log_that_opens_damaged_is_fetched_anew_when_others_lead,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(who_counts_keeps_what_it_has, setup, teardown),
+        WITH_RIG(a_rotten_batch_below_a_cut_is_mended_first),
+        WITH_RIG(what_is_not_committed_yet_is_mended_too),
+        WITH_RIG(a_copy_says_nothing_about_who_copies),
+        WITH_RIG(a_log_that_opens_damaged_is_fetched_anew_when_others_lead),
+        WITH_RIG(who_counts_keeps_what_it_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,21 +9,6 @@
 
 enum { A, B, C };
 
-static int setup(void **state)
-{
-    static struct replica_rig rig;
-
-    replica_rig_init(&rig, 7);
-    *state = &rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    replica_rig_deinit(*state);
-    return 0;
-}
-
 static void add_topic(struct replica_rig *rig, uint8_t topic, int32_t leader, bool all_in_sync)
 {
     struct rig_record part = {.kind = RIG_PARTITION, .id = leader, .topic = topic};
@@ -952,7 +937,6 @@ static void a_disk_that_fails_takes_the_replica_offline_and_fails_who_waits(void
 
 int main(void)
 {
-#define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_RIG(what_is_produced_reaches_every_replica_and_then_counts),
         WITH_RIG(deleted_records_are_gone_on_every_live_replica_and_stay_gone),

@@ -61,33 +61,14 @@ static void what_a_deposed_controller_writes_is_void(void **state)
         "102 controller.active 2 10\n"
         "101 controller.broker 2 2 1 0 10\n" TURN
         "102 controller.partition 7 0 1 1 1 12 | isr 1,2,3 replicas 1,2,3 elr -\nturn 102\n";
-    struct check_config config;
-    struct check *check;
 
     (void)state;
-    check_config_init(&config);
-    check = check_create(&config);
-    check_story_tell(check, STORY_CLUSTER);
-    check_story_tell(check, deposed);
-    if (check_violation(check) != NULL) fail_msg("%s", check_violation(check)->text);
-    check_destroy(check);
+    CHECK_STORY(NULL, STORY_CLUSTER, deposed);
 }
 
 static void tell(const char *story, const char *id)
 {
-    struct check_config config;
-    struct check *check;
-
-    check_config_init(&config);
-    check = check_create(&config);
-    check_story_tell(check, setup);
-    check_story_tell(check, story);
-    if (id == NULL && check_violation(check) != NULL) fail_msg("%s", check_violation(check)->text);
-    if (id != NULL) {
-        assert_non_null(check_violation(check));
-        assert_string_equal(check_violation(check)->id, id);
-    }
-    check_destroy(check);
+    CHECK_STORY(id, setup, story);
 }
 
 /* It slept, and wakes up with a metadata log that ends before its successor's changes. */

@@ -48,19 +48,7 @@ static void each_oracle_of_check_disk_fires_first_on_its_bad_history(void **stat
 /* Tells `story` behind the setup; NULL when nothing is wrong, else the id. */
 static void tells(const char *story, const char *id)
 {
-    struct check_config config;
-    struct check *check;
-
-    check_config_init(&config);
-    check = check_create(&config);
-    check_story_tell(check, setup);
-    check_story_tell(check, story);
-    if (id == NULL && check_violation(check) != NULL) fail_msg("%s", check_violation(check)->text);
-    if (id != NULL) {
-        assert_non_null(check_violation(check));
-        assert_string_equal(check_violation(check)->id, id);
-    }
-    check_destroy(check);
+    CHECK_STORY(id, setup, story);
 }
 
 static void damage_on_a_disk_that_rots_is_no_broken_promise(void **state)

@@ -1,6 +1,5 @@
 /* Proves: each oracle of check_isr.c passes a good history that it judged, and is the first to fire
- * on
- * a bad one. */
+ * on a bad one. */
 #include "tests/support/check_story.h"
 #include "tests/support/support.h"
 

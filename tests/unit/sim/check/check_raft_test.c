@@ -85,20 +85,11 @@ static void each_oracle_of_check_raft_fires_first_on_its_bad_history(void **stat
 static void a_vote_is_kept_by_whoever_turns_prospective_afterwards(void **state)
 {
     static const char *const votes[] = {"103 raft.vote 102 2 1 0\n", "103 raft.vote 102 2 1 1\n"};
-    struct check_config config;
 
     (void)state;
-    check_config_init(&config);
     for (int i = 0; i < 2; i++) {
-        struct check *check = check_create(&config);
-
-        check_story_tell(check, setup);
-        check_story_tell(check, "103 raft.state 4 0 2 -1 -1\n");
-        check_story_tell(check, votes[i]);
-        check_story_tell(check, "103 raft.state 0 1 2 -1 102\n");
-        if (i == 0) assert_null(check_violation(check));
-        if (i == 1) assert_string_equal(check_violation(check)->id, "K14");
-        check_destroy(check);
+        CHECK_STORY(i == 0 ? NULL : "K14", setup, "103 raft.state 4 0 2 -1 -1\n", votes[i],
+                    "103 raft.state 0 1 2 -1 102\n");
     }
 }
 
@@ -110,30 +101,16 @@ static void a_vote_is_kept_by_whoever_turns_prospective_afterwards(void **state)
  * have, what was committed before its own epoch it must. */
 static void who_is_elected_late_owes_what_the_epochs_before_committed(void **state)
 {
-    struct check_config config;
+    static const char appended[] = "101 log.epoch 0 0 3 1\n101 log.appended 0 0 1 1 3 80 10\n"
+                                   "101 log.synced 0 0 2\n";
 
     (void)state;
-    check_config_init(&config);
-    for (int i = 0; i < 2; i++) {
-        struct check *check = check_create(&config);
-
-        check_story_tell(check, setup);
-        check_story_tell(check, i == 0 ? VOTES_FOR("102", "103") : VOTES_FOR("103", "102"));
-        check_story_tell(check, VOTES_FOR_101_IN_3);
-        check_story_tell(check, "101 log.epoch 0 0 3 1\n101 log.appended 0 0 1 1 3 80 10\n"
-                                "101 log.synced 0 0 2\n");
-        check_story_tell(check, i == 0 ? ENTRY0("103") "103 log.appended 0 0 1 1 3 80 10\n"
-                                                       "103 log.synced 0 0 2\n"
-                                       : "102 log.appended 0 0 1 1 3 80 10\n"
-                                         "102 log.synced 0 0 2\n");
-        check_story_tell(check, "101 raft.hw 1 2 3 1\n");
-        assert_null(check_violation(check));
-        check_story_tell(check,
-                         i == 0 ? "102 raft.elected 2 1 2 3\n" : "103 raft.elected 2 0 2 3\n");
-        if (i == 0) assert_null(check_violation(check));
-        if (i == 1) assert_string_equal(check_violation(check)->id, "K5");
-        check_destroy(check);
-    }
+    CHECK_STORY(NULL, setup, VOTES_FOR("102", "103"), VOTES_FOR_101_IN_3, appended,
+                ENTRY0("103") "103 log.appended 0 0 1 1 3 80 10\n103 log.synced 0 0 2\n",
+                "101 raft.hw 1 2 3 1\n", "102 raft.elected 2 1 2 3\n");
+    CHECK_STORY("K5", setup, VOTES_FOR("103", "102"), VOTES_FOR_101_IN_3, appended,
+                "102 log.appended 0 0 1 1 3 80 10\n102 log.synced 0 0 2\n", "101 raft.hw 1 2 3 1\n",
+                "103 raft.elected 2 0 2 3\n");
 }
 
 /* Voter 103 dies when its vote is renamed and nobody has noted it. */

@@ -63,16 +63,9 @@ static void a_leader_of_an_older_epoch_need_not_have_what_a_later_one_committed(
              "101 controller.partition 7 0 3 3 2 12 | isr 3 replicas 1,2,3 elr -\n" STORY_COMMIT
              "3 log.epoch 7 0 3 10\n3 replica.role 7 0 2 3 3 2\n3 replica.leading 7 0 3 10 10\n"
              "3 log.appended 7 0 10 19 3 601 100\n3 replica.hw 7 0 10 20 2 3\n" LEADS("2", "10");
-    struct check_config config;
-    struct check *check;
 
     (void)state;
-    check_config_init(&config);
-    check = check_create(&config);
-    check_story_tell(check, setup);
-    check_story_tell(check, late);
-    if (check_violation(check) != NULL) fail_msg("%s", check_violation(check)->text);
-    check_destroy(check);
+    CHECK_STORY(NULL, setup, late);
 }
 
 static void an_end_below_what_was_committed_may_be_refused_or_be_of_an_older_leader(void **state)

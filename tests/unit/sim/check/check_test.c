@@ -24,9 +24,10 @@ static struct check *begin(const char *story)
 static void every_oracle_has_its_own_id_and_name_and_a_file_with_tests(void **state)
 {
     static const char *const files[] = {
-        "check_log.c",        "check_disk.c",  "check_replica.c",  "check_isr.c",
-        "check_controller.c", "check_raft.c",  "check_snapshot.c", "check_history.c",
-        "check_liveness.c",   "check_group.c", "check_voters.c",   "check_consumer.c"};
+        "check_log.c",     "check_recovery.c",   "check_disk.c",  "check_replica.c",
+        "check_isr.c",     "check_controller.c", "check_raft.c",  "check_snapshot.c",
+        "check_history.c", "check_liveness.c",   "check_group.c", "check_voters.c",
+        "check_consumer.c"};
     const struct check_info *a, *b;
 
     (void)state;

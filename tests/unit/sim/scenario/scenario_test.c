@@ -249,15 +249,17 @@ static void words_of_what_is_missing_say_so(void **state)
 {
     (void)state;
     refuse(HEAD "steps:\n  - {when: txn(a).state == 1, do: check}\n",
-           "t.yaml:6:12: \"txn\" needs transactions, which this version does not have");
+           "t.yaml:6:12: \"txn\" needs a coordinator of transactions, which this version does not "
+           "have");
     refuse(HEAD "steps:\n  - {when: leader(orders-0).lso > 1, do: check}\n",
-           "t.yaml:6:29: \"lso\" needs transactions, which this version does not have");
+           "t.yaml:6:29: \"lso\" needs a term for the last stable offset, which this version does "
+           "not have");
     refuse(HEAD "steps:\n  - {at: 1s, do: {add_broker: 4}}\n",
-           "t.yaml:6:19: \"add_broker\" needs changes of the set of brokers, which this version "
-           "does not have");
+           "t.yaml:6:19: \"add_broker\" needs brokers that join a cluster that runs, which this "
+           "version does not have");
     refuse("gregor: 1\nname: x\ncluster: {versions: mixed}\n",
-           "t.yaml:3:21: \"mixed\" needs nodes of several versions, which this version does not "
-           "have; there is only \"same\"");
+           "t.yaml:3:21: there is only \"same\", not \"mixed\": a node's "
+           "gregor.feature.metadata.version.max and the action upgrade make versions differ");
 }
 
 static void names_that_steps_make_are_known_behind_them(void **state)
