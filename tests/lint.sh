@@ -81,5 +81,9 @@ done
 # 9. What shows each known hole of storage closed is there (broker/log/README.md).
 out=$(python3 tests/check_holes.py) || fail 'the table of holes:' "$out"
 
+# 10. The top level is what README.md draws, and dot-files.
+out=$(git ls-files | cut -d/ -f1 | sort -u | grep -vxE 'Makefile|README\.md|sim|broker|client|scenarios|reports|tests|\..*')
+[ -z "$out" ] || fail 'at the top level, and not of it:' "$out"
+
 [ $bad -eq 0 ] && echo "lint: clean ($(printf '%s\n' "$core" | wc -l) core objects, $(printf '%s\n' "$sources" | wc -l) sources)"
 exit $bad
