@@ -154,10 +154,12 @@ struct membership_target {
     int32_t partition;
 };
 
-/* What the leader looks at after it assigned: more partitions mean a new rebalance. */
+/* What the leader looks at after it assigned: more partitions mean a new rebalance, and so do
+ * replicas in other racks when it has a rack itself, as in Java. */
 struct membership_watched {
     struct metadata_topic *topic;
     uint32_t partitions;
+    uint32_t racks_version;
 };
 
 struct membership {
