@@ -6,6 +6,7 @@
 
 #include "client/membership.h"
 #include "client/posix/codecs.h"
+#include "wire/consumer_group_describe.h"
 #include "wire/produce.h"
 
 #include <stdlib.h>
@@ -480,6 +481,53 @@ static void a_pattern_finds_topics_that_come_later(void **state)
     assert_false(has(0, "__consumer_offsets", 0));
 }
 
+/* What the coordinator keeps of the one member of the group. */
+static struct str described_regex(size_t *names)
+{
+    struct str group = STR("g");
+    struct consumer_group_describe_request request;
+    struct consumer_group_describe_response response;
+
+    consumer_group_describe_request_default(&request);
+    request.group_ids = &group;
+    request.group_ids_count = 1;
+    raw_ask(&raw, API_CONSUMER_GROUP_DESCRIBE, 0, &request, &response);
+    assert_int_equal(response.groups[0].error_code, 0);
+    assert_int_equal(response.groups[0].members_count, 1);
+    *names = response.groups[0].members[0].subscribed_topic_names_count;
+    return response.groups[0].members[0].subscribed_topic_regex;
+}
+
+/* KIP-848: the pattern itself is the subscription, also while it matches nothing. */
+static void the_coordinator_resolves_a_pattern_of_the_new_protocol(void **state)
+{
+    static const struct str only = {"t", 1};
+    struct str regex;
+    size_t names;
+
+    (void)state;
+    machines[0].config.protocol = MEMBERSHIP_CONSUMER;
+    machines[0].pattern = STR("[vw].*");
+    start(0);
+    node_box_run_ms(&box, 5000);
+    assert_int_equal(owned(0), 0);
+    regex = described_regex(&names);
+    assert_true(str_equal(regex, STR("[vw].*")));
+    assert_int_equal(names, 0);
+    raw_create_topic(&raw, "v", 2, 1);
+    raw_create_topic(&raw, "wide", 3, 1);
+    raw_create_topic(&raw, "av", 1, 1);
+    node_box_run_ms(&box, 15000);
+    assert_int_equal(owned(0), 5);
+    assert_true(has(0, "wide", 2));
+    assert_int_equal(membership_subscribe(&machines[0].part->member, &only, 1), ERR_NONE);
+    node_box_run_ms(&box, 15000);
+    assert_int_equal(owned(0), 7);
+    regex = described_regex(&names);
+    assert_int_equal(regex.length, 0);
+    assert_int_equal(names, 1);
+}
+
 static void a_restarted_coordinator_costs_no_generation(void **state)
 {
     int32_t generation;
@@ -597,6 +645,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_twin_with_the_same_instance_id_fences_the_first, up,
                                         down),
         cmocka_unit_test_setup_teardown(a_pattern_finds_topics_that_come_later, up, down),
+        cmocka_unit_test_setup_teardown(the_coordinator_resolves_a_pattern_of_the_new_protocol, up,
+                                        down),
         cmocka_unit_test_setup_teardown(a_restarted_coordinator_costs_no_generation, up, down),
         cmocka_unit_test_setup_teardown(a_group_changes_protocols_with_its_members_and_back, up,
                                         down),
