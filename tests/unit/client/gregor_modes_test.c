@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { WAIT_MS = 20000, PARTITIONS = 4 };
 
@@ -215,6 +216,85 @@ static void without_a_commit_the_policy_says_where_to_begin(void **state)
     rig_close(&rig);
 }
 
+static void a_policy_by_duration_begins_so_long_ago(void **state)
+{
+    enum { OLD = 3, NEW = 2 };
+    static const char *const wrong[] = {"by_duration:1H", "by_duration:P", "by_duration:PT1H2D",
+                                        "by_duration:P1DT", "by_duration:-PT1H"};
+    struct gregor_partition place = {.topic = "ago", .offset = -1};
+    struct gregor_producer *producer;
+    struct gregor_consumer *consumer;
+    int64_t now_ms = (int64_t)time(NULL) * 1000;
+    int64_t back_ms = 0;
+    struct rig rig;
+
+    (void)state;
+    rig_open(&rig, "ago", 1);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_int_equal(gregor_config_set(rig.config, "auto.offset.reset", wrong[i], NULL, 0),
+                         GREGOR_ERR_BAD_CONFIG);
+    assert_true(gregor_config_back("by_duration:P2DT3H4M5.25S", &back_ms));
+    assert_int_equal(back_ms, (((2 * 24 + 3) * 60 + 4) * 60 + 5) * 1000 + 250);
+    producer = producer_of(&rig);
+    for (uint32_t i = 0; i < OLD + NEW; i++) {
+        struct gregor_record record = record_of(&rig, "x");
+
+        record.timestamp = i < OLD ? now_ms - 7200000 : now_ms;
+        assert_int_equal(gregor_producer_send_sync(producer, &record, NULL), GREGOR_OK);
+    }
+    assert_int_equal(gregor_producer_close(producer, WAIT_MS), GREGOR_OK);
+    set(&rig, "auto.offset.reset", "by_duration:PT1H");
+    consumer = consumer_of(&rig);
+    assert_int_equal(gregor_consumer_assign(consumer, &place, 1), GREGOR_OK);
+    take(consumer, NEW);
+    assert_int_equal(gregor_consumer_close(consumer, WAIT_MS), GREGOR_OK);
+    set(&rig, "auto.offset.reset", "by_duration:P1D");
+    consumer = consumer_of(&rig);
+    assert_int_equal(gregor_consumer_assign(consumer, &place, 1), GREGOR_OK);
+    take(consumer, OLD + NEW);
+    assert_int_equal(gregor_consumer_close(consumer, WAIT_MS), GREGOR_OK);
+    rig_close(&rig);
+}
+
+static void open_up(void *context, struct gregor_consumed *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        records[i].value = "opened";
+        records[i].value_length = 6;
+        ++*(uint32_t *)context;
+    }
+}
+
+static void what_sees_records_before_a_poll_returns_may_change_them(void **state)
+{
+    struct gregor_partition place = {.topic = "seen", .offset = 0};
+    uint32_t seen[2] = {0, 0};
+    struct gregor_consumer_interceptor one = {open_up, &seen[0]};
+    struct gregor_consumer_interceptor other = {open_up, &seen[1]};
+    struct gregor_consumer_interceptor none = {NULL, NULL};
+    struct gregor_consumer *consumer;
+    struct gregor_batch *batch;
+    struct rig rig;
+
+    (void)state;
+    rig_open(&rig, "seen", 1);
+    produce(&rig, 4);
+    consumer = consumer_of(&rig);
+    assert_int_equal(gregor_consumer_add_interceptor(consumer, &none), GREGOR_ERR_BAD_CONFIG);
+    assert_int_equal(gregor_consumer_add_interceptor(consumer, &one), GREGOR_OK);
+    assert_int_equal(gregor_consumer_add_interceptor(consumer, &other), GREGOR_OK);
+    assert_int_equal(gregor_consumer_assign(consumer, &place, 1), GREGOR_OK);
+    batch = gregor_consumer_poll(consumer, WAIT_MS, NULL);
+    assert_non_null(batch);
+    assert_int_equal(batch->records[0].value_length, 6);
+    assert_memory_equal(batch->records[0].value, "opened", 6);
+    assert_int_equal(seen[0], batch->count);
+    assert_int_equal(seen[1], batch->count);
+    gregor_batch_release(batch);
+    assert_int_equal(gregor_consumer_close(consumer, WAIT_MS), GREGOR_OK);
+    rig_close(&rig);
+}
+
 struct story {
     uint32_t assigned;
     uint32_t given; /* revoked or lost */
@@ -330,6 +410,8 @@ int main(void)
         cmocka_unit_test(a_record_is_told_as_its_acks_allow),
         cmocka_unit_test(records_without_a_key_stick_or_go_round_by_configuration),
         cmocka_unit_test(without_a_commit_the_policy_says_where_to_begin),
+        cmocka_unit_test(a_policy_by_duration_begins_so_long_ago),
+        cmocka_unit_test(what_sees_records_before_a_poll_returns_may_change_them),
         cmocka_unit_test(a_group_of_the_new_protocol_works_by_configuration_alone),
         cmocka_unit_test(fetches_go_on_in_one_session),
     };
