@@ -41,6 +41,20 @@ void assignor_take(struct assignor_plan *plan, uint32_t partition)
     plan->owner[partition] = -1;
 }
 
+bool assignor_racks_matter(const struct assignor_plan *plan, uint32_t first, uint32_t end,
+                           uint64_t members)
+{
+    uint64_t all = 0;
+
+    if (plan->racks == NULL) return false;
+    for (uint32_t p = first; p < end; p++)
+        all |= plan->racks[p];
+    if ((all & members) == 0) return false;
+    for (uint32_t p = first; p < end; p++)
+        if (plan->racks[p] != all) return true;
+    return false;
+}
+
 static void sift(uint32_t *heap, uint32_t at, uint32_t count,
                  bool (*before)(const struct assignor_plan *plan, uint32_t a, uint32_t b),
                  const struct assignor_plan *plan)
@@ -96,31 +110,7 @@ static bool by_instance(const struct assignor_plan *plan, uint32_t a, uint32_t b
     return compared != 0 ? compared < 0 : a < b;
 }
 
-/* ---- range and roundrobin (9.3, 9.4) -------------------------------------------------------- */
-
-static void assign_range(struct assignor_plan *plan, const uint32_t *sorted)
-{
-    const struct assignor_task *task = plan->task;
-
-    for (uint32_t topic = 0; topic < task->topics_count; topic++) {
-        uint32_t partitions = task->topics[topic].partitions;
-        uint32_t members = 0;
-        uint32_t next = plan->base[topic];
-        uint32_t nth = 0;
-
-        for (uint32_t i = 0; i < task->members_count; i++)
-            members += assignor_wants(plan, i, topic);
-        for (uint32_t i = 0; i < task->members_count; i++) {
-            uint32_t block;
-
-            if (!assignor_wants(plan, sorted[i], topic)) continue;
-            block = partitions / members + (nth < partitions % members);
-            nth++;
-            for (uint32_t n = 0; n < block; n++)
-                assignor_give(plan, next++, sorted[i]);
-        }
-    }
-}
+/* ---- range (assignor_range.c) and roundrobin (9.4) ------------------------------------------ */
 
 static void assign_roundrobin(struct assignor_plan *plan, const uint32_t *sorted)
 {
@@ -150,11 +140,8 @@ static enum err assign_sorted(struct assignor_plan *plan)
     for (uint32_t i = 0; i < count; i++)
         sorted[i] = i;
     assignor_sort(sorted, count, by_instance, plan);
-    if (plan->task->assignor == ASSIGNOR_RANGE) {
-        assign_range(plan, sorted);
-    } else {
-        assign_roundrobin(plan, sorted);
-    }
+    if (plan->task->assignor == ASSIGNOR_RANGE) return assignor_range(plan, sorted);
+    assign_roundrobin(plan, sorted);
     return ERR_NONE;
 }
 
@@ -196,6 +183,24 @@ static enum err plan_init(struct assignor_plan *plan, struct assignor_task *task
         for (uint32_t t = 0; t < member->topics_count; t++)
             plan->wanted[(size_t)m * task->topics_count + member->topics[t]] = true;
     }
+    return ERR_NONE;
+}
+
+/* Only when some member has one. */
+static enum err plan_racks(struct assignor_plan *plan)
+{
+    const struct assignor_task *task = plan->task;
+    uint64_t members = 0;
+
+    for (uint32_t m = 0; m < task->members_count; m++)
+        members |= task->members[m].rack;
+    if (members == 0) return ERR_NONE;
+    plan->racks = arena_zalloc(task->arena, plan->total * sizeof *plan->racks);
+    if (plan->racks == NULL) return ERR_NO_MEMORY;
+    for (uint32_t t = 0; t < task->topics_count; t++)
+        if (task->topics[t].racks != NULL && task->topics[t].partitions > 0)
+            memcpy(&plan->racks[plan->base[t]], task->topics[t].racks,
+                   task->topics[t].partitions * sizeof *plan->racks);
     return ERR_NONE;
 }
 
@@ -262,6 +267,7 @@ enum err assignor_run(struct assignor_task *task)
 
     if (task->members_count == 0) return ERR_NONE;
     err = plan_init(&plan, task);
+    if (err == ERR_NONE) err = plan_racks(&plan);
     if (err != ERR_NONE) return err;
     switch (task->assignor) {
     case ASSIGNOR_RANGE:

@@ -7,7 +7,9 @@
  *   cooperative-sticky  the same, but what changes hands is left out for one round: its owner gives
  *                       it up first, the next rebalance hands it out (KIP-429)
  *
- * Not here: racks (KIP-881). A member's rack is read and sent, and makes no difference. */
+ * Racks (KIP-881): where some member has one, and the replicas of partitions are not in the same
+ * racks throughout, range and the sticky ones first give partitions to members in one of their
+ * racks, and then, as the balance demands, the rest. roundrobin takes no notice, as in Java. */
 #ifndef CLIENT_ASSIGNOR_H
 #define CLIENT_ASSIGNOR_H
 
@@ -23,13 +25,17 @@ enum assignor {
 };
 enum { ASSIGNORS = ASSIGNOR_COOPERATIVE_STICKY + 1 };
 
+/* A rack is a bit. */
+#define ASSIGNOR_RACK_ELSEWHERE (UINT64_C(1) << 63) /* one where no broker is */
+
 struct str assignor_name(enum assignor assignor);
 bool assignor_find(struct str name, enum assignor *assignor);
 
 /* In ascending order of name, each once: an index compares like its name. */
 struct assignor_topic {
     struct str name;
-    uint32_t partitions; /* 0: not known */
+    uint32_t partitions;   /* 0: not known */
+    const uint64_t *racks; /* of each partition; NULL: not known */
 };
 
 /* By halves. True with *index. */
@@ -44,6 +50,7 @@ struct assignor_partition {
 struct assignor_member {
     struct str id;
     struct str instance_id; /* data NULL: none */
+    uint64_t rack;          /* its bit; 0: none */
     const uint32_t *topics; /* subscribed; each once */
     uint32_t topics_count;
     const struct assignor_partition *owned; /* what it says it has (the sticky ones) */
@@ -81,11 +88,23 @@ struct assignor_plan {
     uint32_t given;     /* so far */
     uint32_t *counts;   /* of a member */
     bool *withheld;     /* cooperative: changes hands, so nobody gets it now */
+    uint64_t *racks;    /* of a partition number; NULL: they make no difference */
 };
 static inline bool assignor_wants(const struct assignor_plan *plan, uint32_t member, uint32_t topic)
 {
     return plan->wanted[(size_t)member * plan->task->topics_count + topic];
 }
+/* A member without a rack is near to everything. */
+static inline bool assignor_near(const struct assignor_plan *plan, uint32_t member,
+                                 uint32_t partition)
+{
+    uint64_t rack = plan->racks != NULL ? plan->task->members[member].rack : 0;
+
+    return rack == 0 || (rack & plan->racks[partition]) != 0;
+}
+/* Whether racks make a difference for partitions [first, end) and members in these racks. */
+bool assignor_racks_matter(const struct assignor_plan *plan, uint32_t first, uint32_t end,
+                           uint64_t members);
 void assignor_give(struct assignor_plan *plan, uint32_t partition, uint32_t member);
 void assignor_take(struct assignor_plan *plan, uint32_t partition);
 /* Sorts indexes with a total order. */
@@ -94,6 +113,8 @@ void assignor_sort(uint32_t *indexes, uint32_t count,
                    const struct assignor_plan *plan);
 bool assignor_by_id(const struct assignor_plan *plan, uint32_t a, uint32_t b);
 
+/* `sorted`: members in their order (groups.md 9.2). */
+MUST_USE enum err assignor_range(struct assignor_plan *plan, const uint32_t *sorted);
 MUST_USE enum err assignor_sticky(struct assignor_plan *plan);
 /* What members own after conflicting claims are settled: claims[partition], -1 nobody. */
 MUST_USE enum err assignor_general(struct assignor_plan *plan, const int32_t *claims);

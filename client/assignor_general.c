@@ -5,6 +5,8 @@
  * Partitions are visited in the order P: topics by (number of subscribed members, name). "Least" is
  * by (partitions held, member id). A partition that would only exchange two of one topic is not
  * moved: the one that moved the other way goes back instead.
+ * Where racks matter, what is far from its owner's rack is given up, and what nobody has goes to
+ * members near to it first; moves for the balance take no notice of racks, as in Java.
  * DIFFERS: Java picks any of those that moved the other way; here it is the smallest. Java may move
  * a partition back to a previous owner that does not subscribe to it any more; here never. */
 #include "client/assignor.h"
@@ -23,7 +25,7 @@ struct general {
     int32_t *previous; /* owner of an older generation; -1 */
     int32_t *moved_from;
     int32_t *moved_to; /* -1: the partition was not moved */
-    bool revocation;   /* a member has what it does not subscribe to any more */
+    bool revocation;   /* a member has what it must give up: not subscribed to, or far away */
 };
 
 static bool by_subscribers(const struct assignor_plan *plan, uint32_t a, uint32_t b)
@@ -45,14 +47,20 @@ static uint32_t held(const struct general *general, int32_t member)
     return general->plan->counts[member];
 }
 
-/* The first in S that may have partitions of `topic`; -1: nobody. */
-static int32_t least(const struct general *general, uint32_t topic)
+static bool suits(const struct assignor_plan *plan, uint32_t member, uint32_t partition, bool near)
+{
+    return assignor_wants(plan, member, plan->topic_of[partition]) &&
+           (!near || assignor_near(plan, member, partition));
+}
+
+/* The first in S that may have the partition, or that is near to it, too; -1: nobody. */
+static int32_t least(const struct general *general, uint32_t partition, bool near)
 {
     const struct assignor_plan *plan = general->plan;
     int32_t found = -1;
 
     for (uint32_t m = 0; m < plan->task->members_count; m++) {
-        if (general->fixed_member[m] || !assignor_wants(plan, m, topic)) continue;
+        if (general->fixed_member[m] || !suits(plan, m, partition, near)) continue;
         if (found < 0 || plan->counts[m] < held(general, found) ||
             (plan->counts[m] == held(general, found) && assignor_by_id(plan, m, (uint32_t)found)))
             found = (int32_t)m;
@@ -149,21 +157,24 @@ static void general_keep(struct general *general, const int32_t *claims)
 
     for (uint32_t p = 0; p < plan->total; p++) {
         if (claims[p] < 0 || general->subscribers[plan->topic_of[p]] == 0) continue;
-        if (assignor_wants(plan, (uint32_t)claims[p], plan->topic_of[p])) {
+        if (suits(plan, (uint32_t)claims[p], p, true)) {
             assignor_give(plan, p, (uint32_t)claims[p]);
         } else {
             general->revocation = true;
         }
     }
-    for (uint32_t i = 0; i < general->visit_count; i++) {
-        uint32_t p = general->visit[i];
-        int32_t member;
+    for (uint32_t i = 0; i < general->visit_count; i++)
+        if (plan->owner[general->visit[i]] < 0)
+            general->fresh[general->fresh_count++] = general->visit[i];
+}
 
-        if (plan->owner[p] >= 0) continue;
-        general->fresh[general->fresh_count++] = p;
-        member = least(general, plan->topic_of[p]);
-        ASSERT(member >= 0);
-        assignor_give(plan, p, (uint32_t)member);
+static void general_deal(struct general *general, bool near)
+{
+    for (uint32_t i = 0; i < general->fresh_count; i++) {
+        uint32_t p = general->fresh[i];
+        int32_t member = general->plan->owner[p] >= 0 ? -1 : least(general, p, near);
+
+        if (member >= 0) assignor_give(general->plan, p, (uint32_t)member);
     }
 }
 
@@ -246,7 +257,6 @@ static void general_move(struct general *general, uint32_t partition, int32_t to
 static bool general_improve(struct general *general, uint32_t partition)
 {
     struct assignor_plan *plan = general->plan;
-    uint32_t topic = plan->topic_of[partition];
     uint32_t has = held(general, plan->owner[partition]);
     int32_t previous = general->previous[partition];
     int32_t to;
@@ -255,7 +265,7 @@ static bool general_improve(struct general *general, uint32_t partition)
         general_move(general, partition, previous);
         return true;
     }
-    to = least(general, topic); /* if anybody has less by two, he has */
+    to = least(general, partition, false); /* if anybody has less by two, he has */
     if (to < 0 || has <= held(general, to) + 1) return false;
     general_move(general, partition, to);
     return true;
@@ -307,9 +317,10 @@ enum err assignor_general(struct assignor_plan *plan, const int32_t *claims)
     if (owners == NULL || orders == NULL || counts == NULL) return ERR_NO_MEMORY;
     general_previous(&general);
     for (uint32_t p = 0; p < plan->total && initializing; p++)
-        initializing =
-            claims[p] < 0 || !assignor_wants(plan, (uint32_t)claims[p], plan->topic_of[p]);
+        initializing = claims[p] < 0 || !suits(plan, (uint32_t)claims[p], p, true);
     general_keep(&general, claims);
+    if (plan->racks != NULL) general_deal(&general, true);
+    general_deal(&general, false);
     general.visit_count = general_narrow(&general, general.visit, general.visit_count);
     general.fresh_count = general_narrow(&general, general.fresh, general.fresh_count);
     general_fix(&general);

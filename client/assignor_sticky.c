@@ -1,8 +1,10 @@
 /* sticky and cooperative-sticky where all members subscribe to the same topics; the general case is
  * in assignor_general.c. The steps are numbered as in groups.md 9.5:
  *
- *   1  everybody keeps what he has, up to his quota; too much is released
- *   4  what nobody has goes round those below the minimum, then to those exactly at it
+ *   1  everybody keeps what he has, up to his quota; too much, or far from his rack, is released
+ *   3  only where racks matter: what nobody has, the least wanted first, goes round those below the
+ *      minimum that are near to it, or to the first one exactly at it that is
+ *   4  what is left goes round those below the minimum, then to those exactly at it
  *   5  what one member released and another one got changes hands (withheld when cooperative)
  *
  * N partitions, M members: everybody gets N / M, and N % M of them one more ("over"). */
@@ -28,6 +30,8 @@ struct sticky {
     uint32_t want; /* members that may have the maximum */
     uint32_t over; /* those that do */
     uint32_t *scratch;
+    uint32_t *unowned; /* UN */
+    uint32_t unowned_count;
 };
 
 /* ---- the order in which Java visits members ------------------------------------------------- */
@@ -137,10 +141,16 @@ static void sticky_keep(struct sticky *sticky, uint32_t member)
     uint32_t count = 0;
     uint32_t kept;
 
-    for (uint32_t p = 0; p < plan->total; p++)
-        if (sticky->claims[p] == (int32_t)member && !sticky->doubly[p] &&
-            assignor_wants(plan, member, plan->topic_of[p]))
+    for (uint32_t p = 0; p < plan->total; p++) {
+        if (sticky->claims[p] != (int32_t)member || sticky->doubly[p] ||
+            !assignor_wants(plan, member, plan->topic_of[p]))
+            continue;
+        if (assignor_near(plan, member, p)) {
             sticky->scratch[count++] = p;
+        } else {
+            sticky->released[p] = (int32_t)member;
+        }
+    }
     assignor_sort(sticky->scratch, count, by_index, plan);
     if (count < sticky->minimum) {
         kept = count;
@@ -157,6 +167,105 @@ static void sticky_keep(struct sticky *sticky, uint32_t member)
         assignor_give(plan, sticky->scratch[i], member);
     for (uint32_t i = kept; i < count; i++)
         sticky->released[sticky->scratch[i]] = (int32_t)member;
+}
+
+/* ---- constrained: steps 2 and 3 ------------------------------------------------------------- */
+
+/* By the number of members near to it, which stands in `order` of what nobody has yet. */
+static bool by_wanted(const struct assignor_plan *plan, uint32_t a, uint32_t b)
+{
+    return plan->order[a] != plan->order[b] ? plan->order[a] < plan->order[b] : a < b;
+}
+
+static void sticky_unowned(struct sticky *sticky)
+{
+    struct assignor_plan *plan = sticky->plan;
+    const struct assignor_task *task = plan->task;
+
+    for (uint32_t p = 0; p < plan->total; p++)
+        if (plan->owner[p] < 0 && assignor_wants(plan, 0, plan->topic_of[p]))
+            sticky->unowned[sticky->unowned_count++] = p;
+    if (plan->racks == NULL) return;
+    for (uint32_t i = 0; i < sticky->unowned_count; i++) {
+        uint32_t p = sticky->unowned[i];
+
+        plan->order[p] = 0;
+        for (uint32_t m = 0; m < task->members_count; m++)
+            plan->order[p] += (task->members[m].rack & plan->racks[p]) != 0;
+    }
+    assignor_sort(sticky->unowned, sticky->unowned_count, by_wanted, plan);
+}
+
+/* The first of `list`, from `from` on and round, that is in a rack of the partition; -1: nobody. */
+static int32_t sticky_near(const struct sticky *sticky, const uint32_t *list, uint32_t count,
+                           uint32_t from, uint32_t partition)
+{
+    const struct assignor_plan *plan = sticky->plan;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = (from + i) % count;
+
+        if ((plan->task->members[list[at]].rack & plan->racks[partition]) != 0) return (int32_t)at;
+    }
+    return -1;
+}
+
+static void list_drop(uint32_t *list, uint32_t *count, uint32_t at)
+{
+    memmove(&list[at], &list[at + 1], (*count - at - 1) * sizeof *list);
+    (*count)--;
+}
+
+/* One of U; `at` goes round. False: none of them is near. */
+static bool sticky_near_under(struct sticky *sticky, uint32_t partition, uint32_t *at)
+{
+    struct assignor_plan *plan = sticky->plan;
+    int32_t found = sticky_near(sticky, sticky->under, sticky->under_count, *at, partition);
+    uint32_t member;
+
+    if (found < 0) return false;
+    *at = (uint32_t)found;
+    member = sticky->under[found];
+    assignor_give(plan, partition, member);
+    if (plan->counts[member] >= sticky->minimum) {
+        list_drop(sticky->under, &sticky->under_count, (uint32_t)found);
+        if (plan->counts[member] < sticky->maximum && sticky->over < sticky->want)
+            sticky->exact[sticky->exact_count++] = member;
+    } else {
+        (*at)++;
+    }
+    *at = sticky->under_count == 0 ? 0 : *at % sticky->under_count;
+    return true;
+}
+
+static bool sticky_near_exact(struct sticky *sticky, uint32_t partition)
+{
+    struct assignor_plan *plan = sticky->plan;
+    int32_t found = sticky_near(sticky, sticky->exact, sticky->exact_count, 0, partition);
+    uint32_t member;
+
+    if (found < 0) return false;
+    member = sticky->exact[found];
+    assignor_give(plan, partition, member);
+    if (plan->counts[member] != sticky->maximum) return true;
+    list_drop(sticky->exact, &sticky->exact_count, (uint32_t)found);
+    sticky->over++;
+    if (sticky->over == sticky->want) sticky->exact_count = 0;
+    return true;
+}
+
+static void sticky_fill_near(struct sticky *sticky)
+{
+    uint32_t at = 0;
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < sticky->unowned_count; i++) {
+        uint32_t p = sticky->unowned[i];
+
+        if (!sticky_near_under(sticky, p, &at) && !sticky_near_exact(sticky, p))
+            sticky->unowned[left++] = p;
+    }
+    sticky->unowned_count = left;
 }
 
 /* ---- constrained: step 4 -------------------------------------------------------------------- */
@@ -178,17 +287,13 @@ static void sticky_fill(struct sticky *sticky)
     struct assignor_plan *plan = sticky->plan;
     uint32_t at = 0;
 
-    for (uint32_t p = 0; p < plan->total; p++) {
-        uint32_t member;
+    for (uint32_t i = 0; i < sticky->unowned_count; i++) {
+        uint32_t member = sticky_next(sticky, &at);
 
-        if (plan->owner[p] >= 0 || !assignor_wants(plan, 0, plan->topic_of[p])) continue;
-        member = sticky_next(sticky, &at);
-        assignor_give(plan, p, member);
+        assignor_give(plan, sticky->unowned[i], member);
         if (plan->counts[member] == sticky->minimum) {
             at--;
-            memmove(&sticky->under[at], &sticky->under[at + 1],
-                    (sticky->under_count - at - 1) * sizeof *sticky->under);
-            sticky->under_count--;
+            list_drop(sticky->under, &sticky->under_count, at);
             sticky->exact[sticky->exact_first + sticky->exact_count++] = member;
         } else if (plan->counts[member] == sticky->maximum) {
             sticky->over++;
@@ -212,6 +317,8 @@ static void sticky_constrained(struct sticky *sticky)
         sticky_keep(sticky, sticky->visit[i]);
     assignor_sort(sticky->under, sticky->under_count, assignor_by_id, plan);
     assignor_sort(sticky->exact, sticky->exact_count, assignor_by_id, plan);
+    sticky_unowned(sticky);
+    if (plan->racks != NULL) sticky_fill_near(sticky);
     sticky_fill(sticky);
     for (uint32_t p = 0; p < plan->total; p++) {
         bool moves = sticky->released[p] >= 0 && sticky->released[p] != plan->owner[p];
@@ -267,9 +374,10 @@ static enum err sticky_init(struct sticky *sticky, struct assignor_plan *plan)
     sticky->under = arena_alloc(arena, members * sizeof *sticky->under);
     sticky->exact = arena_alloc(arena, members * 2 * sizeof *sticky->exact);
     sticky->scratch = arena_alloc(arena, partitions * sizeof *sticky->scratch);
+    sticky->unowned = arena_alloc(arena, partitions * sizeof *sticky->unowned);
     if (sticky->claims == NULL || sticky->doubly == NULL || sticky->released == NULL ||
         sticky->visit == NULL || sticky->under == NULL || sticky->exact == NULL ||
-        sticky->scratch == NULL)
+        sticky->scratch == NULL || sticky->unowned == NULL)
         return ERR_NO_MEMORY;
     return sticky_clean(sticky);
 }
@@ -278,9 +386,13 @@ enum err assignor_sticky(struct assignor_plan *plan)
 {
     bool cooperative = plan->task->assignor == ASSIGNOR_COOPERATIVE_STICKY;
     struct sticky sticky;
+    uint64_t racks = 0;
     enum err err = sticky_init(&sticky, plan);
 
     if (err != ERR_NONE) return err;
+    for (uint32_t m = 0; m < plan->task->members_count; m++)
+        racks |= plan->task->members[m].rack;
+    if (!assignor_racks_matter(plan, 0, plan->total, racks)) plan->racks = NULL;
     if (sticky_all_equal(plan)) {
         sticky_constrained(&sticky);
     } else {

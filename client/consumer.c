@@ -112,18 +112,28 @@ static void consumer_look_for(struct consumer_partition *partition, int64_t time
     consumer_set_state(partition, CONSUMER_LOCATING);
 }
 
-void consumer_reset(struct consumer_partition *partition, enum err err)
+int64_t consumer_reset_time(const struct consumer *consumer)
 {
-    switch (partition->consumer->config.reset) {
-    case CONSUMER_RESET_EARLIEST:
-        consumer_look_for(partition, CONSUMER_EARLIEST, CONSUMER_MOVED_RESET);
-        return;
-    case CONSUMER_RESET_LATEST:
-        consumer_look_for(partition, CONSUMER_LATEST, CONSUMER_MOVED_RESET);
-        return;
-    case CONSUMER_RESET_NONE: consumer_fail(partition, err); return;
+    int64_t back_ms = consumer->env->now.wall.ms - consumer->config.reset_back_ms;
+
+    switch (consumer->config.reset) {
+    case CONSUMER_RESET_EARLIEST: return CONSUMER_EARLIEST;
+    case CONSUMER_RESET_LATEST: return CONSUMER_LATEST;
+    case CONSUMER_RESET_BACK: return back_ms > 0 ? back_ms : 0;
+    case CONSUMER_RESET_NONE: break;
     }
     IMPOSSIBLE("reset policy");
+}
+
+void consumer_reset(struct consumer_partition *partition, enum err err)
+{
+    const struct consumer *consumer = partition->consumer;
+
+    if (consumer->config.reset == CONSUMER_RESET_NONE) {
+        consumer_fail(partition, err);
+    } else {
+        consumer_look_for(partition, consumer_reset_time(consumer), CONSUMER_MOVED_RESET);
+    }
 }
 
 void consumer_retry(struct consumer_partition *partition, int16_t api, enum err err)

@@ -42,7 +42,12 @@ enum {
 #define CONSUMER_LATEST   INT64_C(-1)
 #define CONSUMER_EARLIEST INT64_C(-2)
 
-enum consumer_reset { CONSUMER_RESET_EARLIEST, CONSUMER_RESET_LATEST, CONSUMER_RESET_NONE };
+enum consumer_reset {
+    CONSUMER_RESET_EARLIEST,
+    CONSUMER_RESET_LATEST,
+    CONSUMER_RESET_BACK, /* the first record that is at most reset_back_ms old (KIP-1106) */
+    CONSUMER_RESET_NONE,
+};
 
 /* Where to begin. */
 struct consumer_start {
@@ -55,6 +60,7 @@ struct consumer_start {
 struct consumer_config {
     struct metadata_config metadata;
     enum consumer_reset reset;
+    int64_t reset_back_ms;
     int32_t min_bytes;
     int32_t max_wait_ms;
     int32_t max_bytes;
@@ -262,6 +268,8 @@ void consumer_set_state(struct consumer_partition *partition, enum consumer_stat
 void consumer_fail(struct consumer_partition *partition, enum err err);
 /* Looks for a position anew, by the reset policy; fails with `err` when there is none. */
 void consumer_reset(struct consumer_partition *partition, enum err err);
+/* Where the policy begins: a time, CONSUMER_EARLIEST or CONSUMER_LATEST. Not for RESET_NONE. */
+int64_t consumer_reset_time(const struct consumer *consumer);
 void consumer_move(struct consumer_partition *partition, int64_t position, int32_t epoch,
                    enum consumer_moved reason);
 /* An attempt failed: waits, and refreshes metadata when that may help. */

@@ -403,13 +403,22 @@ struct gregor_consumer *gregor_consumer_new(struct gregor_client *client,
 /* Commits (enable.auto.commit), leaves the group, frees. Release all batches first. */
 int gregor_consumer_close(struct gregor_consumer *consumer, int timeout_ms);
 
+/* What sees the records of every poll before it returns them, in the order they were added. It may
+ * point keys and values elsewhere (valid until the batch is released), as a deserializer would. */
+struct gregor_consumer_interceptor {
+    void (*on_consume)(void *context, struct gregor_consumed *records, size_t count);
+    void *context;
+};
+int gregor_consumer_add_interceptor(struct gregor_consumer *consumer,
+                                    const struct gregor_consumer_interceptor *interceptor);
 /* Before subscribing. */
 void gregor_consumer_on_rebalance(struct gregor_consumer *consumer, gregor_rebalanced *rebalanced,
                                   void *context);
 /* As a member of the group (group.id); replaces what was subscribed. */
 int gregor_consumer_subscribe(struct gregor_consumer *consumer, const char *const *topics,
                               size_t count);
-/* All topics whose whole name matches, internal ones left out: literals, . [a-z] * + ? ( | ). */
+/* All topics whose whole name matches, internal ones left out: literals, . [a-z] * + ? ( | ). With
+ * group.protocol=consumer the coordinator resolves it, where it can (KIP-848). */
 int gregor_consumer_subscribe_pattern(struct gregor_consumer *consumer, const char *pattern);
 /* By hand; replaces what was assigned. `offset` >= 0 begins there; else at the group's offset, or
  * where auto.offset.reset says. */

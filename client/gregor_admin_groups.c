@@ -201,6 +201,60 @@ static void take_group(struct gregor_result *result, const struct describe_group
     *groups = (struct gregor_groups){group, 1};
 }
 
+static void fill_consumers(const struct question *question, struct admin_task *task)
+{
+    struct str *name = (struct str *)(uintptr_t)question->context;
+
+    task->request.consumer_group_describe.group_ids = name;
+    task->request.consumer_group_describe.group_ids_count = 1;
+}
+
+static void take_consumers(struct gregor_result *result,
+                           const struct consumer_group_describe_response *told)
+{
+    struct gregor_groups *groups = gregor_result_take(result, sizeof *groups);
+    struct gregor_group *group = gregor_result_take(result, sizeof *group);
+    const struct consumer_group_describe_response_group *one = &told->groups[0];
+    struct gregor_member *members =
+        gregor_result_take(result, one->members_count * sizeof *members);
+
+    if (groups == NULL || group == NULL || members == NULL) return;
+    for (uint32_t i = 0; i < one->members_count; i++)
+        members[i] = (struct gregor_member){
+            .id = gregor_result_text(result, one->members[i].member_id),
+            .instance = gregor_result_text(result, one->members[i].instance_id),
+            .client = gregor_result_text(result, one->members[i].client_id),
+            .host = gregor_result_text(result, one->members[i].client_host),
+        };
+    *group = (struct gregor_group){
+        .name = gregor_result_text(result, one->group_id),
+        .state = gregor_result_text(result, one->group_state),
+        .type = "consumer",
+        .assignor = gregor_result_text(result, one->assignor_name),
+        .members = members,
+        .members_count = one->members_count,
+    };
+    *groups = (struct gregor_groups){group, 1};
+}
+
+/* By the protocol of KIP-848. A broker that knows only classic groups does not know this one. */
+static int describe_consumers(struct gregor_admin *admin, const char *group,
+                              struct gregor_result *result)
+{
+    struct str name = str_of(group);
+    struct question question = {API_CONSUMER_GROUP_DESCRIBE, group, 0, fill_consumers, &name};
+    struct admin_task task;
+    bool asked = false;
+    int error = ask(admin, &question, true, &task, &asked);
+
+    if (error == GREGOR_ERR_UNSUPPORTED_VERSION) error = GREGOR_ERR_GROUP_ID_NOT_FOUND;
+    if (error == GREGOR_OK && task.response.consumer_group_describe.groups_count != 1)
+        error = GREGOR_ERR_MALFORMED;
+    if (error == GREGOR_OK) take_consumers(result, &task.response.consumer_group_describe);
+    if (asked) admin_task_release(&task);
+    return error;
+}
+
 int gregor_admin_describe_group(struct gregor_admin *admin, const char *group,
                                 struct gregor_groups **groups)
 {
@@ -218,6 +272,7 @@ int gregor_admin_describe_group(struct gregor_admin *admin, const char *group,
         error = GREGOR_ERR_GROUP_ID_NOT_FOUND;
     if (error == GREGOR_OK) take_group(&result, &task.response.describe_groups);
     if (asked) admin_task_release(&task);
+    if (error == GREGOR_ERR_GROUP_ID_NOT_FOUND) error = describe_consumers(admin, group, &result);
     return finished(&result, error, groups);
 }
 

@@ -9,7 +9,11 @@
 #include <string.h>
 #include <strings.h>
 
-enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_SWITCH, VALUE_WORD };
+/* A part of a duration; in days, more than is left of time. */
+#define DURATION_MAX INT64_C(100000000)
+#define DAY_MS       INT64_C(86400000)
+
+enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_SWITCH, VALUE_WORD, VALUE_RESET };
 
 struct key {
     const char *name;
@@ -75,7 +79,7 @@ static const struct key keys[] = {
     TEXT("group.instance.id", NULL),
     WORD("group.protocol", "classic", "classic consumer"),
     TEXT("group.remote.assignor", ""),
-    WORD("auto.offset.reset", "latest", "latest earliest none"),
+    {"auto.offset.reset", VALUE_RESET, "latest", 0, 0, "latest earliest none"},
     SWITCH("enable.auto.commit", "true"),
     NUMBER("auto.commit.interval.ms", "5000", 0, INT32_MAX),
     NUMBER("session.timeout.ms", "45000", 1, INT32_MAX),
@@ -166,13 +170,60 @@ static bool among(const char *words, const char *value)
     return false;
 }
 
+/* "36H": adds what it is and goes on behind it, if this unit stands there. */
+static void duration_part(const char **at, char unit, int64_t unit_ms, int64_t *ms)
+{
+    int64_t number = 0;
+    int64_t fraction = 0;
+    int64_t tenth = unit_ms;
+    const char *end = *at;
+
+    for (; isdigit((unsigned char)*end) && number < DURATION_MAX; end++)
+        number = number * 10 + (*end - '0');
+    if (end == *at) return;
+    if (unit == 'S' && *end == '.')
+        for (end++; isdigit((unsigned char)*end); end++) {
+            tenth /= 10;
+            fraction += (*end - '0') * tenth;
+        }
+    if (*end != unit) return;
+    *ms += number * unit_ms + fraction;
+    *at = end + 1;
+}
+
+bool gregor_config_back(const char *value, int64_t *back_ms)
+{
+    static const char prefix[] = "by_duration:P";
+    const char *at = value + sizeof prefix - 1;
+    const char *begin;
+    int64_t ms = 0;
+
+    if (strncasecmp(value, prefix, sizeof prefix - 1) != 0) return false;
+    begin = at;
+    duration_part(&at, 'D', DAY_MS, &ms);
+    if (*at == 'T') {
+        begin = ++at;
+        duration_part(&at, 'H', DAY_MS / 24, &ms);
+        duration_part(&at, 'M', 60000, &ms);
+        duration_part(&at, 'S', 1000, &ms);
+    }
+    if (at == begin || *at != 0) return false;
+    *back_ms = ms;
+    return true;
+}
+
 /* NULL: fine. Else what would be. */
 static const char *check(const struct key *key, const char *value, char text[GREGOR_TEXT_MAX + 1])
 {
     char *end = NULL;
     long long number;
+    int64_t back_ms;
 
     switch (key->kind) {
+    case VALUE_RESET:
+        if (among(key->words, value) || gregor_config_back(value, &back_ms)) return NULL;
+        snprintf(text, GREGOR_TEXT_MAX, "is not one of: %s by_duration:PnDTnHnMn.nS", key->words);
+        return text;
     case VALUE_TEXT: return strlen(value) <= GREGOR_TEXT_MAX ? NULL : "is too long";
     case VALUE_SWITCH: return among("true false", value) ? NULL : "is not true or false";
     case VALUE_WORD:

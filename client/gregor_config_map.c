@@ -235,7 +235,10 @@ bool gregor_config_consumer(const struct gregor_config *config, struct consumer_
     consumer->metadata.auto_create = gregor_config_bool(config, "allow.auto.create.topics");
     consumer->reset = word_is(config, "auto.offset.reset", "earliest") ? CONSUMER_RESET_EARLIEST
                       : word_is(config, "auto.offset.reset", "none")   ? CONSUMER_RESET_NONE
-                                                                       : CONSUMER_RESET_LATEST;
+                      : gregor_config_back(gregor_config_get(config, "auto.offset.reset"),
+                                           &consumer->reset_back_ms)
+                          ? CONSUMER_RESET_BACK
+                          : CONSUMER_RESET_LATEST;
     consumer->min_bytes = gregor_config_int(config, "fetch.min.bytes");
     consumer->max_wait_ms = gregor_config_int(config, "fetch.max.wait.ms");
     consumer->max_bytes = gregor_config_int(config, "fetch.max.bytes");

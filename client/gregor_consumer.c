@@ -141,9 +141,16 @@ static struct consumer_start start_of(const struct gregor_consumer *consumer,
         return (struct consumer_start){.timestamp = CONSUMER_EARLIEST};
     if (consumer->grouped || consumer->consumer.config.reset == CONSUMER_RESET_NONE)
         return (struct consumer_start){.waiting = true};
-    return (struct consumer_start){
-        .timestamp = consumer->consumer.config.reset == CONSUMER_RESET_EARLIEST ? CONSUMER_EARLIEST
-                                                                                : CONSUMER_LATEST};
+    return (struct consumer_start){.timestamp = consumer_reset_time(&consumer->consumer)};
+}
+
+int gregor_consumer_add_interceptor(struct gregor_consumer *consumer,
+                                    const struct gregor_consumer_interceptor *interceptor)
+{
+    if (interceptor->on_consume == NULL) return GREGOR_ERR_BAD_CONFIG;
+    if (consumer->interceptors_count == GREGOR_INTERCEPTORS_MAX) return GREGOR_ERR_TOO_MANY;
+    consumer->interceptors[consumer->interceptors_count++] = *interceptor;
+    return GREGOR_OK;
 }
 
 int gregor_consumer_assign(struct gregor_consumer *consumer,
@@ -300,6 +307,9 @@ static struct gregor_batch *take(struct gregor_consumer *consumer, int *error)
     }
     consumer->records += batch->told.count;
     consumer->polls++;
+    for (uint32_t i = 0; i < consumer->interceptors_count; i++)
+        consumer->interceptors[i].on_consume(consumer->interceptors[i].context, batch->records,
+                                             batch->told.count);
     return &batch->told;
 }
 

@@ -21,6 +21,8 @@ struct gregor_config {
 /* Of known keys, whose values were checked when they were set. */
 int32_t gregor_config_int(const struct gregor_config *config, const char *key);
 bool gregor_config_bool(const struct gregor_config *config, const char *key);
+/* "by_duration:PT1H30M" (ISO 8601, as Java reads it); false: something else. */
+bool gregor_config_back(const char *value, int64_t *back_ms);
 bool gregor_config_is_set(const struct gregor_config *config, const char *key);
 struct gregor_config *gregor_config_copy(const struct gregor_config *config);
 /* bootstrap, client id, timeouts; borrows from `config`. False: `why` is filled. */
@@ -91,6 +93,8 @@ struct gregor_consumer {
     struct gregor_name *names;
     gregor_rebalanced *rebalanced;
     void *rebalanced_context;
+    struct gregor_consumer_interceptor interceptors[GREGOR_INTERCEPTORS_MAX];
+    uint32_t interceptors_count;
     uint32_t poll_records;
     struct list commits; /* gregor_commit, begun */
     struct gregor_admin *admin;

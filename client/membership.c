@@ -360,8 +360,9 @@ static void prepare_turn(struct membership *member)
         if (membership_is_consumer(member)) membership_consumer_reset(member);
         if (!membership_is_consumer(member)) member->id_length = 0;
         membership_set_state(member, MEMBERSHIP_IDLE);
-    } else if (membership_is_consumer(member) ? member->subscribed_count > 0
-                                              : member->pattern == NULL || member->listed) {
+    } else if (membership_is_consumer(member)
+                   ? member->subscribed_count > 0 || membership_tells_regex(member)
+                   : member->pattern == NULL || member->listed) {
         membership_set_state(member, MEMBERSHIP_JOINING);
     }
 }
@@ -590,7 +591,7 @@ void membership_deinit(struct membership *member)
     call_release(&member->leave.call);
     mem_free(mem, member->subscribed, member->subscribed_size);
     mem_free(mem, member->assignment, member->assignment_length);
-    mem_free(mem, member->pattern, sizeof *member->pattern);
+    membership_drop_pattern(member);
     mem_free(mem, member->target, member->target_count * sizeof *member->target);
     arena_deinit(&member->arena);
     arena_deinit(&member->beat_arena);

@@ -154,10 +154,12 @@ struct membership_target {
     int32_t partition;
 };
 
-/* What the leader looks at after it assigned: more partitions mean a new rebalance. */
+/* What the leader looks at after it assigned: more partitions mean a new rebalance, and so do
+ * replicas in other racks when it has a rack itself, as in Java. */
 struct membership_watched {
     struct metadata_topic *topic;
     uint32_t partitions;
+    uint32_t racks_version;
 };
 
 struct membership {
@@ -187,6 +189,9 @@ struct membership {
     uint64_t subscription; /* +1 with each change */
     uint64_t joined_subscription;
     struct pattern *pattern; /* from mem; NULL: by names */
+    struct str pattern_text; /* a copy */
+    bool regex_told;         /* KIP-848: the coordinator has a pattern of ours */
+    bool regex_refused;      /* it is too old for one: the names are told */
     struct membership_call list;
     struct metadata_request list_body;
     int64_t list_at_ns;
@@ -272,7 +277,8 @@ MUST_USE enum err membership_init(struct membership *member, struct consumer *co
  * TOO_MANY. */
 MUST_USE enum err membership_subscribe(struct membership *member, const struct str *topics,
                                        uint32_t count);
-/* All topics, internal ones left out, whose whole name matches (pattern.h). BAD_CONFIG. */
+/* All topics, internal ones left out, whose whole name matches (pattern.h). By the protocol of
+ * KIP-848 the coordinator says which they are, where it can. BAD_CONFIG. */
 MUST_USE enum err membership_subscribe_pattern(struct membership *member, struct str pattern);
 
 /* Says that the application lives and has processed what it took; the event it has to handle. An
@@ -326,6 +332,12 @@ void membership_join_send(struct membership *member);
 bool membership_compute(struct membership *member); /* true: what to sync is known */
 void membership_sync_send(struct membership *member);
 void membership_unwatch(struct membership *member);
+void membership_drop_pattern(struct membership *member);
+/* The coordinator resolves the pattern. */
+static inline bool membership_tells_regex(const struct membership *member)
+{
+    return member->pattern_text.length > 0 && !member->regex_refused;
+}
 bool membership_watched_changed(const struct membership *member);
 /* membership_consumer.c */
 bool membership_is_consumer(const struct membership *member);

@@ -78,6 +78,26 @@ static enum err write_names(struct membership *member)
     return ERR_NONE;
 }
 
+/* The pattern goes to the coordinator, which resolves it; one that it had is taken back. */
+static enum err write_subscription(struct membership *member)
+{
+    struct consumer_group_heartbeat_request *body = &member->group_beat;
+    struct str pattern = membership_tells_regex(member) ? member->pattern_text : STR_NULL;
+    char *copy;
+
+    if (pattern.length == 0) {
+        if (member->regex_told) body->subscribed_topic_regex = STR("");
+        return write_names(member);
+    }
+    copy = arena_alloc(&member->beat_arena, pattern.length);
+    if (copy == NULL) return ERR_NO_MEMORY;
+    memcpy(copy, pattern.data, pattern.length);
+    body->subscribed_topic_regex = (struct str){copy, pattern.length};
+    body->subscribed_topic_names_count = 0;
+    body->subscribed_topic_names_null = false;
+    return ERR_NONE;
+}
+
 static enum err beat_write(struct membership *member)
 {
     struct consumer_group_heartbeat_request *body = &member->group_beat;
@@ -99,7 +119,8 @@ static enum err beat_write(struct membership *member)
         if (member->config.remote_assignor.length > 0)
             body->server_assignor = member->config.remote_assignor;
     }
-    if (full || member->joined_subscription != member->subscription) err = write_names(member);
+    if (full || member->joined_subscription != member->subscription)
+        err = write_subscription(member);
     if (err == ERR_NONE && (full || member->beat_owned)) err = write_owned(member);
     return err;
 }
@@ -140,6 +161,13 @@ static enum err keep_target(struct membership *member,
 static void beat_failed(struct membership *member, enum err err)
 {
     member->beat_full = true;
+    if (err == ERR_UNSUPPORTED_VERSION && member->group_beat.subscribed_topic_regex.data != NULL) {
+        member->regex_refused = true; /* version 0 knows names only */
+        member->regex_told = false;
+        if (member->subscribed_count == 0 && member->state == MEMBERSHIP_JOINING)
+            membership_set_state(member, MEMBERSHIP_PREPARING);
+        return;
+    }
     switch (err) {
     case ERR_UNKNOWN_MEMBER_ID:
     case ERR_FENCED_MEMBER_EPOCH:
@@ -172,6 +200,8 @@ static enum err take_answer(struct membership *member,
     member->failures = 0;
     member->generation = answer->member_epoch;
     member->joined_subscription = member->told_subscription;
+    if (member->group_beat.subscribed_topic_regex.data != NULL)
+        member->regex_told = member->group_beat.subscribed_topic_regex.length > 0;
     member->beat_full = false;
     if (answer->heartbeat_interval_ms > 0) {
         member->beat_interval_ms = answer->heartbeat_interval_ms;
@@ -265,6 +295,7 @@ static void beat_send(struct membership *member)
         membership_retry(member, API_CONSUMER_GROUP_HEARTBEAT, ERR_COORDINATOR_LOAD_IN_PROGRESS);
         return;
     }
+    if (member->group_beat.subscribed_topic_regex.data != NULL) member->beat.call.version_min = 1;
     if (member->watched == NULL || member->subscription != member->joined_subscription)
         watch(member);
     member->leave_sent = false;
@@ -378,6 +409,7 @@ static bool has_all(const struct membership *member)
 
 void membership_consumer_take(struct membership *member)
 {
+    int64_t soon_ms = member->consumer->config.metadata.retry_backoff_ms;
     enum err err;
 
     if (member->subscribed_count == 0 && member->pattern == NULL) {
@@ -392,6 +424,9 @@ void membership_consumer_take(struct membership *member)
     err = resolve(member);
     if (err == ERR_NOT_FOUND) {
         if (member->target_count > 0) metadata_refresh(&member->consumer->metadata);
+        /* A topic that only the coordinator has seen yet. */
+        if (member->pattern != NULL && member->list_at_ns > env_deadline(member->env, soon_ms))
+            member->list_at_ns = env_deadline(member->env, soon_ms);
         return;
     }
     if (err != ERR_NONE) {

@@ -1,6 +1,6 @@
 /* The leader's part of a rebalance: reads what the members subscribe to, learns the partitions of
  * all those topics, runs the assignor, writes everybody's assignment into the SyncGroup request.
- * Afterwards it watches the topics: more partitions mean a new rebalance. */
+ * Afterwards it watches the topics: more partitions, or other racks, mean a new rebalance. */
 #include "client/membership.h"
 
 struct leader {
@@ -24,9 +24,14 @@ void membership_unwatch(struct membership *member)
 
 bool membership_watched_changed(const struct membership *member)
 {
-    for (uint32_t i = 0; i < member->watched_count; i++)
-        if (member->watched[i].topic->partitions_count != member->watched[i].partitions)
-            return true;
+    bool racks = member->consumer->config.rack.length > 0;
+
+    for (uint32_t i = 0; i < member->watched_count; i++) {
+        const struct membership_watched *watched = &member->watched[i];
+
+        if (watched->topic->partitions_count != watched->partitions) return true;
+        if (racks && watched->topic->racks_version != watched->racks_version) return true;
+    }
     return false;
 }
 
@@ -96,10 +101,12 @@ static enum err sort_topics(struct leader *leader)
         uint32_t place = i;
 
         watched->partitions = watched->topic->partitions_count;
+        watched->racks_version = watched->topic->racks_version;
         for (; place > 0 && str_compare(metadata_name(watched->topic), topics[place - 1].name) < 0;
              place--)
             topics[place] = topics[place - 1];
-        topics[place] = (struct assignor_topic){metadata_name(watched->topic), watched->partitions};
+        topics[place] = (struct assignor_topic){.name = metadata_name(watched->topic),
+                                                .partitions = watched->partitions};
     }
     leader->topics = topics;
     leader->task.topics = topics;
@@ -186,6 +193,37 @@ static enum err set_members(struct leader *leader)
     return err;
 }
 
+/* Where the replicas are; only when some member says where it is. */
+static enum err set_racks(struct leader *leader)
+{
+    struct membership *member = leader->member;
+    const struct metadata *metadata = &member->consumer->metadata;
+    bool any = false;
+
+    for (uint32_t i = 0; i < leader->task.members_count; i++) {
+        struct str rack = leader->subscriptions[i].rack;
+        uint64_t bit = rack.length > 0 ? metadata_rack(metadata, rack) : 0;
+
+        if (rack.length > 0 && bit == 0) bit = ASSIGNOR_RACK_ELSEWHERE;
+        leader->task.members[i].rack = bit;
+        any = any || bit != 0;
+    }
+    for (uint32_t i = 0; i < member->watched_count && any; i++) {
+        const struct metadata_topic *topic = member->watched[i].topic;
+        uint64_t *racks = arena_alloc(&member->arena, topic->partitions_count * sizeof *racks);
+        uint32_t index = 0;
+        bool found = assignor_topic_find(leader->topics, leader->task.topics_count,
+                                         metadata_name(topic), &index);
+
+        if (racks == NULL) return ERR_NO_MEMORY;
+        ASSERT(found);
+        for (uint32_t p = 0; p < topic->partitions_count; p++)
+            racks[p] = topic->partitions[p].racks;
+        leader->topics[index].racks = racks;
+    }
+    return ERR_NONE;
+}
+
 /* ---- the result ----------------------------------------------------------------------------- */
 
 static enum err write_assignment(struct leader *leader, const struct assignor_member *of,
@@ -254,6 +292,7 @@ bool membership_compute(struct membership *member)
     if (err == ERR_NONE && !all_known(member) && !late) return false;
     if (err == ERR_NONE) err = sort_topics(&leader);
     if (err == ERR_NONE) err = set_members(&leader);
+    if (err == ERR_NONE) err = set_racks(&leader);
     if (err == ERR_NONE) err = assignor_run(&leader.task);
     if (err == ERR_NONE) err = write_sync(&leader);
     if (err != ERR_NONE) {

@@ -1,5 +1,6 @@
 /* What a member subscribes to: names, or a pattern over the names of all topics, which are listed
- * anew at every metadata.max.age (and once a second until the first list is there). */
+ * anew at every metadata.max.age (and once a second until the first list is there). Where the
+ * coordinator resolves the pattern (KIP-848), the list still tells the names of what it assigns. */
 #include "client/membership.h"
 
 #include <string.h>
@@ -71,10 +72,13 @@ static enum err set_names(struct membership *member, const struct str *topics, u
     return ERR_NONE;
 }
 
-static void drop_pattern(struct membership *member)
+void membership_drop_pattern(struct membership *member)
 {
     mem_free(&member->env->mem, member->pattern, sizeof *member->pattern);
+    mem_free(&member->env->mem, (void *)(uintptr_t)member->pattern_text.data,
+             member->pattern_text.length);
     member->pattern = NULL;
+    member->pattern_text = STR_NULL;
     member->listed = false;
 }
 
@@ -82,25 +86,33 @@ enum err membership_subscribe(struct membership *member, const struct str *topic
 {
     enum err err = set_names(member, topics, count);
 
-    if (err == ERR_NONE) drop_pattern(member);
-    return err;
+    if (err != ERR_NONE) return err;
+    if (member->regex_told) member->subscription++; /* perhaps the same names */
+    membership_drop_pattern(member);
+    return ERR_NONE;
 }
 
 /* ---- pattern -------------------------------------------------------------------------------- */
 
 enum err membership_subscribe_pattern(struct membership *member, struct str pattern)
 {
-    struct pattern *compiled = mem_alloc(&member->env->mem, sizeof *compiled);
-    enum err err;
+    struct mem *mem = &member->env->mem;
+    struct pattern *compiled = mem_alloc(mem, sizeof *compiled);
+    char *text = mem_alloc(mem, pattern.length);
+    enum err err = ERR_NO_MEMORY;
 
-    if (compiled == NULL) return ERR_NO_MEMORY;
-    err = pattern_compile(compiled, pattern);
+    if (compiled != NULL && (text != NULL || pattern.length == 0))
+        err = pattern_compile(compiled, pattern);
     if (err != ERR_NONE) {
-        mem_free(&member->env->mem, compiled, sizeof *compiled);
+        mem_free(mem, compiled, sizeof *compiled);
+        mem_free(mem, text, pattern.length);
         return err;
     }
-    drop_pattern(member);
+    if (pattern.length > 0) memcpy(text, pattern.data, pattern.length);
+    membership_drop_pattern(member);
     member->pattern = compiled;
+    member->pattern_text = (struct str){text, pattern.length};
+    if (membership_is_consumer(member)) member->subscription++;
     member->managed = true;
     member->list_at_ns = 0;
     membership_kick(member);

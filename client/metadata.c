@@ -360,7 +360,9 @@ static enum err metadata_take_nodes(struct metadata *metadata,
         } else {
             err =
                 metadata_add_node(metadata, broker->node_id, broker->host, (uint16_t)broker->port);
+            known = metadata_find_node(metadata, broker->node_id);
         }
+        if (err == ERR_NONE) err = metadata_rack_add(metadata, broker->rack, &known->rack);
         if (err != ERR_NONE) return err;
     }
     MAP_FOR_EACH_SAFE (node, after, &metadata->nodes) {
@@ -389,18 +391,20 @@ static enum err metadata_resize(struct metadata *metadata, struct metadata_topic
     partitions = mem_alloc(&metadata->env->mem, count * sizeof *partitions);
     if (partitions == NULL) return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < count; i++)
-        partitions[i] = i < topic->partitions_count ? topic->partitions[i]
-                                                    : (struct metadata_partition){-1, -1, ERR_NONE};
+        partitions[i] = i < topic->partitions_count
+                            ? topic->partitions[i]
+                            : (struct metadata_partition){-1, -1, ERR_NONE, 0};
     metadata_free_partitions(metadata, topic);
     topic->partitions = partitions;
     topic->partitions_count = count;
     return ERR_NONE;
 }
 
-static bool metadata_take_partition(struct metadata_topic *topic, bool same_topic,
-                                    const struct metadata_response_partition *told)
+static bool metadata_take_partition(const struct metadata *metadata, struct metadata_topic *topic,
+                                    bool same_topic, const struct metadata_response_partition *told)
 {
     struct metadata_partition *known;
+    uint64_t racks;
 
     if (told->partition_index < 0 || (uint32_t)told->partition_index >= topic->partitions_count)
         return false;
@@ -410,6 +414,9 @@ static bool metadata_take_partition(struct metadata_topic *topic, bool same_topi
     known->error = err_from_wire(told->error_code);
     known->leader = told->leader_id;
     known->leader_epoch = told->leader_epoch;
+    racks = metadata_racks_of(metadata, told->replica_nodes, told->replica_nodes_count);
+    topic->racks_version += racks != known->racks;
+    known->racks = racks;
     return known->error == ERR_NONE && known->leader >= 0;
 }
 
@@ -433,7 +440,7 @@ static bool metadata_take_topic(struct metadata *metadata, struct metadata_topic
     if (topic->error != ERR_NONE) return false;
     if (!uuid_is_zero(told->topic_id)) topic->id = told->topic_id;
     for (uint32_t i = 0; i < told->partitions_count; i++)
-        if (!metadata_take_partition(topic, same, &told->partitions[i])) settled = false;
+        if (!metadata_take_partition(metadata, topic, same, &told->partitions[i])) settled = false;
     if (first)
         TRACE_TEXT(metadata->env->world, TOPIC_KNOWN, metadata_name(topic),
                    (int64_t)uuid_high(topic->id), topic->partitions_count);
@@ -645,6 +652,7 @@ bool metadata_closed(const struct metadata *metadata)
 void metadata_deinit(struct metadata *metadata)
 {
     ASSERT(metadata_closed(metadata));
+    metadata_racks_deinit(metadata);
     map_deinit(&metadata->nodes);
     map_deinit(&metadata->topics);
     arena_deinit(&metadata->arena);

@@ -21,6 +21,7 @@ enum {
     METADATA_CLUSTER_ID_MAX = 63,
     METADATA_TOPIC_NAME_MAX = 249,
     METADATA_ARENA_MAX = 16 * 1024 * 1024, /* one decoded answer */
+    METADATA_RACKS_MAX = 63,               /* that are told apart: bits */
 };
 
 struct metadata_config {
@@ -41,6 +42,7 @@ struct metadata_node {
     struct list leaving; /* in metadata.leaving once it is not of the cluster any more */
     int32_t id;          /* negative: a bootstrap entry */
     bool listed;         /* scratch: in the answer being taken */
+    uint64_t rack;       /* its bit (metadata_rack()); 0: none */
     struct peer peer;
 };
 
@@ -48,6 +50,7 @@ struct metadata_partition {
     int32_t leader; /* -1 none */
     int32_t leader_epoch;
     enum err error;
+    uint64_t racks; /* bits: where its replicas are */
 };
 
 struct metadata_topic {
@@ -58,6 +61,7 @@ struct metadata_topic {
     uint64_t generation; /* +1 when the topic became another one (id changed) */
     uint32_t partitions_count;
     struct metadata_partition *partitions; /* from mem */
+    uint32_t racks_version;                /* +1 when replicas are in other racks than before */
     uint32_t name_length;
     char name[METADATA_TOPIC_NAME_MAX + 1];
 };
@@ -68,8 +72,10 @@ struct metadata {
     enum err last_error;      /* of the latest attempt */
     int32_t controller_id;
     char cluster_id[METADATA_CLUSTER_ID_MAX + 1];
-    struct map nodes;  /* metadata_node by id */
-    struct map topics; /* metadata_topic by name */
+    struct map nodes;                     /* metadata_node by id */
+    struct map topics;                    /* metadata_topic by name */
+    struct str racks[METADATA_RACKS_MAX]; /* told by brokers so far; copies */
+    uint32_t racks_count;
     /* private */
     struct env *env;
     struct metadata_config config;
@@ -125,6 +131,9 @@ struct peer *metadata_peer(const struct metadata *metadata, int32_t node_id);
 /* Any node, the least loaded (clients.md 1.2); NULL when there is none. Draws. */
 struct peer *metadata_any(struct metadata *metadata);
 
+/* The bit of a rack; 0: no broker has told it. */
+uint64_t metadata_rack(const struct metadata *metadata, struct str name);
+
 /* Exponential backoff with jitter of 20 %: for attempt 1, 2, ... Draws. */
 int64_t metadata_backoff_ms(struct metadata *metadata, uint32_t attempts);
 
@@ -132,5 +141,13 @@ int64_t metadata_backoff_ms(struct metadata *metadata, uint32_t attempts);
 bool metadata_epoch_acceptable(int32_t known_epoch, int32_t told_epoch, bool same_topic);
 /* Pure: the next "host:port" of a list; false at its end. ERR_BAD_CONFIG in *err. "[v6]:port". */
 bool metadata_next_address(struct str *list, struct str *host, uint16_t *port, enum err *err);
+
+/* ---- metadata_racks.c, for metadata.c ---- */
+
+MUST_USE enum err metadata_rack_add(struct metadata *metadata, struct str name, uint64_t *rack);
+/* Of nodes that are known. */
+uint64_t metadata_racks_of(const struct metadata *metadata, const int32_t *replicas,
+                           uint32_t count);
+void metadata_racks_deinit(struct metadata *metadata);
 
 #endif

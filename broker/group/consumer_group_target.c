@@ -95,8 +95,8 @@ static enum err fill(struct target *target)
     if (topics == NULL || target->view_of == NULL || target->task.members == NULL)
         return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < step->topics_count; i++)
-        topics[i] =
-            (struct assignor_topic){step->topics[i].name, (uint32_t)step->topics[i].partitions};
+        topics[i] = (struct assignor_topic){.name = step->topics[i].name,
+                                            .partitions = (uint32_t)step->topics[i].partitions};
     for (uint32_t i = 0; i < step->count; i++)
         if (!step->views[i].gone) target->view_of[count++] = i;
     sort_views(target, count);

@@ -36,7 +36,7 @@ static struct group *group_of(const char *topics)
     group->task.arena = &group->arena;
     for (const char *at = topics; *at != 0; at += at[2] == ' ' ? 3 : 2)
         group->topics[group->task.topics_count++] =
-            (struct assignor_topic){{at, 1}, (uint32_t)(at[1] - '0')};
+            (struct assignor_topic){.name = {at, 1}, .partitions = (uint32_t)(at[1] - '0')};
     return group;
 }
 

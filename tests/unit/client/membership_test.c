@@ -6,6 +6,7 @@
 
 #include "client/membership.h"
 #include "client/posix/codecs.h"
+#include "wire/consumer_group_describe.h"
 #include "wire/produce.h"
 
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct machine {
     /* as the test wants it */
     struct membership_config config;
     struct str pattern;
+    struct str rack;
     enum consumer_reset reset;
     bool silent; /* polls no more */
     bool stop;
@@ -112,6 +114,7 @@ static void part_started(struct env *env)
     config.metadata.max_age_ms = 5000;
     config.request_timeout_ms = 5000;
     config.reset = part->machine->reset;
+    config.rack = part->machine->rack;
     assert_int_equal(consumer_init(&part->consumer, env, &config), ERR_NONE);
     assert_int_equal(membership_init(&part->member, &part->consumer, &part->machine->config),
                      ERR_NONE);
@@ -179,13 +182,16 @@ static void start(uint32_t i)
 
 /* ---- a cluster of one and its group ---------------------------------------------------------- */
 
-static int up(void **state)
+static const char *const racks[] = {"north", "east", "south"};
+
+static int up_with(const char *roles)
 {
-    (void)state;
     memset(machines, 0, sizeof machines);
     assert_int_equal(codecs_create(&codecs), ERR_NONE);
-    node_box_init(&box, 5, "a",
+    node_box_init(&box, 5, roles,
                   "offsets.topic.num.partitions=3\ngroup.initial.rebalance.delay.ms=500\n");
+    for (uint32_t i = 0; i < box.count; i++)
+        strcpy(box.node[i].config.rack, racks[i]);
     node_box_start_all(&box);
     raw_open(&raw, &box, 0, NODE_BOX_PORT);
     raw_create_topic(&raw, "t", 7, 1);
@@ -214,6 +220,18 @@ static int up(void **state)
     return 0;
 }
 
+static int up(void **state)
+{
+    (void)state;
+    return up_with("a");
+}
+
+static int up_in_three_racks(void **state)
+{
+    (void)state;
+    return up_with("abb");
+}
+
 static bool all_down(void *context)
 {
     (void)context;
@@ -231,7 +249,8 @@ static int down(void **state)
     }
     assert_true(node_box_until(&box, 120000, all_down, NULL));
     raw_close(&raw);
-    node_box_stop(&box, 0, 90000);
+    for (uint32_t i = box.count; i-- > 0;)
+        node_box_stop(&box, i, 90000);
     node_box_deinit(&box);
     codecs_destroy(&codecs);
     return 0;
@@ -336,6 +355,32 @@ static void three_members_share_by_each_assignor(void **state)
         for (uint32_t i = 0; i < 3; i++)
             machines[i].stop = true;
         assert_true(node_box_until(&box, 60000, all_down, NULL));
+    }
+}
+
+/* KIP-881, from the rack of a broker to the assignment: each broker has the only replica of some
+ * partitions, and the member beside it gets them. */
+static void members_get_the_partitions_of_their_racks(void **state)
+{
+    (void)state;
+    use(ASSIGNOR_RANGE);
+    for (uint32_t i = 0; i < 3; i++) {
+        machines[i].rack = str_of(racks[2 - i]);
+        start(i);
+    }
+    until_shared(7);
+    node_box_run_ms(&box, 2000); /* then all of them know the topics, too */
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct consumer *consumer = &machines[i].part->consumer;
+
+        assert_true(owned(i) >= 2);
+        LIST_FOR_EACH (link, &consumer->partitions) {
+            const struct consumer_partition *one =
+                LIST_ENTRY(link, struct consumer_partition, link);
+
+            assert_int_equal(one->topic->partitions[one->index].racks,
+                             metadata_rack(&consumer->metadata, machines[i].rack));
+        }
     }
 }
 
@@ -480,6 +525,53 @@ static void a_pattern_finds_topics_that_come_later(void **state)
     assert_false(has(0, "__consumer_offsets", 0));
 }
 
+/* What the coordinator keeps of the one member of the group. */
+static struct str described_regex(size_t *names)
+{
+    struct str group = STR("g");
+    struct consumer_group_describe_request request;
+    struct consumer_group_describe_response response;
+
+    consumer_group_describe_request_default(&request);
+    request.group_ids = &group;
+    request.group_ids_count = 1;
+    raw_ask(&raw, API_CONSUMER_GROUP_DESCRIBE, 0, &request, &response);
+    assert_int_equal(response.groups[0].error_code, 0);
+    assert_int_equal(response.groups[0].members_count, 1);
+    *names = response.groups[0].members[0].subscribed_topic_names_count;
+    return response.groups[0].members[0].subscribed_topic_regex;
+}
+
+/* KIP-848: the pattern itself is the subscription, also while it matches nothing. */
+static void the_coordinator_resolves_a_pattern_of_the_new_protocol(void **state)
+{
+    static const struct str only = {"t", 1};
+    struct str regex;
+    size_t names;
+
+    (void)state;
+    machines[0].config.protocol = MEMBERSHIP_CONSUMER;
+    machines[0].pattern = STR("[vw].*");
+    start(0);
+    node_box_run_ms(&box, 5000);
+    assert_int_equal(owned(0), 0);
+    regex = described_regex(&names);
+    assert_true(str_equal(regex, STR("[vw].*")));
+    assert_int_equal(names, 0);
+    raw_create_topic(&raw, "v", 2, 1);
+    raw_create_topic(&raw, "wide", 3, 1);
+    raw_create_topic(&raw, "av", 1, 1);
+    node_box_run_ms(&box, 15000);
+    assert_int_equal(owned(0), 5);
+    assert_true(has(0, "wide", 2));
+    assert_int_equal(membership_subscribe(&machines[0].part->member, &only, 1), ERR_NONE);
+    node_box_run_ms(&box, 15000);
+    assert_int_equal(owned(0), 7);
+    regex = described_regex(&names);
+    assert_int_equal(regex.length, 0);
+    assert_int_equal(names, 1);
+}
+
 static void a_restarted_coordinator_costs_no_generation(void **state)
 {
     int32_t generation;
@@ -585,6 +677,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_single_member_gets_everything, up, down),
         cmocka_unit_test_setup_teardown(three_members_share_by_each_assignor, up, down),
+        cmocka_unit_test_setup_teardown(members_get_the_partitions_of_their_racks,
+                                        up_in_three_racks, down),
         cmocka_unit_test_setup_teardown(who_joins_takes_and_who_leaves_gives, up, down),
         cmocka_unit_test_setup_teardown(cooperative_members_keep_what_does_not_move, up, down),
         cmocka_unit_test_setup_teardown(
@@ -597,6 +691,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_twin_with_the_same_instance_id_fences_the_first, up,
                                         down),
         cmocka_unit_test_setup_teardown(a_pattern_finds_topics_that_come_later, up, down),
+        cmocka_unit_test_setup_teardown(the_coordinator_resolves_a_pattern_of_the_new_protocol, up,
+                                        down),
         cmocka_unit_test_setup_teardown(a_restarted_coordinator_costs_no_generation, up, down),
         cmocka_unit_test_setup_teardown(a_group_changes_protocols_with_its_members_and_back, up,
                                         down),
