@@ -2,7 +2,7 @@
  *
  * Every value of the workload is unique within its partition. A result that is unclear stays open
  * for ever: the send may have happened or not. A value below 0 is not the workload's.
- * A tombstone (CHECK_TOMBSTONE) is read without its value: the offset tells which it is.
+ * A tombstone (CHECK_TOMBSTONE) has a name like all others: readers tell which it is.
  * A reader is a client node and a partition: one consumer of a node at a time, without a group;
  * CLIENT_POSITION moves it. Of a transactional client a value counts when CLIENT_DECIDED says so
  * (T1). A stream is a client node, a partition and a key (`trace_key`).
@@ -353,7 +353,6 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
 {
     int64_t offset = check_field(event, 2);
     int64_t number = check_field(event, 3);
-    const struct check_content *known;
     struct check_value *value;
 
     /* A broker that has not heard of the loss yet still serves the lost world. */
@@ -363,8 +362,6 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     }
     reader_moves(check, node, part, offset);
     if (check->violated) return;
-    known = content_at(check, part->index, offset);
-    if (number == CHECK_NO_VALUE && known != NULL) number = known->value | CHECK_TOMBSTONE;
     if (number < 0) return;
     content(check, node, part, offset, number, true);
     if (check->violated) return;

@@ -22,10 +22,13 @@ static const char setup[] =
 #define COMPACTED(to) "1 log.swapped 7 0 0 " to " 100 50\n"
 #define END           "phase 3\nfinish\n"
 
-/* Value 7 with bit 62, the newest of its key: a tombstone. */
-#define GONE_AT(at)                                 \
-    "201 client.send 7 0 4611686018427387911 9 0\n" \
-    "201 client.acked 7 0 4611686018427387911 " at " 9\n" COMPACTED("3")
+/* Values 7 and 8 with bit 62. */
+#define TOMBSTONE_7 "4611686018427387911"
+#define TOMBSTONE_8 "4611686018427387912"
+/* The newest of its key: a tombstone. */
+#define GONE_AT(at)                             \
+    "201 client.send 7 0 " TOMBSTONE_7 " 9 0\n" \
+    "201 client.acked 7 0 " TOMBSTONE_7 " " at " 9\n" COMPACTED("3")
 /* A value of client 63, which writes transactions. */
 #define TXN "270582939655"
 
@@ -36,7 +39,7 @@ static const struct check_case cases[] = {
      "201 client.send 7 0 7 9 0\n" ACKED("7", "2") COMPACTED(
          "3") "201 client.send 7 0 8 8 0\n" ACKED("8", "3") OTHER_AT("3") OTHER("3", "8") END,
      false},
-    {"S25", GONE_AT("2") OTHER_AT("2") OTHER("2", "-2") END,
+    {"S25", GONE_AT("2") OTHER_AT("2") OTHER("2", TOMBSTONE_7) END,
      GONE_AT("2") OTHER_AT("3") SEND("8") ACKED("8", "3") OTHER("3", "8") END, false},
     {"C1", OTHER_AT("0") OTHER("0", "5"), OTHER_AT("0") OTHER("0", "6"), false},
     {"C2", OTHER_AT("0") OTHER("0", "5"), READ("2", "5"), false},
@@ -126,12 +129,34 @@ static void a_compaction_is_known_from_where_an_open_would_finish_it(void **stat
     assert_string_equal(convicted_by(story), "C6");
 }
 
+/* The newest record of a key is there and read: it takes the place of an acknowledged one before
+ * it, whether its producer was told of it or not. */
+static void a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it(void **state)
+{
+#define WITHOUT_ANSWER                          \
+    "201 client.send 7 0 " TOMBSTONE_8 " 9 0\n" \
+    "201 client.failed 7 0 " TOMBSTONE_8 " 7 0\n"
+    (void)state;
+    assert_string_equal(
+        convicted_by(GONE_AT("2") WITHOUT_ANSWER OTHER_AT("3") OTHER("3", TOMBSTONE_8) END), "");
+    /* Nobody has seen it: as far as anybody knows it was never written. */
+    assert_string_equal(convicted_by(GONE_AT("2") WITHOUT_ANSWER OTHER_AT("3") SEND("9")
+                                         ACKED("9", "3") OTHER("3", "9") END),
+                        "S25");
+    /* And it is judged as every record is. */
+    assert_string_equal(
+        convicted_by(WITHOUT_ANSWER OTHER_AT("2") OTHER("2", TOMBSTONE_8) OTHER("3", TOMBSTONE_8)),
+        "R34");
+    assert_string_equal(convicted_by(OTHER_AT("2") OTHER("2", TOMBSTONE_8)), "C4");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_may_stand_twice_when_the_producer_is_not_idempotent),
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
         cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
+        cmocka_unit_test(a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it),
         cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
     };
 
