@@ -235,7 +235,7 @@ static void phantom(struct check *check, uint32_t node, const struct check_part 
 /* In a transaction; the high half of a value is the number of its client. */
 static bool transactional(const struct check *check, int64_t value)
 {
-    uint64_t client = (uint64_t)value >> 32;
+    uint64_t client = (uint64_t)(value & ~CHECK_TOMBSTONE) >> 32;
 
     return value >= 0 && client < 64 && (check->config.transactional >> client & 1) != 0;
 }

@@ -29,8 +29,9 @@ static const char setup[] =
 #define GONE_AT(at)                             \
     "201 client.send 7 0 " TOMBSTONE_7 " 9 0\n" \
     "201 client.acked 7 0 " TOMBSTONE_7 " " at " 9\n" COMPACTED("3")
-/* A value of client 63, which writes transactions. */
-#define TXN "270582939655"
+/* A value of client 63, which writes transactions, and a tombstone of it. */
+#define TXN           "270582939655"
+#define TXN_TOMBSTONE "4611686289010327559"
 
 static const struct check_case cases[] = {
     {"R34", SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") OTHER_AT("2") OTHER("2", "7"),
@@ -80,13 +81,14 @@ static void a_value_may_stand_twice_when_the_producer_is_not_idempotent(void **s
     check_destroy(check);
 }
 
-static const char *convicted_by(const char *story)
+static const char *convicted_with(const char *story, uint64_t transactional)
 {
     static char id[8];
     struct check_config config;
     struct check *check;
 
     check_config_init(&config);
+    config.transactional = transactional;
     check = check_create(&config);
     check_story_tell(check, setup);
     check_story_tell(check, story);
@@ -96,6 +98,16 @@ static const char *convicted_by(const char *story)
     }
     check_destroy(check);
     return id;
+}
+
+static const char *convicted_by(const char *story)
+{
+    return convicted_with(story, 0);
+}
+
+static const char *convicted_in_transactions(const char *story)
+{
+    return convicted_with(story, UINT64_C(1) << 63);
 }
 
 /* Where an acknowledged value is read elsewhere first, only the offset acknowledged tells. */
@@ -150,6 +162,19 @@ static void a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it(v
     assert_string_equal(convicted_by(OTHER_AT("2") OTHER("2", TOMBSTONE_8)), "C4");
 }
 
+static void a_tombstone_of_a_transaction_counts_when_it_is_committed(void **state)
+{
+#define IN_TRANSACTION \
+    "201 client.send 7 0 " TXN_TOMBSTONE " 9 0\n201 client.acked 7 0 " TXN_TOMBSTONE " 2 9\n"
+#define DECIDED(commit) "201 client.decided 7 0 " TXN_TOMBSTONE " " commit "\n"
+    (void)state;
+    assert_string_equal(convicted_in_transactions(IN_TRANSACTION DECIDED("0") END), "");
+    assert_string_equal(convicted_in_transactions(IN_TRANSACTION DECIDED("1") END), "C7");
+    assert_string_equal(convicted_in_transactions(IN_TRANSACTION READ("2", TXN_TOMBSTONE)), "T1");
+    assert_string_equal(
+        convicted_in_transactions(IN_TRANSACTION DECIDED("1") READ("2", TXN_TOMBSTONE) END), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
         cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
         cmocka_unit_test(a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it),
+        cmocka_unit_test(a_tombstone_of_a_transaction_counts_when_it_is_committed),
         cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
     };
 
