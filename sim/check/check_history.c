@@ -366,6 +366,7 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     content(check, node, part, offset, number, true);
     if (check->violated) return;
     if (offset + 1 > part->read_end) part->read_end = offset + 1;
+    part->drained = part->drained || check->phase >= 2;
     value = value_of(check, part, number);
     if (!only_there(check, node, part, value, offset)) return;
     if (transactional(check, number)) {
@@ -435,6 +436,14 @@ static void gaps_judged(struct check *check)
     }
 }
 
+/* Who read it before a compaction does not tell that it is still there; the final drain does, and
+ * it is the last that reads in phase 2. */
+static bool still_there(const struct check *check, const struct check_part *part,
+                        const struct check_value *value)
+{
+    return value->read && (!part->drained || value->read_ns >= check->liveness_ns);
+}
+
 /* S24, S25: what a compaction has seen and had to leave. False: it has not. */
 static bool compacted_keeps(struct check *check, const struct check_part *part,
                             const struct check_value *value)
@@ -444,7 +453,9 @@ static bool compacted_keeps(struct check *check, const struct check_part *part,
 
     if (value->acked_offset >= part->cleaned_to || value->stream == UINT32_MAX) return true;
     check_count(check, tombstone ? CHECK_S25 : CHECK_S24);
-    if (value->read || check_replica_void(part, value->acked_offset, value->acked_ns)) return true;
+    if (still_there(check, part, value) ||
+        check_replica_void(part, value->acked_offset, value->acked_ns))
+        return true;
     if (tombstone) {
         CHECK_FAIL(check, S25, at,
                    "the tombstone at offset %D, the newest of its key, is gone %D ms after it was "

@@ -169,6 +169,7 @@ struct check_part {
     int64_t loss_ns;
     int32_t loss_epoch; /* leaders below it are of the lost world */
     int64_t read_end;   /* highest offset + 1 a client read */
+    bool drained;       /* in phase 2, at whose end everything is read once more */
     int64_t
         cleaned_to;    /* below it some replica was compacted: older records of a key may be gone */
     int64_t kept_from; /* highest log start of any replica: what is below may be gone (R25) */

@@ -162,6 +162,31 @@ static void a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it(v
     assert_string_equal(convicted_by(OTHER_AT("2") OTHER("2", TOMBSTONE_8)), "C4");
 }
 
+/* Values 7 and 8 are each the newest of their keys; a consumer reads both, then a compaction takes
+ * the first. */
+static void who_read_before_a_compaction_does_not_vouch_for_what_it_left(void **state)
+{
+#define SEEN_LIVE(v)                                                                              \
+    "201 client.send 7 0 " v " 9 0\n" ACKED(v, "2") "201 client.send 7 0 8 8 0\n" ACKED("8", "3") \
+        READ("2", v) READ("3", "8") COMPACTED("4") "+100\nphase 2\n"
+    (void)state;
+    assert_string_equal(
+        convicted_by(SEEN_LIVE("7") OTHER_AT("2") OTHER("2", "7") OTHER("3", "8") END),
+        "S24"); /* 6, the newest of the other key, was not read again */
+    assert_string_equal(convicted_by(SEEN_LIVE("7") OTHER_AT("1") OTHER("1", "6") OTHER("2", "7")
+                                         OTHER("3", "8") END),
+                        "");
+    assert_string_equal(
+        convicted_by(SEEN_LIVE("7") OTHER_AT("1") OTHER("1", "6") OTHER("3", "8") END),
+        "C6"); /* the gap tells first */
+    assert_string_equal(
+        convicted_by(SEEN_LIVE(TOMBSTONE_7) OTHER_AT("1") OTHER("1", "6") OTHER("3", "8") END),
+        "S25");
+    assert_string_equal(convicted_by(SEEN_LIVE(TOMBSTONE_7) OTHER_AT("1") OTHER("1", "6")
+                                         OTHER("2", TOMBSTONE_7) OTHER("3", "8") END),
+                        "");
+}
+
 static void a_tombstone_of_a_transaction_counts_when_it_is_committed(void **state)
 {
 #define IN_TRANSACTION \
@@ -182,6 +207,7 @@ int main(void)
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
         cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
         cmocka_unit_test(a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it),
+        cmocka_unit_test(who_read_before_a_compaction_does_not_vouch_for_what_it_left),
         cmocka_unit_test(a_tombstone_of_a_transaction_counts_when_it_is_committed),
         cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
     };
