@@ -368,9 +368,8 @@ static enum err consumer_take(struct consumer_partition *partition, struct recor
 
 static void consumer_told(struct consumer *consumer, const struct consumer_record *record)
 {
-    int64_t value = consumer->config.trace_value != NULL
-                        ? consumer->config.trace_value(record->record.value)
-                        : -1;
+    int64_t value =
+        consumer->config.trace_value != NULL ? consumer->config.trace_value(&record->record) : -1;
 
     TRACE(consumer->env->world, CLIENT_READ, (int64_t)uuid_high(record->partition->topic->id),
           record->partition->index, record->record.offset, value, record->leader_epoch);

@@ -69,8 +69,8 @@ struct consumer_config {
     int32_t request_timeout_ms;
     uint32_t partitions_max;
     bool read_committed;
-    struct str rack;                            /* borrowed; length 0: none */
-    int64_t (*trace_value)(struct bytes value); /* names a record in traces; NULL: -1 */
+    struct str rack;                                     /* borrowed; length 0: none */
+    int64_t (*trace_value)(const struct record *record); /* its name in traces; NULL: -1 */
 };
 void consumer_config_default(struct consumer_config *config);
 

@@ -150,8 +150,6 @@ void workload_client_finish(struct workload_node *node);
 void workload_client_nudge(struct workload_node *node);
 void workload_client_unread(const struct workload_node *node, char *text, size_t size);
 struct env *workload_client_env(struct workload_node *node);
-/* A record's name from its bytes; -1: none of ours. */
-int64_t workload_value(struct bytes value);
 
 /* What a request of an administrator is counted as. */
 enum sim_fault workload_fault(enum action_kind kind);

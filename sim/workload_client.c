@@ -1,5 +1,6 @@
 /* What runs on a client machine: one op over the real client library. */
 #include "sim/workload_private.h"
+#include "sim/workload_record.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,13 +12,6 @@ enum {
     CLIENT_TAKEN_MAX = 500,    /* records taken per resumption */
     CLIENT_REQUEST_TIMEOUT_MS = 10000, /* of a member */
     CLIENT_POLL_MS = 200,              /* a member without records */
-};
-
-/* One record that is under way. */
-struct client_record {
-    struct producer_record record; /* first: the pool knows it by its address */
-    uint8_t key[8];
-    uint8_t value[];
 };
 
 struct env *workload_client_env(struct workload_node *node)
@@ -91,37 +85,13 @@ static enum op_result client_admin_run(struct op *op)
 
 /* ---- producer -------------------------------------------------------------------------------- */
 
-/* Big-endian: the client's number and the sequence, then a pattern that a shifted byte would show.
- * */
-static void value_write(uint8_t *at, uint32_t length, uint64_t name)
-{
-    for (uint32_t i = 0; i < 8; i++)
-        at[i] = (uint8_t)(name >> (56 - 8 * i));
-    for (uint32_t i = 8; i < length; i++)
-        at[i] = (uint8_t)(name + i * 7);
-}
-
-int64_t workload_value(struct bytes value)
-{
-    uint64_t name = 0;
-
-    if (value.data == NULL) return CHECK_NO_VALUE;
-    if (value.length < 16) return -1;
-    for (uint32_t i = 0; i < 8; i++)
-        name = name << 8 | value.data[i];
-    for (uint32_t i = 8; i < value.length; i++) {
-        if (value.data[i] != (uint8_t)(name + i * 7)) return -1;
-    }
-    return (int64_t)name;
-}
-
 static void producer_reap(struct workload_node *node)
 {
     while (!list_empty(&node->done)) {
         struct producer_record *record = LIST_ENTRY(node->done.next, struct producer_record, link);
 
         list_remove(&record->link);
-        pool_give(&node->records, CONTAINER_OF(record, struct client_record, record));
+        pool_give(&node->records, CONTAINER_OF(record, struct workload_record, record));
     }
 }
 
@@ -144,16 +114,12 @@ int64_t workload_client_draw(const struct workload_node *node, enum decide_what 
 
 /* The keys of a producer are its own: number << 32 | 1, 2, 3 ... one after the other; three
  * quarters of them in every 32nd round only, so that their newest record becomes old. */
-static void key_write(struct client_record *record, const struct workload_client *client)
+static uint64_t producer_key(const struct workload_client *client)
 {
     uint64_t keys = client->scenario->keys;
     uint64_t busy = client->sent / keys % 32 == 0 ? keys : keys / 4 + 1;
-    uint64_t key = (uint64_t)client->number << 32 | (client->sent % busy + 1);
 
-    for (uint32_t i = 0; i < 8; i++)
-        record->key[i] = (uint8_t)(key >> (56 - 8 * i));
-    record->record.key = (struct bytes){record->key, 8};
-    record->record.trace_key = (int64_t)key;
+    return (uint64_t)client->number << 32 | (client->sent % busy + 1);
 }
 
 /* False: too many are under way. */
@@ -162,25 +128,22 @@ bool workload_producer_one(struct workload_node *node)
     struct workload_client *client = node->client;
     const struct scenario_client *scenario = client->scenario;
     const struct scenario *all = client->workload->cluster->scenario;
-    struct client_record *record = pool_take(&node->records);
+    struct workload_record *record = pool_take(&node->records);
     uint32_t length =
         (uint32_t)workload_client_draw(node, DECIDE_CLIENT_SIZE, scenario->record_size);
     uint64_t name = (uint64_t)client->number << 32 | client->sent;
-
     bool tombstone = scenario->tombstones > 0 && client->sent % scenario->tombstones == 1;
 
     if (record == NULL) return false;
     client->sent++;
-    value_write(record->value, length, name);
     producer_record_init(&record->record);
     record->record.topic = str_of(all->topics[scenario->topics[0]].name);
-    record->record.trace_value = (int64_t)name;
     if (tombstone) {
-        record->record.trace_value |= CHECK_TOMBSTONE;
+        workload_record_tombstone(record, name);
     } else {
-        record->record.value = (struct bytes){record->value, length};
+        workload_record_value(record, length, name);
     }
-    if (scenario->keys > 0) key_write(record, client);
+    if (scenario->keys > 0) workload_record_key(record, producer_key(client));
     record->record.collect = &node->done;
     if (scenario->transaction > 0) record->record.done = &node->wake;
     producer_send(&node->producer, &record->record);
@@ -266,8 +229,8 @@ static enum err producer_begin(struct workload_node *node)
         config.batch_size = config.max_request_size / 2;
     }
     list_init(&node->done);
-    pool_init(&node->records, &node->env.mem, sizeof(struct client_record) + node->record_size_max,
-              CLIENT_RECORDS_MAX);
+    pool_init(&node->records, &node->env.mem,
+              sizeof(struct workload_record) + node->record_size_max, CLIENT_RECORDS_MAX);
     return producer_init(&node->producer, &node->env, &config);
 }
 
@@ -330,7 +293,7 @@ static enum err consumer_begin(struct workload_node *node)
 
     consumer_config_default(&config);
     config.metadata = client_metadata(node);
-    config.trace_value = workload_value;
+    config.trace_value = workload_record_name;
     config.read_committed = workload_any_txn(client->workload);
     if (client->scenario != NULL && client->scenario->rack != NULL)
         config.rack = str_of(client->scenario->rack);

@@ -23,10 +23,8 @@ enum {
     CHECK_OFF_WORDS = 3, /* of 64 oracles each */
 };
 
-/* Values of the workload as traces tell them. A record without a value says of itself only that it
- * is one: which, its offset tells to who knows it from its acknowledgement. */
+/* In the name of a value of the workload, as traces tell it: the record has no value. */
 #define CHECK_TOMBSTONE (INT64_C(1) << 62)
-#define CHECK_NO_VALUE  INT64_C(-2)
 
 /* How a violation is classed: it decides the verdict and the exit code. */
 enum check_class {

@@ -2,7 +2,7 @@
  *
  * Every value of the workload is unique within its partition. A result that is unclear stays open
  * for ever: the send may have happened or not. A value below 0 is not the workload's.
- * A tombstone (CHECK_TOMBSTONE) is read without its value: the offset tells which it is.
+ * A tombstone (CHECK_TOMBSTONE) has a name like all others: readers tell which it is.
  * A reader is a client node and a partition: one consumer of a node at a time, without a group;
  * CLIENT_POSITION moves it. Of a transactional client a value counts when CLIENT_DECIDED says so
  * (T1). A stream is a client node, a partition and a key (`trace_key`).
@@ -120,6 +120,7 @@ static void sent(struct check *check, uint32_t node, const struct check_part *pa
         check_table_set(&check->streams_by_key, stream_key, key, stream);
     }
     value->sent = true;
+    value->sent_ns = check->now_ns;
     value->stream = stream - 1;
     value->sequence = check->streams.items[stream - 1].sent++;
 }
@@ -149,8 +150,8 @@ static bool superseded(const struct check *check, const struct check_part *part,
     return check->config.idempotent ? open > value->sequence : open >= 0; /* any order */
 }
 
-/* A tombstone is read without its value: one that was never acknowledged may stand behind what its
- * client sent before, and no reader can say so. */
+/* A tombstone that was never acknowledged may have stood behind what its client sent before; once its
+ * time is over a compaction takes it, and no reader can tell of it. */
 static void open_tombstones(struct check *check)
 {
     for (uint32_t i = 0; i < check->values.count; i++) {
@@ -159,6 +160,7 @@ static void open_tombstones(struct check *check)
 
         if ((value->value & CHECK_TOMBSTONE) == 0 || !value->sent || value->acked || value->failed)
             continue;
+        if (check->now_ns - value->sent_ns < check->config.delete_retention_ns) continue;
         stream = &check->streams.items[value->stream];
         if (value->sequence > stream->open_tombstone) stream->open_tombstone = value->sequence;
     }
@@ -257,7 +259,7 @@ static void phantom(struct check *check, uint32_t node, const struct check_part 
 /* In a transaction; the high half of a value is the number of its client. */
 static bool transactional(const struct check *check, int64_t value)
 {
-    uint64_t client = (uint64_t)value >> 32;
+    uint64_t client = (uint64_t)(value & ~CHECK_TOMBSTONE) >> 32;
 
     return value >= 0 && client < 64 && (check->config.transactional >> client & 1) != 0;
 }
@@ -375,7 +377,6 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
 {
     int64_t offset = check_field(event, 2);
     int64_t number = check_field(event, 3);
-    const struct check_content *known;
     struct check_value *value;
 
     /* A broker that has not heard of the loss yet still serves the lost world. */
@@ -385,12 +386,11 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     }
     reader_moves(check, node, part, offset);
     if (check->violated) return;
-    known = content_at(check, part->index, offset);
-    if (number == CHECK_NO_VALUE && known != NULL) number = known->value | CHECK_TOMBSTONE;
     if (number < 0) return;
     content(check, node, part, offset, number, true);
     if (check->violated) return;
     if (offset + 1 > part->read_end) part->read_end = offset + 1;
+    part->drained = part->drained || check->phase >= 2;
     value = value_of(check, part, number);
     if (!only_there(check, node, part, value, offset)) return;
     if (transactional(check, number)) {
@@ -460,6 +460,14 @@ static void gaps_judged(struct check *check)
     }
 }
 
+/* Who read it before a compaction does not tell that it is still there; the final drain does, and
+ * it is the last that reads in phase 2. */
+static bool still_there(const struct check *check, const struct check_part *part,
+                        const struct check_value *value)
+{
+    return value->read && (!part->drained || value->read_ns >= check->liveness_ns);
+}
+
 /* S24, S25: what a compaction has seen and had to leave. False: it has not. */
 static bool compacted_keeps(struct check *check, const struct check_part *part,
                             const struct check_value *value)
@@ -469,7 +477,9 @@ static bool compacted_keeps(struct check *check, const struct check_part *part,
 
     if (value->acked_offset >= part->cleaned_to || value->stream == UINT32_MAX) return true;
     check_count(check, tombstone ? CHECK_S25 : CHECK_S24);
-    if (value->read || check_replica_void(part, value->acked_offset, value->acked_ns)) return true;
+    if (still_there(check, part, value) ||
+        check_replica_void(part, value->acked_offset, value->acked_ns))
+        return true;
     if (tombstone) {
         CHECK_FAIL(check, S25, at,
                    "the tombstone at offset %D, the newest of its key, is gone %D ms after it was "

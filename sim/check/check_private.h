@@ -170,6 +170,7 @@ struct check_part {
     int64_t loss_ns;
     int32_t loss_epoch; /* leaders below it are of the lost world */
     int64_t read_end;   /* highest offset + 1 a client read */
+    bool drained;       /* in phase 2, at whose end everything is read once more */
     int64_t
         cleaned_to;    /* below it some replica was compacted: older records of a key may be gone */
     int64_t kept_from; /* highest log start of any replica: what is below may be gone (R25) */
@@ -266,6 +267,7 @@ struct check_value {
     int64_t sequence; /* in its stream */
     uint32_t stream;
     bool sent;
+    int64_t sent_ns;
     bool acked;
     bool failed;  /* definitely */
     bool unclear; /* failed, may have happened */
@@ -290,7 +292,7 @@ struct check_stream {
     int64_t max_offset;
     int64_t newest; /* highest offset of its key that was acknowledged or read */
     int64_t
-        open_tombstone; /* at the end: sequence of the last one whose outcome is unknown, or -1 */
+        open_tombstone; /* at the end: sequence of the last one that nobody may tell of, or -1 */
     bool keyed;
 };
 

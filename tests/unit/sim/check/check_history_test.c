@@ -22,12 +22,16 @@ static const char setup[] =
 #define COMPACTED(to) "1 log.swapped 7 0 0 " to " 100 50\n"
 #define END           "phase 3\nfinish\n"
 
-/* Value 7 with bit 62, the newest of its key: a tombstone. */
-#define GONE_AT(at)                                 \
-    "201 client.send 7 0 4611686018427387911 9 0\n" \
-    "201 client.acked 7 0 4611686018427387911 " at " 9\n" COMPACTED("3")
-/* A value of client 63, which writes transactions. */
-#define TXN "270582939655"
+/* Values 7 and 8 with bit 62. */
+#define TOMBSTONE_7 "4611686018427387911"
+#define TOMBSTONE_8 "4611686018427387912"
+/* The newest of its key: a tombstone. */
+#define GONE_AT(at)                             \
+    "201 client.send 7 0 " TOMBSTONE_7 " 9 0\n" \
+    "201 client.acked 7 0 " TOMBSTONE_7 " " at " 9\n" COMPACTED("3")
+/* A value of client 63, which writes transactions, and a tombstone of it. */
+#define TXN           "270582939655"
+#define TXN_TOMBSTONE "4611686289010327559"
 
 static const struct check_case cases[] = {
     {"R34", SEND("7") "201 client.failed 7 0 7 7 0\n" READ("2", "7") OTHER_AT("2") OTHER("2", "7"),
@@ -36,7 +40,7 @@ static const struct check_case cases[] = {
      "201 client.send 7 0 7 9 0\n" ACKED("7", "2") COMPACTED(
          "3") "201 client.send 7 0 8 8 0\n" ACKED("8", "3") OTHER_AT("3") OTHER("3", "8") END,
      false},
-    {"S25", GONE_AT("2") OTHER_AT("2") OTHER("2", "-2") END,
+    {"S25", GONE_AT("2") OTHER_AT("2") OTHER("2", TOMBSTONE_7) END,
      GONE_AT("2") OTHER_AT("3") SEND("8") ACKED("8", "3") OTHER("3", "8") END, false},
     {"C1", OTHER_AT("0") OTHER("0", "5"), OTHER_AT("0") OTHER("0", "6"), false},
     {"C2", OTHER_AT("0") OTHER("0", "5"), READ("2", "5"), false},
@@ -77,13 +81,16 @@ static void a_value_may_stand_twice_when_the_producer_is_not_idempotent(void **s
     check_destroy(check);
 }
 
-static const char *convicted_by(const char *story)
+static const char *convicted_with(const char *story, uint64_t transactional,
+                                  int64_t delete_retention_ns)
 {
     static char id[8];
     struct check_config config;
     struct check *check;
 
     check_config_init(&config);
+    config.transactional = transactional;
+    config.delete_retention_ns = delete_retention_ns;
     check = check_create(&config);
     check_story_tell(check, setup);
     check_story_tell(check, story);
@@ -93,6 +100,22 @@ static const char *convicted_by(const char *story)
     }
     check_destroy(check);
     return id;
+}
+
+static const char *convicted_by(const char *story)
+{
+    return convicted_with(story, 0, INT64_MAX);
+}
+
+static const char *convicted_in_transactions(const char *story)
+{
+    return convicted_with(story, UINT64_C(1) << 63, INT64_MAX);
+}
+
+/* Tombstones may go after 50 ms. */
+static const char *convicted_soon(const char *story)
+{
+    return convicted_with(story, 0, 50000000);
 }
 
 /* Where an acknowledged value is read elsewhere first, only the offset acknowledged tells. */
@@ -126,19 +149,79 @@ static void a_compaction_is_known_from_where_an_open_would_finish_it(void **stat
     assert_string_equal(convicted_by(story), "C6");
 }
 
-/* A reader sees of a tombstone that it is one, not whose it is. */
-static void a_tombstone_of_unknown_outcome_may_supersede(void **state)
+/* Of unknown outcome, and its time is over: it may have been there, and be gone with what it took. */
+static void a_tombstone_without_an_answer_may_have_come_and_gone(void **state)
 {
 #define VALUE       "201 client.send 7 0 7 9 0\n" ACKED("7", "2")
-#define TOMBSTONE   "201 client.send 7 0 4611686018427387911 9 0\n"
-#define FAILED(yes) "201 client.failed 7 0 4611686018427387911 7 " yes "\n"
-#define DRAINED     SEND("8") ACKED("8", "4") COMPACTED("4") OTHER_AT("2") OTHER("4", "8") END
+#define TOMBSTONE   "201 client.send 7 0 " TOMBSTONE_8 " 9 0\n"
+#define FAILED(yes) "201 client.failed 7 0 " TOMBSTONE_8 " 7 " yes "\n"
+#define DRAINED     "+100\n" SEND("8") ACKED("8", "4") COMPACTED("4") OTHER_AT("2") OTHER("4", "8") END
     (void)state;
-    assert_string_equal(convicted_by(VALUE TOMBSTONE FAILED("0") DRAINED), "");
-    assert_string_equal(convicted_by(VALUE TOMBSTONE DRAINED), "");
-    assert_string_equal(convicted_by(VALUE TOMBSTONE FAILED("1") DRAINED), "C6");
-    assert_string_equal(convicted_by(TOMBSTONE FAILED("0") VALUE DRAINED), "C6");
-    assert_string_equal(convicted_by(VALUE DRAINED), "C6");
+    assert_string_equal(convicted_soon(VALUE TOMBSTONE FAILED("0") DRAINED), "");
+    assert_string_equal(convicted_soon(VALUE TOMBSTONE DRAINED), "");
+    assert_string_equal(convicted_by(VALUE TOMBSTONE DRAINED), "C6");
+    assert_string_equal(convicted_soon(VALUE TOMBSTONE FAILED("1") DRAINED), "C6");
+    assert_string_equal(convicted_soon(TOMBSTONE FAILED("0") VALUE DRAINED), "C6");
+    assert_string_equal(convicted_soon(VALUE DRAINED), "C6");
+}
+
+/* The newest record of a key is there and read: it takes the place of an acknowledged one before
+ * it, whether its producer was told of it or not. */
+static void a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it(void **state)
+{
+#define WITHOUT_ANSWER                          \
+    "201 client.send 7 0 " TOMBSTONE_8 " 9 0\n" \
+    "201 client.failed 7 0 " TOMBSTONE_8 " 7 0\n"
+    (void)state;
+    assert_string_equal(
+        convicted_by(GONE_AT("2") WITHOUT_ANSWER OTHER_AT("3") OTHER("3", TOMBSTONE_8) END), "");
+    /* Nobody has seen it: as far as anybody knows it was never written. */
+    assert_string_equal(convicted_by(GONE_AT("2") WITHOUT_ANSWER OTHER_AT("3") SEND("9")
+                                         ACKED("9", "3") OTHER("3", "9") END),
+                        "S25");
+    /* And it is judged as every record is. */
+    assert_string_equal(
+        convicted_by(WITHOUT_ANSWER OTHER_AT("2") OTHER("2", TOMBSTONE_8) OTHER("3", TOMBSTONE_8)),
+        "R34");
+    assert_string_equal(convicted_by(OTHER_AT("2") OTHER("2", TOMBSTONE_8)), "C4");
+}
+
+/* Values 7 and 8 are each the newest of their keys; a consumer reads both, then a compaction takes
+ * the first. */
+static void who_read_before_a_compaction_does_not_vouch_for_what_it_left(void **state)
+{
+#define SEEN_LIVE(v)                                                                              \
+    "201 client.send 7 0 " v " 9 0\n" ACKED(v, "2") "201 client.send 7 0 8 8 0\n" ACKED("8", "3") \
+        READ("2", v) READ("3", "8") COMPACTED("4") "+100\nphase 2\n"
+    (void)state;
+    assert_string_equal(
+        convicted_by(SEEN_LIVE("7") OTHER_AT("2") OTHER("2", "7") OTHER("3", "8") END),
+        "S24"); /* 6, the newest of the other key, was not read again */
+    assert_string_equal(convicted_by(SEEN_LIVE("7") OTHER_AT("1") OTHER("1", "6") OTHER("2", "7")
+                                         OTHER("3", "8") END),
+                        "");
+    assert_string_equal(
+        convicted_by(SEEN_LIVE("7") OTHER_AT("1") OTHER("1", "6") OTHER("3", "8") END),
+        "C6"); /* the gap tells first */
+    assert_string_equal(
+        convicted_by(SEEN_LIVE(TOMBSTONE_7) OTHER_AT("1") OTHER("1", "6") OTHER("3", "8") END),
+        "S25");
+    assert_string_equal(convicted_by(SEEN_LIVE(TOMBSTONE_7) OTHER_AT("1") OTHER("1", "6")
+                                         OTHER("2", TOMBSTONE_7) OTHER("3", "8") END),
+                        "");
+}
+
+static void a_tombstone_of_a_transaction_counts_when_it_is_committed(void **state)
+{
+#define IN_TRANSACTION \
+    "201 client.send 7 0 " TXN_TOMBSTONE " 9 0\n201 client.acked 7 0 " TXN_TOMBSTONE " 2 9\n"
+#define DECIDED(commit) "201 client.decided 7 0 " TXN_TOMBSTONE " " commit "\n"
+    (void)state;
+    assert_string_equal(convicted_in_transactions(IN_TRANSACTION DECIDED("0") END), "");
+    assert_string_equal(convicted_in_transactions(IN_TRANSACTION DECIDED("1") END), "C7");
+    assert_string_equal(convicted_in_transactions(IN_TRANSACTION READ("2", TXN_TOMBSTONE)), "T1");
+    assert_string_equal(
+        convicted_in_transactions(IN_TRANSACTION DECIDED("1") READ("2", TXN_TOMBSTONE) END), "");
 }
 
 int main(void)
@@ -147,7 +230,10 @@ int main(void)
         cmocka_unit_test(a_value_may_stand_twice_when_the_producer_is_not_idempotent),
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
         cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
-        cmocka_unit_test(a_tombstone_of_unknown_outcome_may_supersede),
+        cmocka_unit_test(a_tombstone_without_an_answer_may_have_come_and_gone),
+        cmocka_unit_test(a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it),
+        cmocka_unit_test(who_read_before_a_compaction_does_not_vouch_for_what_it_left),
+        cmocka_unit_test(a_tombstone_of_a_transaction_counts_when_it_is_committed),
         cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
     };
 
