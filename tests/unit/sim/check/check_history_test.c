@@ -84,6 +84,7 @@ static const char *convicted_by(const char *story)
     struct check *check;
 
     check_config_init(&config);
+    config.transactional = UINT64_C(1) << 63;
     check = check_create(&config);
     check_story_tell(check, setup);
     check_story_tell(check, story);
@@ -93,6 +94,30 @@ static const char *convicted_by(const char *story)
     }
     check_destroy(check);
     return id;
+}
+
+/* Value 7 with bit 62, of the client that writes transactions. */
+#define TXN_GONE           "4611686289010327559"
+#define KEYED(v, at)       "201 client.send 7 0 " v " 9 0\n201 client.acked 7 0 " v " " at " 9\n"
+#define DECIDED(v, commit) "201 client.decided 7 0 " v " " commit "\n"
+
+/* Readers pass over its tombstones, and no record of its key is older for it. */
+static void what_an_aborted_transaction_wrote_decides_nothing(void **state)
+{
+    (void)state;
+    assert_string_equal(convicted_by(KEYED(TXN_GONE, "2") DECIDED(TXN_GONE, "0") SEND("8")
+                                         ACKED("8", "3") OTHER_AT("2") OTHER("3", "8")),
+                        "");
+    assert_string_equal(convicted_by(KEYED(TXN_GONE, "2") DECIDED(TXN_GONE, "1") SEND("8")
+                                         ACKED("8", "3") OTHER_AT("2") OTHER("3", "8")),
+                        "C6");
+    assert_string_equal(convicted_by(KEYED("7", "2") KEYED(TXN, "3") DECIDED(TXN, "1") SEND("8")
+                                         ACKED("8", "4") COMPACTED("5") OTHER_AT("3")
+                                             OTHER("3", TXN) OTHER("4", "8") END),
+                        "");
+    assert_string_equal(convicted_by(KEYED("7", "2") KEYED(TXN, "3") DECIDED(TXN, "0") SEND(
+                            "8") ACKED("8", "4") COMPACTED("5") OTHER_AT("4") OTHER("4", "8") END),
+                        "S24");
 }
 
 /* Where an acknowledged value is read elsewhere first, only the offset acknowledged tells. */
@@ -130,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_may_stand_twice_when_the_producer_is_not_idempotent),
+        cmocka_unit_test(what_an_aborted_transaction_wrote_decides_nothing),
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
         cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
         cmocka_unit_test(each_oracle_of_check_history_fires_first_on_its_bad_history),
