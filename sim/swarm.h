@@ -95,6 +95,11 @@ int swarm_node(struct swarm *swarm);
 int swarm_victim(struct swarm *swarm);
 /* The same, a broker that is no voter. */
 int swarm_storage_victim(struct swarm *swarm);
+/* For what takes data. The budget mostly has room for one broker at a time: the one whose disk has
+ * been hit before is hit again more often than by chance. */
+int swarm_damage_victim(struct swarm *swarm);
+/* A voter that is no broker, like swarm_victim(). */
+int swarm_voter_victim(struct swarm *swarm);
 /* It is left alone for `busy_ms`, until the fault is over, and then for a while. */
 void swarm_rests(struct swarm *swarm, int node, int64_t busy_ms);
 /* "[node(1), clients]" */

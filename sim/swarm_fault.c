@@ -121,7 +121,7 @@ static void fault_reconfigure(struct swarm *swarm)
 /* Its place is taken by an empty machine, with its name or with a new identity. */
 static void fault_wipe(struct swarm *swarm)
 {
-    int node = swarm_storage_victim(swarm);
+    int node = swarm_damage_victim(swarm);
     int64_t down_ms = swarm_ms(swarm, 100, 6);
     bool same = rng_chance(&swarm->rng, RNG_MILLION / 2);
 
