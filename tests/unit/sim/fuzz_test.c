@@ -28,6 +28,18 @@ static void shards_are_disjoint_and_complete(void **state)
     }
 }
 
+/* One seed draws the same classes of faults in every scenario: twenty of them would be one draw. */
+static void scenarios_have_seeds_of_their_own_unless_a_range_is_given(void **state)
+{
+    struct fuzz_options options = {.campaign = {.seed_first = 7}};
+
+    (void)state;
+    assert_int_equal(fuzz_seed(&options, 0, 3), 10);
+    assert_int_equal(fuzz_seed(&options, 2, 3), 10 + 2 * FUZZ_APART);
+    options.has_count = true;
+    assert_int_equal(fuzz_seed(&options, 2, 3), 10);
+}
+
 static void idle_oracles_and_faults_are_named(void **state)
 {
     struct scenario *scenario = calloc(1, sizeof *scenario);
@@ -158,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shards_are_disjoint_and_complete),
+        cmocka_unit_test(scenarios_have_seeds_of_their_own_unless_a_range_is_given),
         cmocka_unit_test(idle_oracles_and_faults_are_named),
         cmocka_unit_test(a_campaign_with_something_idle_is_red),
         cmocka_unit_test(a_campaign_tells_in_which_states_its_faults_met_the_cluster),
