@@ -112,6 +112,8 @@ bool swarm_act_on(struct swarm *swarm, const char *format, ...)
 
 /* One fault of a class, now. */
 void swarm_fault(struct swarm *swarm, enum fault_class class);
+/* It dies in `wait_ms`, and comes back `down_ms` later. Weighed when it falls. */
+void swarm_kill_later(struct swarm *swarm, int node, int64_t wait_ms, int64_t down_ms);
 void swarm_disk_fault(struct swarm *swarm, enum fault_class class);
 void swarm_admin_fault(struct swarm *swarm);
 /* An administrator who waits for few answers only may ask for more. */

@@ -146,7 +146,7 @@ static void fault_rot(struct swarm *swarm, bool header)
     }
 }
 
-/* Few reads reach the device, and most of those at a start. */
+/* Few reads reach the device, and most of those at a start: there is one soon. */
 static void fault_deceit(struct swarm *swarm, enum fault_class class)
 {
     const char *name = class == FAULT_CLASS_LOST_WRITE  ? "lose_write"
@@ -155,13 +155,16 @@ static void fault_deceit(struct swarm *swarm, enum fault_class class)
     int node = swarm_damage_victim(swarm);
     int64_t nth = swarm_ms(swarm, 5, 5);
     uint64_t times = rng_below(&swarm->rng, 3);
+    int64_t wait_ms = swarm_ms(swarm, 100, 5);
     char of[96];
 
     if (class == FAULT_CLASS_STALE_READ) nth = nth / 10 + 1;
     if (!write_partition(swarm, node, of, sizeof of)) return;
     swarm_rests(swarm, node, 4000);
-    (void)swarm_act_on(swarm, "{%s: {node: node(%d), file: %s*.log, nth: %lld, times: %u}}", name,
-                       swarm_id(swarm, node), of, (long long)nth, (unsigned)times + 1);
+    if (!swarm_act_on(swarm, "{%s: {node: node(%d), file: %s*.log, nth: %lld, times: %u}}", name,
+                      swarm_id(swarm, node), of, (long long)nth, (unsigned)times + 1))
+        return;
+    if (class == FAULT_CLASS_STALE_READ) swarm_kill_later(swarm, node, wait_ms, wait_ms);
 }
 
 static void fault_lie(struct swarm *swarm)
