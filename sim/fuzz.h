@@ -1,10 +1,10 @@
 /* A campaign of fresh seeds over some scenarios, within a budget of time or of seeds.
  *
  * Turn n of a scenario has seed first + n; without a range of seeds, scenarios are FUZZ_APART from
- * each other: one seed draws the same classes of faults in each of them (swarm.c). Shard I of N takes the turns with n % N == I - 1, so
- * that shards are disjoint and together complete. The scenario with the least run time so far goes
- * next (one pick in a hundred: the one with the fewest runs). Runs are told in the order of turns
- * and scenarios, whatever the order in which they end.
+ * each other: one seed draws the same classes of faults in each of them (swarm.c). Shard I of N
+ * takes the turns with n % N == I - 1, so that shards are disjoint and together complete. The
+ * scenario with the least run time so far goes next (one pick in a hundred: the one with the fewest
+ * runs). Runs are told in the order of turns and scenarios, whatever the order in which they end.
  *
  * In every campaign a canary runs as well: a scenario that reports a falsehood to the oracles when
  * its seed divides by 100. A campaign whose canary lives has not tested anything. */
