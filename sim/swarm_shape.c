@@ -38,7 +38,7 @@ static const struct knob cluster_knobs[] = {
     {"broker.heartbeat.interval.ms", {"100", "300", "1000"}},
     {"broker.session.timeout.ms", {"2000", "4000", "9000"}},
     {"replica.lag.time.max.ms", {"1000", "2000", "5000", "10000"}},
-    {"replica.fetch.wait.max.ms", {"1", "50", "500"}},
+    {"replica.fetch.wait.max.ms", {"5", "50", "500"}},
     {"replica.fetch.min.bytes", {"1", "1000", "100000"}},
     {"replica.fetch.max.bytes", {"1", "500", "4096"}},
     {"replica.fetch.response.max.bytes", {"1", "2000", "65536"}},
@@ -153,7 +153,7 @@ static void write_setting(struct rng *rng, const struct knob *knobs, uint32_t co
 void swarm_shape_setting(struct rng *rng, char *text, size_t size)
 {
     static const struct knob knobs[] = {
-        {"replica.fetch.wait.max.ms", {"1", "50", "500"}},
+        {"replica.fetch.wait.max.ms", {"5", "50", "500"}},
         {"replica.fetch.max.bytes", {"1", "500", "4096", "1048576"}},
         {"replica.fetch.backoff.ms", {"10", "100", "2000"}},
         {"replica.high.watermark.checkpoint.interval.ms", {"10", "500", "20000"}},
