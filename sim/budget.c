@@ -194,6 +194,13 @@ static bool began_without_elr(const struct run *run)
     return false;
 }
 
+/* Nothing that was committed, no vote that was cast, is forgotten with the disks of voters. */
+static bool quorum_spares(const struct run *run, uint64_t nodes)
+{
+    return (nodes & cluster_controllers(run->cluster)) == 0 ||
+           cluster_quorum_spares(run->cluster, nodes);
+}
+
 enum budget_verdict budget_judge(struct run *run, const struct scenario_action *action)
 {
     enum budget_verdict verdict = BUDGET_FULL;
@@ -208,7 +215,8 @@ enum budget_verdict budget_judge(struct run *run, const struct scenario_action *
         return BUDGET_REFUSED;
     }
     if (takes_synced(action) && began_without_elr(run)) return BUDGET_REFUSED;
-    if (takes_synced(action) && !has_room(run, nodes, CHECK_LOSS_SYNCED)) {
+    if (takes_synced(action) &&
+        (!has_room(run, nodes, CHECK_LOSS_SYNCED) || !quorum_spares(run, nodes))) {
         return BUDGET_REFUSED;
     }
     if (takes(action) && action->kind == ACTION_CRASH &&

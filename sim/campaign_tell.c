@@ -34,15 +34,7 @@ void campaign_line(const struct scenario *scenario, const struct run_result *res
 void campaign_tell_numbers(const struct run_result *result)
 {
     if (result->verdict == RUN_PASS) fputs(result->report, stderr);
-    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
-        if (result->faults[i].asked == 0) continue;
-        fprintf(stderr, "  fault %-20s %-4s asked %llu injected %llu weakened %llu refused %llu\n",
-                sim_fault_word((enum sim_fault)i), sim_fault_id((enum sim_fault)i),
-                (unsigned long long)result->faults[i].asked,
-                (unsigned long long)result->faults[i].injected,
-                (unsigned long long)result->faults[i].weakened,
-                (unsigned long long)result->faults[i].refused);
-    }
+    spread_print_faults(stderr, result->faults, result->spread);
     for (uint32_t i = 0; i < result->oracles; i++) {
         const struct check_info *info = check_list(i);
 

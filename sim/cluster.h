@@ -114,6 +114,10 @@ int cluster_partition_leader(const struct cluster *cluster, uint32_t topic, int3
 int cluster_active_controller(const struct cluster *cluster);
 /* Voters by the newest set that a running node counts by, in the log (KIP-853); 0: nobody tells. */
 uint64_t cluster_voter_set(const struct cluster *cluster);
+/* May what the voters of `set` have told be forgotten? Every other voter follows one leader in the
+ * newest epoch, or is it, and has synced all that those have: nobody who lacks something can be
+ * elected by a vote of theirs, nor in an epoch in which they have voted. */
+bool cluster_quorum_spares(const struct cluster *cluster, uint64_t set);
 /* The committed metadata that reaches furthest among the running nodes; NULL none. */
 const struct image *cluster_image(const struct cluster *cluster);
 /* Of the committed image; NULL: no such partition yet. */

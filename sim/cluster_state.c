@@ -75,6 +75,35 @@ uint64_t cluster_voter_set(const struct cluster *cluster)
     return set;
 }
 
+bool cluster_quorum_spares(const struct cluster *cluster, uint64_t set)
+{
+    uint64_t voters = cluster_voter_set(cluster);
+    int32_t epoch = -1;
+    int64_t end = 0;
+
+    if (voters == 0) voters = cluster_controllers(cluster);
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct node *node = cluster_node(cluster, i);
+
+        if ((voters >> i & 1) == 0) continue;
+        if (node == NULL || !node->has_quorum || node->quorum.raft.storing) return false;
+        if (node->quorum.raft.durable.epoch > epoch) epoch = node->quorum.raft.durable.epoch;
+        if ((set >> i & 1) != 0 && node->quorum.raft.flushed_end > end)
+            end = node->quorum.raft.flushed_end;
+    }
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        const struct node *node = cluster_node(cluster, i);
+        const struct raft *raft;
+
+        if (((voters & ~set) >> i & 1) == 0) continue;
+        raft = &node->quorum.raft;
+        if (raft->state != RAFT_FOLLOWER && raft->state != RAFT_LEADER) return false;
+        if (raft->durable.epoch != epoch || raft->flushed_end < end || raft->distrusted)
+            return false;
+    }
+    return true;
+}
+
 const struct image *cluster_image(const struct cluster *cluster)
 {
     const struct image *best = NULL;

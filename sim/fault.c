@@ -36,6 +36,11 @@ const char *sim_fault_word(enum sim_fault fault)
     return faults[fault].word;
 }
 
+bool sim_fault_is_end(enum sim_fault fault)
+{
+    return fault == SIM_FAULT_START || fault == SIM_FAULT_RESUME || fault == SIM_FAULT_HEAL;
+}
+
 const char *sim_fault_id(enum sim_fault fault)
 {
     return faults[fault].id;

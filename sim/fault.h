@@ -189,6 +189,7 @@ struct sim_fault_count {
 struct sim_fault_count sim_fault_counted(const struct sim *sim, enum sim_fault fault);
 const struct sim_fault_info *sim_fault_info(enum sim_fault fault);
 const char *sim_fault_word(enum sim_fault fault);
+bool sim_fault_is_end(enum sim_fault fault); /* of another one: start, resume, heal */
 const char *sim_fault_id(enum sim_fault fault);
 const char *sim_fault_class_name(enum sim_fault_class class);
 void *sim_fault_counters_create(void); /* for sim.c */

@@ -88,6 +88,13 @@ uint64_t fuzz_turn(const struct fuzz_options *options, uint64_t n)
     return n * options->shards + options->shard - 1;
 }
 
+uint64_t fuzz_seed(const struct fuzz_options *options, uint32_t scenario, uint64_t turn)
+{
+    uint64_t apart = options->has_count ? 0 : FUZZ_APART;
+
+    return options->campaign.seed_first + scenario * apart + turn;
+}
+
 /* ---- records --------------------------------------------------------------------------------- */
 
 static char *text_of(void (*tell)(FILE *file, const struct scenario *scenario,
@@ -376,7 +383,7 @@ static bool start_one(struct fuzz *fuzz, struct fuzz_job *own)
     own->course = (uint32_t)pick;
     own->turn = fuzz_turn(fuzz->options, fuzz->courses[pick].started++);
     job_begin(fuzz, own, fuzz->courses[pick].scenario,
-              fuzz->options->campaign.seed_first + own->turn);
+              fuzz_seed(fuzz->options, own->course, own->turn));
     return true;
 }
 

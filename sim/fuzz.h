@@ -1,9 +1,10 @@
 /* A campaign of fresh seeds over some scenarios, within a budget of time or of seeds.
  *
- * Turn n of a scenario has seed first + n; shard I of N takes the turns with n % N == I - 1, so
- * that shards are disjoint and together complete. The scenario with the least run time so far goes
- * next (one pick in a hundred: the one with the fewest runs). Runs are told in the order of turns
- * and scenarios, whatever the order in which they end.
+ * Turn n of a scenario has seed first + n; without a range of seeds, scenarios are FUZZ_APART from
+ * each other: one seed draws the same classes of faults in each of them (swarm.c). Shard I of N
+ * takes the turns with n % N == I - 1, so that shards are disjoint and together complete. The
+ * scenario with the least run time so far goes next (one pick in a hundred: the one with the fewest
+ * runs). Runs are told in the order of turns and scenarios, whatever the order in which they end.
  *
  * In every campaign a canary runs as well: a scenario that reports a falsehood to the oracles when
  * its seed divides by 100. A campaign whose canary lives has not tested anything. */
@@ -12,7 +13,7 @@
 
 #include "sim/campaign.h"
 
-enum { FUZZ_CANARY_EVERY = RUN_CANARY_EVERY, FUZZ_MAX_FAIL = 10 };
+enum { FUZZ_CANARY_EVERY = RUN_CANARY_EVERY, FUZZ_MAX_FAIL = 10, FUZZ_APART = 1000003 };
 
 struct fuzz_options {
     struct campaign_options campaign;
@@ -27,6 +28,7 @@ int fuzz_run(struct scenario **scenarios, uint32_t count, const struct fuzz_opti
 
 /* The turn of a shard's own n-th run of a scenario. */
 uint64_t fuzz_turn(const struct fuzz_options *options, uint64_t n);
+uint64_t fuzz_seed(const struct fuzz_options *options, uint32_t scenario, uint64_t turn);
 /* A first seed that nobody has chosen. */
 uint64_t fuzz_random_seed(void);
 

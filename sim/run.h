@@ -83,7 +83,8 @@ struct run_result {
     char report[RUN_REPORT_MAX];
     char drawn[RUN_DRAWN_MAX]; /* what this run drew: shape, settings, faults; "" */
     struct sim_fault_count faults[SIM_FAULT_COUNT];
-    struct spread_class random[FAULT_CLASSES];
+    struct spread spread[SIM_FAULT_COUNT];
+    struct fault_class_count random[FAULT_CLASSES];
     uint64_t evaluations[RUN_ORACLES_MAX]; /* in the order of check_list() */
     uint64_t marks[MARKS];
     uint32_t oracles;

@@ -13,7 +13,12 @@ int64_t act_quantity(struct run *run, const struct scenario_action *action, cons
                      int64_t fallback);
 int act_choice(const struct scenario_action *action, const char *name);
 bool act_truth(const struct scenario_action *action, const char *name);
+/* In what state it meets the cluster. */
+void act_meets(struct run *run, enum sim_fault fault, uint32_t index);
 /* Says what is done to whom, before it happens. */
+void act_says(struct run *run, enum sim_fault fault, bool on, int step, uint32_t index,
+              const char *sentence);
+/* Both. */
 void act_tell(struct run *run, enum sim_fault fault, bool on, int step, uint32_t index,
               const char *sentence);
 /* Which directions are cut, or open again: for the picture of the network. */

@@ -123,21 +123,28 @@ static const struct disk_act {
     {ACTION_FOREIGN, SIM_FAULT_FOREIGN, "foreign files on"},
 };
 
+static struct disk_act disk_act_of(const struct scenario_action *action)
+{
+    for (uint32_t i = 0; i < COUNT_OF(disk_acts); i++) {
+        struct disk_act act = disk_acts[i];
+
+        if (act.kind != action->kind) continue;
+        if (action->kind == ACTION_DISK_ERROR) act.fault = error_fault(action);
+        if (action->kind == ACTION_ROT && of_checkpoint(action)) {
+            act.fault = SIM_FAULT_HEADER_ROT;
+            act.sentence = "rot of a checkpoint on";
+        }
+        return act;
+    }
+    IMPOSSIBLE("what is done to a disk");
+}
+
 static void tell_disk(struct run *run, const struct scenario_action *action, int step,
                       uint32_t index)
 {
-    for (uint32_t i = 0; i < COUNT_OF(disk_acts); i++) {
-        enum sim_fault fault = disk_acts[i].fault;
-        const char *sentence = disk_acts[i].sentence;
+    struct disk_act act = disk_act_of(action);
 
-        if (disk_acts[i].kind != action->kind) continue;
-        if (action->kind == ACTION_DISK_ERROR) fault = error_fault(action);
-        if (action->kind == ACTION_ROT && of_checkpoint(action)) {
-            fault = SIM_FAULT_HEADER_ROT;
-            sentence = "rot of a checkpoint on";
-        }
-        act_tell(run, fault, true, step, index, sentence);
-    }
+    act_says(run, act.fault, true, step, index, act.sentence);
     if (index < run->cluster->count) run->cluster->nodes[index].disk_faulted = true;
 }
 
@@ -152,6 +159,7 @@ void act_disk(struct run *run, const struct scenario_action *action, int step, u
     FOR_NODES (i, nodes) {
         struct sim_world *node = run->sim->nodes[i];
 
+        act_meets(run, disk_act_of(action).fault, i);
         tell_disk(run, action, step, i);
         switch ((int)action->kind) {
         case ACTION_DISK_SLOW: sim_slow_disk(node, factor > 0 ? factor : 1); break;
@@ -207,6 +215,7 @@ void act_disk_down(struct run *run, const struct scenario_action *action, int st
 
     FOR_NODES (i, nodes) {
         if (i >= run->cluster->count) continue;
+        if (run->sim->nodes[i]->up) act_meets(run, disk_act_of(action).fault, i);
         if (!stays_up && !taken_down(run, action, step, i)) continue;
         tell_disk(run, action, step, i);
         if (action->kind == ACTION_WIPE) {

@@ -42,7 +42,19 @@ int act_choice(const struct scenario_action *action, const char *name)
     return value != NULL ? value->choice : 0;
 }
 
+void act_meets(struct run *run, enum sim_fault fault, uint32_t index)
+{
+    if (!sim_fault_is_end(fault)) spread_note(run, &run->result->spread[fault], index);
+}
+
 void act_tell(struct run *run, enum sim_fault fault, bool on, int step, uint32_t index,
+              const char *sentence)
+{
+    if (on) act_meets(run, fault, index);
+    act_says(run, fault, on, step, index, sentence);
+}
+
+void act_says(struct run *run, enum sim_fault fault, bool on, int step, uint32_t index,
               const char *sentence)
 {
     const struct sim_world *node = run->sim->nodes[index];

@@ -78,11 +78,20 @@ void spread_add(struct spread *to, const struct spread *from)
     }
 }
 
-void spread_print(FILE *file, const char *id, const struct spread *spread)
+static bool is_empty(const struct spread *spread)
+{
+    const uint32_t *count = &spread->count[0][0][0];
+
+    for (uint32_t i = 0; i < SPREAD_ROLES * SPREAD_PHASES * SPREAD_BUCKETS; i++)
+        if (count[i] != 0) return false;
+    return true;
+}
+
+static void print_one(FILE *file, const char *word, const struct spread *spread)
 {
     uint64_t by_bucket[SPREAD_BUCKETS] = {0};
 
-    fprintf(file, "  spread %-5s", id);
+    fprintf(file, "  spread %-20s", word);
     for (uint32_t i = 0; i < SPREAD_ROLES; i++) {
         uint64_t sum = 0;
 
@@ -108,4 +117,21 @@ void spread_print(FILE *file, const char *id, const struct spread *spread)
     for (uint32_t k = 0; k < SPREAD_BUCKETS; k++)
         fprintf(file, " %s: %llu", buckets[k], (unsigned long long)by_bucket[k]);
     fprintf(file, "\n");
+}
+
+void spread_print_faults(FILE *file, const struct sim_fault_count *faults,
+                         const struct spread *spreads)
+{
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        const struct sim_fault_count *count = &faults[i];
+
+        if (count->asked > 0) {
+            fprintf(file,
+                    "  fault %-20s %-4s asked %llu injected %llu weakened %llu refused %llu\n",
+                    sim_fault_word((enum sim_fault)i), sim_fault_id((enum sim_fault)i),
+                    (unsigned long long)count->asked, (unsigned long long)count->injected,
+                    (unsigned long long)count->weakened, (unsigned long long)count->refused);
+        }
+        if (!is_empty(&spreads[i])) print_one(file, sim_fault_word((enum sim_fault)i), &spreads[i]);
+    }
 }

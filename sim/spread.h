@@ -1,10 +1,10 @@
-/* In what state random faults meet the cluster: a campaign whose leaders were always at rest when
- * they died has not tried much. One count a fault, by class, by what its victim was, by the phase
- * of the cluster, and by how many records stood above the high watermark. */
+/* In what state faults meet the cluster, those of steps and random ones: a campaign whose leaders
+ * were always at rest when they died has not tried much. One count a victim, by fault, by what it
+ * was, by the phase of the cluster, and by how many records stood above the high watermark. */
 #ifndef SIM_SPREAD_H
 #define SIM_SPREAD_H
 
-#include "sim/scenario/fault_class.h"
+#include "sim/fault.h"
 
 #include <stdio.h>
 
@@ -16,17 +16,12 @@ struct spread {
     uint32_t count[SPREAD_ROLES][SPREAD_PHASES][SPREAD_BUCKETS];
 };
 
-/* What random faults of a class came to. */
-struct spread_class {
-    uint64_t done;
-    uint64_t full; /* at full strength, and it hit something */
-    struct spread spread;
-};
-
 struct run;
 /* Before the fault: its victim by index in the simulator. */
 void spread_note(struct run *run, struct spread *spread, uint32_t index);
 void spread_add(struct spread *to, const struct spread *from);
-void spread_print(FILE *file, const char *id, const struct spread *spread);
+/* By fault: how often, and in which states. */
+void spread_print_faults(FILE *file, const struct sim_fault_count *faults,
+                         const struct spread *spreads);
 
 #endif

@@ -145,25 +145,6 @@ static uint64_t full_strength(const struct sim *sim)
     return sum;
 }
 
-static void note_spread(struct swarm *swarm, struct spread *spread,
-                        const struct scenario_action *action)
-{
-    for (uint32_t i = 0; i < ACTION_ARGS_MAX; i++) {
-        const struct scenario_value *value = &action->args[i];
-        uint64_t set = 0;
-
-        for (uint32_t j = 0; value->set && j < value->node_count && set == 0; j++)
-            set = expr_eval(value->nodes[j], &swarm->run->source).set;
-        for (uint32_t j = 0; value->set && j < value->link_count && set == 0; j++)
-            set = expr_eval(value->links[j].from, &swarm->run->source).set;
-        for (uint32_t j = 0; set != 0 && j < swarm->run->cluster->count; j++) {
-            if ((set >> j & 1) == 0) continue;
-            spread_note(swarm->run, spread, j);
-            return;
-        }
-    }
-}
-
 /* No fault of the world, and counted by nobody else: an orderly stop, what is asked of the cluster
  * and of clients. */
 static bool is_full(const struct scenario_action *action)
@@ -212,7 +193,7 @@ void swarm_end(struct swarm *swarm)
 {
     for (uint32_t i = 0; i < COUNT_OF(deferred); i++) {
         struct sim_fault_count count = sim_fault_counted(swarm->run->sim, deferred[i].fault);
-        struct spread_class *class = &swarm->run->result->random[deferred[i].class];
+        struct fault_class_count *class = &swarm->run->result->random[deferred[i].class];
         uint64_t full = count.injected - count.weakened;
 
         if (full > class->done) full = class->done;
@@ -232,14 +213,13 @@ static void swarm_act(struct swarm *swarm, const struct scenario_action *action,
 {
     struct run *run = swarm->run;
     uint64_t before = full_strength(run->sim);
-    struct spread_class *class;
+    struct fault_class_count *class;
 
     if (swarm->doing == FAULT_CLASSES) {
         (void)run_act(run, action, -1, 0);
         return;
     }
     class = &run->result->random[swarm->doing];
-    note_spread(swarm, &class->spread, action);
     (void)run_act(run, action, -1, 0);
     class->done++;
     if (deferred_fault(swarm->doing) != SIM_FAULT_COUNT) return; /* swarm_end() */

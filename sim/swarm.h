@@ -95,6 +95,11 @@ int swarm_node(struct swarm *swarm);
 int swarm_victim(struct swarm *swarm);
 /* The same, a broker that is no voter. */
 int swarm_storage_victim(struct swarm *swarm);
+/* For what takes data. The budget mostly has room for one broker at a time: the one whose disk has
+ * been hit before is hit again more often than by chance. */
+int swarm_damage_victim(struct swarm *swarm);
+/* A voter that is no broker, like swarm_victim(). */
+int swarm_voter_victim(struct swarm *swarm);
 /* It is left alone for `busy_ms`, until the fault is over, and then for a while. */
 void swarm_rests(struct swarm *swarm, int node, int64_t busy_ms);
 /* "[node(1), clients]" */
@@ -107,6 +112,8 @@ bool swarm_act_on(struct swarm *swarm, const char *format, ...)
 
 /* One fault of a class, now. */
 void swarm_fault(struct swarm *swarm, enum fault_class class);
+/* It dies in `wait_ms`, and comes back `down_ms` later. Weighed when it falls. */
+void swarm_kill_later(struct swarm *swarm, int node, int64_t wait_ms, int64_t down_ms);
 void swarm_disk_fault(struct swarm *swarm, enum fault_class class);
 void swarm_admin_fault(struct swarm *swarm);
 /* An administrator who waits for few answers only may ask for more. */

@@ -99,25 +99,42 @@ static void fault_disk_slow(struct swarm *swarm)
 
 /* ---- what a disk should never do ------------------------------------------------------------- */
 
-/* "orders-0/" of a partition that the node has, by chance. */
-static void write_partition(struct swarm *swarm, char *text, size_t size)
+/* "orders-0/" of a partition that the node has, by chance; false: it has none. */
+static bool write_partition(struct swarm *swarm, int node, char *text, size_t size)
 {
     const struct run *run = swarm->run;
-    uint64_t topic = rng_below(&swarm->rng, run->scenario->topic_count);
-    uint64_t partition = rng_below(&swarm->rng, run->cluster->partitions[topic]);
+    uint64_t which = rng_u64(&swarm->rng);
+    uint32_t count = 0;
 
-    (void)snprintf(text, size, "%.60s-%u/", run->scenario->topics[topic].name, (unsigned)partition);
+    for (int turn = 0; turn < 2 && node >= 0; turn++) {
+        uint32_t seen = 0;
+
+        for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
+            for (uint32_t i = 0; i < run->cluster->partitions[topic]; i++) {
+                if (!check_partition_member(run->check, run->scenario->topics[topic].name,
+                                            (int32_t)i, swarm_id(swarm, node))
+                         .replica)
+                    continue;
+                if (turn == 1 && seen == which % count) {
+                    (void)snprintf(text, size, "%.60s-%u/", run->scenario->topics[topic].name, i);
+                    return true;
+                }
+                seen++;
+            }
+        }
+        count = seen;
+    }
+    return false;
 }
 
 static void fault_rot(struct swarm *swarm, bool header)
 {
-    int node = swarm_storage_victim(swarm);
+    int node = swarm_damage_victim(swarm);
     bool checkpoint = rng_chance(&swarm->rng, RNG_MILLION / 4) && header;
     uint64_t bits = rng_below(&swarm->rng, 3);
     char of[96];
 
-    write_partition(swarm, of, sizeof of);
-    if (node < 0) return;
+    if (!write_partition(swarm, node, of, sizeof of)) return;
     swarm_rests(swarm, node, 4000);
     if (checkpoint) {
         (void)swarm_act_on(swarm, "{rot: {node: node(%d), file: %sleader-epoch-checkpoint}}",
@@ -129,28 +146,30 @@ static void fault_rot(struct swarm *swarm, bool header)
     }
 }
 
-/* Few reads reach the device, and most of those at a start. */
+/* Few reads reach the device, and most of those at a start: there is one soon. */
 static void fault_deceit(struct swarm *swarm, enum fault_class class)
 {
     const char *name = class == FAULT_CLASS_LOST_WRITE  ? "lose_write"
                        : class == FAULT_CLASS_MISDIRECT ? "misdirect"
                                                         : "stale_read";
-    int node = swarm_storage_victim(swarm);
-    int64_t nth = swarm_ms(swarm, 10, 5);
+    int node = swarm_damage_victim(swarm);
+    int64_t nth = swarm_ms(swarm, 5, 5);
     uint64_t times = rng_below(&swarm->rng, 3);
+    int64_t wait_ms = swarm_ms(swarm, 100, 5);
     char of[96];
 
-    if (class == FAULT_CLASS_STALE_READ) nth = nth / 20 + 1;
-    write_partition(swarm, of, sizeof of);
-    if (node < 0) return;
+    if (class == FAULT_CLASS_STALE_READ) nth = nth / 10 + 1;
+    if (!write_partition(swarm, node, of, sizeof of)) return;
     swarm_rests(swarm, node, 4000);
-    (void)swarm_act_on(swarm, "{%s: {node: node(%d), file: %s*.log, nth: %lld, times: %u}}", name,
-                       swarm_id(swarm, node), of, (long long)nth, (unsigned)times + 1);
+    if (!swarm_act_on(swarm, "{%s: {node: node(%d), file: %s*.log, nth: %lld, times: %u}}", name,
+                      swarm_id(swarm, node), of, (long long)nth, (unsigned)times + 1))
+        return;
+    if (class == FAULT_CLASS_STALE_READ) swarm_kill_later(swarm, node, wait_ms, wait_ms);
 }
 
 static void fault_lie(struct swarm *swarm)
 {
-    int node = swarm_storage_victim(swarm);
+    int node = swarm_damage_victim(swarm);
     int64_t for_ms = swarm_ms(swarm, 200, 5);
 
     if (node < 0) return;
@@ -173,7 +192,7 @@ static void fault_short_io(struct swarm *swarm)
 static void fault_dir_gone(struct swarm *swarm)
 {
     const struct scenario *scenario = swarm->run->scenario;
-    int node = swarm_storage_victim(swarm);
+    int node = swarm_damage_victim(swarm);
     bool read_only = rng_chance(&swarm->rng, RNG_MILLION / 2);
     bool second = false;
 
@@ -186,17 +205,19 @@ static void fault_dir_gone(struct swarm *swarm)
                        swarm_id(swarm, node), read_only ? "read_only" : "failed");
 }
 
-/* Back behind its last start: a rollback within one life is noticed by nobody (KIP-966 asks for the
- * broker epoch before, and that is right then). What to go back to is kept at another time. */
+/* A broker's goes back behind its last start: a rollback within one life is noticed by nobody
+ * (KIP-966 asks for the broker epoch before, and that is right then). A voter's is noticed by its
+ * leader in any case (K35). What to go back to is kept at another time. */
 static void fault_revert(struct swarm *swarm)
 {
-    int node = swarm_storage_victim(swarm);
+    bool voter = rng_chance(&swarm->rng, RNG_MILLION / 3);
+    int node = voter ? swarm_voter_victim(swarm) : swarm_damage_victim(swarm);
     int64_t down_ms = swarm_ms(swarm, 100, 5);
     uint64_t life;
 
     if (node < 0) return;
     life = swarm->run->sim->nodes[node]->incarnation;
-    if (swarm->snapshot_life[node] == 0 || swarm->snapshot_life[node] == life) {
+    if (swarm->snapshot_life[node] == 0 || (!voter && swarm->snapshot_life[node] == life)) {
         if (!swarm_act_on(swarm, "{snapshot: {node: node(%d)}}", swarm_id(swarm, node))) return;
         swarm->snapshot_life[node] = life;
         return;
@@ -211,7 +232,7 @@ static void fault_revert(struct swarm *swarm)
 static void fault_foreign(struct swarm *swarm)
 {
     struct run *run = swarm->run;
-    int node = swarm_storage_victim(swarm);
+    int node = swarm_damage_victim(swarm);
     uint64_t others = cluster_brokers(run->cluster);
     int from = swarm_nth(others, rng_below(&swarm->rng, swarm_count(others)));
     uint64_t topic = rng_below(&swarm->rng, run->scenario->topic_count);
@@ -219,7 +240,7 @@ static void fault_foreign(struct swarm *swarm)
     int64_t down_ms = swarm_ms(swarm, 100, 5);
     char of[96];
 
-    write_partition(swarm, of, sizeof of);
+    if (!write_partition(swarm, from, of, sizeof of)) return;
     if (node < 0 || check_partition_member(run->check, run->scenario->topics[topic].name,
                                            (int32_t)partition, swarm_id(swarm, node))
                         .replica)

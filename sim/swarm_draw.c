@@ -94,6 +94,41 @@ int swarm_storage_victim(struct swarm *swarm)
     return node >= 0 && (storage >> node & 1) != 0 ? node : -1;
 }
 
+static bool is_free(const struct swarm *swarm, int node)
+{
+    return swarm->run->sim->nodes[node]->up && swarm->node_free_ns[node] <= swarm->run->sim->now_ns;
+}
+
+int swarm_damage_victim(struct swarm *swarm)
+{
+    const struct cluster *cluster = swarm->run->cluster;
+    uint64_t storage = cluster_brokers(cluster) & ~cluster_controllers(cluster);
+    bool again = rng_chance(&swarm->rng, RNG_MILLION / 4 * 3);
+    int node = swarm_storage_victim(swarm);
+
+    for (uint32_t i = 0; i < cluster->count && again; i++) {
+        if ((storage >> i & 1) == 0 ||
+            !check_disk_spent(swarm->run->check, swarm_id(swarm, (int)i)))
+            continue;
+        return is_free(swarm, (int)i) ? (int)i : -1;
+    }
+    return node;
+}
+
+int swarm_voter_victim(struct swarm *swarm)
+{
+    const struct cluster *cluster = swarm->run->cluster;
+    uint64_t voters = cluster_voter_set(cluster);
+    uint64_t which = rng_below(&swarm->rng, CLUSTER_NODES_MAX);
+    int node;
+
+    if (voters == 0) voters = cluster_controllers(cluster);
+    voters &= ~cluster_brokers(cluster);
+    if (voters == 0) return -1;
+    node = swarm_nth(voters, which % swarm_count(voters));
+    return is_free(swarm, node) ? node : -1;
+}
+
 void swarm_rests(struct swarm *swarm, int node, int64_t busy_ms)
 {
     static const int64_t units[] = {

@@ -41,8 +41,7 @@ static void fault_power_loss(struct swarm *swarm)
         nodes, keeps[keep], (long long)down_ms);
 }
 
-/* Weighed when it falls. */
-static void kill_later(struct swarm *swarm, int node, int64_t wait_ms, int64_t down_ms)
+void swarm_kill_later(struct swarm *swarm, int node, int64_t wait_ms, int64_t down_ms)
 {
     char text[192];
 
@@ -67,7 +66,7 @@ static void fault_crash_loop(struct swarm *swarm)
                       swarm_id(swarm, node), (long long)down_ms)) {
         return;
     }
-    kill_later(swarm, node, down_ms + life_ms, again_ms);
+    swarm_kill_later(swarm, node, down_ms + life_ms, again_ms);
 }
 
 static void fault_pause(struct swarm *swarm)
@@ -121,7 +120,7 @@ static void fault_reconfigure(struct swarm *swarm)
 /* Its place is taken by an empty machine, with its name or with a new identity. */
 static void fault_wipe(struct swarm *swarm)
 {
-    int node = swarm_storage_victim(swarm);
+    int node = swarm_damage_victim(swarm);
     int64_t down_ms = swarm_ms(swarm, 100, 6);
     bool same = rng_chance(&swarm->rng, RNG_MILLION / 2);
 
@@ -332,7 +331,7 @@ static void fault_late_life(struct swarm *swarm)
     swarm_write_set(swarm, all & ~(UINT64_C(1) << node), true, to);
     (void)swarm_act_on(swarm, "{partition: {from: node(%d), to: %s, style: hold, for: %lldms}}",
                        swarm_id(swarm, node), to, (long long)(wait_ms + down_ms + late_ms));
-    kill_later(swarm, node, wait_ms, down_ms);
+    swarm_kill_later(swarm, node, wait_ms, down_ms);
 }
 
 static void fault_late(struct swarm *swarm)

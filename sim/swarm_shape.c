@@ -15,6 +15,7 @@ enum {
     SHAPE_QUORUM,
     SHAPE_BUILD,
     SHAPE_HABITS,
+    SHAPE_TRANSACTIONS,
     KNOB_VALUES_MAX = 6,
     PER_CENT = RNG_MILLION / 100,
 };
@@ -37,7 +38,7 @@ static const struct knob cluster_knobs[] = {
     {"broker.heartbeat.interval.ms", {"100", "300", "1000"}},
     {"broker.session.timeout.ms", {"2000", "4000", "9000"}},
     {"replica.lag.time.max.ms", {"1000", "2000", "5000", "10000"}},
-    {"replica.fetch.wait.max.ms", {"1", "50", "500"}},
+    {"replica.fetch.wait.max.ms", {"5", "50", "500"}},
     {"replica.fetch.min.bytes", {"1", "1000", "100000"}},
     {"replica.fetch.max.bytes", {"1", "500", "4096"}},
     {"replica.fetch.response.max.bytes", {"1", "2000", "65536"}},
@@ -152,7 +153,7 @@ static void write_setting(struct rng *rng, const struct knob *knobs, uint32_t co
 void swarm_shape_setting(struct rng *rng, char *text, size_t size)
 {
     static const struct knob knobs[] = {
-        {"replica.fetch.wait.max.ms", {"1", "50", "500"}},
+        {"replica.fetch.wait.max.ms", {"5", "50", "500"}},
         {"replica.fetch.max.bytes", {"1", "500", "4096", "1048576"}},
         {"replica.fetch.backoff.ms", {"10", "100", "2000"}},
         {"replica.high.watermark.checkpoint.interval.ms", {"10", "500", "20000"}},
@@ -378,6 +379,21 @@ static void draw_habits(struct scenario *drawn, struct rng *rng)
     }
 }
 
+/* In every third run one producer writes transactions: it is never killed (workload_txn.c). */
+static void draw_transactions(struct scenario *drawn, struct rng *rng)
+{
+    bool wanted = rng_chance(rng, 33 * PER_CENT);
+    int64_t records = draw_decades(rng, 2);
+
+    for (uint32_t i = 0; i < drawn->client_count && wanted; i++) {
+        struct scenario_client *client = &drawn->clients[i];
+
+        if (client->kind != SCENARIO_PRODUCER || !client->idempotent) continue;
+        client->transaction = (uint32_t)records;
+        return;
+    }
+}
+
 static void draw_clients(struct scenario *drawn, struct rng *rng, struct rng *more)
 {
     uint32_t count = (uint32_t)units_draw(drawn->mix, rng);
@@ -458,7 +474,7 @@ static void prepare_admin(struct scenario *drawn)
 struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed)
 {
     struct scenario *drawn = sim_alloc(sizeof *drawn);
-    struct rng rng, more, groups, racks, quorum, build, habits;
+    struct rng rng, more, groups, racks, quorum, build, habits, transactions;
 
     *drawn = *scenario;
     drawn->store = (struct store){NULL};
@@ -469,6 +485,7 @@ struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed
     rng_init(&quorum, rng_stream(seed, SHAPE_QUORUM, 0));
     rng_init(&habits, rng_stream(seed, SHAPE_HABITS, 0));
     rng_init(&build, rng_stream(seed, SHAPE_BUILD, 0));
+    rng_init(&transactions, rng_stream(seed, SHAPE_TRANSACTIONS, 0));
     for (uint32_t i = 0; i < drawn->topic_count; i++)
         draw_topic(drawn, &drawn->topics[i], &rng, &more);
     if (drawn->swarm_config) {
@@ -484,6 +501,7 @@ struct scenario *swarm_shape_draw(const struct scenario *scenario, uint64_t seed
         draw_groups(drawn, &groups);
         if (drawn->swarm_config) draw_racks(drawn, &racks);
         draw_habits(drawn, &habits);
+        draw_transactions(drawn, &transactions);
     }
     if (drawn->swarm_config) {
         draw_quorum(drawn, &quorum);
@@ -540,6 +558,8 @@ void swarm_shape_tell(const struct scenario *drawn, const struct scenario *from,
                 (long long)client->rate.min / 1000, client->batch,
                 (long long)client->record_size.max, client->acks,
                 client->idempotent ? "" : " plain");
+            if (client->transaction > 0)
+                put(text, size, " transactions of %u", client->transaction);
             if (client->tombstones > 0) put(text, size, " tombstones %u", client->tombstones);
             if (client->delivery_timeout_ns > 0)
                 put(text, size, " for %lldms",

@@ -17,11 +17,11 @@ void tally_add(struct tally *tally, const struct scenario *scenario,
         tally->faults[i].injected += result->faults[i].injected;
         tally->faults[i].weakened += result->faults[i].weakened;
         tally->faults[i].refused += result->faults[i].refused;
+        spread_add(&tally->spread[i], &result->spread[i]);
     }
     for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
         tally->random[i].done += result->random[i].done;
         tally->random[i].full += result->random[i].full;
-        spread_add(&tally->random[i].spread, &result->random[i].spread);
     }
     for (uint32_t i = 0; i < result->oracles; i++)
         tally->evaluations[i] += result->evaluations[i];
@@ -58,12 +58,6 @@ static void idle_add(struct idle *idle, const char *format, ...)
     va_end(args);
 }
 
-/* The end of a fault, not a fault. */
-static bool is_end(enum sim_fault fault)
-{
-    return fault == SIM_FAULT_START || fault == SIM_FAULT_RESUME || fault == SIM_FAULT_HEAL;
-}
-
 uint32_t tally_idle(const struct tally *tally, char *text, size_t size)
 {
     struct idle idle = {text, size, 0};
@@ -79,7 +73,7 @@ uint32_t tally_idle(const struct tally *tally, char *text, size_t size)
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
         const struct sim_fault_count *count = &tally->faults[i];
 
-        if (is_end((enum sim_fault)i) || count->asked == 0) continue;
+        if (sim_fault_is_end((enum sim_fault)i) || count->asked == 0) continue;
         if (count->injected > count->weakened) continue;
         idle_add(&idle, "fault %s", sim_fault_word((enum sim_fault)i));
     }
@@ -122,24 +116,14 @@ void tally_print(FILE *file, const struct tally *tally)
         fprintf(file, "  verdict %-12s %llu\n", run_verdict_name((enum run_verdict)i),
                 (unsigned long long)tally->verdicts[i]);
     }
-    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
-        const struct sim_fault_count *count = &tally->faults[i];
-
-        if (count->asked == 0) continue;
-        fprintf(file, "  fault %-20s %-4s asked %llu injected %llu weakened %llu refused %llu\n",
-                sim_fault_word((enum sim_fault)i), sim_fault_id((enum sim_fault)i),
-                (unsigned long long)count->asked, (unsigned long long)count->injected,
-                (unsigned long long)count->weakened, (unsigned long long)count->refused);
-    }
+    spread_print_faults(file, tally->faults, tally->spread);
     for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
-        const struct spread_class *class = &tally->random[i];
+        const struct fault_class_count *class = &tally->random[i];
 
         if ((tally->allowed >> i & 1) == 0) continue;
         fprintf(file, "  random %-5s done %llu at full strength %llu\n",
                 fault_class_info((enum fault_class)i)->id, (unsigned long long)class->done,
                 (unsigned long long)class->full);
-        if (class->done > 0)
-            spread_print(file, fault_class_info((enum fault_class)i)->id, &class->spread);
     }
     for (uint32_t i = 0; check_list(i) != NULL; i++) {
         fprintf(file, "  check %-5s %-36s evaluated %llu\n", check_list(i)->id, check_list(i)->name,

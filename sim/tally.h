@@ -11,7 +11,8 @@ struct tally {
     int64_t virtual_ns;
     int64_t busy_ns; /* wall time of the runs, summed */
     struct sim_fault_count faults[SIM_FAULT_COUNT];
-    struct spread_class random[FAULT_CLASSES];
+    struct spread spread[SIM_FAULT_COUNT];
+    struct fault_class_count random[FAULT_CLASSES];
     uint64_t evaluations[RUN_ORACLES_MAX];
     uint64_t marks[MARKS];
     uint64_t marked[MARKS]; /* runs that came through it */

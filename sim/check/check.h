@@ -127,6 +127,9 @@ struct check_member {
 struct check_member check_partition_member(const struct check *check, const char *topic,
                                            int32_t partition, int32_t node);
 
+/* Its disk has failed or lied: what hits it again takes no more than is counted already. */
+bool check_disk_spent(const struct check *check, int32_t node);
+
 /* What dies with a node: its process; its machine, and nothing is lost by chance; also what it had
  * not synced; also what it had. */
 enum check_loss_kind {

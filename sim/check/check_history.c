@@ -227,6 +227,14 @@ static bool offsets_agree(struct check *check, uint32_t node, const struct check
     return false;
 }
 
+/* In a transaction; the high half of a value is the number of its client. */
+static bool transactional(const struct check *check, int64_t value)
+{
+    uint64_t client = (uint64_t)(value & ~CHECK_TOMBSTONE) >> 32;
+
+    return value >= 0 && client < 64 && (check->config.transactional >> client & 1) != 0;
+}
+
 static void acked(struct check *check, uint32_t node, const struct check_part *part,
                   const struct trace_event *event)
 {
@@ -236,7 +244,7 @@ static void acked(struct check *check, uint32_t node, const struct check_part *p
     value->acked = true;
     value->acked_offset = check_field(event, 3);
     value->acked_ns = check->now_ns;
-    stream_reaches(check, value, value->acked_offset);
+    if (!transactional(check, value->value)) stream_reaches(check, value, value->acked_offset);
     if (!offsets_agree(check, node, part, value, false)) return;
     if (!check->config.acks_all) return;
     content(check, node, part, value->acked_offset, value->value, false);
@@ -256,14 +264,6 @@ static void phantom(struct check *check, uint32_t node, const struct check_part 
     }
 }
 
-/* In a transaction; the high half of a value is the number of its client. */
-static bool transactional(const struct check *check, int64_t value)
-{
-    uint64_t client = (uint64_t)(value & ~CHECK_TOMBSTONE) >> 32;
-
-    return value >= 0 && client < 64 && (check->config.transactional >> client & 1) != 0;
-}
-
 static bool aborted_at(struct check *check, const struct check_part *part, int64_t value)
 {
     return transactional(check, value) && value_of(check, part, value)->aborted;
@@ -276,6 +276,7 @@ static void decided(struct check *check, const struct check_part *part,
 
     value->committed = check_field(event, 3) == 1;
     value->aborted = !value->committed;
+    if (value->committed && value->acked) stream_reaches(check, value, value->acked_offset);
 }
 
 static void failed(struct check *check, uint32_t node, const struct check_part *part,

@@ -59,6 +59,14 @@ static bool deceived(const struct check *check, uint32_t index)
     return node->disk_armed || node->disk_failed || node->disk_lied;
 }
 
+bool check_disk_spent(const struct check *check, int32_t node)
+{
+    for (uint32_t i = 0; i < check->node_count; i++) {
+        if (check->nodes[i].id == node) return deceived(check, i);
+    }
+    return false;
+}
+
 /* Of the metadata: the voters. */
 static bool member(const struct check *check, const struct check_part *part, uint32_t index)
 {

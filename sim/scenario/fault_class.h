@@ -98,6 +98,12 @@ const struct fault_class_info *fault_class_info(enum fault_class class);
 /* By id; -1: no such class. */
 int fault_class_find(const char *id);
 
+/* What random faults of a class came to. */
+struct fault_class_count {
+    uint64_t done;
+    uint64_t full; /* at full strength, and it hit something */
+};
+
 enum fault_intensity { FAULT_CALM, FAULT_ROUGH, FAULT_HOSTILE };
 #define FAULT_INTENSITY_NAMES "calm rough hostile"
 enum { FAULT_INTENSITIES = FAULT_HOSTILE + 1 };

@@ -115,6 +115,47 @@ static void a_disk_that_went_back_in_time_is_not_believed(void **state)
                 SIM_FAULT_REVERT, 1);
 }
 
+static uint32_t met(const struct spread *spread, enum spread_role role)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < SPREAD_PHASES; i++) {
+        for (uint32_t j = 0; j < SPREAD_BUCKETS; j++)
+            sum += spread->count[role][i][j];
+    }
+    return sum;
+}
+
+/* What the victims of steps were at the moment, also of a fault that takes its node down first; a
+ * start is no fault. */
+static void a_run_tells_in_which_states_its_faults_met_the_cluster(void **state)
+{
+    const struct run_options options = {.trace = RUN_TRACE_NONE, .codecs = &codecs};
+    struct run_result *result = calloc(1, sizeof *result);
+    struct yaml_error error;
+    const char *text =
+        CLUSTER "  - at: 2s\n    do: {crash: {node: leader(t-0)}, then: {restart: {after: 3s}}}\n"
+                "  - after: 100ms\n    do: {clock: {node: active controller, jump: 1s}}\n"
+                "  - at: 9s\n    do: {wipe: {node: leader(t-1), identity: new}, then: {restart: "
+                "{after: 1s}}}\n";
+    struct scenario *scenario = scenario_parse("faults.yaml", text, strlen(text), &error);
+
+    (void)state;
+    if (scenario == NULL) fail_msg("%s", error.text);
+    run_scenario(scenario, 1, &options, result);
+    if (result->verdict != RUN_PASS) fail_msg("%s", result->report);
+    for (int role = 0; role < SPREAD_ROLES; role++) {
+        assert_int_equal(met(&result->spread[SIM_FAULT_KILL], (enum spread_role)role),
+                         role == SPREAD_LEADER);
+        assert_int_equal(met(&result->spread[SIM_FAULT_WIPE], (enum spread_role)role),
+                         role == SPREAD_LEADER);
+        assert_int_equal(met(&result->spread[SIM_FAULT_START], (enum spread_role)role), 0);
+    }
+    assert_true(met(&result->spread[SIM_FAULT_CLOCK_STEP], SPREAD_ACTIVE) > 0);
+    scenario_destroy(scenario);
+    free(result);
+}
+
 static void every_default_clock_differs_and_none_does_not(void **state)
 {
     struct yaml_error error;
@@ -162,6 +203,7 @@ int main(void)
         cmocka_unit_test(refused_memory_fails_a_request_or_stops_the_node),
         cmocka_unit_test(lost_and_rotten_bytes_are_made_good_by_the_others),
         cmocka_unit_test(a_disk_that_went_back_in_time_is_not_believed),
+        cmocka_unit_test(a_run_tells_in_which_states_its_faults_met_the_cluster),
         cmocka_unit_test(every_default_clock_differs_and_none_does_not),
     };
 

@@ -28,6 +28,18 @@ static void shards_are_disjoint_and_complete(void **state)
     }
 }
 
+/* One seed draws the same classes of faults in every scenario: twenty of them would be one draw. */
+static void scenarios_have_seeds_of_their_own_unless_a_range_is_given(void **state)
+{
+    struct fuzz_options options = {.campaign = {.seed_first = 7}};
+
+    (void)state;
+    assert_int_equal(fuzz_seed(&options, 0, 3), 10);
+    assert_int_equal(fuzz_seed(&options, 2, 3), 10 + 2 * FUZZ_APART);
+    options.has_count = true;
+    assert_int_equal(fuzz_seed(&options, 2, 3), 10);
+}
+
 static void idle_oracles_and_faults_are_named(void **state)
 {
     struct scenario *scenario = calloc(1, sizeof *scenario);
@@ -40,8 +52,8 @@ static void idle_oracles_and_faults_are_named(void **state)
     scenario->faults.classes = 1u << FAULT_CLASS_KILL | 1u << FAULT_CLASS_PAUSE;
     while (check_list(result->oracles) != NULL)
         result->evaluations[result->oracles++] = 1;
-    result->random[FAULT_CLASS_KILL] = (struct spread_class){.done = 2, .full = 1};
-    result->random[FAULT_CLASS_PAUSE] = (struct spread_class){.done = 3, .full = 0};
+    result->random[FAULT_CLASS_KILL] = (struct fault_class_count){.done = 2, .full = 1};
+    result->random[FAULT_CLASS_PAUSE] = (struct fault_class_count){.done = 3, .full = 0};
     result->faults[SIM_FAULT_POWER_LOSS] =
         (struct sim_fault_count){.asked = 2, .injected = 2, .weakened = 2};
     result->evaluations[0] = 0;
@@ -63,29 +75,28 @@ static void idle_oracles_and_faults_are_named(void **state)
     free(scenario);
 }
 
-/* What the victims of a class were, the phase of the cluster, records above the high watermark. */
+/* What the victims of a fault were, the phase of the cluster, records above the high watermark. */
 static void a_campaign_tells_in_which_states_its_faults_met_the_cluster(void **state)
 {
     struct tally *tally = calloc(1, sizeof *tally);
-    struct spread_class *kill = &tally->random[FAULT_CLASS_KILL];
+    struct spread *kill = &tally->spread[SIM_FAULT_KILL];
     FILE *file = tmpfile();
     char text[16384];
     size_t length;
 
     (void)state;
     assert_non_null(file);
-    tally->allowed = 1u << FAULT_CLASS_KILL;
-    kill->done = 6;
-    kill->spread.count[SPREAD_LEADER][SPREAD_STEADY][0] = 1;
-    kill->spread.count[SPREAD_LEADER][SPREAD_SHRUNK][3] = 2;
-    kill->spread.count[SPREAD_FOLLOWER][SPREAD_LEADERLESS][1] = 3;
+    kill->count[SPREAD_LEADER][SPREAD_STEADY][0] = 1;
+    kill->count[SPREAD_LEADER][SPREAD_SHRUNK][3] = 2;
+    kill->count[SPREAD_FOLLOWER][SPREAD_LEADERLESS][1] = 3;
     tally_print(file, tally);
     rewind(file);
     length = fread(text, 1, sizeof text - 1, file);
     text[length] = '\0';
-    assert_non_null(strstr(text, "spread P1    down 0 voter 0 active 0 follower 3 leader 3 |"
-                                 " steady 1 shrunk 2 leaderless 3 headless 0 |"
-                                 " above hw 0: 1 1: 3 2-9: 0 10-99: 2 100+: 0\n"));
+    assert_non_null(
+        strstr(text, "spread crash                down 0 voter 0 active 0 follower 3 leader 3 |"
+                     " steady 1 shrunk 2 leaderless 3 headless 0 |"
+                     " above hw 0: 1 1: 3 2-9: 0 10-99: 2 100+: 0\n"));
     (void)fclose(file);
     free(tally);
 }
@@ -159,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shards_are_disjoint_and_complete),
+        cmocka_unit_test(scenarios_have_seeds_of_their_own_unless_a_range_is_given),
         cmocka_unit_test(idle_oracles_and_faults_are_named),
         cmocka_unit_test(a_campaign_with_something_idle_is_red),
         cmocka_unit_test(a_campaign_tells_in_which_states_its_faults_met_the_cluster),

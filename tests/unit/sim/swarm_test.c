@@ -81,6 +81,36 @@ static void groups_keys_and_racks_are_drawn_where_they_belong(void **state)
     scenario_destroy(scenario);
 }
 
+/* One producer at most, and one whose records are written once. */
+static void transactions_are_drawn(void **state)
+{
+    struct scenario *scenario = parse(SHAPE);
+    uint32_t runs = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct yaml_error error = {.text = ""};
+        struct scenario *chosen = scenario_for_seed(scenario, seed, &error);
+        struct scenario *drawn = swarm_shape_draw(chosen, seed);
+        uint32_t count = 0;
+
+        for (uint32_t i = 0; i < drawn->client_count; i++) {
+            const struct scenario_client *client = &drawn->clients[i];
+
+            if (client->transaction == 0) continue;
+            assert_int_equal(client->kind, SCENARIO_PRODUCER);
+            assert_true(client->idempotent);
+            count++;
+        }
+        assert_in_range(count, 0, 1);
+        runs += count;
+        scenario_destroy(drawn);
+        scenario_destroy(chosen);
+    }
+    assert_in_range(runs, 10, 60);
+    scenario_destroy(scenario);
+}
+
 static void the_shape_stays_within_the_file(void **state)
 {
     struct scenario *scenario = parse(SHAPE);
@@ -213,15 +243,41 @@ static void the_cluster_is_changed_at_random(void **state)
     free(result);
 }
 
+/* Only while the other voters have everything; then its leader finds it out. */
+static void the_disk_of_a_voter_is_set_back(void **state)
+{
+    struct scenario *scenario =
+        parse("gregor: 1\nname: v\nstop: {time: 20s}\ncluster: {controllers: 3, brokers: 2}\n"
+              "topics: {t: {partitions: 1, replicas: 2, config: {min.insync.replicas: 1}}}\n"
+              "workload:\n  - {producer: p, topic: t, rate: 50/s}\n"
+              "faults: {intensity: hostile, only: [P1, DF19], rate: {P1: 0.5/s, DF19: 1/s}}\n");
+    struct run_result *result = calloc(1, sizeof *result);
+    uint64_t found = 0, refused = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30 && (found == 0 || refused == 0); seed++) {
+        run(scenario, seed, result);
+        refused += result->faults[SIM_FAULT_REVERT].refused;
+        for (uint32_t i = 0; i < result->oracles; i++)
+            if (strcmp(check_list(i)->id, "K35") == 0) found += result->evaluations[i];
+    }
+    assert_true(found > 0);
+    assert_true(refused > 0);
+    free(result);
+    scenario_destroy(scenario);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_keys_and_racks_are_drawn_where_they_belong),
+        cmocka_unit_test(transactions_are_drawn),
         cmocka_unit_test(the_shape_stays_within_the_file),
         cmocka_unit_test(what_cannot_be_drawn_is_an_error),
         cmocka_unit_test(one_seed_draws_one_run),
         cmocka_unit_test(no_budget_no_loss),
         cmocka_unit_test(the_cluster_is_changed_at_random),
+        cmocka_unit_test(the_disk_of_a_voter_is_set_back),
     };
     int failed;
 

@@ -118,6 +118,31 @@ static const char *convicted_soon(const char *story)
     return convicted_with(story, 0, 50000000);
 }
 
+#define KEYED(v, at)     "201 client.send 7 0 " v " 9 0\n201 client.acked 7 0 " v " " at " 9\n"
+#define ENDED(v, commit) "201 client.decided 7 0 " v " " commit "\n"
+
+/* Readers pass over its tombstones, and no record of its key is older for it. */
+static void what_an_aborted_transaction_wrote_decides_nothing(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        convicted_in_transactions(KEYED(TXN_TOMBSTONE, "2") ENDED(TXN_TOMBSTONE, "0") SEND("8")
+                                      ACKED("8", "3") OTHER_AT("2") OTHER("3", "8")),
+        "");
+    assert_string_equal(
+        convicted_in_transactions(KEYED(TXN_TOMBSTONE, "2") ENDED(TXN_TOMBSTONE, "1") SEND("8")
+                                      ACKED("8", "3") OTHER_AT("2") OTHER("3", "8")),
+        "C6");
+    assert_string_equal(
+        convicted_in_transactions(KEYED("7", "2") KEYED(TXN, "3") ENDED(TXN, "1") SEND("8") ACKED(
+            "8", "4") COMPACTED("5") OTHER_AT("3") OTHER("3", TXN) OTHER("4", "8") END),
+        "");
+    assert_string_equal(convicted_in_transactions(KEYED("7", "2") KEYED(TXN, "3") ENDED(TXN, "0")
+                                                      SEND("8") ACKED("8", "4") COMPACTED("5")
+                                                          OTHER_AT("4") OTHER("4", "8") END),
+                        "S24");
+}
+
 /* Where an acknowledged value is read elsewhere first, only the offset acknowledged tells. */
 static void a_duplicate_is_no_untrue_offset(void **state)
 {
@@ -228,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_may_stand_twice_when_the_producer_is_not_idempotent),
+        cmocka_unit_test(what_an_aborted_transaction_wrote_decides_nothing),
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
         cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
         cmocka_unit_test(a_tombstone_without_an_answer_may_have_come_and_gone),
