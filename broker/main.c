@@ -3,6 +3,7 @@
 #include "broker/dump_command.h"
 #include "broker/node.h"
 
+#include "client/base/text.h"
 #include "client/posix/codecs.h"
 #include "client/posix/posix_recorder.h"
 #include "client/posix/posix_world.h"
@@ -251,7 +252,22 @@ struct process {
     struct posix_world *world;
     struct node *node;
     struct config config;
+    uint64_t logs;       /* opened until the node was ready */
+    uint64_t logs_clean; /* of them after an orderly stop */
+    bool ready;
 };
+
+/* Each has a line of its own only while they are few (posix_trace.h). */
+static void process_say_logs(const struct process *process)
+{
+    char buffer[120];
+    struct text text;
+
+    text_init(&text, buffer, sizeof buffer);
+    text_format(&text, "opened %U logs, %U of them as an orderly stop left them", process->logs,
+                process->logs_clean);
+    trace_emit(&process->world->world, TRACE_NODE_NOTE, text_view(&text), NULL, 0); /* no fields */
+}
 
 /* One line for who waits: the node serves. */
 static void process_take(struct posix_trace_taker *taker, struct instant now, int32_t node_id,
@@ -261,7 +277,13 @@ static void process_take(struct posix_trace_taker *taker, struct instant now, in
     const struct config_endpoint *endpoint;
 
     (void)now;
+    if (event->kind == TRACE_LOG_OPENED && !process->ready) {
+        process->logs++;
+        process->logs_clean += event->fields[6] != 0;
+    }
     if (event->kind != TRACE_NODE_READY) return;
+    process->ready = true;
+    process_say_logs(process);
     endpoint = config_broker_endpoint(&process->config);
     printf("ready %s:%d node=%d\n",
            endpoint != NULL && endpoint->host[0] != '\0' ? endpoint->host : "127.0.0.1",

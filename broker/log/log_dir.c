@@ -157,13 +157,19 @@ struct log_known *log_dir_find(const struct log_dir *dir, struct str name)
     return node == NULL ? NULL : MAP_ENTRY(node, struct log_known, node);
 }
 
+/* The name begins where the fields end, not where the padding does: a class less for some. */
+static size_t known_size(size_t name_length)
+{
+    return offsetof(struct log_known, name) + name_length + 1;
+}
+
 struct log_known *log_dir_know(struct log_dir *dir, struct str name)
 {
     struct log_known *known = log_dir_find(dir, name);
 
     if (known != NULL) return known;
     if (name.length > LOG_NAME_MAX) return NULL;
-    known = mem_zalloc(&dir->env->mem, sizeof *known + name.length + 1);
+    known = mem_zalloc(&dir->env->mem, known_size(name.length));
     if (known == NULL) return NULL;
     known->recovery_point = -1;
     known->clean_end = -1;
@@ -172,7 +178,7 @@ struct log_known *log_dir_know(struct log_dir *dir, struct str name)
     memcpy(known->name, name.data, name.length);
     if (map_add_str(&dir->known, &known->node, (struct str){known->name, name.length}) !=
         ERR_NONE) {
-        mem_free(&dir->env->mem, known, sizeof *known + name.length + 1);
+        mem_free(&dir->env->mem, known, known_size(name.length));
         return NULL;
     }
     return known;
@@ -182,7 +188,7 @@ void log_dir_forget(struct log_dir *dir, struct log_known *known)
 {
     ASSERT(known->log == NULL);
     map_remove(&dir->known, &known->node);
-    mem_free(&dir->env->mem, known, sizeof *known + known->name_length + 1);
+    mem_free(&dir->env->mem, known, known_size(known->name_length));
     dir->checkpoint_dirty = true;
 }
 

@@ -127,16 +127,17 @@ struct log_segment {
     struct log_run *sound;     /* of a closed one (log_sound.c) */
     uint32_t sound_count;
     uint32_t sound_room;
-    bool ranged;           /* ranges of the file were sent: it is not changed in place any more */
     uint32_t offset_count; /* entries on disk of a closed one */
     uint32_t time_count;
-    bool dirty;          /* has bytes that were not synced */
     int64_t hint_offset; /* where the last read ended: the next one goes on there */
     uint64_t hint_position;
     int64_t retain_ms; /* greatest timestamp as retention knows it; -1 unknown */
+    bool ranged;       /* ranges of the file were sent: it is not changed in place any more */
+    bool dirty;        /* has bytes that were not synced */
     bool index_bad;    /* the files do not fit the log: read from the start */
     bool aborted;      /* it has a transaction index with entries; of the active one, on disk */
 };
+_Static_assert(sizeof(struct log_segment) <= 128, "each partition has one: 192 is the next class");
 
 /* ---- what was found sound (log_sound.c) ------------------------------------------------------ */
 

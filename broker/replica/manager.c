@@ -216,7 +216,7 @@ static struct log_known *known_in(const struct log_dir *dir, const struct partit
 
 /* Where its directory is, or else the one with the fewest partitions, as in Kafka. False: it is in
  * none that can be read. */
-static bool choose_dir(const struct manager *manager, const struct partition *part, uint32_t *dir)
+static bool choose_dir(const struct manager *manager, const struct partition *part, uint16_t *dir)
 {
     uint32_t best = MANAGER_DIRS_MAX;
 
@@ -224,14 +224,14 @@ static bool choose_dir(const struct manager *manager, const struct partition *pa
         const struct log_known *known = known_in(manager->dirs[i], part);
 
         if (known == NULL || !known->listed) continue;
-        *dir = i;
+        *dir = (uint16_t)i;
         return true;
     }
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (!log_dir_online(manager->dirs[i])) continue;
         if (best == MANAGER_DIRS_MAX || manager->dir_load[i] < manager->dir_load[best]) best = i;
     }
-    *dir = best < MANAGER_DIRS_MAX ? best : 0;
+    *dir = (uint16_t)(best < MANAGER_DIRS_MAX ? best : 0);
     return false;
 }
 

@@ -71,11 +71,9 @@ struct partition {
     int32_t leader;             /* by metadata; -1 none */
     int32_t leader_epoch;       /* by metadata: the role may still be NONE for it */
     int32_t partition_epoch;    /* version for AlterPartition */
+    int32_t min_isr;            /* min.insync.replicas of the topic, not capped */
     int64_t leader_epoch_start; /* LEADER: log end when it began to lead this epoch */
     int64_t high_watermark;     /* exclusive; log_start <= high_watermark <= log_end */
-    int32_t min_isr;            /* min.insync.replicas of the topic, not capped */
-    bool throttled_leading;     /* what it serves to followers counts against the quota */
-    bool throttled_following;   /* what it fetches */
     struct isr isr;
     struct log *log; /* NULL until opened; stays until the partition is freed */
 
@@ -104,24 +102,26 @@ struct partition {
     struct list altering; /* in manager.altering */
     struct list held;     /* in manager.held */
     uint32_t pins;
-    uint32_t generation;  /* of the log's failures, last seen */
-    int64_t seen_end;     /* log end last seen */
-    int64_t seen_start;   /* log start last told to readers */
-    int64_t caught_end;   /* LEADER: log end up to which isr_appended() was told */
-    int64_t seen_synced;  /* durable mode: synced end last seen */
-    uint64_t seen_closes; /* manager.closes when its name was last found taken */
-    bool opened;          /* its log is open, or failed */
-    bool counted;         /* in manager.opening */
-    bool settled;         /* the role follows the metadata */
-    bool removing;        /* replica gone from here: the log is deleted */
-    bool stopping;        /* orderly stop: the log is closed */
-    bool gone;            /* removed or stopped: freed when no pin is left */
-    bool alter_sent;      /* part of the AlterPartition in flight */
-    bool missing;         /* its log was in a directory that is not there */
-    bool damaged;         /* a batch is to be repaired: rather not lead */
-    bool lost_told;       /* nobody can repair it: said once */
-    bool eligible;        /* by metadata it may lead when nobody in sync is there (KIP-966) */
-    uint32_t dir;         /* index of the log directory */
+    uint32_t generation;      /* of the log's failures, last seen */
+    int64_t seen_end;         /* log end last seen */
+    int64_t seen_start;       /* log start last told to readers */
+    int64_t caught_end;       /* LEADER: log end up to which isr_appended() was told */
+    int64_t seen_synced;      /* durable mode: synced end last seen */
+    uint64_t seen_closes;     /* manager.closes when its name was last found taken */
+    bool opened;              /* its log is open, or failed */
+    bool counted;             /* in manager.opening */
+    bool settled;             /* the role follows the metadata */
+    bool removing;            /* replica gone from here: the log is deleted */
+    bool stopping;            /* orderly stop: the log is closed */
+    bool gone;                /* removed or stopped: freed when no pin is left */
+    bool alter_sent;          /* part of the AlterPartition in flight */
+    bool missing;             /* its log was in a directory that is not there */
+    bool damaged;             /* a batch is to be repaired: rather not lead */
+    bool lost_told;           /* nobody can repair it: said once */
+    bool eligible;            /* by metadata it may lead when nobody in sync is there (KIP-966) */
+    bool throttled_leading;   /* what it serves to followers counts against the quota */
+    bool throttled_following; /* what it fetches */
+    uint16_t dir;             /* index of the log directory: MANAGER_DIRS_MAX */
 };
 
 /* ---- lookup and life of a wait --------------------------------------------------------------- */

@@ -11,8 +11,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define DISK_SLOW_NS    (1 * NS_PER_MS) /* three such writes of 1,000 make a device slow */
-#define DISK_QUICK_NS   INT64_C(200000) /* a second of only such writes makes it quick */
+#define DISK_SLOW_NS    (1 * NS_PER_MS) /* three such calls of 1,000 make a device slow */
+#define DISK_QUICK_NS   INT64_C(200000) /* a second of only such calls makes it quick */
 #define DISK_RECOVER_NS (1 * NS_PER_SEC)
 #define DISK_WINDOW     1000
 
@@ -71,36 +71,36 @@ static uint8_t disk_device(struct posix_disk *disk, dev_t id)
     return (uint8_t)i;
 }
 
-void posix_disk_note_write(struct posix_device *device, int64_t took_ns, int64_t now_ns)
+void posix_disk_note(struct posix_device *device, int64_t took_ns, int64_t now_ns)
 {
-    device->writes++;
+    device->calls++;
     if (!device->slow) {
         uint64_t oldest;
 
         if (took_ns <= DISK_SLOW_NS) return;
-        device->slow_at[device->slow_next] = device->writes;
+        device->slow_at[device->slow_next] = device->calls;
         device->slow_next = (device->slow_next + 1) % POSIX_SLOW_CALLS;
         oldest = device->slow_at[device->slow_next];
-        if (oldest == 0 || device->writes - oldest >= DISK_WINDOW) return;
+        if (oldest == 0 || device->calls - oldest >= DISK_WINDOW) return;
         device->slow = true;
         device->quick_since_ns = now_ns;
         device->moves++;
         return;
     }
     if (took_ns >= DISK_QUICK_NS) device->quick_since_ns = now_ns;
-    if (now_ns - device->quick_since_ns < DISK_RECOVER_NS || device->writes_on_worker > 0) return;
+    if (now_ns - device->quick_since_ns < DISK_RECOVER_NS || device->on_worker > 0) return;
     device->slow = false;
     memset(device->slow_at, 0, sizeof device->slow_at);
     device->moves++;
 }
 
-/* Whether a write of over a millisecond is looked at closely: one was slow not long ago. */
+/* Whether a call of over a millisecond is looked at closely: one was slow not long ago. */
 static bool disk_suspects(const struct posix_device *device)
 {
     uint32_t last = (device->slow_next + POSIX_SLOW_CALLS - 1) % POSIX_SLOW_CALLS;
 
     return device->slow ||
-           (device->slow_at[last] != 0 && device->writes - device->slow_at[last] < DISK_WINDOW);
+           (device->slow_at[last] != 0 && device->calls - device->slow_at[last] < DISK_WINDOW);
 }
 
 /* ---- execution ---- */
@@ -113,22 +113,31 @@ static int64_t disk_waits(void)
     return getrusage(RUSAGE_THREAD, &used) == 0 ? (int64_t)used.ru_nvcsw : -1;
 }
 
-/* The time that the device took for a write. A call that waited for nothing was held up by another
- * process on this processor: that says nothing about the device, and a worker would not help. */
-static enum err disk_write(const struct posix_disk *disk, int fd, struct disk_req *req, bool watch,
+/* A write or a listing, and the time that the device took for it. A call that waited for nothing
+ * was held up by another process on this processor: that says nothing about the device, and a
+ * worker would not help. */
+static enum err disk_timed(const struct posix_disk *disk, int fd, struct disk_req *req, bool watch,
                            int64_t *took_ns)
 {
     int64_t waits = watch ? disk_waits() : -1;
     int64_t before = posix_clock_mono_ns();
-    enum err err = posix_file_write(disk->calls, fd, req);
+    enum err err = req->op == DISK_WRITE
+                       ? posix_file_write(disk->calls, fd, req)
+                       : posix_file_other(disk->calls, disk->directory_fd, fd, req);
 
     *took_ns = posix_clock_mono_ns() - before;
     if (waits >= 0 && *took_ns >= DISK_QUICK_NS && disk_waits() == waits) *took_ns = 0;
     return err;
 }
 
+static struct posix_device *disk_timed_device(struct posix_disk *disk, const struct disk_req *req)
+{
+    if (req->op == DISK_LIST) return &disk->names;
+    return &disk->devices[disk_file(disk, req->file)->device];
+}
+
 /* On a worker. What must come back besides the result stands in the request's token: the time a
- * write took (before: whether to look closely), or the descriptor and device of an open. */
+ * write or a listing took (before: whether to look closely), or the device of an open. */
 static void disk_run(void *owner, struct world_req *world_req)
 {
     struct posix_disk *disk = owner;
@@ -149,10 +158,11 @@ static void disk_run(void *owner, struct world_req *world_req)
         close(fd);
         disk_file(disk, req->file)->fd = -1;
         break;
-    case DISK_WRITE: {
+    case DISK_WRITE:
+    case DISK_LIST: {
         int64_t took_ns;
 
-        err = disk_write(disk, fd, req, req->req.token != 0, &took_ns);
+        err = disk_timed(disk, fd, req, req->req.token != 0, &took_ns);
         req->req.token = (uint64_t)took_ns;
         break;
     }
@@ -176,7 +186,6 @@ static void disk_run(void *owner, struct world_req *world_req)
     case DISK_UNLINK:
     case DISK_MKDIR:
     case DISK_RMDIR:
-    case DISK_LIST:
     case DISK_SYNC_DIR:
     case DISK_FREE_SPACE: err = posix_file_other(disk->calls, disk->directory_fd, fd, req); break;
     }
@@ -198,11 +207,11 @@ void posix_disk_returned(struct posix_disk *disk, struct disk_req *req)
     } else if (req->op == DISK_CLOSE) {
         disk_file_give(disk, disk_file(disk, req->file));
         req->file.handle = 0;
-    } else if (req->op == DISK_WRITE) {
-        struct posix_device *device = &disk->devices[disk_file(disk, req->file)->device];
+    } else if (req->op == DISK_WRITE || req->op == DISK_LIST) {
+        struct posix_device *device = disk_timed_device(disk, req);
 
-        device->writes_on_worker--;
-        posix_disk_note_write(device, (int64_t)req->req.token, posix_clock_mono_ns());
+        device->on_worker--;
+        posix_disk_note(device, (int64_t)req->req.token, posix_clock_mono_ns());
     }
     posix_ready(disk->ready, &req->req, req->req.result);
 }
@@ -236,19 +245,29 @@ static void disk_submit_close(struct posix_disk *disk, struct disk_req *req)
 
 static void disk_submit_write(struct posix_disk *disk, struct disk_req *req)
 {
-    struct posix_file *file = disk_file(disk, req->file);
-    struct posix_device *device = &disk->devices[file->device];
+    struct posix_device *device = disk_timed_device(disk, req);
 
     ASSERT(req->slice_count <= DISK_SLICES_MAX);
     req->req.token = disk_suspects(device);
+    device->on_worker++; /* for posix_disk_returned(), the same end for both ways */
     if (device->slow) {
-        device->writes_on_worker++;
         posix_pool_submit(&disk->pool, &req->req);
         return;
     }
-    device->writes_on_worker++; /* for posix_disk_returned(), the same end for both ways */
     disk_run(disk, &req->req);
     posix_disk_returned(disk, req);
+}
+
+static void disk_submit_list(struct posix_disk *disk, struct disk_req *req)
+{
+    req->file.handle = 0;
+    req->req.token = disk_suspects(&disk->names);
+    disk->names.on_worker++;
+    if (disk->names.slow) {
+        posix_pool_submit(&disk->pool, &req->req);
+    } else {
+        posix_pool_submit_quick(&disk->pool, &req->req);
+    }
 }
 
 static void disk_submit_read(struct posix_disk *disk, struct disk_req *req)
@@ -335,6 +354,7 @@ void posix_disk_submit(struct posix_disk *disk, struct disk_req *req)
     switch (req->op) {
     case DISK_OPEN: disk_submit_open(disk, req); return;
     case DISK_WRITE: disk_submit_write(disk, req); return;
+    case DISK_LIST: disk_submit_list(disk, req); return;
     case DISK_READ: disk_submit_read(disk, req); return;
     case DISK_RESIDENT: disk_submit_resident(disk, req); return;
     case DISK_CLOSE: disk_submit_close(disk, req); return;
@@ -353,7 +373,6 @@ void posix_disk_submit(struct posix_disk *disk, struct disk_req *req)
     case DISK_UNLINK:
     case DISK_MKDIR:
     case DISK_RMDIR:
-    case DISK_LIST:
     case DISK_SYNC_DIR:
     case DISK_FREE_SPACE: req->file.handle = 0; break;
     }

@@ -10,7 +10,10 @@
  * disk) is QUICK until 3 of its last 1,000 writes took over 1 ms, and then SLOW until a second
  * passed with only writes under 200 us; it changes only with no write in flight. After the first
  * slow one a write counts with the time it took only if its thread waited: on a busy machine most
- * are late because somebody else had the processor. */
+ * are late because somebody else had the processor. Listings are judged by the same rule, all of
+ * them together (a path does not say its device). A start lists the directory of each partition,
+ * and with the names in memory to wake a worker costs more than the call: while they are quick one
+ * is woken for all of a turn. */
 #ifndef CLIENT_POSIX_POSIX_DISK_H
 #define CLIENT_POSIX_POSIX_DISK_H
 
@@ -23,12 +26,12 @@ enum { POSIX_DEVICES_MAX = 16, POSIX_SLOW_CALLS = 3 };
 struct posix_device {
     dev_t id;
     bool slow;
-    bool no_nowait;            /* RWF_NOWAIT is not supported: reads are taken for warm (tmpfs) */
-    uint32_t writes_on_worker; /* in flight */
-    uint64_t writes;
-    uint64_t slow_at[POSIX_SLOW_CALLS]; /* number of the last slow writes, a ring; 0: none */
+    bool no_nowait;     /* RWF_NOWAIT is not supported: reads are taken for warm (tmpfs) */
+    uint32_t on_worker; /* calls in flight that count */
+    uint64_t calls;
+    uint64_t slow_at[POSIX_SLOW_CALLS]; /* number of the last slow calls, a ring; 0: none */
     uint32_t slow_next;
-    int64_t quick_since_ns; /* while slow: since when no write took 200 us */
+    int64_t quick_since_ns; /* while slow: since when no call took 200 us */
     uint64_t moves;         /* how often it changed, for reports */
 };
 
@@ -51,6 +54,7 @@ struct posix_disk {
     struct posix_file *files;
     uint32_t devices_count;
     struct posix_device devices[POSIX_DEVICES_MAX]; /* the last is shared by all that come later */
+    struct posix_device names;                      /* of listings */
     struct posix_pool pool;
 };
 
@@ -71,7 +75,7 @@ bool posix_disk_warm(struct posix_disk *disk, struct disk_file file, uint64_t of
                      uint64_t length, uint64_t *resident);
 int posix_disk_fd(struct posix_disk *disk, struct disk_file file);
 
-/* What one write of `took_ns` teaches about its device; pure bookkeeping, public for its test. */
-void posix_disk_note_write(struct posix_device *device, int64_t took_ns, int64_t now_ns);
+/* What one call of `took_ns` teaches about its device; pure bookkeeping, public for its test. */
+void posix_disk_note(struct posix_device *device, int64_t took_ns, int64_t now_ns);
 
 #endif

@@ -139,3 +139,33 @@ void posix_pool_submit(struct posix_pool *pool, struct world_req *req)
     pthread_mutex_unlock(&pool->mutex);
     if (wake) pthread_cond_signal(&pool->wanted);
 }
+
+void posix_pool_submit_quick(struct posix_pool *pool, struct world_req *req)
+{
+    if (!pool->in_turn) {
+        posix_pool_submit(pool, req);
+        return;
+    }
+    pthread_mutex_lock(&pool->mutex);
+    list_push(&pool->queue, &req->link);
+    pthread_mutex_unlock(&pool->mutex);
+    pool->later = true;
+}
+
+void posix_pool_turn_begin(struct posix_pool *pool)
+{
+    pool->in_turn = true;
+}
+
+void posix_pool_turn_end(struct posix_pool *pool)
+{
+    bool wake;
+
+    pool->in_turn = false;
+    if (!pool->later) return;
+    pool->later = false;
+    pthread_mutex_lock(&pool->mutex);
+    wake = pool->idle > 0 && !list_empty(&pool->queue);
+    pthread_mutex_unlock(&pool->mutex);
+    if (wake) pthread_cond_signal(&pool->wanted);
+}

@@ -41,6 +41,8 @@ struct posix_pool {
     struct list queue; /* guarded by mutex, as `idle` and `quit` */
     uint32_t idle;
     bool quit;
+    bool in_turn; /* of the loop's thread, as `later` */
+    bool later;   /* work is queued for which nobody was woken */
     uint32_t threads_count;
     pthread_t threads[POSIX_WORKERS_MAX];
     struct posix_inbox *inbox;
@@ -55,5 +57,10 @@ MUST_USE enum err posix_pool_init(struct posix_pool *pool, struct posix_inbox *i
 /* Waits for what runs; forgets what is queued. */
 void posix_pool_deinit(struct posix_pool *pool);
 void posix_pool_submit(struct posix_pool *pool, struct world_req *req);
+/* Of work that takes hardly longer than to wake somebody: one worker is woken at the end of the
+ * turn for all that it submitted. */
+void posix_pool_submit_quick(struct posix_pool *pool, struct world_req *req);
+void posix_pool_turn_begin(struct posix_pool *pool);
+void posix_pool_turn_end(struct posix_pool *pool);
 
 #endif

@@ -314,6 +314,7 @@ bool posix_world_turn(struct posix_world *w, int64_t wait_ns)
         n = world_wait(w, events, wait_ns);
     }
     w->now = posix_clock_now();
+    posix_trace_tell(&w->trace, w->now, w->world.node_id, false);
     world_take_events(w, events, n);
     posix_net_feed(&w->net);
     world_take_work(w);
@@ -321,6 +322,7 @@ bool posix_world_turn(struct posix_world *w, int64_t wait_ns)
     if (list_empty(&w->ready)) return false;
     list_init(&told);
     list_splice(&told, &w->ready);
+    posix_pool_turn_begin(&w->disk.pool);
     for (struct list *link; !w->stopped && (link = list_pop(&told)) != NULL;) {
         struct world_req *req = LIST_ENTRY(link, struct world_req, link);
 
@@ -329,6 +331,7 @@ bool posix_world_turn(struct posix_world *w, int64_t wait_ns)
     }
     w->turns++;
     if (!w->stopped) w->world.actor->turn_end(w->world.actor, w->now);
+    posix_pool_turn_end(&w->disk.pool);
     return true;
 }
 
@@ -524,6 +527,7 @@ enum err posix_world_create(const struct posix_options *options, struct posix_wo
 
 void posix_world_destroy(struct posix_world *w)
 {
+    posix_trace_tell(&w->trace, w->now, w->world.node_id, true);
     posix_pool_deinit(&w->compute);
     posix_disk_deinit(&w->disk);
     posix_net_deinit(&w->net);

@@ -588,7 +588,7 @@ static void bench_sizes(void)
     size_of("struct log_index, and one entry of time",
             mem_class_size(sizeof(struct log_index)) +
                 mem_class_size(sizeof(struct log_time_entry)));
-    size_of("struct log_known, and its name", mem_class_size(sizeof(struct log_known) + 9));
+    size_of("struct log_known, and its name", mem_class_size(offsetof(struct log_known, name) + 9));
     size_of("two of struct image_partition, and ids",
             2 * (sizeof(struct image_partition) + mem_class_size(2 * sizeof(int32_t))));
     size_of("struct isr_replica", mem_class_size(sizeof(struct isr_replica)));

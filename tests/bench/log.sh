@@ -141,7 +141,9 @@ case_partitions() {
         "$build/gregor" -b "127.0.0.1:$port" produce "t$i" -k : <"$work/records" >/dev/null ||
             fail "produce"
     done
+    begun=$(now)
     stop TERM
+    result partitions-stop "$(since "$begun")" "s to stop in order, most of them written: each is saved and synced"
     start
     spent=$(cpu)
     system=$(cpu_system)
@@ -157,7 +159,7 @@ case_partitions() {
     result partitions-files "$(ls "/proc/$broker/fd" | wc -l)" "descriptors open" "<=" 20000
     begun=$(now)
     stop TERM
-    result partitions-stop "$(since "$begun")" "s to stop in order"
+    result partitions-stop-idle "$(since "$begun")" "s to stop in order, none of them written"
     start
     stop KILL
     start

@@ -299,10 +299,10 @@ static void writes_to_a_slow_device_are_done_by_a_worker_and_end_the_same(void *
     device->quick_since_ns = INT64_MAX; /* for good */
     world_req_init(&req.req, test_complete);
     disk_submit(&world->world, &req);
-    assert_int_equal(device->writes_on_worker, 1);
+    assert_int_equal(device->on_worker, 1);
     assert_int_equal(test_wait(&req.req), ERR_NONE);
     assert_int_equal(req.done, sizeof bytes);
-    assert_int_equal(device->writes_on_worker, 0);
+    assert_int_equal(device->on_worker, 0);
     faults.fail_at = 1;
     faults.error = ENOSPC;
     assert_int_equal(test_write(file, &done), ERR_NO_SPACE);
@@ -310,6 +310,33 @@ static void writes_to_a_slow_device_are_done_by_a_worker_and_end_the_same(void *
     assert_int_equal(test_write(file, &done), ERR_NONE);
     assert_int_equal(test_read(file, 0, &done), ERR_NONE);
     assert_memory_equal(bytes, into, sizeof bytes);
+}
+
+static void listings_end_the_same_while_quick_and_while_slow(void **state)
+{
+    static uint64_t entries[512];
+    const struct disk_entry *entry = (const struct disk_entry *)(const void *)entries;
+    struct posix_device *names = &world->disk.names;
+    struct disk_req req;
+
+    (void)state;
+    (void)test_open();
+    for (int slow = 0; slow < 2; slow++) {
+        req = (struct disk_req){
+            .op = DISK_LIST, .path = ".", .into = (uint8_t *)entries, .length = sizeof entries};
+        names->slow = slow == 1;
+        names->quick_since_ns = INT64_MAX; /* for good */
+        world_req_init(&req.req, test_complete);
+        disk_submit(&world->world, &req);
+        assert_int_equal(names->on_worker, 1);
+        assert_int_equal(test_wait(&req.req), ERR_NONE);
+        assert_int_equal(names->on_worker, 0);
+        assert_int_equal(names->calls, slow + 1);
+        assert_int_equal(req.done, entry->entry_length); /* one file */
+        assert_string_equal(entry->name, "a");
+    }
+    req = (struct disk_req){.op = DISK_LIST, .path = "none", .into = (uint8_t *)entries};
+    assert_int_equal(test_disk(&req), ERR_NOT_FOUND);
 }
 
 static void file_system_without_nowait_reads_inline(void **state)
@@ -530,6 +557,7 @@ int main(void)
         TEST(failed_read_tells_the_error_and_the_count_done),
         TEST(cold_read_is_finished_by_a_worker),
         TEST(writes_to_a_slow_device_are_done_by_a_worker_and_end_the_same),
+        TEST(listings_end_the_same_while_quick_and_while_slow),
         TEST(file_system_without_nowait_reads_inline),
         TEST(failed_syncs_and_opens_leave_the_table_as_it_was),
         TEST(interrupted_and_short_socket_transfers_are_continued),
