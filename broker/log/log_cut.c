@@ -2,6 +2,8 @@
  *
  *     walk to the cut: position, end, index, producers, epochs  (from the newest snapshot below it)
  *     lower the recovery point in the checkpoint, durably       else a crash reads as damage
+ *       and with it the high watermark                          else it comes back over the records
+ *                                                               that are written instead (R47)
  *     unlink later segments, newest first; sync the directory
  *     cut the file; sync it                                     before it is written again (H13)
  *       or, when ranges of it were sent: copy what stays, sync, rename over it. A socket refers to
@@ -214,16 +216,19 @@ static void cut_tell(const struct log_flow *o, int64_t end, int64_t reason)
           log->high_watermark, reason);
 }
 
-/* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to
- * await. */
-static void cut_lower(struct log_flow *o, int64_t to)
+/* Asks for a checkpoint with the recovery point at or below `to`, the high watermark at or below
+ * `high`; o->checkpoints is what to await. */
+static void cut_lower(struct log_flow *o, int64_t to, int64_t high)
 {
     struct log *log = o->log;
+    struct log_dir *dir = log->dir;
 
-    o->checkpoints = log->dir->checkpoints_written;
-    if (log->synced_end <= to && log->known->recovery_point <= to) return;
     if (log->synced_end > to) log->synced_end = to;
-    o->checkpoints = log_dir_checkpoint(log->dir);
+    if (log->high_watermark > high) log->high_watermark = high;
+    o->checkpoints = dir->checkpoints_written;
+    if (log->known->recovery_point > to || log->known->high_watermark > high ||
+        dir->checkpoint_unsure)
+        o->checkpoints = log_dir_checkpoint(dir);
 }
 
 static bool cut_lowered(const struct log_flow *o)
@@ -455,7 +460,7 @@ static enum op_result cut_run(struct op *op)
             cut_drop_kept(o);
             /* A batch that straddles the cut goes whole: the end is where the walk stopped. */
             cut_forget(log, o->walk.scan.next_offset);
-            cut_lower(o, o->walk.scan.next_offset);
+            cut_lower(o, o->walk.scan.next_offset, o->walk.scan.next_offset);
             AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
             if (!log_dir_online(log->dir)) return OP_DONE;
             cut_tell(o, o->walk.scan.next_offset, 0);
@@ -606,7 +611,7 @@ static enum op_result reset_run(struct op *op)
         AWAIT(o, RESET_QUIET, &log->state_source, cut_quiet(log));
         if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
         cut_forget(log, 0);
-        cut_lower(o, 0);
+        cut_lower(o, 0, o->offset);
         AWAIT(o, RESET_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
         if (!log_dir_online(log->dir)) return OP_DONE;
         if (log->state != LOG_OPENING) cut_tell(o, o->offset, 1);

@@ -234,9 +234,11 @@ bool log_dir_print(struct log_dir *dir, enum log_checkpoint kind, uint8_t **byte
     MAP_FOR_EACH (node, &dir->known) {
         struct log_known *known = MAP_ENTRY(node, struct log_known, node);
 
-        /* What will be on disk is what a crash finds: a later one may not be lower than this. */
+        /* What will be on disk is what a crash finds: a cut below it has to wait for another. */
         if (kind == LOG_CHECKPOINT_RECOVERY && log_dir_ends_known(known->log))
             known->recovery_point = known->log->synced_end;
+        if (kind == LOG_CHECKPOINT_HW && log_dir_ends_known(known->log))
+            known->high_watermark = known->log->high_watermark;
         text_init(&out, scratch, sizeof scratch);
         if (!log_dir_line(&out, known, kind)) continue;
         need += text_view(&out).length;

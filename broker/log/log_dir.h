@@ -59,7 +59,8 @@ struct log_dir_limits {
 };
 struct log_dir_limits log_dir_limits_default(void);
 
-/* What the directory remembers of a partition, open or not: the lines of the checkpoints. */
+/* What the directory remembers of a partition, open or not: the lines of the checkpoints, of an
+ * open one as they were printed last. */
 struct log_known {
     struct map_node node;   /* by name */
     struct log *log;        /* NULL: not open */
@@ -140,6 +141,7 @@ struct log_dir {
     bool checkpoint_dirty;
     bool checkpoint_now;
     bool checkpoint_busy;
+    bool checkpoint_unsure; /* the last one is not written: the files may say what was so before */
     struct op_source trash_source; /* something to sweep later */
     struct list trash;             /* struct log_trash: files that go, the first due first */
     struct list trash_taken;       /* those that a sweep is at */

@@ -112,6 +112,7 @@ static enum op_result keeper_run(struct op *op)
             dir->checkpoint_dirty = false;
             dir->checkpoint_now = false;
             dir->checkpoint_busy = true;
+            dir->checkpoint_unsure = true;
             /* Log starts before recovery points: a start that is lost brings deleted records back,
              * a recovery point that is lost costs time only. */
             for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
@@ -126,6 +127,7 @@ static enum op_result keeper_run(struct op *op)
                 keeper_failed(dir, o->err);
                 continue;
             }
+            dir->checkpoint_unsure = false;
             dir->checkpoints_written++;
             op_wake(&dir->checkpoint_source);
         }

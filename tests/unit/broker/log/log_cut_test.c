@@ -1,6 +1,7 @@
 /* Proves that a cut that meets a rotten batch below it changes nothing, says where, and comes to
  * its end once the place is sound again; and that rot which would be cut anyway is no hindrance
- * (storage.md DF7, DF8; swarm, seed 31010: such a replica was offline for ever). */
+ * (storage.md DF7, DF8; swarm, seed 31010: such a replica was offline for ever). And that no high
+ * watermark of what was cut comes back with the next start (R47). */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
@@ -232,6 +233,89 @@ static void without_memory_a_cut_is_asked_for_again(void **state)
     assert_true(refusals > 0);
 }
 
+static void checkpoint(void)
+{
+    (void)log_dir_checkpoint(&box.dir);
+    log_box_run_ms(&box, 100);
+}
+
+static bool reset_over(struct log_box *b)
+{
+    return b->log->state != LOG_TRUNCATING;
+}
+
+/* How the owner comes to cut. */
+enum lowers {
+    LOWERS_BY_CUT,     /* it says nothing of the high watermark */
+    LOWERS_BEFORE,     /* it lowers it first, in the same turn (partition_truncate) */
+    LOWERS_WHILE_KEPT, /* and a checkpoint is being written that has the lower one */
+    LOWERS_KEPT_NOT,   /* and the checkpoint that had it could not be written */
+    LOWERS_WAYS,
+};
+
+static void lower_by(enum lowers way, int64_t to)
+{
+    struct sim_disk_rule full = {.ops = 1u << DISK_WRITE,
+                                 .glob = "*replication-offset-checkpoint*",
+                                 .nth = 1,
+                                 .times = 1,
+                                 .error = ERR_NO_SPACE};
+
+    if (way != LOWERS_BY_CUT) log_note_high_watermark(box.log, to);
+    if (way == LOWERS_KEPT_NOT) {
+        (void)sim_disk_add_rule(box.node->disk, &full);
+        checkpoint();
+        sim_disk_clear_rules(box.node->disk);
+        assert_true(box.dir.checkpoint_dirty);
+    }
+    if (way == LOWERS_WHILE_KEPT) {
+        (void)log_dir_checkpoint(&box.dir);
+        while (!box.dir.checkpoint_busy)
+            log_box_run_ms(&box, 0);
+    }
+}
+
+/* Of the records that were cut: what is written instead may be replicated nowhere. Nothing of the
+ * log was synced, so no recovery point has to be lowered for the cut. */
+static void a_high_watermark_goes_with_what_is_cut(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2 * LOWERS_WAYS; i++) {
+        bool reset = i % 2 == 1;
+        int64_t high, to;
+
+        box_begin(i + 1);
+        box.config.segment_bytes = 1 << 20;
+        box_fill(1, 70);
+        high = box.batches[60].base_offset;
+        to = reset ? 0 : box.batches[10].base_offset;
+        log_note_high_watermark(box.log, high);
+        checkpoint();
+        lower_by(i / 2, to);
+        if (reset) {
+            log_reset(box.log, 0);
+            assert_true(log_box_wait(&box, reset_over));
+            box.count = 0;
+            box.synced_end = 0;
+        } else {
+            assert_true(log_box_truncate(&box, to));
+        }
+        assert_int_equal(LOG_OPEN, box.log->state);
+        assert_int_equal(to, box.log->log_end);
+        assert_int_equal(to, box.log->high_watermark);
+        box_fill(2, 90);
+        assert_true(box.log->log_end > high);
+        log_box_kill(&box, false);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_true(box.log->log_end > high);
+        if (box.log->high_watermark > to)
+            fail_msg("way %u: %d after %d", i, (int)box.log->high_watermark, (int)to);
+        log_box_check(&box, 700);
+        box_end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +323,7 @@ int main(void)
         cmocka_unit_test(damage_at_the_cut_goes_with_it),
         cmocka_unit_test(bytes_that_are_missing_below_the_cut_are_damage),
         cmocka_unit_test(without_memory_a_cut_is_asked_for_again),
+        cmocka_unit_test(a_high_watermark_goes_with_what_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
