@@ -138,6 +138,7 @@ struct log_dir {
     struct disk_file lock;
     uint32_t requests;   /* of this directory at the world, for the orderly close */
     int64_t vouch_epoch; /* wanted */
+    bool vouch_again;    /* there was no space for it: tried now and then */
     bool checkpoint_dirty;
     bool checkpoint_now;
     bool checkpoint_busy;
@@ -175,7 +176,8 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id);
 void log_dir_close(struct log_dir *dir);
 
 /* The broker is registered with this epoch: should its process die while the machine runs on, the
- * next open says so. Written soon: AWAIT state_source until log_dir_vouched(), or not ONLINE. */
+ * next open says so. Written soon: AWAIT state_source until log_dir_vouched(), or not ONLINE; on a
+ * full disk when there is space again. */
 void log_dir_vouch(struct log_dir *dir, int64_t broker_epoch);
 
 /* Writes the checkpoint files soon: AWAIT checkpoint_source until checkpoints_written has reached

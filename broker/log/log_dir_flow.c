@@ -258,7 +258,9 @@ static void open_vouched(struct log_dir_flow *o)
     struct log_dir *dir = o->dir;
 
     dir->previous_broker_epoch = dir->was_clean ? o->marker_epoch : o->running_epoch;
-    if (dir->was_clean) (void)log_dir_running_save(o, o->marker_epoch);
+    if (!dir->was_clean) return;
+    dir->vouch_epoch = o->marker_epoch;
+    log_dir_running_save(o, o->marker_epoch);
 }
 
 enum dir_open_step {
@@ -366,6 +368,8 @@ static enum op_result dir_open_run(struct op *op)
         open_forget_gone(dir);
         open_vouched(o);
         AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
+        dir->vouched_epoch = dir->vouch_epoch;
+        dir->vouch_again = log_err_passes(o->save.err);
         log_dir_set_state(dir, LOG_DIR_ONLINE);
         log_dir_keep_start(dir);
         return OP_DONE;
