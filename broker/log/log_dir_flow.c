@@ -2,9 +2,9 @@
  * closing it log_dir_keep.c.
  *
  * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each
- * log that was closed well with its end and the size of its active segment. At the next start the
- * marker is read, removed, and the root synced, before anything else happens; a marker that comes
- * back after a power cut vouches for sizes that no longer fit. */
+ * log that was closed well with its end and the size of its active segment. At the next start it is
+ * read, the running file takes over its epoch, and it is removed and the root synced before any log
+ * is opened; a marker that comes back after a power cut vouches for sizes that no longer fit. */
 #include "broker/log/log_dir_private.h"
 
 #include "client/base/text.h"
@@ -252,7 +252,7 @@ static void open_not_locked(struct log_dir *dir, enum err err)
                     taken ? "" : log_dir_why(err));
 }
 
-/* The marker is gone: should the process die before it registers, the running file says so. */
+/* The marker goes: should the process die before it registers, the running file says so. */
 static void open_vouched(struct log_dir_flow *o)
 {
     struct log_dir *dir = o->dir;
@@ -269,20 +269,20 @@ enum dir_open_step {
     DIR_OPEN_META,
     DIR_OPEN_MARKER,
     DIR_OPEN_RUNNING,
+    DIR_OPEN_CHECKPOINT,
+    DIR_OPEN_RUNNING_SAVED,
     DIR_OPEN_MARKER_GONE,
     DIR_OPEN_MARKER_SYNCED,
-    DIR_OPEN_CHECKPOINT,
     DIR_OPEN_LISTED,
     DIR_OPEN_DEAD_LISTED,
     DIR_OPEN_DEAD_FILE,
     DIR_OPEN_DEAD_DIR,
-    DIR_OPEN_RUNNING_SAVED,
     DIR_OPEN_UNLOCKED,
 };
 static const char *const dir_open_steps[] = {
-    "START",       "LOCKED",        "META",          "MARKER",  "RUNNING",
-    "MARKER_GONE", "MARKER_SYNCED", "CHECKPOINT",    "LISTED",  "DEAD_LISTED",
-    "DEAD_FILE",   "DEAD_DIR",      "RUNNING_SAVED", "UNLOCKED"};
+    "START",       "LOCKED",        "META",        "MARKER",        "RUNNING",
+    "CHECKPOINT",  "RUNNING_SAVED", "MARKER_GONE", "MARKER_SYNCED", "LISTED",
+    "DEAD_LISTED", "DEAD_FILE",     "DEAD_DIR",    "UNLOCKED"};
 
 static enum op_result dir_open_run(struct op *op)
 {
@@ -315,6 +315,18 @@ static enum op_result dir_open_run(struct op *op)
         log_load_start(&o->load, env, dir->path, log_dir_running_name, 65536);
         AWAIT_LOAD(o, DIR_OPEN_RUNNING, &o->load);
         open_running(o);
+        for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
+            log_load_start(&o->load, env, dir->path, log_dir_checkpoint_names[o->kind],
+                           DIR_FILE_MAX);
+            AWAIT_LOAD(o, DIR_OPEN_CHECKPOINT, &o->load);
+            if (!open_checkpoint(o)) goto unlock;
+            if (o->kind == LOG_CHECKPOINT_CLEAN) break;
+            o->kind = (enum log_checkpoint)(o->kind + 1);
+        }
+        open_vouched(o);
+        AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
+        dir->vouched_epoch = dir->vouch_epoch;
+        dir->vouch_again = log_err_passes(o->save.err);
         log_path(o->path, dir->path, ".kafka_cleanshutdown");
         if (o->marker) log_io_path(&o->io, env->world, DISK_UNLINK, o->path);
         AWAIT_IO(o, DIR_OPEN_MARKER_GONE, &o->io);
@@ -325,14 +337,6 @@ static enum op_result dir_open_run(struct op *op)
             log_dir_message(dir, log_io_err(&o->io),
                             "the clean marker stays: ", log_dir_why(log_io_err(&o->io)));
             goto unlock;
-        }
-        for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
-            log_load_start(&o->load, env, dir->path, log_dir_checkpoint_names[o->kind],
-                           DIR_FILE_MAX);
-            AWAIT_LOAD(o, DIR_OPEN_CHECKPOINT, &o->load);
-            if (!open_checkpoint(o)) goto unlock;
-            if (o->kind == LOG_CHECKPOINT_CLEAN) break;
-            o->kind = (enum log_checkpoint)(o->kind + 1);
         }
         do {
             if (!dir_list(o, &o->list, &o->list_size, dir->path)) {
@@ -366,10 +370,6 @@ static enum op_result dir_open_run(struct op *op)
             goto unlock;
         }
         open_forget_gone(dir);
-        open_vouched(o);
-        AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
-        dir->vouched_epoch = dir->vouch_epoch;
-        dir->vouch_again = log_err_passes(o->save.err);
         log_dir_set_state(dir, LOG_DIR_ONLINE);
         log_dir_keep_start(dir);
         return OP_DONE;
