@@ -539,10 +539,11 @@ enum reset_step {
     RESET_CLOSED,
     RESET_MADE_SYNCED,
     RESET_EPOCHS_SAVED,
+    RESET_STARTED,
 };
-static const char *const reset_steps[] = {"START",  "QUIET",        "LOWERED",     "MARK_GONE",
-                                          "GONE",   "NAMES_SYNCED", "MADE",        "EMPTIED",
-                                          "CLOSED", "MADE_SYNCED",  "EPOCHS_SAVED"};
+static const char *const reset_steps[] = {"START",  "QUIET",        "LOWERED",      "MARK_GONE",
+                                          "GONE",   "NAMES_SYNCED", "MADE",         "EMPTIED",
+                                          "CLOSED", "MADE_SYNCED",  "EPOCHS_SAVED", "STARTED"};
 
 static bool reset_next(struct log_flow *o)
 {
@@ -559,7 +560,8 @@ static bool reset_next(struct log_flow *o)
     return true;
 }
 
-static enum op_result reset_end(struct log_flow *o)
+/* It is empty, and begins where it should; on disk as well when *o->checkpoints are written. */
+static void reset_apply(struct log_flow *o)
 {
     struct log *log = o->log;
     struct log_segment *segment = log_segment_add(log, o->offset);
@@ -568,7 +570,7 @@ static enum op_result reset_end(struct log_flow *o)
     if (o->err == ERR_NONE && segment == NULL) o->err = ERR_NO_MEMORY;
     if (o->err == ERR_NONE) o->err = log_segment_index(log, segment);
     if (o->err == ERR_NONE) o->err = o->save.err;
-    if (o->err != ERR_NONE) return cut_fail(o);
+    if (o->err != ERR_NONE) return;
     log->log_start = o->offset;
     log->log_end = o->offset;
     log->synced_end = o->offset;
@@ -581,6 +583,16 @@ static enum op_result reset_end(struct log_flow *o)
     log_mark_exposed(log, 0);
     log_assigned_reset(log);
     log_dir_changed(log->dir);
+    /* The old start would empty the log once more at the next open. */
+    o->checkpoints = log->dir->checkpoints_written;
+    if (log->known->log_start > o->offset || log->dir->checkpoint_unsure)
+        o->checkpoints = log_dir_checkpoint(log->dir);
+}
+
+static enum op_result reset_end(struct log_flow *o)
+{
+    struct log *log = o->log;
+
     if (log->state == LOG_OPENING) { /* the last step of it: nobody knew another end */
         log_open_done(log);
         return OP_DONE;
@@ -649,6 +661,10 @@ static enum op_result reset_run(struct op *op)
         if (o->err != ERR_NONE) return cut_fail(o);
         reset_save_epochs(o);
         AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
+        reset_apply(o);
+        if (o->err != ERR_NONE) return cut_fail(o);
+        AWAIT(o, RESET_STARTED, &log->dir->checkpoint_source, cut_lowered(o));
+        if (!log_dir_online(log->dir)) return OP_DONE;
         return reset_end(o);
     }
     IMPOSSIBLE("step");

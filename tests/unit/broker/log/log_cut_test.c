@@ -1,7 +1,8 @@
 /* Proves that a cut that meets a rotten batch below it changes nothing, says where, and comes to
  * its end once the place is sound again; and that rot which would be cut anyway is no hindrance
  * (storage.md DF7, DF8; swarm, seed 31010: such a replica was offline for ever). And that no high
- * watermark of what was cut comes back with the next start (R47). */
+ * watermark of what was cut comes back with the next start (R47), and no log start of a log that was
+ * emptied (S18, R46). */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
@@ -316,6 +317,38 @@ static void a_high_watermark_goes_with_what_is_cut(void **state)
     }
 }
 
+/* What is fetched from the beginning again, into a log that began later before: the start of then
+ * would empty it at the next open, of all that it has promised since. */
+static void a_reset_takes_the_old_log_start_with_it(void **state)
+{
+    (void)state;
+    for (uint32_t power = 0; power < 2; power++) {
+        int64_t end;
+
+        box_begin(power + 1);
+        box_fill(1, 70);
+        log_note_high_watermark(box.log, box.log->log_end);
+        log_raise_start(box.log, box.batches[40].base_offset);
+        checkpoint();
+        log_reset(box.log, 0);
+        assert_true(log_box_wait(&box, reset_over));
+        assert_int_equal(LOG_OPEN, box.log->state);
+        assert_int_equal(0, box.log->log_start);
+        box.count = 0;
+        box.synced_end = 0;
+        box_fill(2, 10);
+        assert_true(log_box_sync(&box));
+        end = box.log->log_end;
+        log_box_kill(&box, power == 1);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_int_equal(0, box.log->log_start);
+        assert_int_equal(end, box.log->log_end);
+        log_box_check(&box, 700);
+        box_end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +357,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_missing_below_the_cut_are_damage),
         cmocka_unit_test(without_memory_a_cut_is_asked_for_again),
         cmocka_unit_test(a_high_watermark_goes_with_what_is_cut),
+        cmocka_unit_test(a_reset_takes_the_old_log_start_with_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
