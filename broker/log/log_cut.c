@@ -535,15 +535,32 @@ enum reset_step {
     RESET_GONE,
     RESET_NAMES_SYNCED,
     RESET_MADE,
+    RESET_NOT_MADE,
     RESET_EMPTIED,
     RESET_CLOSED,
     RESET_MADE_SYNCED,
     RESET_EPOCHS_SAVED,
+    RESET_SHORT,
     RESET_STARTED,
 };
-static const char *const reset_steps[] = {"START",  "QUIET",        "LOWERED",      "MARK_GONE",
-                                          "GONE",   "NAMES_SYNCED", "MADE",         "EMPTIED",
-                                          "CLOSED", "MADE_SYNCED",  "EPOCHS_SAVED", "STARTED"};
+static const char *const reset_steps[] = {
+    "START",    "QUIET",   "LOWERED", "MARK_GONE",   "GONE",         "NAMES_SYNCED", "MADE",
+    "NOT_MADE", "EMPTIED", "CLOSED",  "MADE_SYNCED", "EPOCHS_SAVED", "SHORT",        "STARTED"};
+
+enum { RESET_RETRY_MS = 1000 };
+
+/* Short of memory, space or files: what is there so far stands, and nobody depends on the rest. */
+static bool reset_short(struct log_flow *o)
+{
+    if (!log_err_passes(o->err) || !log_dir_online(o->log->dir)) return false;
+    op_deadline(&o->op, env_deadline(log_flow_env(o), RESET_RETRY_MS));
+    return true;
+}
+
+static bool reset_again(struct log_flow *o)
+{
+    return op_expired(&o->op) || !log_dir_online(o->log->dir);
+}
 
 static bool reset_next(struct log_flow *o)
 {
@@ -560,17 +577,19 @@ static bool reset_next(struct log_flow *o)
     return true;
 }
 
-/* It is empty, and begins where it should; on disk as well when *o->checkpoints are written. */
+/* The active segment, in memory. */
+static enum err reset_segment(struct log *log, int64_t base)
+{
+    if (log->segment_count == 0 && log_segment_add(log, base) == NULL) return ERR_NO_MEMORY;
+    return log_segment_index(log, log_active(log));
+}
+
+/* It is empty, and begins where it should; on disk as well when o->checkpoints are written. */
 static void reset_apply(struct log_flow *o)
 {
     struct log *log = o->log;
-    struct log_segment *segment = log_segment_add(log, o->offset);
 
     log->wanted &= (uint16_t)~LOG_WANT_RESET;
-    if (o->err == ERR_NONE && segment == NULL) o->err = ERR_NO_MEMORY;
-    if (o->err == ERR_NONE) o->err = log_segment_index(log, segment);
-    if (o->err == ERR_NONE) o->err = o->save.err;
-    if (o->err != ERR_NONE) return;
     log->log_start = o->offset;
     log->log_end = o->offset;
     log->synced_end = o->offset;
@@ -643,10 +662,15 @@ static enum op_result reset_run(struct op *op)
         AWAIT_IO(o, RESET_NAMES_SYNCED, &o->io);
         o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return cut_fail(o);
-        log_path_of(o->path, log, o->offset, ".log");
-        log_io_open(&o->io, world, o->path, DISK_CREATE);
-        AWAIT_IO(o, RESET_MADE, &o->io);
-        o->err = log_io_err(&o->io);
+        for (;;) {
+            log_path_of(o->path, log, o->offset, ".log");
+            log_io_open(&o->io, world, o->path, DISK_CREATE);
+            AWAIT_IO(o, RESET_MADE, &o->io);
+            o->err = log_io_err(&o->io);
+            if (!reset_short(o)) break;
+            AWAIT(o, RESET_NOT_MADE, &log->dir->state_source, reset_again(o));
+        }
+        op_deadline(op, OP_NO_DEADLINE);
         if (o->err != ERR_NONE) return cut_fail(o);
         o->file = o->io.req.file;
         log_io_truncate(&o->io, world, o->file, 0);
@@ -659,10 +683,17 @@ static enum op_result reset_run(struct op *op)
         AWAIT_IO(o, RESET_MADE_SYNCED, &o->io);
         o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return cut_fail(o);
-        reset_save_epochs(o);
-        AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
-        reset_apply(o);
+        for (;;) {
+            reset_save_epochs(o);
+            AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
+            if (o->err == ERR_NONE) o->err = o->save.err;
+            if (o->err == ERR_NONE) o->err = reset_segment(log, o->offset);
+            if (!reset_short(o)) break;
+            AWAIT(o, RESET_SHORT, &log->dir->state_source, reset_again(o));
+        }
+        op_deadline(op, OP_NO_DEADLINE);
         if (o->err != ERR_NONE) return cut_fail(o);
+        reset_apply(o);
         AWAIT(o, RESET_STARTED, &log->dir->checkpoint_source, cut_lowered(o));
         if (!log_dir_online(log->dir)) return OP_DONE;
         return reset_end(o);

@@ -349,6 +349,66 @@ static void a_reset_takes_the_old_log_start_with_it(void **state)
     }
 }
 
+static void fail_made(enum err err)
+{
+    struct sim_disk_rule rule = {.ops = 1u << DISK_OPEN,
+                                 .glob = "*/00000000000000000000.log",
+                                 .nth = 1,
+                                 .times = 1,
+                                 .changes_only = true,
+                                 .error = err};
+
+    if (err != ERR_NONE) (void)sim_disk_add_rule(box.node->disk, &rule);
+    rule.ops = 1u << DISK_WRITE;
+    (void)strcpy(rule.glob, "*leader-epoch-checkpoint*");
+    if (err != ERR_NONE) (void)sim_disk_add_rule(box.node->disk, &rule);
+}
+
+/* Neither memory nor space that is short for a while is a failure of the disk (storage.md DF15). */
+static void a_reset_waits_for_memory_and_space(void **state)
+{
+    static const enum err short_of[] = {ERR_NONE, ERR_NO_SPACE, ERR_TOO_MANY};
+    uint32_t refusals = 0;
+
+    (void)state;
+    for (uint64_t i = 1; i < 60; i++) {
+        bool damaged = i % 2 == 1;
+
+        box_begin(i);
+        box_fill(1, 70);
+        if (damaged) {
+            assert_true(log_box_sync(&box));
+            checkpoint();
+            box_rot(30, CRC_BYTE);
+            log_box_kill(&box, false);
+            assert_int_equal(ERR_NONE, log_box_start(&box));
+            box.config.verify_all = true; /* below the recovery point as well */
+            assert_int_equal(ERR_DAMAGED, log_box_open(&box));
+        }
+        fail_made(i < 30 ? ERR_NONE : short_of[i % 3]);
+        box.env.mem.fail_at = i < 30 ? (i + 1) / 2 : 0;
+        log_reset(box.log, 0);
+        assert_true(log_box_wait(&box, reset_over));
+        if (i < 30 && box.env.mem.fail_at == 0) refusals++;
+        box.env.mem.fail_at = 0;
+        assert_int_equal(LOG_DIR_ONLINE, box.dir.state);
+        assert_int_equal(LOG_OPEN, box.log->state);
+        assert_int_equal(ERR_NONE, box.log->err);
+        assert_int_equal(0, box.log->log_end);
+        box.count = 0;
+        box.synced_end = 0;
+        sim_disk_clear_rules(box.node->disk);
+        box_fill(3, 20);
+        log_box_check(&box, 700);
+        log_box_kill(&box, false);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_check(&box, 700);
+        box_end();
+    }
+    assert_true(refusals > 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +418,7 @@ int main(void)
         cmocka_unit_test(without_memory_a_cut_is_asked_for_again),
         cmocka_unit_test(a_high_watermark_goes_with_what_is_cut),
         cmocka_unit_test(a_reset_takes_the_old_log_start_with_it),
+        cmocka_unit_test(a_reset_waits_for_memory_and_space),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
