@@ -315,7 +315,7 @@ static enum op_result dir_open_run(struct op *op)
         log_load_start(&o->load, env, dir->path, log_dir_running_name, 65536);
         AWAIT_LOAD(o, DIR_OPEN_RUNNING, &o->load);
         open_running(o);
-        for (o->kind = LOG_CHECKPOINT_START;;) {
+        for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
             log_load_start(&o->load, env, dir->path, log_dir_checkpoint_names[o->kind],
                            DIR_FILE_MAX);
             AWAIT_LOAD(o, DIR_OPEN_CHECKPOINT, &o->load);

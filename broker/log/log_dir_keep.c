@@ -123,7 +123,9 @@ static enum op_result keeper_run(struct op *op)
             dir->checkpoint_now = false;
             dir->checkpoint_busy = true;
             dir->checkpoint_unsure = true;
-            for (o->kind = LOG_CHECKPOINT_START;;) {
+            /* Whoever depends on one of them waits for all: the order counts for nobody but a
+             * crash in between, which finds each file as a whole, new or old. */
+            for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
                 keeper_save(o);
                 AWAIT_SAVE(o, KEEPER_SAVED, &o->save);
                 if (o->err == ERR_NONE) o->err = o->save.err;
@@ -282,7 +284,7 @@ static enum op_result dir_close_run(struct op *op)
         }
         AWAIT(o, DIR_CLOSE_KEPT, &dir->state_source, dir->keeper == NULL);
         AWAIT(o, DIR_CLOSE_QUIET, &dir->state_source, close_dir_quiet(dir));
-        for (o->kind = LOG_CHECKPOINT_START; dir->state == LOG_DIR_CLOSING;) {
+        for (o->kind = LOG_CHECKPOINT_RECOVERY; dir->state == LOG_DIR_CLOSING;) {
             close_save(o);
             AWAIT_SAVE(o, DIR_CLOSE_SAVED, &o->save);
             if (o->err == ERR_NONE) o->err = o->save.err;

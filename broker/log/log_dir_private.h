@@ -5,11 +5,9 @@
 #include "broker/log/log_private.h"
 #include "broker/log/log_text.h"
 
-/* In the order in which they are written: a log start that is lost, for want of space or in a crash,
- * brings deleted records back, a recovery point that is lost costs time only. */
 enum log_checkpoint {
-    LOG_CHECKPOINT_START,
     LOG_CHECKPOINT_RECOVERY,
+    LOG_CHECKPOINT_START,
     LOG_CHECKPOINT_HW,
     LOG_CHECKPOINT_CLEANER,
     LOG_CHECKPOINT_CLEAN, /* ours: what the clean marker vouches for */

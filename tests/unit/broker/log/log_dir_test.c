@@ -1,7 +1,6 @@
 /* Proves: a log directory closes without a byte of memory; it may not be vouched for then, but
  * nothing of it is left behind. And that the epoch of a life that has lost nothing is lost neither
- * by a kill at any moment of the next open, nor because the disk was full for a while (KIP-966); and that of
- * the checkpoints the log starts come first. */
+ * by a kill at any moment of the next open, nor because the disk was full for a while (KIP-966). */
 #include "broker/log/log_private.h"
 #include "tests/support/log_box.h"
 
@@ -133,46 +132,12 @@ static void a_full_disk_puts_off_what_vouches_for_the_epoch(void **state)
     log_box_deinit(&box);
 }
 
-/* A start that is lost brings deleted records back, a recovery point that is lost costs time. */
-static void a_log_start_is_written_though_there_is_no_space_for_the_rest(void **state)
-{
-    struct sim_disk_rule rule = {.ops = 1u << DISK_WRITE,
-                                 .glob = "*recovery-point-offset-checkpoint*",
-                                 .nth = 1,
-                                 .error = ERR_NO_SPACE};
-    struct log_append append;
-
-    (void)state;
-    log_box_init(&box, 1);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
-    for (uint32_t i = 0; i < 10; i++) {
-        assert_int_equal(ERR_NONE, log_box_append(&box, 1, 2, 10, &append));
-        assert_true(log_box_await(&box, &append));
-    }
-    (void)sim_disk_add_rule(box.node->disk, &rule);
-    log_note_high_watermark(box.log, 20);
-    log_raise_start(box.log, 8);
-    (void)log_dir_checkpoint(&box.dir);
-    log_box_run_ms(&box, 100);
-    assert_true(box.dir.checkpoint_dirty); /* not all of them */
-    sim_disk_clear_rules(box.node->disk);
-    log_box_kill(&box, false);
-    assert_int_equal(ERR_NONE, log_box_start(&box));
-    assert_int_equal(ERR_NONE, log_box_open(&box));
-    assert_int_equal(8, box.log->log_start);
-    assert_int_equal(20, box.log->log_end);
-    log_box_stop(&box);
-    log_box_deinit(&box);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_directory_closes_when_any_allocation_of_it_is_refused),
         cmocka_unit_test(a_kill_while_a_directory_opens_does_not_take_the_epoch),
         cmocka_unit_test(a_full_disk_puts_off_what_vouches_for_the_epoch),
-        cmocka_unit_test(a_log_start_is_written_though_there_is_no_space_for_the_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
