@@ -176,8 +176,9 @@ static struct partition_follow *follow_create(struct manager *manager, struct pa
     return follow;
 }
 
-/* No leader can tell a log without epochs where it diverges, and one that fetched from its end would
- * count as far as that (KIP-101): first the cut that damage or want of memory did not let happen. */
+/* No leader can tell a log without epochs where it diverges, and one that fetched from its end
+ * would count as far as that (KIP-101): first the cut that did not happen, for damage or want of
+ * memory. */
 static bool cut_owed(const struct partition *part)
 {
     return part->held_cut >= 0 && part->log->epochs.count == 0;

@@ -5,7 +5,7 @@
  *
  *   input   byte 0: which file; bit 7: the stop before was orderly
  *           byte 1: 0 in its place, 1 behind what it has, 2 over its bytes from bytes 2, 3 on
- *           then the bytes; crcs of batches of a snapshot, and of what was promised, are put right */
+ *           then the bytes; crcs of batches, and of what was promised, are put right */
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/node_box.h"
 

@@ -1,8 +1,8 @@
 /* Proves that a cut that meets a rotten batch below it changes nothing, says where, and comes to
  * its end once the place is sound again; and that rot which would be cut anyway is no hindrance
  * (storage.md DF7, DF8; swarm, seed 31010: such a replica was offline for ever). And that no high
- * watermark of what was cut comes back with the next start (R47), and no log start of a log that was
- * emptied (S18, R46). */
+ * watermark of what was cut comes back with the next start (R47), and no log start of a log that
+ * was emptied (S18, R46). */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
