@@ -99,14 +99,15 @@ static void fault_disk_slow(struct swarm *swarm)
 
 /* ---- what a disk should never do ------------------------------------------------------------- */
 
-/* "orders-0/" of a partition that the node has, by chance. */
-static void write_partition(struct swarm *swarm, char *text, size_t size)
+/* "orders-0/" of a partition that the node has, by chance; its topic. */
+static uint32_t write_partition(struct swarm *swarm, char *text, size_t size)
 {
     const struct run *run = swarm->run;
     uint64_t topic = rng_below(&swarm->rng, run->scenario->topic_count);
     uint64_t partition = rng_below(&swarm->rng, run->cluster->partitions[topic]);
 
     (void)snprintf(text, size, "%.60s-%u/", run->scenario->topics[topic].name, (unsigned)partition);
+    return (uint32_t)topic;
 }
 
 static void fault_rot(struct swarm *swarm, bool header)
@@ -116,7 +117,7 @@ static void fault_rot(struct swarm *swarm, bool header)
     uint64_t bits = rng_below(&swarm->rng, 3);
     char of[96];
 
-    write_partition(swarm, of, sizeof of);
+    (void)write_partition(swarm, of, sizeof of);
     if (node < 0) return;
     swarm_rests(swarm, node, 4000);
     if (checkpoint) {
@@ -141,7 +142,7 @@ static void fault_deceit(struct swarm *swarm, enum fault_class class)
     char of[96];
 
     if (class == FAULT_CLASS_STALE_READ) nth = nth / 20 + 1;
-    write_partition(swarm, of, sizeof of);
+    (void)write_partition(swarm, of, sizeof of);
     if (node < 0) return;
     swarm_rests(swarm, node, 4000);
     (void)swarm_act_on(swarm, "{%s: {node: node(%d), file: %s*.log, nth: %lld, times: %u}}", name,
@@ -186,8 +187,33 @@ static void fault_dir_gone(struct swarm *swarm)
                        swarm_id(swarm, node), read_only ? "read_only" : "failed");
 }
 
+/* Until the broker has come so far that it puts it aside, which takes the metadata. */
+static bool foreign_stands(const struct swarm *swarm, int node)
+{
+    const struct run *run = swarm->run;
+    const struct swarm_foreign *foreign = &swarm->foreign[node];
+    const char *name = run->scenario->topics[foreign->topic].name;
+    char glob[96], path[256];
+    uint64_t size;
+
+    if (!foreign->came ||
+        check_partition_member(run->check, name, foreign->partition, swarm_id(swarm, node)).replica)
+        return false;
+    (void)snprintf(glob, sizeof glob, "*/%.60s-%d/*", name, (int)foreign->partition);
+    return sim_image_pick(sim_disk_image(run->sim->nodes[node]->disk), glob, 0, path, sizeof path,
+                          &size) != NULL;
+}
+
+bool swarm_foreign_stands(const struct swarm *swarm)
+{
+    for (uint32_t i = 0; i < swarm->run->cluster->count; i++)
+        if (foreign_stands(swarm, (int)i)) return true;
+    return false;
+}
+
 /* Back behind its last start: a rollback within one life is noticed by nobody (KIP-966 asks for the
- * broker epoch before, and that is right then). What to go back to is kept at another time. */
+ * broker epoch before, and that is right then). What to go back to is kept at another time, without
+ * a log of elsewhere: its name may be the broker's when it comes back. */
 static void fault_revert(struct swarm *swarm)
 {
     int node = swarm_storage_victim(swarm);
@@ -197,6 +223,7 @@ static void fault_revert(struct swarm *swarm)
     if (node < 0) return;
     life = swarm->run->sim->nodes[node]->incarnation;
     if (swarm->snapshot_life[node] == 0 || swarm->snapshot_life[node] == life) {
+        if (foreign_stands(swarm, node)) return;
         if (!swarm_act_on(swarm, "{snapshot: {node: node(%d)}}", swarm_id(swarm, node))) return;
         swarm->snapshot_life[node] = life;
         return;
@@ -218,18 +245,23 @@ static void fault_foreign(struct swarm *swarm)
     uint64_t partition = rng_below(&swarm->rng, run->cluster->partitions[topic] + 3);
     int64_t down_ms = swarm_ms(swarm, 100, 5);
     char of[96];
+    bool same = write_partition(swarm, of, sizeof of) == topic;
 
-    write_partition(swarm, of, sizeof of);
     if (node < 0 || check_partition_member(run->check, run->scenario->topics[topic].name,
                                            (int32_t)partition, swarm_id(swarm, node))
                         .replica)
         return;
+    /* One at a time, and none that an administrator may be making the broker's own. */
+    if (same && (foreign_stands(swarm, node) || run->workload->job_next < run->workload->job_count))
+        return;
     swarm_rests(swarm, node, down_ms);
-    (void)swarm_act_on(swarm,
-                       "{foreign: {node: node(%d), from: node(%d), file: %s, as: %s-%u}, then: "
-                       "{restart: {after: %lldms}}}",
-                       swarm_id(swarm, node), swarm_id(swarm, from), of,
-                       run->scenario->topics[topic].name, (unsigned)partition, (long long)down_ms);
+    if (swarm_act_on(swarm,
+                     "{foreign: {node: node(%d), from: node(%d), file: %s, as: %s-%u}, then: "
+                     "{restart: {after: %lldms}}}",
+                     swarm_id(swarm, node), swarm_id(swarm, from), of,
+                     run->scenario->topics[topic].name, (unsigned)partition, (long long)down_ms) &&
+        same)
+        swarm->foreign[node] = (struct swarm_foreign){true, (uint32_t)topic, (int32_t)partition};
 }
 
 void swarm_disk_fault(struct swarm *swarm, enum fault_class class)
