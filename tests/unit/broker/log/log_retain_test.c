@@ -355,7 +355,7 @@ static void idle_producers_are_forgotten_by_the_clock_of_the_broker(void **state
 }
 
 /* Only the snapshot at the new beginning tells of a producer whose records are all gone; it counts
- * whatever the recovery point was (a retry of what was deleted would else be appended again, C2). */
+ * whatever the recovery point was (a retry of what was deleted would be appended again, C2). */
 static void a_producer_whose_records_are_gone_is_known_after_a_crash(void **state)
 {
     (void)state;
