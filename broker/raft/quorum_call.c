@@ -128,6 +128,17 @@ static int32_t quorum_call_fetch_wait(const struct quorum_config *config)
     return wait_ms;
 }
 
+/* Who asks an address, not knowing who is there, asks for the leader's name only. */
+static bool quorum_call_asks_name(const struct quorum_call *call)
+{
+    return call->link->id <= RAFT_BOOTSTRAP(0);
+}
+
+/* DIFFERS: who asks for a name asks as nobody (replica -1: as a consumer would, whom no leader
+ * counts) and does not wait for news; Kafka names itself there too. The leader may be behind the
+ * address, and has us by a connection of its own as well: what waited here for an address that was
+ * down, and says where our log ended then, would come to it after what we acknowledged since, by
+ * the younger connection. It would take our disk for set back (K35). */
 static void quorum_call_fetch(struct quorum_call *call, const struct raft_effect *effect)
 {
     struct quorum *quorum = call->link->quorum;
@@ -141,14 +152,17 @@ static void quorum_call_fetch(struct quorum_call *call, const struct raft_effect
     part->fetch_offset = effect->end;
     part->last_fetched_epoch = effect->log_epoch;
     part->partition_max_bytes = QUORUM_FETCH_BYTES;
-    part->replica_directory_id = quorum->config.directory_id;
     call->topic.fetch.topic = QUORUM_TOPIC;
     call->topic.fetch.topic_id = quorum_call_topic_id();
     call->topic.fetch.partitions = part;
     call->topic.fetch.partitions_count = 1;
     request->cluster_id = quorum->config.cluster_id;
-    request->replica_state.replica_id = quorum->config.node_id;
-    request->max_wait_ms = quorum_call_fetch_wait(&quorum->config);
+    request->max_wait_ms = 0;
+    if (!quorum_call_asks_name(call)) {
+        request->replica_state.replica_id = quorum->config.node_id;
+        part->replica_directory_id = quorum->config.directory_id;
+        request->max_wait_ms = quorum_call_fetch_wait(&quorum->config);
+    }
     request->max_bytes = QUORUM_FETCH_BYTES;
     request->topics = &call->topic.fetch;
     request->topics_count = 1;
@@ -276,7 +290,7 @@ static enum err quorum_call_decode_fetch(struct quorum_call *call, struct arena 
                       part.current_leader.leader_id, part.current_leader.leader_epoch);
     QUORUM_LEARN(call, response, part.current_leader.leader_id);
     /* Who answers without an error leads: we asked an address, and learn whose it is. */
-    if (call->link->id <= RAFT_BOOTSTRAP(0) && fetched->reply.err == ERR_NONE) {
+    if (quorum_call_asks_name(call) && fetched->reply.err == ERR_NONE) {
         quorum_voting_learn(call->link->quorum, fetched->reply.leader,
                             str_of(call->link->peers[0].host), call->link->peers[0].port, true);
     }

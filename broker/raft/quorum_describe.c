@@ -41,7 +41,7 @@ quorum_describe_states(struct quorum *quorum, struct arena *arena, bool voters, 
         struct describe_quorum_response_replica_state *state = NULL;
         int64_t silent_ms = mono_ms_between(replica->last_fetch.mono, quorum->env->now.mono);
 
-        if (!replica->used) continue;
+        if (!replica->used || replica->id < 0) continue; /* who only reads is no replica */
         for (uint32_t j = 0; j < *count && voters; j++) {
             if (quorum_describe_is(raft, j, replica)) state = &states[j];
         }

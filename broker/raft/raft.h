@@ -50,7 +50,8 @@
  * watermark: it writes that into its hint and is distrusted until it has it again. A disk is set
  * back between two lives of its node, and a new life opens new connections: a fetch from below that
  * comes by a connection older than another it has fetched by was only late (the voter gave that
- * connection up), and says nothing.
+ * connection up), and says nothing. What a voter asks a bootstrap address, which may be this leader
+ * too, goes by connections that are in no such order: so the driver sends it as nobody's fetch.
  *
  * Snapshots (KIP-630, kraft.md 8). The step knows the newest one that is durable here and where the
  * log starts; RAFT_LOG_STARTS tells when that moved. Who is asked for what lies below its log start

@@ -329,7 +329,9 @@ static void start_quorum(struct quorum_box_node *n)
 
         config.voters[i] =
             (struct quorum_voter){.id = (int32_t)i + 1, .port = PORT, .host = str_of(hosts[i])};
+        config.bootstrap[i] = config.voters[i];
     }
+    if (n->all->bootstrap) config.bootstrap_count = n->all->voters;
     err = quorum_init(&n->quorum, &n->env, &config, n->log, &n->listener);
     assert_int_equal(err, ERR_NONE);
     quorum_start(&n->quorum);

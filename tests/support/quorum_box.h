@@ -72,6 +72,7 @@ struct quorum_box {
     int64_t retention_bytes;
     int32_t request_timeout_ms; /* 0: the default */
     int32_t fetch_timeout_ms;   /* 0: the default */
+    bool bootstrap;             /* the n-th voter is the n-th bootstrap server too */
     uint32_t segment_bytes;
     uint32_t padding; /* records of a snapshot beside the one that counts */
     struct quorum_box_node node[QUORUM_BOX_NODES];

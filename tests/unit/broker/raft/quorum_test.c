@@ -1,6 +1,7 @@
 /* Proves: on simulated machines the driver elects, replicates, commits and tells; what was
  * committed survives power losses of all, of the leader and of a voter; observers follow. */
 #include "broker/log/log_private.h"
+#include "broker/raft/quorum_internal.h"
 #include "tests/support/support.h"
 
 #include "tests/support/quorum_box.h"
@@ -344,6 +345,99 @@ static void what_is_found_of_the_quorum_state_is_told_before_it_counts(void **st
     quorum_box_deinit(&box);
 }
 
+struct warned {
+    struct sim_observer observer;
+    uint32_t count;
+};
+
+static void warned_traced(struct sim_observer *observer, struct sim_world *node,
+                          const struct trace_event *event)
+{
+    (void)node;
+    if (event->kind == TRACE_NODE_WARNING) CONTAINER_OF(observer, struct warned, observer)->count++;
+}
+
+/* As one that was asked an address for the leader is put into words, at `end` of the log. */
+static void ask_by_address(uint32_t follower, uint32_t address, int64_t end)
+{
+    struct quorum *quorum = &box.node[follower].quorum;
+    struct raft_effect effect = {.kind = RAFT_SEND_FETCH,
+                                 .peer = RAFT_BOOTSTRAP(address),
+                                 .end = end,
+                                 .epoch = quorum->epoch,
+                                 .log_epoch = quorum->raft.last_epoch};
+
+    quorum_call_send(quorum, &effect);
+    quorum_box_poke(&box, follower);
+}
+
+/* As DescribeQuorum tells them. */
+static uint32_t observers(uint32_t leader)
+{
+    struct describe_quorum_request_partition part = {.partition_index = 0};
+    struct describe_quorum_request_topic topic = {STR("__cluster_metadata"), &part, 1};
+    struct describe_quorum_request request = {.topics = &topic, .topics_count = 1};
+    struct describe_quorum_response response;
+    struct support_memory memory;
+    struct arena arena;
+    uint32_t count;
+    enum err err;
+
+    support_memory_init(&memory, 1 << 20);
+    arena_init(&arena, &memory.mem, 64 << 10);
+    err = quorum_describe(&box.node[leader].quorum, &request, &arena, &response);
+    assert_int_equal(err, ERR_NONE);
+    assert_int_equal(response.topics[0].partitions[0].error_code, ERR_NONE);
+    assert_int_equal(response.topics[0].partitions[0].current_voters_count, 3);
+    count = response.topics[0].partitions[0].observers_count;
+    arena_deinit(&arena);
+    support_memory_deinit(&memory);
+    return count;
+}
+
+/* Swarm seed 5386950352552 (K35): a voter that knew no leader asked a bootstrap server that was
+ * down. That one came back, was elected and followed; the old question reached it only then, by the
+ * younger of two connections, and told of a log that had grown since. */
+static void a_late_question_for_the_leader_says_nothing_of_the_log(void **state)
+{
+    struct warned warned = {.observer = {.traced = warned_traced}};
+    const struct quorum_call *call;
+    const struct raft_voter *voter;
+    uint32_t leader, follower;
+
+    (void)state;
+    appended = 0;
+    quorum_box_init(&box, 5, 3, 3);
+    box.bootstrap = true;
+    sim_observe(box.sim, &warned.observer);
+    quorum_box_run_ms(&box, 8000);
+    append_some(4);
+    quorum_box_run_ms(&box, 1000);
+    leader = (uint32_t)quorum_box_leader(&box);
+    follower = (leader + 1) % 3;
+    voter = &box.node[leader].quorum.raft.voters[follower];
+    assert_int_equal(voter->id, box.node[follower].id);
+    assert_int_equal(voter->end_offset, box.node[leader].log->log_end);
+    call = &quorum_link_find(&box.node[follower].quorum, RAFT_BOOTSTRAP(leader))
+                ->calls[RAFT_REQUEST_FETCH];
+    assert_int_equal(warned.count, 0);
+    ask_by_address(follower, leader, 1);
+    assert_true(call->started);
+    quorum_box_run_ms(&box, 200);
+    assert_false(call->started);
+    assert_int_equal(warned.count, 0);
+    /* It is answered at once, also who has it all: it asks for a name, not for news. */
+    ask_by_address(follower, leader, box.node[follower].log->log_end);
+    assert_true(call->started);
+    quorum_box_run_ms(&box, 50);
+    assert_false(call->started);
+    assert_int_equal(observers(leader), 0);
+    append_some(2);
+    quorum_box_run_ms(&box, 1000);
+    all_are_equal(3);
+    quorum_box_deinit(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_quiet_quorum_keeps_its_leader_whatever_the_timeouts),
         cmocka_unit_test(a_log_that_goes_while_all_is_quiet_is_noticed_at_once),
         cmocka_unit_test(what_is_found_of_the_quorum_state_is_told_before_it_counts),
+        cmocka_unit_test(a_late_question_for_the_leader_says_nothing_of_the_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
