@@ -108,6 +108,8 @@ static bool feed_batch(struct log_clean_work *o, enum log_clean_next *next)
     err = log_aborted_see(&o->pass_aborted, &o->batch, commit, &about.discard, &o->entry);
     if (err == ERR_NONE && o->pass == LOG_CLEAN_COPY) {
         about.needed = feed_needed(o, &o->batch);
+        about.begins_epoch =
+            log_epochs_begins(&log->epochs, o->batch.partition_leader_epoch, o->batch.base_offset);
         err = log_filter_begin(&o->filter, &o->batch, about);
     } else if (err == ERR_NONE) {
         struct bytes records = BYTES_NULL;

@@ -87,6 +87,23 @@ int32_t log_epochs_at(const struct log_epochs *epochs, int64_t offset)
     return -1;
 }
 
+bool log_epochs_begins(const struct log_epochs *epochs, int32_t epoch, int64_t offset)
+{
+    uint32_t low = 0, high = epochs->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (epochs->entries[middle].epoch < epoch) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < epochs->count && epochs->entries[low].epoch == epoch &&
+           epochs->entries[low].start_offset == offset;
+}
+
 int32_t log_epochs_latest(const struct log_epochs *epochs)
 {
     return epochs->count == 0 ? -1 : epochs->entries[epochs->count - 1].epoch;

@@ -41,6 +41,8 @@ struct log_epoch_end log_epochs_end_for(const struct log_epochs *epochs, int32_t
                                         int64_t log_end);
 /* The epoch of the record at `offset`; -1 when no entry covers it. */
 int32_t log_epochs_at(const struct log_epochs *epochs, int64_t offset);
+/* `epoch` begins at `offset`. */
+bool log_epochs_begins(const struct log_epochs *epochs, int32_t epoch, int64_t offset);
 int32_t log_epochs_latest(const struct log_epochs *epochs); /* -1 none */
 /* Drops entries that start at or above `log_end`. True when it changed. */
 bool log_epochs_cut_end(struct log_epochs *epochs, int64_t log_end);

@@ -160,6 +160,15 @@ static enum log_filter_result filter_fail(struct log_filter *filter, enum err er
     return LOG_FILTER_FAILED;
 }
 
+/* It stays to tell its epoch, and tells nothing of a producer any more. */
+static void filter_disown(struct record_batch *batch)
+{
+    batch->attributes = (int16_t)(batch->attributes & ~(RECORD_TRANSACTIONAL | RECORD_CONTROL));
+    batch->producer_id = -1;
+    batch->producer_epoch = -1;
+    batch->base_sequence = -1;
+}
+
 /* Header before the records in `records`; compressed as the batch was. */
 static enum log_filter_result filter_finish(struct log_filter *filter, struct log_bytes *records)
 {
@@ -182,6 +191,7 @@ static enum log_filter_result filter_finish(struct log_filter *filter, struct lo
     if (filter->kept_count == 0) {
         batch.attributes = (int16_t)(batch.attributes & ~RECORD_DELETE_HORIZON);
         batch.base_timestamp = -1;
+        if (!filter->about.needed) filter_disown(&batch);
     } else if (codec != CODEC_NONE) {
         struct log_bytes *target = records == &filter->kept ? &filter->other : &filter->kept;
         size_t bound = compress_bound(codec, plain.length);
@@ -208,8 +218,9 @@ static enum log_filter_result filter_decide(struct log_filter *filter)
     const struct record_batch *batch = &filter->batch;
 
     if (filter->kept_count == 0) {
-        if (!filter->about.needed) return LOG_FILTER_GONE;
-        if (batch->record_count == 0) return LOG_FILTER_KEEP;
+        if (!filter->about.needed && !filter->about.begins_epoch) return LOG_FILTER_GONE;
+        if (batch->record_count == 0 && (filter->about.needed || batch->producer_id < 0))
+            return LOG_FILTER_KEEP;
         filter->kept.used = RECORD_BATCH_HEADER;
         return filter_finish(filter, &filter->kept);
     }

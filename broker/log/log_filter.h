@@ -12,8 +12,15 @@
  *   batch    of an aborted transaction, or a marker whose
  *            horizon has passed                            all records go
  *            that loses all records                        goes, but for its header when `needed`
+ *                                                          or when it is the first of its epoch
  *
- * Base and last offset, producer fields, leader epoch, codec and kind of timestamp never change.
+ * DIFFERS: Kafka forgets an epoch with its last record. A replica that copied what was left then
+ * leads without it, and who has it is told to cut below the high watermark, or keeps what never
+ * was committed (KIP-101 counts on every epoch that has batches). The header that stays for this
+ * alone belongs to no producer: nothing ends a transaction whose marker is gone.
+ *
+ * Base and last offset, leader epoch, codec and kind of timestamp never change, producer fields only
+ * so.
  * Records that stay are copied byte for byte unless the batch gets a horizon: that takes the place
  * of the base timestamp, so the deltas change with it. */
 #ifndef BROKER_LOG_LOG_FILTER_H
@@ -38,6 +45,8 @@ struct log_filter_batch {
     bool discard; /* of an aborted transaction, or a marker of one that is gone (KIP-534) */
     bool needed;  /* its header: the last sequence of a live producer, or the end of what is cleaned
                    */
+    bool begins_epoch; /* its header, without producer: who copies the log learns the epoch from it
+                        */
 };
 
 enum log_filter_result {

@@ -239,6 +239,7 @@ struct check_replica_ghost *check_replica(struct check *check, uint32_t node,
                                             .isr_epoch = -1,
                                             .cut_end = -1,
                                             .cutting = INT64_MAX,
+                                            .rotten_from = INT64_MAX,
                                             .reach_epoch = -1,
                                             .anew_epoch = -1,
                                             .reply_landed = true};

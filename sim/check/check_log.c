@@ -164,6 +164,19 @@ static bool compacted_away(const struct check_replica_ghost *replica, int64_t fr
     return from < to && to <= replica->part->cleaned_to;
 }
 
+/* The leader epoch of a batch can rot with no checksum to tell (DF8): the walk that opens the log
+ * finds another one than was appended. What stands there is worth nothing to its follower. */
+static void log_epoch_rotten(const struct check *check, struct check_replica_ghost *replica,
+                             int32_t epoch, int64_t start)
+{
+    const struct check_node *node = &check->nodes[replica->node];
+    int32_t appended = check_log_epoch(check, &replica->log, start);
+
+    if (!node->log_lied || replica->opened_in == node->incarnation) return;
+    if (appended >= 0 && appended != epoch && start < replica->rotten_from)
+        replica->rotten_from = start;
+}
+
 static void log_epoch(struct check *check, struct check_replica_ghost *replica, int32_t epoch,
                       int64_t start)
 {
@@ -176,6 +189,7 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
         replica->recovered_epoch = epoch;
         return;
     }
+    log_epoch_rotten(check, replica, epoch, start);
     check_count(check, CHECK_R4);
     if (start > replica->log.end && !compacted_away(replica, replica->log.end, start)) {
         CHECK_FAIL(check, R4, at, "epoch %d begins at %D, above the log end %D", epoch, start,
@@ -298,7 +312,8 @@ static void cut_keeps_committed(struct check *check, const struct check_replica_
 
     if (end >= replica->log.end && !reset) return;
     check_count(check, CHECK_R22);
-    if (end < held && !part->unclean && !part->forgiven && !anew && !replica->lost)
+    if (end < held && !part->unclean && !part->forgiven && !anew && !replica->lost &&
+        end < replica->rotten_from)
         CHECK_FAIL(check, R22, at, "cut from %D to %D, below the own high watermark %D",
                    replica->log.end, end, held);
 }
@@ -355,6 +370,7 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
     if (!reset) check_disk_cut(check, replica, end);
     check_log_cut(&replica->log, end);
     check_log_cut_epochs(replica, end, false);
+    if (end <= replica->rotten_from || reset) replica->rotten_from = INT64_MAX;
     /* The cut is synced before the range is written again (storage.md H13). */
     if (replica->synced_end > end) replica->synced_end = end;
     if (replica->hw > end) replica->hw = end;

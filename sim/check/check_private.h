@@ -109,8 +109,10 @@ struct check_replica_ghost {
     int64_t cut_end;        /* where it was cut and has not been appended to since; -1 */
     int32_t cut_epoch;      /* of the last batch that went */
     bool unvouched;         /* a life that had it open ended otherwise than by an orderly stop */
-    uint32_t sync_failed;   /* of this log: 0 no, else turns that ended since, + 1 */
-    bool resetting; /* that cut takes all: the disk has some of it, or begins at `reset_to` */
+    int64_t
+        rotten_from; /* from here the last open read an epoch that was never appended; INT64_MAX */
+    uint32_t sync_failed; /* of this log: 0 no, else turns that ended since, + 1 */
+    bool resetting;       /* that cut takes all: the disk has some of it, or begins at `reset_to` */
     int64_t reset_to;
     bool recovering; /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;

@@ -29,6 +29,7 @@ void check_recovery_down(struct check *check, struct check_replica_ghost *replic
     replica->reply_landed = true;
     replica->reply_stale = replica->append_barred = false;
     replica->epochs_sure = false;
+    replica->rotten_from = INT64_MAX;
     replica->sync_failed = 0;
     if (replica->down_how == 0) replica->end_before = replica->log.end;
     if (how == 2) {

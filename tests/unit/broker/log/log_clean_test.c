@@ -5,6 +5,7 @@
 #include "broker/log/log_clean_private.h"
 #include "client/wire/record_builder.h"
 #include "tests/support/log_box.h"
+#include "tests/support/support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ static struct log_box box;
 static struct said said[OFFSETS];
 static int64_t said_end;
 static uint32_t serial;
+static int32_t epoch;
 static struct log_clean cleaning;
 static uint64_t random_state;
 static int64_t touched; /* no round ever went beyond */
@@ -45,6 +47,7 @@ static void begin(uint64_t seed)
     box.config.min_cleanable_ratio = 0;
     said_end = 0;
     serial = 0;
+    epoch = 1;
     touched = 0;
     random_state = seed;
     log_box_up(&box);
@@ -80,7 +83,7 @@ static void put_with(struct record_builder_config config, const int32_t *keys, u
                           keys[i] < 0 ? BYTES_NULL : (struct bytes){value, padding + 4}, NULL, 0));
     }
     assert_int_equal(ERR_NONE, log_append_as_leader(box.log, buf, record_builder_finish(&builder),
-                                                    1, LOG_CLIENT, &append));
+                                                    epoch, LOG_CLIENT, &append));
     buf_unref(buf);
     free(value);
     assert_true(log_box_await(&box, &append));
@@ -121,13 +124,17 @@ static bool read_done(struct log_box *b)
 /* What a reader of the whole log gets, into `got` by offset: UINT32_MAX nothing, else the value. */
 static uint32_t got[OFFSETS];
 static uint32_t batches_seen, batches_empty;
+static uint32_t batches_of_77;
+static struct support_memory copied_memory;
+static struct log_epochs copied; /* what who copies the log knows of epochs */
 
 static void read_all(void)
 {
     int64_t at = box.log->log_start;
     int64_t last = -1;
 
-    batches_seen = batches_empty = 0;
+    batches_seen = batches_empty = batches_of_77 = 0;
+    copied.count = 0;
     memset(got, 0xff, sizeof got);
     while (at < box.log->log_end) {
         reading.offset = at;
@@ -152,6 +159,9 @@ static void read_all(void)
                 last = record_batch_last_offset(&batch);
                 batches_seen++;
                 batches_empty += batch.record_count == 0;
+                batches_of_77 += batch.producer_id == 77;
+                assert_int_equal(ERR_NONE, log_epochs_reserve(&copied, 1));
+                (void)log_epochs_assign(&copied, batch.partition_leader_epoch, batch.base_offset);
                 if (record_batch_is_control(&batch)) continue;
                 record_iter_init(&records, &batch, record_batch_payload(&batch));
                 while (record_iter_next(&records, &record) == ERR_NONE) {
@@ -324,7 +334,7 @@ static void put_abort(void)
     record_builder_init(&builder, &config, buf->data, 128);
     assert_int_equal(ERR_NONE, record_builder_append_marker(&builder, 1000, CONTROL_ABORT, 0));
     assert_int_equal(ERR_NONE, log_append_as_leader(box.log, buf, record_builder_finish(&builder),
-                                                    1, LOG_COORDINATOR, &append));
+                                                    epoch, LOG_COORDINATOR, &append));
     buf_unref(buf);
     assert_true(log_box_await(&box, &append));
     said[said_end] = (struct said){.key = UINT32_MAX};
@@ -398,6 +408,60 @@ static void the_header_with_a_producers_last_sequence_stays(void **state)
     assert_int_equal(2, producer->epoch);
     assert_int_equal(1, producer->count);
     assert_int_equal(9, producer->batches[0].first_sequence);
+    log_box_over(&box);
+}
+
+static void a_copy_knows_the_epochs(void)
+{
+    read_all();
+    assert_int_equal(box.log->epochs.count, copied.count);
+    for (uint32_t i = 0; i < copied.count; i++) {
+        assert_int_equal(box.log->epochs.entries[i].epoch, copied.entries[i].epoch);
+        assert_true(box.log->epochs.entries[i].start_offset == copied.entries[i].start_offset);
+    }
+}
+
+/* Divergence is found by epochs (KIP-101): one that a copy has never heard of would make it, as a
+ * leader, tell others to cut what is committed. The header that says so is nobody's: of a
+ * transaction whose marker is gone it would begin one that never ends. */
+static void who_copies_the_log_learns_of_every_epoch(void **state)
+{
+    struct record_builder_config config;
+    int32_t key = 5;
+
+    (void)state;
+    begin(14);
+    config = plain();
+    config.producer_id = 77;
+    config.producer_epoch = 2;
+    config.base_sequence = 0;
+    config.attributes |= RECORD_TRANSACTIONAL;
+    for (; epoch <= 8; epoch++) {
+        if (epoch == 4) {
+            put_with(config, &key, 1, 60);
+            put_abort();
+        }
+        for (int32_t i = 0; i < 25; i++)
+            put(5);
+    }
+    for (uint32_t round = 0; round < 4; round++) {
+        assert_true(clean(1 << 20));
+        assert_int_equal(8 + round, box.log->epochs.count);
+        a_copy_knows_the_epochs();
+        assert_true(batches_empty >= 7);
+        log_box_run_ms(&box, 200000);
+        log_producers_expire(&box.log->producers, -1); /* all */
+        for (int32_t i = 0; i < 50; i++)
+            put(5);
+        epoch++;
+    }
+    assert_int_equal(0, batches_of_77);
+    log_box_kill(&box, false);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    box.config.verify_all = true;
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    assert_null(log_producers_find(&box.log->producers, 77));
+    a_copy_knows_the_epochs();
     log_box_over(&box);
 }
 
@@ -670,6 +734,22 @@ static void the_machine_may_die_at_any_event(void **state)
         assert_true(events < 5000);
 }
 
+static int setup(void **state)
+{
+    (void)state;
+    support_memory_init(&copied_memory, 1 << 20);
+    log_epochs_init(&copied, &copied_memory.mem);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    log_epochs_deinit(&copied);
+    support_memory_deinit(&copied_memory);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -678,6 +758,7 @@ int main(void)
         cmocka_unit_test(a_tombstone_stays_for_its_time_after_the_first_cleaning),
         cmocka_unit_test(an_aborted_record_hides_nothing_though_its_marker_stands_far_behind),
         cmocka_unit_test(the_header_with_a_producers_last_sequence_stays),
+        cmocka_unit_test(who_copies_the_log_learns_of_every_epoch),
         cmocka_unit_test(nothing_above_the_high_watermark_or_too_young_is_touched),
         cmocka_unit_test(a_batch_larger_than_a_slice_is_cleaned),
         cmocka_unit_test(many_records_are_cleaned_in_slices),
@@ -688,5 +769,5 @@ int main(void)
         cmocka_unit_test(the_machine_may_die_at_any_event),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -56,6 +56,11 @@ static void the_end_of_an_epoch_is_where_the_next_one_begins(void **state)
     assert_int_equal(-1, log_epochs_at(&epochs, 9));
     assert_int_equal(2, log_epochs_at(&epochs, 19));
     assert_int_equal(5, log_epochs_at(&epochs, 20));
+    assert_true(log_epochs_begins(&epochs, 2, 10));
+    assert_true(log_epochs_begins(&epochs, 5, 20));
+    assert_false(log_epochs_begins(&epochs, 2, 11));
+    assert_false(log_epochs_begins(&epochs, 4, 20));
+    assert_false(log_epochs_begins(&epochs, 6, 20));
 }
 
 static void empty_epochs_collapse_to_the_last_and_higher_entries_go(void **state)

@@ -70,11 +70,53 @@ static void a_damaged_log_may_begin_anew_when_nobody_counts_on_it(void **state)
     }
 }
 
+/* No checksum covers a batch's leader epoch. What the open reads under one that was never appended
+ * may go, below the high watermark too: not what stands before it, nor on a disk that never lied,
+ * nor when the epoch is the right one, nor once it was cut and fetched again. */
+static void what_stands_under_a_rotten_epoch_may_be_cut(void **state)
+{
+    static const char known[] =
+        STORY_SECOND("1") STORY_SECOND("2") "1 replica.remote 7 0 2 20 10 2 1\n1 replica.hw 7 0 10 "
+                                            "20 2 1\n2 replica.hw 7 0 0 20 1 1\n";
+    static const char again[] =
+        "2 log.truncated 7 0 20 10 10 0\n" STORY_SECOND("2") "2 replica.hw 7 0 10 20 1 1\n";
+    static const struct {
+        bool rot;
+        int epoch;
+        int cut;
+        bool again;
+        const char *fails;
+    } rows[] = {{true, 49, 10, false, NULL},
+                {true, 49, 0, false, "R22"},
+                {true, 1, 10, false, "R22"},
+                {false, 49, 10, false, "R22"},
+                {true, 49, 10, true, "R22"}};
+
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
+        char rot[80];
+        char opened[320];
+        char cut[80];
+
+        (void)snprintf(rot, sizeof rot, "0 sim.fault %d 1 1 2 0 | bit rot on\n",
+                       SIM_FAULT_DISK_ROT);
+        (void)snprintf(opened, sizeof opened,
+                       "%s0 sim.down 2 1 0\n0 sim.up 2 2\n2 log.epoch 7 0 %d 10\n"
+                       "2 log.epoch 7 0 %d -1\n2 log.opened 7 0 0 20 0 20 0 0\n"
+                       "2 replica.role 7 0 1 1 1 0\n",
+                       rows[i].rot ? rot : "", rows[i].epoch, rows[i].epoch);
+        (void)snprintf(cut, sizeof cut, "2 log.truncated 7 0 20 %d %d 0\n", rows[i].cut,
+                       rows[i].cut);
+        CHECK_STORY(rows[i].fails, setup, known, opened, rows[i].again ? again : "", cut);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_log_fires_first_on_its_bad_history),
         cmocka_unit_test(a_damaged_log_may_begin_anew_when_nobody_counts_on_it),
+        cmocka_unit_test(what_stands_under_a_rotten_epoch_may_be_cut),
         cmocka_unit_test(an_epoch_may_begin_above_the_end_where_compaction_left_a_gap),
     };
 
