@@ -421,7 +421,7 @@ static enum op_result move_swap(struct manager_move *o)
               move_closed(o->to) || o->to->state == LOG_FAILED);
         if (o->to->state != LOG_CLOSED || !move_keep(o)) return move_end(o);
         AWAIT(o, MOVE_KEPT, &o->dir->checkpoint_source, move_kept(o));
-        /* From here on what is begun comes to its end, also for a replica that leaves: it is deleted
+        /* From here on it comes to its end, also for a replica that leaves: it is deleted
          * where it is then. */
         if (!log_dir_online(o->dir) || o->from->state != LOG_OPEN) return move_end(o);
         log_move_free(o->to);

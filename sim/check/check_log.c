@@ -1,5 +1,5 @@
 /* Logs, batch by batch: R1 to R4, R8 (K4 for the metadata log), R22, R25, and what recovery may do:
- * R40, R46, R47, R49. */
+ * R40, R46, R47, R49; what a move to another directory may: R4, R40. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
@@ -633,8 +633,8 @@ static void log_opened(struct check *check, struct check_replica_ghost *replica,
     order(check, replica);
 }
 
-/* In another directory, and nothing happened to the process: all of it is there, and the epoch cache
- * knows every epoch that its batches have (F13). */
+/* In another directory, and nothing happened to the process: all of it is there, and the epoch
+ * cache knows every epoch that its batches have (F13). */
 static void log_moved(struct check *check, struct check_replica_ghost *replica,
                       const struct trace_event *event)
 {
