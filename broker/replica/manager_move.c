@@ -60,6 +60,7 @@ struct manager_move {
 enum move_step {
     MOVE_STARTED,
     MOVE_IDLE,
+    MOVE_WHOLE,
     MOVE_FIRST_READ,
     MOVE_OPENED,
     MOVE_CUT,
@@ -81,10 +82,10 @@ enum move_swap_step {
     MOVE_OLD_GONE,
     MOVE_OLD_LEFT,
 };
-static const char *const move_steps[] = {"STARTED", "IDLE",   "FIRST_READ", "OPENED",   "CUT",
-                                         "WAITED",  "HELD",   "READ",       "APPENDED", "COPY_GONE",
-                                         "SWAP",    "EPOCHS", "CLOSED",     "KEPT",     "READY",
-                                         "REMOVED", "NAMED",  "TAKEN",      "OLD_GONE", "OLD_LEFT"};
+static const char *const move_steps[] = {
+    "STARTED", "IDLE",  "WHOLE",    "FIRST_READ", "OPENED", "CUT",      "WAITED",
+    "HELD",    "READ",  "APPENDED", "COPY_GONE",  "SWAP",   "EPOCHS",   "CLOSED",
+    "KEPT",    "READY", "REMOVED",  "NAMED",      "TAKEN",  "OLD_GONE", "OLD_LEFT"};
 _Static_assert(COUNT_OF(move_steps) == MOVE_OLD_LEFT + 1, "one name a step");
 
 static bool move_stops(const struct manager_move *o)
@@ -499,6 +500,7 @@ static enum op_result move_run(struct op *op)
             AWAIT(o, MOVE_IDLE, &o->source, move_idle_over(o));
             if (move_stops(o)) break;
             move_take(o);
+            AWAIT(o, MOVE_WHOLE, &o->from->state_source, o->from->state != LOG_TRUNCATING);
             move_begin(o);
             AWAIT(o, MOVE_FIRST_READ, &o->read.source, move_read(o));
             move_open(o);
