@@ -4,6 +4,7 @@
 #include "tests/support/replica_rig.h"
 
 #include "broker/log/log_move.h"
+#include "client/wire/record_builder.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -420,6 +421,140 @@ static void a_disk_may_fail_at_any_request(void **state)
         assert_true(nth < 500);
 }
 
+/* ---- the copy alone -------------------------------------------------------------------------- */
+
+static struct log *lone, *copy;
+static struct log_config lone_config;
+static struct log_read reading;
+
+static bool lone_quiet(void *context)
+{
+    (void)context;
+    return lone->state != LOG_OPENING && lone->state != LOG_TRUNCATING &&
+           lone->assigned_end == lone->log_end &&
+           (copy == NULL || (copy->state != LOG_OPENING && copy->state != LOG_TRUNCATING &&
+                             copy->assigned_end == copy->log_end && log_move_settled(copy)));
+}
+
+static void lone_settle(void)
+{
+    assert_true(replica_rig_until(&rig, 20000, lone_quiet, NULL));
+}
+
+static void lone_append(int32_t epoch, uint32_t batches)
+{
+    struct env *env = &rig.machines[A].node.env;
+
+    for (uint32_t i = 0; i < batches; i++) {
+        struct record_builder_config config = record_builder_config_default(env->world->cpu);
+        struct record_builder builder;
+        struct buf *buf = buf_take(&env->payload, 512, true);
+        struct log_append append;
+
+        env->now = sim_node_now(rig.machines[A].world);
+        record_builder_init(&builder, &config, buf->data, 512);
+        for (uint32_t r = 0; r < 3; r++) {
+            rig.serial++;
+            assert_int_equal(ERR_NONE,
+                             record_builder_append(
+                                 &builder, 1000, BYTES_NULL,
+                                 (struct bytes){(const uint8_t *)&rig.serial, sizeof rig.serial},
+                                 NULL, 0));
+        }
+        assert_int_equal(ERR_NONE, log_append_as_leader(lone, buf, record_builder_finish(&builder),
+                                                        epoch, LOG_CLIENT, &append));
+        buf_unref(buf);
+        lone_settle();
+    }
+}
+
+/* Until the copy is level, or something else is told. */
+static enum log_move_step lone_copy(uint32_t reads)
+{
+    for (;;) {
+        enum log_move_step step = log_move_next(lone, copy, &reading);
+        struct log_append append;
+
+        lone_settle();
+        if (step == LOG_MOVE_CUT) continue;
+        if (step != LOG_MOVE_READ || reads-- == 0) return step;
+        reading.max_bytes = 1; /* a batch at a time */
+        log_read(lone, &reading);
+        for (uint32_t i = 0; i < 1000 && !reading.done; i++)
+            replica_rig_run_ms(&rig, 1);
+        assert_int_equal(reading.err, ERR_NONE);
+        for (uint32_t i = 0; i < reading.count; i++)
+            assert_int_equal(log_move_append(copy, &reading, i, &append), ERR_NONE);
+        log_read_release(&reading);
+        lone_settle();
+    }
+}
+
+static void lone_drop(struct log *log)
+{
+    log_delete(log);
+    replica_rig_run_ms(&rig, 200);
+    assert_int_equal(log->state, LOG_CLOSED);
+}
+
+static void cuts_and_starts_and_epochs_reach_the_copy(void **state)
+{
+    struct log_open open = {.topic = STR("other"), .partition = 3, .create = true};
+    struct uuid id = {{7}};
+
+    (void)state;
+    begin(4);
+    replica_rig_start(&rig, A);
+    copy = NULL;
+    open.topic_id.bytes[3] = 9;
+    lone_config = log_config_default();
+    lone_config.segment_bytes = 400;
+    lone = log_open(rig.machines[A].dirs[DATA], &open, &lone_config);
+    lone_settle();
+    lone_append(1, 4); /* 0 to 11 */
+    copy = log_move_open(rig.machines[A].dirs[SECOND], lone, id, 0, &lone_config);
+    lone_settle();
+    lone->lowest_end = INT64_MAX;
+    assert_int_equal(lone_copy(3), LOG_MOVE_READ); /* it has 9 */
+    assert_int_equal(copy->log_end, 9);
+    /* Cut below the end of the copy, and grown beyond it again with something else. */
+    log_truncate(lone, 6);
+    lone_settle();
+    lone_append(2, 3); /* 6 to 14 */
+    log_truncate(lone, 12);
+    lone_settle();
+    log_begin_epoch(lone, 4);
+    lone_append(5, 2); /* 12 to 17 */
+    log_begin_epoch(lone, 6);
+    lone_settle();
+    assert_int_equal(lone_copy(100), LOG_MOVE_LEVEL);
+    assert_int_equal(copy->log_end, 18);
+    assert_int_equal(log_epochs_at(&copy->epochs, 5), 1);
+    assert_int_equal(log_epochs_at(&copy->epochs, 6), 2);
+    assert_false(log_move_same(lone, copy)); /* the newest epoch stands in no batch */
+    assert_int_equal(log_move_epochs(copy, lone), ERR_NONE);
+    lone_settle();
+    assert_true(log_move_same(lone, copy));
+    assert_int_equal(log_latest_epoch(copy), 6);
+    /* The start. */
+    log_note_high_watermark(lone, 18);
+    log_raise_start(lone, 8);
+    assert_int_equal(lone_copy(100), LOG_MOVE_LEVEL);
+    assert_int_equal(copy->log_start, 8);
+    /* What is cut to before where the copy begins is another log. */
+    log_reset(lone, 30);
+    lone_settle();
+    assert_int_equal(lone_copy(100), LOG_MOVE_ANEW);
+    lone_drop(copy);
+    log_move_free(copy);
+    copy = NULL;
+    lone_drop(lone);
+    assert_null(log_dir_find(rig.machines[A].dirs[SECOND],
+                             STR("other-3.07000000000000000000000000000000-future")));
+    log_free(lone);
+    replica_rig_deinit(&rig);
+}
+
 static void a_name_on_its_way_is_read_as_it_was_written(void **state)
 {
     struct str name;
@@ -444,6 +579,7 @@ int main(void)
         cmocka_unit_test(it_has_moved_there_and_back_with_everything),
         cmocka_unit_test(a_wish_may_change_and_a_move_may_be_taken_back),
         cmocka_unit_test(a_follower_moves_while_leaders_come_and_go),
+        cmocka_unit_test(cuts_and_starts_and_epochs_reach_the_copy),
         cmocka_unit_test(the_machine_may_die_at_any_event),
         cmocka_unit_test(a_disk_may_fail_at_any_request),
     };
