@@ -144,7 +144,9 @@ int64_t log_move_base(const struct log *from, const struct log_read *read)
 {
     struct record_batch batch;
 
-    if (read->count > 0 && record_batch_parse(read->slices[0], &batch) == RECORD_BATCH_WHOLE)
+    /* Above it behind what a compaction has taken away. */
+    if (read->count > 0 && record_batch_parse(read->slices[0], &batch) == RECORD_BATCH_WHOLE &&
+        batch.base_offset < from->log_start)
         return batch.base_offset;
     return from->log_start;
 }
@@ -159,12 +161,15 @@ enum log_move_step log_move_next(struct log *from, struct log *to, struct log_re
     cut = from->lowest_end;
     from->lowest_end = INT64_MAX;
     if (cut <= to->log_start && to->log_end > to->log_start) return LOG_MOVE_ANEW;
-    if (from->log_start > to->log_end || from->log_end < to->log_start) return LOG_MOVE_ANEW;
+    /* An empty one may begin below the start: with the batch that holds it. */
+    if (from->log_start > to->log_end && to->log_end > to->log_start) return LOG_MOVE_ANEW;
+    if (from->log_end < to->log_start) return LOG_MOVE_ANEW;
     if (cut < to->log_end) {
         log_truncate(to, cut);
         return LOG_MOVE_CUT;
     }
-    if (from->log_start > to->log_start) log_raise_start(to, from->log_start);
+    if (from->log_start > to->log_start && from->log_start <= to->log_end)
+        log_raise_start(to, from->log_start);
     if (to->known->cleaned < 0 && from->known->cleaned >= 0) to->known->cleaned = 0;
     if (to->log_end >= from->log_end) return LOG_MOVE_LEVEL;
     *read =

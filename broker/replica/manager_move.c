@@ -232,6 +232,10 @@ static bool move_append(struct manager_move *o)
 {
     while (o->err == ERR_NONE && o->slice < o->read.count) {
         o->err = log_move_append(o->to, &o->read, o->slice, &o->append);
+        /* What the copy was to begin with is gone by now. */
+        o->anew = o->err == ERR_OFFSET_OUT_OF_RANGE && o->from->log_start > o->to->log_end;
+        if (o->anew) o->err = ERR_NONE;
+        if (o->anew) return false;
         o->slice++;
         if (o->err == ERR_NONE && o->append.last_offset >= o->append.base_offset) return true;
     }
@@ -538,6 +542,7 @@ static enum op_result move_run(struct op *op)
                         o->err = o->to->append_err;
                 }
                 move_read_done(o);
+                if (o->anew) break;
             }
             move_drop(o);
             AWAIT(o, MOVE_COPY_GONE, o->to == NULL ? NULL : &o->to->state_source, move_dropped(o));
