@@ -101,7 +101,7 @@ static void a_replica_is_shown_where_it_has_moved(void **state)
     end();
 }
 
-/* A leader whose proposal is undecided keeps its role, so the move waits with a copy that is level. */
+/* A leader whose proposal is undecided keeps its role: the move waits with a level copy. */
 static void a_copy_is_shown_beside_what_it_copies(void **state)
 {
     struct partition *part;
