@@ -134,6 +134,15 @@ static void admin_records_error(struct admin_task *task, enum err *first)
             admin_note(task, first, response->topics[t].partitions[p].error_code, STR_NULL);
 }
 
+static void admin_log_dirs_error(struct admin_task *task, enum err *first)
+{
+    const struct alter_replica_log_dirs_response *response = &task->response.alter_log_dirs;
+
+    for (uint32_t t = 0; t < response->results_count; t++)
+        for (uint32_t p = 0; p < response->results[t].partitions_count; p++)
+            admin_note(task, first, response->results[t].partitions[p].error_code, STR_NULL);
+}
+
 /* The error of an answer as a whole, and those of its rows; CODE: without a message. */
 #define ADMIN_WHOLE_CODE(of) admin_note(task, &first, task->response.of.error_code, STR_NULL)
 #define ADMIN_WHOLE(of) \
@@ -156,6 +165,7 @@ static enum err admin_first_error(struct admin_task *task)
     case API_CREATE_TOPICS: ADMIN_EACH(create_topics, topics); break;
     case API_DELETE_TOPICS: ADMIN_EACH(delete_topics, responses); break;
     case API_DELETE_RECORDS: admin_records_error(task, &first); break;
+    case API_ALTER_REPLICA_LOG_DIRS: admin_log_dirs_error(task, &first); break;
     case API_DESCRIBE_CONFIGS: ADMIN_EACH(describe_configs, results); break;
     case API_INCREMENTAL_ALTER_CONFIGS: ADMIN_EACH(incremental_alter_configs, responses); break;
     case API_CREATE_PARTITIONS: ADMIN_EACH(create_partitions, results); break;
@@ -345,6 +355,9 @@ void admin_task_init(struct admin_task *task, int16_t api)
         return;
     case API_DESCRIBE_QUORUM:
         describe_quorum_request_default(&task->request.describe_quorum);
+        return;
+    case API_ALTER_REPLICA_LOG_DIRS:
+        alter_replica_log_dirs_request_default(&task->request.alter_log_dirs);
         return;
     case API_DESCRIBE_LOG_DIRS:
         describe_log_dirs_request_default(&task->request.describe_log_dirs);

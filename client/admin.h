@@ -14,6 +14,7 @@
 #include "client/metadata.h"
 #include "wire/add_raft_voter.h"
 #include "wire/alter_partition_reassignments.h"
+#include "wire/alter_replica_log_dirs.h"
 #include "wire/api_versions.h"
 #include "wire/consumer_group_describe.h"
 #include "wire/create_partitions.h"
@@ -68,6 +69,7 @@ struct admin_task {
         struct unregister_broker_request unregister_broker;
         struct describe_quorum_request describe_quorum;
         struct describe_log_dirs_request describe_log_dirs;
+        struct alter_replica_log_dirs_request alter_log_dirs; /* of one node */
         struct list_groups_request list_groups;
         struct describe_groups_request describe_groups;
         struct consumer_group_describe_request consumer_group_describe;
@@ -102,6 +104,7 @@ struct admin_task {
         struct unregister_broker_response unregister_broker;
         struct describe_quorum_response describe_quorum;
         struct describe_log_dirs_response describe_log_dirs;
+        struct alter_replica_log_dirs_response alter_log_dirs;
         struct list_groups_response list_groups;
         struct describe_groups_response describe_groups;
         struct consumer_group_describe_response consumer_group_describe;

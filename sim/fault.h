@@ -149,6 +149,9 @@ enum sim_fault_kind {
       "an administrator changes topics, settings and leaders; a hit is an answer without error") \
     X(REASSIGN, "P11", MEMBERSHIP, OWN, 0, "reassignment", "reassign cancel_reassign",           \
       "an administrator moves replicas, or takes that back; a hit is an answer without error")   \
+    X(MOVE_DIR, "P11", MEMBERSHIP, OWN, 0, "move of directory", "move_dir",                      \
+      "an administrator moves a replica to another log directory; a hit is an answer without "   \
+      "error")                                                                                   \
     X(UNREGISTER, "P11", MEMBERSHIP, OWN, 0, "unregistration", "unregister",                     \
       "an administrator takes a broker out of the metadata; a hit is an answer without error")   \
     X(VOTERS, "P11", MEMBERSHIP, OWN, 0, "voters", "add_voter remove_voter",                     \

@@ -325,6 +325,9 @@ void run_act_cluster(struct run *run, const struct scenario_action *action, int 
 /* add_voter, remove_voter: one job each. */
 void run_act_voters(struct run *run, const struct scenario_action *action, int step,
                     uint64_t nodes);
+/* move_dir: one job for each broker. */
+void run_act_move_dir(struct run *run, const struct scenario_action *action, int step,
+                      uint64_t nodes);
 /* run_act_client.c */
 uint64_t run_act_client(struct run *run, const struct scenario_action *action, int step,
                         uint64_t nodes);

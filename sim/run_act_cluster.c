@@ -74,3 +74,23 @@ void run_act_voters(struct run *run, const struct scenario_action *action, int s
         workload_ask(run->workload);
     }
 }
+
+/* A request to each of these brokers: the directories are its own. */
+void run_act_move_dir(struct run *run, const struct scenario_action *action, int step,
+                      uint64_t nodes)
+{
+    FOR_NODES (i, nodes) {
+        struct workload_job *job = workload_job(run->workload);
+
+        if (job == NULL) {
+            run_not_exercised(run, "step %d: more than %d requests of an administrator", step + 1,
+                              WORKLOAD_JOBS_MAX);
+            return;
+        }
+        job->action = action;
+        job->step = step;
+        job->node = run->sim->nodes[i]->id;
+        sim_fault_asked(run->sim, workload_fault(action->kind));
+        workload_ask(run->workload);
+    }
+}

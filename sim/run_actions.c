@@ -248,6 +248,7 @@ static uint64_t act(struct run *run, const struct scenario_action *action, int s
     case ACTION_CANCEL_REASSIGN:
     case ACTION_UNREGISTER:
     case ACTION_ELECT: run_act_cluster(run, action, step); return UINT64_MAX;
+    case ACTION_MOVE_DIR: run_act_move_dir(run, action, step, nodes); break;
     case ACTION_ADD_VOTER:
     case ACTION_REMOVE_VOTER: run_act_voters(run, action, step, nodes); break;
     case ACTION_UPGRADE: act_upgrade(run, action, step, nodes); break;

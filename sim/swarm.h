@@ -132,6 +132,8 @@ void swarm_admin_fault(struct swarm *swarm);
 bool swarm_may_ask(const struct swarm *swarm);
 /* A topic of the file: not one that the swarm has added for itself. */
 uint32_t swarm_topic(struct swarm *swarm);
+/* Brokers have the log directories "data" and "second". */
+bool swarm_two_dirs(const struct swarm *swarm);
 void swarm_depart(struct swarm *swarm);
 void swarm_client_fault(struct swarm *swarm);
 void swarm_member_begin(struct swarm *swarm);

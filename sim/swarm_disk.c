@@ -188,18 +188,24 @@ static void fault_short_io(struct swarm *swarm)
                        swarm_id(swarm, node), (unsigned)share + 1, (long long)for_ms);
 }
 
-/* Of several log directories one fails; the process goes on, or comes back without it. */
-static void fault_dir_gone(struct swarm *swarm)
+bool swarm_two_dirs(const struct swarm *swarm)
 {
     const struct scenario *scenario = swarm->run->scenario;
-    int node = swarm_damage_victim(swarm);
-    bool read_only = rng_chance(&swarm->rng, RNG_MILLION / 2);
     bool second = false;
 
     for (uint32_t i = 0; i < scenario->config_count; i++)
         second = second || (strcmp(scenario->configs[i].key, "log.dirs") == 0 &&
                             strstr(scenario->configs[i].value, "second") != NULL);
-    if (node < 0 || !second) return;
+    return second;
+}
+
+/* Of several log directories one fails; the process goes on, or comes back without it. */
+static void fault_dir_gone(struct swarm *swarm)
+{
+    int node = swarm_damage_victim(swarm);
+    bool read_only = rng_chance(&swarm->rng, RNG_MILLION / 2);
+
+    if (node < 0 || !swarm_two_dirs(swarm)) return;
     swarm_rests(swarm, node, 4000);
     (void)swarm_act_on(swarm, "{dir_gone: {node: node(%d), dir: second, how: %s}}",
                        swarm_id(swarm, node), read_only ? "read_only" : "failed");

@@ -20,6 +20,18 @@ static uint64_t draw_some(struct swarm *swarm, uint64_t from, uint32_t count)
     return chosen;
 }
 
+/* To the other directory, or to the one it is in, which takes a move back. */
+static void move_dir(struct swarm *swarm)
+{
+    uint32_t topic = swarm_topic(swarm);
+    unsigned partition = (unsigned)rng_below(&swarm->rng, swarm->run->cluster->partitions[topic]);
+    bool second = rng_chance(&swarm->rng, RNG_MILLION / 2);
+    const char *name = swarm->scenario->topics[topic].name;
+
+    (void)swarm_act_on(swarm, "{move_dir: {partition: %s-%u, nodes: any replicas(%s-%u), to: %s}}",
+                       name, partition, name, partition, second ? "second" : "data");
+}
+
 /* To as many brokers as before, one more or one less; called back in a third of the cases. */
 static void fault_reassign(struct swarm *swarm)
 {
@@ -143,7 +155,13 @@ void swarm_member_fault(struct swarm *swarm, enum fault_class class)
 {
     if (!swarm_may_ask(swarm)) return;
     switch ((int)class) {
-    case FAULT_CLASS_REASSIGN: fault_reassign(swarm); return;
+    case FAULT_CLASS_REASSIGN:
+        if (swarm_two_dirs(swarm) && rng_chance(&swarm->rng, RNG_MILLION / 2)) {
+            move_dir(swarm);
+        } else {
+            fault_reassign(swarm);
+        }
+        return;
     case FAULT_CLASS_VOTERS: fault_voters(swarm); return;
     case FAULT_CLASS_UNREGISTER: fault_unregister(swarm); return;
     case FAULT_CLASS_UPGRADE: fault_upgrade(swarm); return;

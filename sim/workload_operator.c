@@ -118,6 +118,22 @@ static void operator_delete_records(struct workload_node *node)
     node->task.request.delete_records.timeout_ms = CLIENT_ADMIN_TIMEOUT_MS;
 }
 
+static void operator_move_dir(struct workload_node *node)
+{
+    admin_task_init(&node->task, API_ALTER_REPLICA_LOG_DIRS);
+    alter_replica_log_dirs_request_topic_default(&node->moved);
+    node->moved.name = node->topic_name;
+    node->moved.partitions = &node->partition;
+    node->moved.partitions_count = 1;
+    alter_replica_log_dirs_request_dir_default(&node->moved_to);
+    node->moved_to.path = str_of(scenario_arg(node->job->action, "to")->text);
+    node->moved_to.topics = &node->moved;
+    node->moved_to.topics_count = 1;
+    node->task.node = node->job->node;
+    node->task.request.alter_log_dirs.dirs = &node->moved_to;
+    node->task.request.alter_log_dirs.dirs_count = 1;
+}
+
 enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
 
 static void operator_config(struct workload_node *node)
@@ -250,6 +266,8 @@ static void operator_ask(struct workload_node *node)
         operator_config(node);
     } else if (action->kind == ACTION_REASSIGN || action->kind == ACTION_CANCEL_REASSIGN) {
         operator_reassign(node);
+    } else if (action->kind == ACTION_MOVE_DIR) {
+        operator_move_dir(node);
     } else if (action->kind == ACTION_UNREGISTER) {
         operator_unregister(node);
     } else {
@@ -310,6 +328,7 @@ enum sim_fault workload_fault(enum action_kind kind)
     switch ((int)kind) {
     case ACTION_REASSIGN:
     case ACTION_CANCEL_REASSIGN: return SIM_FAULT_REASSIGN;
+    case ACTION_MOVE_DIR: return SIM_FAULT_MOVE_DIR;
     case ACTION_UNREGISTER: return SIM_FAULT_UNREGISTER;
     case ACTION_ADD_VOTER:
     case ACTION_REMOVE_VOTER: return SIM_FAULT_VOTERS;

@@ -37,6 +37,8 @@ struct workload_node {
     struct incremental_alter_configs_request_config alter[SCENARIO_CONFIGS_MAX];
     struct delete_records_request_topic records_of;
     struct delete_records_request_partition records_at;
+    struct alter_replica_log_dirs_request_topic moved;
+    struct alter_replica_log_dirs_request_dir moved_to;
     struct add_raft_voter_request_listener voter_at;
     char voter_host[16];
     struct update_features_request_feature_update_key features[SCENARIO_CONFIGS_MAX];

@@ -22,6 +22,7 @@ const struct server_api api_broker[] = {
     {API_DELETE_RECORDS, api_records_handle},
     {API_WRITE_TXN_MARKERS, api_markers_handle},
     {API_DESCRIBE_CONFIGS, api_configs_handle},
+    {API_ALTER_REPLICA_LOG_DIRS, api_log_dirs_alter_handle},
     {API_DESCRIBE_LOG_DIRS, api_log_dirs_handle},
     {API_ALTER_CONFIGS, api_forward_handle},
     {API_CREATE_PARTITIONS, api_forward_handle},

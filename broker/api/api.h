@@ -40,6 +40,7 @@ void api_forward_handle(struct request *request);
 /* api_records.c, api_log_dirs.c, api_configs.c */
 void api_records_handle(struct request *request);
 void api_log_dirs_handle(struct request *request);
+void api_log_dirs_alter_handle(struct request *request);
 void api_configs_handle(struct request *request);
 /* Topics that only the brokers write to. */
 bool api_topics_internal(struct str name);

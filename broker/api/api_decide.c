@@ -115,6 +115,7 @@ static bool decide_fill(struct decide *o, int16_t key)
         DECIDE_LIST(DECIDE_CASE, DECIDE_CASE_TIMED)
     case API_DELETE_RECORDS:
     case API_WRITE_TXN_MARKERS:
+    case API_ALTER_REPLICA_LOG_DIRS:
     case API_DESCRIBE_LOG_DIRS:
     case API_PRODUCE:
     case API_FETCH:

@@ -1,8 +1,11 @@
-/* DescribeLogDirs (KIP-113): what stands in each log directory of this broker. The lag of a replica
- * is how far its end is behind the high watermark it knows. Sizes of the volume are not told (-1):
- * the disk below has no call for them. */
+/* DescribeLogDirs and AlterReplicaLogDirs (KIP-113): what stands in each log directory of this
+ * broker, and which replica is to move to another one (broker/replica/manager_move.c). The lag of a
+ * replica is how far its end is behind the high watermark it knows; of a copy that grows in the
+ * directory where it moves to (is_future_key) how far it is behind the replica. Sizes of the volume
+ * are not told (-1): the disk below has no call for them. */
 #include "broker/api/api.h"
 #include "broker/node.h"
+#include "wire/alter_replica_log_dirs.h"
 #include "wire/describe_log_dirs.h"
 
 typedef struct describe_log_dirs_response_result dir_out;
@@ -32,6 +35,30 @@ static topic_out *dirs_topic(dir_out *out, struct str name)
     return topic;
 }
 
+static bool dirs_here(const struct partition *part, uint32_t dir)
+{
+    return part->log != NULL && (part->dir == dir || manager_move_to(part) == dir);
+}
+
+static void dirs_partition(const struct partition *part, uint32_t dir,
+                           struct describe_log_dirs_response_partition *p)
+{
+    const struct log *log = part->log;
+    const struct log *copy = manager_move_copy(part);
+    int64_t copied = copy != NULL ? copy->log_end : log->log_start;
+
+    describe_log_dirs_response_partition_default(p);
+    p->partition_index = part->index;
+    p->is_future_key = part->dir != dir;
+    if (p->is_future_key) {
+        p->partition_size = copy != NULL ? (int64_t)log_size(copy) : 0;
+        p->offset_lag = log->log_end > copied ? log->log_end - copied : 0;
+        return;
+    }
+    p->partition_size = (int64_t)log_size(log);
+    p->offset_lag = part->high_watermark > log->log_end ? part->high_watermark - log->log_end : 0;
+}
+
 /* Two passes: count, then fill. */
 static enum err dirs_fill(struct request *request, const struct describe_log_dirs_request *body,
                           uint32_t dir, dir_out *out)
@@ -42,7 +69,7 @@ static enum err dirs_fill(struct request *request, const struct describe_log_dir
     if (out->topics == NULL) return ERR_NO_MEMORY;
     for (struct partition *part = manager_first(manager); part != NULL;
          part = manager_next(manager, part))
-        if (part->log != NULL && part->dir == dir && dirs_wanted(body, part))
+        if (dirs_here(part, dir) && dirs_wanted(body, part))
             dirs_topic(out, part->topic_name)->partitions_count++;
     for (uint32_t i = 0; i < out->topics_count; i++) {
         topic_out *topic = &out->topics[i];
@@ -54,18 +81,11 @@ static enum err dirs_fill(struct request *request, const struct describe_log_dir
     }
     for (struct partition *part = manager_first(manager); part != NULL;
          part = manager_next(manager, part)) {
-        struct describe_log_dirs_response_partition *p;
         topic_out *topic;
 
-        if (part->log == NULL || part->dir != dir || !dirs_wanted(body, part)) continue;
+        if (!dirs_here(part, dir) || !dirs_wanted(body, part)) continue;
         topic = dirs_topic(out, part->topic_name);
-        p = &topic->partitions[topic->partitions_count++];
-        describe_log_dirs_response_partition_default(p);
-        p->partition_index = part->index;
-        p->partition_size = (int64_t)log_size(part->log);
-        p->offset_lag = part->high_watermark > part->log->log_end
-                            ? part->high_watermark - part->log->log_end
-                            : 0;
+        dirs_partition(part, dir, &topic->partitions[topic->partitions_count++]);
     }
     return ERR_NONE;
 }
@@ -97,5 +117,78 @@ void api_log_dirs_handle(struct request *request)
     }
     response.results = out;
     response.results_count = manager->dirs_count;
+    request_answer(request, &response);
+}
+
+/* ---- AlterReplicaLogDirs --------------------------------------------------------------------- */
+
+typedef struct alter_replica_log_dirs_request alter_in;
+typedef struct alter_replica_log_dirs_response_result alter_out;
+
+/* The index of a path of log.dirs; dirs_count: it is none of ours. */
+static uint32_t alter_dir(const struct manager *manager, struct str path)
+{
+    uint32_t i = 0;
+
+    while (i < manager->dirs_count && !str_equal(str_of(manager->dirs[i]->path), path))
+        i++;
+    return i;
+}
+
+static enum err alter_one(struct manager *manager, uint32_t dir, struct str topic, int32_t index)
+{
+    struct partition *part;
+    enum err err;
+
+    if (!api_metadata_name_ok(topic)) return ERR_INVALID_TOPIC_EXCEPTION;
+    if (dir == manager->dirs_count) return ERR_LOG_DIR_NOT_FOUND;
+    if (!log_dir_online(manager->dirs[dir])) return ERR_KAFKA_STORAGE_ERROR;
+    err = manager_find_by_name(manager, topic, index, &part);
+    /* It has no log on this broker (yet). */
+    if (err != ERR_NONE) return ERR_REPLICA_NOT_AVAILABLE;
+    return manager_move(manager, part, dir);
+}
+
+static enum err alter_topic(struct request *request, uint32_t dir,
+                            const struct alter_replica_log_dirs_request_topic *in, alter_out *out)
+{
+    alter_replica_log_dirs_response_result_default(out);
+    out->topic_name = in->name;
+    out->partitions = request_alloc(request, (in->partitions_count + 1) * sizeof *out->partitions);
+    if (out->partitions == NULL) return ERR_NO_MEMORY;
+    out->partitions_count = in->partitions_count;
+    for (uint32_t i = 0; i < in->partitions_count; i++) {
+        out->partitions[i].partition_index = in->partitions[i];
+        out->partitions[i].error_code =
+            (int16_t)alter_one(&request->node->replicas, dir, in->name, in->partitions[i]);
+    }
+    return ERR_NONE;
+}
+
+/* A topic that stands under several directories has an answer for each. */
+void api_log_dirs_alter_handle(struct request *request)
+{
+    struct alter_replica_log_dirs_response response;
+    uint32_t count = 0;
+    enum err err = ERR_NONE;
+    alter_in body;
+
+    if (request_decode(request, &body) != ERR_NONE) return;
+    alter_replica_log_dirs_response_default(&response);
+    for (uint32_t i = 0; i < body.dirs_count; i++)
+        count += body.dirs[i].topics_count;
+    response.results = request_alloc(request, (count + 1) * sizeof *response.results);
+    if (response.results == NULL) err = ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < body.dirs_count && err == ERR_NONE; i++) {
+        uint32_t dir = alter_dir(&request->node->replicas, body.dirs[i].path);
+
+        for (uint32_t t = 0; t < body.dirs[i].topics_count && err == ERR_NONE; t++)
+            err = alter_topic(request, dir, &body.dirs[i].topics[t],
+                              &response.results[response.results_count++]);
+    }
+    if (err != ERR_NONE) {
+        request_abandon(request, err);
+        return;
+    }
     request_answer(request, &response);
 }

@@ -182,8 +182,7 @@ void log_advance(struct log *log)
 void log_note_epoch(struct log *log, int32_t epoch, int64_t start_offset)
 {
     if (!log_epochs_assign(&log->epochs, epoch, start_offset)) return;
-    TRACE(log->dir->env->world, LOG_EPOCH, (int64_t)log->topic, log->partition, epoch,
-          start_offset);
+    LOG_TRACE(log, LOG_EPOCH, epoch, start_offset);
 }
 
 void log_assigned_reset(struct log *log)
@@ -328,7 +327,7 @@ void log_append_failed(struct log *log, enum err err)
     log->append_err = err;
     log_begin_pending(log);
     log_assigned_reset(log);
-    TRACE(log->dir->env->world, LOG_FAILED, (int64_t)log->topic, log->partition, log->log_end, err);
+    LOG_TRACE(log, LOG_FAILED, log->log_end, err);
     op_wake(&log->end_source);
 }
 
@@ -549,13 +548,12 @@ static void log_complete_batch(struct log *log)
         log_cache_add(log->dir->cache, &log->cached, staged->buf, staged->bytes,
                       staged->base_offset, staged->last_offset);
     }
-    TRACE(log->dir->env->world, LOG_APPENDED, (int64_t)log->topic, log->partition,
-          batch.base_offset, staged->last_offset, batch.partition_leader_epoch, batch.crc,
-          batch.bytes.length);
+    LOG_TRACE(log, LOG_APPENDED, batch.base_offset, staged->last_offset,
+              batch.partition_leader_epoch, batch.crc, batch.bytes.length);
     if (batch.producer_id >= 0 && staged->producer.turned) {
-        TRACE(log->dir->env->world, LOG_TXN, (int64_t)log->topic, log->partition, batch.producer_id,
-              batch.producer_epoch, log_txn_step(staged->producer.step), batch.base_offset,
-              batch.partition_leader_epoch);
+        LOG_TRACE(log, LOG_TXN, batch.producer_id, batch.producer_epoch,
+                  log_txn_step(staged->producer.step), batch.base_offset,
+                  batch.partition_leader_epoch);
     }
     buf_unref(staged->buf);
     pool_give(&log->dir->staged, staged);
@@ -661,7 +659,7 @@ void log_raise_start(struct log *log, int64_t log_start)
     if (log_start <= old) return;
     log->log_start = log_start;
     if (log_epochs_cut_start(&log->epochs, log_start)) log->epochs_dirty = true;
-    TRACE(log->dir->env->world, LOG_START, (int64_t)log->topic, log->partition, old, log_start);
+    LOG_TRACE(log, LOG_START, old, log_start);
     log_dir_changed(log->dir);
     log_advance(log);
 }

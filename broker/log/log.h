@@ -152,6 +152,7 @@ struct log {
     uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
     bool epochs_dirty;      /* the file lacks an entry that the next append needs */
     bool epochs_failed;     /* no space for it: tried again with the next append */
+    int64_t lowest_end;     /* that a cut has left since who copies it looked last (log_move.c) */
     bool create;
     bool closing_well; /* it was not FAILED when the close began */
     bool saved;        /* as at the last orderly stop: a close has nothing to write */
@@ -161,6 +162,7 @@ struct log {
     bool marking;      /* a mark is being set: no roll, no cut */
     bool clean_reads;  /* the compaction reads segments: none may go */
     bool swapping;     /* files are being exchanged: reads from disk wait */
+    bool future;       /* a copy, no replica yet: nothing of it is told */
     bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
 };
 
@@ -173,7 +175,10 @@ struct log_open {
     struct str topic; /* directory: topic-partition */
     int32_t partition;
     struct uuid topic_id; /* zero: not known, taken from partition.metadata */
-    bool create;          /* when it is not there, at log_start 0; durable before OPEN */
+    /* Not zero: a copy of the log that grows beside it, T-P.U-future (log_move.c). New, `base`. */
+    struct uuid future;
+    int64_t base;
+    bool create; /* when it is not there, at log_start 0; durable before OPEN */
 };
 /* Starts to open and recover; AWAIT state_source until state != LOG_OPENING. NULL when a pool is
  * used up or the name is open already. The log is freed by log_free() alone. `config`: borrowed as

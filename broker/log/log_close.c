@@ -172,13 +172,16 @@ static void delete_name(struct log_flow *o)
     struct str topic;
     int32_t partition;
 
-    if (!log_name_parse(name, &topic, &partition)) IMPOSSIBLE("the name was made by log_open");
-    if (topic.length > 200) topic.length = 200;
     text_init(&out, o->path_to, sizeof o->path_to);
-    text_format(&out, "%s/%S-%d.", log->dir->path, topic, partition);
-    for (uint32_t i = 0; i < sizeof log->topic_id.bytes; i++)
-        text_hex(&out, log->topic_id.bytes[i], 2);
-    text_cstr(&out, "-delete");
+    if (log->future) {
+        name.length -= (uint32_t)(sizeof "-future" - 1); /* its own U stays */
+        text_format(&out, "%s/%S-delete", log->dir->path, name);
+    } else {
+        if (!log_name_parse(name, &topic, &partition)) IMPOSSIBLE("the name was made by log_open");
+        if (topic.length > 200) topic.length = 200;
+        text_format(&out, "%s/%S-%d", log->dir->path, topic, partition);
+        log_name_add(&out, log->topic_id, "-delete");
+    }
     ASSERT(!out.truncated);
     log_path_log(o->path, log);
 }
@@ -248,6 +251,7 @@ static enum op_result delete_run(struct op *op)
         if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return delete_end(o);
         log->removed = true; /* by name it does not exist any more; the rest is cleaning up */
+        op_wake(&log->state_source);
         log_dir_changed(log->dir);
         do {
             if (!delete_list(o)) return delete_end(o);

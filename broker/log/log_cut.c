@@ -96,6 +96,7 @@ static void cut_forget(struct log *log, int64_t end)
     log->failed_from = end;
     log->append_err = ERR_NOT_LEADER_OR_FOLLOWER;
     log->cuts++;
+    if (end < log->lowest_end) log->lowest_end = end;
     log_sound_forget_all(log);
     if (log->dir->cache != NULL) log_cache_cut(log->dir->cache, &log->cached, end);
 }
@@ -212,8 +213,7 @@ static void cut_tell(const struct log_flow *o, int64_t end, int64_t reason)
 {
     const struct log *log = o->log;
 
-    TRACE(log->dir->env->world, LOG_CUTTING, (int64_t)log->topic, log->partition, o->old_end, end,
-          log->high_watermark, reason);
+    LOG_TRACE(log, LOG_CUTTING, o->old_end, end, log->high_watermark, reason);
 }
 
 /* Asks for a checkpoint with the recovery point at or below `to`, the high watermark at or below
@@ -307,8 +307,7 @@ static void cut_apply(struct log_flow *o, int64_t end)
     (void)log_epochs_cut_end(&log->epochs, end);
     log_assigned_reset(log);
     log_dir_changed(log->dir);
-    TRACE(log->dir->env->world, LOG_TRUNCATED, (int64_t)log->topic, log->partition, o->old_end, end,
-          log->high_watermark, 0);
+    LOG_TRACE(log, LOG_TRUNCATED, o->old_end, end, log->high_watermark, 0);
 }
 
 static enum op_result cut_end(struct log_flow *o)
@@ -430,8 +429,7 @@ static enum op_result cut_run(struct op *op)
         if (o->offset >= log->log_end) {
             /* A leader that never appended leaves an epoch at its log end (KIP-101). */
             if (log_epochs_cut_end(&log->epochs, o->offset)) {
-                TRACE(world, LOG_TRUNCATED, (int64_t)log->topic, log->partition, o->old_end,
-                      o->old_end, log->high_watermark, 0);
+                LOG_TRACE(log, LOG_TRUNCATED, o->old_end, o->old_end, log->high_watermark, 0);
             }
             log_assigned_reset(log);
         } else {
@@ -616,8 +614,7 @@ static enum op_result reset_end(struct log_flow *o)
         log_open_done(log);
         return OP_DONE;
     }
-    TRACE(log->dir->env->world, LOG_TRUNCATED, (int64_t)log->topic, log->partition, o->old_end,
-          o->offset, o->offset, 1);
+    LOG_TRACE(log, LOG_TRUNCATED, o->old_end, o->offset, o->offset, 1);
     log_set_state(log, LOG_OPEN, ERR_NONE);
     return OP_DONE;
 }

@@ -71,6 +71,8 @@ struct log_known {
     int64_t clean_end;   /* -1: no line in clean-state, or the marker does not vouch for it */
     int64_t clean_bytes; /* size of the active segment at the clean stop */
     bool listed;         /* its directory exists */
+    /* Of a directory T-P.U-moved, whole and ready to take the name (log_move.c): U. Zero: none. */
+    struct uuid moved;
     uint16_t name_length;
     char name[]; /* "orders-0", terminated */
 };

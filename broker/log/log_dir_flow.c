@@ -6,6 +6,7 @@
  * read, the running file takes over its epoch, and it is removed and the root synced before any log
  * is opened; a marker that comes back after a power cut vouches for sizes that no longer fit. */
 #include "broker/log/log_dir_private.h"
+#include "broker/log/log_move.h"
 
 #include "client/base/text.h"
 
@@ -205,12 +206,21 @@ static bool open_next_dead(struct log_dir_flow *o)
         struct str name = str_of(entry->name);
         struct str topic;
         struct log_known *known;
+        struct uuid moved;
         int32_t partition;
 
         if (!entry->directory) continue;
-        if (str_ends(name, STR("-delete"))) {
+        /* A copy that was not whole is begun anew by who asks for it. */
+        if (str_ends(name, STR("-delete")) || str_ends(name, STR("-future"))) {
             log_path(o->path, o->dir->path, entry->name);
             return true;
+        }
+        if (log_move_parse(name, &topic, &moved)) {
+            known = log_dir_know(o->dir, topic);
+            if (known != NULL) known->moved = moved;
+            if (known == NULL) o->err = ERR_NO_MEMORY;
+            if (known == NULL) return false;
+            continue;
         }
         if (!log_name_parse(name, &topic, &partition)) continue;
         known = log_dir_know(o->dir, name);
@@ -239,7 +249,7 @@ static void open_forget_gone(struct log_dir *dir)
     MAP_FOR_EACH_SAFE (node, after, &dir->known) {
         struct log_known *known = MAP_ENTRY(node, struct log_known, node);
 
-        if (!known->listed) log_dir_forget(dir, known);
+        if (!known->listed && uuid_is_zero(known->moved)) log_dir_forget(dir, known);
     }
 }
 

@@ -332,7 +332,7 @@ static void roll_apply(struct log_flow *o)
         log->mark = -1;
         (void)log_dir_checkpoint(log->dir);
     }
-    TRACE(log->dir->env->world, LOG_ROLLED, (int64_t)log->topic, log->partition, o->offset);
+    LOG_TRACE(log, LOG_ROLLED, o->offset);
     log_sync(log);
 }
 

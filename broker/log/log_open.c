@@ -130,11 +130,9 @@ void log_open_done(struct log *log)
 {
     log->opened = true;
     ASSERT(log->log_start <= log->log_end);
-    TRACE(log->dir->env->world, LOG_EPOCH, (int64_t)log->topic, log->partition,
-          log_latest_epoch(log), -1);
-    TRACE(log->dir->env->world, LOG_OPENED, (int64_t)log->topic, log->partition, log->log_start,
-          log->log_end, log->synced_end, log->high_watermark, log->opened_clean,
-          (int64_t)log->cut_bytes);
+    LOG_TRACE(log, LOG_EPOCH, log_latest_epoch(log), -1);
+    LOG_TRACE(log, LOG_OPENED, log->log_start, log->log_end, log->synced_end, log->high_watermark,
+              log->opened_clean, (int64_t)log->cut_bytes);
     log_set_state(log, LOG_OPEN, ERR_NONE);
 }
 
@@ -497,9 +495,11 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
     if (!log_dir_online(dir)) return NULL;
     text_init(&out, name, sizeof name);
     text_format(&out, "%S-%d", open->topic, open->partition);
+    if (!uuid_is_zero(open->future)) log_name_add(&out, open->future, "-future");
     if (out.truncated) return NULL;
     known = log_dir_know(dir, text_view(&out));
     if (known == NULL || known->log != NULL) return NULL;
+    if (!uuid_is_zero(open->future)) known->log_start = open->base;
     log = pool_take(&dir->logs);
     if (log == NULL) return NULL;
     log->dir = dir;
@@ -510,6 +510,8 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
     log->topic = uuid_high(open->topic_id);
     log->partition = open->partition;
     log->create = open->create;
+    log->future = !uuid_is_zero(open->future);
+    log->lowest_end = INT64_MAX;
     log->begun_epoch = -1;
     log->damaged = -1;
     log->mark = -1;

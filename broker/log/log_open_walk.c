@@ -93,8 +93,7 @@ enum log_open_verdict log_open_judge(struct log_flow *o)
     for (uint32_t i = o->segment + 1; i < log->segment_count; i++)
         o->cut_bytes += log->segments[i]->size;
     segment->size = walk->scan.position;
-    TRACE(log->dir->env->world, LOG_RECOVERED_TO, (int64_t)log->topic, log->partition,
-          segment->base, end, (int64_t)o->cut_bytes);
+    LOG_TRACE(log, LOG_RECOVERED_TO, segment->base, end, (int64_t)o->cut_bytes);
     return LOG_OPEN_TORN;
 }
 

@@ -18,6 +18,15 @@
 #include "broker/log/log_index.h"
 #include "broker/log/log_scan.h"
 
+/* What a log tells of itself. A copy that grows in another directory tells nothing: it is nobody's
+ * replica before it takes the other's place (log_move.c). */
+#define LOG_TRACE(log, KIND, ...)                                                        \
+    do {                                                                                 \
+        if (!(log)->future)                                                              \
+            TRACE((log)->dir->env->world, KIND, (int64_t)(log)->topic, (log)->partition, \
+                  __VA_ARGS__);                                                          \
+    } while (0)
+
 /* ---- one disk request of an op --------------------------------------------------------------- */
 
 struct log_io {
@@ -566,6 +575,9 @@ void log_sync_stage(struct log_dir *dir);
 void log_sync_free(struct log_dir *dir);
 void log_sync_init(struct log_dir *dir);
 struct log_known *log_dir_know(struct log_dir *dir, struct str name);
+/* Behind T-P: a dot, 32 hex digits, and the suffix. */
+struct text;
+void log_name_add(struct text *name, struct uuid id, const char *suffix);
 void log_dir_forget(struct log_dir *dir, struct log_known *known);
 void log_dir_gone(struct log_dir *dir); /* a file or a log went: an orderly close may go on */
 

@@ -47,7 +47,7 @@ static void log_synced(struct log *log, int64_t end)
     }
     if (end > log->synced_end) {
         log->synced_end = end;
-        TRACE(log->dir->env->world, LOG_SYNCED, (int64_t)log->topic, log->partition, end);
+        LOG_TRACE(log, LOG_SYNCED, end);
         log_dir_changed(log->dir);
     }
     op_wake_below(&log->synced_source, log->synced_end);

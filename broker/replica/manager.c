@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 6 + 10 * MANAGER_DIRS_MAX };
+enum { OPS_PER_FETCHER = 4, OPS_OF_MANAGER = 6 + 12 * MANAGER_DIRS_MAX };
 
 uint32_t manager_ops_max(const struct manager_limits *limits)
 {
@@ -61,7 +61,8 @@ enum err manager_init(struct manager *manager, struct env *env, const struct con
     map_init(&manager->topics, &env->mem, hash_seed, limits->topics_max);
     map_init(&manager->topics_by_name, &env->mem, hash_seed, limits->topics_max);
     map_init(&manager->fetchers, &env->mem, hash_seed, MANAGER_FETCHERS_MAX);
-    err = manager_alter_init(manager);
+    err = manager_move_init(manager);
+    if (err == ERR_NONE) err = manager_alter_init(manager);
     return err == ERR_NONE ? manager_lost_init(manager) : err;
 }
 
@@ -71,6 +72,7 @@ void manager_deinit(struct manager *manager)
     ASSERT(list_empty(&manager->partitions));
     manager_alter_deinit(manager);
     manager_lost_deinit(manager);
+    manager_move_deinit(manager);
     map_deinit(&manager->fetchers);
     map_deinit(&manager->topics_by_name);
     map_deinit(&manager->topics);
@@ -214,9 +216,14 @@ static struct log_known *known_in(const struct log_dir *dir, const struct partit
     return log_dir_find(dir, text_view(&text));
 }
 
-/* Where its directory is, or else the one with the fewest partitions, as in Kafka. False: it is in
- * none that can be read. */
-static bool choose_dir(const struct manager *manager, const struct partition *part, uint16_t *dir)
+static bool moved_here(const struct log_known *known, const struct partition *part)
+{
+    return known != NULL && uuid_equal(known->moved, part->topic_id);
+}
+
+/* Where its directory is; one that was on its way when the broker died and can be the only one; or
+ * else the one with the fewest partitions, as in Kafka. False: it is in none that can be read. */
+static bool choose_dir(const struct manager *manager, struct partition *part, uint16_t *dir)
 {
     uint32_t best = MANAGER_DIRS_MAX;
 
@@ -225,6 +232,13 @@ static bool choose_dir(const struct manager *manager, const struct partition *pa
 
         if (known == NULL || !known->listed) continue;
         *dir = (uint16_t)i;
+        return true;
+    }
+    for (uint32_t i = 0; i < manager->dirs_count && manager->starting; i++) {
+        if (manager->dirs_lossy || !log_dir_online(manager->dirs[i])) continue;
+        if (!moved_here(known_in(manager->dirs[i], part), part)) continue;
+        *dir = (uint16_t)i;
+        part->take = true;
         return true;
     }
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
@@ -248,6 +262,12 @@ bool manager_name_free(const struct manager *manager, const struct partition *pa
         if (known != NULL && known->log != NULL) return false;
     }
     return true;
+}
+
+void manager_name_freed(struct manager *manager)
+{
+    manager->closes++;
+    op_wake(&manager->closed_source);
 }
 
 /* ---- topics and partitions ------------------------------------------------------------------- */
@@ -496,6 +516,7 @@ static void dir_failed(struct manager *manager, const struct log_dir *dir)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         any = any || log_dir_online(manager->dirs[i]);
     }
+    manager_move_wake(manager);
     if (manager->links->dir_failed != NULL) manager->links->dir_failed(manager->links);
     if (!any && manager->links->dirs_failed != NULL) manager->links->dirs_failed(manager->links);
 }
@@ -543,6 +564,7 @@ void manager_timers_start(struct manager *manager)
         start_flow(manager, &manager->guards[i], manager->dirs[i], &guard_kind);
     }
     manager_retain_start(manager);
+    manager_move_start(manager);
     manager_clean_start(manager);
     manager_scrub_start(manager);
     manager_quota_start(manager);
@@ -565,8 +587,9 @@ static bool flows_ended(const struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) return false;
     }
-    return manager_retain_ended(manager) && manager_clean_ended(manager) &&
-           manager_scrub_ended(manager) && manager_quota_ended(manager);
+    return manager_move_ended(manager) && manager_retain_ended(manager) &&
+           manager_clean_ended(manager) && manager_scrub_ended(manager) &&
+           manager_quota_ended(manager);
 }
 
 void manager_check_stopped(struct manager *manager)
@@ -588,6 +611,7 @@ void manager_stop(struct manager *manager)
     for (uint32_t i = 0; i < manager->dirs_count; i++) {
         if (op_live(&manager->guards[i].op)) op_resume(&manager->guards[i].op);
     }
+    manager_move_wake(manager);
     manager_retain_stop(manager);
     manager_clean_stop(manager);
     manager_scrub_stop(manager);

@@ -23,6 +23,7 @@ struct image;
 struct image_topic;
 struct peer;
 struct call;
+struct manager_move;
 
 enum {
     MANAGER_DIRS_MAX = 8,
@@ -82,6 +83,7 @@ struct manager_stray {
     struct manager *manager;
     struct log_dir *dir;
     struct disk_req req;
+    int kind; /* enum manager_stray_kind */
     bool renamed;
     char name[LOG_NAME_MAX + 1];
     char from[LOG_PATH_MAX];
@@ -200,6 +202,8 @@ struct manager {
     struct manager_stray *stray;
     uint32_t stray_dir;
     struct rng rng;
+    struct manager_move *moves; /* one per directory: replicas that come to it */
+    uint64_t moved;             /* replicas that did, ever */
 };
 
 MUST_USE enum err manager_init(struct manager *manager, struct env *env,
@@ -228,6 +232,14 @@ MUST_USE enum err manager_find_by_name(const struct manager *manager, struct str
 /* Leader by metadata (KIP-951), also of partitions that are elsewhere; -1, -1 unknown. */
 void manager_leader(const struct manager *manager, struct uuid topic_id, int32_t index,
                     int32_t *leader, int32_t *leader_epoch);
+
+/* The replica is to move to this directory (manager_move.c); to the one it is in: a move under way
+ * ends. It is begun, not done. KAFKA_STORAGE_ERROR, REPLICA_NOT_AVAILABLE. */
+MUST_USE enum err manager_move(struct manager *manager, struct partition *part, uint32_t dir);
+/* Where it moves to; MANAGER_DIRS_MAX: it does not. */
+uint32_t manager_move_to(const struct partition *part);
+/* The copy that grows there; NULL: not begun yet. */
+const struct log *manager_move_copy(const struct partition *part);
 
 /* For oracles and tests, in order of creation. */
 static inline struct partition *manager_first(const struct manager *manager)

@@ -23,11 +23,23 @@ void partition_trace_isr(const struct partition *part);
 /* The pending change of part->isr goes to the controller. */
 void partition_alter(struct partition *part);
 
+/* Gives its role up, for as long as its log is in nobody's hands. */
+void partition_step_down(struct partition *part);
+
+/* ---- partition_life.c */
+/* No role, no append, no cut, until partition_free_hold(): awaited by the move of the replica. */
+void partition_hold(struct partition *part);
+void partition_free_hold(struct partition *part);
+/* part->log is another one with the same content. */
+void partition_moved(struct partition *part, struct log *old);
+
 /* ---- manager.c */
 /* The log of this partition is open, or will not be. */
 void manager_opened(struct manager *manager, struct partition *part);
 /* It has ended: the struct goes back. */
 void manager_forget(struct partition *part);
+/* A log of this name was closed or deleted. */
+void manager_name_freed(struct manager *manager);
 /* No other partition has a log of this name in the directory. */
 bool manager_name_free(const struct manager *manager, const struct partition *part);
 struct log_dir *manager_dir(const struct manager *manager, const struct partition *part);
@@ -70,6 +82,15 @@ void manager_retain_start(struct manager *manager);
 void manager_retain_stop(struct manager *manager);
 bool manager_retain_ended(const struct manager *manager);
 
+/* ---- manager_move.c */
+MUST_USE enum err manager_move_init(struct manager *manager);
+void manager_move_start(struct manager *manager);
+void manager_move_wake(struct manager *manager); /* a stop, or a directory that has failed */
+bool manager_move_ended(const struct manager *manager);
+void manager_move_deinit(struct manager *manager);
+/* It is held, leaves, or has another role. */
+void manager_move_look(struct partition *part);
+
 /* ---- manager_clean.c */
 void manager_clean_start(struct manager *manager);
 void manager_clean_stop(struct manager *manager);
@@ -96,8 +117,14 @@ bool manager_quota_ended(const struct manager *manager);
 
 /* ---- manager_stray.c */
 /* Starts to rename; NULL: no memory, or a name that is too long. */
+enum manager_stray_kind {
+    MANAGER_STRAY_AWAY, /* T-P is none of ours */
+    MANAGER_STRAY_TAKE, /* T-P.I-moved takes the name T-P (log_move.h) */
+    MANAGER_STRAY_DROP, /* T-P.I-moved is not needed: the next start unlinks it */
+};
 struct manager_stray *manager_stray_begin(struct manager *manager, struct log_dir *dir,
-                                          struct str topic, int32_t index);
+                                          struct str topic, int32_t index,
+                                          enum manager_stray_kind kind);
 void manager_stray_end(struct manager *manager, struct manager_stray *stray);
 /* At the start: every directory that no replica claims. */
 void manager_stray_start(struct manager *manager);

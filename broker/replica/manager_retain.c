@@ -52,10 +52,14 @@ static bool retain_looked(const struct manager_retain *o)
 static bool retain_look(struct manager_retain *o)
 {
     struct log *log = o->part->log;
-    bool waits = o->looks < RETAIN_SLICE && log_retain_look(log, &o->rolled) == LOG_RETAIN_WAITS;
+    /* One that has moved is the other directory's: the log start is durable there. One that is HELD
+     * has told what it has, and the copy is closed. */
+    bool here = manager_dir(o->manager, o->part) == o->dir && o->part->hold != PARTITION_HELD;
+    bool waits =
+        here && o->looks < RETAIN_SLICE && log_retain_look(log, &o->rolled) == LOG_RETAIN_WAITS;
 
     o->looks++;
-    if (log_retain_pending(log)) o->pending = true;
+    if (here && log_retain_pending(log)) o->pending = true;
     return waits;
 }
 

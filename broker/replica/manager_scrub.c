@@ -74,10 +74,12 @@ static void scrub_move(struct manager_scrub *o, struct partition *next)
 
 void manager_scrub_left(struct partition *part)
 {
-    struct manager_scrub *o = &part->manager->scrubs[part->dir];
+    /* It may have moved since the scrub of the other directory came to it. */
+    for (uint32_t i = 0; i < part->manager->dirs_count; i++) {
+        struct manager_scrub *o = &part->manager->scrubs[i];
 
-    if (o->part != part || o->busy) return;
-    scrub_move(o, manager_next(o->manager, part));
+        if (o->part == part && !o->busy) scrub_move(o, manager_next(o->manager, part));
+    }
 }
 
 /* What was read last takes its share of the interval, and of a second at the greatest rate. */

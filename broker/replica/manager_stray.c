@@ -1,5 +1,6 @@
 /* Directories of partitions that are not assigned here, or belong to another topic of that name:
  * renamed, so that neither their data nor their name stands in the way (replication.md 12). */
+#include "broker/log/log_move.h"
 #include "broker/replica/manager_internal.h"
 #include "client/base/text.h"
 
@@ -25,7 +26,11 @@ static void stray_complete(struct world_req *req, struct instant now)
     (void)now;
     if (req->result == ERR_NONE && !stray->renamed) {
         stray->renamed = true;
-        known_forget(stray->dir, str_of(stray->name));
+        if (stray->kind == MANAGER_STRAY_AWAY) {
+            known_forget(stray->dir, str_of(stray->name));
+        } else {
+            log_move_named(stray->dir, str_of(stray->name), stray->kind == MANAGER_STRAY_TAKE);
+        }
         stray->req.op = DISK_SYNC_DIR;
         stray->req.path = stray->dir->path;
         disk_submit(stray->manager->env->world, &stray->req);
@@ -37,9 +42,11 @@ static void stray_complete(struct world_req *req, struct instant now)
 }
 
 struct manager_stray *manager_stray_begin(struct manager *manager, struct log_dir *dir,
-                                          struct str topic, int32_t index)
+                                          struct str topic, int32_t index,
+                                          enum manager_stray_kind kind)
 {
     struct manager_stray *stray = mem_zalloc(&manager->env->mem, sizeof *stray);
+    const struct log_known *known;
     struct text name;
     struct text from;
     struct text to;
@@ -50,9 +57,18 @@ struct manager_stray *manager_stray_begin(struct manager *manager, struct log_di
     text_init(&to, stray->to, sizeof stray->to);
     text_format(&name, "%S-%d", topic, index);
     text_format(&from, "%s/%s", dir->path, stray->name);
-    text_format(&to, "%s.", stray->from);
-    text_hex(&to, rng_u64(&manager->rng), 16);
-    text_cstr(&to, "-stray");
+    known = log_dir_find(dir, text_view(&name));
+    text_str(&to, text_view(&from));
+    switch (kind) {
+    case MANAGER_STRAY_AWAY:
+        text_char(&to, '.');
+        text_hex(&to, rng_u64(&manager->rng), 16);
+        text_cstr(&to, "-stray");
+        break;
+    case MANAGER_STRAY_DROP: log_move_name(&to, known->moved, LOG_MOVE_DELETE); break;
+    case MANAGER_STRAY_TAKE: break;
+    }
+    if (kind != MANAGER_STRAY_AWAY) log_move_name(&from, known->moved, LOG_MOVE_MOVED);
     if (name.truncated || from.truncated || to.truncated) {
         mem_free(&manager->env->mem, stray, sizeof *stray);
         return NULL;
@@ -60,6 +76,7 @@ struct manager_stray *manager_stray_begin(struct manager *manager, struct log_di
     op_source_init(&stray->source);
     stray->manager = manager;
     stray->dir = dir;
+    stray->kind = (int)kind;
     world_req_init(&stray->req.req, stray_complete);
     stray->req.op = DISK_RENAME;
     stray->req.path = stray->from;
@@ -92,6 +109,20 @@ static bool is_stray(const struct manager *manager, const struct log_dir *dir,
     return !manager_assigned(manager, *topic, *index); /* there was no memory for it */
 }
 
+/* A move that its end overtook, or that came to nothing. It stays while nobody knows whether the
+ * directory it came from has the name still. */
+static bool is_left(const struct manager *manager, const struct log_known *known, struct str *topic,
+                    int32_t *index)
+{
+    struct partition *part;
+
+    if (uuid_is_zero(known->moved)) return false;
+    if (!log_name_parse((struct str){known->name, known->name_length}, topic, index)) return false;
+    if (manager_find_by_name(manager, *topic, *index, &part) == ERR_NONE)
+        return !part->take && !part->missing;
+    return !manager_assigned(manager, *topic, *index);
+}
+
 /* The next directory that nobody claims, on its way; false when there is none. Looks from the
  * first again: what was renamed is not listed any more. */
 static bool next_stray(struct manager *manager)
@@ -105,8 +136,15 @@ static bool next_stray(struct manager *manager)
         MAP_FOR_EACH (node, &dir->known) {
             const struct log_known *known = MAP_ENTRY(node, struct log_known, node);
 
-            if (!is_stray(manager, dir, known, &topic, &index)) continue;
-            manager->stray = manager_stray_begin(manager, dir, topic, index);
+            if (is_left(manager, known, &topic, &index)) {
+                manager->stray =
+                    manager_stray_begin(manager, dir, topic, index, MANAGER_STRAY_DROP);
+            } else if (is_stray(manager, dir, known, &topic, &index)) {
+                manager->stray =
+                    manager_stray_begin(manager, dir, topic, index, MANAGER_STRAY_AWAY);
+            } else {
+                continue;
+            }
             if (manager->stray != NULL) return true;
         }
     }

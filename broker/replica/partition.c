@@ -48,6 +48,7 @@ static void wake_all(struct partition *part)
     op_wake(&part->start_source);
     if (part->log != NULL) op_wake(&part->log->end_source); /* who waits for the disk alone */
     partition_wake_readers(part);
+    manager_move_look(part);
 }
 
 static void partition_set_role(struct partition *part, enum partition_role role)
@@ -278,7 +279,7 @@ bool partition_leaving(const struct partition *part)
 bool partition_may_settle(const struct partition *part)
 {
     return !part->settled && !part->removing && !part->stopping && part->opened &&
-           part->role != PARTITION_OFFLINE && partition_quiet(part);
+           part->hold == PARTITION_FREE && part->role != PARTITION_OFFLINE && partition_quiet(part);
 }
 
 static void become_leader(struct partition *part)
@@ -394,6 +395,13 @@ void partition_reset(struct partition *part, int64_t at)
     op_wake(&part->work);
 }
 
+void partition_step_down(struct partition *part)
+{
+    part->settled = false;
+    fetcher_remove(part);
+    partition_set_role(part, PARTITION_NONE);
+}
+
 void partition_go_offline(struct partition *part)
 {
     if (part->role == PARTITION_OFFLINE) return;
@@ -439,7 +447,8 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
                                .leader_epoch = -1,
                                .partition_epoch = -1,
                                .min_isr = min_isr,
-                               .held_cut = -1};
+                               .held_cut = -1,
+                               .move_wish = MANAGER_DIRS_MAX};
     isr_init(&part->isr, &manager->env->mem);
     op_source_init(&part->hw_source);
     op_source_init(&part->fetch_source);
@@ -452,6 +461,7 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
     list_init(&part->leading);
     list_init(&part->altering);
     list_init(&part->held);
+    list_init(&part->moving);
 }
 
 void partition_deinit(struct partition *part)
@@ -463,6 +473,7 @@ void partition_deinit(struct partition *part)
     ASSERT(!list_linked(&part->leading));
     list_remove(&part->altering);
     ASSERT(!list_linked(&part->held));
+    ASSERT(part->move == NULL);
     isr_deinit(&part->isr);
 }
 

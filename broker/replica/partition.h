@@ -27,6 +27,7 @@ struct manager;
 struct manager_topic;
 struct manager_stray;
 struct fetcher;
+struct manager_move;
 
 enum partition_role {
     PARTITION_NONE = TRACE_ROLE_NONE,
@@ -43,6 +44,13 @@ enum partition_fetching {
     PARTITION_DELAYED,      /* backs off after an error */
     PARTITION_OUT_OF_RANGE, /* the leader is asked for its offsets */
     PARTITION_PARKED,       /* fenced: until the metadata tells a new epoch */
+};
+
+/* For a move to another log directory (manager_move.c). */
+enum partition_hold {
+    PARTITION_FREE,
+    PARTITION_HOLDING, /* it gives its role up, and lets what is under way end */
+    PARTITION_HELD,    /* nothing touches the log but who holds it */
 };
 
 /* The part of a follower that only its fetcher needs: there are 100,000 that have none. */
@@ -119,9 +127,14 @@ struct partition {
     bool damaged;             /* a batch is to be repaired: rather not lead */
     bool lost_told;           /* nobody can repair it: said once */
     bool eligible;            /* by metadata it may lead when nobody in sync is there (KIP-966) */
+    bool take;                /* its directory has to take its name first (log_move.h) */
     bool throttled_leading;   /* what it serves to followers counts against the quota */
     bool throttled_following; /* what it fetches */
     uint16_t dir;             /* index of the log directory: MANAGER_DIRS_MAX */
+    uint16_t move_wish;       /* index of the one it is to go to; MANAGER_DIRS_MAX: none */
+    enum partition_hold hold;
+    struct manager_move *move; /* it is in its queue, or in its hands */
+    struct list moving;        /* in that queue */
 };
 
 /* ---- lookup and life of a wait --------------------------------------------------------------- */

@@ -15,7 +15,9 @@ enum partition_step {
     PARTITION_OPENED,
     PARTITION_STRAY_CLOSED,
     PARTITION_STRAYED,
+    PARTITION_TAKEN,
     PARTITION_WORK,
+    PARTITION_LET_GO,
     PARTITION_EMPTIED,
     PARTITION_APPENDED,
     PARTITION_CUT,
@@ -24,9 +26,9 @@ enum partition_step {
     PARTITION_UNPINNED,
 };
 
-static const char *const partition_steps[] = {"STARTED", "NAME_FREE", "OPENED",  "STRAY_CLOSED",
-                                              "STRAYED", "WORK",      "EMPTIED", "APPENDED",
-                                              "CUT",     "WRITTEN",   "CLOSED",  "UNPINNED"};
+static const char *const partition_steps[] = {
+    "STARTED", "NAME_FREE", "OPENED",   "STRAY_CLOSED", "STRAYED", "TAKEN",  "WORK",
+    "LET_GO",  "EMPTIED",   "APPENDED", "CUT",          "WRITTEN", "CLOSED", "UNPINNED"};
 
 static bool try_open(struct partition *part)
 {
@@ -83,10 +85,71 @@ static bool appending(const struct partition *part)
     return part->log->state == LOG_OPEN && part->log->assigned_end != part->log->log_end;
 }
 
+/* ---- held for a move ------------------------------------------------------------------------- */
+
+void partition_hold(struct partition *part)
+{
+    ASSERT(part->hold == PARTITION_FREE);
+    part->hold = PARTITION_HOLDING;
+    op_wake(&part->work);
+}
+
+void partition_free_hold(struct partition *part)
+{
+    part->hold = PARTITION_FREE;
+    op_wake(&part->work);
+}
+
+/* A leader's proposal that the controller may have taken counts until it is decided (R13), and a
+ * new beginning in the same epoch would forget it. */
+static bool hold_due(const struct partition *part)
+{
+    if (part->hold != PARTITION_HOLDING) return false;
+    switch (part->role) {
+    case PARTITION_LEADER: return part->isr.state == ISR_COMMITTED;
+    case PARTITION_FOLLOWER: return true;
+    case PARTITION_NONE: return partition_quiet(part);
+    case PARTITION_OFFLINE: return false;
+    }
+    IMPOSSIBLE("role");
+}
+
+static void hold_on(struct partition *part)
+{
+    if (part->role == PARTITION_NONE) {
+        part->hold = PARTITION_HELD;
+        manager_move_look(part);
+    } else {
+        partition_step_down(part);
+    }
+}
+
+void partition_moved(struct partition *part, struct log *old)
+{
+    struct log *log = part->log;
+
+    old->synced_also = NULL;
+    part->damaged = part->lost_told = false;
+    part->held_cut = -1;
+    if (log->state != LOG_OPEN) {
+        partition_go_offline(part);
+        return;
+    }
+    TRACE(part->manager->env->world, LOG_MOVED, (int64_t)part->topic, part->index, log->log_start,
+          log->log_end, part->high_watermark, log->epochs.count);
+    part->generation = log->generation;
+    part->seen_end = log->log_end;
+    log->synced_also = &part->work;
+    see_synced(part);
+    log_note_high_watermark(log, part->high_watermark);
+    partition_note_start(part);
+}
+
 static bool has_work(const struct partition *part)
 {
     if (partition_leaving(part)) return true;
     if (part->role == PARTITION_OFFLINE) return partition_forfeits(part);
+    if (hold_due(part)) return true;
     if (part->fetching == PARTITION_BUSY && partition_quiet(part)) return true;
     if (part->log->config->durable && part->seen_synced != part->log->synced_end) return true;
     return log_moved(part) || appending(part) || partition_may_settle(part);
@@ -173,12 +236,6 @@ static bool closed(const struct partition *part)
     return part->log->state == LOG_CLOSED;
 }
 
-static void name_freed(struct manager *manager)
-{
-    manager->closes++;
-    op_wake(&manager->closed_source);
-}
-
 /* The directory holds another topic of this name, deleted while this broker was down. */
 static bool is_stray(const struct partition *part)
 {
@@ -195,7 +252,15 @@ static void stray_begin(struct partition *part)
     log_free(part->log);
     part->log = NULL;
     part->stray = manager_stray_begin(part->manager, manager_dir(part->manager, part),
-                                      part->topic_name, part->index);
+                                      part->topic_name, part->index, MANAGER_STRAY_AWAY);
+    if (part->stray == NULL) partition_go_offline(part);
+}
+
+/* It died on its way from one directory to another: what is there is whole (log_move.h). */
+static void take_begin(struct partition *part)
+{
+    part->stray = manager_stray_begin(part->manager, manager_dir(part->manager, part),
+                                      part->topic_name, part->index, MANAGER_STRAY_TAKE);
     if (part->stray == NULL) partition_go_offline(part);
 }
 
@@ -241,6 +306,9 @@ static enum op_result partition_run(struct op *op)
 
     switch ((enum partition_step)op->step) {
     case PARTITION_STARTED:
+        if (o->take) take_begin(o);
+        AWAIT(o, PARTITION_TAKEN, o->stray == NULL ? NULL : &o->stray->source, stray_over(o));
+        stray_end(o);
         while (opening(o)) {
             if (!try_open(o)) {
                 if (o->role == PARTITION_OFFLINE) break;
@@ -267,6 +335,13 @@ static enum op_result partition_run(struct op *op)
         while (!partition_leaving(o)) {
             AWAIT(o, PARTITION_WORK, &o->work, has_work(o));
             if (partition_leaving(o)) break;
+            if (hold_due(o)) {
+                hold_on(o);
+                if (o->hold != PARTITION_HELD) continue;
+                AWAIT(o, PARTITION_LET_GO, &o->work, o->hold == PARTITION_FREE);
+                if (partition_may_settle(o)) partition_settle(o);
+                continue;
+            }
             if (partition_forfeits(o)) {
                 refetch(o);
                 AWAIT(o, PARTITION_EMPTIED, &o->log->state_source, o->log->state != LOG_TRUNCATING);
@@ -292,12 +367,12 @@ static enum op_result partition_run(struct op *op)
         if (o->log != NULL) {
             close_log(o);
             AWAIT(o, PARTITION_CLOSED, &o->log->state_source, closed(o));
-            name_freed(o->manager);
+            manager_name_freed(o->manager);
         }
         AWAIT(o, PARTITION_UNPINNED, &o->work, o->pins == 0);
         if (o->log != NULL) log_free(o->log);
         o->log = NULL;
-        name_freed(o->manager);
+        manager_name_freed(o->manager);
         return OP_DONE;
     }
     IMPOSSIBLE("step");

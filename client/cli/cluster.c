@@ -289,10 +289,11 @@ static enum cli_exit show_dirs(struct cli_admin *admin)
             const struct describe_log_dirs_response_topic *topic = &dir->topics[t];
 
             for (uint32_t p = 0; p < topic->partitions_count; p++)
-                printf("\t%.*s-%d\tSize: %lld\tLag: %lld\n", STR_ARG(topic->name),
+                printf("\t%.*s-%d\tSize: %lld\tLag: %lld%s\n", STR_ARG(topic->name),
                        topic->partitions[p].partition_index,
                        (long long)topic->partitions[p].partition_size,
-                       (long long)topic->partitions[p].offset_lag);
+                       (long long)topic->partitions[p].offset_lag,
+                       topic->partitions[p].is_future_key ? "\tMoves here" : "");
         }
     }
     return CLI_FINE;

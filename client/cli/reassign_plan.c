@@ -176,7 +176,7 @@ static bool check_dirs(const char *path, const struct json *dirs, uint32_t repli
     for (uint32_t i = 0; i < dirs->count; i++)
         if (dirs->items[i].kind != JSON_STRING || strcmp(dirs->items[i].text, "any") != 0)
             return wrong_at(path, &dirs->items[i],
-                            "only \"any\" is possible: replicas are not moved between directories");
+                            "only \"any\" is possible: a reassignment chooses no directory");
     return true;
 }
 

@@ -163,6 +163,8 @@
     X(LOG_CUTTING, 'I', "log.cutting",                                                                                  \
       "topic partition old_end new_end hw reason") /* on disk from here on, log.truncated when durable */               \
     X(LOG_SWAPPING, 'I', "log.swapping",                                                                                \
-      "topic partition base end old_bytes new_bytes") /* an open may finish it, log.swapped when here */
+      "topic partition base end old_bytes new_bytes") /* an open may finish it, log.swapped when here */                \
+    X(LOG_MOVED, 'I', "log.moved",                                                                                      \
+      "topic partition log_start log_end hw epochs") /* in another directory of its broker; epochs: entries */
 
 #endif

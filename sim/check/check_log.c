@@ -1,5 +1,5 @@
-/* Logs, batch by batch: R1 to R4, R8 (K4 for the metadata log), R22, R25. What recovery may do:
- * check_recovery.c. */
+/* Logs, batch by batch: R1 to R4, R8 (K4 for the metadata log), R22, R25; what a move to another
+ * directory may: R4, R40. What recovery may do: check_recovery.c. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
@@ -443,6 +443,38 @@ static void log_cut_or_emptied(struct check *check, struct check_replica_ghost *
     check_isr_truncated(check, replica, 0);
 }
 
+/* In another directory, and nothing happened to the process: all of it is there, and the epoch
+ * cache knows every epoch that its batches have (F13). */
+static void log_moved(struct check *check, struct check_replica_ghost *replica,
+                      const struct trace_event *event)
+{
+    const struct check_log *log = &replica->log;
+    int64_t start = check_field(event, 2), end = check_field(event, 3);
+    int64_t epochs = check_field(event, 5), found = 0;
+    int32_t last = -1;
+
+    check_count(check, CHECK_R40);
+    if (end != replica->before_open) {
+        CHECK_FAIL(check, R40, check_log_at(replica, -1, end),
+                   "log ended at %D before it moved to another directory, now at %D",
+                   replica->before_open, end);
+        return;
+    }
+    check_count(check, CHECK_R4);
+    for (uint32_t i = 0; i < log->count; i++) {
+        const struct check_batch *batch = &check->batches.items[log->entries[i].batch];
+
+        if (log->entries[i].batch == CHECK_UNKNOWN || batch->last < start) continue;
+        if (batch->epoch > last) found++;
+        last = batch->epoch;
+    }
+    if (epochs < found)
+        CHECK_FAIL(check, R4, check_log_at(replica, last, end),
+                   "moved to another directory: its batches are of %D epochs, the epoch cache "
+                   "has %D",
+                   found, epochs);
+}
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 bool check_log_event(struct check *check, uint32_t node, const struct trace_event *event)
@@ -450,7 +482,8 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
     struct check_replica_ghost *replica;
 
     if ((event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_CLEANED) &&
-        event->kind != TRACE_LOG_CUTTING && event->kind != TRACE_LOG_SWAPPING)
+        event->kind != TRACE_LOG_CUTTING && event->kind != TRACE_LOG_SWAPPING &&
+        event->kind != TRACE_LOG_MOVED)
         return false;
     replica = check_replica(
         check, node, check_part(check, check_field(event, 0), (int32_t)check_field(event, 1)));
@@ -458,6 +491,7 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
     case TRACE_LOG_OPENED: check_recovery_opened(check, replica, event); break;
     case TRACE_LOG_APPENDED: log_appended(check, replica, event); break;
     case TRACE_LOG_CUTTING: log_cutting(check, replica, event); break;
+    case TRACE_LOG_MOVED: log_moved(check, replica, event); break;
     case TRACE_LOG_TRUNCATED: log_cut_or_emptied(check, replica, event); break;
     case TRACE_LOG_START: log_started(check, replica, event); break;
     case TRACE_LOG_SWAPPING: /* who dies before log.swapped finishes it at an open */

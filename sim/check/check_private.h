@@ -102,6 +102,7 @@ struct check_replica_ghost {
     int32_t down_how;    /* how the last life ended while the log is not open again; 0 it is open */
     int64_t end_before;
     uint32_t opened_in;  /* incarnation that opened the log last */
+    int64_t before_open; /* log end before the last opening */
     uint32_t damaged_in; /* incarnation in which it did not open, for damage below a promise */
     int64_t hw_held; /* highest high watermark since the log was cut: a checkpoint may have it */
     int64_t durable_before; /* what had to survive the last power loss */

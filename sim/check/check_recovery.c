@@ -166,6 +166,7 @@ void check_recovery_opened(struct check *check, struct check_replica_ghost *repl
     int64_t start = check_field(event, 2), end = check_field(event, 3);
     bool lied = node->disk_lied && end < replica->end_before;
     int64_t had;
+    int64_t had_end = log->end;
     bool recovered = replica->recovering && !node->disk_lied;
 
     if ((replica->unassigned && end == 0) || placed_anew(check, replica, start, end))
@@ -198,6 +199,7 @@ void check_recovery_opened(struct check *check, struct check_replica_ghost *repl
     if (check_field(event, 4) > replica->synced_end) replica->synced_end = check_field(event, 4);
     if (replica->synced_end > replica->synced_max) replica->synced_max = replica->synced_end;
     if (replica->part->topic == 0) replica->hw = replica->hw < end ? replica->hw : end;
+    replica->before_open = had_end;
     check_log_cut_epochs(replica, end, true);
     replica->epochs_sure =
         recovered && replica->epoch_count > 0 &&

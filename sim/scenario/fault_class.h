@@ -70,7 +70,8 @@ enum fault_group {
     X(CLIENT, "CL", CLIENT, SELDOM, "clients stand still, members of groups die, bursts of records")
 
 #define FAULT_CLASS_LIST_CLUSTER(X)                                                               \
-    X(REASSIGN, "P11R", MEMBERSHIP, SELDOM, "replicas move to other brokers, or are called back") \
+    X(REASSIGN, "P11R", MEMBERSHIP, SELDOM,                                                       \
+      "replicas move to other brokers or directories, or are called back")                        \
     X(VOTERS, "P11V", MEMBERSHIP, SELDOM, "controllers become voters of the quorum, or cease to") \
     X(UNREGISTER, "P11U", MEMBERSHIP, SELDOM,                                                     \
       "a broker that has left is taken out of the metadata, and comes back")                      \

@@ -254,6 +254,11 @@ static struct peer *rig_controller_peer(struct manager_links *links)
     return &CONTAINER_OF(links, struct rig_machine, links)->controller;
 }
 
+static uint32_t dirs_of(const struct rig_machine *m)
+{
+    return m->rig->second ? RIG_DIRS : 1;
+}
+
 static void rig_boot(struct sim_program *program, struct world *world, struct instant now)
 {
     struct rig_machine *m = CONTAINER_OF(program, struct rig_machine, program);
@@ -275,8 +280,11 @@ static void rig_boot(struct sim_program *program, struct world *world, struct in
     (void)snprintf(m->node.config.inter_broker_listener,
                    sizeof m->node.config.inter_broker_listener, "PLAINTEXT");
     log_cache_init(&m->node.cache, &m->node.env.mem, 256 << 10, 1024);
-    log_dir_init(&m->node.log_dirs[0], &m->node.env, &m->node.cache, STR("data"), &limits);
-    m->dirs[0] = &m->node.log_dirs[0];
+    for (uint32_t i = 0; i < dirs_of(m); i++) {
+        log_dir_init(&m->node.log_dirs[i], &m->node.env, &m->node.cache,
+                     i == 0 ? STR("data") : STR("second"), &limits);
+        m->dirs[i] = &m->node.log_dirs[i];
+    }
     m->published = 0;
     m->booted = true;
     m->down = false;
@@ -384,9 +392,15 @@ static bool is_booted(void *context)
 
 static bool dir_settled(void *context)
 {
-    const struct log_dir *dir = &((struct rig_machine *)context)->node.log_dirs[0];
+    const struct rig_machine *m = context;
 
-    return dir->flow == NULL && dir->state != LOG_DIR_OPENING && dir->state != LOG_DIR_CLOSING;
+    for (uint32_t i = 0; i < dirs_of(m); i++) {
+        const struct log_dir *dir = m->dirs[i];
+
+        if (dir->flow != NULL || dir->state == LOG_DIR_OPENING || dir->state == LOG_DIR_CLOSING)
+            return false;
+    }
+    return true;
 }
 
 static bool is_started(void *context)
@@ -396,11 +410,12 @@ static bool is_started(void *context)
     return m->node.replicas.started && m->node.broker_server.listening;
 }
 
-static void open_dir(struct rig_machine *m)
+static void open_dir(struct rig_machine *m, uint32_t at)
 {
     struct log_dir_meta meta = {.cluster_id = "cluster-of-the-test", .node_id = m->id};
-    struct log_dir *dir = &m->node.log_dirs[0];
+    struct log_dir *dir = &m->node.log_dirs[at];
 
+    meta.directory_id.bytes[14] = (uint8_t)at;
     meta.directory_id.bytes[15] = (uint8_t)m->id;
     log_dir_open(dir, STR("cluster-of-the-test"), m->id);
     assert_true(replica_rig_until(m->rig, 60000, dir_settled, m));
@@ -428,13 +443,14 @@ void replica_rig_start(struct replica_rig *rig, uint32_t machine)
 
     sim_node_start(m->world);
     assert_true(replica_rig_until(rig, 1000, is_booted, m));
-    open_dir(m);
+    for (uint32_t i = 0; i < dirs_of(m); i++)
+        open_dir(m, i);
     image_init(&m->image, &env->mem, &rig_image_limits, 1, true);
     peer_config_default(&peer);
     assert_int_equal(ERR_NONE, peer_init(&m->controller, env, &peer, RIG_CONTROLLER + 1,
                                          STR("node-4"), 9092, 1));
     assert_int_equal(ERR_NONE, manager_init(&m->node.replicas, env, &m->node.config, &m->links,
-                                            m->dirs, 1, &rig_manager_limits));
+                                            m->dirs, dirs_of(m), &rig_manager_limits));
     while (m->published < rig->count) {
         apply_record(&m->image, &rig->records[m->published++]);
     }
@@ -496,9 +512,11 @@ void replica_rig_stop(struct replica_rig *rig, uint32_t machine)
     peer_deinit(&m->controller);
     image_deinit(&m->image);
     m->node.replicas.image = NULL;
-    log_dir_close(&m->node.log_dirs[0]);
+    for (uint32_t i = 0; i < dirs_of(m); i++)
+        log_dir_close(m->dirs[i]);
     assert_true(replica_rig_until(rig, 60000, dir_settled, m));
-    log_dir_deinit(&m->node.log_dirs[0]);
+    for (uint32_t i = 0; i < dirs_of(m); i++)
+        log_dir_deinit(m->dirs[i]);
     log_cache_deinit(&m->node.cache);
     env_deinit(&m->node.env);
     world_stop(&m->world->world, 0);

@@ -13,6 +13,7 @@
 enum {
     RIG_MACHINES = 4,
     RIG_CONTROLLER = 3, /* index of the machine without replicas; ids are index + 1 */
+    RIG_DIRS = 2,
     RIG_RECORDS = 64,
     RIG_IDS = 4,
 };
@@ -38,7 +39,7 @@ struct rig_machine {
     bool booted;
     bool down;
     struct node node; /* parts of it: env, config, cache, dir, replicas, broker_server */
-    struct log_dir *dirs[1];
+    struct log_dir *dirs[RIG_DIRS];
     struct image image;
     uint32_t published;
     struct manager_links links;
@@ -59,6 +60,7 @@ struct replica_rig {
     uint32_t alters;        /* AlterPartition requests seen */
     uint64_t traced[TRACE_KIND_COUNT];
     uint32_t serial;
+    bool second; /* set before a machine boots: it has two directories, "data" and "second" */
 };
 
 /* Fixture of a test: *state is a rig with seed 7. */

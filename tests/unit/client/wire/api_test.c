@@ -50,6 +50,7 @@ static void broker_ranges_are_those_of_the_sheet(void **state)
         {API_DESCRIBE_CONFIGS, {1, 4}},
         {API_WRITE_TXN_MARKERS, {1, 1}},
         {API_ALTER_CONFIGS, {0, 2}},
+        {API_ALTER_REPLICA_LOG_DIRS, {1, 2}},
         {API_DESCRIBE_LOG_DIRS, {1, 4}},
         {API_ELECT_LEADERS, {0, 2}},
         {API_INCREMENTAL_ALTER_CONFIGS, {0, 1}},
