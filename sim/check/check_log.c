@@ -164,9 +164,9 @@ static bool compacted_away(const struct check_replica_ghost *replica, int64_t fr
     return from < to && to <= replica->part->cleaned_to;
 }
 
-/* The leader epoch of a batch can rot with no checksum to tell, and so can the file of epochs (DF8):
- * the open finds another one at a batch than was appended, or tells a newest one that no leader had.
- * What stands under it is worth nothing to its follower; from where, only the batch tells. */
+/* The leader epoch of a batch can rot with no checksum to tell, and the file of epochs too (DF8):
+ * the open finds another one at a batch than was appended, or tells a newest one that no leader
+ * had. What stands under it is worth nothing to its follower; from where, only the batch tells. */
 static void log_epoch_rotten(const struct check *check, struct check_replica_ghost *replica,
                              int32_t epoch, int64_t start)
 {

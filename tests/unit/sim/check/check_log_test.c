@@ -70,9 +70,9 @@ static void a_damaged_log_may_begin_anew_when_nobody_counts_on_it(void **state)
     }
 }
 
-/* No checksum covers a batch's leader epoch, nor the file of epochs. What the open reads under one that was never appended
- * may go, below the high watermark too: not what stands before it, nor on a disk that never lied,
- * nor when the epoch is the right one, nor once it was cut and fetched again. */
+/* No checksum covers a batch's leader epoch, nor the file of epochs. What the open reads under one
+ * that was never appended may go, below the high watermark too: not what stands before it, nor on a
+ * disk that never lied, nor when the epoch is the right one, nor once it was cut and fetched. */
 static void what_stands_under_a_rotten_epoch_may_be_cut(void **state)
 {
     static const char known[] =
