@@ -19,8 +19,8 @@
  * was committed (KIP-101 counts on every epoch that has batches). The header that stays for this
  * alone belongs to no producer: nothing ends a transaction whose marker is gone.
  *
- * Base and last offset, leader epoch, codec and kind of timestamp never change, producer fields only
- * so.
+ * Base and last offset, leader epoch, codec and kind of timestamp never change, producer fields
+ * only so.
  * Records that stay are copied byte for byte unless the batch gets a horizon: that takes the place
  * of the base timestamp, so the deltas change with it. */
 #ifndef BROKER_LOG_LOG_FILTER_H

@@ -164,17 +164,20 @@ static bool compacted_away(const struct check_replica_ghost *replica, int64_t fr
     return from < to && to <= replica->part->cleaned_to;
 }
 
-/* The leader epoch of a batch can rot with no checksum to tell (DF8): the walk that opens the log
- * finds another one than was appended. What stands there is worth nothing to its follower. */
+/* The leader epoch of a batch can rot with no checksum to tell, and the file of epochs too (DF8):
+ * the open finds another one at a batch than was appended, or tells a newest one that no leader
+ * had. What stands under it is worth nothing to its follower; from where, only the batch tells. */
 static void log_epoch_rotten(const struct check *check, struct check_replica_ghost *replica,
                              int32_t epoch, int64_t start)
 {
     const struct check_node *node = &check->nodes[replica->node];
-    int32_t appended = check_log_epoch(check, &replica->log, start);
+    int32_t appended = start < 0 ? -1 : check_log_epoch(check, &replica->log, start);
 
-    if (!node->log_lied || replica->opened_in == node->incarnation) return;
-    if (appended >= 0 && appended != epoch && start < replica->rotten_from)
-        replica->rotten_from = start;
+    if (replica->opened_in == node->incarnation || start >= replica->rotten_from) return;
+    if (node->log_lied && appended >= 0 && appended != epoch) replica->rotten_from = start;
+    if (node->disk_lied && start < 0 && replica->rotten_from == INT64_MAX &&
+        replica->part->topic != 0 && epoch > replica->part->chain.leader_epoch)
+        replica->rotten_from = replica->log.start;
 }
 
 static void log_epoch(struct check *check, struct check_replica_ghost *replica, int32_t epoch,
@@ -184,12 +187,12 @@ static void log_epoch(struct check *check, struct check_replica_ghost *replica, 
         replica->epoch_count > 0 ? &replica->epochs[replica->epoch_count - 1] : NULL;
     struct check_at at = check_log_at(replica, epoch, start);
 
+    log_epoch_rotten(check, replica, epoch, start);
     if (start < 0) { /* the newest that a log which is being opened knows */
         replica->recovering = true;
         replica->recovered_epoch = epoch;
         return;
     }
-    log_epoch_rotten(check, replica, epoch, start);
     check_count(check, CHECK_R4);
     if (start > replica->log.end && !compacted_away(replica, replica->log.end, start)) {
         CHECK_FAIL(check, R4, at, "epoch %d begins at %D, above the log end %D", epoch, start,

@@ -70,9 +70,9 @@ static void a_damaged_log_may_begin_anew_when_nobody_counts_on_it(void **state)
     }
 }
 
-/* No checksum covers a batch's leader epoch. What the open reads under one that was never appended
- * may go, below the high watermark too: not what stands before it, nor on a disk that never lied,
- * nor when the epoch is the right one, nor once it was cut and fetched again. */
+/* No checksum covers a batch's leader epoch, nor the file of epochs. What the open reads under one
+ * that was never appended may go, below the high watermark too: not what stands before it, nor on a
+ * disk that never lied, nor when the epoch is the right one, nor once it was cut and fetched. */
 static void what_stands_under_a_rotten_epoch_may_be_cut(void **state)
 {
     static const char known[] =
@@ -82,29 +82,31 @@ static void what_stands_under_a_rotten_epoch_may_be_cut(void **state)
         "2 log.truncated 7 0 20 10 10 0\n" STORY_SECOND("2") "2 replica.hw 7 0 10 20 1 1\n";
     static const struct {
         bool rot;
+        bool file; /* of epochs: no batch is found that has it */
         int epoch;
         int cut;
         bool again;
         const char *fails;
-    } rows[] = {{true, 49, 10, false, NULL},
-                {true, 49, 0, false, "R22"},
-                {true, 1, 10, false, "R22"},
-                {false, 49, 10, false, "R22"},
-                {true, 49, 10, true, "R22"}};
+    } rows[] = {{true, false, 49, 10, false, NULL}, {true, false, 49, 0, false, "R22"},
+                {true, false, 1, 10, false, "R22"}, {false, false, 49, 10, false, "R22"},
+                {true, false, 49, 10, true, "R22"}, {true, true, 49, 0, false, NULL},
+                {false, true, 49, 0, false, "R22"}, {true, true, 1, 10, false, "R22"}};
 
     (void)state;
     for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
         char rot[80];
+        char found[80];
         char opened[320];
         char cut[80];
 
         (void)snprintf(rot, sizeof rot, "0 sim.fault %d 1 1 2 0 | bit rot on\n",
                        SIM_FAULT_DISK_ROT);
+        (void)snprintf(found, sizeof found, "2 log.epoch 7 0 %d 10\n", rows[i].epoch);
         (void)snprintf(opened, sizeof opened,
-                       "%s0 sim.down 2 1 0\n0 sim.up 2 2\n2 log.epoch 7 0 %d 10\n"
+                       "%s0 sim.down 2 1 0\n0 sim.up 2 2\n%s"
                        "2 log.epoch 7 0 %d -1\n2 log.opened 7 0 0 20 0 20 0 0\n"
                        "2 replica.role 7 0 1 1 1 0\n",
-                       rows[i].rot ? rot : "", rows[i].epoch, rows[i].epoch);
+                       rows[i].rot ? rot : "", rows[i].file ? "" : found, rows[i].epoch);
         (void)snprintf(cut, sizeof cut, "2 log.truncated 7 0 20 %d %d 0\n", rows[i].cut,
                        rows[i].cut);
         CHECK_STORY(rows[i].fails, setup, known, opened, rows[i].again ? again : "", cut);
