@@ -205,13 +205,15 @@ enum node_up_step {
     NODE_UP_CAUGHT_UP,
     NODE_UP_REGISTERED,
     NODE_UP_REPLICAS,
+    NODE_UP_VOUCHED,
     NODE_UP_LISTED,
     NODE_UP_SERVING,
     NODE_UP_LEFT,
 };
 static const char *const node_up_steps[] = {
-    "START",  "DIR",       "FORMATTED",  "DIR_AGAIN", "METADATA", "METADATA_RESET", "LISTENING",
-    "QUORUM", "CAUGHT_UP", "REGISTERED", "REPLICAS",  "LISTED",   "SERVING",        "LEFT"};
+    "START",          "DIR",       "FORMATTED", "DIR_AGAIN", "METADATA",
+    "METADATA_RESET", "LISTENING", "QUORUM",    "CAUGHT_UP", "REGISTERED",
+    "REPLICAS",       "VOUCHED",   "LISTED",    "SERVING",   "LEFT"};
 
 /* From nothing to READY, then until the controlled shutdown is over. Whatever ends it early,
  * node_down takes over from where it stands. */
@@ -273,12 +275,14 @@ static enum op_result node_up_run(struct op *op)
             AWAIT(o, NODE_UP_REGISTERED, &o->changed, node_registered(o) || node_ending(o));
             if (node_ended(o)) return OP_DONE;
             node_set(o, NODE_RECOVERING);
-            node_dirs_vouch(o);
             err = manager_start(&o->replicas, &o->loader.image);
             if (err != ERR_NONE) node_fail_err(o, "the replicas cannot be opened", err);
             coordinator_apply(&o->groups, &o->loader.image);
-            AWAIT(o, NODE_UP_REPLICAS, &o->changed,
-                  (o->replicas.started && node_dirs_vouched(o)) || node_ending(o));
+            AWAIT(o, NODE_UP_REPLICAS, &o->changed, o->replicas.started || node_ending(o));
+            if (node_ended(o)) return OP_DONE;
+            /* Not before what a power loss has left is cut: the next life counts on it. */
+            node_dirs_vouch(o);
+            AWAIT(o, NODE_UP_VOUCHED, &o->changed, node_dirs_vouched(o) || node_ending(o));
             if (node_ended(o)) return OP_DONE;
             lifecycle_ready(&o->lifecycle);
             AWAIT(o, NODE_UP_LISTED, &o->changed, node_listed(o) || node_ending(o));

@@ -14,7 +14,8 @@
  *
  * Verdict on bytes that are no batch, at offset o:
  *     o >= recovery point   torn tail: never promised to anybody; cut, durably, later segments
- *                           first
+ *                           first. After a life that is vouched for only the beginning of a
+ *                           batch at the very end (log_open_walk.c); else as below
  *     o <  recovery point   damage below a promise: DAMAGED, nothing is touched (H6, S16)
  * The same for a log that ends below its recovery point without any bad byte. A recovery point at
  * or below the log start promises nothing. What ends below the log start starts over there, as the

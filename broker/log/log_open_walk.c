@@ -66,6 +66,19 @@ void log_open_walk(struct log_flow *o)
     o->first = false;
 }
 
+/* The directory tells of a life that lost nothing, and the broker is registered on that: it stays
+ * in the ELR for what it has (KIP-966). A process that is killed leaves the beginning of its last
+ * write, so no more than a file that ends within a batch. Anything else is a loss: not cut, or the
+ * next life would vouch for the rest, but told (DF11). The metadata log promises what was synced.
+ */
+static bool open_breaks_word(const struct log_flow *o, bool last)
+{
+    const struct log *log = o->log;
+
+    if (log->dir->previous_broker_epoch < 0 || log->config->verify_all) return false;
+    return !(last && o->walk.end == LOG_WALK_BAD && o->walk.ends_short);
+}
+
 enum log_open_verdict log_open_judge(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -87,7 +100,7 @@ enum log_open_verdict log_open_judge(struct log_flow *o)
     if (whole && last && end < o->promised) whole = false;
     segment->end = end;
     if (whole) return LOG_OPEN_NEXT;
-    if (end < o->promised) return LOG_OPEN_ROTTEN;
+    if (end < o->promised || open_breaks_word(o, last)) return LOG_OPEN_ROTTEN;
     o->cut = true;
     o->cut_bytes = segment->size - walk->scan.position;
     for (uint32_t i = o->segment + 1; i < log->segment_count; i++)

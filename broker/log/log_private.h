@@ -383,6 +383,7 @@ struct log_walk {
     const char *suffix;     /* ".log" */
     uint32_t read_flags;    /* DISK_UNCACHED: what the page cache believes does not count (H5) */
     bool read_again;        /* at least once; the last time from again_at */
+    bool ends_short;        /* out, BAD: all that stands there is the beginning of a batch */
     uint64_t again_at;
     uint64_t at;
     struct log_io io;

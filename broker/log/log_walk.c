@@ -93,7 +93,8 @@ static bool walk_feed(struct log_walk *o)
         return false;
     }
     if (bytes.length == 0) {
-        if (log_scan_partial(&o->scan) > 0) return walk_again(o);
+        o->ends_short = log_scan_partial(&o->scan) > 0;
+        if (o->ends_short) return walk_again(o);
         o->end = LOG_WALK_WHOLE;
         return false;
     }
@@ -107,11 +108,12 @@ static bool walk_feed(struct log_walk *o)
         case LOG_SCAN_BATCH:
             if (o->known && !log_epoch_fits(o->log, &o->scan.batch)) {
                 walk_back(o, next_offset, epoch);
+                o->ends_short = false;
                 return walk_again(o);
             }
             if (!walk_batch(o)) return false;
             break;
-        case LOG_SCAN_BAD: return walk_again(o);
+        case LOG_SCAN_BAD: o->ends_short = false; return walk_again(o);
         }
     }
 }
@@ -169,6 +171,7 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
     walk->suffix = ".log";
     walk->read_flags = 0;
     walk->read_again = false;
+    walk->ends_short = false;
     op_source_init(&walk->source);
     log_io_init(&walk->io);
     log_scan_init(&walk->scan, segment->base, position, next_offset, epoch, log_gaps(log));

@@ -1,7 +1,8 @@
 /* Proves that what lies below the start of a log is no part of any promise: damage there, after a
  * power loss, neither takes the log offline nor brings back what was deleted, and the end of an
  * open tells where the log really stands (storage.md 13.4; S12, R46). And that a high watermark
- * goes with the records it was of (R47). */
+ * goes with the records it was of (R47). And that a life that is vouched for does not lose its tail
+ * quietly: the broker has its place in an ELR for it (KIP-966, DF11). */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
@@ -174,6 +175,94 @@ static void a_high_watermark_that_was_lost_does_not_come_back(void **state)
     assert_true(lost > ROUNDS / 2);
 }
 
+static bool box_vouched(struct log_box *b)
+{
+    return log_dir_vouched(&b->dir);
+}
+
+/* Killed with records that nobody synced; what is read of them then is what was there before. */
+static int64_t box_misread(bool vouched)
+{
+    const struct sim_disk_rule rule = {.ops = 1u << DISK_READ,
+                                       .glob = "*orders-0/*.log",
+                                       .nth = 1,
+                                       .times = 3,
+                                       .effect = SIM_DISK_STALE};
+    int64_t end;
+
+    box_begin(1);
+    log_dir_vouch(&box.dir, 42);
+    assert_true(log_box_wait(&box, box_vouched));
+    box_fill(20);
+    end = box.log->log_end;
+    log_box_kill(&box, false);
+    (void)sim_disk_add_rule(box.node->disk, &rule);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(42, box.dir.previous_broker_epoch);
+    if (!vouched) box.dir.previous_broker_epoch = -1;
+    return end;
+}
+
+static void a_tail_that_was_vouched_for_is_told_and_not_cut(void **state)
+{
+    int64_t end = box_misread(true);
+    uint64_t damaged = box.traced[TRACE_LOG_DAMAGED];
+
+    (void)state;
+    assert_int_equal(ERR_DAMAGED, log_box_open(&box));
+    assert_int_equal(damaged + 1, box.traced[TRACE_LOG_DAMAGED]);
+    log_box_kill(&box, false);
+    sim_disk_clear_rules(box.node->disk);
+    log_box_up(&box); /* nothing was touched */
+    assert_int_equal(end, box.log->log_end);
+    log_box_check(&box, 1000);
+    log_box_over(&box);
+}
+
+static void a_tail_of_a_life_that_may_have_lost_it_is_cut(void **state)
+{
+    (void)state;
+    (void)box_misread(false);
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    assert_int_equal(0, box.log->log_end);
+    log_box_over(&box);
+}
+
+/* Of a write that a kill cut in two the beginning is there: nobody was told of it. */
+static void the_beginning_of_a_last_write_is_cut_though_vouched_for(void **state)
+{
+    uint32_t torn = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+        struct log_append append;
+        uint64_t recovered;
+        int64_t end;
+
+        box_begin(seed);
+        log_dir_vouch(&box.dir, 42);
+        assert_true(log_box_wait(&box, box_vouched));
+        box_fill(10);
+        end = box.log->log_end;
+        sim_disk_shorten(box.node->disk, 1000000);
+        assert_int_equal(ERR_NONE, log_box_append(&box, 1, 5, 900, &append));
+        box.events_left = 1 + seed % 4;
+        (void)log_box_await(&box, &append);
+        box.events_left = 0;
+        recovered = box.traced[TRACE_LOG_RECOVERED_TO];
+        log_box_kill(&box, false);
+        log_box_up(&box);
+        if (box.traced[TRACE_LOG_RECOVERED_TO] > recovered) {
+            assert_int_equal(end, box.log->log_end);
+            torn++;
+        } else { /* all of it or nothing */
+            assert_true(box.log->log_end == end || box.log->log_end == end + 5);
+        }
+        log_box_over(&box);
+    }
+    assert_true(torn > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +270,9 @@ int main(void)
         cmocka_unit_test(a_log_that_starts_over_does_so_again_after_a_crash),
         cmocka_unit_test(an_orderly_stop_syncs_what_stands_below_the_start),
         cmocka_unit_test(a_high_watermark_that_was_lost_does_not_come_back),
+        cmocka_unit_test(a_tail_that_was_vouched_for_is_told_and_not_cut),
+        cmocka_unit_test(a_tail_of_a_life_that_may_have_lost_it_is_cut),
+        cmocka_unit_test(the_beginning_of_a_last_write_is_cut_though_vouched_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
