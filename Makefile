@@ -32,6 +32,8 @@ OPT_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer
 OPT_cover   := -O0 --coverage -DNDEBUG_COVERAGE
 OPT_clang   := -O2
 OPT_clang0  := -O0
+OPT_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+               -fno-omit-frame-pointer
 OPT         := $(OPT_$(VARIANT))
 CFLAGS      ?=
 ALLFLAGS    := $(BASEFLAGS) $(OPT) $(WARN) $(CFLAGS)

@@ -155,7 +155,9 @@ bool node_dirs_any(const struct node *node)
     return false;
 }
 
-/* Of the broker epoch before: every directory must vouch for the same (storage.md 2.10). */
+/* Of the broker epoch before: every directory must vouch for one (storage.md 2.10). They are told
+ * one by one: a life that ended meanwhile was not unfenced yet, and the earliest epoch is that of
+ * the life before, which the controller kept (cluster_control.c) if nothing was lost until then. */
 int64_t node_dirs_previous_epoch(const struct node *node)
 {
     int64_t epoch = node->meta_dir->previous_broker_epoch;
@@ -163,7 +165,8 @@ int64_t node_dirs_previous_epoch(const struct node *node)
     for (uint32_t i = 0; i < node->dir_count; i++) {
         const struct log_dir *dir = &node->log_dirs[i];
 
-        if (!log_dir_online(dir) || dir->previous_broker_epoch != epoch) return -1;
+        if (!log_dir_online(dir)) return -1;
+        if (dir->previous_broker_epoch < epoch) epoch = dir->previous_broker_epoch;
     }
     return epoch;
 }

@@ -2,6 +2,8 @@
  *
  *     walk to the cut: position, end, index, producers, epochs  (from the newest snapshot below it)
  *     lower the recovery point in the checkpoint, durably       else a crash reads as damage
+ *       and with it the high watermark                          else it comes back over the records
+ *                                                               that are written instead (R47)
  *     unlink later segments, newest first; sync the directory
  *     cut the file; sync it                                     before it is written again (H13)
  *       or, when ranges of it were sent: copy what stays, sync, rename over it. A socket refers to
@@ -214,16 +216,19 @@ static void cut_tell(const struct log_flow *o, int64_t end, int64_t reason)
           log->high_watermark, reason);
 }
 
-/* Asks for a checkpoint with the recovery point at or below `to`; *o->checkpoints is what to
- * await. */
-static void cut_lower(struct log_flow *o, int64_t to)
+/* Asks for a checkpoint with the recovery point at or below `to`, the high watermark at or below
+ * `high`; o->checkpoints is what to await. */
+static void cut_lower(struct log_flow *o, int64_t to, int64_t high)
 {
     struct log *log = o->log;
+    struct log_dir *dir = log->dir;
 
-    o->checkpoints = log->dir->checkpoints_written;
-    if (log->synced_end <= to && log->known->recovery_point <= to) return;
     if (log->synced_end > to) log->synced_end = to;
-    o->checkpoints = log_dir_checkpoint(log->dir);
+    if (log->high_watermark > high) log->high_watermark = high;
+    o->checkpoints = dir->checkpoints_written;
+    if (log->known->recovery_point > to || log->known->high_watermark > high ||
+        dir->checkpoint_unsure)
+        o->checkpoints = log_dir_checkpoint(dir);
 }
 
 static bool cut_lowered(const struct log_flow *o)
@@ -455,7 +460,7 @@ static enum op_result cut_run(struct op *op)
             cut_drop_kept(o);
             /* A batch that straddles the cut goes whole: the end is where the walk stopped. */
             cut_forget(log, o->walk.scan.next_offset);
-            cut_lower(o, o->walk.scan.next_offset);
+            cut_lower(o, o->walk.scan.next_offset, o->walk.scan.next_offset);
             AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
             if (!log_dir_online(log->dir)) return OP_DONE;
             cut_tell(o, o->walk.scan.next_offset, 0);
@@ -530,14 +535,32 @@ enum reset_step {
     RESET_GONE,
     RESET_NAMES_SYNCED,
     RESET_MADE,
+    RESET_NOT_MADE,
     RESET_EMPTIED,
     RESET_CLOSED,
     RESET_MADE_SYNCED,
     RESET_EPOCHS_SAVED,
+    RESET_SHORT,
+    RESET_STARTED,
 };
-static const char *const reset_steps[] = {"START",  "QUIET",        "LOWERED",     "MARK_GONE",
-                                          "GONE",   "NAMES_SYNCED", "MADE",        "EMPTIED",
-                                          "CLOSED", "MADE_SYNCED",  "EPOCHS_SAVED"};
+static const char *const reset_steps[] = {
+    "START",    "QUIET",   "LOWERED", "MARK_GONE",   "GONE",         "NAMES_SYNCED", "MADE",
+    "NOT_MADE", "EMPTIED", "CLOSED",  "MADE_SYNCED", "EPOCHS_SAVED", "SHORT",        "STARTED"};
+
+enum { RESET_RETRY_MS = 1000 };
+
+/* Short of memory, space or files: what is there so far stands, and nobody depends on the rest. */
+static bool reset_short(struct log_flow *o)
+{
+    if (!log_err_passes(o->err) || !log_dir_online(o->log->dir)) return false;
+    op_deadline(&o->op, env_deadline(log_flow_env(o), RESET_RETRY_MS));
+    return true;
+}
+
+static bool reset_again(struct log_flow *o)
+{
+    return op_expired(&o->op) || !log_dir_online(o->log->dir);
+}
 
 static bool reset_next(struct log_flow *o)
 {
@@ -554,16 +577,19 @@ static bool reset_next(struct log_flow *o)
     return true;
 }
 
-static enum op_result reset_end(struct log_flow *o)
+/* The active segment, in memory. */
+static enum err reset_segment(struct log *log, int64_t base)
+{
+    if (log->segment_count == 0 && log_segment_add(log, base) == NULL) return ERR_NO_MEMORY;
+    return log_segment_index(log, log_active(log));
+}
+
+/* It is empty, and begins where it should; on disk as well when o->checkpoints are written. */
+static void reset_apply(struct log_flow *o)
 {
     struct log *log = o->log;
-    struct log_segment *segment = log_segment_add(log, o->offset);
 
     log->wanted &= (uint16_t)~LOG_WANT_RESET;
-    if (o->err == ERR_NONE && segment == NULL) o->err = ERR_NO_MEMORY;
-    if (o->err == ERR_NONE) o->err = log_segment_index(log, segment);
-    if (o->err == ERR_NONE) o->err = o->save.err;
-    if (o->err != ERR_NONE) return cut_fail(o);
     log->log_start = o->offset;
     log->log_end = o->offset;
     log->synced_end = o->offset;
@@ -576,6 +602,16 @@ static enum op_result reset_end(struct log_flow *o)
     log_mark_exposed(log, 0);
     log_assigned_reset(log);
     log_dir_changed(log->dir);
+    /* The old start would empty the log once more at the next open. */
+    o->checkpoints = log->dir->checkpoints_written;
+    if (log->known->log_start > o->offset || log->dir->checkpoint_unsure)
+        o->checkpoints = log_dir_checkpoint(log->dir);
+}
+
+static enum op_result reset_end(struct log_flow *o)
+{
+    struct log *log = o->log;
+
     if (log->state == LOG_OPENING) { /* the last step of it: nobody knew another end */
         log_open_done(log);
         return OP_DONE;
@@ -606,7 +642,7 @@ static enum op_result reset_run(struct op *op)
         AWAIT(o, RESET_QUIET, &log->state_source, cut_quiet(log));
         if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
         cut_forget(log, 0);
-        cut_lower(o, 0);
+        cut_lower(o, 0, o->offset);
         AWAIT(o, RESET_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
         if (!log_dir_online(log->dir)) return OP_DONE;
         if (log->state != LOG_OPENING) cut_tell(o, o->offset, 1);
@@ -626,10 +662,15 @@ static enum op_result reset_run(struct op *op)
         AWAIT_IO(o, RESET_NAMES_SYNCED, &o->io);
         o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return cut_fail(o);
-        log_path_of(o->path, log, o->offset, ".log");
-        log_io_open(&o->io, world, o->path, DISK_CREATE);
-        AWAIT_IO(o, RESET_MADE, &o->io);
-        o->err = log_io_err(&o->io);
+        for (;;) {
+            log_path_of(o->path, log, o->offset, ".log");
+            log_io_open(&o->io, world, o->path, DISK_CREATE);
+            AWAIT_IO(o, RESET_MADE, &o->io);
+            o->err = log_io_err(&o->io);
+            if (!reset_short(o)) break;
+            AWAIT(o, RESET_NOT_MADE, &log->dir->state_source, reset_again(o));
+        }
+        op_deadline(op, OP_NO_DEADLINE);
         if (o->err != ERR_NONE) return cut_fail(o);
         o->file = o->io.req.file;
         log_io_truncate(&o->io, world, o->file, 0);
@@ -642,8 +683,19 @@ static enum op_result reset_run(struct op *op)
         AWAIT_IO(o, RESET_MADE_SYNCED, &o->io);
         o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return cut_fail(o);
-        reset_save_epochs(o);
-        AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
+        for (;;) {
+            reset_save_epochs(o);
+            AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
+            if (o->err == ERR_NONE) o->err = o->save.err;
+            if (o->err == ERR_NONE) o->err = reset_segment(log, o->offset);
+            if (!reset_short(o)) break;
+            AWAIT(o, RESET_SHORT, &log->dir->state_source, reset_again(o));
+        }
+        op_deadline(op, OP_NO_DEADLINE);
+        if (o->err != ERR_NONE) return cut_fail(o);
+        reset_apply(o);
+        AWAIT(o, RESET_STARTED, &log->dir->checkpoint_source, cut_lowered(o));
+        if (!log_dir_online(log->dir)) return OP_DONE;
         return reset_end(o);
     }
     IMPOSSIBLE("step");

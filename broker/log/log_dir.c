@@ -229,6 +229,18 @@ static bool log_dir_line(struct text *out, const struct log_known *known, enum l
     return true;
 }
 
+/* What will be on disk is what a crash finds: a cut below it has to wait for another. */
+static void log_dir_note(struct log_known *known, enum log_checkpoint kind)
+{
+    switch (kind) {
+    case LOG_CHECKPOINT_START: known->log_start = known->log->log_start; break;
+    case LOG_CHECKPOINT_RECOVERY: known->recovery_point = known->log->synced_end; break;
+    case LOG_CHECKPOINT_HW: known->high_watermark = known->log->high_watermark; break;
+    case LOG_CHECKPOINT_CLEANER:
+    case LOG_CHECKPOINT_CLEAN: break;
+    }
+}
+
 bool log_dir_print(struct log_dir *dir, enum log_checkpoint kind, uint8_t **bytes, size_t *room,
                    size_t *used)
 {
@@ -240,9 +252,7 @@ bool log_dir_print(struct log_dir *dir, enum log_checkpoint kind, uint8_t **byte
     MAP_FOR_EACH (node, &dir->known) {
         struct log_known *known = MAP_ENTRY(node, struct log_known, node);
 
-        /* What will be on disk is what a crash finds: a later one may not be lower than this. */
-        if (kind == LOG_CHECKPOINT_RECOVERY && log_dir_ends_known(known->log))
-            known->recovery_point = known->log->synced_end;
+        if (log_dir_ends_known(known->log)) log_dir_note(known, kind);
         text_init(&out, scratch, sizeof scratch);
         if (!log_dir_line(&out, known, kind)) continue;
         need += text_view(&out).length;

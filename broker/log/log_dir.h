@@ -59,7 +59,8 @@ struct log_dir_limits {
 };
 struct log_dir_limits log_dir_limits_default(void);
 
-/* What the directory remembers of a partition, open or not: the lines of the checkpoints. */
+/* What the directory remembers of a partition, open or not: the lines of the checkpoints, of an
+ * open one as they were printed last. */
 struct log_known {
     struct map_node node;   /* by name */
     struct log *log;        /* NULL: not open */
@@ -137,9 +138,11 @@ struct log_dir {
     struct disk_file lock;
     uint32_t requests;   /* of this directory at the world, for the orderly close */
     int64_t vouch_epoch; /* wanted */
+    bool vouch_again;    /* there was no space for it: tried now and then */
     bool checkpoint_dirty;
     bool checkpoint_now;
     bool checkpoint_busy;
+    bool checkpoint_unsure; /* the last one is not written: the files may say what was so before */
     struct op_source trash_source; /* something to sweep later */
     struct list trash;             /* struct log_trash: files that go, the first due first */
     struct list trash_taken;       /* those that a sweep is at */
@@ -173,7 +176,8 @@ void log_dir_open(struct log_dir *dir, struct str cluster_id, int32_t node_id);
 void log_dir_close(struct log_dir *dir);
 
 /* The broker is registered with this epoch: should its process die while the machine runs on, the
- * next open says so. Written soon: AWAIT state_source until log_dir_vouched(), or not ONLINE. */
+ * next open says so. Written soon: AWAIT state_source until log_dir_vouched(), or not ONLINE; on a
+ * full disk when there is space again. */
 void log_dir_vouch(struct log_dir *dir, int64_t broker_epoch);
 
 /* Writes the checkpoint files soon: AWAIT checkpoint_source until checkpoints_written has reached

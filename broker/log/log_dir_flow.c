@@ -2,9 +2,9 @@
  * closing it log_dir_keep.c.
  *
  * The clean marker (H4): .kafka_cleanshutdown holds the crc of clean-state, whose lines name each
- * log that was closed well with its end and the size of its active segment. At the next start the
- * marker is read, removed, and the root synced, before anything else happens; a marker that comes
- * back after a power cut vouches for sizes that no longer fit. */
+ * log that was closed well with its end and the size of its active segment. At the next start it is
+ * read, the running file takes over its epoch, and it is removed and the root synced before any log
+ * is opened; a marker that comes back after a power cut vouches for sizes that no longer fit. */
 #include "broker/log/log_dir_private.h"
 
 #include "client/base/text.h"
@@ -285,19 +285,25 @@ static bool open_listed(struct log_dir_flow *o)
     return true;
 }
 
-/* The marker is gone: should the process die before it registers, the running file says so. */
 static bool open_all_known(struct log_dir_flow *o)
+{
+    if (o->err != ERR_NONE) {
+        log_dir_message(o->dir, o->err, "more partitions than there is memory for", "");
+        return false;
+    }
+    open_forget_gone(o->dir);
+    return true;
+}
+
+/* The marker goes: should the process die before it registers, the running file says so. */
+static void open_vouched(struct log_dir_flow *o)
 {
     struct log_dir *dir = o->dir;
 
-    if (o->err != ERR_NONE) {
-        log_dir_message(dir, o->err, "more partitions than there is memory for", "");
-        return false;
-    }
-    open_forget_gone(dir);
     dir->previous_broker_epoch = dir->was_clean ? o->marker_epoch : o->running_epoch;
-    if (dir->was_clean) (void)log_dir_running_save(o, o->marker_epoch);
-    return true;
+    if (!dir->was_clean) return;
+    dir->vouch_epoch = o->marker_epoch;
+    log_dir_running_save(o, o->marker_epoch);
 }
 
 enum dir_open_step {
@@ -306,20 +312,20 @@ enum dir_open_step {
     DIR_OPEN_META,
     DIR_OPEN_MARKER,
     DIR_OPEN_RUNNING,
+    DIR_OPEN_CHECKPOINT,
+    DIR_OPEN_RUNNING_SAVED,
     DIR_OPEN_MARKER_GONE,
     DIR_OPEN_MARKER_SYNCED,
-    DIR_OPEN_CHECKPOINT,
     DIR_OPEN_LISTED,
     DIR_OPEN_DEAD_LISTED,
     DIR_OPEN_DEAD_FILE,
     DIR_OPEN_DEAD_DIR,
-    DIR_OPEN_RUNNING_SAVED,
     DIR_OPEN_UNLOCKED,
 };
 static const char *const dir_open_steps[] = {
-    "START",       "LOCKED",        "META",          "MARKER",  "RUNNING",
-    "MARKER_GONE", "MARKER_SYNCED", "CHECKPOINT",    "LISTED",  "DEAD_LISTED",
-    "DEAD_FILE",   "DEAD_DIR",      "RUNNING_SAVED", "UNLOCKED"};
+    "START",       "LOCKED",        "META",        "MARKER",        "RUNNING",
+    "CHECKPOINT",  "RUNNING_SAVED", "MARKER_GONE", "MARKER_SYNCED", "LISTED",
+    "DEAD_LISTED", "DEAD_FILE",     "DEAD_DIR",    "UNLOCKED"};
 
 static enum op_result dir_open_run(struct op *op)
 {
@@ -350,13 +356,6 @@ static enum op_result dir_open_run(struct op *op)
         log_load_start(&o->load, env, dir->path, log_dir_running_name, 65536);
         AWAIT_LOAD(o, DIR_OPEN_RUNNING, &o->load);
         open_running(o);
-        log_path(o->path, dir->path, ".kafka_cleanshutdown");
-        if (o->marker) log_io_path(&o->io, env->world, DISK_UNLINK, o->path);
-        AWAIT_IO(o, DIR_OPEN_MARKER_GONE, &o->io);
-        if (o->marker && log_io_err(&o->io) == ERR_NONE)
-            log_io_path(&o->io, env->world, DISK_SYNC_DIR, dir->path);
-        AWAIT_IO(o, DIR_OPEN_MARKER_SYNCED, &o->io);
-        if (!open_marker_gone(o)) goto unlock;
         for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
             log_load_start(&o->load, env, dir->path, log_dir_checkpoint_names[o->kind],
                            DIR_FILE_MAX);
@@ -365,6 +364,17 @@ static enum op_result dir_open_run(struct op *op)
             if (o->kind == LOG_CHECKPOINT_CLEAN) break;
             o->kind = (enum log_checkpoint)(o->kind + 1);
         }
+        open_vouched(o);
+        AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
+        dir->vouched_epoch = dir->vouch_epoch;
+        dir->vouch_again = log_err_passes(o->save.err);
+        log_path(o->path, dir->path, ".kafka_cleanshutdown");
+        if (o->marker) log_io_path(&o->io, env->world, DISK_UNLINK, o->path);
+        AWAIT_IO(o, DIR_OPEN_MARKER_GONE, &o->io);
+        if (o->marker && log_io_err(&o->io) == ERR_NONE)
+            log_io_path(&o->io, env->world, DISK_SYNC_DIR, dir->path);
+        AWAIT_IO(o, DIR_OPEN_MARKER_SYNCED, &o->io);
+        if (!open_marker_gone(o)) goto unlock;
         do {
             if (!dir_list(o, &o->list, &o->list_size, dir->path)) {
                 log_dir_message(dir, ERR_NO_MEMORY, "too many entries", "");
@@ -387,7 +397,6 @@ static enum op_result dir_open_run(struct op *op)
             AWAIT_IO(o, DIR_OPEN_DEAD_DIR, &o->io); /* what fails is tried at the next start */
         }
         if (!open_all_known(o)) goto unlock;
-        AWAIT_SAVE(o, DIR_OPEN_RUNNING_SAVED, &o->save);
         log_dir_set_state(dir, LOG_DIR_ONLINE);
         log_dir_keep_start(dir);
         return OP_DONE;

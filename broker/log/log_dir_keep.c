@@ -71,6 +71,19 @@ static bool keeper_due(const struct log_dir_flow *o)
            !log_dir_vouched(o->dir);
 }
 
+/* Without the file the next start is one that may have lost something, no more: nobody waits for
+ * another try. */
+static bool keeper_vouched(struct log_dir_flow *o)
+{
+    struct log_dir *dir = o->dir;
+    bool first = dir->vouched_epoch != o->vouching;
+
+    dir->vouched_epoch = o->vouching;
+    dir->vouch_again = log_err_passes(o->save.err);
+    op_wake(&dir->state_source);
+    return first || o->stop || !log_dir_online(dir);
+}
+
 /* What a failed sync dropped is still in the page cache, and never reaches the device (H5): who is
  * killed from here on may have lost something, though its machine goes on. What becomes of it
  * nobody asks. */
@@ -95,14 +108,11 @@ static enum op_result keeper_run(struct op *op)
             op_deadline(op, OP_NO_DEADLINE);
             if (!log_dir_online(dir)) break;
             if (o->stop && !dir->checkpoint_now) return OP_DONE;
-            if (!log_dir_vouched(dir)) {
+            if (!log_dir_vouched(dir) || dir->vouch_again) {
                 o->vouching = dir->vouch_epoch;
-                (void)log_dir_running_save(o, o->vouching);
+                log_dir_running_save(o, o->vouching);
                 AWAIT_SAVE(o, KEEPER_VOUCHED, &o->save);
-                /* Without it the next start is one that may have lost something: no more. */
-                dir->vouched_epoch = o->vouching;
-                op_wake(&dir->state_source);
-                continue;
+                if (keeper_vouched(o)) continue;
             }
             log_file_retry(dir);
             log_mark_retry(dir);
@@ -112,8 +122,9 @@ static enum op_result keeper_run(struct op *op)
             dir->checkpoint_dirty = false;
             dir->checkpoint_now = false;
             dir->checkpoint_busy = true;
-            /* Log starts before recovery points: a start that is lost brings deleted records back,
-             * a recovery point that is lost costs time only. */
+            dir->checkpoint_unsure = true;
+            /* Whoever depends on one of them waits for all: the order counts for nobody but a
+             * crash in between, which finds each file as a whole, new or old. */
             for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
                 keeper_save(o);
                 AWAIT_SAVE(o, KEEPER_SAVED, &o->save);
@@ -126,6 +137,7 @@ static enum op_result keeper_run(struct op *op)
                 keeper_failed(dir, o->err);
                 continue;
             }
+            dir->checkpoint_unsure = false;
             dir->checkpoints_written++;
             op_wake(&dir->checkpoint_source);
         }
@@ -171,14 +183,19 @@ uint64_t log_dir_checkpoint(struct log_dir *dir)
 
 const char log_dir_running_name[] = ".gregor_running";
 
-/* False: nothing is written. Of a machine that cannot tell its boots nothing can be said. */
-bool log_dir_running_save(struct log_dir_flow *o, int64_t broker_epoch)
+/* Starts to write it: AWAIT_SAVE on o->save. Of a machine that cannot tell its boots nothing can be
+ * said. */
+void log_dir_running_save(struct log_dir_flow *o, int64_t broker_epoch)
 {
     struct text out;
     char boot[UUID_TEXT + 1];
 
-    if (uuid_is_zero(o->dir->env->world->boot) || broker_epoch < 0) return false;
-    if (!log_dir_flow_room(o, 160)) return false;
+    o->save.err = ERR_NONE;
+    if (uuid_is_zero(o->dir->env->world->boot) || broker_epoch < 0) return;
+    if (!log_dir_flow_room(o, 160)) {
+        o->save.err = ERR_NO_MEMORY;
+        return;
+    }
     uuid_print(o->dir->env->world->boot, boot);
     text_init(&out, (char *)o->bytes, o->bytes_size);
     text_format(&out, "{\"version\":0,\"brokerEpoch\":%D,\"boot\":\"%s\"}", broker_epoch, boot);
@@ -186,7 +203,6 @@ bool log_dir_running_save(struct log_dir_flow *o, int64_t broker_epoch)
     o->bytes_used = text_view(&out).length;
     log_save_start(&o->save, o->dir->env, o->dir->path, log_dir_running_name, log_dir_flow_bytes(o),
                    true);
-    return true;
 }
 
 void log_dir_vouch(struct log_dir *dir, int64_t broker_epoch)
@@ -243,7 +259,7 @@ static void close_mark(struct log_dir_flow *o)
 static void close_vouch(struct log_dir_flow *o)
 {
     if (o->dir->unread) {
-        (void)log_dir_running_save(o, o->dir->broker_epoch);
+        log_dir_running_save(o, o->dir->broker_epoch);
     } else {
         close_mark(o);
     }

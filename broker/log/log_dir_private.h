@@ -62,7 +62,7 @@ void log_dir_keep_start(struct log_dir *dir); /* the keeper; the directory is on
 
 /* `.gregor_running`: {"version":0,"brokerEpoch":N,"boot":"22 characters"}. */
 extern const char log_dir_running_name[];
-bool log_dir_running_save(struct log_dir_flow *o, int64_t broker_epoch);
+void log_dir_running_save(struct log_dir_flow *o, int64_t broker_epoch);
 
 void log_dir_set_state(struct log_dir *dir, enum log_dir_state state);
 /* Replaces *bytes by the text; false without memory. */

@@ -349,6 +349,7 @@ void quorum_log_tell_leader(struct quorum *quorum)
 
 static enum err quorum_log_tell_batch(struct quorum *quorum, const struct record_batch *batch)
 {
+    int64_t next = quorum->applied_end;
     struct record_iter iter;
     struct record record;
     enum err err;
@@ -361,6 +362,9 @@ static enum err quorum_log_tell_batch(struct quorum *quorum, const struct record
                                          .timestamp = record.timestamp,
                                          .value = record.value};
 
+            if (record.offset < quorum->applied_end) continue; /* the snapshot has it */
+            if (record.offset < next) return ERR_DAMAGED;
+            next = record.offset + 1;
             quorum->listener->record(quorum->listener, &told);
         }
         if (err != ERR_EOF) return ERR_DAMAGED;

@@ -176,6 +176,14 @@ static struct partition_follow *follow_create(struct manager *manager, struct pa
     return follow;
 }
 
+/* No leader can tell a log without epochs where it diverges, and one that fetched from its end
+ * would count as far as that (KIP-101): first the cut that did not happen, for damage or want of
+ * memory. */
+static bool cut_owed(const struct partition *part)
+{
+    return part->held_cut >= 0 && part->log->epochs.count == 0;
+}
+
 void fetcher_add(struct manager *manager, struct partition *part)
 {
     struct map_node *node = map_find_u64(&manager->fetchers, (uint64_t)part->leader);
@@ -195,7 +203,7 @@ void fetcher_add(struct manager *manager, struct partition *part)
     list_remove(&part->fetch_link);
     part->fetcher = fetcher;
     fetcher->partitions_count++;
-    fetcher_set(part, PARTITION_READY);
+    fetcher_set(part, cut_owed(part) ? PARTITION_DELAYED : PARTITION_READY);
 }
 
 /* Without memory for it the next fetch is a full one, which forgets by not naming. */
@@ -293,8 +301,15 @@ static void take_due(struct fetcher *fetcher)
     for (const struct partition *first = first_delayed(fetcher);
          first != NULL && first->follow->delayed_until_ns <= now_ns;
          first = first_delayed(fetcher)) {
-        fetcher_set(LIST_ENTRY(fetcher->delayed.next, struct partition, fetch_link),
-                    PARTITION_READY);
+        struct partition *part = LIST_ENTRY(fetcher->delayed.next, struct partition, fetch_link);
+
+        if (!cut_owed(part)) {
+            fetcher_set(part, PARTITION_READY);
+        } else if (partition_quiet(part)) {
+            fetcher_cut_to(part, part->held_cut);
+        } else {
+            fetcher_set(part, PARTITION_DELAYED);
+        }
     }
 }
 

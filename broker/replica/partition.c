@@ -314,11 +314,11 @@ void partition_settle(struct partition *part)
         return;
     }
     start = follower_start(log->epochs.count, log->log_end, part->high_watermark);
+    /* Tried, and refused: for damage, which the leader's copy mends, or for want of memory. It
+     * follows without a fetch until that cut is made up for (fetcher.c). */
     if (start < log->log_end && log->err != ERR_NONE) {
-        partition_go_offline(part); /* it was tried */
-        return;
-    }
-    if (start < log->log_end) {
+        part->held_cut = start;
+    } else if (start < log->log_end) {
         partition_truncate(part, start); /* comes back here */
         return;
     }

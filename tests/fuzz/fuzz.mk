@@ -5,9 +5,7 @@
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_SHARED  := $(B)/obj/tests/fuzz/fuzz.o $(B)/obj/tests/support/wire_random.o \
-                $(B)/obj/tests/support/log_box.o
-OPT_fuzz     := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
-                -fno-omit-frame-pointer
+                $(B)/obj/tests/support/log_box.o $(B)/obj/tests/support/node_box.o
 
 $(B)/fuzz/%-replay: $(B)/obj/tests/fuzz/%_fuzz.o $(B)/obj/tests/fuzz/replay.o $(FUZZ_SHARED) $(LIBS_ALL)
 	@mkdir -p $(@D)

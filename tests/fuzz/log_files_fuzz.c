@@ -19,7 +19,8 @@
 
 enum { HEAD = 4, FILE_MAX = 4096 };
 
-/* Derived: nothing that it says may cost a batch. */
+/* Derived: nothing that it says may cost a batch. '%': the base of the second segment; '+': the
+ * newest mark (log_mark.c), in a log of one segment. */
 static const struct {
     const char *name;
     bool derived;
@@ -44,11 +45,14 @@ static const struct {
     {".kafka_cleanshutdown", true, true, false},
     {"orders-0/%.log.swap", false, false, false}, /* takes the place of what it covers */
     {"orders-0/%.cleaned", true, true, false},
+    {".gregor_running", true, true, false},
+    {"orders-0/+.snapshot", true, true, true},
+    {"orders-0/+.producers", true, true, true},
 };
 
 static struct log_box box;
 static struct log_read reading;
-static int64_t second; /* base of the segment whose files are meant */
+static int64_t named; /* base of the segment whose files are meant, or the mark */
 
 static bool read_done(struct log_box *b)
 {
@@ -73,13 +77,19 @@ static void read_through(void)
     }
 }
 
+static bool marked(uint32_t which)
+{
+    return strchr(files[which].name, '+') != NULL;
+}
+
 /* Segments, an aborted transaction in the first one, an orderly stop or none. */
-static int64_t build(bool orderly)
+static int64_t build(bool orderly, bool marks)
 {
     struct log_append append;
 
     log_box_init(&box, 1);
-    box.config.segment_bytes = 400;
+    box.config.segment_bytes = marks ? 1 << 20 : 400;
+    if (marks) box.recovery_bytes = 600;
     box.config.index_interval_bytes = 100;
     assert_int_equal(ERR_NONE, log_box_start(&box));
     assert_int_equal(ERR_NONE, log_box_open(&box));
@@ -92,8 +102,9 @@ static int64_t build(bool orderly)
         buf_unref(buf);
         assert_true(log_box_await(&box, &append));
     }
-    assert_true(box.log->segment_count > 2);
-    second = box.log->segments[1]->base;
+    if (marks) log_box_run_ms(&box, 50);
+    assert_true(marks ? box.log->mark > 0 : box.log->segment_count > 2);
+    named = marks ? box.log->mark : box.log->segments[1]->base;
     assert_true(log_box_sync(&box));
     log_note_high_watermark(box.log, box.log->log_end);
     (void)log_dir_checkpoint(&box.dir);
@@ -109,12 +120,12 @@ static int64_t build(bool orderly)
 /* The second segment: neither the first one nor the active one. */
 static void path_of(uint32_t which, char path[80])
 {
-    const char *hole = strchr(files[which].name, '%');
+    const char *hole = strchr(files[which].name, marked(which) ? '+' : '%');
 
     if (hole == NULL) {
         (void)snprintf(path, 80, "data/%s", files[which].name);
     } else {
-        (void)snprintf(path, 80, "data/orders-0/%020d%s", (int)second, hole + 1);
+        (void)snprintf(path, 80, "data/orders-0/%020d%s", (int)named, hole + 1);
     }
 }
 
@@ -151,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < HEAD) return 0;
     which = (data[0] & 0x7f) % (uint32_t)(sizeof files / sizeof files[0]);
-    end = build((data[0] & 0x80) != 0);
+    end = build((data[0] & 0x80) != 0, marked(which));
     plant(which, data, size);
     whole = log_box_start(&box) == ERR_NONE && log_box_open(&box) == ERR_NONE;
     ASSERT(whole || !files[which].opens);

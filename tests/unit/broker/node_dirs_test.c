@@ -1,6 +1,7 @@
 /* Proves: a node with several log directories opens them all, each with its own identity; formats
  * one that is new; refuses one of somebody else; starts without one that cannot be read, and then
- * begins nothing anew that it may have held (storage.md DF18). */
+ * begins nothing anew that it may have held (storage.md DF18). And a kill while the directories are
+ * told of a registration, one by one, loses nothing (KIP-966). */
 #include "tests/support/node_box.h"
 
 #include <stdio.h>
@@ -234,6 +235,69 @@ static void a_stop_without_a_registration_keeps_what_the_life_before_vouched_for
     }
 }
 
+static void kills(struct sim_disk_watch *watch, struct sim_world *node)
+{
+    (void)watch;
+    sim_crash(node, SIM_DOWN_KILL);
+}
+
+static bool is_down(void *context)
+{
+    (void)context;
+    return box.node[0].node == NULL;
+}
+
+static bool is_registered(void *context)
+{
+    const struct node *node = box.node[0].node;
+
+    (void)context;
+    return node != NULL && node->state == NODE_RECOVERING;
+}
+
+/* Before and after each request for the files that tell of it. */
+static void a_kill_between_two_directories_is_a_kill_like_any(void **state)
+{
+    uint32_t told_apart = 0;
+    bool killed = true;
+
+    (void)state;
+    for (uint32_t nth = 1; killed; nth++) {
+        struct sim_disk_watch watch = {
+            .ops = UINT32_MAX, .glob = "*/.gregor_running*", .nth = 1, .done = true, .fire = kills};
+        const struct node *node;
+        int64_t before;
+
+        begin(8, "bc", "log.dirs=data,second\n");
+        node_box_start_all(&box);
+        before = box.node[0].node->lifecycle.broker_epoch;
+        sim_crash(box.node[0].world, SIM_DOWN_KILL);
+        node_box_start(&box, 0);
+        assert_true(node_box_until(&box, 30000, is_registering, NULL));
+        watch.nth = nth;
+        sim_disk_watch(box.node[0].world->disk, &watch);
+        assert_true(node_box_until(&box, 30000, is_registered, NULL));
+        killed = node_box_until(&box, 300, is_down, NULL);
+        sim_disk_unwatch(&watch);
+        if (!killed) sim_crash(box.node[0].world, SIM_DOWN_KILL);
+        node_box_start(&box, 0);
+        assert_true(node_box_until(&box, 30000, is_registered, NULL));
+        node = box.node[0].node;
+        if (node->log_dirs[0].previous_broker_epoch != node->log_dirs[1].previous_broker_epoch)
+            told_apart++;
+        if (node->lifecycle.previous_broker_epoch < before)
+            fail_msg("killed at request %u: %d, it was %d before", nth,
+                     (int)node->lifecycle.previous_broker_epoch, (int)before);
+        assert_int_equal(image_broker(&box.node[1].node->loader.image, 1)->kept_epoch,
+                         node->lifecycle.previous_broker_epoch);
+        assert_true(node_box_ready(&box, 0, 60000));
+        node_box_stop(&box, 0, 60000);
+        node_box_stop(&box, 1, 60000);
+        node_box_deinit(&box);
+    }
+    assert_true(told_apart > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_directory_of_another_node_is_refused),
         cmocka_unit_test(a_start_goes_on_without_a_directory_that_cannot_be_read),
         cmocka_unit_test(a_stop_without_a_registration_keeps_what_the_life_before_vouched_for),
+        cmocka_unit_test(a_kill_between_two_directories_is_a_kill_like_any),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

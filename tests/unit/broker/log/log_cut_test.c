@@ -1,6 +1,8 @@
 /* Proves that a cut that meets a rotten batch below it changes nothing, says where, and comes to
  * its end once the place is sound again; and that rot which would be cut anyway is no hindrance
- * (storage.md DF7, DF8; swarm, seed 31010: such a replica was offline for ever). */
+ * (storage.md DF7, DF8; swarm, seed 31010: such a replica was offline for ever). And that no high
+ * watermark of what was cut comes back with the next start (R47), and no log start of a log that
+ * was emptied (S18, R46). */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
@@ -232,6 +234,181 @@ static void without_memory_a_cut_is_asked_for_again(void **state)
     assert_true(refusals > 0);
 }
 
+static void checkpoint(void)
+{
+    (void)log_dir_checkpoint(&box.dir);
+    log_box_run_ms(&box, 100);
+}
+
+static bool reset_over(struct log_box *b)
+{
+    return b->log->state != LOG_TRUNCATING;
+}
+
+/* How the owner comes to cut. */
+enum lowers {
+    LOWERS_BY_CUT,     /* it says nothing of the high watermark */
+    LOWERS_BEFORE,     /* it lowers it first, in the same turn (partition_truncate) */
+    LOWERS_WHILE_KEPT, /* and a checkpoint is being written that has the lower one */
+    LOWERS_KEPT_NOT,   /* and the checkpoint that had it could not be written */
+    LOWERS_WAYS,
+};
+
+static void lower_by(enum lowers way, int64_t to)
+{
+    struct sim_disk_rule full = {.ops = 1u << DISK_WRITE,
+                                 .glob = "*replication-offset-checkpoint*",
+                                 .nth = 1,
+                                 .times = 1,
+                                 .error = ERR_NO_SPACE};
+
+    if (way != LOWERS_BY_CUT) log_note_high_watermark(box.log, to);
+    if (way == LOWERS_KEPT_NOT) {
+        (void)sim_disk_add_rule(box.node->disk, &full);
+        checkpoint();
+        sim_disk_clear_rules(box.node->disk);
+        assert_true(box.dir.checkpoint_dirty);
+    }
+    if (way == LOWERS_WHILE_KEPT) {
+        (void)log_dir_checkpoint(&box.dir);
+        while (!box.dir.checkpoint_busy)
+            log_box_run_ms(&box, 0);
+    }
+}
+
+/* Of the records that were cut: what is written instead may be replicated nowhere. Nothing of the
+ * log was synced, so no recovery point has to be lowered for the cut. */
+static void a_high_watermark_goes_with_what_is_cut(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2 * LOWERS_WAYS; i++) {
+        bool reset = i % 2 == 1;
+        int64_t high, to;
+
+        box_begin(i + 1);
+        box.config.segment_bytes = 1 << 20;
+        box_fill(1, 70);
+        high = box.batches[60].base_offset;
+        to = reset ? 0 : box.batches[10].base_offset;
+        log_note_high_watermark(box.log, high);
+        checkpoint();
+        lower_by(i / 2, to);
+        if (reset) {
+            log_reset(box.log, 0);
+            assert_true(log_box_wait(&box, reset_over));
+            box.count = 0;
+            box.synced_end = 0;
+        } else {
+            assert_true(log_box_truncate(&box, to));
+        }
+        assert_int_equal(LOG_OPEN, box.log->state);
+        assert_int_equal(to, box.log->log_end);
+        assert_int_equal(to, box.log->high_watermark);
+        box_fill(2, 90);
+        assert_true(box.log->log_end > high);
+        log_box_kill(&box, false);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_true(box.log->log_end > high);
+        if (box.log->high_watermark > to)
+            fail_msg("way %u: %d after %d", i, (int)box.log->high_watermark, (int)to);
+        log_box_check(&box, 700);
+        box_end();
+    }
+}
+
+/* What is fetched from the beginning again, into a log that began later before: the start of then
+ * would empty it at the next open, of all that it has promised since. */
+static void a_reset_takes_the_old_log_start_with_it(void **state)
+{
+    (void)state;
+    for (uint32_t power = 0; power < 2; power++) {
+        int64_t end;
+
+        box_begin(power + 1);
+        box_fill(1, 70);
+        log_note_high_watermark(box.log, box.log->log_end);
+        log_raise_start(box.log, box.batches[40].base_offset);
+        checkpoint();
+        log_reset(box.log, 0);
+        assert_true(log_box_wait(&box, reset_over));
+        assert_int_equal(LOG_OPEN, box.log->state);
+        assert_int_equal(0, box.log->log_start);
+        box.count = 0;
+        box.synced_end = 0;
+        box_fill(2, 10);
+        assert_true(log_box_sync(&box));
+        end = box.log->log_end;
+        log_box_kill(&box, power == 1);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_int_equal(0, box.log->log_start);
+        assert_int_equal(end, box.log->log_end);
+        log_box_check(&box, 700);
+        box_end();
+    }
+}
+
+static void fail_made(enum err err)
+{
+    struct sim_disk_rule rule = {.ops = 1u << DISK_OPEN,
+                                 .glob = "*/00000000000000000000.log",
+                                 .nth = 1,
+                                 .times = 1,
+                                 .changes_only = true,
+                                 .error = err};
+
+    if (err != ERR_NONE) (void)sim_disk_add_rule(box.node->disk, &rule);
+    rule.ops = 1u << DISK_WRITE;
+    (void)strcpy(rule.glob, "*leader-epoch-checkpoint*");
+    if (err != ERR_NONE) (void)sim_disk_add_rule(box.node->disk, &rule);
+}
+
+/* Neither memory nor space that is short for a while is a failure of the disk (storage.md DF15). */
+static void a_reset_waits_for_memory_and_space(void **state)
+{
+    static const enum err short_of[] = {ERR_NONE, ERR_NO_SPACE, ERR_TOO_MANY};
+    uint32_t refusals = 0;
+
+    (void)state;
+    for (uint64_t i = 1; i < 60; i++) {
+        bool damaged = i % 2 == 1;
+
+        box_begin(i);
+        box_fill(1, 70);
+        if (damaged) {
+            assert_true(log_box_sync(&box));
+            checkpoint();
+            box_rot(30, CRC_BYTE);
+            log_box_kill(&box, false);
+            assert_int_equal(ERR_NONE, log_box_start(&box));
+            box.config.verify_all = true; /* below the recovery point as well */
+            assert_int_equal(ERR_DAMAGED, log_box_open(&box));
+        }
+        fail_made(i < 30 ? ERR_NONE : short_of[i % 3]);
+        box.env.mem.fail_at = i < 30 ? (i + 1) / 2 : 0;
+        log_reset(box.log, 0);
+        assert_true(log_box_wait(&box, reset_over));
+        if (i < 30 && box.env.mem.fail_at == 0) refusals++;
+        box.env.mem.fail_at = 0;
+        assert_int_equal(LOG_DIR_ONLINE, box.dir.state);
+        assert_int_equal(LOG_OPEN, box.log->state);
+        assert_int_equal(ERR_NONE, box.log->err);
+        assert_int_equal(0, box.log->log_end);
+        box.count = 0;
+        box.synced_end = 0;
+        sim_disk_clear_rules(box.node->disk);
+        box_fill(3, 20);
+        log_box_check(&box, 700);
+        log_box_kill(&box, false);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        log_box_check(&box, 700);
+        box_end();
+    }
+    assert_true(refusals > 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +416,9 @@ int main(void)
         cmocka_unit_test(damage_at_the_cut_goes_with_it),
         cmocka_unit_test(bytes_that_are_missing_below_the_cut_are_damage),
         cmocka_unit_test(without_memory_a_cut_is_asked_for_again),
+        cmocka_unit_test(a_high_watermark_goes_with_what_is_cut),
+        cmocka_unit_test(a_reset_takes_the_old_log_start_with_it),
+        cmocka_unit_test(a_reset_waits_for_memory_and_space),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

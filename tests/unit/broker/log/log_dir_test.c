@@ -1,5 +1,6 @@
 /* Proves: a log directory closes without a byte of memory; it may not be vouched for then, but
- * nothing of it is left behind. */
+ * nothing of it is left behind. And that the epoch of a life that has lost nothing is lost neither
+ * by a kill at any moment of the next open, nor because the disk was full for a while (KIP-966). */
 #include "broker/log/log_private.h"
 #include "tests/support/log_box.h"
 
@@ -31,10 +32,112 @@ static void a_directory_closes_when_any_allocation_of_it_is_refused(void **state
     }
 }
 
+static bool booted(struct log_box *b)
+{
+    return b->booted;
+}
+
+static bool settled(struct log_box *b)
+{
+    return !log_dir_busy(&b->dir);
+}
+
+/* The marker goes at the open, and the running file of an earlier boot says nothing. */
+static void a_kill_while_a_directory_opens_does_not_take_the_epoch(void **state)
+{
+    bool spent = true;
+    uint64_t events = 1;
+
+    (void)state;
+    for (; spent; events++) {
+        log_box_init(&box, events);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        log_dir_vouch(&box.dir, 60);
+        log_box_run_ms(&box, 100);
+        log_box_kill(&box, true);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        box.dir.broker_epoch = 70;
+        log_box_stop(&box);
+        sim_node_start(box.node);
+        assert_true(log_box_wait(&box, booted));
+        box.events_left = events;
+        log_dir_open(&box.dir, STR("cluster-of-the-test"), 1);
+        spent = !log_box_wait(&box, settled);
+        box.events_left = 0;
+        log_box_kill(&box, false);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        if (box.dir.previous_broker_epoch != 70)
+            fail_msg("killed after %u events: %d", (unsigned)events,
+                     (int)box.dir.previous_broker_epoch);
+        log_box_kill(&box, false);
+        log_box_deinit(&box);
+    }
+    assert_true(events > 10);
+}
+
+static bool vouched(struct log_box *b)
+{
+    return log_dir_vouched(&b->dir);
+}
+
+static void fail_running(enum err err)
+{
+    struct sim_disk_rule rule = {
+        .ops = 1u << DISK_WRITE, .glob = "*.gregor_running*", .nth = 1, .error = err};
+
+    (void)sim_disk_add_rule(box.node->disk, &rule);
+}
+
+/* Who waits for it goes on; what could not be written then is written when it can be. */
+static void a_full_disk_puts_off_what_vouches_for_the_epoch(void **state)
+{
+    (void)state;
+    log_box_init(&box, 1);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    fail_running(ERR_NO_SPACE);
+    log_dir_vouch(&box.dir, 42);
+    assert_true(log_box_wait(&box, vouched));
+    log_box_run_ms(&box, 2 * LOG_CHECKPOINT_MS);
+    sim_disk_clear_rules(box.node->disk);
+    log_box_kill(&box, false);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(-1, box.dir.previous_broker_epoch);
+    fail_running(ERR_NO_SPACE);
+    log_dir_vouch(&box.dir, 43);
+    assert_true(log_box_wait(&box, vouched));
+    log_dir_changed(&box.dir); /* and the checkpoints are not held up by it */
+    log_box_run_ms(&box, 2 * LOG_CHECKPOINT_MS + 100);
+    assert_true(box.dir.checkpoints_written > 0);
+    sim_disk_clear_rules(box.node->disk);
+    log_box_run_ms(&box, LOG_CHECKPOINT_MS + 100);
+    log_box_kill(&box, false);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(43, box.dir.previous_broker_epoch);
+    /* Nor at the open after an orderly stop on a machine that was off since. */
+    assert_int_equal(ERR_NONE, log_box_open(&box));
+    box.dir.broker_epoch = 44;
+    log_box_stop(&box);
+    sim_node_down(box.node, SIM_DOWN_POWER);
+    fail_running(ERR_NO_SPACE);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(44, box.dir.previous_broker_epoch);
+    assert_true(box.dir.was_clean);
+    sim_disk_clear_rules(box.node->disk);
+    log_box_run_ms(&box, LOG_CHECKPOINT_MS + 100);
+    log_box_kill(&box, false);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_int_equal(44, box.dir.previous_broker_epoch);
+    log_box_kill(&box, false);
+    log_box_deinit(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_directory_closes_when_any_allocation_of_it_is_refused),
+        cmocka_unit_test(a_kill_while_a_directory_opens_does_not_take_the_epoch),
+        cmocka_unit_test(a_full_disk_puts_off_what_vouches_for_the_epoch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

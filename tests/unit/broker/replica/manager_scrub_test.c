@@ -73,7 +73,7 @@ static void rot(struct replica_rig *rig, uint32_t machine, uint32_t nth)
 
 /* A has 3 committed records in two batches, then 2 that only B has too, then 4 of its own. B leads
  * epoch 1 from 5 on; C is away, so that nothing above 3 is committed. */
-static void diverge(struct replica_rig *rig, uint32_t rotten)
+static void diverge(struct replica_rig *rig, uint32_t rotten, bool epochs)
 {
     add_topic(rig);
     for (uint32_t i = 0; i < RIG_MACHINES; i++)
@@ -91,6 +91,15 @@ static void diverge(struct replica_rig *rig, uint32_t rotten)
     append(rig, A, 4);
     await_end(rig, A, 9);
     rot(rig, A, rotten);
+    if (!epochs) {
+        struct partition *part = replica_rig_part(rig, A, 1);
+
+        replica_rig_add(rig, &(struct rig_record){.kind = RIG_CHANGE, .id = -1, .topic = 1});
+        replica_rig_publish(rig, A);
+        replica_rig_run_ms(rig, 50);
+        assert_int_equal(part->role, PARTITION_FOLLOWER);
+        (void)log_epochs_cut_end(&part->log->epochs, 0);
+    }
     replica_rig_add(rig, &(struct rig_record){.kind = RIG_CHANGE, .id = 2, .topic = 1});
     replica_rig_start(rig, B);
     replica_rig_run_ms(rig, 200);
@@ -101,12 +110,12 @@ static void diverge(struct replica_rig *rig, uint32_t rotten)
     await_end(rig, A, 8);
 }
 
-static void check_whole(struct replica_rig *rig)
+static void check_whole(struct replica_rig *rig, int32_t epoch)
 {
     const struct partition *part = replica_rig_part(rig, A, 1);
 
     assert_int_equal(part->role, PARTITION_FOLLOWER);
-    assert_int_equal(log_latest_epoch(part->log), 1);
+    assert_int_equal(log_latest_epoch(part->log), epoch);
     assert_true(rig->traced[TRACE_LOG_DAMAGED] >= 1);
     assert_int_equal(1, rig->traced[TRACE_LOG_REPAIRED]);
     assert_int_equal(-1, part->log->damaged);
@@ -118,8 +127,19 @@ static void a_rotten_batch_below_a_cut_is_mended_first(void **state)
 {
     struct replica_rig *rig = *state;
 
-    diverge(rig, 0);
-    check_whole(rig);
+    diverge(rig, 0, true);
+    check_whole(rig, 1);
+}
+
+/* Without epochs no leader can say where it diverges: it is cut to the high watermark before it
+ * fetches anything (KIP-101), and that cut is mended and made up for as well. */
+static void a_cut_to_the_high_watermark_is_made_up_for(void **state)
+{
+    struct replica_rig *rig = *state;
+
+    diverge(rig, 0, false);
+    check_whole(rig, 2);
+    assert_int_equal(rig->traced[TRACE_LOG_TRUNCATED], 1);
 }
 
 /* Nobody may see it yet but replicas, and this is one. */
@@ -127,8 +147,8 @@ static void what_is_not_committed_yet_is_mended_too(void **state)
 {
     struct replica_rig *rig = *state;
 
-    diverge(rig, 2);
-    check_whole(rig);
+    diverge(rig, 2, true);
+    check_whole(rig, 1);
     assert_true(replica_rig_part(rig, B, 1)->high_watermark <= 3);
 }
 
@@ -148,7 +168,7 @@ static void a_copy_says_nothing_about_who_copies(void **state)
     struct partition *part;
     uint64_t told;
 
-    diverge(rig, 2);
+    diverge(rig, 2, true);
     part = replica_rig_part(rig, B, 1);
     told = rig->traced[TRACE_REPLICA_REMOTE];
     partition_fetch(part, &fetch);
@@ -260,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_RIG(a_rotten_batch_below_a_cut_is_mended_first),
+        WITH_RIG(a_cut_to_the_high_watermark_is_made_up_for),
         WITH_RIG(what_is_not_committed_yet_is_mended_too),
         WITH_RIG(a_copy_says_nothing_about_who_copies),
         WITH_RIG(a_log_that_opens_damaged_is_fetched_anew_when_others_lead),
