@@ -218,7 +218,8 @@ static enum op_result open_take(struct log_flow *o)
     IMPOSSIBLE("step");
 }
 
-/* A torn tail goes: later segments newest first, then the file is cut, durably. */
+/* A torn tail goes: later segments newest first, then the file is cut, durably. So does what a roll
+ * has left over; there the file stays as it is. */
 static enum op_result open_cut(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -354,7 +355,7 @@ static enum op_result open_recover(struct log_flow *o)
             log_open_index_closed(o);
             o->segment++;
         }
-        if (o->cut) {
+        if (o->cut || o->left_over) {
             op_enter(&o->op, OPEN_CUT);
             return open_cut(o);
         }
@@ -381,6 +382,19 @@ static enum op_result open_swap(struct log_flow *o)
 static bool open_makes(const struct log_flow *o)
 {
     return o->log->create && !o->log->known->listed;
+}
+
+/* Nothing was ever written to it, and perhaps nobody came to the end of making it. */
+static bool open_is_new(const struct log *log)
+{
+    return log->segment_count == 1 && log_active(log)->size == 0;
+}
+
+/* What a killed process made or removed is so for the page cache, until a power loss: before the
+ * log goes on, the names on the device are those of the listing. */
+static bool open_names_unsure(const struct log_flow *o)
+{
+    return !o->log->dir->was_clean || open_is_new(o->log);
 }
 
 /* The directory, its listing and identity; a new log gets its first segment. */
@@ -458,15 +472,16 @@ static enum op_result open_files(struct log_flow *o)
             if (o->err != ERR_NONE) return open_end(o);
             log_io_close(&o->io, world, o->io.req.file);
             AWAIT_IO(o, OPEN_FIRST_CLOSED, &o->io);
-            log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
-            AWAIT_IO(o, OPEN_NAMES_SYNCED, &o->io);
-            o->err = log_io_err(&o->io);
-            /* And the entry in the root, or all of it is gone with the next power cut (H3). */
-            if (o->err == ERR_NONE) log_io_path(&o->io, world, DISK_SYNC_DIR, log->dir->path);
-            AWAIT_IO(o, OPEN_ROOT_SYNCED, &o->io);
-            if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE) return open_end(o);
         }
+        if (open_names_unsure(o)) log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
+        AWAIT_IO(o, OPEN_NAMES_SYNCED, &o->io);
+        if (open_names_unsure(o)) o->err = log_io_err(&o->io);
+        if (o->err != ERR_NONE) return open_end(o);
+        /* And the entry in the root, or all of it is gone with the next power cut (H3). */
+        if (open_is_new(log)) log_io_path(&o->io, world, DISK_SYNC_DIR, log->dir->path);
+        AWAIT_IO(o, OPEN_ROOT_SYNCED, &o->io);
+        if (open_is_new(log)) o->err = log_io_err(&o->io);
+        if (o->err != ERR_NONE) return open_end(o);
         op_enter(&o->op, OPEN_RECOVER);
         return open_recover(o);
     }
