@@ -383,7 +383,7 @@ static void a_producer_whose_records_are_gone_is_known_after_a_crash(void **stat
         assert_int_equal(box.log->log_start, 1);
         assert_int_equal(box.log->log_end, 1);
         assert_non_null(log_producers_find(&box.log->producers, 5));
-        end();
+        log_box_over(&box);
     }
 }
 
