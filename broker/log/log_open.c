@@ -384,17 +384,19 @@ static bool open_makes(const struct log_flow *o)
     return o->log->create && !o->log->known->listed;
 }
 
-/* Nothing was ever written to it, and perhaps nobody came to the end of making it. */
-static bool open_is_new(const struct log *log)
-{
-    return log->segment_count == 1 && log_active(log)->size == 0;
-}
-
 /* What a killed process made or removed is so for the page cache, until a power loss: before the
  * log goes on, the names on the device are those of the listing. */
 static bool open_names_unsure(const struct log_flow *o)
 {
-    return !o->log->dir->was_clean || open_is_new(o->log);
+    return o->made || !o->log->dir->was_clean;
+}
+
+/* Nothing was ever written to it, and perhaps nobody came to the end of making it. */
+static bool open_root_unsure(const struct log_flow *o)
+{
+    const struct log *log = o->log;
+
+    return open_names_unsure(o) && log->segment_count == 1 && log_active(log)->size == 0;
 }
 
 /* The directory, its listing and identity; a new log gets its first segment. */
@@ -470,6 +472,7 @@ static enum op_result open_files(struct log_flow *o)
             AWAIT_IO(o, OPEN_FIRST_MADE, &o->io);
             o->err = log_io_err(&o->io);
             if (o->err != ERR_NONE) return open_end(o);
+            o->made = true;
             log_io_close(&o->io, world, o->io.req.file);
             AWAIT_IO(o, OPEN_FIRST_CLOSED, &o->io);
         }
@@ -478,9 +481,9 @@ static enum op_result open_files(struct log_flow *o)
         if (open_names_unsure(o)) o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return open_end(o);
         /* And the entry in the root, or all of it is gone with the next power cut (H3). */
-        if (open_is_new(log)) log_io_path(&o->io, world, DISK_SYNC_DIR, log->dir->path);
+        if (open_root_unsure(o)) log_io_path(&o->io, world, DISK_SYNC_DIR, log->dir->path);
         AWAIT_IO(o, OPEN_ROOT_SYNCED, &o->io);
-        if (open_is_new(log)) o->err = log_io_err(&o->io);
+        if (open_root_unsure(o)) o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return open_end(o);
         op_enter(&o->op, OPEN_RECOVER);
         return open_recover(o);

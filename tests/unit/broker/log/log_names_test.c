@@ -1,6 +1,6 @@
-/* Proves that a segment's name that a crash, or a roll that failed, leaves behind is never taken for
- * one of the log later on, and that a name which only the page cache of a killed process's machine
- * knows is made to last before anything depends on it (storage.md 17: H2, H14; 19: S12, S14). */
+/* Proves that the name of a segment that a crash, or a roll that failed, leaves behind is never
+ * taken for one of the log later on, and that a name which only the page cache under a killed
+ * process knows is made to last before anything depends on it (storage.md 17: H2, H14; 19: S14). */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
