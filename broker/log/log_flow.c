@@ -10,7 +10,9 @@
  *     N.log created, the directory synced: all these names last
  *     the old segment's bytes                   in the next sync round
  *
- * A crash between any two leaves the old segment as the last one, or an empty new one. */
+ * A crash between any two leaves the old segment as the last one, or an empty new one. A roll that
+ * fails takes N.log away again, durably, before the old segment goes on: the next one may be rolled
+ * elsewhere, and N.log would stand within it. */
 #include "broker/log/log_private.h"
 
 #include "client/base/text.h"
@@ -193,11 +195,13 @@ enum roll_step {
     ROLL_EMPTIED,
     ROLL_CLOSED,
     ROLL_DIR_SYNCED,
+    ROLL_UNMADE,
+    ROLL_UNMADE_SYNCED,
 };
-static const char *const roll_steps[] = {"START",          "INDEX_SAVED",  "TIMES_SAVED",
-                                         "SNAPSHOT_SAVED", "WINDOW_SAVED", "ABORTED_SAVED",
-                                         "MANIFEST_SAVED", "CREATED",      "EMPTIED",
-                                         "CLOSED",         "DIR_SYNCED"};
+static const char *const roll_steps[] = {
+    "START",         "INDEX_SAVED",    "TIMES_SAVED",  "SNAPSHOT_SAVED", "WINDOW_SAVED",
+    "ABORTED_SAVED", "MANIFEST_SAVED", "CREATED",      "EMPTIED",        "CLOSED",
+    "DIR_SYNCED",    "UNMADE",         "UNMADE_SYNCED"};
 
 /* Which of the small files of a segment. */
 enum log_part {
@@ -365,8 +369,6 @@ static bool roll_begin(struct log_flow *o)
 
 static enum op_result roll_end(struct log_flow *o)
 {
-    if (o->err == ERR_NONE) roll_apply(o);
-    if (o->err == ERR_NONE) return roll_told(o);
     if (log_err_passes(o->err)) {
         if (!list_empty(&o->log->staged)) {
             log_append_failed(o->log, o->err);
@@ -410,10 +412,17 @@ static enum op_result roll_run(struct op *op)
         o->err = log_io_err(&o->io);
         log_io_close(&o->io, world, o->file);
         AWAIT_IO(o, ROLL_CLOSED, &o->io);
-        if (o->err != ERR_NONE) return roll_end(o);
-        log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
+        if (o->err == ERR_NONE) log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
         AWAIT_IO(o, ROLL_DIR_SYNCED, &o->io);
-        o->err = log_io_err(&o->io);
+        if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
+        if (o->err == ERR_NONE) roll_apply(o);
+        if (o->err == ERR_NONE) return roll_told(o);
+        if (!log_err_passes(o->err)) return roll_end(o);
+        log_io_path(&o->io, world, DISK_UNLINK, o->path_to);
+        AWAIT_IO(o, ROLL_UNMADE, &o->io);
+        if (log_io_err(&o->io) == ERR_NONE) log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
+        AWAIT_IO(o, ROLL_UNMADE_SYNCED, &o->io);
+        if (log_io_err(&o->io) != ERR_NONE) log_dir_fail(o->log->dir, log_io_err(&o->io));
         return roll_end(o);
     }
     IMPOSSIBLE("step");

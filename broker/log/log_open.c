@@ -217,7 +217,8 @@ static enum op_result open_take(struct log_flow *o)
     IMPOSSIBLE("step");
 }
 
-/* A torn tail goes: later segments newest first, then the file is cut, durably. */
+/* A torn tail goes: later segments newest first, then the file is cut, durably. So does what a roll
+ * has left over; there the file stays as it is. */
 static enum op_result open_cut(struct log_flow *o)
 {
     struct log *log = o->log;
@@ -353,7 +354,7 @@ static enum op_result open_recover(struct log_flow *o)
             log_open_index_closed(o);
             o->segment++;
         }
-        if (o->cut) {
+        if (o->cut || o->left_over) {
             op_enter(&o->op, OPEN_CUT);
             return open_cut(o);
         }
@@ -380,6 +381,21 @@ static enum op_result open_swap(struct log_flow *o)
 static bool open_makes(const struct log_flow *o)
 {
     return o->log->create && !o->log->known->listed;
+}
+
+/* What a killed process made or removed is so for the page cache, until a power loss: before the
+ * log goes on, the names on the device are those of the listing. */
+static bool open_names_unsure(const struct log_flow *o)
+{
+    return o->made || !o->log->dir->was_clean;
+}
+
+/* Nothing was ever written to it, and perhaps nobody came to the end of making it. */
+static bool open_root_unsure(const struct log_flow *o)
+{
+    const struct log *log = o->log;
+
+    return open_names_unsure(o) && log->segment_count == 1 && log_active(log)->size == 0;
 }
 
 /* The directory, its listing and identity; a new log gets its first segment. */
@@ -455,17 +471,19 @@ static enum op_result open_files(struct log_flow *o)
             AWAIT_IO(o, OPEN_FIRST_MADE, &o->io);
             o->err = log_io_err(&o->io);
             if (o->err != ERR_NONE) return open_end(o);
+            o->made = true;
             log_io_close(&o->io, world, o->io.req.file);
             AWAIT_IO(o, OPEN_FIRST_CLOSED, &o->io);
-            log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
-            AWAIT_IO(o, OPEN_NAMES_SYNCED, &o->io);
-            o->err = log_io_err(&o->io);
-            /* And the entry in the root, or all of it is gone with the next power cut (H3). */
-            if (o->err == ERR_NONE) log_io_path(&o->io, world, DISK_SYNC_DIR, log->dir->path);
-            AWAIT_IO(o, OPEN_ROOT_SYNCED, &o->io);
-            if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE) return open_end(o);
         }
+        if (open_names_unsure(o)) log_io_path(&o->io, world, DISK_SYNC_DIR, o->path);
+        AWAIT_IO(o, OPEN_NAMES_SYNCED, &o->io);
+        if (open_names_unsure(o)) o->err = log_io_err(&o->io);
+        if (o->err != ERR_NONE) return open_end(o);
+        /* And the entry in the root, or all of it is gone with the next power cut (H3). */
+        if (open_root_unsure(o)) log_io_path(&o->io, world, DISK_SYNC_DIR, log->dir->path);
+        AWAIT_IO(o, OPEN_ROOT_SYNCED, &o->io);
+        if (open_root_unsure(o)) o->err = log_io_err(&o->io);
+        if (o->err != ERR_NONE) return open_end(o);
         op_enter(&o->op, OPEN_RECOVER);
         return open_recover(o);
     }

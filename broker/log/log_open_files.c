@@ -179,8 +179,10 @@ enum err log_open_check_manifest(struct log_flow *o, int64_t *offset)
         if (segment->size == (uint64_t)size && segment->end == end) continue;
         if (segment->size == (uint64_t)size && log_gaps(log) && end <= segment->end) continue;
         if (at + 2 == log->segment_count && log_active(log)->size == 0) {
-            /* A roll that failed after it made the file: the old segment went on. */
+            /* A roll whose bytes were lost, or that failed: the old segment goes on, and may be
+             * rolled elsewhere. The file goes, or it stands within the log one day. */
             log_segment_drop_last(log);
+            o->left_over = true;
             continue;
         }
         if (segment->end >= o->promised) continue; /* the walk will judge */

@@ -455,6 +455,8 @@ struct log_flow {
     bool kept_sync; /* it was in the list of logs to be synced */
     bool clean;
     bool cut;
+    bool made;      /* the first segment, just now */
+    bool left_over; /* the name of a segment that the log does not have */
     bool first;
     bool epochs_bad;
     enum log_state to_state;

@@ -150,8 +150,8 @@ static bool superseded(const struct check *check, const struct check_part *part,
     return check->config.idempotent ? open > value->sequence : open >= 0; /* any order */
 }
 
-/* A tombstone that was never acknowledged may have stood behind what its client sent before; once its
- * time is over a compaction takes it, and no reader can tell of it. */
+/* A tombstone that was never acknowledged may have stood behind what its client sent before; once
+ * its time is over a compaction takes it, and no reader can tell of it. */
 static void open_tombstones(struct check *check)
 {
     for (uint32_t i = 0; i < check->values.count; i++) {

@@ -174,13 +174,14 @@ static void a_compaction_is_known_from_where_an_open_would_finish_it(void **stat
     assert_string_equal(convicted_by(story), "C6");
 }
 
-/* Of unknown outcome, and its time is over: it may have been there, and be gone with what it took. */
+/* Of unknown outcome, and its time is over: it may have come, and be gone with what it took. */
 static void a_tombstone_without_an_answer_may_have_come_and_gone(void **state)
 {
 #define VALUE       "201 client.send 7 0 7 9 0\n" ACKED("7", "2")
 #define TOMBSTONE   "201 client.send 7 0 " TOMBSTONE_8 " 9 0\n"
 #define FAILED(yes) "201 client.failed 7 0 " TOMBSTONE_8 " 7 " yes "\n"
-#define DRAINED     "+100\n" SEND("8") ACKED("8", "4") COMPACTED("4") OTHER_AT("2") OTHER("4", "8") END
+#define AFTER       OTHER_AT("2") OTHER("4", "8") END
+#define DRAINED     "+100\n" SEND("8") ACKED("8", "4") COMPACTED("4") AFTER
     (void)state;
     assert_string_equal(convicted_soon(VALUE TOMBSTONE FAILED("0") DRAINED), "");
     assert_string_equal(convicted_soon(VALUE TOMBSTONE DRAINED), "");
