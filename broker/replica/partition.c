@@ -308,6 +308,11 @@ void partition_settle(struct partition *part)
     int64_t start;
 
     ASSERT(partition_may_settle(part));
+    if (part->leader == part->manager->broker && log_hollow(log)) {
+        log_reset(log, log->log_end); /* comes back here */
+        op_wake(&part->work);
+        return;
+    }
     if (part->leader == part->manager->broker) {
         part->settled = true;
         become_leader(part);
@@ -391,6 +396,14 @@ void partition_reset(struct partition *part, int64_t at)
     ASSERT(partition_quiet(part));
     ASSERT(part->role == PARTITION_FOLLOWER);
     log_reset(part->log, at);
+    op_wake(&part->work);
+}
+
+void partition_begin_with(struct partition *part, int64_t base)
+{
+    ASSERT(partition_quiet(part));
+    ASSERT(part->role == PARTITION_FOLLOWER);
+    log_begin_with(part->log, base);
     op_wake(&part->work);
 }
 
