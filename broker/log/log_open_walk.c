@@ -195,7 +195,6 @@ void log_open_take(struct log_flow *o)
         /* Older than what was deleted on purpose: nothing of it may come back (storage.md 13.4). */
         log->wanted |= LOG_WANT_RESET;
         log->wanted_to = log->log_start;
-        log->wanted_below = 0;
         log->log_start = log->log_end;
     }
     log->synced_end = o->clean ? log->log_end : o->promised;

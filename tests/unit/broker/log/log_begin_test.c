@@ -1,5 +1,5 @@
-/* Proves that an empty log whose start lies inside of a batch takes that batch whole (DeleteRecords;
- * a follower asked for it for ever), that neither its start nor its end goes back for it, whatever
+/* Proves that an empty log whose start lies inside of a batch takes that batch whole: DeleteRecords,
+ * a follower asked for it for ever. That neither its start nor its end goes back for it, whatever
  * the machine dies of and whenever, and that it takes nothing that would leave a hole. */
 #include "tests/support/log_box.h"
 
