@@ -1,6 +1,6 @@
-/* Proves that an empty log whose start lies inside of a batch takes that batch whole: DeleteRecords,
- * a follower asked for it for ever. That neither its start nor its end goes back for it, whatever
- * the machine dies of and whenever, and that it takes nothing that would leave a hole. */
+/* Proves that an empty log whose start lies inside of a batch takes that batch whole, as after
+ * DeleteRecords (a follower asked for it for ever); that for this neither its start nor its end
+ * goes back, whatever the machine dies of; and that it takes nothing that would leave a hole. */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
