@@ -67,7 +67,8 @@ void log_set_state(struct log *log, enum log_state state, enum err err)
 
 bool log_gaps(const struct log *log)
 {
-    return log->config->gaps || log->known->cleaned >= 0;
+    return log->config->gaps ||
+           (log->known->cleaned >= 0 && log->dir->checkpoints_written >= log->gaps_after);
 }
 
 bool log_quiet(const struct log *log)

@@ -1,4 +1,10 @@
-/* Where a log that holds nothing begins.
+/* What a follower is sent that does not go on where its log ends.
+ *
+ * Offsets that a compaction of the leader has taken away, of a topic that is not compacted any
+ * more: a leader serves no gap that is a hole. An open takes it for none when the line in
+ * cleaner-offset-checkpoint says so, so that is written first.
+ *
+ * And the batch with the start, for a log that holds nothing.
  *
  * The start of a log may lie inside of a batch (DeleteRecords), and who begins there, because it
  * was reset or lost what it had, is given the whole batch that holds its start: its segment, and so
@@ -70,4 +76,31 @@ void log_begin_with(struct log *log, int64_t base)
 {
     ASSERT(log_empty(log) && base >= 0 && base <= log->log_end);
     log_reset_below(log, log->log_end, log->log_end - base);
+}
+
+/* ---- gaps ------------------------------------------------------------------------------------ */
+
+bool log_has_gaps(const struct log *log, struct bytes batches)
+{
+    struct record_batch_iter iter;
+    struct record_batch batch;
+    int64_t next = log->assigned_end;
+    bool gap = false;
+
+    if (log->state != LOG_OPEN || log->config->gaps || log->known->cleaned >= 0) return false;
+    record_batch_iter_init(&iter, batches);
+    while (record_batch_iter_next(&iter, &batch)) {
+        if (batch.base_offset < next) return false;
+        if (batch.base_offset > next) gap = true;
+        next = record_batch_end_offset(&batch);
+    }
+    return gap;
+}
+
+void log_admit_gaps(struct log *log)
+{
+    ASSERT(log->known->cleaned < 0);
+    log->known->cleaned = 0;
+    log->dir->cleaned_any = true;
+    log->gaps_after = log_dir_checkpoint(log->dir);
 }

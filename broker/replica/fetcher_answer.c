@@ -49,6 +49,8 @@ static void append(struct fetcher *fetcher, struct partition *part, struct bytes
         partition_begin_with(part, base);
         return;
     }
+    if (err == ERR_OFFSET_OUT_OF_RANGE && log_has_gaps(part->log, records))
+        log_admit_gaps(part->log); /* later, the same */
     /* Nothing that may be appended: corrupt, not at our end, all of a newer epoch (KAFKA-18723), or
      * the disk is full. Later, the same. */
     fetcher_set(part, PARTITION_DELAYED);

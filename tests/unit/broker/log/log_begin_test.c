@@ -1,6 +1,7 @@
 /* Proves that an empty log whose start lies inside of a batch takes that batch whole, as after
  * DeleteRecords (a follower asked for it for ever); that for this neither its start nor its end
- * goes back, whatever the machine dies of; and that it takes nothing that would leave a hole. */
+ * goes back, whatever the machine dies of; and that it takes nothing that would leave a hole; which
+ * what a compaction of the leader has taken away is not. */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
@@ -197,6 +198,45 @@ static void its_start_does_not_go_back_with_any_death(void **state)
     fail_msg("it never came to its end");
 }
 
+/* Of a topic that is compacted no more: its leader sends what is left. */
+static void offsets_that_a_compaction_took_are_no_hole(void **state)
+{
+    (void)state;
+    for (uint32_t power = 0; power < 2; power++) {
+        struct log_append append;
+        struct bytes bytes;
+        struct buf *buf;
+
+        box_begin(power + 1);
+        assert_int_equal(ERR_NONE, follow(0, 5, &append));
+        assert_true(log_box_await(&box, &append));
+        assert_int_equal(ERR_OFFSET_OUT_OF_RANGE, follow(8, 5, &append));
+        buf = sent(3, 5, &bytes);
+        assert_false(log_has_gaps(box.log, bytes)); /* below the end it is something else */
+        buf_unref(buf);
+        buf = sent(5, 5, &bytes);
+        assert_false(log_has_gaps(box.log, bytes));
+        buf_unref(buf);
+        buf = sent(8, 5, &bytes);
+        assert_true(log_has_gaps(box.log, bytes));
+        log_admit_gaps(box.log);
+        assert_false(log_has_gaps(box.log, bytes));
+        buf_unref(buf);
+        /* Not before it is written down: the next open would take it for a hole. */
+        assert_int_equal(ERR_OFFSET_OUT_OF_RANGE, follow(8, 5, &append));
+        log_box_run_ms(&box, 100);
+        box.count = 0;
+        assert_int_equal(ERR_NONE, follow(8, 5, &append));
+        assert_true(log_box_await(&box, &append));
+        assert_true(log_box_sync(&box));
+        log_box_kill(&box, power == 1);
+        log_box_up(&box);
+        assert_int_equal(0, box.log->log_start);
+        assert_int_equal(13, box.log->log_end);
+        log_box_over(&box);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +244,7 @@ int main(void)
         cmocka_unit_test(nothing_that_would_leave_a_hole_is_taken),
         cmocka_unit_test(who_leads_it_begins_at_its_end),
         cmocka_unit_test(its_start_does_not_go_back_with_any_death),
+        cmocka_unit_test(offsets_that_a_compaction_took_are_no_hole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
