@@ -391,19 +391,19 @@ void partition_truncate(struct partition *part, int64_t to)
     op_wake(&part->work);
 }
 
-void partition_reset(struct partition *part, int64_t at)
-{
-    ASSERT(partition_quiet(part));
-    ASSERT(part->role == PARTITION_FOLLOWER);
-    log_reset(part->log, at);
-    op_wake(&part->work);
-}
-
 void partition_begin_with(struct partition *part, int64_t base)
 {
     ASSERT(partition_quiet(part));
     ASSERT(part->role == PARTITION_FOLLOWER);
     log_begin_with(part->log, base);
+    op_wake(&part->work);
+}
+
+void partition_reset(struct partition *part, int64_t at)
+{
+    ASSERT(partition_quiet(part));
+    ASSERT(part->role == PARTITION_FOLLOWER);
+    log_reset(part->log, at);
     op_wake(&part->work);
 }
 
