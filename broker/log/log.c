@@ -67,7 +67,8 @@ void log_set_state(struct log *log, enum log_state state, enum err err)
 
 bool log_gaps(const struct log *log)
 {
-    return log->config->gaps || log->known->cleaned >= 0;
+    return log->config->gaps ||
+           (log->known->cleaned >= 0 && log->dir->checkpoints_written >= log->gaps_after);
 }
 
 bool log_quiet(const struct log *log)
@@ -411,8 +412,7 @@ static enum err log_check_follower(const struct log *log, struct bytes bytes, in
         if (err != ERR_NONE) return err;
         if (batch.partition_leader_epoch > epoch_max) return ERR_NONE;
         if (batch.partition_leader_epoch < epoch) return ERR_BAD_STATE;
-        if (batch.base_offset < next) return ERR_OFFSET_OUT_OF_RANGE;
-        if (batch.base_offset != next && !log_gaps(log)) return ERR_OFFSET_OUT_OF_RANGE;
+        if (!log_follows(log, &batch, next)) return ERR_OFFSET_OUT_OF_RANGE;
         if (batch.bytes.length > log->config->segment_bytes && batch.bytes.length > INT32_MAX / 2)
             return ERR_RECORD_LIST_TOO_LARGE;
         next = record_batch_end_offset(&batch);
@@ -530,10 +530,10 @@ static void log_complete_batch(struct log *log)
 
     ASSERT(record_batch_parse(staged->bytes, &batch) == RECORD_BATCH_WHOLE);
     ASSERT(staged->position == active->size);
-    ASSERT(batch.base_offset >= log->log_end);
+    ASSERT(staged->last_offset >= log->log_end);
     list_remove(&staged->link);
     if (batch.partition_leader_epoch > log_latest_epoch(log))
-        log_note_epoch(log, batch.partition_leader_epoch, batch.base_offset);
+        log_note_epoch(log, batch.partition_leader_epoch, log_first_of(log, batch.base_offset));
     log_producers_complete(&log->producers, &staged->producer, &batch, &aborted);
     log_note_aborted(log, &aborted);
     log_index_batch(log, active, active->index, active->size, &batch, batch.bytes.length);

@@ -136,6 +136,8 @@ struct log {
     uint64_t assigned_size;    /* of the active segment with what is staged for it */
     int64_t assigned_base;     /* base of the segment that the last staged batch goes to */
     int64_t wanted_to;         /* of a truncation or reset that waits */
+    uint64_t gaps_after;       /* this checkpoint tells that offsets may skip (log_admit_gaps) */
+    int64_t wanted_below;      /* the segment of a reset begins so far below it */
     int64_t unsynced_since_ns; /* mono; 0: nothing unsynced */
     uint64_t unsynced_bytes;
     uint32_t readers;             /* reads and lookups under way */
@@ -295,6 +297,17 @@ void log_sync(struct log *log);
 void log_truncate(struct log *log, int64_t to);
 /* truncateFullyAndStartAt: an empty log that begins at `at`. Also from FAILED with ERR_DAMAGED. */
 void log_reset(struct log *log, int64_t at);
+/* `batches`, refused by log_append_as_follower with OFFSET_OUT_OF_RANGE, begin with the one that
+ * holds the start of this empty log: it takes them after log_begin_with(*base), which is awaited as
+ * log_reset. Start and end stay. */
+bool log_begins_with(const struct log *log, struct bytes batches, int64_t *base);
+void log_begin_with(struct log *log, int64_t base);
+/* `batches`, refused likewise, skip offsets that a compaction of the leader has taken away; taken
+ * after log_admit_gaps(), when a checkpoint says that this log may have gaps as well. */
+bool log_has_gaps(const struct log *log, struct bytes batches);
+void log_admit_gaps(struct log *log);
+/* Empty after log_begin_with(): no leader may append to it before a reset to its end. */
+bool log_hollow(const struct log *log);
 /* Moves up only; at most log_end. */
 void log_raise_start(struct log *log, int64_t log_start);
 /* Retention (storage.md 11), log_retain.c. */

@@ -227,7 +227,8 @@ static void cut_lower(struct log_flow *o, int64_t to, int64_t high)
     if (log->high_watermark > high) log->high_watermark = high;
     o->checkpoints = dir->checkpoints_written;
     if (log->known->recovery_point > to || log->known->high_watermark > high ||
-        dir->checkpoint_unsure)
+        dir->checkpoint_unsure ||
+        (log->wanted_below > 0 && log->known->log_start < log->log_start)) /* log_begin.c */
         o->checkpoints = log_dir_checkpoint(dir);
 }
 
@@ -520,6 +521,7 @@ void log_truncate(struct log *log, int64_t to)
         log->wanted |= LOG_WANT_TRUNCATE;
     }
     log->wanted_to = to;
+    log->wanted_below = 0;
     log_advance(log);
 }
 
@@ -576,9 +578,11 @@ static bool reset_next(struct log_flow *o)
 }
 
 /* The active segment, in memory. */
-static enum err reset_segment(struct log *log, int64_t base)
+static enum err reset_segment(struct log *log, int64_t end)
 {
-    if (log->segment_count == 0 && log_segment_add(log, base) == NULL) return ERR_NO_MEMORY;
+    if (log->segment_count == 0 && log_segment_add(log, end - log->wanted_below) == NULL)
+        return ERR_NO_MEMORY;
+    log_active(log)->end = end;
     return log_segment_index(log, log_active(log));
 }
 
@@ -660,7 +664,7 @@ static enum op_result reset_run(struct op *op)
         o->err = log_io_err(&o->io);
         if (o->err != ERR_NONE) return cut_fail(o);
         for (;;) {
-            log_path_of(o->path, log, o->offset, ".log");
+            log_path_of(o->path, log, o->offset - log->wanted_below, ".log");
             log_io_open(&o->io, world, o->path, DISK_CREATE);
             AWAIT_IO(o, RESET_MADE, &o->io);
             o->err = log_io_err(&o->io);
@@ -700,14 +704,3 @@ static enum op_result reset_run(struct op *op)
 
 const struct op_kind log_reset_kind = {"log_reset", reset_steps, COUNT_OF(reset_steps), reset_run,
                                        log_flow_finish};
-
-void log_reset(struct log *log, int64_t at)
-{
-    ASSERT(at >= 0);
-    if (log->state != LOG_OPEN && !(log->state == LOG_FAILED && log->err == ERR_DAMAGED)) return;
-    log->opened = true; /* from here on nothing is promised */
-    log_set_state(log, LOG_TRUNCATING, ERR_NONE);
-    log->wanted |= LOG_WANT_RESET;
-    log->wanted_to = at;
-    log_advance(log);
-}

@@ -99,7 +99,7 @@ bool log_flow_print_epochs(struct log_flow *flow)
         const struct log_staged *staged = LIST_ENTRY(link, struct log_staged, link);
 
         if (staged->epoch > log_epochs_latest(&all))
-            (void)log_epochs_assign(&all, staged->epoch, staged->base_offset);
+            (void)log_epochs_assign(&all, staged->epoch, log_first_of(log, staged->base_offset));
     }
     if (log->begun_epoch > log_epochs_latest(&all))
         (void)log_epochs_assign(&all, log->begun_epoch, log->assigned_end);

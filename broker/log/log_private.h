@@ -294,6 +294,13 @@ void log_append_failed(struct log *log, enum err err);
 void log_set_state(struct log *log, enum log_state state, enum err err);
 /* Offsets may skip: the topic says so, or its log was compacted once. */
 bool log_gaps(const struct log *log);
+/* Where a follower may go on at `next`, or an empty log begin (log_begin.c). */
+bool log_follows(const struct log *log, const struct record_batch *batch, int64_t next);
+/* The first offset of it that the log has: the batch that holds its start begins below. */
+static inline int64_t log_first_of(const struct log *log, int64_t base_offset)
+{
+    return base_offset > log->log_end ? base_offset : log->log_end;
+}
 /* No cut or close of the log is in the way of anybody. */
 bool log_quiet(const struct log *log);
 void log_fail(struct log *log, enum err err);

@@ -30,6 +30,7 @@ void fetcher_applied(struct partition *part, bool failed)
 static void append(struct fetcher *fetcher, struct partition *part, struct bytes records)
 {
     struct log_append ticket = {.last_offset = -1};
+    int64_t base;
     enum err err = log_append_as_follower(part->log, fetcher->call.frame.buf, records,
                                           part->follow->request_epoch, &ticket);
 
@@ -41,9 +42,17 @@ static void append(struct fetcher *fetcher, struct partition *part, struct bytes
         op_wake(&part->work);
         return;
     }
+    part->follow->leader_hw = -1;
+    /* The log start lies inside of it: asked for again when the log begins there. */
+    if (err == ERR_OFFSET_OUT_OF_RANGE && log_begins_with(part->log, records, &base)) {
+        fetcher_set(part, PARTITION_BUSY);
+        partition_begin_with(part, base);
+        return;
+    }
+    if (err == ERR_OFFSET_OUT_OF_RANGE && log_has_gaps(part->log, records))
+        log_admit_gaps(part->log); /* later, the same */
     /* Nothing that may be appended: corrupt, not at our end, all of a newer epoch (KAFKA-18723), or
      * the disk is full. Later, the same. */
-    part->follow->leader_hw = -1;
     fetcher_set(part, PARTITION_DELAYED);
 }
 

@@ -309,6 +309,11 @@ void partition_settle(struct partition *part)
     int64_t start;
 
     ASSERT(partition_may_settle(part));
+    if (part->leader == part->manager->broker && log_hollow(log)) {
+        log_reset(log, log->log_end); /* comes back here */
+        op_wake(&part->work);
+        return;
+    }
     if (part->leader == part->manager->broker) {
         part->settled = true;
         become_leader(part);
@@ -384,6 +389,14 @@ void partition_truncate(struct partition *part, int64_t to)
     if (to < part->log->log_start) to = part->log->log_start;
     partition_clamp_high_watermark(part, to);
     log_truncate(part->log, to);
+    op_wake(&part->work);
+}
+
+void partition_begin_with(struct partition *part, int64_t base)
+{
+    ASSERT(partition_quiet(part));
+    ASSERT(part->role == PARTITION_FOLLOWER);
+    log_begin_with(part->log, base);
     op_wake(&part->work);
 }
 

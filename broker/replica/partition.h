@@ -351,6 +351,8 @@ void partition_follow_high_watermark(struct partition *part, int64_t leader_hw);
 void partition_truncate(struct partition *part, int64_t to);
 /* truncateFullyAndStartAt (KAFKA-9491). */
 void partition_reset(struct partition *part, int64_t at);
+/* An empty log takes the batch that holds its start (log_begins_with). */
+void partition_begin_with(struct partition *part, int64_t base);
 /* No append or truncation is under way; in durable mode all of it is synced. */
 bool partition_quiet(const struct partition *part);
 /* Puts members out that lag (manager's timer); starts the AlterPartition. */

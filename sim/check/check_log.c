@@ -220,6 +220,13 @@ void check_log_cut_epochs(struct check_replica_ghost *replica, int64_t end, bool
 
 /* ---- append ---------------------------------------------------------------------------------- */
 
+/* An empty log that begins inside of a batch is given all of it (DeleteRecords). */
+static bool holds_start(const struct check_log *log, const struct check_batch *batch)
+{
+    return log->count == 0 && log->start == log->end && batch->base < log->start &&
+           batch->last >= log->start;
+}
+
 static void append_order(struct check *check, struct check_replica_ghost *replica,
                          const struct check_batch *batch)
 {
@@ -230,7 +237,8 @@ static void append_order(struct check *check, struct check_replica_ghost *replic
     bool covered;
 
     check_count(check, CHECK_R2);
-    if ((batch->base != log->end && !compacted_away(replica, log->end, batch->base)) ||
+    if ((batch->base != log->end && !compacted_away(replica, log->end, batch->base) &&
+         !holds_start(log, batch)) ||
         batch->last < batch->base) {
         CHECK_FAIL(check, R2, at, "batch %D to %D appended to a log that ends at %D", batch->base,
                    batch->last, log->end);
