@@ -146,7 +146,8 @@ static enum err alter_one(struct manager *manager, uint32_t dir, struct str topi
     err = manager_find_by_name(manager, topic, index, &part);
     /* It has no log on this broker (yet). */
     if (err != ERR_NONE) return ERR_REPLICA_NOT_AVAILABLE;
-    return manager_move(manager, part, dir);
+    err = manager_move(manager, part, dir);
+    return err == ERR_NO_MEMORY ? ERR_REPLICA_NOT_AVAILABLE : err; /* asked again later */
 }
 
 static enum err alter_topic(struct request *request, uint32_t dir,

@@ -112,6 +112,7 @@ struct log {
     int64_t failed_from; /* what the last failure took away: from here on */
     enum err append_err; /* of the last failure */
     bool opened_clean;
+    bool future;     /* a copy, no replica yet: nothing of it is told */
     uint16_t wanted; /* private: enum log_wanted, bits */
 
     struct log_epochs epochs; /* leader epochs of what is in the log, and of leaders before it */
@@ -154,7 +155,6 @@ struct log {
     uint32_t cuts;          /* + 1 whenever the end moved back: reads start again */
     bool epochs_dirty;      /* the file lacks an entry that the next append needs */
     bool epochs_failed;     /* no space for it: tried again with the next append */
-    int64_t lowest_end;     /* that a cut has left since who copies it looked last (log_move.c) */
     bool create;
     bool closing_well; /* it was not FAILED when the close began */
     bool saved;        /* as at the last orderly stop: a close has nothing to write */
@@ -164,9 +164,9 @@ struct log {
     bool marking;      /* a mark is being set: no roll, no cut */
     bool clean_reads;  /* the compaction reads segments: none may go */
     bool swapping;     /* files are being exchanged: reads from disk wait */
-    bool future;       /* a copy, no replica yet: nothing of it is told */
     bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
 };
+_Static_assert(sizeof(struct log) <= 608, "each partition has one");
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */
 MUST_USE bool log_name_parse(struct str name, struct str *topic, int32_t *partition);

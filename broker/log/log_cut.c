@@ -96,7 +96,7 @@ static void cut_forget(struct log *log, int64_t end)
     log->failed_from = end;
     log->append_err = ERR_NOT_LEADER_OR_FOLLOWER;
     log->cuts++;
-    if (end < log->lowest_end) log->lowest_end = end;
+    log_copied_cut(log, end);
     log_sound_forget_all(log);
     if (log->dir->cache != NULL) log_cache_cut(log->dir->cache, &log->cached, end);
 }

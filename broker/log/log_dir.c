@@ -58,6 +58,8 @@ void log_dir_init(struct log_dir *dir, struct env *env, struct log_cache *cache,
     list_init(&dir->mark_starved);
     list_init(&dir->trash);
     list_init(&dir->trash_taken);
+    list_init(&dir->moved);
+    list_init(&dir->copied);
     op_source_init(&dir->trash_source);
     log_sync_init(dir);
 }
@@ -67,10 +69,12 @@ void log_dir_deinit(struct log_dir *dir)
     ASSERT(dir->state == LOG_DIR_CLOSED || dir->state == LOG_DIR_OFFLINE);
     ASSERT(dir->logs_open == 0 && dir->flow == NULL && dir->keeper == NULL);
     ASSERT(dir->marker == NULL && dir->exposed == 0 && dir->index_bytes == 0);
+    ASSERT(list_empty(&dir->copied));
     if (dir->closer != NULL) log_dir_flow_free(dir->closer); /* never opened well */
     while (map_first(&dir->known) != NULL)
         log_dir_forget(dir, MAP_ENTRY(map_first(&dir->known), struct log_known, node));
     map_deinit(&dir->known);
+    ASSERT(list_empty(&dir->moved));
     log_sweep_forget(dir);
     list_remove(&dir->sync_flush.link);
     log_sync_free(dir);
@@ -187,6 +191,7 @@ struct log_known *log_dir_know(struct log_dir *dir, struct str name)
 void log_dir_forget(struct log_dir *dir, struct log_known *known)
 {
     ASSERT(known->log == NULL);
+    log_moved_forget(dir, known);
     map_remove(&dir->known, &known->node);
     mem_free(&dir->env->mem, known, known_size(known->name_length));
     dir->checkpoint_dirty = true;

@@ -71,11 +71,12 @@ struct log_known {
     int64_t clean_end;   /* -1: no line in clean-state, or the marker does not vouch for it */
     int64_t clean_bytes; /* size of the active segment at the clean stop */
     bool listed;         /* its directory exists */
-    /* Of a directory T-P.U-moved, whole and ready to take the name (log_move.c): U. Zero: none. */
-    struct uuid moved;
+    bool moved;          /* T-P.U-moved exists, ready to take the name: log_move_id() says U */
     uint16_t name_length;
     char name[]; /* "orders-0", terminated */
 };
+_Static_assert(offsetof(struct log_known, name) + sizeof "a-topic-of-16-00" <= 128,
+               "each partition has one: 192 is the next class");
 
 /* meta.properties, version 1. */
 struct log_dir_meta {
@@ -148,6 +149,8 @@ struct log_dir {
     struct op_source trash_source; /* something to sweep later */
     struct list trash;             /* struct log_trash: files that go, the first due first */
     struct list trash_taken;       /* those that a sweep is at */
+    struct list moved;             /* struct log_moved: one per log_known that says so */
+    struct list copied;            /* struct log_copied: logs that are being copied */
     uint64_t checkpoints_written;
     int64_t flush_check_ms;         /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
     uint32_t damaged;               /* logs with damage that a read found */

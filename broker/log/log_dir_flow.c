@@ -217,9 +217,10 @@ static bool open_next_dead(struct log_dir_flow *o)
         }
         if (log_move_parse(name, &topic, &moved)) {
             known = log_dir_know(o->dir, topic);
-            if (known != NULL) known->moved = moved;
-            if (known == NULL) o->err = ERR_NO_MEMORY;
-            if (known == NULL) return false;
+            if (known == NULL || !log_moved_note(o->dir, known, moved)) {
+                o->err = ERR_NO_MEMORY;
+                return false;
+            }
             continue;
         }
         if (!log_name_parse(name, &topic, &partition)) continue;
@@ -249,7 +250,7 @@ static void open_forget_gone(struct log_dir *dir)
     MAP_FOR_EACH_SAFE (node, after, &dir->known) {
         struct log_known *known = MAP_ENTRY(node, struct log_known, node);
 
-        if (!known->listed && uuid_is_zero(known->moved)) log_dir_forget(dir, known);
+        if (!known->listed && !known->moved) log_dir_forget(dir, known);
     }
 }
 

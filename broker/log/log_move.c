@@ -63,6 +63,61 @@ void log_move_name(struct text *name, struct uuid id, enum log_move_name kind)
     IMPOSSIBLE("name of a directory");
 }
 
+/* ---- what stands beside a log ---------------------------------------------------------------- */
+
+/* Out of line: few logs have one, after a crash in the midst of a move. */
+struct log_moved {
+    struct list link; /* in dir->moved */
+    const struct log_known *known;
+    struct uuid id;
+};
+
+static struct log_moved *moved_of(const struct log_dir *dir, const struct log_known *known)
+{
+    if (!known->moved) return NULL;
+    LIST_FOR_EACH (link, &dir->moved) {
+        struct log_moved *moved = LIST_ENTRY(link, struct log_moved, link);
+
+        if (moved->known == known) return moved;
+    }
+    IMPOSSIBLE("noted with the flag");
+}
+
+bool log_moved_note(struct log_dir *dir, struct log_known *known, struct uuid id)
+{
+    struct log_moved *moved = moved_of(dir, known);
+
+    if (moved == NULL) {
+        moved = mem_zalloc(&dir->env->mem, sizeof *moved);
+        if (moved == NULL) return false;
+        moved->known = known;
+        list_init(&moved->link);
+        list_push(&dir->moved, &moved->link);
+        known->moved = true;
+    }
+    moved->id = id;
+    return true;
+}
+
+void log_moved_forget(struct log_dir *dir, struct log_known *known)
+{
+    struct log_moved *moved = moved_of(dir, known);
+
+    if (moved == NULL) return;
+    known->moved = false;
+    list_remove(&moved->link);
+    mem_free(&dir->env->mem, moved, sizeof *moved);
+}
+
+struct uuid log_move_id(const struct log_dir *dir, const struct log_known *known)
+{
+    const struct log_moved *moved = moved_of(dir, known);
+
+    return moved != NULL ? moved->id : (struct uuid){{0}};
+}
+
+/* ---- renames --------------------------------------------------------------------------------- */
+
 static void move_path(char path[LOG_PATH_MAX], const struct log_dir *dir, struct str name,
                       enum log_move_name kind, struct uuid id)
 {
@@ -118,12 +173,35 @@ void log_move_named(struct log_dir *dir, struct str name, bool listed)
     struct log_known *known = log_dir_find(dir, name);
 
     if (known == NULL) return;
-    known->moved = (struct uuid){{0}};
+    log_moved_forget(dir, known);
     if (listed) known->listed = true;
     log_dir_changed(dir);
 }
 
 /* ---- the copy -------------------------------------------------------------------------------- */
+
+void log_copied_begin(struct log_copied *copied, struct log *log)
+{
+    list_remove(&copied->link);
+    copied->log = log;
+    copied->lowest_end = INT64_MAX;
+    list_push(&log->dir->copied, &copied->link);
+}
+
+void log_copied_end(struct log_copied *copied)
+{
+    list_remove(&copied->link);
+    copied->log = NULL;
+}
+
+void log_copied_cut(const struct log *log, int64_t end)
+{
+    LIST_FOR_EACH (link, &log->dir->copied) {
+        struct log_copied *copied = LIST_ENTRY(link, struct log_copied, link);
+
+        if (copied->log == log && end < copied->lowest_end) copied->lowest_end = end;
+    }
+}
 
 struct log *log_move_open(struct log_dir *dir, const struct log *from, struct uuid id, int64_t base,
                           const struct log_config *config)
@@ -151,15 +229,16 @@ int64_t log_move_base(const struct log *from, const struct log_read *read)
     return from->log_start;
 }
 
-enum log_move_step log_move_next(struct log *from, struct log *to, struct log_read *read)
+enum log_move_step log_move_next(struct log_copied *copied, struct log *to, struct log_read *read)
 {
+    struct log *from = copied->log;
     int64_t cut;
 
     if (from->state == LOG_TRUNCATING && to->state == LOG_OPEN) return LOG_MOVE_WAIT;
     if (from->state != LOG_OPEN || to->state != LOG_OPEN) return LOG_MOVE_OVER;
     if (!log_dir_online(from->dir) || !log_dir_online(to->dir)) return LOG_MOVE_OVER;
-    cut = from->lowest_end;
-    from->lowest_end = INT64_MAX;
+    cut = copied->lowest_end;
+    copied->lowest_end = INT64_MAX;
     if (cut <= to->log_start && to->log_end > to->log_start) return LOG_MOVE_ANEW;
     /* An empty one may begin below the start: with the batch that holds it. */
     if (from->log_start > to->log_end && to->log_end > to->log_start) return LOG_MOVE_ANEW;

@@ -29,6 +29,20 @@ enum { LOG_MOVE_BYTES = 1 << 20 /* of one read; appended before the next is begu
 /* T-P.I-moved: `name` becomes T-P. */
 MUST_USE bool log_move_parse(struct str directory, struct str *name, struct uuid *id);
 
+/* U of the T-P.U-moved beside `known`; zero: there is none. */
+struct uuid log_move_id(const struct log_dir *dir, const struct log_known *known);
+
+/* A log that is being copied, as long as that lasts; embedded by who copies it. */
+struct log_copied {
+    struct list link; /* in dir->copied: one per directory that something moves to, at most */
+    struct log *log;
+    int64_t lowest_end; /* that a cut has left since it was looked at last; INT64_MAX: no cut */
+};
+/* Begins, also anew; until log_copied_end(), which is before the log is freed. A first time the
+ * link is initialised by the caller. */
+void log_copied_begin(struct log_copied *copied, struct log *log);
+void log_copied_end(struct log_copied *copied);
+
 /* Starts to open a new copy that begins at `base`, where the first batch of `from` does. NULL: as
  * log_open(), or a name that is too long. */
 struct log *log_move_open(struct log_dir *dir, const struct log *from, struct uuid id, int64_t base,
@@ -44,8 +58,8 @@ enum log_move_step {
     LOG_MOVE_ANEW,  /* what `from` has now begins elsewhere: another copy */
     LOG_MOVE_OVER,  /* one of the two is not open (any more) */
 };
-/* What there is to do next; both are quiet: the copy has no append under way. */
-enum log_move_step log_move_next(struct log *from, struct log *to, struct log_read *read);
+/* What there is to do next; both logs are quiet: the copy has no append under way. */
+enum log_move_step log_move_next(struct log_copied *copied, struct log *to, struct log_read *read);
 /* One slice of the read. */
 MUST_USE enum err log_move_append(struct log *to, struct log_read *read, uint32_t slice,
                                   struct log_append *append);

@@ -530,7 +530,6 @@ struct log *log_open(struct log_dir *dir, const struct log_open *open,
     log->partition = open->partition;
     log->create = open->create;
     log->future = !uuid_is_zero(open->future);
-    log->lowest_end = INT64_MAX;
     log->begun_epoch = -1;
     log->damaged = -1;
     log->mark = -1;

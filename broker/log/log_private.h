@@ -589,6 +589,11 @@ struct log_known *log_dir_know(struct log_dir *dir, struct str name);
 struct text;
 void log_name_add(struct text *name, struct uuid id, const char *suffix);
 void log_dir_forget(struct log_dir *dir, struct log_known *known);
+/* T-P.U-moved stands beside `known`. False: no memory. */
+MUST_USE bool log_moved_note(struct log_dir *dir, struct log_known *known, struct uuid id);
+void log_moved_forget(struct log_dir *dir, struct log_known *known);
+/* The log was cut back to `end`: who copies it has to know. */
+void log_copied_cut(const struct log *log, int64_t end);
 void log_dir_gone(struct log_dir *dir); /* a file or a log went: an orderly close may go on */
 
 #endif

@@ -70,8 +70,8 @@ enum err isr_set(struct isr *isr, int32_t self, const int32_t *replicas, uint32_
     ASSERT(own < replicas_count);
     isr_deinit(isr);
     isr->replicas = fresh;
-    isr->count = replicas_count;
-    isr->self = own;
+    isr->count = (uint16_t)replicas_count;
+    isr->self = (uint16_t)own;
     isr_commit(isr, members, members_count);
     isr_check(isr);
     return ERR_NONE;

@@ -51,11 +51,11 @@ enum isr_state { ISR_COMMITTED, ISR_EXPANDING, ISR_SHRINKING };
 
 struct isr {
     struct isr_replica *replicas; /* owned; in the order of the assignment, the leader included */
-    uint32_t count;
-    uint32_t self; /* index of this broker */
+    uint16_t count;               /* at most ISR_REPLICAS_MAX */
+    uint16_t self;                /* index of this broker */
+    enum isr_state state;
     uint64_t committed;
     uint64_t proposed; /* while a change is pending: what was asked for */
-    enum isr_state state;
     /* private */
     struct mem *mem;
 };

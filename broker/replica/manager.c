@@ -1,6 +1,7 @@
 /* Lookup, creation and end of partitions; start and stop; the timers. */
 #include "broker/replica/manager.h"
 
+#include "broker/log/log_move.h"
 #include "broker/replica/fetcher.h"
 #include "broker/replica/manager_internal.h"
 #include "broker/topic_config.h"
@@ -216,9 +217,11 @@ static struct log_known *known_in(const struct log_dir *dir, const struct partit
     return log_dir_find(dir, text_view(&text));
 }
 
-static bool moved_here(const struct log_known *known, const struct partition *part)
+static bool moved_here(const struct log_dir *dir, const struct partition *part)
 {
-    return known != NULL && uuid_equal(known->moved, part->topic_id);
+    const struct log_known *known = known_in(dir, part);
+
+    return known != NULL && uuid_equal(log_move_id(dir, known), part->topic_id);
 }
 
 /* Where its directory is; one that was on its way when the broker died and can be the only one; or
@@ -236,7 +239,7 @@ static bool choose_dir(const struct manager *manager, struct partition *part, ui
     }
     for (uint32_t i = 0; i < manager->dirs_count && manager->starting; i++) {
         if (manager->dirs_lossy || !log_dir_online(manager->dirs[i])) continue;
-        if (!moved_here(known_in(manager->dirs[i], part), part)) continue;
+        if (!moved_here(manager->dirs[i], part)) continue;
         *dir = (uint16_t)i;
         part->take = true;
         return true;

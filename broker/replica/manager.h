@@ -234,7 +234,7 @@ void manager_leader(const struct manager *manager, struct uuid topic_id, int32_t
                     int32_t *leader, int32_t *leader_epoch);
 
 /* The replica is to move to this directory (manager_move.c); to the one it is in: a move under way
- * ends. It is begun, not done. KAFKA_STORAGE_ERROR, REPLICA_NOT_AVAILABLE. */
+ * ends. It is begun, not done. KAFKA_STORAGE_ERROR, REPLICA_NOT_AVAILABLE, NO_MEMORY. */
 MUST_USE enum err manager_move(struct manager *manager, struct partition *part, uint32_t dir);
 /* Where it moves to; MANAGER_DIRS_MAX: it does not. */
 uint32_t manager_move_to(const struct partition *part);

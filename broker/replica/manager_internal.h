@@ -27,7 +27,8 @@ void partition_alter(struct partition *part);
 void partition_step_down(struct partition *part);
 
 /* ---- partition_life.c */
-/* No role, no append, no cut, until partition_free_hold(): awaited by the move of the replica. */
+/* No role, no append, no cut, until partition_free_hold(): awaited by the move of the replica, and
+ * said in part->move. */
 void partition_hold(struct partition *part);
 void partition_free_hold(struct partition *part);
 /* part->log is another one with the same content. */

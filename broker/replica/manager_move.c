@@ -41,6 +41,7 @@ struct manager_move {
     struct op_source source; /* the queue, the partition's state, a stop */
     struct partition *part;  /* pinned */
     struct log *from;
+    struct log_copied copied; /* `from` */
     struct log *to;
     struct uuid id; /* of the copy */
     struct log_read read;
@@ -100,19 +101,38 @@ static struct str move_name(const struct manager_move *o)
 
 /* ---- wishes ---------------------------------------------------------------------------------- */
 
-static void move_queue(struct partition *part)
+static bool wish_add(struct partition *part, uint32_t dir)
 {
-    struct manager_move *move = &part->manager->moves[part->move_wish];
+    struct partition_move *move = mem_zalloc(&part->manager->env->mem, sizeof *move);
 
+    if (move == NULL) return false;
+    move->part = part;
+    move->wish = dir;
+    move->hold = PARTITION_FREE;
+    list_init(&move->link);
     part->move = move;
-    list_push(&move->queue, &part->moving);
-    op_wake(&move->source);
+    return true;
 }
 
-static bool move_wanted(const struct partition *part)
+static void wish_drop(struct partition *part)
 {
-    return part->move_wish < part->manager->dirs_count && part->move_wish != part->dir &&
-           !partition_leaving(part) && part->role != PARTITION_OFFLINE;
+    list_remove(&part->move->link);
+    mem_free(&part->manager->env->mem, part->move, sizeof *part->move);
+    part->move = NULL;
+}
+
+static void wish_queue(struct partition *part)
+{
+    struct partition_move *move = part->move;
+
+    move->by = &part->manager->moves[move->wish];
+    list_push(&move->by->queue, &move->link);
+    op_wake(&move->by->source);
+}
+
+static bool wish_queued(const struct partition *part)
+{
+    return list_linked(&part->move->link);
 }
 
 enum err manager_move(struct manager *manager, struct partition *part, uint32_t dir)
@@ -125,42 +145,45 @@ enum err manager_move(struct manager *manager, struct partition *part, uint32_t 
     if (dir != part->dir &&
         part->log->known->name_length + (uint32_t)MOVE_NAME_LEFT > (uint32_t)LOG_NAME_MAX)
         return ERR_KAFKA_STORAGE_ERROR; /* no directory can have the name of the copy */
-    part->move_wish = (uint16_t)dir;
     if (part->move == NULL) {
-        if (move_wanted(part)) move_queue(part);
-    } else if (part->move->index != dir) {
-        if (list_linked(&part->moving)) {
-            list_remove(&part->moving);
-            part->move = NULL;
-            if (move_wanted(part)) move_queue(part);
-        } else {
-            op_wake(
-                &part->move->source); /* it looks at the wish, unless the names change already */
-        }
+        if (dir == part->dir) return ERR_NONE;
+        if (!wish_add(part, dir)) return ERR_NO_MEMORY;
+        wish_queue(part);
+        return ERR_NONE;
+    }
+    part->move->wish = dir;
+    if (part->move->by->index == dir) return ERR_NONE;
+    if (!wish_queued(part)) {
+        /* It looks at the wish, unless the names change already. */
+        op_wake(&part->move->by->source);
+    } else if (dir == part->dir) {
+        wish_drop(part);
+    } else {
+        list_remove(&part->move->link);
+        wish_queue(part);
     }
     return ERR_NONE;
 }
 
 const struct log *manager_move_copy(const struct partition *part)
 {
-    if (part->move == NULL || list_linked(&part->moving)) return NULL;
-    return part->move->to != part->log ? part->move->to : NULL;
+    if (part->move == NULL || wish_queued(part)) return NULL;
+    return part->move->by->to != part->log ? part->move->by->to : NULL;
 }
 
 uint32_t manager_move_to(const struct partition *part)
 {
-    return part->move == NULL ? MANAGER_DIRS_MAX : part->move->index;
+    return part->move == NULL ? MANAGER_DIRS_MAX : part->move->by->index;
 }
 
 void manager_move_look(struct partition *part)
 {
     if (part->move == NULL) return;
-    if (partition_leaving(part) && list_linked(&part->moving)) {
-        list_remove(&part->moving);
-        part->move = NULL;
-        return;
+    if (partition_leaving(part) && wish_queued(part)) {
+        wish_drop(part);
+    } else {
+        op_wake(&part->move->by->source);
     }
-    op_wake(&part->move->source);
 }
 
 /* ---- the copy -------------------------------------------------------------------------------- */
@@ -170,12 +193,12 @@ static bool move_off(const struct manager_move *o)
     const struct partition *part = o->part;
 
     return move_stops(o) || partition_leaving(part) || part->role == PARTITION_OFFLINE ||
-           part->move_wish != o->index || part->log != o->from;
+           part->move->wish != o->index || part->log != o->from;
 }
 
 static void move_take(struct manager_move *o)
 {
-    o->part = LIST_ENTRY(list_pop(&o->queue), struct partition, moving);
+    o->part = LIST_ENTRY(list_pop(&o->queue), struct partition_move, link)->part;
     partition_pin(o->part);
     o->from = o->part->log;
     o->to = NULL;
@@ -190,7 +213,7 @@ static void move_begin(struct manager_move *o)
     o->anew = false;
     o->near = false;
     o->cleaned = from->known->cleaned;
-    from->lowest_end = INT64_MAX;
+    log_copied_begin(&o->copied, from);
     o->id = rng_uuid(&o->manager->rng);
     o->reading = from->log_start < from->log_end;
     o->read = (struct log_read){
@@ -261,7 +284,7 @@ static void move_read_done(struct manager_move *o)
 /* The rest is copied when nothing comes any more. */
 static bool move_hold(struct manager_move *o)
 {
-    if (o->part->hold != PARTITION_FREE || (!o->near && o->to->log_end < o->from->log_end))
+    if (o->part->move->hold != PARTITION_FREE || (!o->near && o->to->log_end < o->from->log_end))
         return false;
     partition_hold(o->part);
     return true;
@@ -269,7 +292,7 @@ static bool move_hold(struct manager_move *o)
 
 static bool move_held(const struct manager_move *o)
 {
-    return o->part->hold == PARTITION_HELD || move_off(o);
+    return o->part->move->hold == PARTITION_HELD || move_off(o);
 }
 
 static void move_say(const struct manager_move *o)
@@ -309,16 +332,20 @@ static bool move_dropped(const struct manager_move *o)
 static void move_let(struct manager_move *o)
 {
     struct partition *part = o->part;
-    bool again;
+    bool again = o->anew || part->move->wish != o->index;
 
+    log_copied_end(&o->copied);
     if (o->to != NULL && o->to != part->log) log_move_free(o->to);
     o->to = NULL;
     if (o->err != ERR_NONE && !partition_leaving(part)) move_say(o);
-    again = o->anew || part->move_wish != o->index;
-    part->move = NULL;
     partition_free_hold(part);
-    if (!again || o->err != ERR_NONE) part->move_wish = MANAGER_DIRS_MAX;
-    if (again && move_wanted(part) && !o->manager->stopping) move_queue(part);
+    again = again && o->err == ERR_NONE && part->move->wish != part->dir;
+    if (again && !partition_leaving(part) && part->role != PARTITION_OFFLINE &&
+        !o->manager->stopping) {
+        wish_queue(part);
+    } else {
+        wish_drop(part);
+    }
     o->part = NULL;
     o->from = NULL;
     partition_unpin(part);
@@ -461,6 +488,7 @@ static enum op_result move_swap(struct manager_move *o)
             op_deadline(op, env_deadline(o->manager->env, MOVE_POLL_MS));
             AWAIT(o, MOVE_OLD_LEFT, NULL, op_expired(op));
         }
+        log_copied_end(&o->copied);
         log_free(o->from);
         manager_name_freed(o->manager);
         return move_end(o);
@@ -480,17 +508,13 @@ static void move_forget(struct manager_move *o)
 {
     struct list *link;
 
-    while ((link = list_pop(&o->queue)) != NULL) {
-        struct partition *part = LIST_ENTRY(link, struct partition, moving);
-
-        part->move = NULL;
-        part->move_wish = MANAGER_DIRS_MAX;
-    }
+    while ((link = list_pop(&o->queue)) != NULL)
+        wish_drop(LIST_ENTRY(link, struct partition_move, link)->part);
 }
 
 static bool move_ready(const struct manager_move *o)
 {
-    return o->part->hold == PARTITION_HELD && o->to->log_end == o->from->log_end;
+    return o->part->move->hold == PARTITION_HELD && o->to->log_end == o->from->log_end;
 }
 
 static enum op_result move_run(struct op *op)
@@ -511,7 +535,7 @@ static enum op_result move_run(struct op *op)
             AWAIT(o, MOVE_OPENED, o->to == NULL ? NULL : &o->to->state_source, move_opened(o));
             if (o->to != NULL && o->to->state != LOG_OPEN) o->err = o->to->err;
             while (o->to != NULL && o->err == ERR_NONE && !move_off(o)) {
-                o->next = log_move_next(o->from, o->to, &o->read);
+                o->next = log_move_next(&o->copied, o->to, &o->read);
                 o->anew = o->next == LOG_MOVE_ANEW;
                 if (o->anew || o->next == LOG_MOVE_OVER) break;
                 if (o->next == LOG_MOVE_CUT) {
@@ -572,6 +596,7 @@ enum err manager_move_init(struct manager *manager)
         move->manager = manager;
         move->index = i;
         list_init(&move->queue);
+        list_init(&move->copied.link);
         op_source_init(&move->source);
         op_source_init(&move->read.source);
     }

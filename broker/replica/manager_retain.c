@@ -54,7 +54,8 @@ static bool retain_look(struct manager_retain *o)
     struct log *log = o->part->log;
     /* One that has moved is the other directory's: the log start is durable there. One that is HELD
      * has told what it has, and the copy is closed. */
-    bool here = manager_dir(o->manager, o->part) == o->dir && o->part->hold != PARTITION_HELD;
+    bool here =
+        manager_dir(o->manager, o->part) == o->dir && partition_held(o->part) != PARTITION_HELD;
     bool waits =
         here && o->looks < RETAIN_SLICE && log_retain_look(log, &o->rolled) == LOG_RETAIN_WAITS;
 

@@ -46,7 +46,7 @@ struct manager_stray *manager_stray_begin(struct manager *manager, struct log_di
                                           enum manager_stray_kind kind)
 {
     struct manager_stray *stray = mem_zalloc(&manager->env->mem, sizeof *stray);
-    const struct log_known *known;
+    struct uuid moved = {{0}};
     struct text name;
     struct text from;
     struct text to;
@@ -57,7 +57,7 @@ struct manager_stray *manager_stray_begin(struct manager *manager, struct log_di
     text_init(&to, stray->to, sizeof stray->to);
     text_format(&name, "%S-%d", topic, index);
     text_format(&from, "%s/%s", dir->path, stray->name);
-    known = log_dir_find(dir, text_view(&name));
+    if (kind != MANAGER_STRAY_AWAY) moved = log_move_id(dir, log_dir_find(dir, text_view(&name)));
     text_str(&to, text_view(&from));
     switch (kind) {
     case MANAGER_STRAY_AWAY:
@@ -65,10 +65,10 @@ struct manager_stray *manager_stray_begin(struct manager *manager, struct log_di
         text_hex(&to, rng_u64(&manager->rng), 16);
         text_cstr(&to, "-stray");
         break;
-    case MANAGER_STRAY_DROP: log_move_name(&to, known->moved, LOG_MOVE_DELETE); break;
+    case MANAGER_STRAY_DROP: log_move_name(&to, moved, LOG_MOVE_DELETE); break;
     case MANAGER_STRAY_TAKE: break;
     }
-    if (kind != MANAGER_STRAY_AWAY) log_move_name(&from, known->moved, LOG_MOVE_MOVED);
+    if (kind != MANAGER_STRAY_AWAY) log_move_name(&from, moved, LOG_MOVE_MOVED);
     if (name.truncated || from.truncated || to.truncated) {
         mem_free(&manager->env->mem, stray, sizeof *stray);
         return NULL;
@@ -116,7 +116,7 @@ static bool is_left(const struct manager *manager, const struct log_known *known
 {
     struct partition *part;
 
-    if (uuid_is_zero(known->moved)) return false;
+    if (!known->moved) return false;
     if (!log_name_parse((struct str){known->name, known->name_length}, topic, index)) return false;
     if (manager_find_by_name(manager, *topic, *index, &part) == ERR_NONE)
         return !part->take && !part->missing;

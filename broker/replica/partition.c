@@ -279,7 +279,8 @@ bool partition_leaving(const struct partition *part)
 bool partition_may_settle(const struct partition *part)
 {
     return !part->settled && !part->removing && !part->stopping && part->opened &&
-           part->hold == PARTITION_FREE && part->role != PARTITION_OFFLINE && partition_quiet(part);
+           partition_held(part) == PARTITION_FREE && part->role != PARTITION_OFFLINE &&
+           partition_quiet(part);
 }
 
 static void become_leader(struct partition *part)
@@ -460,8 +461,7 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
                                .leader_epoch = -1,
                                .partition_epoch = -1,
                                .min_isr = min_isr,
-                               .held_cut = -1,
-                               .move_wish = MANAGER_DIRS_MAX};
+                               .held_cut = -1};
     isr_init(&part->isr, &manager->env->mem);
     op_source_init(&part->hw_source);
     op_source_init(&part->fetch_source);
@@ -474,7 +474,6 @@ void partition_init(struct partition *part, struct manager *manager, struct str 
     list_init(&part->leading);
     list_init(&part->altering);
     list_init(&part->held);
-    list_init(&part->moving);
 }
 
 void partition_deinit(struct partition *part)

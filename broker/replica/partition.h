@@ -53,6 +53,16 @@ enum partition_hold {
     PARTITION_HELD,    /* nothing touches the log but who holds it */
 };
 
+/* A wish to lie in another log directory, from the request until it is there or stays: few have
+ * one (manager_move.c). */
+struct partition_move {
+    struct partition *part;
+    struct manager_move *by; /* it is in its queue, or in its hands */
+    struct list link;        /* in that queue */
+    uint32_t wish;           /* index of the directory */
+    enum partition_hold hold;
+};
+
 /* The part of a follower that only its fetcher needs: there are 100,000 that have none. */
 struct partition_follow {
     struct partition *part;
@@ -131,11 +141,14 @@ struct partition {
     bool throttled_leading;   /* what it serves to followers counts against the quota */
     bool throttled_following; /* what it fetches */
     uint16_t dir;             /* index of the log directory: MANAGER_DIRS_MAX */
-    uint16_t move_wish;       /* index of the one it is to go to; MANAGER_DIRS_MAX: none */
-    enum partition_hold hold;
-    struct manager_move *move; /* it is in its queue, or in its hands */
-    struct list moving;        /* in that queue */
+    struct partition_move *move; /* owned; NULL: it stays where it is */
 };
+_Static_assert(sizeof(struct partition) <= 544, "an idle one takes 2 KiB with all it has");
+
+static inline enum partition_hold partition_held(const struct partition *part)
+{
+    return part->move == NULL ? PARTITION_FREE : part->move->hold;
+}
 
 /* ---- lookup and life of a wait --------------------------------------------------------------- */
 

@@ -89,14 +89,14 @@ static bool appending(const struct partition *part)
 
 void partition_hold(struct partition *part)
 {
-    ASSERT(part->hold == PARTITION_FREE);
-    part->hold = PARTITION_HOLDING;
+    ASSERT(part->move->hold == PARTITION_FREE);
+    part->move->hold = PARTITION_HOLDING;
     op_wake(&part->work);
 }
 
 void partition_free_hold(struct partition *part)
 {
-    part->hold = PARTITION_FREE;
+    part->move->hold = PARTITION_FREE;
     op_wake(&part->work);
 }
 
@@ -104,7 +104,7 @@ void partition_free_hold(struct partition *part)
  * new beginning in the same epoch would forget it. */
 static bool hold_due(const struct partition *part)
 {
-    if (part->hold != PARTITION_HOLDING) return false;
+    if (partition_held(part) != PARTITION_HOLDING) return false;
     switch (part->role) {
     case PARTITION_LEADER: return part->isr.state == ISR_COMMITTED;
     case PARTITION_FOLLOWER: return true;
@@ -117,7 +117,7 @@ static bool hold_due(const struct partition *part)
 static void hold_on(struct partition *part)
 {
     if (part->role == PARTITION_NONE) {
-        part->hold = PARTITION_HELD;
+        part->move->hold = PARTITION_HELD;
         manager_move_look(part);
     } else {
         partition_step_down(part);
@@ -337,8 +337,8 @@ static enum op_result partition_run(struct op *op)
             if (partition_leaving(o)) break;
             if (hold_due(o)) {
                 hold_on(o);
-                if (o->hold != PARTITION_HELD) continue;
-                AWAIT(o, PARTITION_LET_GO, &o->work, o->hold == PARTITION_FREE);
+                if (partition_held(o) != PARTITION_HELD) continue;
+                AWAIT(o, PARTITION_LET_GO, &o->work, partition_held(o) == PARTITION_FREE);
                 if (partition_may_settle(o)) partition_settle(o);
                 continue;
             }

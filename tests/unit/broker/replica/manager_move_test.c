@@ -187,7 +187,7 @@ static void only_in(uint32_t machine, uint32_t dir)
             log_dir_find(rig.machines[machine].dirs[i], STR("orders-0"));
 
         assert_true((known != NULL && (known->listed || known->log != NULL)) == (i == dir));
-        if (known != NULL) assert_true(uuid_is_zero(known->moved));
+        if (known != NULL) assert_false(known->moved);
     }
     assert_int_equal(part_of(machine)->dir, dir);
 }
@@ -263,6 +263,12 @@ static void a_wish_may_change_and_a_move_may_be_taken_back(void **state)
     replica_rig_start(&rig, A);
     fill(A);
     content = content_of(A);
+    /* A wish that finds no memory is none. */
+    rig.machines[A].node.env.mem.fail_at = 1;
+    assert_int_equal(manager_move(manager_of(A), part_of(A), SECOND), ERR_NO_MEMORY);
+    rig.machines[A].node.env.mem.fail_at = 0;
+    assert_int_equal(manager_move_to(part_of(A)), MANAGER_DIRS_MAX);
+    assert_null(manager_move_copy(part_of(A)));
     assert_int_equal(manager_move(manager_of(A), part_of(A), SECOND), ERR_NONE);
     assert_int_equal(manager_move(manager_of(A), part_of(A), DATA), ERR_NONE);
     waiting_on = A;
@@ -425,6 +431,7 @@ static void a_disk_may_fail_at_any_request(void **state)
 /* ---- the copy alone -------------------------------------------------------------------------- */
 
 static struct log *lone, *copy;
+static struct log_copied copied;
 static struct log_config lone_config;
 static struct log_read reading;
 
@@ -473,7 +480,7 @@ static void lone_append(int32_t epoch, uint32_t batches)
 static enum log_move_step lone_copy(uint32_t reads)
 {
     for (;;) {
-        enum log_move_step step = log_move_next(lone, copy, &reading);
+        enum log_move_step step = log_move_next(&copied, copy, &reading);
         struct log_append append;
 
         lone_settle();
@@ -515,7 +522,8 @@ static void cuts_and_starts_and_epochs_reach_the_copy(void **state)
     lone_append(1, 4); /* 0 to 11 */
     copy = log_move_open(rig.machines[A].dirs[SECOND], lone, id, 0, &lone_config);
     lone_settle();
-    lone->lowest_end = INT64_MAX;
+    list_init(&copied.link);
+    log_copied_begin(&copied, lone);
     assert_int_equal(lone_copy(3), LOG_MOVE_READ); /* it has 9 */
     assert_int_equal(copy->log_end, 9);
     /* Cut below the end of the copy, and grown beyond it again with something else. */
@@ -546,6 +554,7 @@ static void cuts_and_starts_and_epochs_reach_the_copy(void **state)
     log_reset(lone, 30);
     lone_settle();
     assert_int_equal(lone_copy(100), LOG_MOVE_ANEW);
+    log_copied_end(&copied);
     lone_drop(copy);
     log_move_free(copy);
     copy = NULL;
