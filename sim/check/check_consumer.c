@@ -337,6 +337,7 @@ bool check_consumer_event(struct check *check, uint32_t node, const struct trace
         return false;
     } else if (event->kind == TRACE_GROUP_MEMBER) {
         member(check, event);
+        return false;
     } else if (event->kind == TRACE_GROUP_HOLDS) {
         holds(check, node, event);
     } else if (event->kind == TRACE_GROUP_COORDINATOR) {
