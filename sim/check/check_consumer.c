@@ -337,6 +337,7 @@ bool check_consumer_event(struct check *check, uint32_t node, const struct trace
         return false;
     } else if (event->kind == TRACE_GROUP_MEMBER) {
         member(check, event);
+        return false;
     } else if (event->kind == TRACE_GROUP_HOLDS) {
         holds(check, node, event);
     } else if (event->kind == TRACE_GROUP_COORDINATOR) {
@@ -357,16 +358,25 @@ bool check_consumer_event(struct check *check, uint32_t node, const struct trace
     return true;
 }
 
-/* Who was removed may go on for a while without knowing; who is still a member may not. */
+static bool removed(const struct check_consumers *consumers, uint64_t group, uint32_t node)
+{
+    uint32_t found = check_table_get(&consumers->members_by_name, group, consumers->number[node]);
+
+    return found != 0 && consumers->members.items[found - 1].epoch < 0;
+}
+
+/* Who was removed may go on for a while without knowing, and may hear late what it was given; who
+ * is still a member may not. */
 bool check_consumer_takes_over(struct check *check, uint32_t node, uint32_t other,
                                const struct trace_event *event)
 {
     struct check_consumers *consumers = all(check);
     struct str rest = event->text;
     uint64_t group = hash_of(split(&rest));
-    uint32_t found = check_table_get(&consumers->members_by_name, group, consumers->number[other]);
 
-    if (found == 0 || consumers->members.items[found - 1].epoch < 0) return false;
+    if (check_table_get(&consumers->members_by_name, group, consumers->number[other]) == 0)
+        return false;
+    if (removed(consumers, group, other) || removed(consumers, group, node)) return false;
     check_count(check, CHECK_G7);
     CHECK_FAIL(check, G7, at_group(node, check_field(event, 1)),
                "%S partition %D is handed over; a member that is not removed has it still",

@@ -6,6 +6,10 @@
  * holds when it dies is nobody's; what it believes to hold after its session ended (a zombie) stays
  * its own, so two owners are a violation only within one generation, and a commit only when a newer
  * generation was stable before it was sent.
+ * A name that one group gave away numbers anew (G2: deleted, and begun again by others): each life
+ * of a name has its own generations. What a zombie has from an earlier life it goes on believing,
+ * and no generation of this life is meant by it. Which life a member is of the coordinator tells
+ * before it answers: members are known by a number (FNV-1a of the id), as they tell it themselves.
  * Partitions are named by text, "group topic", since members know them before they know ids. */
 #include "sim/check/check_private.h"
 
@@ -13,6 +17,7 @@
 
 enum {
     STATE_EMPTY = 0,
+    STATE_PREPARING = 1,
     STATE_STABLE = 3, /* of the coordinator's group */
     STATE_COMPLETING = 2,
     STATE_DEAD = 4,
@@ -22,16 +27,20 @@ enum {
     OFFSET_ANSWERED = 2,
     OFFSET_FETCHED = 3,
     OWNS_ASSIGNED = 1, /* `how` of client.owns */
+    EARLIER_LIFE = 0,  /* held in a generation, of those this life counts in none */
 };
 
 struct group_ghost {
     int64_t epoch;  /* of the newest coordinator that spoke of it */
     int64_t stable; /* the highest generation that was stable; -1 */
     int64_t floor;  /* the highest epoch while it was a group of KIP-848; -1 */
+    bool over;      /* as one of KIP-848: deleted, unless a classic one goes on from it */
+    uint32_t life;  /* how often the name began anew */
 };
 
 /* One partition in one group. */
 struct owned_ghost {
+    uint64_t group;
     int64_t generation[CHECK_NODES_MAX]; /* in which a node has it; -1: it has not */
 };
 
@@ -59,6 +68,8 @@ struct check_groups {
     struct check_table progress_by_name;
     CHECK_VEC(struct progress_ghost) progress;
     struct check_table active; /* (shard, epoch): node + 1 */
+    struct check_table lives;  /* (group, member): of the group, when it spoke of that one; + 1 */
+    uint64_t number[CHECK_NODES_MAX]; /* as which member a client speaks; 0: none */
     uint64_t commits;
 };
 
@@ -99,6 +110,7 @@ void check_group_destroy(struct check *check)
     check_table_deinit(&groups->offsets_by_name);
     check_table_deinit(&groups->progress_by_name);
     check_table_deinit(&groups->active);
+    check_table_deinit(&groups->lives);
     free(groups->groups.items);
     free(groups->owned.items);
     free(groups->offsets.items);
@@ -125,7 +137,7 @@ static struct owned_ghost *owned_of(struct check *check, struct str text, int64_
     struct check_groups *groups = all(check);
     uint64_t name = name_of(text);
     uint32_t found = check_table_get(&groups->owned_by_name, name, (uint64_t)partition);
-    struct owned_ghost fresh = {0};
+    struct owned_ghost fresh = {.group = name_of(group_part(text))};
 
     if (found == 0) {
         for (uint32_t i = 0; i < CHECK_NODES_MAX; i++)
@@ -195,6 +207,33 @@ static void coordinator(struct check *check, uint32_t node, const struct trace_e
     check_table_set(&groups->active, shard, epoch, node + 1);
 }
 
+/* The name begins anew: what members of its last life believe to hold counts no more. */
+static void begin_life(struct check *check, struct group_ghost *group, struct str name)
+{
+    struct check_groups *groups = all(check);
+
+    group->over = false;
+    group->life++;
+    for (uint32_t i = 0; i < groups->owned.count; i++) {
+        struct owned_ghost *owned = &groups->owned.items[i];
+
+        for (uint32_t n = 0; n < CHECK_NODES_MAX && owned->group == name_of(name); n++)
+            if (owned->generation[n] > EARLIER_LIFE) owned->generation[n] = EARLIER_LIFE;
+    }
+}
+
+/* The coordinator speaks of a member: "group member" or "group member topic". */
+static void member_known(struct check *check, const struct trace_event *event)
+{
+    struct str name = group_part(event->text);
+    struct str rest = {event->text.data + name.length, event->text.length - name.length};
+    const struct group_ghost *group = group_of(check, name);
+
+    if (check_field(event, 1) < group->epoch || rest.length == 0) return;
+    rest = group_part((struct str){rest.data + 1, rest.length - 1});
+    check_table_set(&all(check)->lives, name_of(name), name_of(rest) >> 1, group->life + 1);
+}
+
 /* G2, G18. */
 static void state(struct check *check, uint32_t node, const struct trace_event *event)
 {
@@ -206,6 +245,10 @@ static void state(struct check *check, uint32_t node, const struct trace_event *
 
     if (epoch < group->epoch || new == STATE_DEAD) return;
     group->epoch = epoch;
+    if (old == STATE_DEAD && new != STATE_EMPTY) group->over = false;
+    /* One that had generations of the classic protocol would have to go on with them (G2). */
+    if (old == STATE_EMPTY && new == STATE_PREPARING && generation == 0 && group->stable < 0)
+        begin_life(check, group, event->text);
     if (old == STATE_DEAD && group->stable >= 0) {
         check_count(check, CHECK_G18);
         if (generation < group->stable)
@@ -241,8 +284,13 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
     int64_t leader_epoch = check_field(event, 1);
     int64_t epoch = check_field(event, 2);
 
-    if (leader_epoch < group->epoch || epoch == 0) return;
+    if (leader_epoch < group->epoch) return;
+    if (epoch == 0) {
+        group->over = true;
+        return;
+    }
     group->epoch = leader_epoch;
+    if (group->over) begin_life(check, group, event->text);
     if (group->stable >= 0) {
         check_count(check, CHECK_G2);
         if (epoch < group->stable)
@@ -264,6 +312,15 @@ static void offset_committed(struct check *check, const struct trace_event *even
 
 /* ---- members --------------------------------------------------------------------------------- */
 
+/* What a client takes for its generation, as this life of the group counts. */
+static int64_t counted(struct check *check, uint32_t node, struct str name, int64_t generation)
+{
+    struct check_groups *groups = all(check);
+    uint32_t life = check_table_get(&groups->lives, name_of(name), groups->number[node]);
+
+    return life == 0 || life == group_of(check, name)->life + 1 ? generation : EARLIER_LIFE;
+}
+
 /* G6, C15. */
 static void owns(struct check *check, uint32_t node, const struct trace_event *event)
 {
@@ -278,12 +335,14 @@ static void owns(struct check *check, uint32_t node, const struct trace_event *e
                    partition, gets ? "assigned twice" : "taken from who does not have it");
         return;
     }
-    owned->generation[node] = gets ? generation : -1;
+    owned->generation[node] = gets ? counted(check, node, group_part(event->text), generation) : -1;
     for (uint32_t other = 0; other < CHECK_NODES_MAX && gets; other++) {
         if (other == node || owned->generation[other] < 0) continue;
         check_count(check, CHECK_G6);
         if (check_consumer_takes_over(check, node, other, event)) return;
-        if (owned->generation[other] != generation) continue;
+        if (owned->generation[other] != owned->generation[node] ||
+            owned->generation[node] == EARLIER_LIFE)
+            continue;
         CHECK_FAIL(check, G6, at_group(node, generation, -1),
                    "%S partition %D has two owners in generation %D", event->text, partition,
                    generation);
@@ -297,9 +356,11 @@ static void owns(struct check *check, uint32_t node, const struct trace_event *e
 static void member_state(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct check_groups *groups = all(check);
-    int64_t generation = check_field(event, 2);
+    int64_t generation;
 
+    groups->number[node] = (uint64_t)check_field(event, 3);
     if (check_field(event, 1) != MEMBER_IS_ASSIGNING) return;
+    generation = counted(check, node, event->text, check_field(event, 2));
     for (uint32_t i = 0; i < groups->owned.count; i++) {
         struct owned_ghost *owned = &groups->owned.items[i];
 
@@ -307,7 +368,9 @@ static void member_state(struct check *check, uint32_t node, const struct trace_
         owned->generation[node] = generation;
         check_count(check, CHECK_G6);
         for (uint32_t other = 0; other < CHECK_NODES_MAX; other++) {
-            if (other == node || owned->generation[other] != generation) continue;
+            if (other == node || owned->generation[other] != generation ||
+                generation == EARLIER_LIFE)
+                continue;
             CHECK_FAIL(check, G6, at_group(node, generation, -1),
                        "group %S: a partition that changes hands has two owners in generation %D",
                        event->text, generation);
@@ -408,6 +471,8 @@ bool check_group_event(struct check *check, uint32_t node, const struct trace_ev
         state(check, node, event);
     } else if (event->kind == TRACE_GROUP_EPOCHS) {
         epochs(check, node, event);
+    } else if (event->kind == TRACE_GROUP_MEMBER || event->kind == TRACE_GROUP_OWNED) {
+        member_known(check, event);
     } else if (event->kind == TRACE_GROUP_OFFSET) {
         offset_committed(check, event);
     } else if (event->kind == TRACE_CLIENT_OWNS) {

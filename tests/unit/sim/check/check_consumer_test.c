@@ -8,6 +8,7 @@
 /* Broker 1 coordinates group g: member a has partition 0 in epoch 1, and
  * client 201 speaks as a. */
 #define A "6319093600277820998"
+#define B "6319095249545263314"
 static const char setup[] =
     STORY_CLUSTER "1 group.coordinator 4 1 2 10 0\n"
                   "1 group.epochs 4 1 1 1 1 | g\n"
@@ -73,6 +74,21 @@ static void a_member_that_lives_is_not_taken_from(void **state)
     check_story_prove_one(&one, setup);
 }
 
+/* The answer that gave it the partition reached a process that stood still. */
+static void who_was_removed_may_hear_late_what_it_had(void **state)
+{
+    static const struct check_case one = {
+        "G7",
+        GONE AHEAD TAKES "202 client.group 2 6 2 " B
+                         " 1 | g\n202 client.owns 0 2 1 | g t\n201 client.owns 0 1 1 | g t\n",
+        AHEAD "202 client.group 2 6 2 " B " 1 | g\n1 group.member 4 1 2 0 1 0 | g b\n"
+              "202 client.owns 0 2 1 | g t\n201 client.owns 0 1 1 | g t\n",
+        false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
 static void what_a_member_was_told_is_not_forgotten(void **state)
 {
     static const struct check_case one = {
@@ -101,6 +117,7 @@ int main(void)
         cmocka_unit_test(a_member_that_was_removed_commits_nothing),
         cmocka_unit_test(a_coordinator_loads_every_member),
         cmocka_unit_test(a_member_that_lives_is_not_taken_from),
+        cmocka_unit_test(who_was_removed_may_hear_late_what_it_had),
         cmocka_unit_test(what_a_member_was_told_is_not_forgotten),
         cmocka_unit_test(a_new_coordinator_tells_everything_again),
     };

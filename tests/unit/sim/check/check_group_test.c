@@ -86,6 +86,65 @@ static void what_a_dead_member_had_is_nobodys(void **state)
     violates("0 sim.down 201 1 0\n0 sim.up 201 2\n202 client.owns 0 3 1 | g t\n", "");
 }
 
+/* Group h of KIP-848: member a is 201, its number half the FNV-1a of "a"; it holds t-0 in epoch 1. */
+#define NUMBER_A "6319093600277820998"
+#define NUMBER_B "6319095249545263314"
+#define MEETS_A                                                        \
+    "1 group.epochs 4 1 1 1 1 | h\n1 group.member 4 1 1 0 1 0 | h a\n" \
+    "201 client.group 2 6 1 " NUMBER_A " 1 | h\n"
+#define OWNS(node) node " client.owns 0 1 1 | h t\n"
+/* It is removed and does not know; nobody is left. */
+#define ALL_GONE "1 group.member 4 1 -1 0 0 0 | h a\n1 group.epochs 4 1 2 1 0 | h\n"
+#define DELETED  ALL_GONE "1 group.epochs 4 1 0 0 0 | h\n"
+/* The name is a classic group's now, and its first generation has t-0 for member b, which is 202. */
+#define CLASSIC_B                                                    \
+    "1 group.state 4 1 0 1 0 1 | h\n1 group.state 4 1 1 2 1 1 | h\n" \
+    "1 group.state 4 1 2 3 1 1 | h\n1 group.owned 4 1 1 0 | h b t\n" \
+    "202 client.group 4 5 1 " NUMBER_B " 1 | h\n"
+#define CONSUMER_B                                                     \
+    "1 group.epochs 4 1 1 1 1 | h\n1 group.member 4 1 1 0 1 0 | h b\n" \
+    "202 client.group 2 6 1 " NUMBER_B " 1 | h\n"
+
+static void a_name_that_begins_anew_numbers_anew(void **state)
+{
+    (void)state;
+    violates(MEETS_A OWNS("201") DELETED CLASSIC_B OWNS("202"), "");
+    violates(MEETS_A OWNS("201") DELETED CONSUMER_B OWNS("202"), "");
+    /* The zombie's answer was under way all the time. */
+    violates(MEETS_A DELETED CLASSIC_B OWNS("202") OWNS("201"), "");
+    violates(MEETS_A DELETED CONSUMER_B OWNS("202") "201 client.group 6 5 1 " NUMBER_A
+                                                    " 1 | h\n" OWNS("201"),
+             "");
+    /* What it is given next may be the new group's. */
+    violates(MEETS_A OWNS("201") DELETED CLASSIC_B
+             "1 group.owned 4 1 1 0 | h a t\n" OWNS("202") "201 client.group 4 5 1 " NUMBER_A
+                                                           " 2 | h\n",
+             "G6");
+}
+
+static void within_a_new_life_of_a_name_a_generation_has_one_owner(void **state)
+{
+    (void)state;
+    violates(MEETS_A OWNS("201")
+                 DELETED CLASSIC_B OWNS("202") "201 client.owns 0 1 3 | h t\n"
+                                               "1 group.owned 4 1 1 0 | h a t\n" OWNS("201"),
+             "G6");
+    violates(MEETS_A OWNS("201") DELETED CLASSIC_B OWNS(
+                 "202") "201 client.owns 0 1 3 | h t\n"
+                        "1 group.owned 4 1 2 0 | h a t\n201 client.owns 0 2 1 | h t\n",
+             "");
+}
+
+/* A downgrade is no end: the classic group goes on in the epoch that the members had. */
+static void a_group_that_changes_its_protocol_lives_on(void **state)
+{
+    (void)state;
+    violates(MEETS_A OWNS("201") "1 group.member 4 1 -1 0 0 0 | h a\n1 group.epochs 4 1 0 0 0 | h\n"
+                                 "1 group.state 4 1 4 3 1 1 | h\n1 group.owned 4 1 1 0 | h b t\n"
+                                 "202 client.group 4 5 1 " NUMBER_B " 1 | h\n" OWNS("202"),
+             "G6");
+}
+
 static void a_commit_whose_answer_was_lost_may_be_told(void **state)
 {
     (void)state;
@@ -100,6 +159,9 @@ int main(void)
         cmocka_unit_test(a_commit_whose_answer_was_lost_may_be_told),
         cmocka_unit_test(a_deposed_coordinators_late_word_does_not_count),
         cmocka_unit_test(what_a_dead_member_had_is_nobodys),
+        cmocka_unit_test(a_name_that_begins_anew_numbers_anew),
+        cmocka_unit_test(within_a_new_life_of_a_name_a_generation_has_one_owner),
+        cmocka_unit_test(a_group_that_changes_its_protocol_lives_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
