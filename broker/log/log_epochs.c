@@ -62,6 +62,28 @@ bool log_epochs_assign(struct log_epochs *epochs, int32_t epoch, int64_t start_o
     return true;
 }
 
+bool log_epochs_found(struct log_epochs *epochs, int32_t epoch, int64_t offset)
+{
+    struct log_epoch *entries = epochs->entries;
+    uint32_t at = epochs->count, behind;
+
+    ASSERT(offset >= 0);
+    if (epoch < 0) return false; /* a batch that says none */
+    while (at > 0 && entries[at - 1].start_offset > offset)
+        at--;
+    if (at > 0 && (entries[at - 1].epoch >= epoch || entries[at - 1].start_offset == offset))
+        return false;
+    behind = at; /* the first that stays */
+    while (behind < epochs->count && entries[behind].epoch <= epoch)
+        behind++;
+    if (behind == at && epochs->count == LOG_EPOCHS_MAX) return false;
+    ASSERT(behind > at || epochs->count < epochs->room);
+    memmove(entries + at + 1, entries + behind, (epochs->count - behind) * sizeof *entries);
+    epochs->count = epochs->count - behind + at + 1;
+    entries[at] = (struct log_epoch){epoch, offset};
+    return true;
+}
+
 struct log_epoch_end log_epochs_end_for(const struct log_epochs *epochs, int32_t epoch,
                                         int64_t log_end)
 {

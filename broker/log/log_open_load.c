@@ -110,7 +110,9 @@ bool log_open_take_aborted(struct log_flow *o)
 /* The file follows the start of the log at once, the checkpoint of that start comes later, and so
  * do the deletions: after a crash between them records are back whose epochs the file has dropped.
  * Not one entry may be left once those above the log end are gone too, and a follower without
- * epochs cuts to its high watermark, which the crash has set back as well.
+ * epochs cuts to its high watermark, which the crash has set back as well. So what is in front is
+ * taken from the batches. The rest is as the file says: a compaction of Kafka takes batches that
+ * began an epoch, and what is left says that it begins late, or nothing (R4).
  * DIFFERS: Kafka appends to what the file has, and so keeps the gap. */
 static bool open_epochs_begin_late(const struct log *log)
 {
@@ -136,7 +138,7 @@ bool log_open_epochs(struct log_flow *o)
                                                        (uint32_t)o->load.size}) != ERR_NONE;
     if (!o->epochs_bad && open_epochs_begin_late(o->log)) {
         o->epochs_bad = true;
-        (void)log_epochs_cut_end(&o->log->epochs, 0); /* the batches say it */
+        if (o->log->epochs.count > 0) o->epochs_from = o->log->epochs.entries[0].start_offset;
     }
     return true;
 }

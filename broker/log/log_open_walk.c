@@ -63,6 +63,7 @@ void log_open_walk(struct log_flow *o)
     /* After an unclean stop a failed sync may have left pages in the cache that the device never
      * saw, and that no later sync writes: what counts is what the device says (H5). */
     if (!log->dir->was_clean) o->walk.read_flags = DISK_UNCACHED;
+    o->walk.epochs_from = o->epochs_from;
     o->first = false;
 }
 

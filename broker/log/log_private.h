@@ -383,6 +383,7 @@ struct log_walk {
     int64_t stop_at;        /* INT64_MAX: none */
     int64_t first;          /* out: base of the first batch; -1 none */
     int64_t producers_from; /* batches at or above are replayed */
+    int64_t epochs_from;    /* below it batches say what the epochs miss; 0: they miss nothing */
     bool index;             /* add to segment->index */
     bool aborted;           /* and to log->aborted */
     bool effects;           /* on epochs and producers; false: it only looks */
@@ -465,7 +466,8 @@ struct log_flow {
     bool made;      /* the first segment, just now */
     bool left_over; /* the name of a segment that the log does not have */
     bool first;
-    bool epochs_bad;
+    bool epochs_bad;     /* all batches are to be walked for them */
+    int64_t epochs_from; /* what the file knows begins here */
     enum log_state to_state;
     int64_t bases[LOG_DROP_MAX]; /* of segments that go */
     uint32_t base_count;

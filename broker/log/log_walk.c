@@ -27,6 +27,25 @@ static void walk_back(struct log_walk *o, int64_t next_offset, int32_t epoch)
     o->scan.epoch = epoch;
 }
 
+/* What stands in front of all that is known is not told: the newest epoch is another one. */
+static enum err walk_epoch(struct log_walk *o)
+{
+    struct log_epochs *epochs = &o->log->epochs;
+    int32_t epoch = o->scan.batch.partition_leader_epoch;
+    bool front = o->scan.batch.base_offset < o->epochs_from;
+    enum err err;
+
+    if (!front && epoch <= log_epochs_latest(epochs)) return ERR_NONE;
+    err = log_epochs_reserve(epochs, 1);
+    if (err != ERR_NONE) return err;
+    if (front) {
+        (void)log_epochs_found(epochs, epoch, o->scan.batch.base_offset);
+    } else {
+        log_note_epoch(o->log, epoch, o->scan.batch.base_offset);
+    }
+    return ERR_NONE;
+}
+
 /* A batch that the scan accepted. False: it is to be left out, the walk ends before it. */
 static bool walk_batch(struct log_walk *o)
 {
@@ -41,13 +60,10 @@ static bool walk_batch(struct log_walk *o)
         o->end = LOG_WALK_STOP;
         return false;
     }
-    if (batch->partition_leader_epoch > log_epochs_latest(&log->epochs)) {
-        o->err = log_epochs_reserve(&log->epochs, 1);
-        if (o->err != ERR_NONE) {
-            o->end = LOG_WALK_ERROR;
-            return false;
-        }
-        log_note_epoch(log, batch->partition_leader_epoch, batch->base_offset);
+    o->err = walk_epoch(o);
+    if (o->err != ERR_NONE) {
+        o->end = LOG_WALK_ERROR;
+        return false;
     }
     if (batch->base_offset >= o->producers_from) {
         struct log_aborted aborted;
@@ -164,6 +180,7 @@ void log_walk_start(struct log_walk *walk, struct log *log, struct log_segment *
     walk->stop_at = INT64_MAX;
     walk->first = -1;
     walk->producers_from = INT64_MAX;
+    walk->epochs_from = 0;
     walk->index = false;
     walk->aborted = false;
     walk->effects = true;

@@ -91,6 +91,47 @@ static void cuts_keep_what_covers_the_rest(void **state)
     assert_false(log_epochs_cut_start(&epochs, 15));
 }
 
+static bool found(int32_t epoch, int64_t offset)
+{
+    assert_int_equal(ERR_NONE, log_epochs_reserve(&epochs, 1));
+    return log_epochs_found(&epochs, epoch, offset);
+}
+
+static void is_entry(uint32_t at, int32_t epoch, int64_t start)
+{
+    assert_true(at < epochs.count);
+    assert_int_equal(epoch, epochs.entries[at].epoch);
+    assert_true(epochs.entries[at].start_offset == start);
+}
+
+static void what_stands_in_front_is_found_without_a_loss_behind(void **state)
+{
+    (void)state;
+    assert_true(assign(4, 40));
+    assert_true(assign(7, 70));
+    assert_true(assign(9, 90));
+    assert_false(found(-1, 0));
+    assert_true(found(1, 0));
+    assert_false(found(1, 5));
+    assert_true(found(2, 20));
+    assert_true(found(4, 30)); /* it begins earlier */
+    assert_false(found(4, 35));
+    assert_false(found(3, 36)); /* epochs do not fall */
+    assert_false(found(8, 70)); /* what is known stands */
+    assert_int_equal(5, epochs.count);
+    is_entry(0, 1, 0);
+    is_entry(1, 2, 20);
+    is_entry(2, 4, 30);
+    is_entry(3, 7, 70);
+    is_entry(4, 9, 90);
+    assert_true(found(8, 50)); /* a file of another history: what it contradicts goes */
+    assert_int_equal(5, epochs.count);
+    is_entry(3, 8, 50);
+    is_entry(4, 9, 90);
+    assert_true(found(12, 95));
+    is_entry(5, 12, 95);
+}
+
 static void the_file_reads_back_and_a_damaged_one_is_refused(void **state)
 {
     static const char *const bad[] = {"",
@@ -131,6 +172,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(empty_epochs_collapse_to_the_last_and_higher_entries_go,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(cuts_keep_what_covers_the_rest, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_stands_in_front_is_found_without_a_loss_behind, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_file_reads_back_and_a_damaged_one_is_refused, setup,
                                         teardown),
     };

@@ -2,10 +2,13 @@
  * power loss, neither takes the log offline nor brings back what was deleted, and the end of an
  * open tells where the log really stands (storage.md 13.4; S12, R46). And that a high watermark
  * goes with the records it was of (R47). And that a life that is vouched for does not lose its tail
- * quietly: the broker has its place in an ELR for it (KIP-966, DF11). */
+ * quietly: the broker has its place in an ELR for it (KIP-966, DF11). And that an epoch file which
+ * begins above the first record is completed from the batches, and not replaced by what they say:
+ * not every epoch has any (R4). */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
+#include "client/wire/record_batch.h"
 #include "sim/disk.h"
 
 static struct log_box box;
@@ -263,6 +266,93 @@ static void the_beginning_of_a_last_write_is_cut_though_vouched_for(void **state
     assert_true(torn > 0);
 }
 
+/* A batch of a leader whose log was compacted, ten offsets behind the end. */
+static void box_copy(int32_t epoch)
+{
+    struct log_append append;
+    struct bytes bytes;
+    struct buf *batch = log_box_batch(&box, 2, 60, 1000, &bytes);
+
+    record_batch_set_offset(batch->data, box.log->log_end + 10, epoch);
+    assert_int_equal(ERR_NONE, log_append_as_follower(box.log, batch, bytes, epoch, &append));
+    buf_unref(batch);
+    assert_true(log_box_await(&box, &append));
+}
+
+enum { EPOCHS = 3 };
+static const int32_t known[EPOCHS] = {1, 3, 5};
+
+/* The batches that began 3 and 5 are gone. */
+static void box_with_epochs(uint64_t seed, int64_t begun[EPOCHS + 1])
+{
+    box_begin(seed);
+    begun[0] = 0;
+    box_fill(10);
+    box.config.gaps = true;
+    for (uint32_t i = 1; i < EPOCHS; i++) {
+        begun[i] = box.log->log_end;
+        log_begin_epoch(box.log, known[i]);
+        box_copy(known[i]);
+        box_copy(known[i]);
+    }
+    begun[EPOCHS] = box.log->log_end;
+    assert_true(log_box_sync(&box));
+    box_checkpoint();
+    assert_int_equal(EPOCHS, box.log->epochs.count);
+}
+
+/* The file follows the start of the log at once, its checkpoint comes later: after a crash between
+ * them the records below are back, and the file knows no epoch of theirs. */
+static void an_epoch_file_that_begins_late_is_right_about_the_rest(void **state)
+{
+    (void)state;
+    for (uint32_t from = 0; from < EPOCHS; from++) {
+        const struct log_epochs *epochs;
+        int64_t begun[EPOCHS + 1];
+
+        box_with_epochs(from + 1, begun);
+        log_raise_start(box.log, begun[from] + 5);
+        log_box_run_ms(&box, 100);
+        assert_int_equal(EPOCHS - from, box.log->epochs.count);
+        for (uint32_t life = 0; life < 2; life++) { /* and so it was written */
+            box_reopen(from % 2 == 0);
+            epochs = &box.log->epochs;
+            assert_int_equal(0, box.log->log_start);
+            assert_int_equal(begun[EPOCHS], box.log->log_end);
+            assert_int_equal(EPOCHS, epochs->count);
+            for (uint32_t i = 0; i < EPOCHS; i++) {
+                /* Forgotten: from its first batch; cut at the start: from there. */
+                int64_t late = i == 0 || i > from ? 0 : i < from ? 10 : 5;
+
+                assert_int_equal(known[i], epochs->entries[i].epoch);
+                assert_int_equal(begun[i] + late, epochs->entries[i].start_offset);
+            }
+            log_box_run_ms(&box, 100);
+        }
+        log_box_over(&box);
+    }
+}
+
+/* A copy of a compacted log begins with a hole: its file begins behind the start at every open. */
+static void a_log_that_begins_with_a_hole_keeps_its_epochs(void **state)
+{
+    (void)state;
+    box_begin(1);
+    box.config.gaps = true;
+    box_copy(4);
+    log_begin_epoch(box.log, 6);
+    box_copy(6);
+    for (uint32_t life = 0; life < 3; life++) {
+        log_box_stop(&box);
+        log_box_up(&box);
+        assert_int_equal(2, box.log->epochs.count);
+        assert_int_equal(10, box.log->epochs.entries[0].start_offset);
+        assert_int_equal(12, box.log->epochs.entries[1].start_offset);
+        assert_int_equal(6, log_epochs_latest(&box.log->epochs));
+    }
+    log_box_over(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +363,8 @@ int main(void)
         cmocka_unit_test(a_tail_that_was_vouched_for_is_told_and_not_cut),
         cmocka_unit_test(a_tail_of_a_life_that_may_have_lost_it_is_cut),
         cmocka_unit_test(the_beginning_of_a_last_write_is_cut_though_vouched_for),
+        cmocka_unit_test(an_epoch_file_that_begins_late_is_right_about_the_rest),
+        cmocka_unit_test(a_log_that_begins_with_a_hole_keeps_its_epochs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
