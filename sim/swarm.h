@@ -38,6 +38,14 @@ struct swarm_later {
     char text[192];
 };
 
+/* The latest log of the right topic that came to a disk under the name of a partition which its
+ * broker has not. */
+struct swarm_foreign {
+    bool came;
+    uint32_t topic;
+    int32_t partition;
+};
+
 struct swarm {
     struct run *run;
     struct rng rng; /* of the fault that is being drawn */
@@ -51,8 +59,9 @@ struct swarm {
     int64_t links_free_ns;
     int64_t down_since_ns[CLUSTER_NODES_MAX];  /* -1: it is up */
     uint64_t snapshot_life[CLUSTER_NODES_MAX]; /* whose disk is kept; 0: none is */
-    bool made;                                 /* the topic that comes and goes is there */
-    int departed;                              /* a broker that nobody starts again; -1: none */
+    struct swarm_foreign foreign[CLUSTER_NODES_MAX];
+    bool made;          /* the topic that comes and goes is there */
+    int departed;       /* a broker that nobody starts again; -1: none */
     uint32_t departing; /* jobs up to its unregistration: then it may come back; 0: not asked */
     bool raised;        /* levels of features, or they were high from the beginning */
     struct sim_event janitor;
@@ -115,6 +124,9 @@ void swarm_fault(struct swarm *swarm, enum fault_class class);
 /* It dies in `wait_ms`, and comes back `down_ms` later. Weighed when it falls. */
 void swarm_kill_later(struct swarm *swarm, int node, int64_t wait_ms, int64_t down_ms);
 void swarm_disk_fault(struct swarm *swarm, enum fault_class class);
+/* Such a log of elsewhere stands on some disk. Nothing tells it from the true one: no broker is to
+ * get a partition now. */
+bool swarm_foreign_stands(const struct swarm *swarm);
 void swarm_admin_fault(struct swarm *swarm);
 /* An administrator who waits for few answers only may ask for more. */
 bool swarm_may_ask(const struct swarm *swarm);

@@ -33,7 +33,7 @@ static void admin_add_partitions(struct swarm *swarm)
     uint32_t topic = swarm_topic(swarm);
     int32_t known = swarm->scenario->names.partitions[topic];
 
-    if (known >= ADMIN_PARTITIONS_MAX) return;
+    if (known >= ADMIN_PARTITIONS_MAX || swarm_foreign_stands(swarm)) return;
     (void)swarm_act_on(swarm, "{add_partitions: {topic: %s, count: %d}}",
                        swarm->scenario->topics[topic].name, (int)known + 1);
 }

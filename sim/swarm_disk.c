@@ -99,8 +99,8 @@ static void fault_disk_slow(struct swarm *swarm)
 
 /* ---- what a disk should never do ------------------------------------------------------------- */
 
-/* "orders-0/" of a partition that the node has, by chance; false: it has none. */
-static bool write_partition(struct swarm *swarm, int node, char *text, size_t size)
+/* "orders-0/" of a partition that the node has, by chance; its topic, -1: it has none. */
+static int write_partition(struct swarm *swarm, int node, char *text, size_t size)
 {
     const struct run *run = swarm->run;
     uint64_t which = rng_u64(&swarm->rng);
@@ -117,14 +117,14 @@ static bool write_partition(struct swarm *swarm, int node, char *text, size_t si
                     continue;
                 if (turn == 1 && seen == which % count) {
                     (void)snprintf(text, size, "%.60s-%u/", run->scenario->topics[topic].name, i);
-                    return true;
+                    return (int)topic;
                 }
                 seen++;
             }
         }
         count = seen;
     }
-    return false;
+    return -1;
 }
 
 static void fault_rot(struct swarm *swarm, bool header)
@@ -134,7 +134,7 @@ static void fault_rot(struct swarm *swarm, bool header)
     uint64_t bits = rng_below(&swarm->rng, 3);
     char of[96];
 
-    if (!write_partition(swarm, node, of, sizeof of)) return;
+    if (write_partition(swarm, node, of, sizeof of) < 0) return;
     swarm_rests(swarm, node, 4000);
     if (checkpoint) {
         (void)swarm_act_on(swarm, "{rot: {node: node(%d), file: %sleader-epoch-checkpoint}}",
@@ -159,7 +159,7 @@ static void fault_deceit(struct swarm *swarm, enum fault_class class)
     char of[96];
 
     if (class == FAULT_CLASS_STALE_READ) nth = nth / 10 + 1;
-    if (!write_partition(swarm, node, of, sizeof of)) return;
+    if (write_partition(swarm, node, of, sizeof of) < 0) return;
     swarm_rests(swarm, node, 4000);
     if (!swarm_act_on(swarm, "{%s: {node: node(%d), file: %s*.log, nth: %lld, times: %u}}", name,
                       swarm_id(swarm, node), of, (long long)nth, (unsigned)times + 1))
@@ -205,9 +205,34 @@ static void fault_dir_gone(struct swarm *swarm)
                        swarm_id(swarm, node), read_only ? "read_only" : "failed");
 }
 
+/* Until the broker has come so far that it puts it aside, which takes the metadata. */
+static bool foreign_stands(const struct swarm *swarm, int node)
+{
+    const struct run *run = swarm->run;
+    const struct swarm_foreign *foreign = &swarm->foreign[node];
+    const char *name = run->scenario->topics[foreign->topic].name;
+    char glob[96], path[256];
+    uint64_t size;
+
+    if (!foreign->came ||
+        check_partition_member(run->check, name, foreign->partition, swarm_id(swarm, node)).replica)
+        return false;
+    (void)snprintf(glob, sizeof glob, "*/%.60s-%d/*", name, (int)foreign->partition);
+    return sim_image_pick(sim_disk_image(run->sim->nodes[node]->disk), glob, 0, path, sizeof path,
+                          &size) != NULL;
+}
+
+bool swarm_foreign_stands(const struct swarm *swarm)
+{
+    for (uint32_t i = 0; i < swarm->run->cluster->count; i++)
+        if (foreign_stands(swarm, (int)i)) return true;
+    return false;
+}
+
 /* A broker's goes back behind its last start: a rollback within one life is noticed by nobody
  * (KIP-966 asks for the broker epoch before, and that is right then). A voter's is noticed by its
- * leader in any case (K35). What to go back to is kept at another time. */
+ * leader in any case (K35). What to go back to is kept at another time, without a log of elsewhere:
+ * its name may be the broker's when it comes back. */
 static void fault_revert(struct swarm *swarm)
 {
     bool voter = rng_chance(&swarm->rng, RNG_MILLION / 3);
@@ -218,6 +243,7 @@ static void fault_revert(struct swarm *swarm)
     if (node < 0) return;
     life = swarm->run->sim->nodes[node]->incarnation;
     if (swarm->snapshot_life[node] == 0 || (!voter && swarm->snapshot_life[node] == life)) {
+        if (foreign_stands(swarm, node)) return;
         if (!swarm_act_on(swarm, "{snapshot: {node: node(%d)}}", swarm_id(swarm, node))) return;
         swarm->snapshot_life[node] = life;
         return;
@@ -239,18 +265,25 @@ static void fault_foreign(struct swarm *swarm)
     uint64_t partition = rng_below(&swarm->rng, run->cluster->partitions[topic] + 3);
     int64_t down_ms = swarm_ms(swarm, 100, 5);
     char of[96];
+    int own = write_partition(swarm, from, of, sizeof of);
+    bool same = own >= 0 && (uint64_t)own == topic;
 
-    if (!write_partition(swarm, from, of, sizeof of)) return;
+    if (own < 0) return;
     if (node < 0 || check_partition_member(run->check, run->scenario->topics[topic].name,
                                            (int32_t)partition, swarm_id(swarm, node))
                         .replica)
         return;
+    /* One at a time, and none that an administrator may be making the broker's own. */
+    if (same && (foreign_stands(swarm, node) || run->workload->job_next < run->workload->job_count))
+        return;
     swarm_rests(swarm, node, down_ms);
-    (void)swarm_act_on(swarm,
-                       "{foreign: {node: node(%d), from: node(%d), file: %s, as: %s-%u}, then: "
-                       "{restart: {after: %lldms}}}",
-                       swarm_id(swarm, node), swarm_id(swarm, from), of,
-                       run->scenario->topics[topic].name, (unsigned)partition, (long long)down_ms);
+    if (swarm_act_on(swarm,
+                     "{foreign: {node: node(%d), from: node(%d), file: %s, as: %s-%u}, then: "
+                     "{restart: {after: %lldms}}}",
+                     swarm_id(swarm, node), swarm_id(swarm, from), of,
+                     run->scenario->topics[topic].name, (unsigned)partition, (long long)down_ms) &&
+        same)
+        swarm->foreign[node] = (struct swarm_foreign){true, (uint32_t)topic, (int32_t)partition};
 }
 
 void swarm_disk_fault(struct swarm *swarm, enum fault_class class)

@@ -40,7 +40,7 @@ static void fault_reassign(struct swarm *swarm)
     if (count == 0) count = 1;
     to = draw_some(swarm, brokers, count);
     first = draw_some(swarm, to, 1);
-    if (to == 0) return;
+    if (to == 0 || swarm_foreign_stands(swarm)) return;
     swarm_write_set(swarm, to, false, nodes);
     if (!swarm_act_on(swarm, "{reassign: {partition: %s-%u, to: %s, first: node(%d)}}", name,
                       partition, nodes, swarm_id(swarm, swarm_nth(first, 0))) ||
