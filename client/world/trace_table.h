@@ -163,6 +163,7 @@
     X(LOG_CUTTING, 'I', "log.cutting",                                                                                  \
       "topic partition old_end new_end hw reason") /* on disk from here on, log.truncated when durable */               \
     X(LOG_SWAPPING, 'I', "log.swapping",                                                                                \
-      "topic partition base end old_bytes new_bytes") /* an open may finish it, log.swapped when here */
+      "topic partition base end old_bytes new_bytes") /* an open may finish it, log.swapped when here */                \
+    X(CONTROLLER_REMOVED, 'I', "controller.removed", "topic offset") /* by the active one */
 
 #endif
