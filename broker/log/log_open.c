@@ -364,8 +364,8 @@ static bool open_makes(const struct log_flow *o)
     return o->log->create && !o->log->known->listed;
 }
 
-/* A line of an earlier log of this name may stand in the checkpoints still: whoever is killed with a
- * new log beside it would be held to what that one had promised, and found damaged. */
+/* A line of an earlier log of this name may stand in the checkpoints still: whoever is killed with
+ * a new log beside it would be held to what that one had promised, and found damaged. */
 static bool open_forgotten(const struct log_flow *o)
 {
     const struct log_dir *dir = o->log->dir;
