@@ -143,7 +143,7 @@ static bool levels_known(const struct run *run)
 static bool replaceable(struct run *run, uint64_t brokers)
 {
     for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
-        for (uint32_t p = 0; p < run->cluster->partitions[topic]; p++) {
+        for (uint32_t p = 0; p < workload_partitions(run->workload, topic); p++) {
             uint64_t in_sync = 0;
 
             for (uint32_t i = 0; i < run->cluster->count; i++) {

@@ -204,7 +204,10 @@ static uint64_t core_random(struct run *run)
     uint64_t controllers = cluster_controllers(run->cluster);
     uint64_t core = 0;
 
-    if (run->scenario->voters > 0) core = controllers; /* which of them vote is in the log */
+    /* An administrator who has not heard yet may get partitions placed by what was, or is still to
+     * be, decided: on brokers which may come to be the only ones in sync, and nobody misses yet. */
+    core |= workload_placements(run->workload);
+    if (run->scenario->voters > 0) core |= controllers; /* which of them vote is in the log */
     while (count_of(core & controllers) * 2 <= count_of(controllers))
         core |= draw_one(run, controllers & ~core);
     for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {

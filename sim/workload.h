@@ -122,6 +122,10 @@ bool workload_finish_one(struct workload_client *client); /* an orderly stop beg
 /* NULL: too many. The caller fills it in, then calls workload_ask(). */
 struct workload_job *workload_job(struct workload *workload);
 void workload_ask(struct workload *workload);
+/* Of a topic, with those that the operator has asked for and not heard of. */
+uint32_t workload_partitions(const struct workload *workload, uint32_t topic);
+/* Brokers that may get a replica by what the operator waits for. */
+uint64_t workload_placements(const struct workload *workload);
 /* Nodes that the operator has still to take out of the metadata. */
 uint64_t workload_unregisters(const struct workload *workload);
 /* What the operator could not do, as a sentence; "" when all was done. */

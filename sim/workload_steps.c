@@ -133,6 +133,39 @@ void workload_ask(struct workload *workload)
     }
 }
 
+uint32_t workload_partitions(const struct workload *workload, uint32_t topic)
+{
+    uint32_t count = workload->cluster->partitions[topic];
+
+    for (uint32_t i = workload->job_next; i < workload->job_count; i++) {
+        const struct workload_job *job = &workload->jobs[i];
+
+        if (job->action->kind == ACTION_ADD_PARTITIONS &&
+            job->action->args[0].topic == (int32_t)topic && job->number > count)
+            count = job->number;
+    }
+    return count;
+}
+
+uint64_t workload_placements(const struct workload *workload)
+{
+    uint64_t set = 0;
+
+    for (uint32_t i = workload->job_next; i < workload->job_count; i++) {
+        const struct workload_job *job = &workload->jobs[i];
+
+        if (job->action->kind == ACTION_CREATE_TOPIC || job->action->kind == ACTION_ADD_PARTITIONS)
+            set |= cluster_brokers(workload->cluster);
+        if (job->action->kind != ACTION_REASSIGN) continue;
+        for (uint32_t k = 0; k < job->ids_count; k++) {
+            int index = cluster_index(workload->cluster, job->ids[k]);
+
+            if (index >= 0) set |= UINT64_C(1) << index;
+        }
+    }
+    return set;
+}
+
 uint64_t workload_unregisters(const struct workload *workload)
 {
     uint64_t set = 0;

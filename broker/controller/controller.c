@@ -159,9 +159,12 @@ static void trace_record(struct controller *c, const struct metadata_record *rec
                             : "");
         return;
     case RECORD_UNREGISTER_BROKER: trace_broker(c, record->unregister_broker.broker_id); return;
+    case RECORD_REMOVE_TOPIC:
+        TRACE(c->env->world, CONTROLLER_REMOVED, (int64_t)uuid_high(record->remove_topic.topic_id),
+              c->image.last_offset);
+        return;
     case RECORD_TOPIC:
     case RECORD_CONFIG:
-    case RECORD_REMOVE_TOPIC:
     case RECORD_FEATURE_LEVEL:
     case RECORD_PRODUCER_IDS:
     case RECORD_NO_OP:

@@ -166,7 +166,7 @@ struct log {
     bool swapping;     /* files are being exchanged: reads from disk wait */
     bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
 };
-_Static_assert(sizeof(struct log) <= 608, "each partition has one");
+_Static_assert(sizeof(struct log) <= 624, "each partition has one");
 
 /* "orders-0", cut at the last '-'; false for other names (and for -delete, -future, -stray). */
 MUST_USE bool log_name_parse(struct str name, struct str *topic, int32_t *partition);

@@ -195,6 +195,7 @@ void log_dir_forget(struct log_dir *dir, struct log_known *known)
     map_remove(&dir->known, &known->node);
     mem_free(&dir->env->mem, known, known_size(known->name_length));
     dir->checkpoint_dirty = true;
+    dir->forgotten++;
 }
 
 /* ---- checkpoints: text ---------------------------------------------------------------------- */

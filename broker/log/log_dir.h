@@ -152,9 +152,11 @@ struct log_dir {
     struct list moved;             /* struct log_moved: one per log_known that says so */
     struct list copied;            /* struct log_copied: logs that are being copied */
     uint64_t checkpoints_written;
-    int64_t flush_check_ms;         /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
-    uint32_t damaged;               /* logs with damage that a read found */
-    uint64_t damage_notes;          /* how often a read found any */
+    uint64_t forgotten;       /* partitions so far whose lines are to go from the checkpoints, */
+    uint64_t forgotten_saved; /* and have gone */
+    int64_t flush_check_ms;   /* log.flush.scheduler.interval.ms; LOG_CHECKPOINT_MS at most */
+    uint32_t damaged;         /* logs with damage that a read found */
+    uint64_t damage_notes;    /* how often a read found any */
     struct op_source damage_source; /* that, or another state */
     bool cleaned_any;               /* some log has a line in cleaner-offset-checkpoint */
     struct op_source checkpoint_source;

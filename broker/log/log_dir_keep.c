@@ -123,6 +123,7 @@ static enum op_result keeper_run(struct op *op)
             dir->checkpoint_now = false;
             dir->checkpoint_busy = true;
             dir->checkpoint_unsure = true;
+            o->forgotten = dir->forgotten;
             /* Whoever depends on one of them waits for all: the order counts for nobody but a
              * crash in between, which finds each file as a whole, new or old. */
             for (o->kind = LOG_CHECKPOINT_RECOVERY;;) {
@@ -139,6 +140,7 @@ static enum op_result keeper_run(struct op *op)
             }
             dir->checkpoint_unsure = false;
             dir->checkpoints_written++;
+            dir->forgotten_saved = o->forgotten;
             op_wake(&dir->checkpoint_source);
         }
         running_disown(o);

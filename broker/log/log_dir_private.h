@@ -44,6 +44,7 @@ struct log_dir_flow {
     bool keeps; /* a directory that is formatted for this node */
     struct log_dir_meta meta;
     enum err err;
+    uint64_t forgotten; /* keeper: what the checkpoints that are being written leave out */
 };
 
 /* File names by enum log_checkpoint. */

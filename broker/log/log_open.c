@@ -29,6 +29,7 @@
 /* Three functions share the op: each goes on where the one before ends. */
 enum open_files_step {
     OPEN_START,
+    OPEN_FORGOTTEN,
     OPEN_MADE,
     OPEN_LISTED,
     OPEN_IDENTITY,
@@ -67,47 +68,27 @@ enum open_take_step {
     OPEN_TAKE = OPEN_CUT_CLOSED + 1,
     OPEN_TAKE_LOWERED,
 };
-static const char *const open_steps[] = {"START",
-                                         "MADE",
-                                         "LISTED",
-                                         "IDENTITY",
-                                         "IDENTITY_SAVED",
-                                         "RETIRED",
-                                         "FIRST_MADE",
-                                         "FIRST_CLOSED",
-                                         "NAMES_SYNCED",
-                                         "ROOT_SYNCED",
-                                         "RECOVER",
-                                         "EPOCHS",
-                                         "MANIFEST",
-                                         "ABORTED",
-                                         "SNAPSHOT",
-                                         "WINDOW",
-                                         "INDEX",
-                                         "TIMES",
-                                         "MARK_ABORTED",
-                                         "WALKED",
-                                         "REINDEXED",
-                                         "RETIMED",
-                                         "ABORTED_SAVED",
-                                         "CUT",
-                                         "LATER_GONE",
-                                         "CUT_NAMES",
-                                         "CUT_OPENED",
-                                         "CUT_DONE",
-                                         "CUT_SYNCED",
-                                         "CUT_CLOSED",
-                                         "TAKE",
-                                         "TAKE_LOWERED",
-                                         "SWAP",
-                                         "SWAP_CLEARED",
-                                         "SWAP_CLEARED_SYNCED",
-                                         "SWAP_WALKED",
-                                         "SWAP_BAD_GONE",
-                                         "SWAP_OLD_GONE",
-                                         "SWAP_OLD_SYNCED",
-                                         "SWAP_RENAMED",
-                                         "SWAP_RENAMED_SYNCED"};
+static const char *const open_steps[] = {"START",         "FORGOTTEN",
+                                         "MADE",          "LISTED",
+                                         "IDENTITY",      "IDENTITY_SAVED",
+                                         "RETIRED",       "FIRST_MADE",
+                                         "FIRST_CLOSED",  "NAMES_SYNCED",
+                                         "ROOT_SYNCED",   "RECOVER",
+                                         "EPOCHS",        "MANIFEST",
+                                         "ABORTED",       "SNAPSHOT",
+                                         "WINDOW",        "INDEX",
+                                         "TIMES",         "MARK_ABORTED",
+                                         "WALKED",        "REINDEXED",
+                                         "RETIMED",       "ABORTED_SAVED",
+                                         "CUT",           "LATER_GONE",
+                                         "CUT_NAMES",     "CUT_OPENED",
+                                         "CUT_DONE",      "CUT_SYNCED",
+                                         "CUT_CLOSED",    "TAKE",
+                                         "TAKE_LOWERED",  "SWAP",
+                                         "SWAP_CLEARED",  "SWAP_CLEARED_SYNCED",
+                                         "SWAP_WALKED",   "SWAP_BAD_GONE",
+                                         "SWAP_OLD_GONE", "SWAP_OLD_SYNCED",
+                                         "SWAP_RENAMED",  "SWAP_RENAMED_SYNCED"};
 _Static_assert(LOG_SWAP_RESUME == OPEN_TAKE_LOWERED + 1, "log_swap.c goes on behind these");
 _Static_assert(COUNT_OF(open_steps) == LOG_SWAP_RENAMED_SYNCED + 1, "one name a step");
 
@@ -398,6 +379,15 @@ static bool open_root_unsure(const struct log_flow *o)
     return open_names_unsure(o) && log->segment_count == 1 && log_active(log)->size == 0;
 }
 
+/* A line of an earlier log of this name may stand in the checkpoints still: whoever is killed with
+ * a new log beside it would be held to what that one had promised, and found damaged. */
+static bool open_forgotten(const struct log_flow *o)
+{
+    const struct log_dir *dir = o->log->dir;
+
+    return dir->forgotten_saved >= o->checkpoints || !log_dir_online(dir);
+}
+
 /* The directory, its listing and identity; a new log gets its first segment. */
 static enum op_result open_files(struct log_flow *o)
 {
@@ -408,6 +398,9 @@ static enum op_result open_files(struct log_flow *o)
     switch ((enum open_files_step)o->op.step) {
     case OPEN_START:
         open_begin(o);
+        o->checkpoints = open_makes(o) ? log->dir->forgotten : 0;
+        if (!open_forgotten(o)) (void)log_dir_checkpoint(log->dir);
+        AWAIT(o, OPEN_FORGOTTEN, &log->dir->checkpoint_source, open_forgotten(o));
         if (open_makes(o)) log_io_path(&o->io, world, DISK_MKDIR, o->path);
         AWAIT_IO(o, OPEN_MADE, &o->io);
         if (open_makes(o) && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {

@@ -413,7 +413,7 @@ enum log_swap_mode {
 };
 /* Its steps, behind those of log_open.c. */
 enum log_swap_resume_step {
-    LOG_SWAP_RESUME = 32,
+    LOG_SWAP_RESUME = 33,
     LOG_SWAP_CLEARED,
     LOG_SWAP_CLEARED_SYNCED,
     LOG_SWAP_WALKED,

@@ -165,6 +165,7 @@
     X(LOG_SWAPPING, 'I', "log.swapping",                                                                                \
       "topic partition base end old_bytes new_bytes") /* an open may finish it, log.swapped when here */                \
     X(LOG_MOVED, 'I', "log.moved",                                                                                      \
-      "topic partition log_start log_end hw epochs") /* in another directory of its broker; epochs: entries */
+      "topic partition log_start log_end hw epochs") /* in another directory of its broker; epochs: entries */          \
+    X(CONTROLLER_REMOVED, 'I', "controller.removed", "topic offset") /* by the active one */
 
 #endif

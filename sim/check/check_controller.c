@@ -219,6 +219,20 @@ static void written_partition(struct check *check, uint32_t node, const struct t
     CHECK_PUSH(&check->dirty, part);
 }
 
+/* The active controller has none of its partitions any more. Whether they are gone, brokers tell
+ * when that is committed. */
+static void written_removal(struct check *check, uint32_t node, int64_t topic)
+{
+    if (!may_decide(check, node, "a topic") || deposed(check, node)) return;
+    for (uint32_t i = 0; i < check->parts.count; i++) {
+        struct check_part *part = check->parts.items[i];
+
+        if (part->topic != topic) continue;
+        part->work = (struct check_state){.known = false};
+        part->work_epoch = check->nodes[node].controller_epoch;
+    }
+}
+
 /* ---- brokers --------------------------------------------------------------------------------- */
 
 static void written_broker(struct check *check, uint32_t node, const struct trace_event *event)
@@ -528,6 +542,7 @@ bool check_controller_event(struct check *check, uint32_t node, const struct tra
         check->nodes[node].renounced = true;
         return true;
     case TRACE_CONTROLLER_PARTITION: written_partition(check, node, event); return true;
+    case TRACE_CONTROLLER_REMOVED: written_removal(check, node, check_field(event, 0)); return true;
     case TRACE_CONTROLLER_BROKER: written_broker(check, node, event); return true;
     case TRACE_CONTROLLER_ALTER: alter(check, node, event); return true;
     case TRACE_CONTROLLER_PRODUCER_IDS: producer_ids(check, node, event); return true;

@@ -478,6 +478,36 @@ static void a_deleted_partition_is_gone(void **state)
     log_box_over(&box);
 }
 
+/* The name is given away again at once, and the process is killed before the checkpoints come to be
+ * written: the new log is not held to what the deleted one had promised. */
+static void a_log_owes_nothing_of_a_deleted_one_of_its_name(void **state)
+{
+    static struct log_box box;
+
+    (void)state;
+    box_small(&box, 13);
+    box_append_some(&box, 1, 60);
+    assert_true(log_box_sync(&box));
+    (void)log_dir_checkpoint(&box.dir);
+    log_box_run_ms(&box, 1000);
+    assert_true(box.log->known->recovery_point > 9);
+    log_delete(box.log);
+    log_box_run_ms(&box, 100);
+    log_free(box.log);
+    box.log = NULL;
+    box.count = 0;
+    for (uint32_t life = 0; life < 3; life++) {
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_int_equal(3 * life, box.log->log_end);
+        box_append_some(&box, 1, 2);
+        assert_int_equal(3 * life + 3, box.log->log_end);
+        log_box_kill(&box, false);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+    }
+    assert_int_equal(0, box.traced[TRACE_LOG_DAMAGED]);
+    log_box_over(&box);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +527,7 @@ int main(void)
         cmocka_unit_test(what_a_damaged_log_had_promised_outlives_a_checkpoint),
         cmocka_unit_test(a_directory_of_somebody_else_is_refused),
         cmocka_unit_test(a_deleted_partition_is_gone),
+        cmocka_unit_test(a_log_owes_nothing_of_a_deleted_one_of_its_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

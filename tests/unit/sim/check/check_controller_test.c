@@ -101,10 +101,25 @@ static void who_has_lost_data_is_in_no_elr(void **state)
     tell(MIN_2 ELIGIBLE("1", "3") STORY_COMMIT LOSES, NULL);
 }
 
+/* The controller has no partition any more to take a broker out of, and no broker knows it yet. */
+static void a_broker_leaves_no_isr_of_a_topic_that_was_removed(void **state)
+{
+#define FENCED "101 controller.broker 2 2 1 0 10\n" TURN
+    (void)state;
+    tell("101 controller.removed 7 9\n" FENCED, NULL);
+    tell("101 controller.removed 8 9\n" FENCED, "R15");
+    /* Its successor has not read that: what is committed counts. */
+    tell("101 controller.removed 7 9\n102 controller.active 2 9\n"
+         "102 controller.partition 7 0 1 1 1 10 | isr 1,2,3 replicas 1,2,3 elr - last -\n"
+         "102 controller.broker 2 2 1 0 11\nturn 102\n",
+         "R15");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_has_lost_data_is_in_no_elr),
+        cmocka_unit_test(a_broker_leaves_no_isr_of_a_topic_that_was_removed),
         cmocka_unit_test(a_reassignment_may_be_taken_back_but_leaves_nobody_being_added),
         cmocka_unit_test(each_oracle_of_check_controller_fires_first_on_its_bad_history),
         cmocka_unit_test(what_a_deposed_controller_writes_is_void),
