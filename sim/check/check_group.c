@@ -28,6 +28,7 @@ struct group_ghost {
     int64_t epoch;  /* of the newest coordinator that spoke of it */
     int64_t stable; /* the highest generation that was stable; -1 */
     int64_t floor;  /* the highest epoch while it was a group of KIP-848; -1 */
+    bool empty;     /* a classic group without members, also when it is dead since */
 };
 
 /* One partition in one group. */
@@ -206,6 +207,7 @@ static void state(struct check *check, uint32_t node, const struct trace_event *
 
     if (epoch < group->epoch || new == STATE_DEAD) return;
     group->epoch = epoch;
+    group->empty = new == STATE_EMPTY;
     if (old == STATE_DEAD && group->stable >= 0) {
         check_count(check, CHECK_G18);
         if (generation < group->stable)
@@ -234,7 +236,8 @@ static void state(struct check *check, uint32_t node, const struct trace_event *
     group->stable = generation;
 }
 
-/* It is one of KIP-848 now: epochs go on where generations were. 0: it is one no more. */
+/* It is one of KIP-848 now: epochs go on where generations were, unless there was nobody left. 0:
+ * it is one no more. */
 static void epochs(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct group_ghost *group = group_of(check, event->text);
@@ -243,7 +246,7 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
 
     if (leader_epoch < group->epoch || epoch == 0) return;
     group->epoch = leader_epoch;
-    if (group->stable >= 0) {
+    if (group->stable >= 0 && !group->empty) {
         check_count(check, CHECK_G2);
         if (epoch < group->stable)
             CHECK_FAIL(check, G2, at_group(node, leader_epoch, -1),
@@ -251,6 +254,7 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
                        event->text, epoch, group->stable);
     }
     group->stable = -1;
+    group->empty = false;
     group->floor = epoch;
 }
 
