@@ -2,8 +2,10 @@
  *
  * The coordinator tells what of its records is committed: epochs of groups and members, and which
  * member has which partition, given up or not. One that loads tells it all again, at its own leader
- * epoch: what an older one said of a group does not count from then on. Members are known by a
- * number (FNV-1a of the id), as they tell it of themselves. */
+ * epoch: what an older one said of a group does not count from then on. It tells it from the log's
+ * beginning, the members of groups that had this name before too; what stands is told by the
+ * group's epochs, which come last. Members are known by a number (FNV-1a of the id), as they tell
+ * it of themselves. */
 #include "sim/check/check_private.h"
 
 #include <stdlib.h>
@@ -12,16 +14,20 @@ enum {
     OFFSET_SENT = 1, /* `what` of client.offset */
     OFFSET_ANSWERED = 2,
     MEMBER_IS_STABLE = 0,
+    MEMBER_IS_JOINING = 2, /* of client.group */
+    MEMBER_IS_ASSIGNING = 5,
+    MEMBER_HAS_ASSIGNED = 6,
     SHARD_IS_LOADING = 1,
     STATE_DEAD = 4, /* of a classic group */
 };
 
 struct group_ghost {
     int64_t leader_epoch; /* of the newest coordinator that spoke of it */
+    uint32_t load;        /* of its shard, in that epoch */
     int64_t epoch;
     int64_t assignment;
     int64_t members;
-    int64_t told; /* the highest member epoch that a record gave */
+    int64_t told; /* the highest member epoch that a record or an answer gave */
     uint32_t node;
     int64_t changed_ns; /* when its epoch went up last */
 };
@@ -160,16 +166,31 @@ static struct check_at at_group(uint32_t node, int64_t epoch)
 
 /* ---- coordinators ---------------------------------------------------------------------------- */
 
-/* A coordinator that has loaded the group told of every member there is. */
-static void all_told(struct check *check, uint32_t node, int64_t leader_epoch, uint64_t name,
-                     struct str text)
+/* How often a coordinator of this leader epoch began to load the shard of the event. */
+static uint32_t load_of(struct check *check, const struct trace_event *event)
 {
+    return check_table_get(&all(check)->loads, (uint64_t)check_field(event, 0),
+                           (uint64_t)check_field(event, 1));
+}
+
+/* A coordinator that has loaded the group told of every member there is; none is ahead of it. */
+static void all_told(struct check *check, uint32_t node, const struct trace_event *event)
+{
+    int64_t leader_epoch = check_field(event, 1);
+    uint64_t name = hash_of(event->text);
+
     for (uint32_t i = 0; i < check->consumers->members.count && !check->violated; i++) {
         const struct member_ghost *one = &check->consumers->members.items[i];
 
-        if (one->group != name || one->epoch < 0 || one->leader_epoch >= leader_epoch) continue;
-        CHECK_FAIL(check, G21, at_group(node, leader_epoch),
-                   "group %S is loaded without a member that had epoch %D", text, one->epoch);
+        if (one->group != name || one->epoch < 0) continue;
+        if (one->leader_epoch < leader_epoch)
+            CHECK_FAIL(check, G21, at_group(node, leader_epoch),
+                       "group %S is loaded without a member that had epoch %D", event->text,
+                       one->epoch);
+        else if (one->epoch > check_field(event, 2))
+            CHECK_FAIL(check, G21, at_group(node, leader_epoch),
+                       "group %S is loaded with epoch %D, and a member with %D", event->text,
+                       check_field(event, 2), one->epoch);
     }
 }
 
@@ -220,9 +241,10 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
         return;
     }
     if (group->leader_epoch >= 0 && leader_epoch > group->leader_epoch)
-        all_told(check, node, leader_epoch, hash_of(event->text), event->text);
+        all_told(check, node, event);
     if (epoch != group->epoch) group->changed_ns = check->now_ns;
     group->leader_epoch = leader_epoch;
+    group->load = load_of(check, event);
     group->epoch = epoch;
     group->assignment = check_field(event, 3);
     group->members = check_field(event, 4);
@@ -241,6 +263,8 @@ static void member(struct check *check, const struct trace_event *event)
     ghost->leader_epoch = leader_epoch;
     ghost->epoch = check_field(event, 2);
     ghost->state = check_field(event, 3);
+    /* Until it tells the epochs, a coordinator that loads tells the past. */
+    if (leader_epoch != group->leader_epoch || load_of(check, event) != group->load) return;
     if (ghost->epoch > group->told) group->told = ghost->epoch;
 }
 
@@ -266,8 +290,7 @@ static void holds(struct check *check, uint32_t node, const struct trace_event *
     int64_t leader_epoch = check_field(event, 1);
     int64_t partition = check_field(event, 2);
     struct holder_ghost *holder = holder_of(check, place, partition);
-    uint32_t load = check_table_get(&check->consumers->loads, (uint64_t)check_field(event, 0),
-                                    (uint64_t)leader_epoch);
+    uint32_t load = load_of(check, event);
 
     if (leader_epoch < holder->leader_epoch) return;
     if (leader_epoch > holder->leader_epoch || load != holder->load)
@@ -317,15 +340,34 @@ static void offset(struct check *check, uint32_t node, const struct trace_event 
                event->text, generation, sent->epoch);
 }
 
-/* What a member was told is committed. */
+/* Is this the answer of the group as it is now? A group without members gives its name away, and
+ * epochs begin anew: who slept meanwhile speaks of the group that was. Members with a record speak
+ * of this one; so does one that no record ever told of and that says it has joined, by the protocol
+ * of KIP-848: its answer came too early. */
+static bool of_this_group(struct check *check, uint32_t node, const struct trace_event *event)
+{
+    struct check_consumers *consumers = all(check);
+    uint32_t found =
+        check_table_get(&consumers->members_by_name, hash_of(event->text), consumers->number[node]);
+
+    if (found != 0) return consumers->members.items[found - 1].epoch != NOT_OURS;
+    return check_field(event, 0) == MEMBER_IS_JOINING &&
+           check_field(event, 1) == MEMBER_HAS_ASSIGNED;
+}
+
+/* What a member was told is committed; but JoinGroup of the classic protocol tells of generations
+ * that may be lost, and states in which a member begins anew repeat what it had. */
 static void told(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct check_consumers *consumers = all(check);
     uint32_t found = check_table_get(&consumers->groups_by_name, hash_of(event->text), 0);
+    int64_t state = check_field(event, 1);
     int64_t epoch = check_field(event, 2);
 
     consumers->number[node] = (uint64_t)check_field(event, 3);
+    if (state != MEMBER_IS_ASSIGNING && state != MEMBER_HAS_ASSIGNED) return;
     if (found == 0 || consumers->groups.items[found - 1].epoch == 0) return;
+    if (!of_this_group(check, node, event)) return;
     if (epoch > consumers->groups.items[found - 1].told)
         consumers->groups.items[found - 1].told = epoch;
 }

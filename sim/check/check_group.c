@@ -36,6 +36,7 @@ struct group_ghost {
     int64_t floor;  /* the highest epoch while it was a group of KIP-848; -1 */
     bool over;      /* as one of KIP-848: deleted, unless a classic one goes on from it */
     uint32_t life;  /* how often the name began anew */
+    bool empty;     /* a classic group without members, also when it is dead since */
 };
 
 /* One partition in one group. */
@@ -245,6 +246,7 @@ static void state(struct check *check, uint32_t node, const struct trace_event *
 
     if (epoch < group->epoch || new == STATE_DEAD) return;
     group->epoch = epoch;
+    group->empty = new == STATE_EMPTY;
     if (old == STATE_DEAD && new != STATE_EMPTY) group->over = false;
     /* One that had generations of the classic protocol would have to go on with them (G2). */
     if (old == STATE_EMPTY && new == STATE_PREPARING && generation == 0 && group->stable < 0)
@@ -277,7 +279,8 @@ static void state(struct check *check, uint32_t node, const struct trace_event *
     group->stable = generation;
 }
 
-/* It is one of KIP-848 now: epochs go on where generations were. 0: it is one no more. */
+/* It is one of KIP-848 now: epochs go on where generations were, unless there was nobody left. 0:
+ * it is one no more. */
 static void epochs(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct group_ghost *group = group_of(check, event->text);
@@ -290,8 +293,8 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
         return;
     }
     group->epoch = leader_epoch;
-    if (group->over) begin_life(check, group, event->text);
-    if (group->stable >= 0) {
+    if (group->over || group->empty) begin_life(check, group, event->text);
+    if (group->stable >= 0 && !group->empty) {
         check_count(check, CHECK_G2);
         if (epoch < group->stable)
             CHECK_FAIL(check, G2, at_group(node, leader_epoch, -1),
@@ -299,6 +302,7 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
                        event->text, epoch, group->stable);
     }
     group->stable = -1;
+    group->empty = false;
     group->floor = epoch;
 }
 

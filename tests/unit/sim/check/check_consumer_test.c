@@ -99,6 +99,68 @@ static void what_a_member_was_told_is_not_forgotten(void **state)
     check_story_prove_one(&one, setup);
 }
 
+/* b is a classic member of the group when it goes back, empties, and gives its name to another one.
+ * b slept over it, and begins anew with what it had. */
+#define CLASSIC "1 group.member 4 1 2 0 0 0 | g b\n201 client.group 4 5 2 " B " 1 | g\n"
+#define B       "6319095249545263314"
+#define BACK                                                                 \
+    GONE "1 group.member 4 1 -1 0 0 0 | g b\n1 group.epochs 4 1 0 0 0 | g\n" \
+         "1 group.state 4 1 4 3 2 1 | g\n1 group.state 4 1 3 1 2 1 | g\n"    \
+         "1 group.state 4 1 1 0 3 0 | g\n"
+#define ANOTHER                                                     \
+    "1 group.state 4 1 0 4 3 0 | g\n1 group.epochs 4 1 1 1 1 | g\n" \
+    "1 group.member 4 1 1 0 1 0 | g c\n"
+
+static void what_a_member_had_in_another_group_of_that_name_is_no_epoch_of_this(void **state)
+{
+    static const struct check_case repeats = {
+        "G21",
+        AHEAD CLASSIC BACK ANOTHER "201 client.group 6 1 2 " B " 1 | g\n"
+                                   "1 group.epochs 4 1 1 1 2 | g\n",
+        AHEAD CLASSIC BACK ANOTHER "1 group.member 4 1 1 0 0 0 | g b\n"
+                                   "201 client.group 6 5 2 " B " 1 | g\n"
+                                   "1 group.epochs 4 1 1 1 2 | g\n",
+        false};
+    static const struct check_case wakes = {
+        "G21",
+        AHEAD CLASSIC BACK ANOTHER "201 client.group 5 6 2 " B " 2 | g\n"
+                                   "1 group.epochs 4 1 1 1 2 | g\n",
+        AHEAD CLASSIC BACK ANOTHER "202 client.group 2 6 2 17 1 | g\n"
+                                   "1 group.epochs 4 1 1 1 2 | g\n",
+        false};
+
+    (void)state;
+    check_story_prove_one(&repeats, setup);
+    check_story_prove_one(&wakes, setup);
+}
+
+/* JoinGroup is answered before anything of the generation is durable; SyncGroup after. */
+static void a_generation_that_was_only_joined_may_be_lost(void **state)
+{
+    static const struct check_case one = {"G21", "201 client.group 2 4 3 " A " 1 | g\n" AHEAD,
+                                          "201 client.group 4 5 3 " A " 1 | g\n" AHEAD, false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+/* The log has members of the group before; only the last word of the load counts. */
+#define LOADS                                                            \
+    "2 group.coordinator 4 2 1 10 0\n2 group.member 4 2 2 0 0 0 | g b\n" \
+    "2 group.member 4 2 -1 0 0 0 | g b\n2 group.member 4 2 1 0 1 0 | g c\n"
+
+static void a_load_tells_of_groups_that_had_the_name_before(void **state)
+{
+    static const struct check_case one = {
+        "G21", AHEAD CLASSIC BACK ANOTHER LOADS "2 group.epochs 4 2 1 1 1 | g\n",
+        AHEAD CLASSIC BACK ANOTHER LOADS "2 group.member 4 2 2 0 1 0 | g c\n"
+                                         "2 group.epochs 4 2 1 1 1 | g\n",
+        false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
 /* What a broker says that is deposed, and what its successor tells again, counts for nothing. */
 static void a_new_coordinator_tells_everything_again(void **state)
 {
@@ -119,6 +181,9 @@ int main(void)
         cmocka_unit_test(a_member_that_lives_is_not_taken_from),
         cmocka_unit_test(who_was_removed_may_hear_late_what_it_had),
         cmocka_unit_test(what_a_member_was_told_is_not_forgotten),
+        cmocka_unit_test(what_a_member_had_in_another_group_of_that_name_is_no_epoch_of_this),
+        cmocka_unit_test(a_generation_that_was_only_joined_may_be_lost),
+        cmocka_unit_test(a_load_tells_of_groups_that_had_the_name_before),
         cmocka_unit_test(a_new_coordinator_tells_everything_again),
     };
 

@@ -151,6 +151,19 @@ static void a_commit_whose_answer_was_lost_may_be_told(void **state)
     violates(SENT("201", "6", "3") TOLD("202", "6"), "");
 }
 
+/* Its members are gone, so what they were given is nobody's; who takes the name begins anew. */
+static void an_empty_group_gives_its_name_away(void **state)
+{
+    (void)state;
+    violates("1 group.state 4 1 3 1 3 0 | g\n1 group.state 4 1 1 0 4 0 | g\n"
+             "1 group.state 4 1 0 4 4 0 | g\n1 group.epochs 4 1 1 1 1 | g\n",
+             "");
+    violates("1 group.state 4 1 3 4 3 0 | g\n1 group.epochs 4 1 1 1 1 | g\n", "G2");
+    violates("2 group.state 4 2 4 3 3 1 | g\n2 group.state 4 2 3 4 3 0 | g\n"
+             "2 group.epochs 4 2 1 1 1 | g\n",
+             "G2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_name_that_begins_anew_numbers_anew),
         cmocka_unit_test(within_a_new_life_of_a_name_a_generation_has_one_owner),
         cmocka_unit_test(a_group_that_changes_its_protocol_lives_on),
+        cmocka_unit_test(an_empty_group_gives_its_name_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
