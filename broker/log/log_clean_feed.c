@@ -65,19 +65,30 @@ static bool feed_committed(const struct log_clean_work *o, const struct record_b
     return true;
 }
 
-/* The header of a batch stays when a producer that is still known would be forgotten without it, or
- * when the end of what is cleaned would move. */
-static bool feed_needed(const struct log_clean_work *o, const struct record_batch *batch)
+/* One of the batches by which a retry is known, or the marker of one who has none. */
+static bool feed_tells(const struct log_producer *producer, const struct record_batch *batch)
 {
     int64_t last = record_batch_last_offset(batch);
+
+    for (uint32_t i = 0; i < producer->count; i++)
+        if (producer->batches[i].last_offset == last) return true;
+    return producer->count == 0 && record_batch_is_control(batch) &&
+           batch->producer_epoch == producer->epoch;
+}
+
+/* The header of a batch stays when a producer that is still known would not be known so well
+ * without it, or when the end of what is cleaned would move.
+ * DIFFERS: Kafka keeps the header of a producer's last batch. Whoever replays what was cleaned,
+ * after a crash or as a new replica, then answers the retry of one before it with out of order, and
+ * an idempotent producer sends it again in its next epoch (C2). */
+static bool feed_needed(const struct log_clean_work *o, const struct record_batch *batch)
+{
     const struct log_producer *producer;
 
-    if (last + 1 == o->dirty_end) return true;
+    if (record_batch_end_offset(batch) == o->dirty_end) return true;
     if (batch->producer_id < 0) return false;
     producer = log_producers_find(&o->log->producers, batch->producer_id);
-    if (producer == NULL) return false;
-    if (producer->count > 0) return producer->batches[producer->count - 1].last_offset == last;
-    return record_batch_is_control(batch) && batch->producer_epoch == producer->epoch;
+    return producer != NULL && feed_tells(producer, batch);
 }
 
 /* The next batch of the window; false with *next. */

@@ -43,8 +43,7 @@ void log_bytes_free(struct log_bytes *bytes);
 /* What the caller knows of a batch. */
 struct log_filter_batch {
     bool discard; /* of an aborted transaction, or a marker of one that is gone (KIP-534) */
-    bool needed;  /* its header: the last sequence of a live producer, or the end of what is cleaned
-                   */
+    bool needed;  /* its header: a live producer is known by it, or the end of what is cleaned */
     bool begins_epoch; /* its header, without producer: who copies the log learns the epoch from it
                         */
 };

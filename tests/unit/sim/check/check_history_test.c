@@ -155,6 +155,35 @@ static void a_duplicate_is_no_untrue_offset(void **state)
     assert_string_equal(convicted_by(SEND("7") ACKED("7", "3") READ("2", "7") END), "C9");
 }
 
+#define LED_BY(n, isr)                                                                          \
+    "101 controller.partition 7 0 " n " 2 1 11 | isr " isr                                      \
+    " replicas 1,2,3 elr -\n" STORY_COMMIT n " log.epoch 7 0 2 10\n" n " replica.role 7 0 2 " n \
+    " 2 1\n" n " replica.leading 7 0 2 10 10\n" n " log.appended 7 0 10 19 2 502 100\n"
+#define BEGINS_AT_10 "3 log.cutting 7 0 0 10 0 1\n3 log.truncated 7 0 0 10 10 1\n"
+#define READ_BY(n, at, v, epoch) \
+    n " client.position 7 0 " at " 1\n" n " client.read 7 0 " at " " v " " epoch "\n"
+
+/* Value 7 is retried when what held it is deleted. Who was reset to the new beginning has never
+ * seen its producer; who has not been, or leads an epoch from before, knows it. */
+static void who_began_above_a_value_may_take_it_once_more(void **state)
+{
+    static const char begin[] = STORY_CLUSTER STORY_DATA SEND("7");
+
+    (void)state;
+    CHECK_STORY(NULL, begin, READ_BY("201", "2", "7", "1"), BEGINS_AT_10, LED_BY("3", "1,2,3"),
+                READ_BY("202", "10", "7", "2"));
+    CHECK_STORY(NULL, begin, BEGINS_AT_10, LED_BY("3", "1,2,3"), READ_BY("202", "10", "7", "2"),
+                READ_BY("201", "2", "7", "1"));
+    CHECK_STORY("C2", begin, READ_BY("201", "2", "7", "1"), BEGINS_AT_10, LED_BY("2", "1,2"),
+                READ_BY("202", "10", "7", "2"));
+    CHECK_STORY("C2", begin, READ_BY("201", "2", "7", "1"), BEGINS_AT_10, LED_BY("3", "1,2,3"),
+                READ_BY("202", "3", "7", "1"));
+    CHECK_STORY("C2", begin, READ_BY("201", "10", "7", "2"), BEGINS_AT_10, LED_BY("3", "1,2,3"),
+                READ_BY("202", "11", "7", "2"));
+    CHECK_STORY("C2", begin, READ_BY("201", "2", "7", "1"), STORY_FIRST("3"), LED_BY("3", "1,2,3"),
+                READ_BY("202", "10", "7", "2"));
+}
+
 /* A process may die between the exchange of the files and log.swapped: the open that finishes it
  * says nothing of it. Values 5 and 6 have one key. */
 static void a_compaction_is_known_from_where_an_open_would_finish_it(void **state)
@@ -256,6 +285,7 @@ int main(void)
         cmocka_unit_test(a_value_may_stand_twice_when_the_producer_is_not_idempotent),
         cmocka_unit_test(what_an_aborted_transaction_wrote_decides_nothing),
         cmocka_unit_test(a_duplicate_is_no_untrue_offset),
+        cmocka_unit_test(who_began_above_a_value_may_take_it_once_more),
         cmocka_unit_test(a_compaction_is_known_from_where_an_open_would_finish_it),
         cmocka_unit_test(a_tombstone_without_an_answer_may_have_come_and_gone),
         cmocka_unit_test(a_tombstone_without_an_answer_takes_the_place_of_the_one_before_it),
