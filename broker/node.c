@@ -205,15 +205,16 @@ enum node_up_step {
     NODE_UP_CAUGHT_UP,
     NODE_UP_REGISTERED,
     NODE_UP_REPLICAS,
+    NODE_UP_DOUBTS,
     NODE_UP_VOUCHED,
     NODE_UP_LISTED,
     NODE_UP_SERVING,
     NODE_UP_LEFT,
 };
 static const char *const node_up_steps[] = {
-    "START",          "DIR",       "FORMATTED", "DIR_AGAIN", "METADATA",
-    "METADATA_RESET", "LISTENING", "QUORUM",    "CAUGHT_UP", "REGISTERED",
-    "REPLICAS",       "VOUCHED",   "LISTED",    "SERVING",   "LEFT"};
+    "START",     "DIR",    "FORMATTED", "DIR_AGAIN",  "METADATA", "METADATA_RESET",
+    "LISTENING", "QUORUM", "CAUGHT_UP", "REGISTERED", "REPLICAS", "DOUBTS",
+    "VOUCHED",   "LISTED", "SERVING",   "LEFT"};
 
 /* From nothing to READY, then until the controlled shutdown is over. Whatever ends it early,
  * node_down takes over from where it stands. */
@@ -279,6 +280,8 @@ static enum op_result node_up_run(struct op *op)
             if (err != ERR_NONE) node_fail_err(o, "the replicas cannot be opened", err);
             coordinator_apply(&o->groups, &o->loader.image);
             AWAIT(o, NODE_UP_REPLICAS, &o->changed, o->replicas.started || node_ending(o));
+            if (node_ended(o)) return OP_DONE;
+            AWAIT(o, NODE_UP_DOUBTS, &o->changed, !manager_doubts(&o->replicas) || node_ending(o));
             if (node_ended(o)) return OP_DONE;
             /* Not before what a power loss has left is cut: the next life counts on it. */
             node_dirs_vouch(o);

@@ -106,8 +106,8 @@ static enum op_result keeper_run(struct op *op)
                                                        : LOG_CHECKPOINT_MS));
             AWAIT(o, KEEPER_DUE, &o->source, keeper_due(o));
             op_deadline(op, OP_NO_DEADLINE);
+            if (dir->state == LOG_DIR_CLOSING) return OP_DONE; /* what it vouches for holds */
             if (!log_dir_online(dir)) break;
-            if (o->stop && !dir->checkpoint_now) return OP_DONE;
             if (!log_dir_vouched(dir) || dir->vouch_again) {
                 o->vouching = dir->vouch_epoch;
                 log_dir_running_save(o, o->vouching);
@@ -267,6 +267,14 @@ static void close_vouch(struct log_dir_flow *o)
     }
 }
 
+/* It failed, or may have dropped pages. For want of space the marker is missing and no more: the
+ * running file, of the same boot, still says that nothing is lost. */
+static bool close_disowns(const struct log_dir_flow *o)
+{
+    if (o->dir->state != LOG_DIR_CLOSING) return true;
+    return o->err != ERR_NONE && !log_err_passes(o->err);
+}
+
 static bool close_dir_quiet(const struct log_dir *dir)
 {
     return pool_in_use(&dir->files) == 0 && pool_in_use(&dir->flows) == 0 &&
@@ -296,7 +304,7 @@ static enum op_result dir_close_run(struct op *op)
         if (o->err == ERR_NONE && dir->state == LOG_DIR_CLOSING) close_vouch(o);
         AWAIT_SAVE(o, DIR_CLOSE_MARKED, &o->save);
         if (o->err == ERR_NONE) o->err = o->save.err;
-        if (dir->state != LOG_DIR_CLOSING) running_disown(o);
+        if (close_disowns(o)) running_disown(o);
         AWAIT_IO(o, DIR_CLOSE_DISOWNED, &o->io);
         if (dir->lock.handle != 0) log_io_close(&o->io, dir->env->world, dir->lock);
         AWAIT_IO(o, DIR_CLOSE_UNLOCKED, &o->io);

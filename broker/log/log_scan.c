@@ -42,6 +42,32 @@ static enum log_scan_result log_scan_header(struct log_scan *scan)
     return LOG_SCAN_MORE;
 }
 
+/* The 8 bytes behind it are the base offset of the next one. */
+static bool log_scan_follows(const struct log_scan *scan)
+{
+    uint64_t end = (uint64_t)record_batch_end_offset(&scan->batch);
+
+    return scan->gaps ? scan->behind >= end && scan->behind <= INT64_MAX : scan->behind == end;
+}
+
+/* As crc32c(), and notes where it fits before the batch is to end. */
+static void log_scan_slowly(struct log_scan *scan, struct cpu cpu, const uint8_t *data,
+                            uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i++) {
+        uint32_t have = scan->have + i + 1;
+
+        scan->crc = crc32c(cpu, scan->crc, &data[i], 1);
+        if (scan->fits_at > 0 && have - scan->fits_at <= 8) {
+            scan->behind = scan->behind << 8 | data[i];
+            if (have - scan->fits_at == 8 && !log_scan_follows(scan)) scan->fits_at = 0;
+        } else if (scan->fits_at == 0 && scan->crc == scan->batch.crc && have < scan->total) {
+            scan->fits_at = have;
+            scan->behind = 0;
+        }
+    }
+}
+
 enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct bytes *bytes)
 {
     while (bytes->length > 0) {
@@ -51,7 +77,11 @@ enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct
         if (take > bytes->length) take = bytes->length;
         if (want <= LOG_SCAN_KEPT) memcpy(scan->kept + scan->have, bytes->data, take);
         if (scan->have >= RECORD_BATCH_HEADER) {
-            scan->crc = crc32c(cpu, scan->crc, bytes->data, take);
+            if (scan->slow) {
+                log_scan_slowly(scan, cpu, bytes->data, take);
+            } else {
+                scan->crc = crc32c(cpu, scan->crc, bytes->data, take);
+            }
         }
         scan->have += take;
         bytes->data += take;
@@ -60,6 +90,11 @@ enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct
             if (log_scan_header(scan) == LOG_SCAN_BAD) return LOG_SCAN_BAD;
             scan->crc = crc32c(cpu, 0, scan->kept + RECORD_BATCH_CRC_FROM,
                                RECORD_BATCH_HEADER - RECORD_BATCH_CRC_FROM);
+            scan->behind = 0;
+            scan->fits_at = scan->slow && scan->crc == scan->batch.crc &&
+                                    scan->total > RECORD_BATCH_HEADER /* one without records */
+                                ? RECORD_BATCH_HEADER
+                                : 0;
         }
         if (scan->have < RECORD_BATCH_HEADER || scan->have < scan->total) continue;
         if (scan->crc != scan->batch.crc) return log_scan_bad(scan, LOG_SCAN_CRC);
@@ -67,7 +102,8 @@ enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct
         scan->position += scan->total;
         scan->next_offset = record_batch_end_offset(&scan->batch);
         scan->epoch = scan->batch.partition_leader_epoch;
-        scan->have = 0;
+        scan->have = scan->fits_at = 0;
+        scan->slow = false;
         return LOG_SCAN_BATCH;
     }
     return LOG_SCAN_MORE;

@@ -38,6 +38,9 @@ struct log_scan {
     uint32_t have; /* bytes of the present batch seen */
     uint32_t total;
     uint32_t crc;
+    bool slow;        /* the bytes came before: the crc is looked at after each of them */
+    uint32_t fits_at; /* bytes of the present batch that are one by the crc, though fewer; 0 none */
+    uint64_t behind;  /* up to 8 bytes behind those */
     uint8_t kept[LOG_SCAN_KEPT];
 };
 
@@ -48,15 +51,25 @@ void log_scan_init(struct log_scan *scan, int64_t base, uint64_t position, int64
 /* Takes bytes off `bytes`. */
 enum log_scan_result log_scan_feed(struct log_scan *scan, struct cpu cpu, struct bytes *bytes);
 /* Goes on after MORE or BAD as if nothing behind the last good batch had been seen: the bytes from
- * `position` on come again. */
+ * `position` on come again, and are looked at more closely (log_scan_torn). */
 static inline void log_scan_again(struct log_scan *scan)
 {
     scan->have = 0;
+    scan->fits_at = 0;
+    scan->slow = true;
 }
 /* Bytes of an unfinished batch behind the last good one. */
 static inline uint32_t log_scan_partial(const struct log_scan *scan)
 {
     return scan->have;
+}
+/* At the end of bytes that came again: those are the beginning of a batch. Where the crc fits fewer
+ * bytes than the length says, and the file ends there or the next batch begins, the batch is all
+ * there and its length is not what was written (DF8): no write that was cut short. Which the crc,
+ * being none of the length, would not tell otherwise. */
+static inline bool log_scan_torn(const struct log_scan *scan)
+{
+    return scan->have > 0 && scan->fits_at == 0;
 }
 
 #endif

@@ -109,8 +109,8 @@ static bool walk_feed(struct log_walk *o)
         return false;
     }
     if (bytes.length == 0) {
-        o->ends_short = log_scan_partial(&o->scan) > 0;
-        if (o->ends_short) return walk_again(o);
+        o->ends_short = log_scan_torn(&o->scan);
+        if (log_scan_partial(&o->scan) > 0) return walk_again(o);
         o->end = LOG_WALK_WHOLE;
         return false;
     }

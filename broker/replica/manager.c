@@ -226,7 +226,7 @@ static bool moved_here(const struct log_dir *dir, const struct partition *part)
 
 /* Where its directory is; one that was on its way when the broker died and can be the only one; or
  * else the one with the fewest partitions, as in Kafka. False: it is in none that can be read. */
-static bool choose_dir(const struct manager *manager, struct partition *part, uint16_t *dir)
+static bool choose_dir(const struct manager *manager, struct partition *part, uint8_t *dir)
 {
     uint32_t best = MANAGER_DIRS_MAX;
 
@@ -234,13 +234,13 @@ static bool choose_dir(const struct manager *manager, struct partition *part, ui
         const struct log_known *known = known_in(manager->dirs[i], part);
 
         if (known == NULL || !known->listed) continue;
-        *dir = (uint16_t)i;
+        *dir = (uint8_t)i;
         return true;
     }
     for (uint32_t i = 0; i < manager->dirs_count && manager->starting; i++) {
         if (manager->dirs_lossy || !log_dir_online(manager->dirs[i])) continue;
         if (!moved_here(manager->dirs[i], part)) continue;
-        *dir = (uint16_t)i;
+        *dir = (uint8_t)i;
         part->take = true;
         return true;
     }
@@ -248,7 +248,7 @@ static bool choose_dir(const struct manager *manager, struct partition *part, ui
         if (!log_dir_online(manager->dirs[i])) continue;
         if (best == MANAGER_DIRS_MAX || manager->dir_load[i] < manager->dir_load[best]) best = i;
     }
-    *dir = (uint16_t)(best < MANAGER_DIRS_MAX ? best : 0);
+    *dir = (uint8_t)(best < MANAGER_DIRS_MAX ? best : 0);
     return false;
 }
 

@@ -215,6 +215,8 @@ void manager_deinit(struct manager *manager);
  * state_source until started. NO_MEMORY: not all replicas are here, so the broker must not serve;
  * what they have on disk stays as it is. */
 MUST_USE enum err manager_start(struct manager *manager, const struct image *image);
+/* Some replica may have lost something, and the controller does not know it yet: state_source. */
+bool manager_doubts(const struct manager *manager);
 /* What changed in the image since its last mark. NO_MEMORY or TOO_MANY: some replicas could not be
  * created or changed; they stay NONE, and the error is traced. */
 void manager_apply(struct manager *manager);

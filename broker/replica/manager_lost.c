@@ -1,7 +1,8 @@
 /* Replicas that this broker has and cannot serve: their directory failed, their log does not open,
  * or bytes of it are damaged. As long as the metadata has one of them lead, or in sync beside
  * others, the controller is told to do without it (AssignReplicasToDirs with the id of a lost
- * directory, KIP-858): another replica leads, and the in-sync set shrinks.
+ * directory, KIP-858): another replica leads, and the in-sync set shrinks. So it is of one that is
+ * eligible for more than it may have (partition_doubted), before this broker is unfenced.
  *
  * The metadata decides when it is over, not the answer: a request that was lost, or a leader that
  * was elected again, is told once more after a backoff. */
@@ -69,7 +70,15 @@ static bool counts(const struct partition *part)
 
     if (partition_leaving(part)) return false;
     if (part->role == PARTITION_OFFLINE) return leads || (!alone && member) || part->eligible;
-    return part->damaged && leads && !alone;
+    return (part->damaged && leads && !alone) || partition_doubted(part);
+}
+
+bool manager_doubts(const struct manager *manager)
+{
+    LIST_FOR_EACH (link, &manager->partitions) {
+        if (partition_doubted(LIST_ENTRY(link, struct partition, link))) return true;
+    }
+    return false;
 }
 
 /* False: there is nothing to tell. */

@@ -410,7 +410,7 @@ static void move_switch(struct manager_move *o)
     ASSERT(manager->dir_load[part->dir] > 0);
     manager->dir_load[part->dir]--;
     manager->dir_load[o->index]++;
-    part->dir = (uint16_t)o->index;
+    part->dir = (uint8_t)o->index;
     part->log = o->to;
     manager->moved++;
     partition_moved(part, o->from);

@@ -356,7 +356,12 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     part->leader_epoch = state->leader_epoch;
     part->partition_epoch = state->partition_epoch;
     part->eligible = state->eligible;
-    if (part->role == PARTITION_OFFLINE || part->damaged) manager_lost_look(part->manager);
+    if (part->role == PARTITION_OFFLINE || part->damaged || part->doubtful)
+        manager_lost_look(part->manager);
+    if (part->doubtful && !partition_doubted(part)) {
+        part->doubtful = false;
+        op_wake(&part->manager->state_source);
+    }
     if (partition_forfeits(part)) op_wake(&part->work);
     if (!moved) {
         if (part->role == PARTITION_LEADER) partition_trace_isr(part);
@@ -423,6 +428,14 @@ void partition_go_offline(struct partition *part)
     partition_set_role(part, PARTITION_OFFLINE);
     op_wake(&part->work);
     manager_lost_look(part->manager);
+}
+
+bool partition_doubted(const struct partition *part)
+{
+    const struct isr *isr = &part->isr;
+
+    if (!part->doubtful || !part->eligible || partition_leaving(part)) return false;
+    return isr->committed != 0 && (isr->committed >> isr->self & 1) == 0;
 }
 
 bool partition_forfeits(const struct partition *part)

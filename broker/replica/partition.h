@@ -137,10 +137,11 @@ struct partition {
     bool damaged;             /* a batch is to be repaired: rather not lead */
     bool lost_told;           /* nobody can repair it: said once */
     bool eligible;            /* by metadata it may lead when nobody in sync is there (KIP-966) */
+    bool doubtful;            /* what its open cut may have been more than a write cut short */
     bool take;                /* its directory has to take its name first (log_move.h) */
     bool throttled_leading;   /* what it serves to followers counts against the quota */
     bool throttled_following; /* what it fetches */
-    uint16_t dir;             /* index of the log directory: MANAGER_DIRS_MAX */
+    uint8_t dir;              /* index of the log directory: MANAGER_DIRS_MAX */
     struct partition_move *move; /* owned; NULL: it stays where it is */
 };
 _Static_assert(sizeof(struct partition) <= 544, "an idle one takes 2 KiB with all it has");
@@ -349,6 +350,9 @@ MUST_USE enum err partition_apply(struct partition *part, const struct partition
 void partition_remove(struct partition *part); /* and delete the log */
 void partition_stop(struct partition *part);   /* and close the log */
 void partition_go_offline(struct partition *part);
+/* Eligible for all it had, though its open has cut the end of that while others are in sync: it is
+ * told that it may have lost something, before this broker takes part (manager_lost.c). */
+bool partition_doubted(const struct partition *part);
 /* Offline for damage below what was promised, and nothing is promised any more: another replica
  * leads, and this one may not before it has caught up. Its log may be emptied and fetched anew. */
 bool partition_forfeits(const struct partition *part);

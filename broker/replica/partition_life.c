@@ -56,6 +56,16 @@ static void see_synced(struct partition *part)
     if (log_owes_sync(part->log)) log_sync(part->log);
 }
 
+/* A kill leaves the beginning of a batch that nobody was told of. One that was whole, and whose
+ * length rotted with more of it, looks the same (DF8): who is eligible for all he had, and can be
+ * done without, does not insist. */
+static void doubt(struct partition *part)
+{
+    part->doubtful = part->log->cut_bytes > 0 && part->log->dir->previous_broker_epoch >= 0;
+    part->doubtful = partition_doubted(part);
+    if (part->doubtful) manager_lost_look(part->manager);
+}
+
 static void log_opened(struct partition *part)
 {
     struct log *log = part->log;
@@ -69,6 +79,7 @@ static void log_opened(struct partition *part)
         log->synced_also = &part->work;
         see_synced(part);
         partition_begin_high_watermark(part);
+        doubt(part);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Proves: a log directory closes without a byte of memory; it may not be vouched for then, but
  * nothing of it is left behind. And that the epoch of a life that has lost nothing is lost neither
- * by a kill at any moment of the next open, nor because the disk was full for a while (KIP-966). */
+ * by a kill at any moment of the next open, nor because the disk was full for a while (KIP-966), at
+ * the stop no more than before. */
 #include "broker/log/log_private.h"
 #include "tests/support/log_box.h"
 
@@ -132,12 +133,53 @@ static void a_full_disk_puts_off_what_vouches_for_the_epoch(void **state)
     log_box_deinit(&box);
 }
 
+static int64_t stopped_without_marker(enum err err)
+{
+    const struct sim_disk_rule rule = {
+        .ops = 1u << DISK_WRITE, .glob = "*.kafka_cleanshutdown*", .nth = 1, .error = err};
+    int64_t previous;
+
+    log_box_init(&box, 1);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    log_dir_vouch(&box.dir, 42);
+    assert_true(log_box_wait(&box, vouched));
+    box.dir.broker_epoch = 42;
+    (void)sim_disk_add_rule(box.node->disk, &rule);
+    log_dir_close(&box.dir);
+    log_box_run_ms(&box, 1000);
+    assert_int_equal(LOG_DIR_CLOSED, box.dir.state);
+    assert_int_equal(err, box.dir.err);
+    log_box_stop(&box);
+    sim_disk_clear_rules(box.node->disk);
+    assert_int_equal(ERR_NONE, log_box_start(&box));
+    assert_false(box.dir.was_clean);
+    previous = box.dir.previous_broker_epoch;
+    log_box_kill(&box, false);
+    log_box_deinit(&box);
+    return previous;
+}
+
+/* No worse than a kill: the machine goes on, and every byte is there. */
+static void a_stop_for_want_of_space_does_not_take_the_epoch(void **state)
+{
+    (void)state;
+    assert_int_equal(42, stopped_without_marker(ERR_NO_SPACE));
+}
+
+static void a_stop_on_a_disk_that_fails_takes_the_epoch(void **state)
+{
+    (void)state;
+    assert_int_equal(-1, stopped_without_marker(ERR_IO));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_directory_closes_when_any_allocation_of_it_is_refused),
         cmocka_unit_test(a_kill_while_a_directory_opens_does_not_take_the_epoch),
         cmocka_unit_test(a_full_disk_puts_off_what_vouches_for_the_epoch),
+        cmocka_unit_test(a_stop_for_want_of_space_does_not_take_the_epoch),
+        cmocka_unit_test(a_stop_on_a_disk_that_fails_takes_the_epoch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
