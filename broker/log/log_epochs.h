@@ -37,9 +37,9 @@ MUST_USE enum err log_epochs_reserve(struct log_epochs *epochs, uint32_t more);
  * begins no later. Otherwise entries with a higher epoch or start are dropped first. Room is
  * reserved. */
 bool log_epochs_assign(struct log_epochs *epochs, int32_t epoch, int64_t start_offset);
-/* What assign never was told: a batch of `epoch` stands at `offset`, and entries that start above it
- * may be known already. They stay, but for those that `epoch` contradicts. True when it changed; not
- * when the entry below covers it, or when there is no room: the oldest go first. */
+/* What assign never was told: a batch of `epoch` stands at `offset`, and entries that start above
+ * it may be known already. They stay, but for those that `epoch` contradicts. True when it changed;
+ * not when the entry below covers it, or when there is no room: the oldest go first. */
 bool log_epochs_found(struct log_epochs *epochs, int32_t epoch, int64_t offset);
 struct log_epoch_end log_epochs_end_for(const struct log_epochs *epochs, int32_t epoch,
                                         int64_t log_end);

@@ -86,7 +86,7 @@ static void what_a_dead_member_had_is_nobodys(void **state)
     violates("0 sim.down 201 1 0\n0 sim.up 201 2\n202 client.owns 0 3 1 | g t\n", "");
 }
 
-/* Group h of KIP-848: member a is 201, its number half the FNV-1a of "a"; it holds t-0 in epoch 1. */
+/* Group h of KIP-848: member a is 201, its number half the FNV-1a of "a"; it has t-0 in epoch 1. */
 #define NUMBER_A "6319093600277820998"
 #define NUMBER_B "6319095249545263314"
 #define MEETS_A                                                        \
@@ -96,7 +96,7 @@ static void what_a_dead_member_had_is_nobodys(void **state)
 /* It is removed and does not know; nobody is left. */
 #define ALL_GONE "1 group.member 4 1 -1 0 0 0 | h a\n1 group.epochs 4 1 2 1 0 | h\n"
 #define DELETED  ALL_GONE "1 group.epochs 4 1 0 0 0 | h\n"
-/* The name is a classic group's now, and its first generation has t-0 for member b, which is 202. */
+/* The name is a classic group's now, its first generation has t-0 for member b, which is 202. */
 #define CLASSIC_B                                                    \
     "1 group.state 4 1 0 1 0 1 | h\n1 group.state 4 1 1 2 1 1 | h\n" \
     "1 group.state 4 1 2 3 1 1 | h\n1 group.owned 4 1 1 0 | h b t\n" \
