@@ -198,6 +198,25 @@ static void the_ghost_is_compared_with_memory(void **state)
     check_destroy(check);
 }
 
+static void a_reset_is_in_memory_before_it_is_told(void **state)
+{
+    struct check_replica memory = {.topic = 7,
+                                   .partition = 0,
+                                   .log_end = 40,
+                                   .high_watermark = 40,
+                                   .leader_epoch = 1,
+                                   .role = TRACE_ROLE_LEADER};
+
+    (void)state;
+    for (int64_t end = 40; end < 42; end++) {
+        struct check *check = begin(STORY_CLUSTER STORY_DATA "1 log.cutting 7 0 10 40 10 1\n");
+
+        memory.log_end = end;
+        assert_true(check_compare_replica(check, 5, 1, &memory) == (end == 40));
+        check_destroy(check);
+    }
+}
+
 #define LIVELY "2 replica.hw 7 0 0 10 1 1\n101 meta.applied 9 1 5\n"
 static void liveness_is_judged_when_the_drain_is_over_and_asks_the_core_only(void **state)
 {
@@ -302,6 +321,7 @@ int main(void)
         cmocka_unit_test(an_unclean_election_pays_for_what_it_loses),
         cmocka_unit_test(what_a_deposed_controller_wrote_in_vain_is_forgotten),
         cmocka_unit_test(the_ghost_is_compared_with_memory),
+        cmocka_unit_test(a_reset_is_in_memory_before_it_is_told),
         cmocka_unit_test(liveness_is_judged_when_the_drain_is_over_and_asks_the_core_only),
         cmocka_unit_test(the_configured_min_isr_is_judged_whatever_the_leader_says),
         cmocka_unit_test(a_long_run_is_judged_batch_by_batch),
