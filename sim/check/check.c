@@ -191,6 +191,7 @@ static void topic_known(struct check *check, const struct trace_event *event)
         }
         return;
     }
+    if (str_equal(event->text, STR("__consumer_offsets"))) check->offsets_topic = id;
     for (uint32_t i = 0; i < check->topic_count; i++) {
         struct check_topic *topic = &check->topics[i];
 

@@ -361,6 +361,7 @@ struct check {
     struct check_table parts_by_key;
     struct check_part *last_part;          /* the one asked for last */
     struct check_part *metadata;           /* __cluster_metadata-0 */
+    int64_t offsets_topic;                 /* __consumer_offsets; 0 not seen yet */
     CHECK_VEC(struct check_batch) batches; /* [0] is CHECK_UNKNOWN */
     struct check_table batches_by_base;
     struct check_table leaders; /* (partition, leader epoch) -> node + 1 */

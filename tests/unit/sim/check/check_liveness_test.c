@@ -73,11 +73,29 @@ static void nothing_is_asked_of_who_is_outside_of_the_core(void **state)
     check_story_prove_one(&one, setup);
 }
 
+/* Swarm-quorum, seed 4724757193728: a broker outside of the core, cut off from the leader and not
+ * fenced, had had all that the leader had, and was waited for until it had lagged too long. */
+static void a_coordinator_waits_until_who_is_silent_counts_no_longer(void **state)
+{
+#define OFFSETS "101 topic.known 7 1 | __consumer_offsets\n"
+    struct check_case late = {"R53", OFFSETS HW_3 CALM WAITING "+46000\n" ANSWERED END,
+                              OFFSETS HW_3 CALM WAITING "+48000\n" ANSWERED END, false};
+    struct check_case never = {"R53", late.good, OFFSETS HW_3 CALM WAITING END, false};
+    struct check_case client = {"R53", HW_3 CALM WAITING "+31000\n" ANSWERED END,
+                                HW_3 CALM WAITING "+33000\n" ANSWERED END, false};
+
+    (void)state;
+    check_story_prove_one(&late, setup);
+    check_story_prove_one(&never, setup);
+    check_story_prove_one(&client, setup);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_liveness_fires_first_on_its_bad_history),
         cmocka_unit_test(nothing_is_asked_of_who_is_outside_of_the_core),
+        cmocka_unit_test(a_coordinator_waits_until_who_is_silent_counts_no_longer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
