@@ -538,6 +538,7 @@ static void run_destroy(struct run *run)
         later = next;
     }
     run_holds_free(run);
+    run_trails_free(run);
     workload_destroy(run->workload);
     cluster_destroy(run->cluster);
     if (run->check != NULL) check_destroy(run->check);

@@ -211,6 +211,14 @@ struct run_expect {
     struct sim_event timer;
 };
 
+/* Where the log of a partition's leader ended some time ago, as the liveness phase saw it. */
+struct run_trail {
+    int32_t epoch; /* of that leader; -1: none seen */
+    int64_t noted_ns;
+    int64_t end;  /* at noted_ns */
+    int64_t owed; /* at the note before that; INT64_MAX: there was none */
+};
+
 struct run {
     const struct scenario *scenario;
     struct scenario *drawn; /* this run's own, when the scenario leaves something to be drawn */
@@ -248,6 +256,8 @@ struct run {
     /* liveness */
     uint64_t core;
     bool converged;
+    struct run_trail *trails[SCENARIO_TOPICS_MAX]; /* of each partition */
+    uint32_t trail_count[SCENARIO_TOPICS_MAX];
     struct sim_event converge_tick;
     char missing[256]; /* what the core lacks */
     uint32_t memory_turns;
@@ -347,7 +357,8 @@ void run_choose_core(struct run *run);
 enum { RUN_CORE_TEXT = 512 };
 /* "1,2,101": the core and the clients, whom liveness is judged for. */
 void run_core_text(const struct run *run, char *text, size_t size);
-void run_liveness_begin(struct run *run);
+void run_liveness_begin(struct run *run); /* once in a run */
+void run_trails_free(struct run *run);
 void run_heal_all(struct run *run); /* also outside the core: the orderly stop is for everyone */
 int64_t run_liveness_deadline_ns(const struct run *run); /* from now */
 bool run_in_sync(struct run *run); /* every partition led, every replica in its ISR */

@@ -4,11 +4,16 @@
  * Converged: one active controller that every core node follows; every partition led, all its core
  * replicas in the ISR, with the leader's epoch, log end and high watermark; every producer's record
  * settled. A node outside may lead when it is well enough that the core follows it. Looked at every
- * 50 ms of virtual time. */
+ * 50 ms of virtual time.
+ *
+ * Members of groups commit on, and a follower hears of a high watermark with its next fetch, so of
+ * a log that still grows no follower need ever know all. What it owes is what the leader had some
+ * time ago (struct run_trail); of a log that is quiet for as long that is all of it. */
 #include "sim/run.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONVERGE_TICK_NS (50 * NS_PER_MS)
@@ -81,8 +86,72 @@ static bool core_has_controller(struct run *run, uint64_t core)
     return true;
 }
 
+/* How long a follower may take over news of a leader: a fetch that has just begun to wait, and the
+ * next one (as of R52). */
+static int64_t trail_ns(const struct run *run)
+{
+    return 2 * run->check_config.fetch_wait_ns + run->check_config.heartbeat_ns;
+}
+
+static void trail_note(const struct run *run, struct run_trail *trail,
+                       const struct partition *leader)
+{
+    int64_t end = leader->log->log_end;
+    bool anew = trail->epoch != leader->leader_epoch || end < trail->end;
+
+    if (!anew && run->sim->now_ns - trail->noted_ns < trail_ns(run)) return;
+    trail->owed = anew ? INT64_MAX : trail->end;
+    trail->epoch = leader->leader_epoch;
+    trail->end = end;
+    trail->noted_ns = run->sim->now_ns;
+}
+
+static void trails_note(struct run *run)
+{
+    for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
+        for (uint32_t i = 0; i < run->trail_count[topic]; i++) {
+            int leader = cluster_partition_leader(run->cluster, topic, (int32_t)i);
+            const struct partition *leading =
+                leader < 0 ? NULL
+                           : cluster_replica(run->cluster, (uint32_t)leader, topic, (int32_t)i);
+
+            if (leading != NULL && leading->log != NULL)
+                trail_note(run, &run->trails[topic][i], leading);
+        }
+    }
+}
+
+static void trails_begin(struct run *run)
+{
+    for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
+        uint32_t count = run->cluster->partitions[topic];
+
+        if (count == 0) continue;
+        run->trails[topic] = sim_alloc(count * sizeof *run->trails[topic]);
+        run->trail_count[topic] = count;
+        for (uint32_t i = 0; i < count; i++)
+            run->trails[topic][i] = (struct run_trail){.epoch = -1, .owed = INT64_MAX};
+    }
+}
+
+void run_trails_free(struct run *run)
+{
+    for (uint32_t i = 0; i < SCENARIO_TOPICS_MAX; i++)
+        free(run->trails[i]);
+}
+
+/* What replicas must have: all, where a partition came later and outside of the liveness phase. */
+static int64_t owed_of(const struct run *run, uint32_t topic, int32_t partition,
+                       const struct partition *leader)
+{
+    int64_t end = leader->log->log_end;
+
+    if ((uint32_t)partition >= run->trail_count[topic]) return end;
+    return run->trails[topic][partition].owed < end ? run->trails[topic][partition].owed : end;
+}
+
 static bool replica_at_rest(struct run *run, uint32_t topic, int32_t partition, uint32_t index,
-                            const struct partition *leader)
+                            const struct partition *leader, int64_t owed)
 {
     const struct partition *part = cluster_replica(run->cluster, index, topic, partition);
     const char *name = run->scenario->topics[topic].name;
@@ -95,15 +164,16 @@ static bool replica_at_rest(struct run *run, uint32_t topic, int32_t partition, 
         return missing(run, "%s-%d: node %d is in epoch %d, the leader in %d", name, partition, id,
                        part->leader_epoch, leader->leader_epoch);
     }
-    if (part->log->log_end == leader->log->log_end &&
-        part->high_watermark == leader->log->log_end) {
+    if (part->log->log_end >= owed && part->log->log_end <= leader->log->log_end &&
+        part->high_watermark >= owed) {
         return true;
     }
     return missing(run,
                    "%s-%d: node %d has log end %lld and high watermark %lld, the leader's log "
-                   "ends at %lld",
+                   "ends at %lld%s",
                    name, partition, id, (long long)part->log->log_end,
-                   (long long)part->high_watermark, (long long)leader->log->log_end);
+                   (long long)part->high_watermark, (long long)leader->log->log_end,
+                   owed < leader->log->log_end ? " and has grown" : "");
 }
 
 static bool partition_at_rest(struct run *run, uint32_t topic, int32_t partition, uint64_t core)
@@ -113,6 +183,7 @@ static bool partition_at_rest(struct run *run, uint32_t topic, int32_t partition
     const char *name = run->scenario->topics[topic].name;
     const struct partition *leading;
     uint64_t replicas;
+    int64_t owed;
 
     if (meta == NULL) return missing(run, "%s-%d is not in the metadata", name, partition);
     if (leader < 0) return missing(run, "%s-%d has no leader", name, partition);
@@ -128,9 +199,10 @@ static bool partition_at_rest(struct run *run, uint32_t topic, int32_t partition
     }
     leading = cluster_replica(run->cluster, (uint32_t)leader, topic, partition);
     if (leading == NULL || leading->log == NULL) return missing(run, "%s: no log", name);
+    owed = owed_of(run, topic, partition, leading);
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         if (!in_set(replicas, i)) continue;
-        if (!replica_at_rest(run, topic, partition, i, leading)) return false;
+        if (!replica_at_rest(run, topic, partition, i, leading, owed)) return false;
     }
     return true;
 }
@@ -350,6 +422,7 @@ static void converge_tick(struct sim_event *event)
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         if (in_set(run->core, i)) mend_offline(run, i);
     }
+    trails_note(run);
     if (!workload_producers_finished(run->workload)) {
         (void)missing(run, "records of producers are not settled");
     } else if (core_at_rest(run, run->core)) {
@@ -379,6 +452,7 @@ void run_core_text(const struct run *run, char *text, size_t size)
 void run_liveness_begin(struct run *run)
 {
     run->converged = false;
+    trails_begin(run);
     heal_core(run);
     workload_finish_producers(run->workload);
     sim_event_init(&run->converge_tick, converge_tick);
