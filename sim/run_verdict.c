@@ -158,6 +158,11 @@ void run_configure_check(struct run *run)
     check->fetch_wait_ns = config->replica_fetch_wait_max_ms * NS_PER_MS;
     check->session_ns = config->broker_session_timeout_ms * NS_PER_MS;
     check->heartbeat_ns = config->broker_heartbeat_interval_ms * NS_PER_MS;
+    check->member_session_ns = config->group_consumer_session_timeout_ms * NS_PER_MS;
+    for (uint32_t i = 0; i < scenario->client_count; i++) { /* classic members bring their own */
+        if (scenario->clients[i].session_ns > check->member_session_ns)
+            check->member_session_ns = scenario->clients[i].session_ns;
+    }
     check->request_timeout_ns = 30 * NS_PER_SEC;
     check->election_ns = config->quorum_election_timeout_ms * NS_PER_MS;
     check->quorum_fetch_ns = config->quorum_fetch_timeout_ms * NS_PER_MS;

@@ -34,6 +34,7 @@ void check_config_init(struct check_config *config)
         .delete_retention_ns = 86400 * NS_PER_S,
         .session_ns = 9 * NS_PER_S,
         .heartbeat_ns = 2 * NS_PER_S,
+        .member_session_ns = 45 * NS_PER_S,
         .request_timeout_ns = 30 * NS_PER_S,
         .election_ns = NS_PER_S,
         .quorum_fetch_ns = 2 * NS_PER_S,
@@ -395,6 +396,7 @@ static void node_down(struct check *check, uint32_t index, int32_t how)
     bool orderly = how == 3;
 
     node->up = false;
+    check_consumer_down(check, index);
     node->applied = -1;
     node->controller_epoch = -1;
     node->renounced = false;

@@ -50,6 +50,7 @@ struct check_config {
     int64_t fetch_wait_ns;       /* replica.fetch.wait.max.ms */
     int64_t session_ns;          /* broker.session.timeout.ms */
     int64_t heartbeat_ns;        /* broker.heartbeat.interval.ms */
+    int64_t member_session_ns;   /* group.consumer.session.timeout.ms, or a classic member's own */
     int64_t request_timeout_ns;  /* timeout of the workload's produce requests */
     int64_t election_ns;         /* controller.quorum.election.timeout.ms */
     int64_t quorum_fetch_ns;     /* controller.quorum.fetch.timeout.ms */

@@ -13,7 +13,8 @@
 enum {
     OFFSET_SENT = 1, /* `what` of client.offset */
     OFFSET_ANSWERED = 2,
-    MEMBER_IS_STABLE = 0,
+    MEMBER_IS_STABLE = 0, /* of group.member */
+    MEMBER_IS_UNRELEASED = 2,
     MEMBER_IS_JOINING = 2, /* of client.group */
     MEMBER_IS_ASSIGNING = 5,
     MEMBER_HAS_ASSIGNED = 6,
@@ -29,7 +30,8 @@ struct group_ghost {
     int64_t members;
     int64_t told; /* the highest member epoch that a record or an answer gave */
     uint32_t node;
-    int64_t changed_ns; /* when its epoch went up last */
+    int64_t changed_ns; /* when its epoch went up last, or a coordinator had loaded it */
+    int64_t loaded_ns;
 };
 
 struct member_ghost {
@@ -37,6 +39,8 @@ struct member_ghost {
     int64_t leader_epoch;
     int64_t epoch; /* -1: removed */
     int64_t state;
+    uint64_t number;
+    int64_t heard_ns; /* by its coordinator, at the latest, if no client speaks as it now */
 };
 
 /* One partition in one group. */
@@ -54,8 +58,10 @@ struct sent_ghost {
 };
 enum { NOT_OURS = -2 };
 
-/* Longer than sessions and revocations of the scenarios take. */
+/* Longer than members that live take to find their coordinator and to hand over. */
 #define QUIET_NS (30 * INT64_C(1000000000))
+/* From the end of a session until the member is removed, in a healthy cluster. */
+#define REMOVAL_NS (15 * INT64_C(1000000000))
 
 struct check_consumers {
     struct check_table groups_by_name;
@@ -135,7 +141,8 @@ static struct member_ghost *member_of(struct check *check, uint64_t group, uint6
 {
     struct check_consumers *consumers = all(check);
     uint32_t found = check_table_get(&consumers->members_by_name, group, member);
-    struct member_ghost fresh = {.group = group, .leader_epoch = -1, .epoch = NOT_OURS};
+    struct member_ghost fresh = {
+        .group = group, .leader_epoch = -1, .epoch = NOT_OURS, .number = member};
 
     if (found == 0) {
         CHECK_PUSH(&consumers->members, fresh);
@@ -242,6 +249,8 @@ static void epochs(struct check *check, uint32_t node, const struct trace_event 
     }
     if (group->leader_epoch >= 0 && leader_epoch > group->leader_epoch)
         all_told(check, node, event);
+    if (leader_epoch != group->leader_epoch || load_of(check, event) != group->load)
+        group->changed_ns = group->loaded_ns = check->now_ns;
     if (epoch != group->epoch) group->changed_ns = check->now_ns;
     group->leader_epoch = leader_epoch;
     group->load = load_of(check, event);
@@ -263,6 +272,7 @@ static void member(struct check *check, const struct trace_event *event)
     ghost->leader_epoch = leader_epoch;
     ghost->epoch = check_field(event, 2);
     ghost->state = check_field(event, 3);
+    ghost->heard_ns = check->now_ns;
     /* Until it tells the epochs, a coordinator that loads tells the past. */
     if (leader_epoch != group->leader_epoch || load_of(check, event) != group->load) return;
     if (ghost->epoch > group->told) group->told = ghost->epoch;
@@ -355,6 +365,21 @@ static bool of_this_group(struct check *check, uint32_t node, const struct trace
            check_field(event, 1) == MEMBER_HAS_ASSIGNED;
 }
 
+/* Nobody speaks as this member from now on. */
+static void silent(struct check *check, uint64_t number)
+{
+    for (uint32_t i = 0; number != 0 && i < check->consumers->members.count; i++) {
+        struct member_ghost *one = &check->consumers->members.items[i];
+
+        if (one->number == number) one->heard_ns = check->now_ns;
+    }
+}
+
+void check_consumer_down(struct check *check, uint32_t node)
+{
+    if (check->consumers != NULL) silent(check, check->consumers->number[node]);
+}
+
 /* What a member was told is committed; but JoinGroup of the classic protocol tells of generations
  * that may be lost, and states in which a member begins anew repeat what it had. */
 static void told(struct check *check, uint32_t node, const struct trace_event *event)
@@ -364,6 +389,8 @@ static void told(struct check *check, uint32_t node, const struct trace_event *e
     int64_t state = check_field(event, 1);
     int64_t epoch = check_field(event, 2);
 
+    if (consumers->number[node] != (uint64_t)check_field(event, 3))
+        silent(check, consumers->number[node]);
     consumers->number[node] = (uint64_t)check_field(event, 3);
     if (state != MEMBER_IS_ASSIGNING && state != MEMBER_HAS_ASSIGNED) return;
     if (found == 0 || consumers->groups.items[found - 1].epoch == 0) return;
@@ -428,8 +455,33 @@ bool check_consumer_takes_over(struct check *check, uint32_t node, uint32_t othe
 
 /* ---- G14 ------------------------------------------------------------------------------------- */
 
+static bool spoken_as(const struct check *check, uint64_t number)
+{
+    for (uint32_t i = 0; i < check->node_count; i++)
+        if (check->nodes[i].up && check->consumers->number[i] == number) return true;
+    return false;
+}
+
+/* Its client died, began anew as another, or never heard that it is a member: what it has is its
+ * own until its session ends, and sessions begin anew with a coordinator that loads (groups.md 8.4,
+ * 8.5). */
+static bool session_runs(const struct check *check, const struct group_ghost *group,
+                         const struct member_ghost *one)
+{
+    int64_t since = one->heard_ns > group->loaded_ns ? one->heard_ns : group->loaded_ns;
+
+    return !spoken_as(check, one->number) &&
+           check->now_ns - since < check->config.member_session_ns + REMOVAL_NS;
+}
+
+/* Members behind the target; who waits for what one without a client has is at its epoch, and so
+ * has to wait. */
 static void reached(struct check *check, const struct group_ghost *group, uint64_t name)
 {
+    const struct member_ghost *behind = NULL;
+    bool waits = true;
+    bool dying = false;
+
     check_count(check, CHECK_G14);
     if (group->assignment != group->epoch) {
         CHECK_FAIL(check, G14, at_group(group->node, group->leader_epoch),
@@ -437,17 +489,31 @@ static void reached(struct check *check, const struct group_ghost *group, uint64
                    group->members, group->epoch, group->assignment);
         return;
     }
-    for (uint32_t i = 0; i < check->consumers->members.count; i++) {
+    for (uint32_t i = 0; i < check->consumers->members.count && waits; i++) {
         const struct member_ghost *one = &check->consumers->members.items[i];
 
         if (one->group != name || one->epoch < 0 || one->leader_epoch < group->leader_epoch)
             continue;
         if (one->state == MEMBER_IS_STABLE && one->epoch == group->assignment) continue;
-        CHECK_FAIL(check, G14, at_group(group->node, group->leader_epoch),
-                   "a member is in state %D at epoch %D; the target is that of %D", one->state,
-                   one->epoch, group->assignment);
-        return;
+        if (session_runs(check, group, one)) {
+            dying = true;
+            continue;
+        }
+        behind = one;
+        waits = one->state == MEMBER_IS_UNRELEASED && one->epoch == group->assignment;
     }
+    if (behind == NULL || (waits && dying)) return;
+    CHECK_FAIL(check, G14, at_group(group->node, group->leader_epoch),
+               "a member is in state %D at epoch %D; the target is that of %D", behind->state,
+               behind->epoch, group->assignment);
+}
+
+/* Members come and go, and cannot reach their coordinator before the faults end. */
+static bool quiet(const struct check *check, const struct group_ghost *group)
+{
+    int64_t since = group->changed_ns > check->liveness_ns ? group->changed_ns : check->liveness_ns;
+
+    return check->now_ns - since >= QUIET_NS;
 }
 
 void check_consumer_finish(struct check *check)
@@ -458,7 +524,7 @@ void check_consumer_finish(struct check *check)
         uint64_t name = 0;
 
         if (group->members == 0 || !node->up || check->violated) continue;
-        if (check->now_ns - group->changed_ns < QUIET_NS) continue; /* members come and go */
+        if (!quiet(check, group)) continue;
         for (uint32_t m = 0; m < check->consumers->members.count && name == 0; m++) {
             uint64_t of = check->consumers->members.items[m].group;
 

@@ -578,6 +578,7 @@ bool check_consumer_event(struct check *check, uint32_t node, const struct trace
 /* `node` gets a partition that `other` has. True: that is a violation, and told. */
 bool check_consumer_takes_over(struct check *check, uint32_t node, uint32_t other,
                                const struct trace_event *event);
+void check_consumer_down(struct check *check, uint32_t node);
 void check_consumer_finish(struct check *check);
 void check_consumer_destroy(struct check *check);
 

@@ -10,7 +10,7 @@
 #define A "6319093600277820998"
 #define B "6319095249545263314"
 static const char setup[] =
-    STORY_CLUSTER "1 group.coordinator 4 1 2 10 0\n"
+    STORY_CLUSTER "0 sim.up 201 1\n0 sim.up 202 1\n1 group.coordinator 4 1 2 10 0\n"
                   "1 group.epochs 4 1 1 1 1 | g\n"
                   "1 group.holds 4 1 0 1 1 | g a id\n1 group.member 4 1 1 0 1 0 | g a\n"
                   "201 client.group 2 6 1 " A " 1 | g\n";
@@ -172,6 +172,81 @@ static void a_new_coordinator_tells_everything_again(void **state)
     check_story_prove_one(&one, setup);
 }
 
+/* b has come. Its client speaks as b; it has what it shall have, or waits for what a has. */
+#define COMES   "202 client.group 2 6 2 " B " 1 | g\n"
+#define HAS     "1 group.member 4 1 2 0 1 0 | g b\n"
+#define WAITS   "1 group.member 4 1 2 2 0 0 | g b\n"
+#define A_HAS   "1 group.member 4 1 2 0 1 0 | g a\n"
+#define A_DIES  "0 sim.down 201 1 0\n"
+#define HEALED  HEALTHY "phase 2\n+60000\n"
+#define JUDGED  "+40000\nfinish\n" /* the epochs are quiet, and a session may still run */
+#define EXPIRED "+70000\nfinish\n"
+
+/* Seed 4724757193720 of swarm-quorum.yaml: sessions of 45 s, 35 s after the last epoch. */
+static void who_died_is_behind_until_its_session_ends(void **state)
+{
+    static const struct check_case lives = {"G14", HEALED AHEAD COMES HAS A_DIES JUDGED,
+                                            HEALED AHEAD COMES HAS JUDGED, false};
+    static const struct check_case ends = {"G14", HEALED AHEAD COMES HAS A_DIES JUDGED,
+                                           HEALED AHEAD COMES HAS A_DIES EXPIRED, false};
+
+    (void)state;
+    check_story_prove_one(&lives, setup);
+    check_story_prove_one(&ends, setup);
+}
+
+static void who_began_anew_leaves_a_member_behind_until_its_session_ends(void **state)
+{
+    static const struct check_case one = {
+        "G14", HEALED AHEAD "201 client.group 0 1 -1 17 0 | g\n" COMES HAS JUDGED,
+        HEALED AHEAD "201 client.group 0 1 -1 17 0 | g\n" COMES HAS EXPIRED, false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+/* The answer that told it so was lost: nobody ever speaks as b. */
+static void who_never_heard_that_it_is_a_member_is_behind_until_its_session_ends(void **state)
+{
+#define UNHEARD "1 group.member 4 1 1 0 0 0 | g b\n" AHEAD A_HAS
+    static const struct check_case one = {"G14", HEALED UNHEARD JUDGED, HEALED UNHEARD EXPIRED,
+                                          false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+static void who_waits_for_a_dead_member_waits_until_its_session_ends(void **state)
+{
+    static const struct check_case for_nobody = {"G14", HEALED AHEAD COMES WAITS A_DIES JUDGED,
+                                                 HEALED AHEAD COMES WAITS A_HAS JUDGED, false};
+    static const struct check_case for_ever = {"G14", HEALED AHEAD COMES WAITS A_DIES JUDGED,
+                                               HEALED AHEAD COMES WAITS A_DIES EXPIRED, false};
+    static const struct check_case elsewhere = {
+        "G14", HEALED AHEAD COMES WAITS A_DIES JUDGED,
+        HEALED AHEAD COMES "1 group.member 4 1 1 0 0 0 | g b\n" A_DIES JUDGED, false};
+
+    (void)state;
+    check_story_prove_one(&for_nobody, setup);
+    check_story_prove_one(&for_ever, setup);
+    check_story_prove_one(&elsewhere, setup);
+}
+
+/* It gives every member a session again, and those that live must find it first. */
+static void a_coordinator_that_loads_begins_all_sessions_anew(void **state)
+{
+#define LOADS_ALL                                                        \
+    "2 group.coordinator 4 2 1 10 0\n2 group.member 4 2 1 0 1 0 | g a\n" \
+    "2 group.member 4 2 2 0 1 0 | g b\n2 group.epochs 4 2 2 2 2 | g\n"
+    static const struct check_case dead = {
+        "G14", HEALED AHEAD COMES HAS A_DIES "+40000\n" LOADS_ALL JUDGED,
+        HEALED AHEAD COMES HAS A_DIES "+40000\n" LOADS_ALL EXPIRED, false};
+
+    (void)state;
+    check_story_prove_one(&dead, setup);
+    CHECK_STORY(NULL, setup, HEALED AHEAD COMES HAS "+40000\n" LOADS_ALL "+20000\nfinish\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +260,11 @@ int main(void)
         cmocka_unit_test(a_generation_that_was_only_joined_may_be_lost),
         cmocka_unit_test(a_load_tells_of_groups_that_had_the_name_before),
         cmocka_unit_test(a_new_coordinator_tells_everything_again),
+        cmocka_unit_test(who_died_is_behind_until_its_session_ends),
+        cmocka_unit_test(who_began_anew_leaves_a_member_behind_until_its_session_ends),
+        cmocka_unit_test(who_never_heard_that_it_is_a_member_is_behind_until_its_session_ends),
+        cmocka_unit_test(who_waits_for_a_dead_member_waits_until_its_session_ends),
+        cmocka_unit_test(a_coordinator_that_loads_begins_all_sessions_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
