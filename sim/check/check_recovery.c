@@ -190,6 +190,7 @@ void check_recovery_opened(struct check *check, struct check_replica_ghost *repl
     if (end > log->end) {
         check_log_push(log, log->end, CHECK_UNKNOWN); /* in flight at the crash, and survived */
         log->end = end;
+        if (end > replica->reach) replica->reach = end;
     }
     log->start = start;
     replica->hw = check_field(event, 5);

@@ -52,10 +52,23 @@ static void a_fetch_of_an_earlier_life_counts_for_nothing(void **state)
     check_story_prove_one(&late, setup);
 }
 
+/* What was being written when the process died may be there when it opens, before it has a role. */
+static void a_follower_reaches_what_its_open_found(void **state)
+{
+#define REOPENED(end)                                                           \
+    MORE "0 sim.down 2 1 0\n0 sim.up 2 2\n2 log.opened 7 0 0 " end " 0 0 0 0\n" \
+         "2 replica.role 7 0 1 1 1 0\n1 replica.remote 7 0 2 20 10 2 1\n"
+    static const struct check_case found = {"R18", REOPENED("20"), REOPENED("10"), false};
+
+    (void)state;
+    check_story_prove_one(&found, setup);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fetch_of_an_earlier_life_counts_for_nothing),
+        cmocka_unit_test(a_follower_reaches_what_its_open_found),
         cmocka_unit_test(each_oracle_of_check_isr_fires_first_on_its_bad_history),
     };
 
