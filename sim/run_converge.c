@@ -271,6 +271,21 @@ static uint64_t core_for_partition(struct run *run, uint64_t core, uint32_t topi
     return core;
 }
 
+/* A voter whose disk was set back or damaged votes for nobody until a leader has brought it what it
+ * lacks, and the leader may be outside: the majority is of others, or else all are in. */
+static uint64_t core_controllers(struct run *run, uint64_t core)
+{
+    uint64_t controllers = cluster_controllers(run->cluster), sound = 0;
+
+    for (uint32_t i = 0; i < run->cluster->count; i++)
+        if ((controllers >> i & 1) != 0 && !check_disk_spent(run->check, run->cluster->nodes[i].id))
+            sound |= UINT64_C(1) << i;
+    if (count_of(sound) * 2 <= count_of(controllers)) return core | controllers;
+    while (count_of(core & sound) * 2 <= count_of(controllers))
+        core |= draw_one(run, sound & ~core);
+    return core;
+}
+
 static uint64_t core_random(struct run *run)
 {
     uint64_t controllers = cluster_controllers(run->cluster);
@@ -280,8 +295,7 @@ static uint64_t core_random(struct run *run)
      * be, decided: on brokers which may come to be the only ones in sync, and nobody misses yet. */
     core |= workload_placements(run->workload);
     if (run->scenario->voters > 0) core |= controllers; /* which of them vote is in the log */
-    while (count_of(core & controllers) * 2 <= count_of(controllers))
-        core |= draw_one(run, controllers & ~core);
+    core = core_controllers(run, core);
     for (uint32_t topic = 0; topic < run->scenario->topic_count; topic++) {
         if (run->cluster->topics_off[topic]) continue;
         for (uint32_t i = 0; i < run->cluster->partitions[topic]; i++)
