@@ -60,6 +60,8 @@ static bool retain_look(struct manager_retain *o)
         here && o->looks < RETAIN_SLICE && log_retain_look(log, &o->rolled) == LOG_RETAIN_WAITS;
 
     o->looks++;
+    /* Before any wait: the log start may have moved, and a new segment be wanted as well. */
+    if (here) partition_note_start(o->part);
     if (here && log_retain_pending(log)) o->pending = true;
     return waits;
 }
@@ -103,7 +105,6 @@ static enum op_result retain_run(struct op *op)
                 while (!retain_over(o) && retain_look(o)) {
                     AWAIT(o, RETAIN_LOOKED, &o->part->log->state_source, retain_looked(o));
                 }
-                partition_note_start(o->part);
                 if (++o->seen % RETAIN_SLICE == 0) {
                     op_deadline(op, env_deadline(o->manager->env, 1));
                     AWAIT(o, RETAIN_SLICED, NULL, op_expired(op));
