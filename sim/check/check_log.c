@@ -267,6 +267,14 @@ static void append_order(struct check *check, struct check_replica_ghost *replic
     if (!covered) epochs_push(replica, batch->epoch, batch->base);
 }
 
+/* Below the start of a log nothing is compared: the first epoch of its leader begins there, and a
+ * follower whose end is there goes on there, whatever its last batch is (KIP-101); its own start
+ * follows, before the append or after it. In the metadata log it takes a snapshot: K4. */
+static bool begins_at_start(const struct check_part *part, const struct check_batch *batch)
+{
+    return part->topic != 0 && batch->base <= part->kept_from;
+}
+
 static void log_appended(struct check *check, struct check_replica_ghost *replica,
                          const struct trace_event *event)
 {
@@ -285,6 +293,7 @@ static void log_appended(struct check *check, struct check_replica_ghost *replic
         check_log_push(log, log->end, CHECK_UNKNOWN);
         batch.before = CHECK_UNKNOWN;
     }
+    if (begins_at_start(part, &batch)) batch.before = CHECK_UNKNOWN;
     index = batch_intern(check, replica, &batch);
     if (check->violated) return;
     check_log_push(log, batch.base, index);

@@ -39,6 +39,25 @@ static void an_epoch_may_begin_above_the_end_where_compaction_left_a_gap(void **
     CHECK_STORY("R4", setup, "3 log.epoch 7 0 1 2\n");
 }
 
+/* What followed another leader up to where the log begins now goes on there (KIP-101), before it
+ * hears of the start or after it. One batch further down it would be another log. */
+static void what_is_below_the_start_of_a_log_need_not_match(void **state)
+{
+    static const char parted[] =
+        "3 log.epoch 7 0 0 0\n3 log.appended 7 0 0 9 0 666 100\n" APPEND "3 log.epoch 7 0 1 10\n";
+    static const struct {
+        const char *start;
+        const char *fails;
+    } rows[] = {{"1 log.start 7 0 0 10\n", NULL},
+                {"1 log.start 7 0 0 9\n", "R8"},
+                {"", "R8"},
+                {"1 log.start 7 0 0 10\n3 replica.hw 7 0 0 10 1 1\n3 log.start 7 0 0 10\n", NULL}};
+
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++)
+        CHECK_STORY(rows[i].fails, setup, parted, rows[i].start, STORY_SECOND("3"));
+}
+
 /* A log that rotted below a promise and did not open may be emptied, to be fetched again, when the
  * metadata does not count on its replica. Not a sound one, nor one that is in sync. */
 static void a_damaged_log_may_begin_anew_when_nobody_counts_on_it(void **state)
@@ -119,6 +138,7 @@ int main(void)
         cmocka_unit_test(each_oracle_of_check_log_fires_first_on_its_bad_history),
         cmocka_unit_test(a_damaged_log_may_begin_anew_when_nobody_counts_on_it),
         cmocka_unit_test(what_stands_under_a_rotten_epoch_may_be_cut),
+        cmocka_unit_test(what_is_below_the_start_of_a_log_need_not_match),
         cmocka_unit_test(an_epoch_may_begin_above_the_end_where_compaction_left_a_gap),
     };
 
