@@ -17,7 +17,8 @@
     X(R6, "leader-hw-monotone", EVENT, "check_replica.c",                                          \
       "a leader's high watermark never falls within one leader epoch")                             \
     X(R8, "log-matching", EVENT, "check_log.c",                                                    \
-      "same offset and epoch: same batch, and the same batches before it")                         \
+      "same offset and epoch: same batch, and the same batches before it, down to the highest "    \
+      "log start")                                                                                 \
     X(R9, "same-record-below-hw", EVENT, "check_replica.c",                                        \
       "below the smaller high watermark any two replicas hold the same records")                   \
     X(R10, "weak-isr", EVENT, "check_replica.c",                                                   \
