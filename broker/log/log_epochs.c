@@ -144,11 +144,9 @@ bool log_epochs_cut_start(struct log_epochs *epochs, int64_t log_start)
 {
     uint32_t below = 0;
 
-    while (below < epochs->count && epochs->entries[below].start_offset <= log_start)
+    while (below < epochs->count && epochs->entries[below].start_offset < log_start)
         below++;
-    if (below == 0) return false;
-    if (below == 1 && epochs->entries[0].start_offset == log_start) return false;
-    epochs->entries[below - 1].start_offset = log_start;
+    if (below < 2) return false;
     epochs->count -= below - 1;
     memmove(epochs->entries, epochs->entries + below - 1, epochs->count * sizeof *epochs->entries);
     return true;

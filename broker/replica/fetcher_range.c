@@ -101,7 +101,8 @@ void fetcher_list_decide(struct fetcher *fetcher, int64_t leader_start)
         fetcher_set(part, PARTITION_DELAYED);
         return;
     }
-    switch (follower_out_of_range(part->log->log_end, fetcher->listed_end, leader_start)) {
+    switch (follower_out_of_range(part->log->log_start, part->log->log_end, fetcher->listed_end,
+                                  leader_start)) {
     case FOLLOWER_RANGE_TRUNCATE: fetcher_cut_to(part, fetcher->listed_end); return;
     case FOLLOWER_RANGE_RESET:
         fetcher_set(part, PARTITION_BUSY);

@@ -49,8 +49,11 @@ int64_t follower_start(uint32_t epochs_count, int64_t log_end, int64_t high_wate
     return epochs_count > 0 ? log_end : smaller(high_watermark, log_end);
 }
 
-enum follower_range follower_out_of_range(int64_t log_end, int64_t leader_end, int64_t leader_start)
+enum follower_range follower_out_of_range(int64_t log_start, int64_t log_end, int64_t leader_end,
+                                          int64_t leader_start)
 {
     if (leader_end < log_end) return FOLLOWER_RANGE_TRUNCATE;
-    return leader_start > log_end ? FOLLOWER_RANGE_RESET : FOLLOWER_RANGE_RESUME;
+    if (leader_start > log_end || (leader_start == log_end && log_start < log_end))
+        return FOLLOWER_RANGE_RESET;
+    return FOLLOWER_RANGE_RESUME;
 }

@@ -53,10 +53,12 @@ int64_t follower_start(uint32_t epochs_count, int64_t log_end, int64_t high_wate
  * below ours: then it is asked for too. */
 enum follower_range {
     FOLLOWER_RANGE_TRUNCATE, /* to leader_end */
-    FOLLOWER_RANGE_RESET,    /* everything: the log begins at leader_start (F16, F28) */
-    FOLLOWER_RANGE_RESUME,   /* the leader moved on meanwhile: fetch from our end */
+    /* Everything: the log begins at leader_start (F16, F28). Also what ends just there: the leader
+     * cannot say whether its own records were the same. */
+    FOLLOWER_RANGE_RESET,
+    FOLLOWER_RANGE_RESUME, /* the leader moved on meanwhile: fetch from our end */
 };
-enum follower_range follower_out_of_range(int64_t log_end, int64_t leader_end,
+enum follower_range follower_out_of_range(int64_t log_start, int64_t log_end, int64_t leader_end,
                                           int64_t leader_start);
 
 #endif

@@ -180,6 +180,16 @@ void partition_fetch_served(struct partition *part, const struct partition_fetch
     manager_served(part->manager, fetch->read.bytes);
 }
 
+/* The follower ends where our log begins, with records of an older epoch than all that we know:
+ * whether ours were the same, nobody can say any more (a log that was reset there, KIP-101). */
+static bool fetch_unmatched(const struct log *log, const struct partition_fetch *fetch)
+{
+    return fetch->offset == log->log_start && fetch->log_start >= 0 &&
+           fetch->log_start < fetch->offset &&
+           log_epochs_at(&log->epochs, log->log_start - 1) < 0 &&
+           fetch->last_fetched_epoch < log_epochs_at(&log->epochs, log->log_start);
+}
+
 /* Everything that can be said without reading (replication.md 6, in its order). */
 static enum err check_fetch(const struct partition *part, const struct partition_fetch *fetch,
                             struct log_epoch_end *diverging)
@@ -202,6 +212,7 @@ static enum err check_fetch(const struct partition *part, const struct partition
 
         if (end.end_offset < 0) return ERR_OFFSET_OUT_OF_RANGE;
         if (fetch->offset < log->log_start) return ERR_OFFSET_OUT_OF_RANGE;
+        if (fetch_unmatched(log, fetch)) return ERR_OFFSET_OUT_OF_RANGE;
         if (end.epoch < fetch->last_fetched_epoch || end.end_offset < fetch->offset) {
             *diverging = end;
             return ERR_NONE;

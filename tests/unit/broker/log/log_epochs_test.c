@@ -87,8 +87,14 @@ static void cuts_keep_what_covers_the_rest(void **state)
     assert_int_equal(2, epochs.count);
     assert_true(log_epochs_cut_start(&epochs, 15));
     assert_int_equal(1, epochs.count);
-    assert_true(epochs.entries[0].epoch == 2 && epochs.entries[0].start_offset == 15);
+    assert_true(epochs.entries[0].epoch == 2 && epochs.entries[0].start_offset == 10);
     assert_false(log_epochs_cut_start(&epochs, 15));
+    assert_true(assign(4, 20));
+    assert_false(log_epochs_cut_start(&epochs, 20)); /* it covers the record before */
+    assert_int_equal(2, log_epochs_at(&epochs, 19));
+    assert_true(log_epochs_cut_start(&epochs, 21));
+    assert_int_equal(1, epochs.count);
+    assert_int_equal(4, log_epochs_at(&epochs, 20));
 }
 
 static bool found(int32_t epoch, int64_t offset)

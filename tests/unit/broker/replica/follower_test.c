@@ -187,10 +187,12 @@ static void fetching_begins_at_the_log_end_when_there_are_epochs(void **state)
 static void out_of_range_by_table(void **state)
 {
     (void)state;
-    assert_int_equal(follower_out_of_range(100, 90, 0), FOLLOWER_RANGE_TRUNCATE);
-    assert_int_equal(follower_out_of_range(100, 500, 200), FOLLOWER_RANGE_RESET);
-    assert_int_equal(follower_out_of_range(100, 500, 100), FOLLOWER_RANGE_RESUME);
-    assert_int_equal(follower_out_of_range(100, 100, 50), FOLLOWER_RANGE_RESUME);
+    assert_int_equal(follower_out_of_range(0, 100, 90, 0), FOLLOWER_RANGE_TRUNCATE);
+    assert_int_equal(follower_out_of_range(0, 100, 500, 200), FOLLOWER_RANGE_RESET);
+    assert_int_equal(follower_out_of_range(0, 100, 500, 99), FOLLOWER_RANGE_RESUME);
+    assert_int_equal(follower_out_of_range(0, 100, 500, 100), FOLLOWER_RANGE_RESET);
+    assert_int_equal(follower_out_of_range(100, 100, 500, 100), FOLLOWER_RANGE_RESUME);
+    assert_int_equal(follower_out_of_range(0, 100, 100, 50), FOLLOWER_RANGE_RESUME);
 }
 
 /* ---- histories ------------------------------------------------------------------------------- */
