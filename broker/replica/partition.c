@@ -89,9 +89,7 @@ void partition_wake_readers(struct partition *part)
 
 void partition_note_start(struct partition *part)
 {
-    if (part->log->log_start == part->seen_start) return;
-    part->seen_start = part->log->log_start;
-    fetcher_changed(part);
+    fetcher_changed(part); /* the leader waits to hear of it */
     op_wake(&part->start_source);
     partition_wake_readers(part);
 }
