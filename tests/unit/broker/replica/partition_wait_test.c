@@ -153,11 +153,64 @@ static void a_log_start_that_moves_is_told_whoever_moves_it(void **state)
     assert_true(replica_rig_until(the_rig, 1000, is_over, NULL));
 }
 
+static bool is_holding(void *context)
+{
+    (void)context;
+    return partition_held(part_of(A)) == PARTITION_HOLDING;
+}
+
+static bool has_moved(void *context)
+{
+    (void)context;
+    return part_of(A)->move == NULL && part_of(A)->dir == 1 && replica_rig_leads(the_rig);
+}
+
+/* Nothing is written and nobody asks: only the decision can wake the replica. */
+static void a_move_that_waits_for_the_in_sync_set_goes_on_when_that_is_decided(void **state)
+{
+    static const struct {
+        enum err err;
+        bool told; /* by the metadata, not by the answer */
+    } rows[] = {{ERR_NONE, false}, {ERR_INELIGIBLE_REPLICA, false}, {ERR_NONE, true}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        static struct replica_rig rig;
+        struct partition_altered altered = {
+            .err = rows[i].err, .partition_epoch = 1, .isr = (int32_t[]){1}, .isr_count = 1};
+        struct partition *part;
+
+        replica_rig_init(&rig, 7);
+        rig.second = true;
+        the_rig = &rig;
+        add_topic((int32_t[]){1, 2});
+        replica_rig_start(&rig, A);
+        assert_true(replica_rig_until(&rig, 20000, replica_rig_leads, &rig));
+        part = part_of(A);
+        assert_int_equal(manager_move(&rig.machines[A].node.replicas, part, 1), ERR_NONE);
+        isr_shrink(&part->isr, 2); /* B is down: proposed, and not decided */
+        part->alter_sent = true;
+        assert_true(replica_rig_until(&rig, 20000, is_holding, NULL));
+        replica_rig_run_ms(&rig, 1000);
+        assert_true(is_holding(NULL));
+        if (rows[i].told) {
+            replica_rig_add(
+                &rig, &(struct rig_record){.kind = RIG_CHANGE, .id = -2, .topic = 1, .isr = {1}});
+            replica_rig_publish(&rig, A);
+        } else {
+            assert_int_equal(partition_altered(part, &altered), PARTITION_ALTER_OVER);
+        }
+        assert_true(replica_rig_until(&rig, 20000, has_moved, NULL));
+        replica_rig_deinit(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_RIG(a_reader_of_a_follower_is_told_that_its_log_is_being_cut),
         WITH_RIG(a_log_start_that_moves_is_told_whoever_moves_it),
+        cmocka_unit_test(a_move_that_waits_for_the_in_sync_set_goes_on_when_that_is_decided),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
