@@ -15,6 +15,7 @@ struct records_part {
     struct partition *part; /* pinned; NULL: answered already */
     int64_t offset;         /* the log start that was asked for */
     int32_t leader_epoch;
+    uint8_t dir; /* where its log start moved: the replica may be elsewhere when that is kept */
     struct delete_records_response_partition *answer;
 };
 
@@ -47,6 +48,7 @@ static void records_part(struct delete_records *o, struct str topic,
     if (err != ERR_NONE) return;
     p->part = part;
     p->leader_epoch = part->leader_epoch;
+    p->dir = part->dir;
     p->answer = out;
     partition_pin(part);
     o->count++;
@@ -80,7 +82,7 @@ static enum err records_make(struct delete_records *o)
 
 static struct log_dir *records_dir(const struct records_part *p)
 {
-    return p->part->manager->dirs[p->part->dir];
+    return p->part->manager->dirs[p->dir];
 }
 
 /* All memory is there: from here on nothing fails as a whole. */
@@ -91,7 +93,7 @@ static void records_begin(struct delete_records *o)
             records_part(o, o->body.topics[i].name, &o->body.topics[i].partitions[j],
                          &o->answer.topics[i].partitions[j]);
     for (uint32_t i = 0; i < o->count; i++) {
-        uint32_t dir = o->parts[i].part->dir;
+        uint32_t dir = o->parts[i].dir;
 
         if (o->checkpoints[dir] == 0)
             o->checkpoints[dir] = log_dir_checkpoint(records_dir(&o->parts[i]));
@@ -103,7 +105,7 @@ static bool records_kept(const struct delete_records *o)
     const struct records_part *p = &o->parts[o->at];
     const struct log_dir *dir = records_dir(p);
 
-    return dir->checkpoints_written >= o->checkpoints[p->part->dir] || !log_dir_online(dir);
+    return dir->checkpoints_written >= o->checkpoints[p->dir] || !log_dir_online(dir);
 }
 
 static bool records_lost(const struct records_part *p)

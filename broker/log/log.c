@@ -43,6 +43,18 @@ bool log_name_parse(struct str name, struct str *topic, int32_t *partition)
     return true;
 }
 
+void log_tell(struct log *log, enum log_change change)
+{
+    if (log->owner != NULL) log->owner->changed(log->owner, change);
+}
+
+void log_set_start(struct log *log, int64_t log_start)
+{
+    if (log_start == log->log_start) return;
+    log->log_start = log_start;
+    log_tell(log, LOG_CHANGED_START);
+}
+
 void log_set_state(struct log *log, enum log_state state, enum err err)
 {
     static const uint8_t moves[] = {
@@ -63,6 +75,7 @@ void log_set_state(struct log *log, enum log_state state, enum err err)
         op_wake(&log->synced_source);
         log_dir_gone(log->dir);
     }
+    log_tell(log, LOG_CHANGED_STATE);
 }
 
 bool log_gaps(const struct log *log)
@@ -330,6 +343,7 @@ void log_append_failed(struct log *log, enum err err)
     log_assigned_reset(log);
     LOG_TRACE(log, LOG_FAILED, log->log_end, err);
     op_wake(&log->end_source);
+    log_tell(log, LOG_CHANGED_APPENDS);
 }
 
 static enum err log_may_append(const struct log *log)
@@ -586,6 +600,7 @@ static void log_written(struct world_req *req, struct instant now)
         if (log->unsynced_since_ns == 0) log->unsynced_since_ns = now.mono.ns + 1;
         log_dir_changed(log->dir);
         op_wake_below(&log->end_source, log->log_end);
+        log_tell(log, LOG_CHANGED_APPENDS);
         if (log->unsynced_bytes >= LOG_SYNC_BYTES || log->config->durable ||
             log->log_end - log->synced_end >= log->config->flush_messages)
             log_sync(log);
@@ -657,7 +672,7 @@ void log_raise_start(struct log *log, int64_t log_start)
 
     ASSERT(log_start <= log->log_end);
     if (log_start <= old) return;
-    log->log_start = log_start;
+    log_set_start(log, log_start);
     if (log_epochs_cut_start(&log->epochs, log_start)) log->epochs_dirty = true;
     LOG_TRACE(log, LOG_START, old, log_start);
     log_dir_changed(log->dir);

@@ -87,6 +87,20 @@ enum log_append_state {
     LOG_APPEND_FAILED, /* not in the log, and will not be; see log->append_err */
 };
 
+/* What moved of a log. */
+enum log_change {
+    LOG_CHANGED_STATE,
+    LOG_CHANGED_START,
+    LOG_CHANGED_APPENDS, /* completed or failed */
+    LOG_CHANGED_SYNCED,
+};
+
+/* Who acts on a log that is open. Told by whatever moves something of it, within that call: it may
+ * wake, and no more. So nobody who moves a log has to think of who waits for that. */
+struct log_owner {
+    void (*changed)(struct log_owner *owner, enum log_change change);
+};
+
 struct log {
     struct log_dir *dir;
     struct log_known *known;         /* name and checkpointed offsets */
@@ -106,7 +120,7 @@ struct log {
 
     struct op_source end_source;    /* log_end moved (keyed), or an append failed (all) */
     struct op_source synced_source; /* synced_end moved (keyed), or it failed (all) */
-    struct op_source *synced_also;  /* the owner's, woken with it; NULL: none */
+    struct log_owner *owner;        /* told of all that moves; NULL: none */
     struct op_source state_source;  /* a flow ended */
 
     int64_t failed_from; /* what the last failure took away: from here on */

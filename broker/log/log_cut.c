@@ -301,7 +301,7 @@ static void cut_apply(struct log_flow *o, int64_t end)
     log->log_end = end;
     if (log->synced_end > end) log->synced_end = end;
     if (log->known->cleaned > end) log->known->cleaned = end;
-    if (log->log_start > end) log->log_start = end;
+    if (log->log_start > end) log_set_start(log, end);
     if (log->high_watermark > end) log->high_watermark = end;
     if (log->mark < 0 || log->exposed > log_active(log)->size)
         log_mark_exposed(log, log_active(log)->size);
@@ -592,9 +592,9 @@ static void reset_apply(struct log_flow *o)
     struct log *log = o->log;
 
     log->wanted &= (uint16_t)~LOG_WANT_RESET;
-    log->log_start = o->offset;
     log->log_end = o->offset;
     log->synced_end = o->offset;
+    log_set_start(log, o->offset);
     if (log->known->cleaned > 0) log->known->cleaned = o->offset;
     log->high_watermark = o->offset;
     log->failed_from = o->offset;

@@ -290,7 +290,11 @@ MUST_USE bool log_validate_known(struct log *log, const struct record_batch *bat
 void log_advance(struct log *log);
 /* Everything staged is taken back. */
 void log_append_failed(struct log *log, enum err err);
-/* One setter for the state: traces nothing, wakes state_source. */
+/* The owner, if any, hears of it. */
+void log_tell(struct log *log, enum log_change change);
+/* One setter for the start of a log that is open, or was: tells the owner. */
+void log_set_start(struct log *log, int64_t log_start);
+/* One setter for the state: traces nothing, wakes state_source, tells the owner. */
 void log_set_state(struct log *log, enum log_state state, enum err err);
 /* Offsets may skip: the topic says so, or its log was compacted once. */
 bool log_gaps(const struct log *log);

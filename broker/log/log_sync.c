@@ -51,7 +51,7 @@ static void log_synced(struct log *log, int64_t end)
         log_dir_changed(log->dir);
     }
     op_wake_below(&log->synced_source, log->synced_end);
-    if (log->synced_also != NULL) op_wake(log->synced_also);
+    log_tell(log, LOG_CHANGED_SYNCED);
 }
 
 static void log_sync_completed(struct world_req *req, struct instant now)

@@ -17,7 +17,7 @@ struct isr_facts partition_facts(const struct partition *part);
 void partition_wake_readers(struct partition *part);
 /* A leader's log end may have moved: the in-sync set is told once per move. */
 void partition_note_end(struct partition *part);
-/* The log start may have moved (retention): readers are told. */
+/* The log start moved: readers are told, and who deletes, and the leader by the next fetch. */
 void partition_note_start(struct partition *part);
 void partition_trace_isr(const struct partition *part);
 /* The pending change of part->isr goes to the controller. */

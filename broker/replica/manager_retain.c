@@ -60,8 +60,6 @@ static bool retain_look(struct manager_retain *o)
         here && o->looks < RETAIN_SLICE && log_retain_look(log, &o->rolled) == LOG_RETAIN_WAITS;
 
     o->looks++;
-    /* Before any wait: the log start may have moved, and a new segment be wanted as well. */
-    if (here) partition_note_start(o->part);
     if (here && log_retain_pending(log)) o->pending = true;
     return waits;
 }

@@ -89,9 +89,7 @@ void partition_wake_readers(struct partition *part)
 
 void partition_note_start(struct partition *part)
 {
-    if (part->log->log_start == part->seen_start) return;
-    part->seen_start = part->log->log_start;
-    fetcher_changed(part);
+    fetcher_changed(part); /* the leader waits to hear of it */
     op_wake(&part->start_source);
     partition_wake_readers(part);
 }
@@ -195,6 +193,15 @@ void partition_alter(struct partition *part)
     op_wake(&part->manager->alter_source);
 }
 
+/* The in-sync set is another, or a proposal is decided: everybody who depends on it looks again. */
+static void note_isr(struct partition *part)
+{
+    if (part->role == PARTITION_LEADER) partition_trace_isr(part);
+    op_wake(&part->work);         /* to be held for a move, it waits for no proposal */
+    op_wake(&part->start_source); /* a replica that is gone no longer holds it back */
+    partition_wake_readers(part); /* who left must be asked for its progress to come back */
+}
+
 void partition_note_end(struct partition *part)
 {
     int64_t end = part->log->log_end;
@@ -234,13 +241,12 @@ enum partition_after_alter partition_altered(struct partition *part,
         }
         part->partition_epoch = altered->partition_epoch;
         isr_commit(&part->isr, altered->isr, altered->isr_count);
-        partition_trace_isr(part);
-        partition_wake_readers(part); /* who left must be asked for its progress to come back */
+        note_isr(part);
         break;
     case ERR_OPERATION_NOT_ATTEMPTED:
     case ERR_INELIGIBLE_REPLICA:
         isr_revert(&part->isr);
-        partition_trace_isr(part);
+        note_isr(part);
         break;
     /* The controller knows more than we do: the change stays pending until the record comes. */
     case ERR_UNKNOWN_TOPIC_OR_PARTITION:
@@ -364,10 +370,8 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     }
     if (partition_forfeits(part)) op_wake(&part->work);
     if (!moved) {
-        if (part->role == PARTITION_LEADER) partition_trace_isr(part);
+        note_isr(part);
         partition_advance(part);
-        op_wake(&part->start_source); /* a replica that is gone no longer holds it back */
-        partition_wake_readers(part); /* who left must be asked for its progress to come back */
         return ERR_NONE;
     }
     part->settled = false;

@@ -114,15 +114,15 @@ struct partition {
     struct manager_stray *stray; /* a directory of this name, but of another topic, moves away */
     struct op op;                /* opens, settles, watches and removes the log: partition_run() */
     struct op_source work;
-    struct list watchers; /* struct partition_watcher */
-    struct list link;     /* in manager.partitions, in order of creation */
-    struct list leading;  /* in manager.leading */
-    struct list altering; /* in manager.altering */
-    struct list held;     /* in manager.held */
+    struct log_owner log_owner; /* of the log, once it is open (log_changed) */
+    struct list watchers;       /* struct partition_watcher */
+    struct list link;           /* in manager.partitions, in order of creation */
+    struct list leading;        /* in manager.leading */
+    struct list altering;       /* in manager.altering */
+    struct list held;           /* in manager.held */
     uint32_t pins;
     uint32_t generation;      /* of the log's failures, last seen */
     int64_t seen_end;         /* log end last seen */
-    int64_t seen_start;       /* log start last told to readers */
     int64_t caught_end;       /* LEADER: log end up to which isr_appended() was told */
     int64_t seen_synced;      /* durable mode: synced end last seen */
     uint64_t seen_closes;     /* manager.closes when its name was last found taken */

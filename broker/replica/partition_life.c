@@ -76,11 +76,26 @@ static void log_opened(struct partition *part)
     } else {
         part->generation = log->generation;
         part->seen_end = log->log_end;
-        log->synced_also = &part->work;
+        log->owner = &part->log_owner;
         see_synced(part);
         partition_begin_high_watermark(part);
         doubt(part);
     }
+}
+
+/* Whatever moves something of the log, everybody who waits for that looks again. Not readers for
+ * what was appended: they are told when the replica counts it (take_appends). */
+static void log_changed(struct log_owner *owner, enum log_change change)
+{
+    struct partition *part = CONTAINER_OF(owner, struct partition, log_owner);
+
+    switch (change) {
+    case LOG_CHANGED_STATE: partition_wake_readers(part); break;
+    case LOG_CHANGED_START: partition_note_start(part); break;
+    case LOG_CHANGED_APPENDS:
+    case LOG_CHANGED_SYNCED: break;
+    }
+    op_wake(&part->work);
 }
 
 static bool log_moved(const struct partition *part)
@@ -139,7 +154,7 @@ void partition_moved(struct partition *part, struct log *old)
 {
     struct log *log = part->log;
 
-    old->synced_also = NULL;
+    old->owner = NULL;
     part->damaged = part->lost_told = false;
     part->held_cut = -1;
     if (log->state != LOG_OPEN) {
@@ -150,7 +165,7 @@ void partition_moved(struct partition *part, struct log *old)
           log->log_end, part->high_watermark, log->epochs.count);
     part->generation = log->generation;
     part->seen_end = log->log_end;
-    log->synced_also = &part->work;
+    log->owner = &part->log_owner;
     see_synced(part);
     log_note_high_watermark(log, part->high_watermark);
     partition_note_start(part);
@@ -401,5 +416,6 @@ static const struct op_kind partition_kind = {
 
 void partition_start(struct partition *part)
 {
+    part->log_owner.changed = log_changed;
     op_start(&part->manager->env->loop, &part->op, &partition_kind, PARTITION_STARTED);
 }

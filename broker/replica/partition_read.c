@@ -461,7 +461,6 @@ enum err partition_delete_records(struct partition *part, int64_t *offset)
     if (*offset == -1) *offset = part->high_watermark;
     if (*offset < 0 || *offset > part->high_watermark) return ERR_OFFSET_OUT_OF_RANGE;
     log_raise_start(part->log, *offset);
-    partition_note_start(part);
     return ERR_NONE;
 }
 

@@ -5,8 +5,10 @@
 
 #include "broker/log/log_private.h"
 #include "wire/alter_replica_log_dirs.h"
+#include "wire/delete_records.h"
 #include "wire/describe_log_dirs.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct node_box box;
@@ -53,6 +55,16 @@ static int16_t move(int16_t version, const char *path, const char *topic, int32_
     assert_int_equal(response.results[0].partitions_count, 1);
     assert_int_equal(response.results[0].partitions[0].partition_index, partition);
     return response.results[0].partitions[0].error_code;
+}
+
+/* Beside whatever the connection waits for. */
+static void move_unasked(int32_t partition, uint32_t dir)
+{
+    struct manager *replicas = &box.node[0].node->replicas;
+    struct partition *part;
+
+    assert_int_equal(manager_find_by_name(replicas, STR("t"), partition, &part), ERR_NONE);
+    assert_int_equal(manager_move(replicas, part, dir), ERR_NONE);
 }
 
 /* The row of t-`partition` in that directory; NULL: none. */
@@ -130,6 +142,49 @@ static void a_copy_is_shown_beside_what_it_copies(void **state)
     end();
 }
 
+static bool has_moved(void *context)
+{
+    (void)context;
+    return box.node[0].node->replicas.moved == 1;
+}
+
+/* What it waits for is the checkpoint of the directory in which the log start moved. */
+static void a_deletion_is_answered_though_the_replica_moves_meanwhile(void **state)
+{
+    static uint8_t batch[512];
+    struct sim_disk_rule full = {.ops = 1U << DISK_WRITE, .times = 1, .error = ERR_NO_SPACE};
+    struct delete_records_request_partition partition;
+    struct delete_records_request_topic topic;
+    struct delete_records_request ask;
+    struct delete_records_response answer;
+
+    (void)state;
+    begin(5);
+    raw_produce(&raw, "t", 0, raw_batch(batch, sizeof batch, 2, 10));
+    (void)snprintf(full.glob, sizeof full.glob, "%s", "*data/log-start-offset-checkpoint*");
+    (void)sim_break_disk(box.node[0].world, &full); /* it is tried again, much later */
+    delete_records_request_default(&ask);
+    delete_records_request_topic_default(&topic);
+    delete_records_request_partition_default(&partition);
+    partition.offset = 1;
+    topic.name = STR("t");
+    topic.partitions = &partition;
+    topic.partitions_count = 1;
+    ask.topics = &topic;
+    ask.topics_count = 1;
+    ask.timeout_ms = 60000;
+    raw_request(&raw, API_DELETE_RECORDS, 2, &ask);
+    node_box_run_ms(&box, 100);
+    move_unasked(0, 1);
+    assert_true(node_box_until(&box, 10000, has_moved, NULL));
+    node_box_run_ms(&box, 100);
+    assert_null(op_loop_probe(&box.node[0].node->env.loop));
+    raw_response(&raw, API_DELETE_RECORDS, 2, &answer);
+    assert_int_equal(answer.topics[0].partitions[0].error_code, ERR_NONE);
+    assert_int_equal(answer.topics[0].partitions[0].low_watermark, 1);
+    end();
+}
+
 static void what_cannot_be_moved_is_told(void **state)
 {
     (void)state;
@@ -167,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replica_is_shown_where_it_has_moved),
         cmocka_unit_test(a_copy_is_shown_beside_what_it_copies),
+        cmocka_unit_test(a_deletion_is_answered_though_the_replica_moves_meanwhile),
         cmocka_unit_test(what_cannot_be_moved_is_told),
         cmocka_unit_test(nothing_asked_for_is_nothing_answered),
     };
