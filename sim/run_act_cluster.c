@@ -55,13 +55,14 @@ void run_act_cluster(struct run *run, const struct scenario_action *action, int 
 void run_act_voters(struct run *run, const struct scenario_action *action, int step, uint64_t nodes)
 {
     FOR_NODES (i, nodes) {
-        struct workload_job *job = workload_job(run->workload);
+        struct workload_job *job;
 
         if (i >= run->cluster->count || (run->cluster->nodes[i].role & CLUSTER_CONTROLLER) == 0) {
             run_not_exercised(run, "step %d: node %d is no controller", step + 1,
                               (int)run->sim->nodes[i]->id);
             continue;
         }
+        job = workload_job(run->workload);
         if (job == NULL) {
             run_not_exercised(run, "step %d: more than %d requests of an administrator", step + 1,
                               WORKLOAD_JOBS_MAX);
