@@ -262,10 +262,13 @@ struct consumer_partition *consumer_failed(const struct consumer *consumer);
  * below the last stable offset. */
 bool consumer_at_end(const struct consumer_partition *partition);
 
-/* ---- for consumer_fetch.c, consumer_locate.c ---- */
+/* ---- between consumer.c and consumer_*.c ---- */
 void consumer_kick(struct consumer *consumer);
 void consumer_set_state(struct consumer_partition *partition, enum consumer_state state);
 void consumer_fail(struct consumer_partition *partition, enum err err);
+/* Gives back what was inflated; all of what was fetched. */
+void consumer_end_batch(struct consumer_partition *partition);
+void consumer_drop_held(struct consumer_partition *partition);
 /* Looks for a position anew, by the reset policy; fails with `err` when there is none. */
 void consumer_reset(struct consumer_partition *partition, enum err err);
 /* Where the policy begins: a time, CONSUMER_EARLIEST or CONSUMER_LATEST. Not for RESET_NONE. */
@@ -284,6 +287,8 @@ void consumer_fetch_start(struct consumer *consumer, struct peer *peer);
 /* It is not part of any session any more. */
 void consumer_session_drop(struct consumer_partition *partition);
 void consumer_session_end_all(struct consumer *consumer);
+/* Nothing of it is handed out: paused, or being given up. */
+bool consumer_silent(const struct consumer_partition *partition);
 bool consumer_fetchable(const struct consumer_partition *partition);
 /* Where to fetch from: the preferred replica, else the leader; NULL: not known now. */
 struct peer *consumer_source(const struct consumer_partition *partition);

@@ -174,15 +174,28 @@ static void fill_describe(const struct question *question, struct admin_task *ta
     task->request.describe_groups.groups_count = 1;
 }
 
-static void take_group(struct gregor_result *result, const struct describe_groups_response *told)
+/* Room for what is told of one group and its members, in `*members`. NULL: no memory, which
+ * finished() tells. */
+static struct gregor_group *take_one(struct gregor_result *result, uint32_t members_count,
+                                     struct gregor_member **members)
 {
     struct gregor_groups *groups = gregor_result_take(result, sizeof *groups);
     struct gregor_group *group = gregor_result_take(result, sizeof *group);
-    const struct describe_groups_response_group *one = &told->groups[0];
-    struct gregor_member *members =
-        gregor_result_take(result, one->members_count * sizeof *members);
 
-    if (groups == NULL || group == NULL || members == NULL) return;
+    *members = gregor_result_take(result, members_count * sizeof **members);
+    if (groups == NULL || group == NULL || *members == NULL) return NULL;
+    *group = (struct gregor_group){.members = *members, .members_count = members_count};
+    *groups = (struct gregor_groups){group, 1};
+    return group;
+}
+
+static void take_group(struct gregor_result *result, const struct describe_groups_response *told)
+{
+    const struct describe_groups_response_group *one = &told->groups[0];
+    struct gregor_member *members;
+    struct gregor_group *group = take_one(result, one->members_count, &members);
+
+    if (group == NULL) return;
     for (uint32_t i = 0; i < one->members_count; i++)
         members[i] = (struct gregor_member){
             .id = gregor_result_text(result, one->members[i].member_id),
@@ -190,15 +203,10 @@ static void take_group(struct gregor_result *result, const struct describe_group
             .client = gregor_result_text(result, one->members[i].client_id),
             .host = gregor_result_text(result, one->members[i].client_host),
         };
-    *group = (struct gregor_group){
-        .name = gregor_result_text(result, one->group_id),
-        .state = gregor_result_text(result, one->group_state),
-        .type = "classic",
-        .assignor = gregor_result_text(result, one->protocol_data),
-        .members = members,
-        .members_count = one->members_count,
-    };
-    *groups = (struct gregor_groups){group, 1};
+    group->name = gregor_result_text(result, one->group_id);
+    group->state = gregor_result_text(result, one->group_state);
+    group->type = "classic";
+    group->assignor = gregor_result_text(result, one->protocol_data);
 }
 
 static void fill_consumers(const struct question *question, struct admin_task *task)
@@ -212,13 +220,11 @@ static void fill_consumers(const struct question *question, struct admin_task *t
 static void take_consumers(struct gregor_result *result,
                            const struct consumer_group_describe_response *told)
 {
-    struct gregor_groups *groups = gregor_result_take(result, sizeof *groups);
-    struct gregor_group *group = gregor_result_take(result, sizeof *group);
     const struct consumer_group_describe_response_group *one = &told->groups[0];
-    struct gregor_member *members =
-        gregor_result_take(result, one->members_count * sizeof *members);
+    struct gregor_member *members;
+    struct gregor_group *group = take_one(result, one->members_count, &members);
 
-    if (groups == NULL || group == NULL || members == NULL) return;
+    if (group == NULL) return;
     for (uint32_t i = 0; i < one->members_count; i++)
         members[i] = (struct gregor_member){
             .id = gregor_result_text(result, one->members[i].member_id),
@@ -226,15 +232,10 @@ static void take_consumers(struct gregor_result *result,
             .client = gregor_result_text(result, one->members[i].client_id),
             .host = gregor_result_text(result, one->members[i].client_host),
         };
-    *group = (struct gregor_group){
-        .name = gregor_result_text(result, one->group_id),
-        .state = gregor_result_text(result, one->group_state),
-        .type = "consumer",
-        .assignor = gregor_result_text(result, one->assignor_name),
-        .members = members,
-        .members_count = one->members_count,
-    };
-    *groups = (struct gregor_groups){group, 1};
+    group->name = gregor_result_text(result, one->group_id);
+    group->state = gregor_result_text(result, one->group_state);
+    group->type = "consumer";
+    group->assignor = gregor_result_text(result, one->assignor_name);
 }
 
 /* By the protocol of KIP-848. A broker that knows only classic groups does not know this one. */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { METADATA_JITTER_PERCENT = 20, METADATA_PORT_MAX = 65535 };
+enum { METADATA_JITTER_PERCENT = 20 };
 
 enum metadata_step {
     METADATA_START,
@@ -88,15 +88,14 @@ int64_t metadata_backoff_ms(struct metadata *metadata, uint32_t attempts)
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
-static struct metadata_node *metadata_find_node(const struct metadata *metadata, int32_t id)
+struct metadata_node *metadata_find_node(const struct metadata *metadata, int32_t id)
 {
     struct map_node *node = map_find_u64(&metadata->nodes, (uint64_t)(int64_t)id);
 
     return node != NULL ? MAP_ENTRY(node, struct metadata_node, by_id) : NULL;
 }
 
-static enum err metadata_add_node(struct metadata *metadata, int32_t id, struct str host,
-                                  uint16_t port)
+enum err metadata_add_node(struct metadata *metadata, int32_t id, struct str host, uint16_t port)
 {
     struct metadata_node *node;
     uint64_t seed;
@@ -121,7 +120,7 @@ static enum err metadata_add_node(struct metadata *metadata, int32_t id, struct 
     return ERR_NONE;
 }
 
-static void metadata_drop_node(struct metadata *metadata, struct metadata_node *node)
+void metadata_drop_node(struct metadata *metadata, struct metadata_node *node)
 {
     map_remove(&metadata->nodes, &node->by_id);
     list_push(&metadata->leaving, &node->leaving);
@@ -129,8 +128,7 @@ static void metadata_drop_node(struct metadata *metadata, struct metadata_node *
     peer_close(&node->peer);
 }
 
-/* Peers that have closed meanwhile are given back. */
-static void metadata_reap(struct metadata *metadata)
+void metadata_reap(struct metadata *metadata)
 {
     LIST_FOR_EACH_SAFE (link, after, &metadata->leaving) {
         struct metadata_node *node = LIST_ENTRY(link, struct metadata_node, leaving);
@@ -254,7 +252,7 @@ enum err metadata_use(struct metadata *metadata, struct str name, struct metadat
     return ERR_NONE;
 }
 
-static void metadata_free_partitions(struct metadata *metadata, struct metadata_topic *topic)
+void metadata_free_partitions(struct metadata *metadata, struct metadata_topic *topic)
 {
     mem_free(&metadata->env->mem, topic->partitions,
              topic->partitions_count * sizeof *topic->partitions);
@@ -336,139 +334,6 @@ void metadata_hint_node(struct metadata *metadata, int32_t id, struct str host, 
     if (host.data == NULL || port <= 0 || port > METADATA_PORT_MAX) return;
     if (metadata_add_node(metadata, id, host, (uint16_t)port) != ERR_NONE)
         metadata_refresh(metadata);
-}
-
-/* ---- an answer ----------------------------------------------------------------------------- */
-
-static enum err metadata_take_nodes(struct metadata *metadata,
-                                    const struct metadata_response *response)
-{
-    if (response->brokers_count == 0) return ERR_BROKER_NOT_AVAILABLE;
-    metadata_reap(metadata);
-    MAP_FOR_EACH (node, &metadata->nodes)
-        MAP_ENTRY(node, struct metadata_node, by_id)->listed = false;
-    for (uint32_t i = 0; i < response->brokers_count; i++) {
-        const struct metadata_response_broker *broker = &response->brokers[i];
-        struct metadata_node *known = metadata_find_node(metadata, broker->node_id);
-        enum err err;
-
-        if (broker->node_id < 0 || broker->port <= 0 || broker->port > METADATA_PORT_MAX)
-            return ERR_MALFORMED;
-        if (known != NULL) {
-            known->listed = true;
-            err = peer_move(&known->peer, broker->host, (uint16_t)broker->port);
-        } else {
-            err =
-                metadata_add_node(metadata, broker->node_id, broker->host, (uint16_t)broker->port);
-            known = metadata_find_node(metadata, broker->node_id);
-        }
-        if (err == ERR_NONE) err = metadata_rack_add(metadata, broker->rack, &known->rack);
-        if (err != ERR_NONE) return err;
-    }
-    MAP_FOR_EACH_SAFE (node, after, &metadata->nodes) {
-        struct metadata_node *known = MAP_ENTRY(node, struct metadata_node, by_id);
-
-        if (!known->listed) metadata_drop_node(metadata, known);
-    }
-    metadata->bootstrapped = true;
-    metadata->controller_id = response->controller_id;
-    if (response->cluster_id.data != NULL &&
-        response->cluster_id.length <= METADATA_CLUSTER_ID_MAX) {
-        memcpy(metadata->cluster_id, response->cluster_id.data, response->cluster_id.length);
-        metadata->cluster_id[response->cluster_id.length] = 0;
-    }
-    return ERR_NONE;
-}
-
-/* Room for `count` partitions; what is known stays, new ones have no leader. */
-static enum err metadata_resize(struct metadata *metadata, struct metadata_topic *topic,
-                                uint32_t count)
-{
-    struct metadata_partition *partitions;
-
-    if (count == topic->partitions_count) return ERR_NONE;
-    if (count > metadata->config.partitions_max) return ERR_TOO_MANY;
-    partitions = mem_alloc(&metadata->env->mem, count * sizeof *partitions);
-    if (partitions == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < count; i++)
-        partitions[i] = i < topic->partitions_count
-                            ? topic->partitions[i]
-                            : (struct metadata_partition){-1, -1, ERR_NONE, 0};
-    metadata_free_partitions(metadata, topic);
-    topic->partitions = partitions;
-    topic->partitions_count = count;
-    return ERR_NONE;
-}
-
-static bool metadata_take_partition(const struct metadata *metadata, struct metadata_topic *topic,
-                                    bool same_topic, const struct metadata_response_partition *told)
-{
-    struct metadata_partition *known;
-    uint64_t racks;
-
-    if (told->partition_index < 0 || (uint32_t)told->partition_index >= topic->partitions_count)
-        return false;
-    known = &topic->partitions[told->partition_index];
-    if (!metadata_epoch_acceptable(known->leader_epoch, told->leader_epoch, same_topic))
-        return false; /* older than what we know: from a broker that lags */
-    known->error = err_from_wire(told->error_code);
-    known->leader = told->leader_id;
-    known->leader_epoch = told->leader_epoch;
-    racks = metadata_racks_of(metadata, told->replica_nodes, told->replica_nodes_count);
-    topic->racks_version += racks != known->racks;
-    known->racks = racks;
-    return known->error == ERR_NONE && known->leader >= 0;
-}
-
-/* True when the topic is as it should be: no error, every partition has a leader. */
-static bool metadata_take_topic(struct metadata *metadata, struct metadata_topic *topic,
-                                const struct metadata_response_topic *told)
-{
-    bool same = uuid_is_zero(topic->id) || uuid_is_zero(told->topic_id) ||
-                uuid_equal(topic->id, told->topic_id);
-    bool first = topic->partitions_count == 0 || !same;
-    bool settled = true;
-
-    topic->error = err_from_wire(told->error_code);
-    if (topic->error != ERR_NONE) return false;
-    if (!same) {
-        metadata_free_partitions(metadata, topic);
-        topic->generation++;
-    }
-    if (told->partitions_count == 0) return false;
-    topic->error = metadata_resize(metadata, topic, told->partitions_count);
-    if (topic->error != ERR_NONE) return false;
-    if (!uuid_is_zero(told->topic_id)) topic->id = told->topic_id;
-    for (uint32_t i = 0; i < told->partitions_count; i++)
-        if (!metadata_take_partition(metadata, topic, same, &told->partitions[i])) settled = false;
-    if (first)
-        TRACE_TEXT(metadata->env->world, TOPIC_KNOWN, metadata_name(topic),
-                   (int64_t)uuid_high(topic->id), topic->partitions_count);
-    return settled;
-}
-
-/* Takes an answer; *settled: nothing in it asks for another refresh soon. */
-static enum err metadata_take(struct metadata *metadata, bool *settled)
-{
-    struct metadata_response response;
-    struct call *call = &metadata->call;
-    enum err err = call->result;
-
-    if (err == ERR_NONE)
-        err = metadata_response_decode(&call->reader, call->version, &metadata->arena, &response);
-    if (err == ERR_NONE) err = metadata_take_nodes(metadata, &response);
-    if (err != ERR_NONE) return err;
-    *settled = true;
-    for (uint32_t i = 0; i < response.topics_count; i++) {
-        const struct metadata_response_topic *told = &response.topics[i];
-        struct map_node *node =
-            told->name.data != NULL ? map_find_str(&metadata->topics, told->name) : NULL;
-
-        if (node == NULL) continue; /* nobody uses it any more */
-        if (!metadata_take_topic(metadata, MAP_ENTRY(node, struct metadata_topic, by_name), told))
-            *settled = false;
-    }
-    return ERR_NONE;
 }
 
 /* ---- the op -------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ enum {
     METADATA_BOOTSTRAP_MAX = 16,
     METADATA_CLUSTER_ID_MAX = 63,
     METADATA_TOPIC_NAME_MAX = 249,
+    METADATA_PORT_MAX = 65535,
     METADATA_ARENA_MAX = 16 * 1024 * 1024, /* one decoded answer */
     METADATA_RACKS_MAX = 63,               /* that are told apart: bits */
 };
@@ -142,8 +143,18 @@ bool metadata_epoch_acceptable(int32_t known_epoch, int32_t told_epoch, bool sam
 /* Pure: the next "host:port" of a list; false at its end. ERR_BAD_CONFIG in *err. "[v6]:port". */
 bool metadata_next_address(struct str *list, struct str *host, uint16_t *port, enum err *err);
 
-/* ---- metadata_racks.c, for metadata.c ---- */
+/* ---- between metadata.c, metadata_answer.c and metadata_racks.c ---- */
 
+/* Takes the answer of the call; *settled: nothing in it asks for another refresh soon. */
+MUST_USE enum err metadata_take(struct metadata *metadata, bool *settled);
+/* NULL: not known. */
+struct metadata_node *metadata_find_node(const struct metadata *metadata, int32_t id);
+MUST_USE enum err metadata_add_node(struct metadata *metadata, int32_t id, struct str host,
+                                    uint16_t port);
+void metadata_drop_node(struct metadata *metadata, struct metadata_node *node);
+/* Peers that have closed meanwhile are given back. */
+void metadata_reap(struct metadata *metadata);
+void metadata_free_partitions(struct metadata *metadata, struct metadata_topic *topic);
 MUST_USE enum err metadata_rack_add(struct metadata *metadata, struct str name, uint64_t *rack);
 /* Of nodes that are known. */
 uint64_t metadata_racks_of(const struct metadata *metadata, const int32_t *replicas,

@@ -27,12 +27,9 @@ static void walk_dir(struct walk *walk, const struct sim_inode *dir, const char 
     LIST_FOR_EACH (link, &dir->entries) {
         struct entry *entry = LIST_ENTRY(link, struct entry, link);
         char path[DISK_PATH_MAX + 1];
-        int length;
 
         if (entry->visible == NULL) continue;
-        length = snprintf(path, sizeof path, "%s%s%s", prefix, prefix[0] != '\0' ? "/" : "",
-                          entry->name);
-        ASSERT(length > 0 && (size_t)length < sizeof path);
+        image_entry_path(path, prefix, entry);
         if (entry->visible->directory) {
             walk_dir(walk, entry->visible, path);
         } else if (walk->glob == NULL || sim_glob(walk->glob, path)) {

@@ -129,6 +129,8 @@ uint64_t image_inode_settle(struct sim_image *image, struct sim_inode *inode, ui
 void image_name_change(struct sim_image *image, struct sim_inode *dir, struct entry *entry,
                        struct sim_inode *target);
 struct sim_inode *image_entry_in(const struct entry *entry, enum sim_view view);
+/* `prefix`, "" for the root, and the entry's name, into DISK_PATH_MAX + 1 bytes. */
+void image_entry_path(char *path, const char *prefix, const struct entry *entry);
 struct sim_inode *image_path_parent(struct sim_image *image, const char *path, struct str *leaf);
 void image_inode_free(struct sim_image *image, struct sim_inode *inode);
 

@@ -4,6 +4,7 @@
 #include "client/base/assert.h"
 #include "sim/sim.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- pages ----------------------------------------------------------------------------------- */
@@ -365,6 +366,14 @@ static bool path_next(const char **path, struct str *name)
         name->length = (uint32_t)(*path - name->data);
     } while (str_equal(*name, STR(".")));
     return name->length > 0;
+}
+
+void image_entry_path(char *path, const char *prefix, const struct entry *entry)
+{
+    int length = snprintf(path, DISK_PATH_MAX + 1, "%s%s%s", prefix, prefix[0] != '\0' ? "/" : "",
+                          entry->name);
+
+    ASSERT(length > 0 && length <= DISK_PATH_MAX);
 }
 
 struct sim_inode *image_entry_in(const struct entry *entry, enum sim_view view)

@@ -61,12 +61,9 @@ static void before_walk(struct befores *befores, const struct sim_inode *dir, co
     LIST_FOR_EACH (link, &dir->entries) {
         struct entry *entry = LIST_ENTRY(link, struct entry, link);
         char path[DISK_PATH_MAX + 1];
-        int length;
 
         if (entry->visible == NULL) continue;
-        length = snprintf(path, sizeof path, "%s%s%s", prefix, prefix[0] != '\0' ? "/" : "",
-                          entry->name);
-        ASSERT(length > 0 && (size_t)length < sizeof path);
+        image_entry_path(path, prefix, entry);
         if (entry->visible->directory) {
             entry->visible->site = (uint32_t)sim_digest(0, path, strlen(path));
             before_walk(befores, entry->visible, path);

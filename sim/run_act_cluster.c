@@ -15,20 +15,29 @@ static void take_nodes(struct run *run, struct workload_job *job, uint64_t nodes
     }
 }
 
-void run_act_cluster(struct run *run, const struct scenario_action *action, int step)
+/* A job of this step, or NULL: there have been too many. */
+static struct workload_job *new_job(struct run *run, const struct scenario_action *action, int step)
 {
     struct workload_job *job = workload_job(run->workload);
-    struct cluster *cluster = run->cluster;
-    uint32_t topic = action->args[0].topic >= 0 ? (uint32_t)action->args[0].topic : 0;
 
     if (job == NULL) {
         run_not_exercised(run, "step %d: more than %d requests of an administrator", step + 1,
                           WORKLOAD_JOBS_MAX);
-        return;
+        return NULL;
     }
     sim_fault_asked(run->sim, workload_fault(action->kind));
     job->action = action;
     job->step = step;
+    return job;
+}
+
+void run_act_cluster(struct run *run, const struct scenario_action *action, int step)
+{
+    struct workload_job *job = new_job(run, action, step);
+    struct cluster *cluster = run->cluster;
+    uint32_t topic = action->args[0].topic >= 0 ? (uint32_t)action->args[0].topic : 0;
+
+    if (job == NULL) return;
     if (action->kind == ACTION_ADD_PARTITIONS) {
         job->number = (uint32_t)run_draw(run, DECIDE_STEP_VALUE, 0, action->args[1].quantity);
     } else if (action->kind == ACTION_DELETE_TOPIC) {
@@ -55,22 +64,16 @@ void run_act_cluster(struct run *run, const struct scenario_action *action, int 
 void run_act_voters(struct run *run, const struct scenario_action *action, int step, uint64_t nodes)
 {
     FOR_NODES (i, nodes) {
-        struct workload_job *job = workload_job(run->workload);
+        struct workload_job *job;
 
         if (i >= run->cluster->count || (run->cluster->nodes[i].role & CLUSTER_CONTROLLER) == 0) {
             run_not_exercised(run, "step %d: node %d is no controller", step + 1,
                               (int)run->sim->nodes[i]->id);
             continue;
         }
-        if (job == NULL) {
-            run_not_exercised(run, "step %d: more than %d requests of an administrator", step + 1,
-                              WORKLOAD_JOBS_MAX);
-            return;
-        }
-        job->action = action;
-        job->step = step;
+        job = new_job(run, action, step);
+        if (job == NULL) return;
         job->voter = run->sim->nodes[i]->id;
-        sim_fault_asked(run->sim, workload_fault(action->kind));
         workload_ask(run->workload);
     }
 }
@@ -80,17 +83,10 @@ void run_act_move_dir(struct run *run, const struct scenario_action *action, int
                       uint64_t nodes)
 {
     FOR_NODES (i, nodes) {
-        struct workload_job *job = workload_job(run->workload);
+        struct workload_job *job = new_job(run, action, step);
 
-        if (job == NULL) {
-            run_not_exercised(run, "step %d: more than %d requests of an administrator", step + 1,
-                              WORKLOAD_JOBS_MAX);
-            return;
-        }
-        job->action = action;
-        job->step = step;
+        if (job == NULL) return;
         job->node = run->sim->nodes[i]->id;
-        sim_fault_asked(run->sim, workload_fault(action->kind));
         workload_ask(run->workload);
     }
 }

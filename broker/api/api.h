@@ -20,6 +20,9 @@ void api_metadata_cluster_handle(struct request *request);
 bool api_metadata_name_ok(struct str name);
 MUST_USE enum err api_metadata_ids(struct request *request, struct image_ids from, int32_t **to,
                                    uint32_t *count);
+/* As clients are told: -1 and LEADER_NOT_AVAILABLE, when its broker is not there. */
+MUST_USE enum err api_metadata_leader(struct request *request, const struct image_partition *part,
+                                      int32_t *leader);
 /* Of the replicas those whose brokers are not there. */
 MUST_USE enum err api_metadata_offline(struct request *request, struct image_ids replicas,
                                        int32_t **to, uint32_t *count);

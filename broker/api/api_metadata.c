@@ -53,6 +53,15 @@ enum err api_metadata_ids(struct request *request, struct image_ids from, int32_
     return ERR_NONE;
 }
 
+enum err api_metadata_leader(struct request *request, const struct image_partition *part,
+                             int32_t *leader)
+{
+    bool there = part->leader >= 0 && image_broker_active(metadata_image(request), part->leader);
+
+    *leader = there ? part->leader : -1;
+    return there ? ERR_NONE : ERR_LEADER_NOT_AVAILABLE;
+}
+
 enum err api_metadata_offline(struct request *request, struct image_ids replicas, int32_t **to,
                               uint32_t *count)
 {
@@ -71,18 +80,13 @@ enum err api_metadata_offline(struct request *request, struct image_ids replicas
 static enum err metadata_partition(struct request *request, const struct image_partition *part,
                                    int32_t index, struct metadata_response_partition *out)
 {
-    const struct image *image = metadata_image(request);
     struct image_ids replicas = image_replicas(part);
     enum err err;
 
     metadata_response_partition_default(out);
     out->partition_index = index;
-    out->leader_id = part->leader;
     out->leader_epoch = part->leader_epoch;
-    if (part->leader < 0 || !image_broker_active(image, part->leader)) {
-        out->error_code = ERR_LEADER_NOT_AVAILABLE;
-        out->leader_id = -1;
-    }
+    out->error_code = (int16_t)api_metadata_leader(request, part, &out->leader_id);
     err = api_metadata_offline(request, replicas, &out->offline_replicas,
                                &out->offline_replicas_count);
     if (err != ERR_NONE) return err;

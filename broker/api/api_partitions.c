@@ -71,17 +71,12 @@ static enum err names_fill(struct request *request,
 static enum err tell_partition(struct request *request, const struct image_partition *part,
                                int32_t index, partition_out *out)
 {
-    const struct image *image = &request->node->loader.image;
     enum err err;
 
     describe_topic_partitions_response_partition_default(out);
     out->partition_index = index;
-    out->leader_id = part->leader;
     out->leader_epoch = part->leader_epoch;
-    if (part->leader < 0 || !image_broker_active(image, part->leader)) {
-        out->error_code = ERR_LEADER_NOT_AVAILABLE;
-        out->leader_id = -1;
-    }
+    out->error_code = (int16_t)api_metadata_leader(request, part, &out->leader_id);
     out->eligible_leader_replicas_null = false;
     out->last_known_elr_null = false;
     err = api_metadata_ids(request, image_replicas(part), &out->replica_nodes,

@@ -10,7 +10,7 @@
  *   list       ongoing */
 #include "client/cli/cluster.h"
 
-#include "client/cli/reassign_plan.h"
+#include "client/cli/reassign.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -18,42 +18,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { REASSIGN_BROKERS_MAX = 1000, RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, DELETE_SETTING = 1 };
 enum { LOOKS_MAX = 10, LOOK_AGAIN_MS = 50 };
-enum verb { VERB_GENERATE, VERB_EXECUTE, VERB_VERIFY, VERB_CANCEL, VERB_LIST, VERBS };
 static const char *const verbs[VERBS] = {"generate", "execute", "verify", "cancel", "list"};
-
-#define LEADER_RATE   "leader.replication.throttled.rate"
-#define FOLLOWER_RATE "follower.replication.throttled.rate"
-#define LEADER_LIST   "leader.replication.throttled.replicas"
-#define FOLLOWER_LIST "follower.replication.throttled.replicas"
-
-typedef struct incremental_alter_configs_request_resource resource_t;
-typedef struct incremental_alter_configs_request_config setting_t;
-
-struct reassign {
-    struct cli_admin admin;
-    enum verb verb;
-    struct plan plan;    /* of the file */
-    struct plan current; /* replicas as they are, of the plan's partitions */
-    struct plan ongoing; /* replicas of those under way; of the plan's partitions */
-    struct plan adding;  /* of the ongoing: who is to come */
-    const char *file;
-    const char *brokers_text;
-    int64_t rate; /* -1: not given */
-    bool additional;
-    bool preserve;
-    bool rack_aware;
-    int32_t brokers[REASSIGN_BROKERS_MAX]; /* of the cluster */
-    uint32_t brokers_count;
-    bool all_over;  /* verify: nothing is under way */
-    uint32_t looks; /* verify: answers about the present replicas */
-    bool again;     /* verify: the last one may be behind, another one is asked for */
-    bool throttled; /* the throttle was dealt with */
-    bool sent;
-    resource_t *resources;
-    uint32_t resources_count;
-};
 
 /* ---- what is --------------------------------------------------------------------------------- */
 
@@ -62,7 +28,7 @@ static bool wants(const struct reassign *o, struct str topic, int32_t partition)
     return plan_find(&o->plan, topic, partition) != NULL;
 }
 
-static enum cli_exit no_memory(void)
+enum cli_exit reassign_no_memory(void)
 {
     return cli_complain(CLI_FAILED, "cluster reassign: not enough memory, or too many partitions");
 }
@@ -86,7 +52,7 @@ static enum cli_exit take_metadata(struct reassign *o)
             if (!wants(o, topic->name, part->partition_index)) continue;
             if (!plan_add(&o->current, topic->name, part->partition_index, part->replica_nodes,
                           part->replica_nodes_count))
-                return no_memory();
+                return reassign_no_memory();
         }
     }
     plan_sort(&o->current);
@@ -137,7 +103,7 @@ static enum cli_exit take_ongoing(struct reassign *o)
                               part->replicas_count) ||
                     !plan_add(&o->adding, topic, part->partition_index, part->adding_replicas,
                               part->adding_replicas_count))
-                    return no_memory();
+                    return reassign_no_memory();
             }
         }
     }
@@ -149,139 +115,6 @@ static void ask_ongoing(struct reassign *o)
 {
     admin_task_init(&o->admin.task, API_LIST_PARTITION_REASSIGNMENTS);
     o->admin.task.request.list_reassignments.timeout_ms = o->admin.cli.timeout_ms;
-}
-
-/* ---- throttles ------------------------------------------------------------------------------- */
-
-static resource_t *add_resource(struct reassign *o, int8_t type, const char *name)
-{
-    resource_t *grown = realloc(o->resources, (o->resources_count + 1) * sizeof *grown);
-
-    if (grown == NULL) return NULL;
-    o->resources = grown;
-    grown = &o->resources[o->resources_count++];
-    incremental_alter_configs_request_resource_default(grown);
-    grown->resource_type = type;
-    grown->resource_name = str_of(strdup(name));
-    grown->configs = calloc(2, sizeof *grown->configs);
-    return grown;
-}
-
-static void set(resource_t *resource, const char *key, const char *value)
-{
-    setting_t *setting = &resource->configs[resource->configs_count++];
-
-    incremental_alter_configs_request_config_default(setting);
-    setting->name = str_of(key);
-    if (value == NULL) setting->config_operation = DELETE_SETTING;
-    setting->value = value != NULL ? str_of(strdup(value)) : STR_NULL;
-}
-
-static void put_entry(FILE *out, const char **comma, int32_t partition, int32_t broker)
-{
-    fprintf(out, "%s%d:%d", *comma, partition, broker);
-    *comma = ",";
-}
-
-static bool has(const struct plan_part *part, int32_t id)
-{
-    for (uint32_t i = 0; part != NULL && i < part->count; i++)
-        if (part->replicas[i] == id) return true;
-    return false;
-}
-
-/* Of one topic: whoever has the data may lead, whoever is to get it follows. */
-static char *throttled_list(const struct reassign *o, const char *topic, bool leaders)
-{
-    const char *comma = "";
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-
-    if (out == NULL) return NULL;
-    for (uint32_t i = 0; i < o->plan.count; i++) {
-        const struct plan_part *part = &o->plan.parts[i];
-        const struct plan_part *now = plan_find(&o->current, str_of(part->topic), part->partition);
-        const struct plan_part *adding =
-            plan_find(&o->adding, str_of(part->topic), part->partition);
-        const struct plan_part *from = leaders ? now : part;
-
-        if (strcmp(part->topic, topic) != 0) continue;
-        for (uint32_t k = 0; k < from->count; k++) {
-            bool fresh = !has(now, from->replicas[k]) || has(adding, from->replicas[k]);
-
-            if (leaders || fresh) put_entry(out, &comma, part->partition, from->replicas[k]);
-        }
-    }
-    fclose(out);
-    return text;
-}
-
-static void name_topics(struct reassign *o, bool clear)
-{
-    for (uint32_t i = 0; i < o->plan.count; i++) {
-        const char *topic = o->plan.parts[i].topic;
-        char *leaders, *followers;
-        resource_t *resource;
-
-        if (i > 0 && strcmp(topic, o->plan.parts[i - 1].topic) == 0) continue;
-        leaders = clear ? NULL : throttled_list(o, topic, true);
-        followers = clear ? NULL : throttled_list(o, topic, false);
-        resource = add_resource(o, RESOURCE_TOPIC, topic);
-        if (resource != NULL && resource->configs != NULL) {
-            set(resource, LEADER_LIST, leaders);
-            set(resource, FOLLOWER_LIST, followers);
-        }
-        free(leaders);
-        free(followers);
-    }
-}
-
-static void ask_throttle(struct reassign *o, bool clear)
-{
-    struct incremental_alter_configs_request *request =
-        &o->admin.task.request.incremental_alter_configs;
-    char rate[32];
-
-    admin_task_init(&o->admin.task, API_INCREMENTAL_ALTER_CONFIGS);
-    (void)snprintf(rate, sizeof rate, "%lld", (long long)o->rate);
-    for (uint32_t i = 0; i < o->brokers_count; i++) {
-        char name[16];
-        resource_t *resource;
-
-        (void)snprintf(name, sizeof name, "%d", o->brokers[i]);
-        resource = add_resource(o, RESOURCE_BROKER, name);
-        if (resource == NULL || resource->configs == NULL) continue;
-        set(resource, LEADER_RATE, clear ? NULL : rate);
-        set(resource, FOLLOWER_RATE, clear ? NULL : rate);
-    }
-    name_topics(o, clear);
-    request->resources = o->resources;
-    request->resources_count = o->resources_count;
-    o->throttled = true;
-}
-
-static enum cli_exit take_throttle(struct reassign *o)
-{
-    if (o->admin.task.result != ERR_NONE)
-        return cli_complain_err("cluster reassign: throttle", o->admin.task.result,
-                                o->admin.task.message);
-    if (o->verb == VERB_EXECUTE) {
-        puts("Warning: You must run verify periodically, until the reassignment completes, to "
-             "ensure the throttle is removed.");
-        printf("The inter-broker throttle limit was set to %lld B/s\n", (long long)o->rate);
-        return CLI_FINE;
-    }
-    printf("Clearing broker-level throttles on brokers ");
-    for (uint32_t i = 0; i < o->brokers_count; i++)
-        printf("%s%d", i > 0 ? "," : "", o->brokers[i]);
-    printf("\nClearing topic-level throttles on topics ");
-    for (uint32_t i = 0; i < o->plan.count; i++) {
-        if (i > 0 && strcmp(o->plan.parts[i].topic, o->plan.parts[i - 1].topic) == 0) continue;
-        printf("%s%s", i > 0 ? "," : "", o->plan.parts[i].topic);
-    }
-    putchar('\n');
-    return CLI_FINE;
 }
 
 /* ---- execute, cancel ------------------------------------------------------------------------- */
@@ -435,106 +268,6 @@ static enum cli_exit show_progress(struct reassign *o)
     return code;
 }
 
-/* ---- generate -------------------------------------------------------------------------------- */
-
-static bool named(const char *list, int32_t id)
-{
-    while (*list != 0) {
-        char *end;
-        long one = strtol(list, &end, 10);
-
-        if (end == list) return false;
-        if (one == id) return true;
-        list = *end == ',' ? end + 1 : end;
-    }
-    return false;
-}
-
-static bool check_brokers(const char *list)
-{
-    for (const char *at = list;;) {
-        char *end;
-        long one = strtol(at, &end, 10);
-
-        if (end == at || one < 0 || (*end != 0 && *end != ',')) break;
-        if (*end == 0) return true;
-        at = end + 1;
-    }
-    cli_complain(CLI_USAGE, "cluster reassign: --brokers '%s': a list of ids, as in 1,2,3", list);
-    return false;
-}
-
-static uint32_t usable_brokers(const struct reassign *o, const struct metadata_response *response,
-                               struct plan_broker *brokers)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < response->brokers_count && count < REASSIGN_BROKERS_MAX; i++) {
-        const struct metadata_response_broker *from = &response->brokers[i];
-
-        if (!named(o->brokers_text, from->node_id)) continue;
-        brokers[count++] =
-            (struct plan_broker){from->node_id, o->rack_aware ? from->rack : STR_NULL};
-    }
-    return count;
-}
-
-static enum cli_exit generate_topic(struct reassign *o, const struct metadata_response_topic *topic,
-                                    struct plan_broker *brokers, uint32_t count)
-{
-    uint32_t factor = 0;
-
-    for (uint32_t k = 0; k < topic->partitions_count; k++) {
-        const struct metadata_response_partition *part = &topic->partitions[k];
-
-        if (part->partition_index == 0) factor = part->replica_nodes_count;
-        if (!plan_add(&o->current, topic->name, part->partition_index, part->replica_nodes,
-                      part->replica_nodes_count))
-            return no_memory();
-    }
-    if (plan_spread(&o->plan, topic->name, topic->partitions_count, factor, brokers, count,
-                    o->plan.count))
-        return CLI_FINE;
-    return cli_complain(CLI_FAILED,
-                        "cluster reassign: %u brokers are too few for %u replicas of "
-                        "%.*s",
-                        count, factor, STR_ARG(topic->name));
-}
-
-static enum cli_exit generate(struct reassign *o)
-{
-    const struct metadata_response *response = &o->admin.task.response.metadata;
-    struct plan_broker *brokers = calloc(REASSIGN_BROKERS_MAX, sizeof *brokers);
-    enum cli_exit code = CLI_FINE;
-    uint32_t count;
-
-    if (brokers == NULL) return no_memory();
-    if (!o->admin.task.answered) {
-        free(brokers);
-        return cli_complain_err("cluster reassign", o->admin.task.result, o->admin.task.message);
-    }
-    count = usable_brokers(o, response, brokers);
-    for (uint32_t i = 0; code == CLI_FINE && i < o->plan.topics_count; i++) {
-        const struct metadata_response_topic *found = NULL;
-
-        for (uint32_t k = 0; k < response->topics_count; k++)
-            if (str_equal(response->topics[k].name, str_of(o->plan.topics[i])))
-                found = &response->topics[k];
-        code = found == NULL ? cli_complain(CLI_FAILED, "cluster reassign: topic %s does not exist",
-                                            o->plan.topics[i])
-                             : generate_topic(o, found, brokers, count);
-    }
-    free(brokers);
-    if (code != CLI_FINE) return code;
-    plan_sort(&o->current);
-    plan_sort(&o->plan);
-    puts("Current partition replica assignment");
-    plan_print(&o->current);
-    puts("\nProposed partition reassignment configuration");
-    plan_print(&o->plan);
-    return CLI_FINE;
-}
-
 /* ---- the order ------------------------------------------------------------------------------- */
 
 static enum cli_exit show(struct cli_admin *admin)
@@ -544,7 +277,7 @@ static enum cli_exit show(struct cli_admin *admin)
 
     switch (admin->task.api) {
     case API_METADATA:
-        if (o->verb == VERB_GENERATE) return generate(o);
+        if (o->verb == VERB_GENERATE) return reassign_generate(o);
         code = take_metadata(o);
         if (code != CLI_FINE || o->verb != VERB_VERIFY) return code;
         o->looks++;
@@ -559,7 +292,7 @@ static enum cli_exit show(struct cli_admin *admin)
             return CLI_FINE;
         }
         return CLI_FINE;
-    case API_INCREMENTAL_ALTER_CONFIGS: return take_throttle(o);
+    case API_INCREMENTAL_ALTER_CONFIGS: return reassign_take_throttle(o);
     default: return take_alter(o);
     }
 }
@@ -579,7 +312,7 @@ static bool next(struct cli_admin *admin)
     case VERB_LIST: return false;
     case VERB_EXECUTE:
         if (asked_ongoing && o->rate >= 0) {
-            ask_throttle(o, false);
+            reassign_ask_throttle(o, false);
             return true;
         }
         return !o->sent && ask_alter(o);
@@ -589,12 +322,12 @@ static bool next(struct cli_admin *admin)
             return true;
         }
         if (admin->task.api != API_METADATA || !o->all_over || o->preserve) return false;
-        ask_throttle(o, true);
+        reassign_ask_throttle(o, true);
         return true;
     case VERB_CANCEL:
         if (asked_ongoing && o->ongoing.count > 0) return ask_alter(o);
         if (o->preserve || o->throttled) return false;
-        ask_throttle(o, true);
+        reassign_ask_throttle(o, true);
         return true;
     case VERBS: break;
     }
@@ -678,7 +411,7 @@ static int parse(struct reassign *o, int argc, char **argv)
                                  verbs[o->verb]);
     if (plan && !plan_read(&o->plan, o->file)) return CLI_USAGE;
     if (o->verb == VERB_GENERATE &&
-        (!check_brokers(o->brokers_text) || !plan_read_topics(&o->plan, topics)))
+        (!reassign_check_brokers(o->brokers_text) || !plan_read_topics(&o->plan, topics)))
         return CLI_USAGE;
     return CLI_FINE;
 }

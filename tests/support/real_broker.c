@@ -130,3 +130,17 @@ void real_broker_stop(struct real_broker *broker)
     assert_int_equal(system(command), 0);
     free(broker);
 }
+
+int real_broker_setup(void **state)
+{
+    static const char *const settings[] = {"group.initial.rebalance.delay.ms", "0", NULL};
+
+    *state = real_broker_start(settings);
+    return 0;
+}
+
+int real_broker_teardown(void **state)
+{
+    real_broker_stop(*state);
+    return 0;
+}

@@ -14,4 +14,9 @@ const char *real_broker_address(const struct real_broker *broker);
 /* An orderly stop; the directory is removed. */
 void real_broker_stop(struct real_broker *broker);
 
+/* Setup and teardown of a whole program of tests: one broker, whose groups wait for nobody else to
+ * join, in `*state` of every test of it. */
+int real_broker_setup(void **state);
+int real_broker_teardown(void **state);
+
 #endif

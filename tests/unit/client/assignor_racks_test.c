@@ -2,11 +2,9 @@
  * client's give them (KIP-881): the vectors are what its own tests expect (RangeAssignor,
  * AbstractStickyAssignor), with topics t1, t2 .. called a, b ..; and in random groups with racks
  * every partition has one owner, sticky stays balanced, and most are near to their owners. */
-#include "tests/support/support.h"
+#include "tests/support/assigned.h"
 
-#include "client/assignor.h"
 #include "client/base/rng.h"
-#include "client/base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +12,6 @@
 enum { TOPICS_MAX = 6, MEMBERS_MAX = 6, PARTITIONS_MAX = 10, OWNED_MAX = 64, REGION = 16 << 20 };
 
 struct vector {
-    enum assignor assignor;
     const char *topics;  /* "a6": six partitions */
     uint32_t replicas;   /* of each: on brokers in turn, from topic to topic */
     const char *brokers; /* a rack for each; '-': none */
@@ -109,34 +106,9 @@ static void add_members(struct group *group, const struct vector *vector)
     }
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const struct assignor_partition *one = a;
-    const struct assignor_partition *other = b;
-
-    if (one->topic != other->topic) return one->topic < other->topic ? -1 : 1;
-    return one->index < other->index ? -1 : one->index > other->index;
-}
-
 static const char *run(struct group *group)
 {
-    struct text text;
-
-    assert_int_equal(assignor_run(&group->task), ERR_NONE);
-    text_init(&text, group->result, sizeof group->result);
-    for (uint32_t m = 0; m < group->task.members_count; m++) {
-        struct assignor_member *member = &group->members[m];
-
-        if (m > 0) text_cstr(&text, " / ");
-        if (member->assigned_count == 0) text_char(&text, '-');
-        qsort(member->assigned, member->assigned_count, sizeof *member->assigned, by_number);
-        for (uint32_t i = 0; i < member->assigned_count; i++) {
-            if (i > 0) text_char(&text, ' ');
-            text_str(&text, group->topics[member->assigned[i].topic].name);
-            text_i64(&text, member->assigned[i].index);
-        }
-    }
-    return group->result;
+    return assigned_text(&group->task, group->result, sizeof group->result);
 }
 
 static bool is_far(const struct group *group, uint32_t member, struct assignor_partition p)
@@ -156,10 +128,10 @@ static int32_t count_far(const struct group *group)
     return far;
 }
 
-static void check(const struct vector *vectors, size_t count)
+static void check(enum assignor assignor, const struct vector *vectors, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct group *group = group_new(vectors[i].assignor);
+        struct group *group = group_new(assignor);
 
         add_topics(group, vectors[i].topics, vectors[i].replicas, vectors[i].brokers);
         add_members(group, &vectors[i]);
@@ -170,230 +142,176 @@ static void check(const struct vector *vectors, size_t count)
 }
 
 static const struct vector range_vectors[] = {
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "---", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 3, "---", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 b2 c0 / a2 a3 b3 b4 c1 / a4 a5 b5 b6", -1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "abc", "---", "abc abc abc", "",
+    {"a6 b7 c2", 3, "abc", "---", "abc abc abc", "",
      "a0 a1 b0 b1 b2 c0 / a2 a3 b3 b4 c1 / a4 a5 b5 b6", -1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "abc", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 3, "abc", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 b2 c0 / a2 a3 b3 b4 c1 / a4 a5 b5 b6", 0},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 4, "abcd", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 4, "abcd", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 b2 c0 / a2 a3 b3 b4 c1 / a4 a5 b5 b6", 0},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "abc", "def", "abc abc abc", "",
+    {"a6 b7 c2", 3, "abc", "def", "abc abc abc", "",
      "a0 a1 b0 b1 b2 c0 / a2 a3 b3 b4 c1 / a4 a5 b5 b6", -1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "abc", "-ef", "abc abc abc", "",
+    {"a6 b7 c2", 3, "abc", "-ef", "abc abc abc", "",
      "a0 a1 b0 b1 b2 c0 / a2 a3 b3 b4 c1 / a4 a5 b5 b6", -1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 1, "abc", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 2, "abc", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 2, "abc", "abc", "abc abc abc", "",
      "a0 a2 b0 b2 b3 c1 / a1 a3 b1 b4 c0 / a4 a5 b5 b6", 1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "ab", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 3, "ab", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 b2 c0 / a2 a3 b3 b4 c1 / a4 a5 b5 b6", 4},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "---", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 3, "---", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b2 b3 c0 / a2 a3 b4 b5 b6 c1 / a4 a5", -1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "abc", "---", "abc abc ac", "",
+    {"a6 b7 c2", 3, "abc", "---", "abc abc ac", "",
      "a0 a1 b0 b1 b2 b3 c0 / a2 a3 b4 b5 b6 c1 / a4 a5", -1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "abc", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 3, "abc", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b2 b3 c0 / a2 a3 b4 b5 b6 c1 / a4 a5", 0},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 4, "abcd", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 4, "abcd", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b2 b3 c0 / a2 a3 b4 b5 b6 c1 / a4 a5", 0},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "abc", "def", "abc abc ac", "",
+    {"a6 b7 c2", 3, "abc", "def", "abc abc ac", "",
      "a0 a1 b0 b1 b2 b3 c0 / a2 a3 b4 b5 b6 c1 / a4 a5", -1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "abc", "-ef", "abc abc ac", "",
+    {"a6 b7 c2", 3, "abc", "-ef", "abc abc ac", "",
      "a0 a1 b0 b1 b2 b3 c0 / a2 a3 b4 b5 b6 c1 / a4 a5", -1},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 1, "abc", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc ac", "",
      "a0 a3 b0 b2 b3 b6 / a1 a4 b1 b4 b5 c0 / a2 a5 c1", 2},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 2, "abc", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 2, "abc", "abc", "abc abc ac", "",
      "a0 a2 b0 b2 b3 b5 c1 / a1 a3 b1 b4 b6 c0 / a4 a5", 0},
-    {ASSIGNOR_RANGE, "a6 b7 c2", 3, "ab", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 3, "ab", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b2 b3 c0 / a2 a3 b4 b5 b6 c1 / a4 a5", 2},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "---", "abc", "abc abc abc", "",
+    {"a5 b5 c5", 3, "---", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", -1},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "abc", "---", "abc abc abc", "",
+    {"a5 b5 c5", 3, "abc", "---", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", -1},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "abc", "abc", "abc abc abc", "",
+    {"a5 b5 c5", 3, "abc", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", 0},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 4, "abcd", "abc", "abc abc abc", "",
+    {"a5 b5 c5", 4, "abcd", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", 0},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "abc", "def", "abc abc abc", "",
+    {"a5 b5 c5", 3, "abc", "def", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", -1},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "abc", "-ef", "abc abc abc", "",
+    {"a5 b5 c5", 3, "abc", "-ef", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", -1},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 1, "abc", "abc", "abc abc abc", "",
+    {"a5 b5 c5", 1, "abc", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", 10},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 2, "abc", "abc", "abc abc abc", "",
+    {"a5 b5 c5", 2, "abc", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", 5},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "ab", "abc", "abc abc abc", "",
+    {"a5 b5 c5", 3, "ab", "abc", "abc abc abc", "",
      "a0 a1 b0 b1 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 b4 c4", 3},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "---", "abc", "abc abc ac", "",
+    {"a5 b5 c5", 3, "---", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b2 c0 c1 / a2 a3 b3 b4 c2 c3 / a4 c4", -1},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "abc", "---", "abc abc ac", "",
+    {"a5 b5 c5", 3, "abc", "---", "abc abc ac", "",
      "a0 a1 b0 b1 b2 c0 c1 / a2 a3 b3 b4 c2 c3 / a4 c4", -1},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "abc", "abc", "abc abc ac", "",
+    {"a5 b5 c5", 3, "abc", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b2 c0 c1 / a2 a3 b3 b4 c2 c3 / a4 c4", 0},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 4, "abcd", "abc", "abc abc ac", "",
+    {"a5 b5 c5", 4, "abcd", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b2 c0 c1 / a2 a3 b3 b4 c2 c3 / a4 c4", 0},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "abc", "def", "abc abc ac", "",
+    {"a5 b5 c5", 3, "abc", "def", "abc abc ac", "",
      "a0 a1 b0 b1 b2 c0 c1 / a2 a3 b3 b4 c2 c3 / a4 c4", -1},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "abc", "-ef", "abc abc ac", "",
+    {"a5 b5 c5", 3, "abc", "-ef", "abc abc ac", "",
      "a0 a1 b0 b1 b2 c0 c1 / a2 a3 b3 b4 c2 c3 / a4 c4", -1},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 1, "abc", "abc", "abc abc ac", "",
+    {"a5 b5 c5", 1, "abc", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b4 c0 c1 / a2 a3 b2 b3 c2 c3 / a4 c4", 9},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 2, "abc", "abc", "abc abc ac", "",
+    {"a5 b5 c5", 2, "abc", "abc", "abc abc ac", "",
      "a2 b0 b1 b3 c2 / a0 a3 b2 b4 c0 c3 / a1 a4 c1 c4", 0},
-    {ASSIGNOR_RANGE, "a5 b5 c5", 3, "ab", "abc", "abc abc ac", "",
+    {"a5 b5 c5", 3, "ab", "abc", "abc abc ac", "",
      "a0 a1 b0 b1 b2 c0 c1 / a2 a3 b3 b4 c2 c3 / a4 c4", 2},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2", 3, "ab", "abba", "ab ab cd cd", "",
+    {"a6 b6 c2 d2", 3, "ab", "abba", "ab ab cd cd", "",
      "a0 a1 a2 b0 b1 b2 / a3 a4 a5 b3 b4 b5 / c0 d0 / c1 d1", -1},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2", 2, "ab", "abba", "ab ab cd cd", "",
+    {"a6 b6 c2 d2", 2, "ab", "abba", "ab ab cd cd", "",
      "a0 a1 a2 b0 b1 b2 / a3 a4 a5 b3 b4 b5 / c0 d0 / c1 d1", 0},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2", 1, "ab", "abba", "ab ab cd cd", "",
+    {"a6 b6 c2 d2", 1, "ab", "abba", "ab ab cd cd", "",
      "a0 a2 a4 b0 b2 b4 / a1 a3 a5 b1 b3 b5 / c1 d1 / c0 d0", 0},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2", 3, "ab", "abba", "abcd abcd abcd abcd", "",
+    {"a6 b6 c2 d2", 3, "ab", "abba", "abcd abcd abcd abcd", "",
      "a0 a1 b0 b1 c0 d0 / a2 a3 b2 b3 c1 d1 / a4 b4 / a5 b5", -1},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2", 2, "ab", "abba", "abcd abcd abcd abcd", "",
+    {"a6 b6 c2 d2", 2, "ab", "abba", "abcd abcd abcd abcd", "",
      "a0 a1 b0 b1 c0 d0 / a2 a3 b2 b3 c1 d1 / a4 b4 / a5 b5", 0},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2", 1, "ab", "abba", "abcd abcd abcd abcd", "",
+    {"a6 b6 c2 d2", 1, "ab", "abba", "abcd abcd abcd abcd", "",
      "a0 a2 b0 b2 c0 d0 / a1 a3 b1 b3 c1 d1 / a5 b5 / a4 b4", 0},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2", 1, "abc", "abba", "abcd abcd abcd abcd", "",
+    {"a6 b6 c2 d2", 1, "abc", "abba", "abcd abcd abcd abcd", "",
      "a0 a3 b0 b3 c0 d0 / a1 a4 b1 b4 c1 d1 / a2 b2 / a5 b5", 6},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2 e4 f4", 3, "---", "abc", "abcdef abcdef abcdef", "",
+    {"a6 b6 c2 d2 e4 f4", 3, "---", "abc", "abcdef abcdef abcdef", "",
      "a0 a1 b0 b1 c0 d0 e0 e1 f0 f1 / a2 a3 b2 b3 c1 d1 e2 f2 / a4 a5 b4 b5 e3 f3", -1},
-    {ASSIGNOR_RANGE, "a6 b6 c2 d2 e4 f4", 2, "abc", "abc", "abcdef abcdef abcdef", "",
+    {"a6 b6 c2 d2 e4 f4", 2, "abc", "abc", "abcdef abcdef abcdef", "",
      "a0 a2 b0 b2 c0 d0 e1 f1 / a1 a3 b1 b3 c1 d1 e2 f2 / a4 a5 b4 b5 e0 e3 f0 f3", 0},
-    {ASSIGNOR_RANGE, "a6", 1, "abc", "abc", "a a a", "", "a0 a3 / a1 a4 / a2 a5", 0},
+    {"a6", 1, "abc", "abc", "a a a", "", "a0 a3 / a1 a4 / a2 a5", 0},
 };
 
 static const struct vector sticky_vectors[] = {
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "---", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 3, "---", "abc", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", -1},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "abc", "---", "abc abc abc", "",
+    {"a6 b7 c2", 3, "abc", "---", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", -1},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "abc", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 3, "abc", "abc", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 4, "abcd", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 4, "abcd", "abc", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "abc", "def", "abc abc abc", "",
+    {"a6 b7 c2", 3, "abc", "def", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", -1},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "abc", "-ef", "abc abc abc", "",
+    {"a6 b7 c2", 3, "abc", "-ef", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", -1},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc abc",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc abc", "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 2, "abc", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 2, "abc", "abc", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 2, "abc", "abc", "abc abc abc",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
+    {"a6 b7 c2", 2, "abc", "abc", "abc abc abc", "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "ab", "abc", "abc abc abc", "",
+    {"a6 b7 c2", 3, "ab", "abc", "abc abc abc", "",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 5},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "ab", "abc", "abc abc abc",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
+    {"a6 b7 c2", 3, "ab", "abc", "abc abc abc", "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
      "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 5},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "---", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 3, "---", "abc", "abc abc ac", "",
      "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", -1},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "abc", "---", "abc abc ac", "",
+    {"a6 b7 c2", 3, "abc", "---", "abc abc ac", "",
      "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", -1},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "abc", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 3, "abc", "abc", "abc abc ac", "",
      "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 4, "abcd", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 4, "abcd", "abc", "abc abc ac", "",
      "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "abc", "def", "abc abc ac", "",
+    {"a6 b7 c2", 3, "abc", "def", "abc abc ac", "",
      "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", -1},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "abc", "-ef", "abc abc ac", "",
+    {"a6 b7 c2", 3, "abc", "-ef", "abc abc ac", "",
      "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", -1},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc ac", "",
      "a3 b0 b2 b3 b6 / a4 b1 b4 b5 c0 / a0 a1 a2 a5 c1", 4},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc ac",
-     "a3 b0 b2 b3 b6 / a4 b1 b4 b5 c0 / a0 a1 a2 a5 c1",
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc ac", "a3 b0 b2 b3 b6 / a4 b1 b4 b5 c0 / a0 a1 a2 a5 c1",
      "a3 b0 b2 b3 b6 / a4 b1 b4 b5 c0 / a0 a1 a2 a5 c1", 4},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 2, "abc", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 2, "abc", "abc", "abc abc ac", "",
      "a3 b0 b2 b5 b6 / a0 b1 b3 b4 c0 / a1 a2 a4 a5 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 2, "abc", "abc", "abc abc ac",
-     "a3 b0 b2 b5 b6 / a0 b1 b3 b4 c0 / a1 a2 a4 a5 c1",
+    {"a6 b7 c2", 2, "abc", "abc", "abc abc ac", "a3 b0 b2 b5 b6 / a0 b1 b3 b4 c0 / a1 a2 a4 a5 c1",
      "a3 b0 b2 b5 b6 / a0 b1 b3 b4 c0 / a1 a2 a4 a5 c1", 0},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "ab", "abc", "abc abc ac", "",
+    {"a6 b7 c2", 3, "ab", "abc", "abc abc ac", "",
      "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", 5},
-    {ASSIGNOR_STICKY, "a6 b7 c2", 3, "ab", "abc", "abc abc ac",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1",
+    {"a6 b7 c2", 3, "ab", "abc", "abc abc ac", "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1",
      "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", 5},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "---", "abc", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", -1},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "---", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", -1},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "abc", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 4, "abcd", "abc", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "def", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", -1},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "-ef", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", -1},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc abc",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 2, "abc", "abc", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 2, "abc", "abc", "abc abc abc",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "ab", "abc", "abc abc abc", "",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 5},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "ab", "abc", "abc abc abc",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1",
-     "a0 a3 b0 b3 b6 / a1 a4 b1 b4 c0 / a2 a5 b2 b5 c1", 5},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "---", "abc", "abc abc ac", "",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", -1},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "---", "abc abc ac", "",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", -1},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "abc", "abc abc ac", "",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 4, "abcd", "abc", "abc abc ac", "",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "def", "abc abc ac", "",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", -1},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "-ef", "abc abc ac", "",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", -1},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc ac", "",
+};
+
+/* Of the cooperative one alone: what changes hands is given up in one round, taken in the next. */
+static const struct vector cooperative_vectors[] = {
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc ac", "a0 a1 a2 a3 a4 / a5 b0 b1 b2 b3 / b4 b5 b6 c0 c1",
+     "a3 / b1 / c1", 0},
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc ac", "a3 / b1 / c1",
      "a3 b0 b2 b3 b6 / a4 b1 b4 b5 c0 / a0 a1 a2 a5 c1", 4},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc ac",
-     "a3 b0 b2 b3 b6 / a4 b1 b4 b5 c0 / a0 a1 a2 a5 c1",
-     "a3 b0 b2 b3 b6 / a4 b1 b4 b5 c0 / a0 a1 a2 a5 c1", 4},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 2, "abc", "abc", "abc abc ac", "",
-     "a3 b0 b2 b5 b6 / a0 b1 b3 b4 c0 / a1 a2 a4 a5 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 2, "abc", "abc", "abc abc ac",
-     "a3 b0 b2 b5 b6 / a0 b1 b3 b4 c0 / a1 a2 a4 a5 c1",
-     "a3 b0 b2 b5 b6 / a0 b1 b3 b4 c0 / a1 a2 a4 a5 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "ab", "abc", "abc abc ac", "",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", 5},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "ab", "abc", "abc abc ac",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1",
-     "a5 b0 b2 b4 b6 / a3 b1 b3 b5 c0 / a0 a1 a2 a4 c1", 5},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc ac",
-     "a0 a1 a2 a3 a4 / a5 b0 b1 b2 b3 / b4 b5 b6 c0 c1", "a3 / b1 / c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc ac", "a3 / b1 / c1",
-     "a3 b0 b2 b3 b6 / a4 b1 b4 b5 c0 / a0 a1 a2 a5 c1", 4},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "abc", "abc abc ac",
-     "a0 a1 a2 a3 a4 / a5 b0 b1 b2 b3 / b4 b5 b6 c0 c1", "a2 a3 a4 / b0 b1 b2 b3 / c0 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 3, "abc", "abc", "abc abc ac",
-     "a2 a3 a4 / b0 b1 b2 b3 / c0 c1", "a2 a3 a4 b4 b5 / b0 b1 b2 b3 b6 / a0 a1 a5 c0 c1", 0},
-    {ASSIGNOR_COOPERATIVE_STICKY, "a6 b7 c2", 1, "abc", "abc", "abc abc abc",
-     "a0 a1 a2 a3 a4 / a5 b0 b1 b2 b3 / b4 b5 b6 c0 c1", "a0 a3 / b1 / b5 c1", 0},
+    {"a6 b7 c2", 3, "abc", "abc", "abc abc ac", "a0 a1 a2 a3 a4 / a5 b0 b1 b2 b3 / b4 b5 b6 c0 c1",
+     "a2 a3 a4 / b0 b1 b2 b3 / c0 c1", 0},
+    {"a6 b7 c2", 3, "abc", "abc", "abc abc ac", "a2 a3 a4 / b0 b1 b2 b3 / c0 c1",
+     "a2 a3 a4 b4 b5 / b0 b1 b2 b3 b6 / a0 a1 a5 c0 c1", 0},
+    {"a6 b7 c2", 1, "abc", "abc", "abc abc abc", "a0 a1 a2 a3 a4 / a5 b0 b1 b2 b3 / b4 b5 b6 c0 c1",
+     "a0 a3 / b1 / b5 c1", 0},
 };
 
 static void range_goes_by_racks_and_keeps_topics_together(void **state)
 {
     (void)state;
-    check(range_vectors, sizeof range_vectors / sizeof *range_vectors);
+    check(ASSIGNOR_RANGE, range_vectors, COUNT_OF(range_vectors));
 }
 
 static void sticky_ones_go_by_racks_and_give_up_what_is_far(void **state)
 {
     (void)state;
-    check(sticky_vectors, sizeof sticky_vectors / sizeof *sticky_vectors);
+    check(ASSIGNOR_STICKY, sticky_vectors, COUNT_OF(sticky_vectors));
+    check(ASSIGNOR_COOPERATIVE_STICKY, sticky_vectors, COUNT_OF(sticky_vectors));
+    check(ASSIGNOR_COOPERATIVE_STICKY, cooperative_vectors, COUNT_OF(cooperative_vectors));
 }
 
 /* ---- random groups --------------------------------------------------------------------------- */

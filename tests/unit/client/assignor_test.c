@@ -2,9 +2,8 @@
  * (golden vectors of groups.md 9.6), whatever the order in which members stand in the input; and on
  * random groups every partition has one owner that subscribes to it, a balanced load, and, for the
  * cooperative one, no partition that changes hands within one round. */
-#include "tests/support/support.h"
+#include "tests/support/assigned.h"
 
-#include "client/assignor.h"
 #include "client/base/rng.h"
 #include "client/base/text.h"
 
@@ -64,36 +63,11 @@ static void add(struct group *group, const char *id, const char *wanted, const c
             (struct assignor_partition){topic_named(group, owned[0]), owned[1] - '0'};
 }
 
-static int compare(const void *a, const void *b)
-{
-    const struct assignor_partition *one = a;
-    const struct assignor_partition *other = b;
-
-    if (one->topic != other->topic) return one->topic < other->topic ? -1 : 1;
-    return one->index < other->index ? -1 : one->index > other->index;
-}
-
 /* "t0 t1 / t2 / -" */
 static const char *run(struct group *group, enum assignor assignor)
 {
-    struct text text;
-
     group->task.assignor = assignor;
-    assert_int_equal(assignor_run(&group->task), ERR_NONE);
-    text_init(&text, group->result, sizeof group->result);
-    for (uint32_t m = 0; m < group->task.members_count; m++) {
-        struct assignor_member *member = &group->members[m];
-
-        if (m > 0) text_cstr(&text, " / ");
-        if (member->assigned_count == 0) text_char(&text, '-');
-        qsort(member->assigned, member->assigned_count, sizeof *member->assigned, compare);
-        for (uint32_t i = 0; i < member->assigned_count; i++) {
-            if (i > 0) text_char(&text, ' ');
-            text_str(&text, group->topics[member->assigned[i].topic].name);
-            text_i64(&text, member->assigned[i].index);
-        }
-    }
-    return group->result;
+    return assigned_text(&group->task, group->result, sizeof group->result);
 }
 
 static void drop(struct group *group)

@@ -13,8 +13,6 @@
 
 enum { WAIT_MS = 20000, PARTITIONS = 4 };
 
-static struct real_broker *broker;
-
 struct rig {
     struct gregor_config *config;
     struct gregor_client *client;
@@ -29,7 +27,8 @@ static void set(struct rig *rig, const char *key, const char *value)
         fail_msg("%s", why);
 }
 
-static void rig_open(struct rig *rig, const char *topic, int32_t partitions)
+static void rig_open(struct rig *rig, const struct real_broker *broker, const char *topic,
+                     int32_t partitions)
 {
     struct gregor_new_topic wanted = {.name = topic, .partitions = partitions};
     struct gregor_admin *admin;
@@ -108,8 +107,7 @@ static void a_record_is_told_as_its_acks_allow(void **state)
     struct gregor_consumer *consumer;
     struct rig rig;
 
-    (void)state;
-    rig_open(&rig, "acks", 1);
+    rig_open(&rig, *state, "acks", 1);
     set(&rig, "enable.idempotence", "false");
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         struct gregor_producer *producer;
@@ -157,8 +155,7 @@ static void records_without_a_key_stick_or_go_round_by_configuration(void **stat
     uint32_t used = 0;
     struct rig rig;
 
-    (void)state;
-    rig_open(&rig, "keyless", PARTITIONS);
+    rig_open(&rig, *state, "keyless", PARTITIONS);
     send_keyless(&rig, "roundrobin", round);
     send_keyless(&rig, "sticky", sticky);
     for (uint32_t i = 0; i < PARTITIONS; i++) {
@@ -180,8 +177,7 @@ static void without_a_commit_the_policy_says_where_to_begin(void **state)
     int error = GREGOR_OK;
     struct rig rig;
 
-    (void)state;
-    rig_open(&rig, "policy", 1);
+    rig_open(&rig, *state, "policy", 1);
     produce(&rig, 7);
     set(&rig, "enable.auto.commit", "false");
     set(&rig, "group.id", "earliest");
@@ -228,8 +224,7 @@ static void a_policy_by_duration_begins_so_long_ago(void **state)
     int64_t back_ms = 0;
     struct rig rig;
 
-    (void)state;
-    rig_open(&rig, "ago", 1);
+    rig_open(&rig, *state, "ago", 1);
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         assert_int_equal(gregor_config_set(rig.config, "auto.offset.reset", wrong[i], NULL, 0),
                          GREGOR_ERR_BAD_CONFIG);
@@ -276,8 +271,7 @@ static void what_sees_records_before_a_poll_returns_may_change_them(void **state
     struct gregor_batch *batch;
     struct rig rig;
 
-    (void)state;
-    rig_open(&rig, "seen", 1);
+    rig_open(&rig, *state, "seen", 1);
     produce(&rig, 4);
     consumer = consumer_of(&rig);
     assert_int_equal(gregor_consumer_add_interceptor(consumer, &none), GREGOR_ERR_BAD_CONFIG);
@@ -332,8 +326,7 @@ static void a_group_of_the_new_protocol_works_by_configuration_alone(void **stat
     struct gregor_admin *admin;
     struct rig rig;
 
-    (void)state;
-    rig_open(&rig, "next.one", 2);
+    rig_open(&rig, *state, "next.one", 2);
     set(&rig, "group.protocol", "consumer");
     set(&rig, "group.id", "g-next");
     set(&rig, "auto.offset.reset", "earliest");
@@ -370,8 +363,7 @@ static void fetches_go_on_in_one_session(void **state)
     int32_t id;
     int32_t epoch;
 
-    (void)state;
-    rig_open(&rig, "sessions", 1);
+    rig_open(&rig, *state, "sessions", 1);
     produce(&rig, 3);
     consumer = consumer_of(&rig);
     assert_int_equal(gregor_consumer_assign(consumer, &place, 1), GREGOR_OK);
@@ -388,22 +380,6 @@ static void fetches_go_on_in_one_session(void **state)
     rig_close(&rig);
 }
 
-static int start(void **state)
-{
-    static const char *const settings[] = {"group.initial.rebalance.delay.ms", "0", NULL};
-
-    (void)state;
-    broker = real_broker_start(settings);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    real_broker_stop(broker);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,5 +392,5 @@ int main(void)
         cmocka_unit_test(fetches_go_on_in_one_session),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, real_broker_setup, real_broker_teardown);
 }

@@ -14,8 +14,6 @@
 
 enum { WAIT_MS = 20000 };
 
-static struct real_broker *broker;
-
 struct rig {
     struct gregor_config *config;
     struct gregor_client *client;
@@ -31,7 +29,8 @@ static void set(struct rig *rig, const char *key, const char *value)
         fail_msg("%s", why);
 }
 
-static struct rig *rig_create(const char *topic, int32_t partitions)
+static struct rig *rig_create(const struct real_broker *broker, const char *topic,
+                              int32_t partitions)
 {
     struct rig *rig = calloc(1, sizeof *rig);
     struct gregor_new_topic wanted = {.name = topic, .partitions = partitions};
@@ -218,12 +217,11 @@ static void delivered(const struct gregor_delivery *delivery)
 
 static void every_record_ends_in_one_callback_and_in_order(void **state)
 {
-    struct rig *rig = rig_create("callbacks", 1);
+    struct rig *rig = rig_create(*state, "callbacks", 1);
     struct gregor_producer *producer = rig_producer(rig);
     struct gregor_producer_metrics metrics;
     struct told told = {.last = -1};
 
-    (void)state;
     for (uint32_t i = 0; i < 20000; i++) {
         struct gregor_record record = text_record(rig, "k", "some value of some length");
 
@@ -245,12 +243,11 @@ static void every_record_ends_in_one_callback_and_in_order(void **state)
 
 static void a_send_that_waits_tells_where_the_record_is(void **state)
 {
-    struct rig *rig = rig_create("sync", 1);
+    struct rig *rig = rig_create(*state, "sync", 1);
     struct gregor_producer *producer = rig_producer(rig);
     struct gregor_record record = text_record(rig, NULL, "x");
     struct gregor_delivery delivery;
 
-    (void)state;
     for (int64_t i = 0; i < 20; i++) {
         assert_int_equal(gregor_producer_send_sync(producer, &record, &delivery), GREGOR_OK);
         assert_int_equal(delivery.offset, i);
@@ -302,7 +299,7 @@ static void count_delivered(void *context, const struct gregor_delivery *deliver
 
 static void hooks_see_and_change_records(void **state)
 {
-    struct rig *rig = rig_create("hooks", 4);
+    struct rig *rig = rig_create(*state, "hooks", 4);
     struct gregor_producer *producer = rig_producer(rig);
     uint32_t counts[3] = {0, 0, 0};
     char text[32];
@@ -316,7 +313,6 @@ static void hooks_see_and_change_records(void **state)
     struct gregor_batch *batch;
     struct gregor_header header;
 
-    (void)state;
     assert_int_equal(gregor_producer_set_partitioner(producer, by_length, &counts[2]), GREGOR_OK);
     assert_int_equal(gregor_producer_add_interceptor(producer, &interceptor), GREGOR_OK);
     gregor_producer_set_serializers(producer, NULL, &serializer);
@@ -351,12 +347,11 @@ static void hooks_see_and_change_records(void **state)
 
 static void keys_go_where_every_client_puts_them(void **state)
 {
-    struct rig *rig = rig_create("keys", 10);
+    struct rig *rig = rig_create(*state, "keys", 10);
     struct gregor_producer *producer = rig_producer(rig);
     static const char *const keys[] = {"a", "ab", "abc", "abcd", "key-1", "foobar"};
     static const int32_t partitions[] = {4, 4, 7, 0, 0, 6}; /* clients.md 2.3 */
 
-    (void)state;
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         struct gregor_record record = text_record(rig, keys[i], "v");
         struct gregor_delivery delivery;
@@ -378,14 +373,13 @@ static void count_ended(const struct gregor_delivery *delivery)
 
 static void without_a_broker_records_fail_in_time_and_room_is_bounded(void **state)
 {
-    struct rig *rig = rig_create("nowhere", 0);
+    struct rig *rig = rig_create(*state, "nowhere", 0);
     struct told told = {.last = -1};
     struct gregor_producer *producer;
     struct gregor_record record;
     static char value[1000];
     uint32_t taken = 0;
 
-    (void)state;
     set(rig, "bootstrap.servers", "127.0.0.1:1");
     set(rig, "max.block.ms", "300");
     set(rig, "buffer.memory", "100000");
@@ -404,13 +398,12 @@ static void without_a_broker_records_fail_in_time_and_room_is_bounded(void **sta
 
 static void a_loop_of_the_caller_needs_only_poll(void **state)
 {
-    struct rig *rig = rig_create("loop", 1);
+    struct rig *rig = rig_create(*state, "loop", 1);
     struct gregor_producer *producer = rig_producer(rig);
     struct gregor_record record = text_record(rig, NULL, "x");
     struct told told = {.last = -1};
     uint32_t rounds = 0;
 
-    (void)state;
     assert_int_equal(gregor_producer_try_send(producer, &record, count_ended, &told), GREGOR_OK);
     while (told.count == 0) {
         struct pollfd fd = {gregor_fd(rig->client), POLLIN, 0};
@@ -428,9 +421,8 @@ static void compressed_records_come_back(void **state)
 {
     static const char *const codecs[] = {"gzip", "snappy", "lz4", "zstd"};
 
-    (void)state;
     for (uint32_t i = 0; i < COUNT_OF(codecs); i++) {
-        struct rig *rig = rig_create(codecs[i], 1);
+        struct rig *rig = rig_create(*state, codecs[i], 1);
         struct gregor_partition place = {.topic = rig->topic};
         struct gregor_consumer *consumer;
 
@@ -449,7 +441,7 @@ static void compressed_records_come_back(void **state)
 
 static void batches_stay_until_they_are_released(void **state)
 {
-    struct rig *rig = rig_create("batches", 1);
+    struct rig *rig = rig_create(*state, "batches", 1);
     struct gregor_batch *batches[200];
     struct gregor_partition place = {.topic = "batches"};
     struct gregor_consumer_metrics metrics;
@@ -457,7 +449,6 @@ static void batches_stay_until_they_are_released(void **state)
     uint32_t held = 0;
     uint32_t got = 0;
 
-    (void)state;
     set(rig, "max.poll.records", "30");
     set(rig, "compression.type", "lz4");
     produce(rig, 0, 500);
@@ -486,12 +477,11 @@ static void batches_stay_until_they_are_released(void **state)
 
 static void seeks_go_to_offsets_times_and_both_ends(void **state)
 {
-    struct rig *rig = rig_create("seeks", 1);
+    struct rig *rig = rig_create(*state, "seeks", 1);
     struct gregor_partition place = {.topic = "seeks"};
     struct gregor_consumer *consumer;
     int64_t position = -1;
 
-    (void)state;
     produce(rig, 0, 100);
     consumer = rig_consumer(rig);
     assert_int_equal(gregor_consumer_assign(consumer, &place, 1), GREGOR_OK);
@@ -514,12 +504,11 @@ static void seeks_go_to_offsets_times_and_both_ends(void **state)
 
 static void a_paused_partition_is_silent_until_it_is_resumed(void **state)
 {
-    struct rig *rig = rig_create("pauses", 1);
+    struct rig *rig = rig_create(*state, "pauses", 1);
     struct gregor_partition place = {.topic = "pauses"};
     struct gregor_consumer *consumer;
     int error = GREGOR_OK;
 
-    (void)state;
     set(rig, "max.poll.records", "10");
     produce(rig, 0, 50);
     consumer = rig_consumer(rig);
@@ -536,12 +525,11 @@ static void a_paused_partition_is_silent_until_it_is_resumed(void **state)
 
 static void an_offset_that_is_gone_is_told_without_a_reset(void **state)
 {
-    struct rig *rig = rig_create("gone", 1);
+    struct rig *rig = rig_create(*state, "gone", 1);
     struct gregor_partition place = {.topic = "gone", .offset = 5000};
     struct gregor_consumer *consumer;
     int error = GREGOR_OK;
 
-    (void)state;
     set(rig, "auto.offset.reset", "none");
     produce(rig, 0, 20);
     consumer = rig_consumer(rig);
@@ -590,7 +578,7 @@ static void committed(void *context, int error)
 
 static void a_group_goes_on_where_it_committed(void **state)
 {
-    struct rig *rig = rig_create("groups", 1);
+    struct rig *rig = rig_create(*state, "groups", 1);
     const char *const topics[] = {"groups"};
     struct story story = {.commits = true};
     struct gregor_consumer *consumer;
@@ -598,7 +586,6 @@ static void a_group_goes_on_where_it_committed(void **state)
     uint32_t commits = 0;
     int64_t offset = -1;
 
-    (void)state;
     set(rig, "group.id", "g-one");
     set(rig, "enable.auto.commit", "false");
     set(rig, "max.poll.records", "10");
@@ -629,14 +616,13 @@ static void a_group_goes_on_where_it_committed(void **state)
 
 static void two_members_share_and_the_one_that_stays_takes_over(void **state)
 {
-    struct rig *rig = rig_create("shared", 4);
+    struct rig *rig = rig_create(*state, "shared", 4);
     const char *const topics[] = {"shared"};
     struct story one = {.assigned = 0};
     struct story other = {.assigned = 0};
     struct gregor_consumer *first;
     struct gregor_consumer *second;
 
-    (void)state;
     set(rig, "group.id", "g-two");
     set(rig, "session.timeout.ms", "6000");
     set(rig, "heartbeat.interval.ms", "200");
@@ -669,7 +655,7 @@ static void two_members_share_and_the_one_that_stays_takes_over(void **state)
 
 static void an_administrator_sees_and_changes_topics_and_settings(void **state)
 {
-    struct rig *rig = rig_create("admin", 2);
+    struct rig *rig = rig_create(*state, "admin", 2);
     struct gregor_entry change = {"retention.ms", "12345"};
     struct gregor_settings *settings = NULL;
     struct gregor_cluster *cluster = NULL;
@@ -677,7 +663,6 @@ static void an_administrator_sees_and_changes_topics_and_settings(void **state)
     bool found = false;
     int64_t offset = -5;
 
-    (void)state;
     assert_int_equal(gregor_admin_describe_cluster(rig->admin, &cluster), GREGOR_OK);
     assert_int_equal(cluster->nodes_count, 1);
     gregor_free(cluster);
@@ -711,14 +696,13 @@ static void an_administrator_sees_and_changes_topics_and_settings(void **state)
 
 static void an_administrator_sees_and_changes_groups(void **state)
 {
-    struct rig *rig = rig_create("offsets", 2);
+    struct rig *rig = rig_create(*state, "offsets", 2);
     struct gregor_partition wanted[2] = {{.topic = "offsets", .offset = 7},
                                          {.topic = "offsets", .partition = 1, .offset = 9}};
     struct gregor_offsets *offsets = NULL;
     struct gregor_groups *groups = NULL;
     bool found = false;
 
-    (void)state;
     assert_int_equal(gregor_admin_alter_group_offsets(rig->admin, "g-admin", wanted, 2), GREGOR_OK);
     assert_int_equal(gregor_admin_group_offsets(rig->admin, "g-admin", &offsets), GREGOR_OK);
     assert_int_equal(offsets->count, 2);
@@ -737,22 +721,6 @@ static void an_administrator_sees_and_changes_groups(void **state)
     assert_int_equal(gregor_admin_describe_group(rig->admin, "g-admin", &groups),
                      GREGOR_ERR_GROUP_ID_NOT_FOUND);
     rig_destroy(rig);
-}
-
-static int start(void **state)
-{
-    static const char *const settings[] = {"group.initial.rebalance.delay.ms", "0", NULL};
-
-    (void)state;
-    broker = real_broker_start(settings);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    real_broker_stop(broker);
-    return 0;
 }
 
 int main(void)
@@ -778,5 +746,5 @@ int main(void)
         cmocka_unit_test(an_administrator_sees_and_changes_groups),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, real_broker_setup, real_broker_teardown);
 }

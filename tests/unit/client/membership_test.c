@@ -262,29 +262,11 @@ static void use(enum assignor assignor)
         machines[i].config.assignors[0] = assignor;
 }
 
-static void produce(const char *topic_name, int32_t index, uint32_t count)
+static void produce(const char *topic, int32_t index, uint32_t count)
 {
     uint8_t bytes[4096];
-    struct produce_request_partition part;
-    struct produce_request_topic topic;
-    struct produce_request request;
-    struct produce_response response;
-    struct bytes batch = raw_batch(bytes, sizeof bytes, count, 10);
 
-    produce_request_default(&request);
-    produce_request_topic_default(&topic);
-    produce_request_partition_default(&part);
-    part.index = index;
-    part.records = batch;
-    topic.name = str_of(topic_name);
-    topic.partition_data = &part;
-    topic.partition_data_count = 1;
-    request.acks = -1;
-    request.timeout_ms = 5000;
-    request.topic_data = &topic;
-    request.topic_data_count = 1;
-    raw_ask(&raw, API_PRODUCE, 9, &request, &response);
-    assert_int_equal(response.responses[0].partition_responses[0].error_code, 0);
+    raw_produce(&raw, topic, index, raw_batch(bytes, sizeof bytes, count, 10));
 }
 
 /* How many partitions it has that it may read; -1: it is not in a stable group. */

@@ -188,6 +188,8 @@ static void an_operator_asks_the_cluster_and_its_answers_count(void **state)
            "  - {when: count(replicas(new-0)) == 0, within: 3s, do: check}\n");
     expect_verdict(CLUSTER "  - {at: 1s, do: {config: {scope: topic t, set: {no.such.key: 1}}}}\n",
                    RUN_UNEXERCISED, "step 1: config was answered with INVALID_CONFIG");
+    expect_verdict(CLUSTER "  - {at: 1s, do: {remove_voter: 1}}\n", RUN_UNEXERCISED,
+                   "step 1: node 1 is no controller");
 }
 
 static void clients_come_and_go(void **state)

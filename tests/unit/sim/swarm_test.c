@@ -34,6 +34,12 @@ static void refuse(const char *text, const char *said)
     "topics: {t: {partitions: 1..3, replicas: 1..3, config: {swarm: true}}}\n"                 \
     "workload: {mix: standard, clients: 2..5}\n"
 
+#define TWO_BROKERS(time, controllers, in_sync, rate)                                   \
+    "gregor: 1\nname: two\nstop: {time: " time "}\n"                                    \
+    "cluster: {controllers: " controllers ", brokers: 2}\ntopics: {t: {partitions: 1, " \
+    "replicas: 2, config: {min.insync.replicas: " in_sync "}}}\n"                       \
+    "workload:\n  - {producer: p, topic: t, rate: " rate "}\n"
+
 static uint32_t members_of(const struct scenario *drawn)
 {
     uint32_t members = 0;
@@ -181,11 +187,8 @@ static void one_seed_draws_one_run(void **state)
 /* min.insync.replicas 1: nobody may lose anything; all power losses keep what was written. */
 static void no_budget_no_loss(void **state)
 {
-    struct scenario *scenario =
-        parse("gregor: 1\nname: b\nstop: {time: 30s}\ncluster: {controllers: 1, brokers: 2}\n"
-              "topics: {t: {partitions: 1, replicas: 2, config: {min.insync.replicas: 1}}}\n"
-              "workload:\n  - {producer: p, topic: t, rate: 50/s}\n"
-              "faults: {intensity: hostile, only: [P2], rate: {P2: 1/s}}\n");
+    struct scenario *scenario = parse(TWO_BROKERS(
+        "30s", "1", "1", "50/s") "faults: {intensity: hostile, only: [P2], rate: {P2: 1/s}}\n");
     struct run_result *result = calloc(1, sizeof *result);
     const struct sim_fault_count *count = &result->faults[SIM_FAULT_POWER_LOSS];
 
@@ -246,11 +249,9 @@ static void the_cluster_is_changed_at_random(void **state)
 /* Only while the other voters have everything; then its leader finds it out. */
 static void the_disk_of_a_voter_is_set_back(void **state)
 {
-    struct scenario *scenario =
-        parse("gregor: 1\nname: v\nstop: {time: 20s}\ncluster: {controllers: 3, brokers: 2}\n"
-              "topics: {t: {partitions: 1, replicas: 2, config: {min.insync.replicas: 1}}}\n"
-              "workload:\n  - {producer: p, topic: t, rate: 50/s}\n"
-              "faults: {intensity: hostile, only: [P1, DF19], rate: {P1: 0.5/s, DF19: 1/s}}\n");
+    struct scenario *scenario = parse(TWO_BROKERS(
+        "20s", "3", "1",
+        "50/s") "faults: {intensity: hostile, only: [P1, DF19], rate: {P1: 0.5/s, DF19: 1/s}}\n");
     struct run_result *result = calloc(1, sizeof *result);
     uint64_t found = 0, refused = 0;
 
@@ -273,14 +274,12 @@ static void the_disk_of_a_voter_is_set_back(void **state)
  * away, there again when the partition had been added. */
 static void a_log_of_elsewhere_never_becomes_the_own_one(void **state)
 {
-    struct scenario *scenario =
-        parse("gregor: 1\nname: f\nstop: {time: 14s}\ncluster: {controllers: 1, brokers: 2}\n"
-              "topics: {t: {partitions: 1, replicas: 2, config: {min.insync.replicas: 2}}}\n"
-              "workload:\n  - {producer: p, topic: t, rate: 5/s}\n"
-              "faults: {intensity: hostile, quiet_start: 500ms, only: [DF20, DF19, P11],\n"
-              "  rate: {DF20: 1/s, DF19: 3/s, P11: 1/s}}\n"
-              "steps:\n  - at: 1s\n"
-              "    do: {crash: {node: node(101), how: kill}, then: {restart: {after: 4s}}}\n");
+    struct scenario *scenario = parse(TWO_BROKERS(
+        "14s", "1", "2",
+        "5/s") "faults: {intensity: hostile, quiet_start: 500ms, only: [DF20, DF19, P11],\n"
+               "  rate: {DF20: 1/s, DF19: 3/s, P11: 1/s}}\n"
+               "steps:\n  - at: 1s\n"
+               "    do: {crash: {node: node(101), how: kill}, then: {restart: {after: 4s}}}\n");
     struct run_result *result = calloc(1, sizeof *result);
     uint64_t foreign = 0, reverted = 0;
 

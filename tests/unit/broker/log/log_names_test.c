@@ -27,6 +27,27 @@ static void fill(uint32_t count, uint32_t records, uint32_t padding)
     }
 }
 
+/* One segment that has no room for much more. */
+static void begin_nearly_full(uint64_t seed)
+{
+    begin(seed);
+    fill(6, 2, 60);
+    assert_int_equal(1, box.log->segment_count);
+}
+
+/* The machine dies `events` after this append was staged, and is up again. True: it had come to its
+ * end. */
+static bool die_within(struct log_append *append, uint64_t events, bool power)
+{
+    bool whole;
+
+    box.events_left = events;
+    whole = log_box_await(&box, append);
+    log_box_kill(&box, power);
+    log_box_up(&box);
+    return whole;
+}
+
 /* All of it is synced and promised; the power goes; all of it is there. */
 static void promise_and_lose_power(void)
 {
@@ -53,14 +74,9 @@ static void the_segment_of_a_roll_whose_bytes_are_lost_is_gone(void **state)
         struct log_append append;
         bool whole;
 
-        begin(at);
-        fill(6, 2, 60);
-        assert_int_equal(1, box.log->segment_count);
+        begin_nearly_full(at);
         assert_int_equal(ERR_NONE, log_box_append(&box, 1, 10, 60, &append));
-        box.events_left = at;
-        whole = log_box_await(&box, &append);
-        log_box_kill(&box, true);
-        log_box_up(&box);
+        whole = die_within(&append, at, true);
         while (box.log->log_end < 20 || box.log->segment_count < 2)
             fill(1, 3, 50);
         elsewhere += box.log->segments[1]->base != 12;
@@ -84,16 +100,11 @@ static void a_name_that_was_not_synced_lasts_before_it_is_written_to(void **stat
         struct log_append append;
         bool whole;
 
-        begin(at);
-        fill(6, 2, 60);
-        assert_int_equal(1, box.log->segment_count);
+        begin_nearly_full(at);
         assert_true(log_box_sync(&box));
         for (uint32_t i = 0; i < 3; i++)
             assert_int_equal(ERR_NONE, log_box_append(&box, 1, 2, 60, &append));
-        box.events_left = at;
-        whole = log_box_await(&box, &append);
-        log_box_kill(&box, false);
-        log_box_up(&box);
+        whole = die_within(&append, at, false);
         empty += log_active(box.log)->size == 0;
         if (box.log->log_end == box.batches[box.count - 1].last_offset + 1) { /* nothing untold */
             fill(2, 2, 60);
@@ -144,9 +155,7 @@ static void the_segment_of_a_roll_that_failed_is_gone(void **state)
         struct buf *buf;
         enum err err;
 
-        begin(nth);
-        fill(6, 2, 60);
-        assert_int_equal(1, box.log->segment_count);
+        begin_nearly_full(nth);
         assert_true(log_box_sync(&box));
         buf = log_box_batch(&box, 10, 60, 1000, &bytes);
         box.env.mem.fail_at = nth;

@@ -1,6 +1,6 @@
 /* What refused memory does to a broker's replicas: one that could not be begun keeps what it has on
  * disk, ends the start of the broker, and is tried again while the broker runs. */
-#include "tests/support/replica_rig.h"
+#include "tests/support/replica_acts.h"
 
 enum { A };
 
@@ -28,12 +28,10 @@ static bool follows(void *context)
 static void a_replica_that_found_no_memory_at_the_start_keeps_its_log(void **state)
 {
     struct replica_rig *rig = *state;
-    struct partition_append append;
 
     add_topic(rig);
     replica_rig_start(rig, A);
-    assert_int_equal(replica_rig_append(rig, A, 1, 1, 3, &append), ERR_NONE);
-    partition_append_end(&append, ERR_NONE);
+    replica_put(rig, A, 3);
     replica_rig_run_ms(rig, 1000);
     assert_int_equal(replica_rig_part(rig, A, 1)->log->log_end, 3);
     replica_rig_stop(rig, A);

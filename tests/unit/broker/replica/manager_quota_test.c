@@ -1,6 +1,6 @@
 /* Proves that a follower whom the leaders' quota held back goes on as soon as the mean has come
  * down, and does not wait out its fetch (KIP-73); and that what waits for it waits on a latch. */
-#include "tests/support/replica_rig.h"
+#include "tests/support/replica_acts.h"
 
 #include <string.h>
 
@@ -34,12 +34,8 @@ static void who_was_held_back_goes_on_when_the_quota_is_free(void **state)
     replica_rig_start(rig, A);
     assert_true(replica_rig_until(rig, 20000, replica_rig_leads, rig));
     replica_rig_config(rig, A, "leader.replication.throttled.replicas", "*");
-    for (uint32_t i = 0; i < 60; i++) {
-        struct partition_append append;
-
-        assert_int_equal(replica_rig_append(rig, A, 1, 1, 1, &append), ERR_NONE);
-        partition_append_end(&append, ERR_NONE);
-    }
+    for (uint32_t i = 0; i < 60; i++)
+        replica_put(rig, A, 1);
     replica_rig_run_ms(rig, 100);
     bytes = log_size(replica_rig_part(rig, A, 1)->log);
     /* Five seconds' worth, in pieces of a second's, asked for by fetches that wait a minute. */

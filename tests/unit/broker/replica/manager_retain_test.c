@@ -1,7 +1,7 @@
 /* Retention, seen by who waits at a partition: when the log start has moved, a reader whose offset
  * is below it now is told at once, also while the log makes the segment that takes the old ones'
  * place. After every turn the rig asserts that no wake-up is lost. */
-#include "tests/support/replica_rig.h"
+#include "tests/support/replica_acts.h"
 
 enum { A };
 
@@ -44,10 +44,7 @@ static bool has_seven(void *context)
 
 static void append(struct replica_rig *rig, uint32_t records)
 {
-    struct partition_append append;
-
-    assert_int_equal(replica_rig_append(rig, A, 1, 1, records, &append), ERR_NONE);
-    partition_append_end(&append, ERR_NONE);
+    replica_put(rig, A, records);
     replica_rig_run_ms(rig, 1000);
 }
 

@@ -5,7 +5,7 @@
  * And that a log which opens damaged below its recovery point stays as it is, offline, as long as
  * the metadata counts on its replica, or has nobody else lead; then it is fetched anew
  * (swarm-quorum, seed 50276). */
-#include "tests/support/replica_rig.h"
+#include "tests/support/replica_acts.h"
 
 #include "broker/log/log_private.h"
 #include "sim/disk.h"
@@ -14,22 +14,9 @@
 
 enum { A, B, C };
 
-static void add_topic(struct replica_rig *rig)
-{
-    struct rig_record part = {.kind = RIG_PARTITION, .id = 1, .topic = 1};
-
-    replica_rig_add(rig, &(struct rig_record){.kind = RIG_TOPIC, .topic = 1});
-    memcpy(part.replicas, (int32_t[]){1, 2, 3}, 3 * sizeof(int32_t));
-    memcpy(part.isr, part.replicas, sizeof part.isr);
-    replica_rig_add(rig, &part);
-}
-
 static void append(struct replica_rig *rig, uint32_t machine, uint32_t records)
 {
-    struct partition_append append;
-
-    assert_int_equal(replica_rig_append(rig, machine, 1, 1, records, &append), ERR_NONE);
-    partition_append_end(&append, ERR_NONE);
+    replica_put(rig, machine, records);
     replica_rig_run_ms(rig, 5);
 }
 
@@ -75,7 +62,7 @@ static void rot(struct replica_rig *rig, uint32_t machine, uint32_t nth)
  * epoch 1 from 5 on; C is away, so that nothing above 3 is committed. */
 static void diverge(struct replica_rig *rig, uint32_t rotten, bool epochs)
 {
-    add_topic(rig);
+    replica_topic(rig, 1, 1, true);
     for (uint32_t i = 0; i < RIG_MACHINES; i++)
         replica_rig_start(rig, i);
     append(rig, A, 2);
@@ -196,7 +183,7 @@ static void rot_what_is_promised(struct replica_rig *rig)
 {
     struct log *log;
 
-    add_topic(rig);
+    replica_topic(rig, 1, 1, true);
     for (uint32_t i = 0; i < RIG_MACHINES; i++)
         replica_rig_start(rig, i);
     append(rig, A, 2);
