@@ -432,7 +432,7 @@ static void converge_tick(struct sim_event *event)
 {
     struct run *run = CONTAINER_OF(event, struct run, converge_tick);
 
-    if (run->phase != RUN_LIVENESS || run->converged) return;
+    if ((run->phase != RUN_LIVENESS && run->phase != RUN_DRAIN) || run->converged) return;
     start_core(run);
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         if (in_set(run->core, i)) mend_offline(run, i);
@@ -472,6 +472,13 @@ void run_liveness_begin(struct run *run)
     workload_finish_producers(run->workload);
     sim_event_init(&run->converge_tick, converge_tick);
     sim_schedule(run->sim, &run->converge_tick, run->sim->now_ns + CONVERGE_TICK_NS);
+}
+
+void run_liveness_again(struct run *run)
+{
+    run->converged = core_at_rest(run, run->core);
+    if (!run->converged)
+        sim_schedule(run->sim, &run->converge_tick, run->sim->now_ns + CONVERGE_TICK_NS);
 }
 
 /* A chain of bad luck: connections that nobody has noticed to be dead, a few failed elections, a
