@@ -397,6 +397,11 @@ static bool run_drain(struct run *run)
         return false;
     }
     run->drained = true;
+    /* It reads what nobody has read for long, and finds what has rotted: then another leads. */
+    run_liveness_again(run);
+    if (!run->converged && !run_wait(run, run_liveness_deadline_ns(run), done_converged,
+                                     "the core does not converge after the drain"))
+        return false;
     run_expects_end(run);
     return !run->decided;
 }

@@ -358,6 +358,7 @@ enum { RUN_CORE_TEXT = 512 };
 /* "1,2,101": the core and the clients, whom liveness is judged for. */
 void run_core_text(const struct run *run, char *text, size_t size);
 void run_liveness_begin(struct run *run); /* once in a run */
+void run_liveness_again(struct run *run); /* what the drain has upset comes to rest, too */
 void run_trails_free(struct run *run);
 void run_heal_all(struct run *run); /* also outside the core: the orderly stop is for everyone */
 int64_t run_liveness_deadline_ns(const struct run *run); /* from now */

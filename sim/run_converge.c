@@ -241,29 +241,30 @@ static uint64_t draw_one(struct run *run, uint64_t from)
 
 /* By what is committed, as the oracles know it: no node that runs need have heard of it. */
 static void committed_sets(struct run *run, uint32_t topic, int32_t partition, uint64_t *replicas,
-                           uint64_t *isr)
+                           uint64_t *leaders)
 {
-    *replicas = *isr = 0;
+    *replicas = *leaders = 0;
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         struct check_member member = check_partition_member(
             run->check, run->scenario->topics[topic].name, partition, run->cluster->nodes[i].id);
 
         if (member.replica) *replicas |= UINT64_C(1) << i;
-        if (member.in_sync) *isr |= UINT64_C(1) << i;
+        if (member.in_sync || member.last_leader) *leaders |= UINT64_C(1) << i;
     }
 }
 
-/* Enough of every partition: who is in sync, and as many brokers as min.insync.replicas. */
+/* Enough of every partition: who may have to lead, and as many brokers as min.insync.replicas. */
 static uint64_t core_for_partition(struct run *run, uint64_t core, uint32_t topic,
                                    int32_t partition)
 {
     uint64_t replicas;
-    uint64_t isr;
+    uint64_t leaders;
 
-    committed_sets(run, topic, partition, &replicas, &isr);
+    committed_sets(run, topic, partition, &replicas, &leaders);
     /* Any of them may be the last in sync in a moment, when another has just been restarted and
-     * counts as fenced: without unclean elections nobody else may lead then. */
-    core |= isr;
+     * counts as fenced: without unclean elections nobody else may lead then. So may the last known
+     * leader, when the machines of all who are eligible were restarted (KIP-966). */
+    core |= leaders;
     while (count_of(core & replicas) < (uint32_t)run_min_isr(run, topic) &&
            (replicas & ~core) != 0) {
         core |= draw_one(run, replicas & ~core);
@@ -431,7 +432,7 @@ static void converge_tick(struct sim_event *event)
 {
     struct run *run = CONTAINER_OF(event, struct run, converge_tick);
 
-    if (run->phase != RUN_LIVENESS || run->converged) return;
+    if ((run->phase != RUN_LIVENESS && run->phase != RUN_DRAIN) || run->converged) return;
     start_core(run);
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         if (in_set(run->core, i)) mend_offline(run, i);
@@ -471,6 +472,13 @@ void run_liveness_begin(struct run *run)
     workload_finish_producers(run->workload);
     sim_event_init(&run->converge_tick, converge_tick);
     sim_schedule(run->sim, &run->converge_tick, run->sim->now_ns + CONVERGE_TICK_NS);
+}
+
+void run_liveness_again(struct run *run)
+{
+    run->converged = core_at_rest(run, run->core);
+    if (!run->converged)
+        sim_schedule(run->sim, &run->converge_tick, run->sim->now_ns + CONVERGE_TICK_NS);
 }
 
 /* A chain of bad luck: connections that nobody has noticed to be dead, a few failed elections, a

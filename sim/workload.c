@@ -206,7 +206,7 @@ void workload_unread(const struct workload *workload, char *text, size_t size)
         const struct workload_client *client = &workload->clients[i];
 
         if (client->kind != WORKLOAD_DRAIN || client->node == NULL) continue;
-        workload_client_unread(client->node, text, size);
+        workload_drain_unread(client->node, text, size);
     }
 }
 

@@ -152,8 +152,9 @@ uint64_t workload_client_set(const struct workload *workload, int32_t client);
 extern const struct sim_program workload_program;
 void workload_client_finish(struct workload_node *node);
 void workload_client_nudge(struct workload_node *node);
-void workload_client_unread(const struct workload_node *node, char *text, size_t size);
 struct env *workload_client_env(struct workload_node *node);
+/* workload_drain.c: what it has not read yet, as "t-0 was read up to 5 of 9" */
+void workload_drain_unread(const struct workload_node *node, char *text, size_t size);
 
 /* What a request of an administrator is counted as. */
 enum sim_fault workload_fault(enum action_kind kind);

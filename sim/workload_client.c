@@ -316,40 +316,9 @@ static enum err consumer_begin(struct workload_node *node)
     return err;
 }
 
-/* The drain has read all that was committed when it looked last. */
-static bool consumer_all_read(const struct workload_node *node)
-{
-    LIST_FOR_EACH (link, &node->consumer.partitions) {
-        const struct consumer_partition *partition =
-            LIST_ENTRY(link, struct consumer_partition, link);
-
-        if (partition->state == CONSUMER_FAILED) continue;
-        if (partition->position < 0 || partition->high_watermark < 0) return false;
-        if (!consumer_at_end(partition)) return false;
-    }
-    return true;
-}
-
-void workload_client_unread(const struct workload_node *node, char *text, size_t size)
-{
-    LIST_FOR_EACH (link, &node->consumer.partitions) {
-        const struct consumer_partition *partition =
-            LIST_ENTRY(link, struct consumer_partition, link);
-
-        if (partition->state == CONSUMER_FAILED) continue;
-        if (partition->position >= 0 && partition->high_watermark >= 0 &&
-            consumer_at_end(partition))
-            continue;
-        (void)snprintf(text, size, "%s-%d was read up to %lld of %lld", partition->topic->name,
-                       (int)partition->index, (long long)partition->position,
-                       (long long)partition->high_watermark);
-        return;
-    }
-}
-
 static bool consumer_over(const struct workload_node *node)
 {
-    if (node->client->kind == WORKLOAD_DRAIN) return consumer_all_read(node);
+    if (node->client->kind == WORKLOAD_DRAIN) return workload_drain_read(node);
     return node->finishing;
 }
 
@@ -388,8 +357,8 @@ static void consumer_may_seek(struct workload_node *node)
     node->seek_ns = now_ns + workload_client_draw(node, DECIDE_CLIENT_SEEK, of->seek);
 }
 
-enum consumer_step { CONSUMER_START, CONSUMER_READY, CONSUMER_CLOSED };
-static const char *const consumer_steps[] = {"START", "READY", "CLOSED"};
+enum consumer_step { CONSUMER_START, CONSUMER_READY, CONSUMER_AGAIN, CONSUMER_CLOSED };
+static const char *const consumer_steps[] = {"START", "READY", "AGAIN", "CLOSED"};
 
 static enum op_result client_consumer_run(struct op *op)
 {
@@ -399,6 +368,7 @@ static enum op_result client_consumer_run(struct op *op)
     switch ((enum consumer_step)op->step) {
     case CONSUMER_START:
         o->seek_ns = OP_NO_DEADLINE;
+        o->agains = 0;
         while (!consumer_over(o)) {
             consumer_may_seek(o);
             op_deadline(op, o->seek_ns);
@@ -406,7 +376,12 @@ static enum op_result client_consumer_run(struct op *op)
             }
             if (consumer_over(o)) break;
             AWAIT(o, CONSUMER_READY, &o->consumer.ready,
-                  consumer_has_records(&o->consumer) || consumer_over(o) || op_expired(op));
+                  consumer_has_records(&o->consumer) || consumer_over(o) ||
+                      workload_drain_waits(o) || op_expired(op));
+            if (!workload_drain_waits(o)) continue;
+            op_deadline(op, env_deadline(&o->env, WORKLOAD_DRAIN_AGAIN_MS));
+            AWAIT(o, CONSUMER_AGAIN, &o->consumer.ready, op_expired(op));
+            workload_drain_again(o);
         }
         op_deadline(op, OP_NO_DEADLINE);
         consumer_close(&o->consumer);

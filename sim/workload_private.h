@@ -66,6 +66,7 @@ struct workload_node {
     /* consumer, drain */
     struct consumer consumer;
     int64_t seek_ns;          /* when it moves next */
+    uint32_t agains;          /* how often the drain came back to what was damaged */
     struct membership member; /* of a group */
     int64_t working_ns;       /* it does not poll before */
 };
@@ -81,6 +82,12 @@ void workload_client_over(struct op *op);
 extern const struct op_kind workload_txn_kind;
 bool workload_txn(const struct workload_client *client);
 bool workload_any_txn(const struct workload *workload);
+
+/* workload_drain.c: the reader of all, at the end. */
+enum { WORKLOAD_DRAIN_AGAIN_MS = 50 };
+bool workload_drain_read(const struct workload_node *node);  /* everything, as far as it can be */
+bool workload_drain_waits(const struct workload_node *node); /* to try again what was damaged */
+void workload_drain_again(struct workload_node *node);
 
 /* ---- of workload_client.c ---- */
 bool workload_producer_one(struct workload_node *node);

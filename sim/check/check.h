@@ -123,7 +123,8 @@ const struct check_violation *check_excused(const struct check *check, uint32_t 
 /* What a node (id) is to a partition by the last committed record of the controller. */
 struct check_member {
     bool replica;
-    bool in_sync; /* in the ISR or the ELR, also of a record that is not committed yet */
+    bool in_sync;     /* in the ISR or the ELR, also of a record that is not committed yet */
+    bool last_leader; /* the last known one, and nobody is in the ISR */
 };
 struct check_member check_partition_member(const struct check *check, const char *topic,
                                            int32_t partition, int32_t node);

@@ -18,7 +18,7 @@ static uint64_t last_known(const struct check_state *state)
 struct check_member check_partition_member(const struct check *check, const char *topic,
                                            int32_t partition, int32_t node)
 {
-    struct check_member member = {false, false};
+    struct check_member member = {false, false, false};
     int64_t id = 0;
 
     for (uint32_t i = 0; i < check->topic_count; i++) {
@@ -35,6 +35,9 @@ struct check_member check_partition_member(const struct check *check, const char
                 check_in(part->chain.isr | part->chain.elr | part->work.isr | part->work.elr |
                              last_known(&part->chain) | last_known(&part->work),
                          i);
+            member.last_leader = check_in((part->chain.isr == 0 ? part->chain.last_known : 0) |
+                                              (part->work.isr == 0 ? part->work.last_known : 0),
+                                          i);
         }
     }
     return member;
