@@ -420,14 +420,6 @@ void check_log_order(struct check *check, const struct check_replica_ghost *repl
                    log->start, replica->hw, log->end, replica->synced_end);
 }
 
-/* What is gone from the front takes its epochs along; the newest begins where the log does. */
-static void epochs_start(struct check_replica_ghost *replica, int64_t start)
-{
-    for (uint32_t i = 0; i < replica->epoch_count; i++) {
-        if (replica->epochs[i].start < start) replica->epochs[i].start = start;
-    }
-}
-
 static void log_started(struct check *check, struct check_replica_ghost *replica,
                         const struct trace_event *event)
 {
@@ -442,7 +434,6 @@ static void log_started(struct check *check, struct check_replica_ghost *replica
                        check_field(event, 2), start, replica->part->committed.end);
     }
     replica->log.start = start;
-    epochs_start(replica, start);
     if (replica->part->topic == 0) check_snapshot_log_start(check, replica->node, start);
     check_log_order(check, replica);
 }
