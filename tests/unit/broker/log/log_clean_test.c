@@ -663,6 +663,7 @@ static void a_read_that_begins_when_the_swap_is_asked_for_does_not_hold_it_up(vo
 }
 
 static uint64_t checkpoint_wanted;
+static uint32_t swaps_failed;
 
 static bool checkpointed(struct log_box *b)
 {
@@ -745,6 +746,57 @@ static void the_machine_may_die_at_any_event(void **state)
         assert_true(events < 5000);
 }
 
+/* One request of the last round, the `nth`, comes back with that error. A directory that is offline
+ * then is started again. False: the round had fewer requests. */
+static bool story_with_error(uint32_t nth, enum err error)
+{
+    struct sim_disk_rule rule = {.ops = ~0u & ~(1u << DISK_CLOSE),
+                                 .glob = "data/orders-0*",
+                                 .nth = nth,
+                                 .times = 1,
+                                 .error = error};
+    uint32_t at;
+    bool hit;
+
+    begin(4000 + nth % 3);
+    for (uint32_t i = 0; i < 60; i++)
+        put(1 + (int32_t)draw(KEYS));
+    assert_true(log_box_sync(&box));
+    assert_true(checkpoint());
+    at = sim_disk_add_rule(box.node->disk, &rule);
+    (void)clean(1 << 20);
+    log_box_run_ms(&box, 3000);
+    hit = sim_disk_rule(box.node->disk, at)->injected > 0;
+    sim_disk_clear_rules(box.node->disk);
+    /* What is told, and what is half done: no reader gets anything else than before, or nothing. */
+    if (log_dir_online(&box.dir)) {
+        assert_int_equal(LOG_OPEN, box.log->state);
+        check(true);
+        put(1);
+        assert_true(log_box_sync(&box));
+    } else {
+        swaps_failed += box.traced[TRACE_LOG_SWAPPING] > box.traced[TRACE_LOG_SWAPPED];
+    }
+    log_box_kill(&box, nth % 2 == 0);
+    log_box_up(&box);
+    check(true);
+    no_left_overs();
+    assert_true(clean(1 << 20));
+    assert_int_equal(ERR_NONE, cleaning.err);
+    check(true);
+    log_box_over(&box);
+    return hit;
+}
+
+static void an_error_at_any_disk_request_costs_no_key_its_newest_record(void **state)
+{
+    (void)state;
+    swaps_failed = 0;
+    for (uint32_t nth = 1; story_with_error(nth, nth % 3 == 0 ? ERR_NO_SPACE : ERR_IO); nth++)
+        assert_true(nth < 500);
+    assert_true(swaps_failed > 5);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -778,6 +830,7 @@ int main(void)
         cmocka_unit_test(a_read_that_begins_when_the_swap_is_asked_for_does_not_hold_it_up),
         cmocka_unit_test(random_histories_keep_what_the_model_keeps),
         cmocka_unit_test(the_machine_may_die_at_any_event),
+        cmocka_unit_test(an_error_at_any_disk_request_costs_no_key_its_newest_record),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
