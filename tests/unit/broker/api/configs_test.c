@@ -196,7 +196,7 @@ static void what_a_broker_cannot_tell_is_an_error(void **state)
     end();
 }
 
-/* ---- no controller ---------------------------------------------------------------------------- */
+/* ---- no controller --------------------------------------------------------------------------- */
 
 static void ask_replace(void)
 {

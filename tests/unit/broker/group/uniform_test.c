@@ -1,6 +1,6 @@
-/* Proves of the assignor "uniform" (KIP-848, groups.md 8.8): each partition that somebody subscribes
- * to has one owner that does; nobody has two more than somebody who could take one of them, whether
- * all subscribe to the same or each to its own; what is balanced stays where it is. */
+/* Proves of the assignor "uniform" (KIP-848, groups.md 8.8): each partition that somebody wants has
+ * one owner that does; nobody has two more than somebody who could take one of them, whether all
+ * subscribe to the same or each to its own; what is balanced stays where it is. */
 #include "tests/support/support.h"
 
 #include "broker/group/uniform.h"
@@ -89,7 +89,7 @@ static void drop(struct group *group)
     free(group);
 }
 
-/* ---- by example ------------------------------------------------------------------------------- */
+/* ---- by example ------------------------------------------------------------------------------ */
 
 static void members_that_want_the_same_keep_what_they_have_up_to_their_share(void **state)
 {
@@ -152,7 +152,7 @@ static void topics_that_nobody_wants_and_members_that_want_none_stay_empty(void 
     drop(group);
 }
 
-/* ---- by chance -------------------------------------------------------------------------------- */
+/* ---- by chance ------------------------------------------------------------------------------- */
 
 static bool wants(const struct group *group, uint32_t member, uint32_t topic)
 {

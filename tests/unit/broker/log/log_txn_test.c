@@ -386,7 +386,8 @@ static void an_index_file_that_does_not_parse_is_made_anew(void **state)
     log_box_deinit(&box);
 }
 
-/* While the broker runs nothing else reads it, and without it aborted records would look committed. */
+/* While the broker runs nothing else reads it, and without it aborted records would look
+ * committed. */
 static void what_needs_an_index_file_that_rots_is_not_answered(void **state)
 {
     char path[LOG_PATH_MAX];
