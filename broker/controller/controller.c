@@ -362,6 +362,7 @@ static enum err tick_work(struct controller *c)
         if (records.count >= CONTROLLER_ELECTIONS_MAX) c->next_balance_ns = in_ms(c, 1);
     } else if (due(c, &c->next_unclean_ns, c->config.unclean_interval_ms)) {
         replication_control_unclean(c, &records);
+        if (records.count >= CONTROLLER_ELECTIONS_MAX) c->next_unclean_ns = in_ms(c, 1);
     } else if (due(c, &c->next_no_op_ns, c->config.max_idle_interval_ms)) {
         /* Keeps offsets moving, so that brokers' lag can be measured. After an idle interval only:
          * any other record does as well. */

@@ -8,7 +8,7 @@
 #include "broker/controller/controller.h"
 #include "broker/controller/partition_change.h"
 
-enum { CONTROLLER_ELECTIONS_MAX = 1000 }; /* of one pass of the balancer, as in Kafka */
+enum { CONTROLLER_ELECTIONS_MAX = 1000 }; /* of one pass that nobody asked for, as in Kafka */
 
 enum controller_atomicity {
     CONTROLLER_ATOMIC, /* one batch, or ERR_TOO_LARGE */

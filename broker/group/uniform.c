@@ -1,5 +1,7 @@
 #include "broker/group/uniform.h"
 
+#include <string.h>
+
 enum { ROUNDS_MAX = 16, NOBODY = -1 };
 
 struct plan {
@@ -7,6 +9,7 @@ struct plan {
     uint32_t *base;  /* partitions of topic t: base[t] .. base[t + 1] - 1 */
     int32_t *owner;  /* by partition number; NOBODY */
     uint32_t *count; /* by member */
+    uint32_t *held;  /* by member: how many of the topic that is looked at */
     bool *wanted;    /* members x topics */
 };
 
@@ -29,8 +32,10 @@ static enum err plan_init(struct plan *plan, struct assignor_task *task)
     plan->base[task->topics_count] = total;
     plan->owner = arena_alloc(task->arena, total * sizeof *plan->owner);
     plan->count = arena_zalloc(task->arena, task->members_count * sizeof *plan->count);
+    plan->held = arena_zalloc(task->arena, task->members_count * sizeof *plan->held);
     plan->wanted = arena_zalloc(task->arena, (size_t)task->members_count * task->topics_count);
-    if (plan->owner == NULL || plan->count == NULL || plan->wanted == NULL) return ERR_NO_MEMORY;
+    if (plan->owner == NULL || plan->count == NULL || plan->held == NULL || plan->wanted == NULL)
+        return ERR_NO_MEMORY;
     for (uint32_t p = 0; p < total; p++)
         plan->owner[p] = NOBODY;
     for (uint32_t m = 0; m < task->members_count; m++)
@@ -135,30 +140,45 @@ static bool before(const struct plan *plan, uint32_t a, uint32_t b)
     return a < b;
 }
 
-static uint32_t extreme(const struct plan *plan, uint32_t topic, bool most)
+/* The subscriber that has least of all topics; UINT32_MAX: there is none. */
+static uint32_t poorest(const struct plan *plan, uint32_t topic)
 {
     uint32_t found = UINT32_MAX;
 
     for (uint32_t m = 0; m < plan->task->members_count; m++) {
         if (!wants(plan, m, topic)) continue;
-        if (found == UINT32_MAX ||
-            (most ? plan->count[m] > plan->count[found] : plan->count[m] < plan->count[found]))
-            found = m;
+        if (found == UINT32_MAX || plan->count[m] < plan->count[found]) found = m;
     }
     return found;
 }
 
-/* True: something moved. */
+/* What the one has of all topics that has most, of those that have some of this one: another has
+ * nothing to give here, however much it has. */
+static uint32_t most_of_holders(const struct plan *plan)
+{
+    uint32_t most = 0;
+
+    for (uint32_t m = 0; m < plan->task->members_count; m++)
+        if (plan->held[m] > 0 && plan->count[m] > most) most = plan->count[m];
+    return most;
+}
+
+/* True: something moved. The topic has subscribers: all of it is owned. */
 static bool balance(struct plan *plan, uint32_t topic)
 {
     bool moved = false;
 
+    memset(plan->held, 0, plan->task->members_count * sizeof *plan->held);
+    for (uint32_t p = plan->base[topic]; p < plan->base[topic + 1]; p++)
+        plan->held[plan->owner[p]]++;
     for (uint32_t p = plan->base[topic]; p < plan->base[topic + 1]; p++) {
-        uint32_t least = extreme(plan, topic, false);
+        uint32_t least = poorest(plan, topic);
         int32_t owner = plan->owner[p];
 
-        if (owner == NOBODY || plan->count[owner] <= plan->count[least] + 1) continue;
-        if (plan->count[owner] < plan->count[extreme(plan, topic, true)]) continue;
+        if (plan->count[owner] <= plan->count[least] + 1) continue;
+        if (plan->count[owner] < most_of_holders(plan)) continue;
+        plan->held[owner]--;
+        plan->held[least]++;
         give(plan, p, least);
         moved = true;
     }
@@ -182,7 +202,7 @@ static enum err assign_own(struct plan *plan)
         keep(plan, m, UINT32_MAX);
     for (uint32_t i = 0; i < topics; i++) {
         for (uint32_t p = plan->base[order[i]]; p < plan->base[order[i] + 1]; p++) {
-            uint32_t least = extreme(plan, order[i], false);
+            uint32_t least = poorest(plan, order[i]);
 
             if (least != UINT32_MAX && plan->owner[p] == NOBODY) give(plan, p, least);
         }

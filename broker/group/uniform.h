@@ -6,8 +6,8 @@
  * All subscribe to the same: member i keeps what it has up to total / members, the first ones (of
  * those that have more, before those that have not) one more while some are over; the rest fills
  * up in order. Otherwise: topics with the most partitions a subscriber first, each free partition
- * to the subscriber that has least; then, up to 16 times, from who has most to who has least while
- * they differ by more than one. */
+ * to the subscriber that has least; then, up to 16 times, from who has most, of those that have
+ * some of the topic, to the subscriber that has least, while they differ by more than one. */
 #ifndef BROKER_GROUP_UNIFORM_H
 #define BROKER_GROUP_UNIFORM_H
 

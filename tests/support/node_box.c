@@ -92,7 +92,6 @@ static void print_voters(const char *roles, char *text, size_t size)
 
 static void make_config(struct node_box_node *n, const char *roles, const char *extra)
 {
-    static const char *const both = "PLAINTEXT://node-%d:9092,CONTROLLER://node-%d:9093";
     char role = roles[n->id - 1];
     char listeners[100];
     char voters[200];
@@ -100,11 +99,15 @@ static void make_config(struct node_box_node *n, const char *roles, const char *
     struct config_warnings warnings = {0};
     struct errmsg error;
 
-    (void)snprintf(listeners, sizeof listeners,
-                   role == 'a'   ? both
-                   : role == 'b' ? "PLAINTEXT://node-%d:9092"
-                                 : "CONTROLLER://node-%d:9093",
-                   (int)n->id, (int)n->id);
+    if (role == 'a') {
+        (void)snprintf(listeners, sizeof listeners,
+                       "PLAINTEXT://node-%d:9092,CONTROLLER://node-%d:9093", (int)n->id,
+                       (int)n->id);
+    } else {
+        (void)snprintf(listeners, sizeof listeners,
+                       role == 'b' ? "PLAINTEXT://node-%d:9092" : "CONTROLLER://node-%d:9093",
+                       (int)n->id);
+    }
     print_voters(roles, voters, sizeof voters);
     (void)snprintf(text, sizeof text,
                    "node.id=%d\nprocess.roles=%s\nlisteners=%s\n"

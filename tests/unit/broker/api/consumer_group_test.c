@@ -10,6 +10,8 @@
 #include "wire/join_group.h"
 #include "wire/leave_group.h"
 #include "wire/list_groups.h"
+#include "wire/offset_commit.h"
+#include "wire/offset_fetch.h"
 #include "wire/sync_group.h"
 
 #include <stdio.h>
@@ -58,6 +60,8 @@ static void restart(void)
     raw_until_coordinated(&raw, "g");
 }
 
+static uint32_t refused; /* joins that were told to come again */
+
 static int32_t join(struct str type)
 {
     struct join_group_request_protocol protocol;
@@ -80,6 +84,11 @@ static int32_t join(struct str type)
     memcpy(member, response.member_id.data, response.member_id.length);
     member[response.member_id.length] = '\0';
     if (response.error_code == ERR_MEMBER_ID_REQUIRED) return join(type);
+    if (response.error_code == ERR_COORDINATOR_NOT_AVAILABLE && refused < 10) {
+        refused++;
+        node_box_run_ms(&box, 100);
+        return join(type);
+    }
     assert_int_equal(response.error_code, 0);
     return response.generation_id;
 }
@@ -258,6 +267,77 @@ static void a_group_that_was_taken_over_is_so_after_a_reload(void **state)
     end();
 }
 
+/* As a tool does that resets them: without a member. */
+static int16_t commit(int64_t offset)
+{
+    struct offset_commit_request_partition part;
+    struct offset_commit_request_topic topic;
+    struct offset_commit_request request;
+    struct offset_commit_response response;
+
+    offset_commit_request_default(&request);
+    offset_commit_request_topic_default(&topic);
+    offset_commit_request_partition_default(&part);
+    part.committed_offset = offset;
+    topic.name = STR("t");
+    topic.partitions = &part;
+    topic.partitions_count = 1;
+    request.group_id = STR("g");
+    request.generation_id_or_member_epoch = -1;
+    request.topics = &topic;
+    request.topics_count = 1;
+    raw_ask(&raw, API_OFFSET_COMMIT, 7, &request, &response);
+    assert_int_equal(response.topics_count, 1);
+    return response.topics[0].partitions[0].error_code;
+}
+
+/* Of partition 0 of t. */
+static int64_t committed(void)
+{
+    static int32_t zero = 0;
+    struct offset_fetch_request_topic topic;
+    struct offset_fetch_request request;
+    struct offset_fetch_response response;
+
+    offset_fetch_request_default(&request);
+    offset_fetch_request_topic_default(&topic);
+    topic.name = STR("t");
+    topic.partition_indexes = &zero;
+    topic.partition_indexes_count = 1;
+    request.group_id = STR("g");
+    request.topics = &topic;
+    request.topics_count = 1;
+    raw_ask(&raw, API_OFFSET_FETCH, 5, &request, &response);
+    assert_int_equal(response.error_code, 0);
+    assert_int_equal(response.topics[0].partitions[0].error_code, 0);
+    return response.topics[0].partitions[0].committed_offset;
+}
+
+/* The group goes, its offsets stay (Kafka: tombstones of the group only), also after a reload. */
+static void an_empty_group_gives_its_name_to_a_classic_one_and_its_offsets_with_it(void **state)
+{
+    (void)state;
+    begin("");
+    assert_int_equal(heartbeat(0), 0);
+    assert_int_equal(described(), 1);
+    assert_int_equal(heartbeat(-1), 0);
+    assert_int_equal(described(), 0);
+    assert_int_equal(commit(7), 0);
+    refused = 0;
+    classic_group(STR("consumer"), (struct bytes){with_data, sizeof with_data});
+    assert_in_range(refused, 1, 3);
+    assert_int_equal(described(), -1 - ERR_GROUP_ID_NOT_FOUND);
+    assert_int_equal(groups(), 1);
+    assert_int_equal(committed(), 7);
+    restart();
+    assert_int_equal(described(), -1 - ERR_GROUP_ID_NOT_FOUND);
+    assert_int_equal(groups(), 1);
+    assert_int_equal(committed(), 7);
+    leave();
+    assert_int_equal(committed(), 7);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +347,7 @@ int main(void)
         cmocka_unit_test(what_an_assignor_keeps_there_is_not_lost),
         cmocka_unit_test(a_group_of_another_type_is_not_taken_over),
         cmocka_unit_test(a_group_that_was_taken_over_is_so_after_a_reload),
+        cmocka_unit_test(an_empty_group_gives_its_name_to_a_classic_one_and_its_offsets_with_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

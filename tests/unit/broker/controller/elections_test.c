@@ -1,6 +1,7 @@
 /* Proves, of a controller of 100 brokers and 100,000 partitions: when a broker dies, all that it
  * led is led by others in one batch of the metadata log, every election is right, and a node that
- * applies the log agrees. */
+ * applies the log agrees. And what may be led by who lacks records is so after one interval, all of
+ * it, however much that is. */
 #include "broker/controller/controller.h"
 #include "tests/support/support.h"
 
@@ -295,11 +296,57 @@ static void a_dead_broker_of_a_hundred_is_replaced_in_one_batch(void **state)
     assert_true(f.controller.image.digest == f.loader.image.digest); /* K22 */
 }
 
+static void alive_for_ms(int32_t id, int64_t ms)
+{
+    for (int64_t at = 0; at < ms; at += 1000) {
+        pass_ms(1000);
+        commit();
+        if (id > 0) beat(id);
+        arena_reset(&f.arena);
+    }
+}
+
+static uint32_t led_by(int32_t id)
+{
+    return image_broker(&f.controller.image, id)->leader_count;
+}
+
+static void all_that_may_be_led_uncleanly_is_so_after_one_interval(void **state)
+{
+    const struct image_topic *topic;
+
+    (void)state;
+    for (int32_t id = 1; id <= FACTOR; id++) {
+        register_broker(id);
+        beat(id);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        create_topic(i);
+    /* The others leave before 3 does, and only one of them comes back. */
+    alive_for_ms(3, SESSION_MS + 2000);
+    assert_int_equal(3 * PER_TOPIC, led_by(3));
+    alive_for_ms(0, SESSION_MS + 2000);
+    assert_int_equal(0, led_by(3));
+    beat(1);
+    alive_for_ms(1, f.controller.config.unclean_interval_ms + 2000);
+    assert_false(image_broker(&f.controller.image, 1)->fenced);
+    assert_int_equal(0, led_by(1));
+    f.controller.config.unclean_leader_election = true;
+    alive_for_ms(1, f.controller.config.unclean_interval_ms + 2000);
+    assert_int_equal(3 * PER_TOPIC, led_by(1));
+    topic = image_topic_by_name(&f.controller.image, STR("t0"));
+    for (uint32_t i = 0; i < PER_TOPIC; i++)
+        assert_int_equal(IMAGE_RECOVERING, topic->partitions[i].recovery); /* it is told */
+    assert_true(f.controller.image.digest == f.loader.image.digest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_dead_broker_of_a_hundred_is_replaced_in_one_batch, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(all_that_may_be_led_uncleanly_is_so_after_one_interval,
+                                        setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

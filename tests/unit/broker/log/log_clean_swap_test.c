@@ -137,6 +137,7 @@ static void a_read_that_begins_when_the_swap_is_asked_for_does_not_hold_it_up(vo
 }
 
 static uint64_t checkpoint_wanted;
+static uint32_t swaps_failed;
 
 static bool checkpointed(struct log_box *b)
 {
@@ -220,6 +221,57 @@ static void the_machine_may_die_at_any_event(void **state)
         assert_true(events < 5000);
 }
 
+/* One request of the last round, the `nth`, comes back with that error. A directory that is offline
+ * then is started again. False: the round had fewer requests. */
+static bool story_with_error(uint32_t nth, enum err error)
+{
+    struct sim_disk_rule rule = {.ops = ~0u & ~(1u << DISK_CLOSE),
+                                 .glob = "data/orders-0*",
+                                 .nth = nth,
+                                 .times = 1,
+                                 .error = error};
+    uint32_t at;
+    bool hit;
+
+    clean_box_begin(&c, 4000 + nth % 3);
+    for (uint32_t i = 0; i < 60; i++)
+        clean_box_put(&c, 1 + (int32_t)draw(KEYS));
+    assert_true(log_box_sync(&c.box));
+    assert_true(checkpoint());
+    at = sim_disk_add_rule(c.box.node->disk, &rule);
+    (void)clean_box_clean(&c, 1 << 20);
+    log_box_run_ms(&c.box, 3000);
+    hit = sim_disk_rule(c.box.node->disk, at)->injected > 0;
+    sim_disk_clear_rules(c.box.node->disk);
+    /* What is told, and what is half done: no reader gets anything else than before, or nothing. */
+    if (log_dir_online(&c.box.dir)) {
+        assert_int_equal(LOG_OPEN, c.box.log->state);
+        clean_box_check(&c, true);
+        clean_box_put(&c, 1);
+        assert_true(log_box_sync(&c.box));
+    } else {
+        swaps_failed += c.box.traced[TRACE_LOG_SWAPPING] > c.box.traced[TRACE_LOG_SWAPPED];
+    }
+    log_box_kill(&c.box, nth % 2 == 0);
+    log_box_up(&c.box);
+    clean_box_check(&c, true);
+    clean_box_no_left_overs(&c);
+    assert_true(clean_box_clean(&c, 1 << 20));
+    assert_int_equal(ERR_NONE, c.cleaning.err);
+    clean_box_check(&c, true);
+    clean_box_over(&c);
+    return hit;
+}
+
+static void an_error_at_any_disk_request_costs_no_key_its_newest_record(void **state)
+{
+    (void)state;
+    swaps_failed = 0;
+    for (uint32_t nth = 1; story_with_error(nth, nth % 3 == 0 ? ERR_NO_SPACE : ERR_IO); nth++)
+        assert_true(nth < 500);
+    assert_true(swaps_failed > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_read_that_begins_when_the_swap_is_asked_for_does_not_hold_it_up),
         cmocka_unit_test(random_histories_keep_what_the_model_keeps),
         cmocka_unit_test(the_machine_may_die_at_any_event),
+        cmocka_unit_test(an_error_at_any_disk_request_costs_no_key_its_newest_record),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

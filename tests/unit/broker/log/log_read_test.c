@@ -284,6 +284,47 @@ static void an_offset_is_found_with_one_read_of_an_index_and_one_of_the_log(void
     }
 }
 
+/* No memory for an index: it is searched in its file, by halves down to 64 entries. */
+static void an_index_too_large_to_load_is_searched_in_its_file(void **state)
+{
+    static const char *const path = "data/orders-0/00000000000000000000.index";
+    static struct log_box box;
+    uint32_t most = 0;
+
+    (void)state;
+    log_box_init(&box, 41);
+    box.config.segment_bytes = 100000;
+    box.config.index_interval_bytes = 100;
+    log_box_up(&box);
+    while (box.log->segment_count < 2)
+        box_fill(&box, 1);
+    assert_true(box.log->segments[0]->offset_count > 300);
+    box.dir.limits.index_bytes = 1024;
+    for (uint32_t round = 0; round < 3; round++) {
+        for (int64_t offset = 0; offset < box.log->segments[1]->base; offset += 5) {
+            uint64_t reads;
+
+            log_lookup_forget(box.log, box.log->segments[0]);
+            reads = box_look_up(&box, offset);
+            if (reads > most) most = (uint32_t)reads;
+            assert_int_equal(0, box.dir.index_bytes);
+        }
+        if (round == 0) {
+            assert_in_range(most, 4, 6); /* of some 500: three halves, the rest, the log */
+            assert_false(box.log->segments[0]->index_bad);
+            /* Entries that lie, about offsets first, then about positions: all is found. */
+            for (uint64_t at = 3; at < 2400; at += 8 * 16)
+                assert_true(sim_image_rot(sim_disk_image(box.node->disk), path, at, 1));
+        } else if (round == 1) {
+            box.log->segments[0]->index_bad = false;
+            for (uint64_t at = 6; at < 2400; at += 8)
+                assert_true(sim_image_rot(sim_disk_image(box.node->disk), path, at, 1));
+        }
+    }
+    assert_true(box.log->segments[0]->index_bad);
+    box_end(&box);
+}
+
 static void an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served(void **state)
 {
     static struct log_box box;
@@ -446,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_read_keeps_to_its_limits),
         cmocka_unit_test(a_new_log_is_read_where_the_offset_is_and_not_from_its_start),
         cmocka_unit_test(an_offset_is_found_with_one_read_of_an_index_and_one_of_the_log),
+        cmocka_unit_test(an_index_too_large_to_load_is_searched_in_its_file),
         cmocka_unit_test(an_index_that_lies_is_not_believed_and_a_rotten_batch_is_not_served),
         cmocka_unit_test(a_rotten_header_is_damage_until_the_same_batch_is_written_again),
         cmocka_unit_test(an_epoch_that_began_without_a_batch_is_remembered),

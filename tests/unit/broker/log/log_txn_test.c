@@ -386,6 +386,94 @@ static void an_index_file_that_does_not_parse_is_made_anew(void **state)
     log_box_deinit(&box);
 }
 
+/* While the broker runs nothing else reads it, and without it aborted records would look
+ * committed. */
+static void what_needs_an_index_file_that_rots_is_not_answered(void **state)
+{
+    char path[LOG_PATH_MAX];
+    uint32_t indexed = 0;
+    int64_t base;
+
+    (void)state;
+    begin_with_three_aborts();
+    while (!box.log->segments[indexed]->aborted)
+        indexed++;
+    assert_true(indexed + 1 < box.log->segment_count);
+    base = box.log->segments[indexed]->base;
+    path_of(indexed, ".txnindex", path);
+    assert_true(sim_image_rot(sim_disk_image(box.node->disk), path, 1, 3)); /* its version */
+    reading = (struct log_read){.offset = base,
+                                .limit = log_last_stable(box.log),
+                                .max_bytes = 500,
+                                .first_whole = true,
+                                .stable = true};
+    log_read(box.log, &reading);
+    assert_true(log_box_wait(&box, read_is_done));
+    assert_int_equal(ERR_KAFKA_STORAGE_ERROR, reading.err);
+    assert_int_equal(0, reading.count);
+    assert_int_equal(0, reading.bytes);
+    assert_true(reading.next_offset == base);
+    assert_int_equal(1, box.traced[TRACE_LOG_DAMAGED]);
+    assert_int_equal(0, box.log->readers);
+    assert_true(log_dir_online(&box.dir));
+    /* Whoever reads what is not committed needs no index. */
+    reading.stable = false;
+    log_read(box.log, &reading);
+    assert_true(log_box_wait(&box, read_is_done));
+    assert_int_equal(ERR_NONE, reading.err);
+    assert_true(reading.next_offset > base);
+    log_read_release(&reading);
+    log_box_stop(&box);
+    start(); /* made anew */
+    reopened = true;
+    check_read(base, 500);
+    log_box_stop(&box);
+    log_box_deinit(&box);
+}
+
+static bool has_mark(struct log_box *b)
+{
+    return b->log->mark > 0 && b->dir.marker == NULL;
+}
+
+/* A mark vouches for nothing without it: recovery goes back to the base of the segment. */
+static void a_mark_whose_index_file_rots_is_passed_by(void **state)
+{
+    const char *path = "data/orders-0/00000000000000000000.txnindex";
+    int64_t end;
+
+    (void)state;
+    for (uint64_t at = 1; at < 36; at += 34) { /* versions of the first two entries */
+        log_box_init(&box, 4 + at);
+        box.config.segment_bytes = 1 << 20;
+        box.config.index_interval_bytes = 300;
+        box.recovery_bytes = 4096;
+        model_count = 0;
+        start();
+        for (uint32_t i = 0; i < 12; i++) {
+            for (uint32_t k = 0; k < 4; k++)
+                put(TXN, 1 + (int64_t)(i % 3));
+            put(i % 2 == 0 ? ABORT : COMMIT, 1 + (int64_t)(i % 3));
+            log_note_high_watermark(box.log, box.log->log_end);
+            log_box_run_ms(&box, 200);
+        }
+        assert_int_equal(1, box.log->segment_count);
+        assert_true(log_box_wait(&box, has_mark));
+        end = box.log->log_end;
+        log_box_kill(&box, false);
+        assert_true(sim_image_rot(sim_disk_image(box.node->disk), path, at, 0));
+        start();
+        reopened = true;
+        assert_true(box.log->log_end == end);
+        assert_false(box.log->opened_clean);
+        log_note_high_watermark(box.log, end);
+        for (uint32_t i = 0; i < model_count; i++)
+            check_read(model[i].base, 500);
+        log_box_stop(&box);
+        log_box_deinit(&box);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +482,8 @@ int main(void)
         cmocka_unit_test(sequences_go_on_behind_a_marker_of_the_same_epoch),
         cmocka_unit_test(the_trace_tells_what_begins_and_what_ends_a_transaction),
         cmocka_unit_test(an_index_file_that_does_not_parse_is_made_anew),
+        cmocka_unit_test(a_mark_whose_index_file_rots_is_passed_by),
+        cmocka_unit_test(what_needs_an_index_file_that_rots_is_not_answered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
