@@ -194,7 +194,7 @@ def failover(driver, cluster, lacks):
     producer = Driver(driver + [cluster.bootstrap, "produce", "load", "1000", "30"], "load")
     try:
         until("some records are there",
-              lambda: producer.fine() and records_in(cluster, "load") > 150, 40, 0.2)
+              lambda: producer.fine() and records_in(cluster, "load") > 150, 120, 0.2)
         victim = cluster.leader("load")
         cluster.nodes[victim].kill()
         producer.end(120)
@@ -222,14 +222,14 @@ def group_of_three(driver, cluster, _):
     members = [Driver(driver + [cluster.bootstrap, "consume", "load", "group", "15"],
                       "member%d" % n) for n in range(3)]
     try:
-        until("a member reads", lambda: any(member.values() for member in members), 40, 0.1)
-        until("all are assigned", lambda: all("assigned" in m.text() for m in members), 40, 0.1)
+        until("a member reads", lambda: any(member.values() for member in members), 120, 0.1)
+        until("all are assigned", lambda: all("assigned" in m.text() for m in members), 120, 0.1)
         members[0].kill()
         done = gregor(cluster.bootstrap, "produce", "load",
                       stdin="".join("%d\n" % n for n in range(1000, 1300)).encode())
         need_equal(done.code, 0, "produce")
         for member in members[1:]:
-            member.end(90)
+            member.end(180)
         got = set(n for member in members for n in member.values())
         need_equal(sorted(set(range(1300)) - got), [], "what no member read")
     finally:
@@ -242,7 +242,7 @@ def resume(driver, cluster, _):
     need_equal(gregor(cluster.bootstrap, "produce", "load", stdin=b"5000\n5001\n").code, 0, "produce")
     again = Driver(driver + [cluster.bootstrap, "consume", "load", "group", "8"], "again")
     try:
-        again.end(60)
+        again.end(120)
     finally:
         again.kill()
     need_equal(sorted(again.values()), [5000, 5001], "what is read after the commit")
@@ -253,7 +253,7 @@ def administer(driver, cluster, lacks):
         need_equal(gregor(cluster.bootstrap, "topics", "create", "own", "--partitions", "3",
                           "--replicas", "3").code, 0, "create")
         cluster.wait_isr("own", 3)
-    done = run(driver + [cluster.bootstrap, "admin", "own", "group"], limit=90)
+    done = run(driver + [cluster.bootstrap, "admin", "own", "group"], limit=180)
     need(done.code == 0, "admin ended with %d: %s" % (done.code, (done.text + done.errors)[-600:]))
     said = dict(line.split(" ", 1) for line in done.text.splitlines() if " " in line)
     for name, values in ADMIN.items():
@@ -314,20 +314,20 @@ def migration():
     consume = [cluster.bootstrap, "consume", "moves", "moving"]
     members = [Driver(driver + consume + ["10"], "classic")]
     try:
-        until("the classic member has all", lambda: parts_of(members[0])[-1:] == [4], 40, 0.1)
+        until("the classic member has all", lambda: parts_of(members[0])[-1:] == [4], 120, 0.1)
         tell(cluster, 0, 100)
         members.append(Driver(["env", "GROUP_PROTOCOL=consumer"] + driver + consume + ["60"],
                               "consumer"))
         until("they share", lambda: parts_of(members[0])[-1:] == [2] and
-              sum(parts_of(members[1])) == 2, 40, 0.1)
+              sum(parts_of(members[1])) == 2, 120, 0.1)
         tell(cluster, 100, 300)
         until("all is read by either", lambda: set(range(300)) == set(
-            members[0].values() + members[1].values()), 40, 0.1)
+            members[0].values() + members[1].values()), 120, 0.1)
         need(members[1].values(), "the member of KIP-848 reads nothing")
         members[0].end(60)
-        until("the other one has all", lambda: sum(parts_of(members[1])) == 4, 40, 0.1)
+        until("the other one has all", lambda: sum(parts_of(members[1])) == 4, 120, 0.1)
         tell(cluster, 300, 400)
-        until("it reads all", lambda: set(range(300, 400)) <= set(members[1].values()), 40, 0.1)
+        until("it reads all", lambda: set(range(300, 400)) <= set(members[1].values()), 120, 0.1)
         again = [n for n in range(100, 400)
                  if (members[0].values() + members[1].values()).count(n) != 1]
         need_equal(again, [], "records read again although nobody died")

@@ -37,6 +37,7 @@ public class Driver {
     }
 
     static void consume(String group, double idle) {
+        long[] last = {System.nanoTime() + 60_000_000_000L}; // a minute for the first assignment
         Properties config = base();
         config.put("group.id", group);
         config.put("auto.offset.reset", "earliest");
@@ -53,13 +54,13 @@ public class Driver {
                 public void onPartitionsRevoked(Collection<TopicPartition> parts) {}
                 public void onPartitionsAssigned(Collection<TopicPartition> parts) {
                     System.out.println("assigned " + parts);
+                    last[0] = System.nanoTime();
                 }
             });
-            long last = System.nanoTime();
-            while ((System.nanoTime() - last) / 1e9 < idle) {
+            while ((System.nanoTime() - last[0]) / 1e9 < idle) {
                 for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(200))) {
                     System.out.println("v " + record.value());
-                    last = System.nanoTime();
+                    last[0] = System.nanoTime();
                 }
             }
         }
