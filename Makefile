@@ -308,7 +308,7 @@ $(B)/posix-echo: $(B)/obj/tests/bench/posix_echo.o $(B)/libposix.a $(B)/libcore.
 	$(Q)$(CC) $(ALLLD) -o $@ $< -Wl,--start-group $(B)/libposix.a $(B)/libcore.a -Wl,--end-group $(CODECS) -lpthread
 
 # Real processes and the clients that Debian ships; INTEROP_LONG=1: minutes of failovers.
-PACKAGES_INTEROP := kcat python3 python3-kafka python3-snappy python3-lz4
+PACKAGES_INTEROP := kcat python3 python3-kafka python3-confluent-kafka python3-snappy python3-lz4
 .PHONY: interop
 interop:
 	@sh tests/packages.sh install $(PACKAGES_BUILD) $(PACKAGES_INTEROP)

@@ -93,9 +93,9 @@ struct check_replica_ghost {
     uint64_t isr_committed;       /* as held */
     int32_t isr_epoch;            /* leader epoch of both; -1 none */
     struct check_remote *remotes; /* owned, CHECK_NODES_MAX; NULL until it leads */
-    bool reply_landed;
-    bool reply_stale;   /* the last answer taken was outdated */
-    bool append_barred; /* only an outdated answer could have brought the next append */
+    bool reply_landed;            /* what the last valid answer brought is there */
+    bool reply_stale;             /* the last answer taken was outdated */
+    bool append_barred;           /* only an outdated answer could have brought the next append */
     /* Over incarnations. */
     int32_t reach_epoch; /* leader epoch of `reach` */
     int64_t reach;       /* highest log end in it */

@@ -394,6 +394,8 @@ static void high_watermark(struct check *check, struct check_replica_ghost *repl
 
     replica->hw = check_field(event, 3);
     if (replica->hw > replica->hw_held) replica->hw_held = replica->hw;
+    /* Only the answer that is done raises it at a follower: nothing of it is to come (R23). */
+    if (!leads && replica->hw > before) replica->reply_landed = true;
     check_count(check, CHECK_R1);
     if (replica->hw > replica->log.end || replica->hw < replica->log.start) {
         CHECK_FAIL(check, R1, at_replica(replica, replica->hw),

@@ -229,7 +229,7 @@ def single(name, *arguments, **options):
 class Cluster:
     """Nodes with a properties file each: combined, or brokers and controllers apart."""
 
-    def __init__(self, name, brokers=3, controllers=0, cluster_id=None, extra=""):
+    def __init__(self, name, brokers=3, controllers=0, cluster_id=None, extra="", directories=1):
         self.name, self.cluster_id = name, cluster_id or "interop-" + name
         self.directory = os.path.join(WORK, name)
         os.makedirs(self.directory)
@@ -257,8 +257,11 @@ class Cluster:
                           "controller.listener.names=CONTROLLER\n"
                           "controller.quorum.voters=%s\nlog.dirs=%s\n%s" %
                           (",".join(roles), node, ",".join(listeners), self.voters,
-                           self.data[node], extra))
+                           ",".join(self.log_dirs(node, directories)), extra))
             self.nodes[node] = Node("%s-%d" % (name, node), [self.files[node]], port)
+
+    def log_dirs(self, node, count):
+        return [self.data[node]] + ["%s-%d" % (self.data[node], n) for n in range(2, count + 1)]
 
     def format(self):
         for node in self.nodes:

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
 
 for module in ("one_node", "command", "cluster", "failures", "stop", "hostile", "failover",
-               "admin", "reassign", "apache", "foreign", "clients", "library", "scripts"):
+               "admin", "reassign", "apache", "foreign", "clients", "log_dirs", "library", "scripts"):
     if os.path.exists(os.path.join(os.path.dirname(os.path.abspath(__file__)), module + ".py")):
         __import__(module)
 sys.exit(harness.main(sys.argv[1:]))

@@ -1,5 +1,5 @@
 // @platformatic/kafka: see README.md of this folder for the commands.
-import { Admin, Consumer, Producer, MessagesStreamModes, stringDeserializers, stringSerializers, ProduceAcks, ConfigResourceTypes } from '@platformatic/kafka'
+import { Admin, Consumer, Producer, MessagesStreamModes, stringDeserializers, stringSerializers, ProduceAcks, ConfigResourceTypes, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps } from '@platformatic/kafka'
 
 const [bootstrap, command, topic, ...rest] = process.argv.slice(2)
 const base = { clientId: 'interop', bootstrapBrokers: bootstrap.split(','), retries: 200, retryDelay: 200 }
@@ -50,7 +50,23 @@ async function admin (group) {
   const created = await admin.createTopics({ topics: [topic], partitions: 3, replicas: 3 })
   await sleep(1000)
   say('partitions', created[0].partitions)
+  const resource = { resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }
+  await admin.incrementalAlterConfigs({ resources: [{ ...resource, configs: [{ name: 'retention.ms', configOperation: IncrementalAlterConfigOperationTypes.SET, value: '123456' }] }] })
+  await sleep(1000) // any broker answers, once it has heard
+  const configs = (await admin.describeConfigs({ resources: [resource] }))[0].configs
+  say('config', configs.find(row => row.name === 'retention.ms').value)
   await produce(300, 0)
+  await sleep(50)
+  const middle = BigInt(Date.now())
+  await sleep(50)
+  await produce(300, 0)
+  const offsets = async timestamp => (await admin.listOffsets({ topics: [{ name: topic,
+    partitions: [0, 1, 2].map(partitionIndex => ({ partitionIndex, timestamp })) }] })).flatMap(each => each.partitions)
+  const sum = listed => listed.map(each => Number(each.offset)).reduce((a, b) => a + b, 0)
+  say('middle', sum(await offsets(middle)))
+  say('end', sum(await offsets(ListOffsetTimestamps.LATEST)))
+  await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition: 0, offset: 5n }] }] })
+  say('low', (await offsets(ListOffsetTimestamps.EARLIEST)).find(each => each.partitionIndex === 0).offset)
   const groups = await admin.listGroups()
   say('listed', groups.has(group))
   const described = await admin.describeGroups({ groups: [group] })

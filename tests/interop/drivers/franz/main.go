@@ -86,13 +86,16 @@ func admin(bootstrap, topic, group string) {
 			fmt.Println("config", row.MaybeValue())
 		}
 	}
-	before := time.Now().UnixMilli()
 	produce(bootstrap, topic, 300, 0)
-	first, err := adm.ListOffsetsAfterMilli(ctx, before-1000, topic)
+	time.Sleep(50 * time.Millisecond)
+	middle := time.Now().UnixMilli()
+	time.Sleep(50 * time.Millisecond)
+	produce(bootstrap, topic, 300, 0)
+	listed, err := adm.ListOffsetsAfterMilli(ctx, middle, topic)
 	check(err)
 	sum := int64(0)
-	first.Each(func(o kadm.ListedOffset) { sum += o.Offset })
-	fmt.Println("first", sum)
+	listed.Each(func(o kadm.ListedOffset) { sum += o.Offset })
+	fmt.Println("middle", sum)
 	ends, err := adm.ListEndOffsets(ctx, topic)
 	check(err)
 	sum = 0

@@ -124,20 +124,23 @@ func admin(brokers []string, topic, group string) {
 		ConfigNames: []string{"retention.ms"}})
 	check(err)
 	fmt.Println("config", entries[0].Value)
-	before := time.Now().UnixMilli()
+	produce(brokers, topic, 300, 0)
+	time.Sleep(50 * time.Millisecond)
+	moment := time.Now().UnixMilli()
+	time.Sleep(50 * time.Millisecond)
 	produce(brokers, topic, 300, 0)
 	client, err := sarama.NewClient(brokers, config())
 	check(err)
-	first, end := int64(0), int64(0)
+	middle, end := int64(0), int64(0)
 	for part := int32(0); part < 3; part++ {
-		offset, err := client.GetOffset(topic, part, before-1000)
+		offset, err := client.GetOffset(topic, part, moment)
 		check(err)
-		first += offset
+		middle += offset
 		offset, err = client.GetOffset(topic, part, sarama.OffsetNewest)
 		check(err)
 		end += offset
 	}
-	fmt.Println("first", first)
+	fmt.Println("middle", middle)
 	fmt.Println("end", end)
 	check(adm.DeleteRecords(topic, map[int32]int64{0: 5}))
 	low, err := client.GetOffset(topic, 0, sarama.OffsetOldest)

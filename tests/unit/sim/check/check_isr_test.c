@@ -39,6 +39,22 @@ static void each_oracle_of_check_isr_fires_first_on_its_bad_history(void **state
     check_story_prove("check_isr.c", setup, cases, COUNT_OF(cases));
 }
 
+/* F14: the valid answer before it brought only a high watermark, so that nothing of that one can
+ * still be on its way to the disk; without the high watermark it may be. */
+static void an_append_behind_an_answer_that_is_done_is_of_the_outdated_one(void **state)
+{
+    static const struct check_case late = {
+        "R23",
+        MORE "2 replica.fetch_reply 7 0 1 1 10 10\n2 replica.fetch_reply 7 0 0 1 10 10\n"
+             "2 log.appended 7 0 10 19 1 501 100\n",
+        MORE "2 replica.fetch_reply 7 0 1 1 10 10\n2 replica.hw 7 0 0 10 1 1\n"
+             "2 replica.fetch_reply 7 0 0 1 10 10\n2 log.appended 7 0 10 19 1 501 100\n",
+        false};
+
+    (void)state;
+    check_story_prove_one(&late, setup);
+}
+
 /* F22: it may have lost what it had; without an attempt to join the ISR, too. */
 static void a_fetch_of_an_earlier_life_counts_for_nothing(void **state)
 {
@@ -67,6 +83,7 @@ static void a_follower_reaches_what_its_open_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_append_behind_an_answer_that_is_done_is_of_the_outdated_one),
         cmocka_unit_test(a_fetch_of_an_earlier_life_counts_for_nothing),
         cmocka_unit_test(a_follower_reaches_what_its_open_found),
         cmocka_unit_test(each_oracle_of_check_isr_fires_first_on_its_bad_history),
