@@ -11,7 +11,7 @@ static void advance(struct partition *part)
     part->follow->leader_hw = -1;
     if (log_start > part->high_watermark) log_start = part->high_watermark; /* R25 */
     if (log_start > part->log->log_start) log_raise_start(part->log, log_start);
-    partition_note_start(part); /* the leader waits to hear of it */
+    partition_note_start(part); /* the leader waits to hear of it, when it is on disk */
 }
 
 void fetcher_applied(struct partition *part, bool failed)

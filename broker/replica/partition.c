@@ -164,7 +164,8 @@ struct isr_facts partition_facts(const struct partition *part)
                               .min_isr = part->min_isr,
                               .now = manager->env->now.mono,
                               .lag_max_ms = manager->config->replica_lag_time_max_ms,
-                              .brokers = &manager->brokers};
+                              .brokers = &manager->brokers,
+                              .log_start = part->log->log_start};
 }
 
 void partition_advance(struct partition *part)

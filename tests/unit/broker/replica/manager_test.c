@@ -188,6 +188,30 @@ static void deleted_records_are_gone_on_every_live_replica_and_stay_gone(void **
     assert_int_equal(replica_rig_part(rig, B, 1)->log->log_start, 10);
 }
 
+/* Nobody had time for a checkpoint but those that were asked for (S18). */
+static void what_was_deleted_stays_so_when_a_follower_is_killed_at_once(void **state)
+{
+    struct replica_rig *rig = *state;
+    struct wait w = {rig, A, 1, 4, PARTITION_NONE};
+    int64_t offset = 4;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, A, PARTITION_LEADER);
+    append_and_forget(rig, A, 5);
+    append_and_forget(rig, A, 5);
+    await_hw(rig, A, 10);
+    assert_int_equal(partition_delete_records(replica_rig_part(rig, A, 1), &offset), ERR_NONE);
+    assert_true(replica_rig_until(rig, 3000, deleted_everywhere, &w));
+    replica_rig_kill(rig, A, false);
+    for (uint32_t machine = B; machine <= C; machine++) {
+        replica_rig_kill(rig, machine, true);
+        replica_rig_start(rig, machine);
+        await_role(rig, machine, PARTITION_FOLLOWER);
+        assert_int_equal(replica_rig_part(rig, machine, 1)->log->log_start, 4);
+    }
+}
+
 /* Waits as DeleteRecords does. */
 struct low_wait {
     struct op op;
@@ -940,6 +964,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(what_is_produced_reaches_every_replica_and_then_counts),
         WITH_RIG(deleted_records_are_gone_on_every_live_replica_and_stay_gone),
+        WITH_RIG(what_was_deleted_stays_so_when_a_follower_is_killed_at_once),
         WITH_RIG(who_waits_for_the_low_watermark_hears_of_replicas_that_no_longer_count),
         WITH_RIG(old_segments_go_by_themselves_on_leader_and_followers),
         WITH_RIG(followers_that_catch_up_enter_the_set_by_alter_partition),
