@@ -13,7 +13,7 @@
  * Until the walk has come to its end, and a copy has its buffer, nothing is changed: damage below
  * the cut, which a replica that has the range can mend (manager_scrub.c), leaves the log as it was,
  * OPEN with ERR_DAMAGED; without memory it is OPEN with ERR_NO_MEMORY, and the cut is asked for
- * again.
+ * again. A cut that takes the batch with the log start becomes a reset to that start (log_reset.c).
  *
  * A crash between any two leaves a log that ends somewhere between the new end and the old one,
  * which is where a follower may be that was about to truncate: it does so again. */
@@ -198,6 +198,20 @@ static bool cut_room(struct log_flow *o)
 {
     if (cut_target(o)->ranged && !log_flow_room(o, LOG_WALK_BYTES)) o->err = ERR_NO_MEMORY;
     return o->err == ERR_NONE;
+}
+
+/* The batch with the log start goes: nothing is left of the log, and its start is told and perhaps
+ * on disk. It stays, as does an end that is no lower: the log begins anew there. */
+static bool cut_begins_anew(struct log_flow *o)
+{
+    struct log *log = o->log;
+
+    if (o->walk.scan.next_offset >= log->log_start) return false;
+    cut_restore(o);
+    log->wanted &= (uint16_t)~LOG_WANT_TRUNCATE;
+    log->wanted |= LOG_WANT_RESET;
+    log->wanted_to = log->log_start;
+    return true;
 }
 
 void log_cut_tell(const struct log_flow *o, int64_t end, int64_t reason)
@@ -443,9 +457,9 @@ static enum op_result cut_run(struct op *op)
                 if (o->err != ERR_NONE) return cut_refused(o);
                 if (log->segments[o->segment]->base == o->snapshot) break;
             }
+            if (cut_begins_anew(o)) return OP_DONE;
             if (!cut_room(o)) return cut_refused(o);
             cut_drop_kept(o);
-            /* A batch that straddles the cut goes whole: the end is where the walk stopped. */
             log_cut_forget(log, o->walk.scan.next_offset);
             log_cut_lower(o, o->walk.scan.next_offset, o->walk.scan.next_offset);
             AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, log_cut_lowered(o));
