@@ -360,7 +360,8 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     if (part->role == PARTITION_OFFLINE || part->damaged || part->doubtful)
         manager_lost_look(part->manager);
     if (part->doubtful && !partition_doubted(part)) {
-        part->doubtful = false;
+        /* While nobody is in sync it says nothing, and is not over. */
+        part->doubtful = part->eligible && part->isr.committed == 0;
         op_wake(&part->manager->state_source);
     }
     if (partition_forfeits(part)) op_wake(&part->work);

@@ -212,6 +212,49 @@ static void what_was_deleted_stays_so_when_a_follower_is_killed_at_once(void **s
     }
 }
 
+static void apply_to(struct partition *part, int32_t leader, const int32_t *isr, uint32_t isr_count,
+                     bool eligible)
+{
+    static const int32_t replicas[] = {1, 2, 3};
+    struct partition_state state = {.leader = leader,
+                                    .leader_epoch = part->leader_epoch + 1,
+                                    .partition_epoch = part->partition_epoch + 1,
+                                    .replicas = replicas,
+                                    .replicas_count = 3,
+                                    .isr = isr,
+                                    .isr_count = isr_count,
+                                    .eligible = eligible};
+
+    assert_int_equal(partition_apply(part, &state), ERR_NONE);
+}
+
+/* Nobody is in sync: it may be the only one that can lead, and says nothing. Another one that is
+ * eligible leads instead: it is done without before it would be elected in its turn (DF8). */
+static void a_doubt_outlasts_the_time_when_nobody_is_in_sync(void **state)
+{
+    struct replica_rig *rig = *state;
+    static const int32_t first[] = {1}, us[] = {2};
+    struct partition *part;
+
+    add_topic(rig, 1, 1, true);
+    start_all(rig);
+    await_role(rig, B, PARTITION_FOLLOWER);
+    part = replica_rig_part(rig, B, 1);
+    part->doubtful = true; /* as its open would have it */
+    apply_to(part, -1, first, 0, true);
+    assert_false(partition_doubted(part));
+    apply_to(part, 1, first, 1, true);
+    assert_true(partition_doubted(part));
+    apply_to(part, 1, first, 1, false); /* the controller has heard of it */
+    assert_false(partition_doubted(part));
+    apply_to(part, 1, first, 1, true);
+    assert_false(partition_doubted(part));
+    part->doubtful = true;
+    apply_to(part, -1, first, 0, true);
+    apply_to(part, 2, us, 1, false); /* it is the one that was elected */
+    assert_false(part->doubtful);
+}
+
 /* Waits as DeleteRecords does. */
 struct low_wait {
     struct op op;
@@ -965,6 +1008,7 @@ int main(void)
         WITH_RIG(what_is_produced_reaches_every_replica_and_then_counts),
         WITH_RIG(deleted_records_are_gone_on_every_live_replica_and_stay_gone),
         WITH_RIG(what_was_deleted_stays_so_when_a_follower_is_killed_at_once),
+        WITH_RIG(a_doubt_outlasts_the_time_when_nobody_is_in_sync),
         WITH_RIG(who_waits_for_the_low_watermark_hears_of_replicas_that_no_longer_count),
         WITH_RIG(old_segments_go_by_themselves_on_leader_and_followers),
         WITH_RIG(followers_that_catch_up_enter_the_set_by_alter_partition),
