@@ -3,8 +3,8 @@
  * their fetches. Segments go with the next pass of retention.
  *
  * DIFFERS: Kafka's log start becomes durable within a minute; here before the answer, on the leader
- * and on every replica that lives (fetcher_request.c): what was deleted does not come back when they
- * are killed, or lose their power (S18). Who was away hears of it before it joins. */
+ * and on every replica that lives (fetcher_request.c): what was deleted does not come back when
+ * they are killed, or lose their power (S18). Who was away hears of it before it joins. */
 #include "broker/api/api.h"
 #include "broker/node.h"
 #include "wire/delete_records.h"

@@ -1,4 +1,4 @@
-/* Shared by log_cut.c, log_reset.c and log_begin.c. */
+/* Shared by log_cut.c, log_reset.c, log_begin.c and log_open.c. */
 #ifndef BROKER_LOG_LOG_CUT_PRIVATE_H
 #define BROKER_LOG_LOG_CUT_PRIVATE_H
 

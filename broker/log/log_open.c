@@ -21,6 +21,7 @@
  * or below the log start promises nothing. What ends below the log start starts over there, as the
  * last step of the open (log_reset_kind): only then its ends are told. An I/O error says
  * nothing about the bytes: the open fails with it and nothing is touched (H1). */
+#include "broker/log/log_cut_private.h"
 #include "broker/log/log_open_private.h"
 #include "broker/log/log_text.h"
 
@@ -194,13 +195,6 @@ static void open_begin(struct log_flow *o)
     log_path_log(o->path, log);
 }
 
-static bool open_lowered(const struct log_flow *o)
-{
-    const struct log_dir *dir = o->log->dir;
-
-    return dir->checkpoints_written >= o->checkpoints || !log_dir_online(dir);
-}
-
 /* A high watermark of what was lost goes from the checkpoint before anything else stands there: the
  * next open would take it for one of the new records (R47). */
 static enum op_result open_take(struct log_flow *o)
@@ -217,7 +211,7 @@ static enum op_result open_take(struct log_flow *o)
             log->known->high_watermark = most;
             o->checkpoints = log_dir_checkpoint(log->dir);
         }
-        AWAIT(o, OPEN_TAKE_LOWERED, &log->dir->checkpoint_source, open_lowered(o));
+        AWAIT(o, OPEN_TAKE_LOWERED, &log->dir->checkpoint_source, log_cut_lowered(o));
         return open_end(o);
     }
     IMPOSSIBLE("step");

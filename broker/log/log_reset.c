@@ -1,5 +1,5 @@
-/* The full reset: an empty log that begins at an offset of its owner's choice, or where an open says
- * that nobody knew another end (log_open.c).
+/* The full reset: an empty log that begins at an offset of its owner's choice, or where an open
+ * says that nobody knew another end (log_open.c).
  *
  *     recovery point to 0 and high watermark to the new end, in the checkpoint, durably
  *     unlink the mark, then all segments, newest first; sync the directory
