@@ -2,8 +2,9 @@
  * watermark, below which no live replica serves anything any more. Followers learn the start from
  * their fetches. Segments go with the next pass of retention.
  *
- * DIFFERS: Kafka's log start becomes durable within a minute; here before the answer, on the
- * leader. */
+ * DIFFERS: Kafka's log start becomes durable within a minute; here before the answer, on the leader
+ * and on every replica that lives (fetcher_request.c): what was deleted does not come back when
+ * they are killed, or lose their power (S18). Who was away hears of it before it joins. */
 #include "broker/api/api.h"
 #include "broker/node.h"
 #include "wire/delete_records.h"
@@ -130,6 +131,8 @@ static void records_take(struct delete_records *o)
     if (err == ERR_NONE && (!records_reached(o) || !records_kept(o))) err = ERR_REQUEST_TIMED_OUT;
     p->answer->error_code = (int16_t)err;
     if (err == ERR_NONE) p->answer->low_watermark = partition_low_watermark(p->part);
+    TRACE(p->part->manager->env->world, RECORDS_DELETED, (int64_t)p->part->topic, p->part->index,
+          p->offset, p->answer->low_watermark, (int64_t)err);
 }
 
 static enum op_result records_run(struct op *op)

@@ -304,10 +304,10 @@ static inline bool log_owes_sync(const struct log *log)
  * AWAIT_KEY on synced_source, key and condition synced_end >= wanted, or state != LOG_OPEN. */
 void log_sync(struct log *log);
 /* Cuts everything at and above `to` (a batch that straddles it goes whole, log_end is then lower
- * than asked), durably, with epochs and producers; waits for what is staged. No append until OPEN
- * again. `to` above log_end only trims epochs (KAFKA-10706). AWAIT state_source until state !=
- * LOG_TRUNCATING. OPEN with an error in log->err: nothing was cut; DAMAGED: a batch below is
- * rotten, log->damaged says which. */
+ * than asked, but never below the log start), durably, with epochs and producers; waits for what
+ * is staged. No append until OPEN again. `to` above log_end only trims epochs (KAFKA-10706). AWAIT
+ * state_source until state != LOG_TRUNCATING. OPEN with an error in log->err: nothing was cut;
+ * DAMAGED: a batch below is rotten, log->damaged says which. */
 void log_truncate(struct log *log, int64_t to);
 /* truncateFullyAndStartAt: an empty log that begins at `at`. Also from FAILED with ERR_DAMAGED. */
 void log_reset(struct log *log, int64_t at);

@@ -43,12 +43,6 @@ enum err log_aborted_add(struct log_aborted_list *list, struct log_aborted entry
     return ERR_NONE;
 }
 
-void log_aborted_cut(struct log_aborted_list *list, int64_t offset)
-{
-    while (list->count > 0 && list->entries[list->count - 1].last_offset >= offset)
-        list->count--;
-}
-
 void log_aborted_put(const struct log_aborted_list *list, uint8_t *at)
 {
     for (uint32_t i = 0; i < list->count; i++, at += LOG_ABORTED_ENTRY) {

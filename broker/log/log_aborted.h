@@ -41,7 +41,6 @@ void log_aborted_deinit(struct log_aborted_list *list);
 MUST_USE enum err log_aborted_add(struct log_aborted_list *list, struct log_aborted entry);
 /* Room for `more` entries: that many adds cannot fail. */
 MUST_USE enum err log_aborted_reserve(struct log_aborted_list *list, uint32_t more);
-void log_aborted_cut(struct log_aborted_list *list, int64_t offset);    /* markers at or above it */
 void log_aborted_put(const struct log_aborted_list *list, uint8_t *at); /* the file */
 /* What a file holds is added. DAMAGED: length, version, or markers that do not rise. */
 MUST_USE enum err log_aborted_load(struct log_aborted_list *list, struct bytes file);

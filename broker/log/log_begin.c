@@ -18,24 +18,7 @@
  * An open that finds nothing whole in such a file resets the log to its start, as it stands in the
  * checkpoint: that is written before the file is made.
  * DIFFERS: Kafka starts the log anew at the batch's base offset, high watermark included. */
-#include "broker/log/log_private.h"
-
-static void log_reset_below(struct log *log, int64_t at, int64_t below)
-{
-    ASSERT(at >= 0 && below >= 0);
-    if (log->state != LOG_OPEN && !(log->state == LOG_FAILED && log->err == ERR_DAMAGED)) return;
-    log->opened = true; /* from here on nothing is promised */
-    log_set_state(log, LOG_TRUNCATING, ERR_NONE);
-    log->wanted |= LOG_WANT_RESET;
-    log->wanted_to = at;
-    log->wanted_below = below;
-    log_advance(log);
-}
-
-void log_reset(struct log *log, int64_t at)
-{
-    log_reset_below(log, at, 0);
-}
+#include "broker/log/log_cut_private.h"
 
 static bool log_empty(const struct log *log)
 {

@@ -20,11 +20,6 @@ static const char *const close_steps[] = {"START",        "QUIET",         "SYNC
                                           "INDEX_SAVED",  "TIMES_SAVED",   "SNAPSHOT_SAVED",
                                           "WINDOW_SAVED", "ABORTED_SAVED", "NAMES_SYNCED"};
 
-static bool close_quiet(const struct log *log)
-{
-    return log_quiet(log);
-}
-
 static bool close_synced(const struct log *log)
 {
     if (log->syncing) return false; /* it holds the file, also when the directory has failed */
@@ -72,7 +67,7 @@ static enum op_result close_run(struct op *op)
     switch ((enum close_step)op->step) {
     case CLOSE_START:
         close_begin(o);
-        AWAIT(o, CLOSE_QUIET, &log->state_source, close_quiet(log));
+        AWAIT(o, CLOSE_QUIET, &log->state_source, log_quiet(log));
         if (!o->first || !log_dir_online(log->dir)) {
             if (o->err == ERR_NONE) o->err = log->dir->err;
             return close_end(o);
@@ -241,7 +236,7 @@ static enum op_result delete_run(struct op *op)
     switch ((enum delete_step)op->step) {
     case DELETE_START:
         delete_name(o);
-        AWAIT(o, DELETE_QUIET, &log->state_source, close_quiet(log));
+        AWAIT(o, DELETE_QUIET, &log->state_source, log_quiet(log));
         delete_forget(o);
         log_io_rename(&o->io, world, o->path, o->path_to);
         AWAIT_IO(o, DELETE_RENAMED, &o->io);

@@ -1,4 +1,4 @@
-/* Truncation from the end, and the full reset.
+/* Truncation from the end.
  *
  *     walk to the cut: position, end, index, producers, epochs  (from the newest snapshot below it)
  *     lower the recovery point in the checkpoint, durably       else a crash reads as damage
@@ -13,13 +13,11 @@
  * Until the walk has come to its end, and a copy has its buffer, nothing is changed: damage below
  * the cut, which a replica that has the range can mend (manager_scrub.c), leaves the log as it was,
  * OPEN with ERR_DAMAGED; without memory it is OPEN with ERR_NO_MEMORY, and the cut is asked for
- * again.
+ * again. A cut that takes the batch with the log start becomes a reset to that start (log_reset.c).
  *
  * A crash between any two leaves a log that ends somewhere between the new end and the old one,
  * which is where a follower may be that was about to truncate: it does so again. */
-#include "broker/log/log_private.h"
-
-#include <string.h>
+#include "broker/log/log_cut_private.h"
 
 enum cut_step {
     CUT_START,
@@ -84,13 +82,7 @@ static const char *const cut_steps[] = {"START",
 static const char *const cut_suffixes[] = {".snapshot",  ".producers", ".txnindex",
                                            ".timeindex", ".index",     ".log"};
 
-static bool cut_quiet(const struct log *log)
-{
-    return log_quiet(log);
-}
-
-/* Appends that were still to be told are gone, whatever the outcome. */
-static void cut_forget(struct log *log, int64_t end)
+void log_cut_forget(struct log *log, int64_t end)
 {
     log->generation++;
     log->failed_from = end;
@@ -101,7 +93,7 @@ static void cut_forget(struct log *log, int64_t end)
     if (log->dir->cache != NULL) log_cache_cut(log->dir->cache, &log->cached, end);
 }
 
-static enum op_result cut_fail(struct log_flow *o)
+enum op_result log_cut_fail(struct log_flow *o)
 {
     /* Damage is this log's own; an I/O error, or a state half way, is the directory's. */
     if (o->err == ERR_DAMAGED) {
@@ -173,7 +165,7 @@ static enum op_result cut_refused(struct log_flow *o)
 
     cut_restore(o);
     if (!log_err_passes(o->err) && (o->err != ERR_DAMAGED || log->config->verify_all))
-        return cut_fail(o);
+        return log_cut_fail(o);
     if (o->err == ERR_DAMAGED) {
         TRACE(log->dir->env->world, LOG_DAMAGED, (int64_t)log->topic, log->partition, o->offset,
               (int64_t)o->walk.scan.position, ERR_DAMAGED);
@@ -208,17 +200,28 @@ static bool cut_room(struct log_flow *o)
     return o->err == ERR_NONE;
 }
 
-/* From here on a crash may leave any end between the new one and the old. */
-static void cut_tell(const struct log_flow *o, int64_t end, int64_t reason)
+/* The batch with the log start goes: nothing is left of the log, and its start is told and perhaps
+ * on disk. It stays, as does an end that is no lower: the log begins anew there. */
+static bool cut_begins_anew(struct log_flow *o)
+{
+    struct log *log = o->log;
+
+    if (o->walk.scan.next_offset >= log->log_start) return false;
+    cut_restore(o);
+    log->wanted &= (uint16_t)~LOG_WANT_TRUNCATE;
+    log->wanted |= LOG_WANT_RESET;
+    log->wanted_to = log->log_start;
+    return true;
+}
+
+void log_cut_tell(const struct log_flow *o, int64_t end, int64_t reason)
 {
     const struct log *log = o->log;
 
     LOG_TRACE(log, LOG_CUTTING, o->old_end, end, log->high_watermark, reason);
 }
 
-/* Asks for a checkpoint with the recovery point at or below `to`, the high watermark at or below
- * `high`; o->checkpoints is what to await. */
-static void cut_lower(struct log_flow *o, int64_t to, int64_t high)
+void log_cut_lower(struct log_flow *o, int64_t to, int64_t high)
 {
     struct log *log = o->log;
     struct log_dir *dir = log->dir;
@@ -232,7 +235,7 @@ static void cut_lower(struct log_flow *o, int64_t to, int64_t high)
         o->checkpoints = log_dir_checkpoint(dir);
 }
 
-static bool cut_lowered(const struct log_flow *o)
+bool log_cut_lowered(const struct log_flow *o)
 {
     const struct log_dir *dir = o->log->dir;
 
@@ -274,12 +277,11 @@ static void cut_walk(struct log_flow *o)
     o->walk.known = true;
 }
 
-/* The n-th file to go: six names a segment, newest segment first; then none. */
-static bool cut_next_later(struct log_flow *o)
+bool log_cut_next(struct log_flow *o, int64_t above)
 {
     struct log *log = o->log;
 
-    if (log_active(log)->base <= o->snapshot) return false;
+    if (log->segment_count == 0 || log_active(log)->base <= above) return false;
     log_path_of(o->path, log, log_active(log)->base, cut_suffixes[o->list_at]);
     log_io_path(&o->io, log_flow_env(o)->world, DISK_UNLINK, o->path);
     o->list_at++;
@@ -318,7 +320,7 @@ static enum op_result cut_end(struct log_flow *o)
     log->wanted &= (uint16_t)~LOG_WANT_TRUNCATE;
     if (o->err == ERR_NONE) o->err = o->save.err;
     if (o->err != ERR_NONE) {
-        if (!log_err_passes(o->err)) return cut_fail(o);
+        if (!log_err_passes(o->err)) return log_cut_fail(o);
         log->epochs_dirty = true; /* extra entries in the file are cut again at the next open */
         log->epochs_failed = true;
     }
@@ -326,7 +328,7 @@ static enum op_result cut_end(struct log_flow *o)
     return OP_DONE;
 }
 
-static void cut_save_epochs(struct log_flow *o)
+void log_cut_save_epochs(struct log_flow *o)
 {
     log_path_log(o->path, o->log);
     o->err = log_flow_print_epochs(o) ? ERR_NONE : ERR_NO_MEMORY;
@@ -336,7 +338,7 @@ static void cut_save_epochs(struct log_flow *o)
                    true);
 }
 
-static void cut_begin(struct log_flow *o)
+void log_cut_begin(struct log_flow *o)
 {
     o->err = ERR_NONE;
     o->log->saved = false;
@@ -374,42 +376,42 @@ static enum op_result cut_copy(struct log_flow *o)
         log_path_of(o->path_to, log, log_active(log)->base, ".log.tmp");
         log_io_open(&o->io, world, o->path, DISK_READ_ONLY);
         AWAIT_IO(o, CUT_COPY_OPENED, &o->io);
-        if (!cut_copied(o, 0)) return cut_fail(o);
+        if (!cut_copied(o, 0)) return log_cut_fail(o);
         o->file = o->io.req.file;
         log_io_open(&o->io, world, o->path_to, DISK_CREATE);
         AWAIT_IO(o, CUT_COPY_MADE, &o->io);
-        if (!cut_copied(o, 0)) return cut_fail(o);
+        if (!cut_copied(o, 0)) return log_cut_fail(o);
         o->copy = o->io.req.file;
         log_io_truncate(&o->io, world, o->copy, 0);
         AWAIT_IO(o, CUT_COPY_EMPTY, &o->io);
-        if (!cut_copied(o, 0)) return cut_fail(o);
+        if (!cut_copied(o, 0)) return log_cut_fail(o);
         for (o->list_at = 0; o->list_at < o->walk.scan.position; o->list_at += cut_copy_part(o)) {
             log_io_read(&o->io, world, o->file, o->bytes, o->list_at, cut_copy_part(o), 0);
             AWAIT_IO(o, CUT_COPY_READ, &o->io);
-            if (!cut_copied(o, cut_copy_part(o))) return cut_fail(o);
+            if (!cut_copied(o, cut_copy_part(o))) return log_cut_fail(o);
             log_io_write(&o->io, world, o->copy,
                          (struct bytes){o->bytes, (uint32_t)cut_copy_part(o)}, o->list_at);
             AWAIT_IO(o, CUT_COPY_WRITTEN, &o->io);
-            if (!cut_copied(o, 0)) return cut_fail(o);
+            if (!cut_copied(o, 0)) return log_cut_fail(o);
         }
         log_io_sync(&o->io, world, o->copy);
         AWAIT_IO(o, CUT_COPY_SYNCED, &o->io);
-        if (!cut_copied(o, 0)) return cut_fail(o);
+        if (!cut_copied(o, 0)) return log_cut_fail(o);
         log_io_close(&o->io, world, o->copy);
         AWAIT_IO(o, CUT_COPY_CLOSED, &o->io);
         log_io_close(&o->io, world, o->file);
         AWAIT_IO(o, CUT_COPY_OLD_CLOSED, &o->io);
         log_io_rename(&o->io, world, o->path_to, o->path);
         AWAIT_IO(o, CUT_COPY_NAMED, &o->io);
-        if (!cut_copied(o, 0)) return cut_fail(o);
+        if (!cut_copied(o, 0)) return log_cut_fail(o);
         log_path_log(o->path_to, log);
         log_io_path(&o->io, world, DISK_SYNC_DIR, o->path_to);
         AWAIT_IO(o, CUT_COPY_NAME_SYNCED, &o->io);
-        if (!cut_copied(o, 0)) return cut_fail(o);
+        if (!cut_copied(o, 0)) return log_cut_fail(o);
         log_file_drop(log_active(log)); /* it is open on the old one */
         log_active(log)->ranged = false;
         cut_apply(o, o->walk.scan.next_offset);
-        cut_save_epochs(o);
+        log_cut_save_epochs(o);
         AWAIT_SAVE(o, CUT_COPY_EPOCHS_SAVED, &o->save);
         return cut_end(o);
     }
@@ -425,8 +427,8 @@ static enum op_result cut_run(struct op *op)
     if (op->step >= CUT_COPY) return cut_copy(o);
     switch ((enum cut_step)op->step) {
     case CUT_START:
-        cut_begin(o);
-        AWAIT(o, CUT_QUIET, &log->state_source, cut_quiet(log));
+        log_cut_begin(o);
+        AWAIT(o, CUT_QUIET, &log->state_source, log_quiet(log));
         if (o->offset >= log->log_end) {
             /* A leader that never appended leaves an epoch at its log end (KIP-101). */
             if (log_epochs_cut_end(&log->epochs, o->offset)) {
@@ -455,30 +457,30 @@ static enum op_result cut_run(struct op *op)
                 if (o->err != ERR_NONE) return cut_refused(o);
                 if (log->segments[o->segment]->base == o->snapshot) break;
             }
+            if (cut_begins_anew(o)) return OP_DONE;
             if (!cut_room(o)) return cut_refused(o);
             cut_drop_kept(o);
-            /* A batch that straddles the cut goes whole: the end is where the walk stopped. */
-            cut_forget(log, o->walk.scan.next_offset);
-            cut_lower(o, o->walk.scan.next_offset, o->walk.scan.next_offset);
-            AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
+            log_cut_forget(log, o->walk.scan.next_offset);
+            log_cut_lower(o, o->walk.scan.next_offset, o->walk.scan.next_offset);
+            AWAIT(o, CUT_LOWERED, &log->dir->checkpoint_source, log_cut_lowered(o));
             if (!log_dir_online(log->dir)) return OP_DONE;
-            cut_tell(o, o->walk.scan.next_offset, 0);
+            log_cut_tell(o, o->walk.scan.next_offset, 0);
             while (log_mark_cut(o, o->walk.scan.next_offset)) {
                 AWAIT_IO(o, CUT_MARK_GONE, &o->io);
                 o->err = log_io_err(&o->io);
-                if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return cut_fail(o);
+                if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return log_cut_fail(o);
             }
             o->list_at = 0;
-            while (cut_next_later(o)) {
+            while (log_cut_next(o, o->snapshot)) {
                 AWAIT_IO(o, CUT_LATER_GONE, &o->io);
                 o->err = log_io_err(&o->io);
-                if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return cut_fail(o);
+                if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return log_cut_fail(o);
             }
             log_path_log(o->path_to, log);
             log_io_path(&o->io, world, DISK_SYNC_DIR, o->path_to);
             AWAIT_IO(o, CUT_NAMES_SYNCED, &o->io);
             o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE) return cut_fail(o);
+            if (o->err != ERR_NONE) return log_cut_fail(o);
             if (log_active(log)->ranged) {
                 op_enter(&o->op, CUT_COPY);
                 return cut_copy(o);
@@ -487,7 +489,7 @@ static enum op_result cut_run(struct op *op)
             log_io_open(&o->io, world, o->path, 0);
             AWAIT_IO(o, CUT_OPENED, &o->io);
             o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE) return cut_fail(o);
+            if (o->err != ERR_NONE) return log_cut_fail(o);
             o->file = o->io.req.file;
             log_io_truncate(&o->io, world, o->file, o->walk.scan.position);
             AWAIT_IO(o, CUT_DONE, &o->io);
@@ -497,10 +499,10 @@ static enum op_result cut_run(struct op *op)
             if (o->err == ERR_NONE) o->err = log_io_err(&o->io);
             log_io_close(&o->io, world, o->file);
             AWAIT_IO(o, CUT_CLOSED, &o->io);
-            if (o->err != ERR_NONE) return cut_fail(o);
+            if (o->err != ERR_NONE) return log_cut_fail(o);
             cut_apply(o, o->walk.scan.next_offset);
         }
-        cut_save_epochs(o);
+        log_cut_save_epochs(o);
         AWAIT_SAVE(o, CUT_EPOCHS_SAVED, &o->save);
         return cut_end(o);
     }
@@ -524,183 +526,3 @@ void log_truncate(struct log *log, int64_t to)
     log->wanted_below = 0;
     log_advance(log);
 }
-
-/* ---- reset ---------------------------------------------------------------------------------- */
-
-enum reset_step {
-    RESET_START,
-    RESET_QUIET,
-    RESET_LOWERED,
-    RESET_MARK_GONE,
-    RESET_GONE,
-    RESET_NAMES_SYNCED,
-    RESET_MADE,
-    RESET_NOT_MADE,
-    RESET_EMPTIED,
-    RESET_CLOSED,
-    RESET_MADE_SYNCED,
-    RESET_EPOCHS_SAVED,
-    RESET_SHORT,
-    RESET_STARTED,
-};
-static const char *const reset_steps[] = {
-    "START",    "QUIET",   "LOWERED", "MARK_GONE",   "GONE",         "NAMES_SYNCED", "MADE",
-    "NOT_MADE", "EMPTIED", "CLOSED",  "MADE_SYNCED", "EPOCHS_SAVED", "SHORT",        "STARTED"};
-
-enum { RESET_RETRY_MS = 1000 };
-
-/* Short of memory, space or files: what is there so far stands, and nobody depends on the rest. */
-static bool reset_short(struct log_flow *o)
-{
-    if (!log_err_passes(o->err) || !log_dir_online(o->log->dir)) return false;
-    op_deadline(&o->op, env_deadline(log_flow_env(o), RESET_RETRY_MS));
-    return true;
-}
-
-static bool reset_again(struct log_flow *o)
-{
-    return op_expired(&o->op) || !log_dir_online(o->log->dir);
-}
-
-static bool reset_next(struct log_flow *o)
-{
-    struct log *log = o->log;
-
-    if (log->segment_count == 0) return false;
-    log_path_of(o->path, log, log_active(log)->base, cut_suffixes[o->list_at]);
-    log_io_path(&o->io, log_flow_env(o)->world, DISK_UNLINK, o->path);
-    o->list_at++;
-    if (o->list_at == COUNT_OF(cut_suffixes)) {
-        o->list_at = 0;
-        log_segment_drop_last(log);
-    }
-    return true;
-}
-
-/* The active segment, in memory. */
-static enum err reset_segment(struct log *log, int64_t end)
-{
-    if (log->segment_count == 0 && log_segment_add(log, end - log->wanted_below) == NULL)
-        return ERR_NO_MEMORY;
-    log_active(log)->end = end;
-    return log_segment_index(log, log_active(log));
-}
-
-/* It is empty, and begins where it should; on disk as well when o->checkpoints are written. */
-static void reset_apply(struct log_flow *o)
-{
-    struct log *log = o->log;
-
-    log->wanted &= (uint16_t)~LOG_WANT_RESET;
-    log->log_end = o->offset;
-    log->synced_end = o->offset;
-    log_set_start(log, o->offset);
-    if (log->known->cleaned > 0) log->known->cleaned = o->offset;
-    log->high_watermark = o->offset;
-    log->failed_from = o->offset;
-    log->unsynced_bytes = 0;
-    log->unsynced_since_ns = 0;
-    log_undamaged(log);
-    log_mark_exposed(log, 0);
-    log_assigned_reset(log);
-    log_dir_changed(log->dir);
-    /* The old start would empty the log once more at the next open. */
-    o->checkpoints = log->dir->checkpoints_written;
-    if (log->known->log_start > o->offset || log->dir->checkpoint_unsure)
-        o->checkpoints = log_dir_checkpoint(log->dir);
-}
-
-static enum op_result reset_end(struct log_flow *o)
-{
-    struct log *log = o->log;
-
-    if (log->state == LOG_OPENING) { /* the last step of it: nobody knew another end */
-        log_open_done(log);
-        return OP_DONE;
-    }
-    LOG_TRACE(log, LOG_TRUNCATED, o->old_end, o->offset, o->offset, 1);
-    log_set_state(log, LOG_OPEN, ERR_NONE);
-    return OP_DONE;
-}
-
-static void reset_save_epochs(struct log_flow *o)
-{
-    log_producers_clear(&o->log->producers);
-    o->log->aborted.count = 0;
-    (void)log_epochs_cut_end(&o->log->epochs, 0);
-    cut_save_epochs(o);
-}
-
-static enum op_result reset_run(struct op *op)
-{
-    struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
-    struct log *log = o->log;
-    struct world *world = log_flow_env(o)->world;
-
-    switch ((enum reset_step)op->step) {
-    case RESET_START:
-        cut_begin(o);
-        AWAIT(o, RESET_QUIET, &log->state_source, cut_quiet(log));
-        if (list_linked(&log->sync_link)) list_remove(&log->sync_link);
-        cut_forget(log, 0);
-        cut_lower(o, 0, o->offset);
-        AWAIT(o, RESET_LOWERED, &log->dir->checkpoint_source, cut_lowered(o));
-        if (!log_dir_online(log->dir)) return OP_DONE;
-        if (log->state != LOG_OPENING) cut_tell(o, o->offset, 1);
-        while (log_mark_cut(o, -1)) {
-            AWAIT_IO(o, RESET_MARK_GONE, &o->io);
-            o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return cut_fail(o);
-        }
-        o->list_at = 0;
-        while (reset_next(o)) {
-            AWAIT_IO(o, RESET_GONE, &o->io);
-            o->err = log_io_err(&o->io);
-            if (o->err != ERR_NONE && o->err != ERR_NOT_FOUND) return cut_fail(o);
-        }
-        log_path_log(o->path_to, log);
-        log_io_path(&o->io, world, DISK_SYNC_DIR, o->path_to);
-        AWAIT_IO(o, RESET_NAMES_SYNCED, &o->io);
-        o->err = log_io_err(&o->io);
-        if (o->err != ERR_NONE) return cut_fail(o);
-        for (;;) {
-            log_path_of(o->path, log, o->offset - log->wanted_below, ".log");
-            log_io_open(&o->io, world, o->path, DISK_CREATE);
-            AWAIT_IO(o, RESET_MADE, &o->io);
-            o->err = log_io_err(&o->io);
-            if (!reset_short(o)) break;
-            AWAIT(o, RESET_NOT_MADE, &log->dir->state_source, reset_again(o));
-        }
-        op_deadline(op, OP_NO_DEADLINE);
-        if (o->err != ERR_NONE) return cut_fail(o);
-        o->file = o->io.req.file;
-        log_io_truncate(&o->io, world, o->file, 0);
-        AWAIT_IO(o, RESET_EMPTIED, &o->io);
-        o->err = log_io_err(&o->io);
-        log_io_close(&o->io, world, o->file);
-        AWAIT_IO(o, RESET_CLOSED, &o->io);
-        if (o->err != ERR_NONE) return cut_fail(o);
-        log_io_path(&o->io, world, DISK_SYNC_DIR, o->path_to);
-        AWAIT_IO(o, RESET_MADE_SYNCED, &o->io);
-        o->err = log_io_err(&o->io);
-        if (o->err != ERR_NONE) return cut_fail(o);
-        for (;;) {
-            reset_save_epochs(o);
-            AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
-            if (o->err == ERR_NONE) o->err = o->save.err;
-            if (o->err == ERR_NONE) o->err = reset_segment(log, o->offset);
-            if (!reset_short(o)) break;
-            AWAIT(o, RESET_SHORT, &log->dir->state_source, reset_again(o));
-        }
-        op_deadline(op, OP_NO_DEADLINE);
-        if (o->err != ERR_NONE) return cut_fail(o);
-        reset_apply(o);
-        AWAIT(o, RESET_STARTED, &log->dir->checkpoint_source, cut_lowered(o));
-        if (!log_dir_online(log->dir)) return OP_DONE;
-        return reset_end(o);
-    }
-    IMPOSSIBLE("step");
-}
-
-const struct op_kind log_reset_kind = {"log_reset", reset_steps, COUNT_OF(reset_steps), reset_run,
-                                       log_flow_finish};

@@ -21,17 +21,21 @@
  * or below the log start promises nothing. What ends below the log start starts over there, as the
  * last step of the open (log_reset_kind): only then its ends are told. An I/O error says
  * nothing about the bytes: the open fails with it and nothing is touched (H1). */
+#include "broker/log/log_cut_private.h"
 #include "broker/log/log_open_private.h"
 #include "broker/log/log_text.h"
 
 #include "client/base/text.h"
 
-/* Three functions share the op: each goes on where the one before ends. */
+/* These functions share the op: each goes on where the one before ends. */
 enum open_files_step {
     OPEN_START,
     OPEN_FORGOTTEN,
     OPEN_MADE,
     OPEN_LISTED,
+};
+enum open_names_step {
+    OPEN_NAMES = OPEN_LISTED + 1,
     OPEN_IDENTITY,
     OPEN_IDENTITY_SAVED,
     OPEN_RETIRED,
@@ -68,27 +72,49 @@ enum open_take_step {
     OPEN_TAKE = OPEN_CUT_CLOSED + 1,
     OPEN_TAKE_LOWERED,
 };
-static const char *const open_steps[] = {"START",         "FORGOTTEN",
-                                         "MADE",          "LISTED",
-                                         "IDENTITY",      "IDENTITY_SAVED",
-                                         "RETIRED",       "FIRST_MADE",
-                                         "FIRST_CLOSED",  "NAMES_SYNCED",
-                                         "ROOT_SYNCED",   "RECOVER",
-                                         "EPOCHS",        "MANIFEST",
-                                         "ABORTED",       "SNAPSHOT",
-                                         "WINDOW",        "INDEX",
-                                         "TIMES",         "MARK_ABORTED",
-                                         "WALKED",        "REINDEXED",
-                                         "RETIMED",       "ABORTED_SAVED",
-                                         "CUT",           "LATER_GONE",
-                                         "CUT_NAMES",     "CUT_OPENED",
-                                         "CUT_DONE",      "CUT_SYNCED",
-                                         "CUT_CLOSED",    "TAKE",
-                                         "TAKE_LOWERED",  "SWAP",
-                                         "SWAP_CLEARED",  "SWAP_CLEARED_SYNCED",
-                                         "SWAP_WALKED",   "SWAP_BAD_GONE",
-                                         "SWAP_OLD_GONE", "SWAP_OLD_SYNCED",
-                                         "SWAP_RENAMED",  "SWAP_RENAMED_SYNCED"};
+static const char *const open_steps[] = {"START",
+                                         "FORGOTTEN",
+                                         "MADE",
+                                         "LISTED",
+                                         "NAMES",
+                                         "IDENTITY",
+                                         "IDENTITY_SAVED",
+                                         "RETIRED",
+                                         "FIRST_MADE",
+                                         "FIRST_CLOSED",
+                                         "NAMES_SYNCED",
+                                         "ROOT_SYNCED",
+                                         "RECOVER",
+                                         "EPOCHS",
+                                         "MANIFEST",
+                                         "ABORTED",
+                                         "SNAPSHOT",
+                                         "WINDOW",
+                                         "INDEX",
+                                         "TIMES",
+                                         "MARK_ABORTED",
+                                         "WALKED",
+                                         "REINDEXED",
+                                         "RETIMED",
+                                         "ABORTED_SAVED",
+                                         "CUT",
+                                         "LATER_GONE",
+                                         "CUT_NAMES",
+                                         "CUT_OPENED",
+                                         "CUT_DONE",
+                                         "CUT_SYNCED",
+                                         "CUT_CLOSED",
+                                         "TAKE",
+                                         "TAKE_LOWERED",
+                                         "SWAP",
+                                         "SWAP_CLEARED",
+                                         "SWAP_CLEARED_SYNCED",
+                                         "SWAP_WALKED",
+                                         "SWAP_BAD_GONE",
+                                         "SWAP_OLD_GONE",
+                                         "SWAP_OLD_SYNCED",
+                                         "SWAP_RENAMED",
+                                         "SWAP_RENAMED_SYNCED"};
 _Static_assert(LOG_SWAP_RESUME == OPEN_TAKE_LOWERED + 1, "log_swap.c goes on behind these");
 _Static_assert(COUNT_OF(open_steps) == LOG_SWAP_RENAMED_SYNCED + 1, "one name a step");
 
@@ -169,13 +195,6 @@ static void open_begin(struct log_flow *o)
     log_path_log(o->path, log);
 }
 
-static bool open_lowered(const struct log_flow *o)
-{
-    const struct log_dir *dir = o->log->dir;
-
-    return dir->checkpoints_written >= o->checkpoints || !log_dir_online(dir);
-}
-
 /* A high watermark of what was lost goes from the checkpoint before anything else stands there: the
  * next open would take it for one of the new records (R47). */
 static enum op_result open_take(struct log_flow *o)
@@ -192,7 +211,7 @@ static enum op_result open_take(struct log_flow *o)
             log->known->high_watermark = most;
             o->checkpoints = log_dir_checkpoint(log->dir);
         }
-        AWAIT(o, OPEN_TAKE_LOWERED, &log->dir->checkpoint_source, open_lowered(o));
+        AWAIT(o, OPEN_TAKE_LOWERED, &log->dir->checkpoint_source, log_cut_lowered(o));
         return open_end(o);
     }
     IMPOSSIBLE("step");
@@ -388,47 +407,16 @@ static bool open_forgotten(const struct log_flow *o)
     return dir->forgotten_saved >= o->checkpoints || !log_dir_online(dir);
 }
 
-/* The directory, its listing and identity; a new log gets its first segment. */
-static enum op_result open_files(struct log_flow *o)
+/* The identity; what is below the start goes; a new log gets its first segment; and all names are
+ * on the device. */
+static enum op_result open_names(struct log_flow *o)
 {
     struct log *log = o->log;
     struct env *env = log_flow_env(o);
     struct world *world = env->world;
 
-    switch ((enum open_files_step)o->op.step) {
-    case OPEN_START:
-        open_begin(o);
-        o->checkpoints = open_makes(o) ? log->dir->forgotten : 0;
-        if (!open_forgotten(o)) (void)log_dir_checkpoint(log->dir);
-        AWAIT(o, OPEN_FORGOTTEN, &log->dir->checkpoint_source, open_forgotten(o));
-        if (open_makes(o)) log_io_path(&o->io, world, DISK_MKDIR, o->path);
-        AWAIT_IO(o, OPEN_MADE, &o->io);
-        if (open_makes(o) && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
-            o->err = log_io_err(&o->io);
-            return open_end(o);
-        }
-        do {
-            if (!log_open_list_room(o)) {
-                o->err = ERR_NO_MEMORY;
-                return open_end(o);
-            }
-            log_io_list(&o->io, world, o->path, o->list, o->list_size);
-            AWAIT_IO(o, OPEN_LISTED, &o->io);
-        } while (log_io_err(&o->io) == ERR_TOO_LARGE);
-        o->err = log_io_err(&o->io);
-        if (o->err == ERR_NOT_FOUND && log->create && !open_makes(o)) {
-            log->known->listed = false; /* it was there when the root was opened */
-            op_enter(&o->op, OPEN_START);
-            return open_files(o);
-        }
-        o->list_used = o->io.req.done;
-        if (o->err == ERR_NONE && log_swap_left(o)) {
-            op_enter(&o->op, LOG_SWAP_RESUME);
-            return open_swap(o);
-        }
-        if (o->err == ERR_NONE) o->err = log_open_segments(o);
-        if (o->err != ERR_NONE) return open_end(o);
-
+    switch ((enum open_names_step)o->op.step) {
+    case OPEN_NAMES:
         log_load_start(&o->load, env, o->path, "partition.metadata", 4096);
         AWAIT_LOAD(o, OPEN_IDENTITY, &o->load);
         o->err = log_open_check_identity(o);
@@ -483,6 +471,52 @@ static enum op_result open_files(struct log_flow *o)
     IMPOSSIBLE("step");
 }
 
+/* The directory and its listing. */
+static enum op_result open_files(struct log_flow *o)
+{
+    struct log *log = o->log;
+    struct env *env = log_flow_env(o);
+    struct world *world = env->world;
+
+    switch ((enum open_files_step)o->op.step) {
+    case OPEN_START:
+        open_begin(o);
+        o->checkpoints = open_makes(o) ? log->dir->forgotten : 0;
+        if (!open_forgotten(o)) (void)log_dir_checkpoint(log->dir);
+        AWAIT(o, OPEN_FORGOTTEN, &log->dir->checkpoint_source, open_forgotten(o));
+        if (open_makes(o)) log_io_path(&o->io, world, DISK_MKDIR, o->path);
+        AWAIT_IO(o, OPEN_MADE, &o->io);
+        if (open_makes(o) && log_io_err(&o->io) != ERR_NONE && log_io_err(&o->io) != ERR_EXISTS) {
+            o->err = log_io_err(&o->io);
+            return open_end(o);
+        }
+        do {
+            if (!log_open_list_room(o)) {
+                o->err = ERR_NO_MEMORY;
+                return open_end(o);
+            }
+            log_io_list(&o->io, world, o->path, o->list, o->list_size);
+            AWAIT_IO(o, OPEN_LISTED, &o->io);
+        } while (log_io_err(&o->io) == ERR_TOO_LARGE);
+        o->err = log_io_err(&o->io);
+        if (o->err == ERR_NOT_FOUND && log->create && !open_makes(o)) {
+            log->known->listed = false; /* it was there when the root was opened */
+            op_enter(&o->op, OPEN_START);
+            return open_files(o);
+        }
+        o->list_used = o->io.req.done;
+        if (o->err == ERR_NONE && log_swap_left(o)) {
+            op_enter(&o->op, LOG_SWAP_RESUME);
+            return open_swap(o);
+        }
+        if (o->err == ERR_NONE) o->err = log_open_segments(o);
+        if (o->err != ERR_NONE) return open_end(o);
+        op_enter(&o->op, OPEN_NAMES);
+        return open_names(o);
+    }
+    IMPOSSIBLE("step");
+}
+
 static enum op_result open_run(struct op *op)
 {
     struct log_flow *o = CONTAINER_OF(op, struct log_flow, op);
@@ -490,7 +524,8 @@ static enum op_result open_run(struct op *op)
     if (op->step >= LOG_SWAP_RESUME) return open_swap(o);
     if (op->step >= OPEN_TAKE) return open_take(o);
     if (op->step >= OPEN_CUT) return open_cut(o);
-    return op->step >= OPEN_RECOVER ? open_recover(o) : open_files(o);
+    if (op->step >= OPEN_RECOVER) return open_recover(o);
+    return op->step >= OPEN_NAMES ? open_names(o) : open_files(o);
 }
 
 const struct op_kind log_open_kind = {"log_open", open_steps, COUNT_OF(open_steps), open_run,

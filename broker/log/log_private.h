@@ -3,7 +3,8 @@
  *   log.c         append, completion, failure, what comes next    log_flow.c   roll, epochs, repair
  *   log_validate.c  what a leader checks
  *   log_segment.c the segments in memory       log_open_files.c  what an open reads besides
- *   log_open.c    open and recovery     log_cut.c   truncate, reset     log_close.c   close, delete
+ *   log_open.c    open and recovery     log_cut.c   truncate     log_reset.c   start over
+ *   log_close.c   close, delete         log_begin.c   batches that do not go on at the end
  *   log_open_load.c, log_open_walk.c    what an open takes from files, and from batches
  *   log_lookup.c  indexes of closed segments   log_mark.c  where a recovery begins
  *   log_read.c    reads and time lookups            log_sync.c          group commit
@@ -417,7 +418,7 @@ enum log_swap_mode {
 };
 /* Its steps, behind those of log_open.c. */
 enum log_swap_resume_step {
-    LOG_SWAP_RESUME = 33,
+    LOG_SWAP_RESUME = 34,
     LOG_SWAP_CLEARED,
     LOG_SWAP_CLEARED_SYNCED,
     LOG_SWAP_WALKED,

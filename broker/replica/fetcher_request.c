@@ -1,6 +1,32 @@
 /* What a fetch names: all that is READY, or what the leader's session knows otherwise (KIP-227). */
 #include "broker/replica/fetcher_internal.h"
 
+/* The log start that the leader is told: one that a checkpoint has. A leader answers DeleteRecords
+ * when all replicas that live have told theirs, and who of them is killed and leads next must not
+ * serve what was deleted (S18).
+ * DIFFERS: Kafka tells the one in memory, and may forget it for a minute. */
+static int64_t start_told(struct partition *part)
+{
+    struct partition_follow *follow = part->follow;
+    struct log_dir *dir = part->log->dir;
+    int64_t start = part->log->log_start;
+
+    if (start < follow->kept_start || start < follow->keeping_start) { /* a reset, or a cut */
+        if (start < follow->kept_start) follow->kept_start = start;
+        follow->keeping_start = follow->kept_start;
+        follow->keeping_after = 0;
+    }
+    if (follow->keeping_after > 0 && dir->checkpoints_written >= follow->keeping_after) {
+        follow->kept_start = follow->keeping_start;
+        follow->keeping_after = 0;
+    }
+    if (start > follow->kept_start && follow->keeping_after == 0) {
+        follow->keeping_start = start;
+        follow->keeping_after = log_dir_checkpoint(dir);
+    }
+    return follow->kept_start;
+}
+
 static void fill_partition(const struct fetcher *fetcher, struct partition *part,
                            struct fetch_request_partition *to)
 {
@@ -12,7 +38,7 @@ static void fill_partition(const struct fetcher *fetcher, struct partition *part
     part->follow->request_offset = log->log_end;
     /* From the log itself, so that an empty answer cannot lose it (KAFKA-15510, F11). */
     part->follow->request_last_epoch = log_latest_epoch(log);
-    part->follow->request_log_start = log->log_start;
+    part->follow->request_log_start = start_told(part);
     to->partition = part->index;
     to->current_leader_epoch = part->follow->request_epoch;
     to->fetch_offset = part->follow->request_offset;
@@ -23,12 +49,12 @@ static void fill_partition(const struct fetcher *fetcher, struct partition *part
 }
 
 /* The session knows it as it is. */
-static bool named_so(const struct partition *part)
+static bool named_so(struct partition *part)
 {
     return part->follow->request != 0 && part->follow->request_epoch == part->leader_epoch &&
            part->follow->request_offset == part->log->log_end &&
            part->follow->request_last_epoch == log_latest_epoch(part->log) &&
-           part->follow->request_log_start == part->log->log_start;
+           part->follow->request_log_start == start_told(part);
 }
 
 /* What a request is filled into; partitions of one topic that follow each other stand together. */
@@ -76,6 +102,12 @@ static void forget_partition(struct fetcher *fetcher, struct fetcher_build *buil
     topic->partitions_count++;
 }
 
+/* It is looked at again with the next request. */
+static void look_again(struct fetcher *fetcher, struct partition *part)
+{
+    if (part->follow->keeping_after > 0) fetcher_note_changed(fetcher, part);
+}
+
 /* All that is READY. */
 static void name_all(struct fetcher *fetcher, struct fetcher_build *build)
 {
@@ -86,7 +118,10 @@ static void name_all(struct fetcher *fetcher, struct fetcher_build *build)
         fetcher_note_unchanged(fetcher, part);
     }
     LIST_FOR_EACH (link, &fetcher->ready) {
-        name_partition(fetcher, build, LIST_ENTRY(link, struct partition, fetch_link));
+        struct partition *part = LIST_ENTRY(link, struct partition, fetch_link);
+
+        name_partition(fetcher, build, part);
+        look_again(fetcher, part);
     }
 }
 
@@ -96,12 +131,13 @@ static void name_changed(struct fetcher *fetcher, struct fetcher_build *build)
         forget_partition(fetcher, build, fetcher->forgotten[i].topic_id,
                          fetcher->forgotten[i].index);
     }
-    while (!list_empty(&fetcher->changed)) {
+    for (uint32_t left = fetcher->changed_count; left > 0; left--) {
         struct partition *part = fetcher_first_changed(fetcher);
 
         fetcher_note_unchanged(fetcher, part);
         if (part->fetching == PARTITION_READY) {
             if (!named_so(part)) name_partition(fetcher, build, part);
+            look_again(fetcher, part);
         } else if (part->follow->request != 0) {
             forget_partition(fetcher, build, part->topic_id, part->index);
             part->follow->request = 0;

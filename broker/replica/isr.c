@@ -204,7 +204,7 @@ bool isr_may_expand(const struct isr *isr, uint32_t index, const struct isr_fact
     if (isr->state != ISR_COMMITTED || index == isr->self || has(isr->committed, index)) {
         return false;
     }
-    if (replica->log_end == ISR_UNKNOWN) return false;
+    if (replica->log_end == ISR_UNKNOWN || replica->log_start < facts->log_start) return false;
     return replica->log_end >= facts->high_watermark &&
            replica->log_end >= facts->leader_epoch_start && eligible(replica, facts);
 }

@@ -70,6 +70,7 @@ struct isr_facts {
     struct mono_time now;
     int64_t lag_max_ms;
     const struct isr_brokers *brokers;
+    int64_t log_start;
 };
 
 void isr_init(struct isr *isr, struct mem *mem);
@@ -115,7 +116,8 @@ void isr_appended(struct isr *isr, int64_t old_end, struct mono_time now);
 int64_t isr_high_watermark(const struct isr *isr, const struct isr_facts *facts);
 
 /* May enter: no change pending, eligible, has the high watermark and the start of this epoch (the
- * second proves that it passed divergence detection: KIP-320). */
+ * second proves that it passed divergence detection: KIP-320), and has forgotten for good what the
+ * leader has deleted: it may lead next (S18). */
 bool isr_may_expand(const struct isr *isr, uint32_t index, const struct isr_facts *facts);
 void isr_expand(struct isr *isr, uint32_t index);
 /* Members that lag for longer than lag_max_ms; 0 while a change is pending. */

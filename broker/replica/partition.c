@@ -162,7 +162,8 @@ struct isr_facts partition_facts(const struct partition *part)
                               .min_isr = part->min_isr,
                               .now = manager->env->now.mono,
                               .lag_max_ms = manager->config->replica_lag_time_max_ms,
-                              .brokers = &manager->brokers};
+                              .brokers = &manager->brokers,
+                              .log_start = part->log->log_start};
 }
 
 void partition_advance(struct partition *part)
@@ -365,7 +366,8 @@ enum err partition_apply(struct partition *part, const struct partition_state *s
     if (part->role == PARTITION_OFFLINE || part->damaged || part->doubtful)
         manager_lost_look(part->manager);
     if (part->doubtful && !partition_doubted(part)) {
-        part->doubtful = false;
+        /* While nobody is in sync it says nothing, and is not over. */
+        part->doubtful = part->eligible && part->isr.committed == 0;
         op_wake(&part->manager->state_source);
     }
     if (partition_forfeits(part)) op_wake(&part->work);

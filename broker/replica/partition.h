@@ -74,8 +74,11 @@ struct partition_follow {
     int32_t request_last_epoch;
     int64_t request_offset; /* and the rest */
     int64_t request_log_start;
-    int64_t leader_hw; /* of the answer being applied */
-    int64_t told_hw;   /* of the last answer of this leader, in this epoch; -1: none yet */
+    int64_t kept_start;     /* log start that a crash leaves, at least: a checkpoint has it */
+    int64_t keeping_start;  /* one that a checkpoint under way will have, */
+    uint64_t keeping_after; /* when so many are written; 0: none is */
+    int64_t leader_hw;      /* of the answer being applied */
+    int64_t told_hw;        /* of the last answer of this leader, in this epoch; -1: none yet */
     int64_t leader_log_start;
 };
 

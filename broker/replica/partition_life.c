@@ -56,14 +56,23 @@ static void see_synced(struct partition *part)
     if (log_owes_sync(part->log)) log_sync(part->log);
 }
 
+/* Eligible, and not in sync: nobody, or another one, leads. */
+static bool may_be_elected(const struct partition *part)
+{
+    const struct isr *isr = &part->isr;
+
+    return part->eligible && (isr->committed >> isr->self & 1) == 0;
+}
+
 /* A kill leaves the beginning of a batch that nobody was told of. One that was whole, and whose
  * length rotted with more of it, looks the same (DF8): who is eligible for all he had, and can be
- * done without, does not insist. */
+ * done without, does not insist. While nobody is in sync he cannot, but the doubt stays: another
+ * one may be elected first, and he after that one. */
 static void doubt(struct partition *part)
 {
-    part->doubtful = part->log->cut_bytes > 0 && part->log->dir->previous_broker_epoch >= 0;
-    part->doubtful = partition_doubted(part);
-    if (part->doubtful) manager_lost_look(part->manager);
+    part->doubtful = part->log->cut_bytes > 0 && part->log->dir->previous_broker_epoch >= 0 &&
+                     may_be_elected(part);
+    if (partition_doubted(part)) manager_lost_look(part->manager);
 }
 
 static void log_opened(struct partition *part)

@@ -166,6 +166,7 @@
       "topic partition base end old_bytes new_bytes") /* an open may finish it, log.swapped when here */                \
     X(LOG_MOVED, 'I', "log.moved",                                                                                      \
       "topic partition log_start log_end hw epochs") /* in another directory of its broker; epochs: entries */          \
-    X(CONTROLLER_REMOVED, 'I', "controller.removed", "topic offset") /* by the active one */
+    X(CONTROLLER_REMOVED, 'I', "controller.removed", "topic offset") /* by the active one */                            \
+    X(RECORDS_DELETED, 'I', "records.deleted", "topic partition offset low err") /* the answer */
 
 #endif

@@ -339,6 +339,7 @@ static void candidates_complete(struct check *check, struct check_part *part)
 static void commit_partition(struct check *check, const struct check_pending *pending)
 {
     struct check_part *part = pending->part;
+    uint64_t joined = pending->state.isr & ~part->chain.isr;
 
     for (uint32_t i = 0; i < check->node_count; i++) {
         if (check_in(part->chain.replicas & ~pending->state.replicas, i) &&
@@ -351,6 +352,7 @@ static void commit_partition(struct check *check, const struct check_pending *pe
     part->past[part->past_count++] = pending->state;
     candidates_complete(check, part);
     if (!check->violated) check_isr_chain(check, part);
+    if (!check->violated) check_recovery_joined(check, part, joined);
 }
 
 /* K26. */

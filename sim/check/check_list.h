@@ -174,6 +174,8 @@
       "recovery finds no damage below a recovery point on a disk that never lied")                 \
     X(S17, "cut-stays-cut", EVENT, "check_disk.c",                                                 \
       "what a truncation took does not come back after a crash")                                   \
+    X(S18, "deleted-stays-deleted", EVENT, "check_recovery.c",                                     \
+      "what an answer to DeleteRecords says is gone comes back on no replica in sync")             \
     X(S24, "newest-of-key-stays", HISTORY, "check_history.c",                                      \
       "compaction keeps the newest acknowledged record of every key, at its offset")               \
     X(S25, "tombstone-stays", HISTORY, "check_history.c",                                          \

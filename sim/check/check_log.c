@@ -367,6 +367,7 @@ static void log_cutting(struct check *check, struct check_replica_ghost *replica
 
     if (!reset || !fetched_anew(check, replica, end))
         cut_keeps_committed(check, replica, end, reset);
+    if (replica->deleted_to > end) replica->deleted_to = end;
     replica->cutting = reset ? 0 : end;
     replica->resetting = reset;
     replica->reset_to = end;
@@ -501,6 +502,10 @@ bool check_log_event(struct check *check, uint32_t node, const struct trace_even
 {
     struct check_replica_ghost *replica;
 
+    if (event->kind == TRACE_RECORDS_DELETED) {
+        check_recovery_deleted(check, node, event);
+        return true;
+    }
     if ((event->kind < TRACE_LOG_OPENED || event->kind > TRACE_LOG_CLEANED) &&
         event->kind != TRACE_LOG_CUTTING && event->kind != TRACE_LOG_SWAPPING &&
         event->kind != TRACE_LOG_MOVED)

@@ -121,6 +121,7 @@ struct check_replica_ghost {
     int32_t recovered_epoch;
     bool unassigned;    /* it was no replica once since its log was opened: the log may be gone */
     int32_t anew_epoch; /* leader epoch at which its log began again from nothing; -1 */
+    int64_t deleted_to; /* its log begins here at least, also after a crash (S18) */
     bool lost;          /* in U: lost data, and has not refetched it */
     bool alone;         /* lost data while no other in-sync replica had the rest */
 };
@@ -179,6 +180,7 @@ struct check_part {
     int64_t
         cleaned_to;    /* below it some replica was compacted: older records of a key may be gone */
     int64_t kept_from; /* highest log start of any replica: what is below may be gone (R25) */
+    int64_t deleted_to; /* a client was told that all below is gone */
 };
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
@@ -498,6 +500,10 @@ void check_log_cut_epochs(struct check_replica_ghost *replica, int64_t end, bool
 void check_recovery_down(struct check *check, struct check_replica_ghost *replica, int32_t how);
 void check_recovery_opened(struct check *check, struct check_replica_ghost *replica,
                            const struct trace_event *event);
+/* S18: an answer to DeleteRecords; who joins; who leads without having been in sync (KIP-966). */
+void check_recovery_deleted(struct check *check, uint32_t node, const struct trace_event *event);
+void check_recovery_joined(struct check *check, struct check_part *part, uint64_t joined);
+void check_recovery_leads(struct check_replica_ghost *replica);
 /* Another, empty log takes the place of this one. */
 void check_recovery_begin_anew(struct check_replica_ghost *replica);
 

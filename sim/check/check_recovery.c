@@ -1,5 +1,5 @@
 /* The end of a life and what the next one finds: what a process kill and a power loss may take of a
- * log, and what an open may make of the rest: R40, R46, R47, R49. */
+ * log, and what an open may make of the rest: R40, R46, R47, R49; what was deleted: S18. */
 #include "sim/check/check_private.h"
 
 /* Is there another in-sync replica that has everything committed? */
@@ -139,11 +139,79 @@ void check_recovery_begin_anew(struct check_replica_ghost *replica)
     replica->end_before = replica->durable_before = 0;
     replica->cut_end = -1;
     replica->cutting = INT64_MAX;
+    replica->deleted_to = 0;
     replica->down_how = 0;
     replica->recovering = false;
     replica->lost = replica->alone = false;
     replica->anew_epoch = replica->part->chain.leader_epoch;
 }
+
+/* ---- S18: what was deleted on request -------------------------------------------------------- */
+
+/* A replica that may lead: from now on its log begins at `start` at least, whatever happens to it
+ * but a reset, or a disk that lies. */
+static void stays_deleted(struct check *check, struct check_replica_ghost *replica, int64_t start)
+{
+    const struct check_node *node = &check->nodes[replica->node];
+
+    if (!node->up || replica->down_how != 0 || replica->opened_in != node->incarnation) return;
+    if (node->disk_lied) return;
+    check_count(check, CHECK_S18);
+    if (replica->log.start < start) {
+        CHECK_FAIL(check, S18, check_log_at(replica, replica->leader_epoch, replica->log.start),
+                   "a client was told that all below %D is deleted, the log of a replica in sync "
+                   "begins at %D",
+                   start, replica->log.start);
+        return;
+    }
+    if (start > replica->deleted_to) replica->deleted_to = start;
+}
+
+void check_recovery_joined(struct check *check, struct check_part *part, uint64_t joined)
+{
+    if (part->topic == 0 || part->deleted_to == 0) return;
+    for (uint32_t i = 0; i < check->node_count && !check->violated; i++) {
+        if (check_in(joined, i) && part->replicas[i] != NULL)
+            stays_deleted(check, part->replicas[i], part->deleted_to);
+    }
+}
+
+/* Only a leader that the controller knows as such: of another one's in-sync replicas it has heard,
+ * or will. */
+void check_recovery_deleted(struct check *check, uint32_t node, const struct trace_event *event)
+{
+    struct check_part *part =
+        check_part(check, check_field(event, 0), (int32_t)check_field(event, 1));
+    int64_t low = check_field(event, 3);
+
+    if (check_field(event, 4) != 0 || !part->chain.known ||
+        part->chain.leader != check->nodes[node].id)
+        return;
+    if (low > part->deleted_to) part->deleted_to = low;
+    check_recovery_joined(check, part, part->chain.isr);
+}
+
+/* One that is eligible and was away, or was elected uncleanly, has what it had. */
+void check_recovery_leads(struct check_replica_ghost *replica)
+{
+    struct check_part *part = replica->part;
+
+    if (replica->log.start < part->deleted_to) part->deleted_to = replica->log.start;
+}
+
+static void deleted_is_gone(struct check *check, const struct check_replica_ghost *replica,
+                            int64_t start)
+{
+    if (replica->deleted_to == 0 || check->nodes[replica->node].disk_lied) return;
+    check_count(check, CHECK_S18);
+    if (start < replica->deleted_to)
+        CHECK_FAIL(check, S18, check_log_at(replica, -1, start),
+                   "a client was told that all below %D is deleted, after a crash the log begins "
+                   "at %D",
+                   replica->deleted_to, start);
+}
+
+/* ---- opened ---------------------------------------------------------------------------------- */
 
 /* A disk error may keep a start from reading one of several directories. The broker does not serve
  * then what it had promised there and misses; of what it was not in sync with it begins another
@@ -177,6 +245,7 @@ void check_recovery_opened(struct check *check, struct check_replica_ghost *repl
         recovery(check, replica, start, end, check_field(event, 5));
     if (!check->violated && replica->down_how == 2 && end < had)
         check_controller_lost(check, replica);
+    if (!check->violated) deleted_is_gone(check, replica, start);
     if (check->violated) return;
     check_disk_opened(check, replica, end);
     if (!check->violated && check_field(event, 6) == 1) check_disk_clean(check, replica);

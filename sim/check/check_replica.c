@@ -220,6 +220,7 @@ static void leading(struct check *check, struct check_replica_ghost *replica,
     replica->leader_start = check_field(event, 3);
     replica->leading = true;
     replica->told_from = 0;
+    check_recovery_leads(replica);
     epoch_begun(check, replica);
     if (check->violated) return;
     if (of_lost_world(part, replica->leader_epoch)) return;

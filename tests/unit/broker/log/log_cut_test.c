@@ -2,7 +2,7 @@
  * its end once the place is sound again; and that rot which would be cut anyway is no hindrance
  * (storage.md DF7, DF8; swarm, seed 31010: such a replica was offline for ever). And that no high
  * watermark of what was cut comes back with the next start (R47), and no log start of a log that
- * was emptied (S18, R46). */
+ * was emptied (S18, R46); the start of a log is never above what a cut leaves of it. */
 #include "tests/support/log_box.h"
 
 #include "broker/log/log_private.h"
@@ -349,6 +349,41 @@ static void a_reset_takes_the_old_log_start_with_it(void **state)
     }
 }
 
+/* The batch that holds the start goes whole, and with it all that the log has. Its start was told
+ * and is in the checkpoint: neither it nor the end goes below, now or with the next start. */
+static void a_cut_inside_of_the_batch_with_the_start_keeps_the_start(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 8; i++) {
+        int64_t start, to;
+
+        box_begin(i + 1);
+        box_fill(1, 70);
+        start = box.batches[41].base_offset + 1; /* of two records or three */
+        if (box.batches[41].last_offset < start) start = box.batches[42].base_offset + 1;
+        to = i % 2 == 0 ? start : start + 1;
+        log_note_high_watermark(box.log, start);
+        log_raise_start(box.log, start);
+        if (i < 4) checkpoint();
+        log_truncate(box.log, to);
+        assert_true(log_box_wait(&box, reset_over));
+        assert_int_equal(LOG_OPEN, box.log->state);
+        if (box.log->log_end >= to) { /* between two batches after all */
+            box_end();
+            continue;
+        }
+        assert_int_equal(start, box.log->log_start);
+        assert_int_equal(start, box.log->log_end);
+        assert_int_equal(start, box.log->high_watermark);
+        log_box_kill(&box, i % 4 > 1);
+        assert_int_equal(ERR_NONE, log_box_start(&box));
+        assert_int_equal(ERR_NONE, log_box_open(&box));
+        assert_int_equal(start, box.log->log_start);
+        assert_int_equal(start, box.log->log_end);
+        box_end();
+    }
+}
+
 static void fail_made(enum err err)
 {
     struct sim_disk_rule rule = {.ops = 1u << DISK_OPEN,
@@ -418,6 +453,7 @@ int main(void)
         cmocka_unit_test(without_memory_a_cut_is_asked_for_again),
         cmocka_unit_test(a_high_watermark_goes_with_what_is_cut),
         cmocka_unit_test(a_reset_takes_the_old_log_start_with_it),
+        cmocka_unit_test(a_cut_inside_of_the_batch_with_the_start_keeps_the_start),
         cmocka_unit_test(a_reset_waits_for_memory_and_space),
     };
 

@@ -51,6 +51,29 @@ static void deleted_records_are_gone_on_every_live_replica_and_stay_gone(void **
     assert_int_equal(replica_rig_part(rig, B, 1)->log->log_start, 10);
 }
 
+/* Nobody had time for a checkpoint but those that were asked for (S18). */
+static void what_was_deleted_stays_so_when_a_follower_is_killed_at_once(void **state)
+{
+    struct replica_rig *rig = *state;
+    int64_t offset = 4;
+
+    replica_topic(rig, 1, 1, true);
+    replica_start_all(rig);
+    replica_await_role(rig, A, PARTITION_LEADER);
+    replica_put(rig, A, 5);
+    replica_put(rig, A, 5);
+    replica_await_hw(rig, A, 10);
+    assert_int_equal(partition_delete_records(replica_rig_part(rig, A, 1), &offset), ERR_NONE);
+    assert_true(replica_rig_until(rig, 3000, deleted_everywhere, rig));
+    replica_rig_kill(rig, A, false);
+    for (uint32_t machine = B; machine <= C; machine++) {
+        replica_rig_kill(rig, machine, true);
+        replica_rig_start(rig, machine);
+        replica_await_role(rig, machine, PARTITION_FOLLOWER);
+        assert_int_equal(replica_rig_part(rig, machine, 1)->log->log_start, 4);
+    }
+}
+
 /* Waits as DeleteRecords does. */
 struct low_wait {
     struct op op;
@@ -156,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_RIG(deleted_records_are_gone_on_every_live_replica_and_stay_gone),
+        WITH_RIG(what_was_deleted_stays_so_when_a_follower_is_killed_at_once),
         WITH_RIG(who_waits_for_the_low_watermark_hears_of_replicas_that_no_longer_count),
         WITH_RIG(old_segments_go_by_themselves_on_leader_and_followers),
     };

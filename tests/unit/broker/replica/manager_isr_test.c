@@ -210,6 +210,49 @@ static void answers_of_the_controller_by_table(void **state)
     isr_revert(&part->isr);
 }
 
+static void apply_to(struct partition *part, int32_t leader, const int32_t *isr, uint32_t isr_count,
+                     bool eligible)
+{
+    static const int32_t replicas[] = {1, 2, 3};
+    struct partition_state state = {.leader = leader,
+                                    .leader_epoch = part->leader_epoch + 1,
+                                    .partition_epoch = part->partition_epoch + 1,
+                                    .replicas = replicas,
+                                    .replicas_count = 3,
+                                    .isr = isr,
+                                    .isr_count = isr_count,
+                                    .eligible = eligible};
+
+    assert_int_equal(partition_apply(part, &state), ERR_NONE);
+}
+
+/* Nobody is in sync: it may be the only one that can lead, and says nothing. Another one that is
+ * eligible leads instead: it is done without before it would be elected in its turn (DF8). */
+static void a_doubt_outlasts_the_time_when_nobody_is_in_sync(void **state)
+{
+    struct replica_rig *rig = *state;
+    static const int32_t first[] = {1}, us[] = {2};
+    struct partition *part;
+
+    replica_topic(rig, 1, 1, true);
+    replica_start_all(rig);
+    replica_await_role(rig, B, PARTITION_FOLLOWER);
+    part = replica_rig_part(rig, B, 1);
+    part->doubtful = true; /* as its open would have it */
+    apply_to(part, -1, first, 0, true);
+    assert_false(partition_doubted(part));
+    apply_to(part, 1, first, 1, true);
+    assert_true(partition_doubted(part));
+    apply_to(part, 1, first, 1, false); /* the controller has heard of it */
+    assert_false(partition_doubted(part));
+    apply_to(part, 1, first, 1, true);
+    assert_false(partition_doubted(part));
+    part->doubtful = true;
+    apply_to(part, -1, first, 0, true);
+    apply_to(part, 2, us, 1, false); /* it is the one that was elected */
+    assert_false(part->doubtful);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +264,7 @@ int main(void)
         WITH_RIG(acks_all_is_refused_with_too_few_in_sync_and_acks_1_is_not),
         WITH_RIG(an_answer_that_the_metadata_overtook_changes_nothing),
         WITH_RIG(answers_of_the_controller_by_table),
+        WITH_RIG(a_doubt_outlasts_the_time_when_nobody_is_in_sync),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,13 @@
 
 static const char setup[] = STORY_CLUSTER STORY_DATA;
 
-#define APPEND    "1 log.appended 7 0 10 19 1 501 100\n"
-#define KILLED    "0 sim.down 2 1 0\n0 sim.up 2 2\n"
+#define APPEND "1 log.appended 7 0 10 19 1 501 100\n"
+#define KILLED "0 sim.down 2 1 0\n0 sim.up 2 2\n"
+/* Opened in this life; told 6 by the leader, whose answer says so. */
+#define DELETED                                                                    \
+    KILLED "2 log.opened 7 0 0 10 0 0 0 0\n2 replica.role 7 0 1 1 1 0\n"           \
+           "2 replica.hw 7 0 0 10 1 1\n1 log.start 7 0 0 6\n2 log.start 7 0 0 6\n" \
+           "1 records.deleted 7 0 6 6 0\n"
 #define POWERLESS "0 sim.down 2 2 0\n0 sim.up 2 2\n"
 
 static const struct check_case cases[] = {
@@ -23,6 +28,8 @@ static const struct check_case cases[] = {
      KILLED "2 log.opened 7 0 0 10 0 10 0 0\n", false},
     {"R49", "2 replica.hw 7 0 0 10 1 1\n" KILLED "2 log.opened 7 0 0 10 0 10 0 0\n",
      "2 replica.hw 7 0 0 10 1 1\n" KILLED "2 log.opened 7 0 0 10 0 5 0 0\n", false},
+    {"S18", DELETED KILLED "2 log.opened 7 0 6 10 0 10 0 0\n",
+     DELETED KILLED "2 log.opened 7 0 0 10 0 10 0 0\n", false},
 };
 
 static void each_oracle_of_check_recovery_fires_first_on_its_bad_history(void **state)
@@ -61,6 +68,17 @@ static void a_reset_that_a_crash_cuts_short_ends_before_it_or_where_it_was_to(vo
         CHECK_STORY(ends[i].id, setup, reset, KILLED, ends[i].opened);
         CHECK_STORY(ends[i].id, setup, reset, POWERLESS, ends[i].opened);
     }
+}
+
+/* Who counts has to have it when the answer is given; an error says nothing. */
+static void what_an_answer_says_is_deleted_is_so_on_every_replica_in_sync(void **state)
+{
+    static const char opened[] = KILLED "2 log.opened 7 0 0 10 0 0 0 0\n"
+                                        "2 replica.role 7 0 1 1 1 0\n2 replica.hw 7 0 0 10 1 1\n";
+
+    (void)state;
+    CHECK_STORY("S18", setup, opened, "1 log.start 7 0 0 6\n1 records.deleted 7 0 6 6 0\n");
+    CHECK_STORY(NULL, setup, opened, "1 log.start 7 0 0 6\n1 records.deleted 7 0 6 -1 7\n");
 }
 
 /* A reset that came to its end, or that the last life began, excuses nothing. */
@@ -187,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_recovery_fires_first_on_its_bad_history),
         cmocka_unit_test(a_reset_that_a_crash_cuts_short_ends_before_it_or_where_it_was_to),
+        cmocka_unit_test(what_an_answer_says_is_deleted_is_so_on_every_replica_in_sync),
         cmocka_unit_test(a_reset_excuses_no_other_crash),
         cmocka_unit_test(a_checkpoint_may_hold_an_older_and_higher_watermark),
         cmocka_unit_test(a_directory_that_went_offline_has_had_a_failed_request),
