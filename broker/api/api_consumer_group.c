@@ -18,7 +18,7 @@ struct beat {
     struct consumer_group_beat beat;
     struct consumer_group_answer answer;
     struct coordinator_write *write;
-    int32_t epoch; /* of the coordinator that it came to */
+    uint64_t load; /* of the shard that it came to */
 };
 
 static struct coordinator *groups_of(const struct beat *o)
@@ -135,7 +135,7 @@ static enum err beat_gate(struct beat *o)
     if (o->body.group_id.length == 0) return ERR_INVALID_REQUEST;
     if (!consumer_group_beat_ok(&o->beat, &c->consumer_config, &o->request->arena, &o->answer))
         return o->answer.err;
-    if (err == ERR_NONE) o->epoch = shard->epoch;
+    if (err == ERR_NONE) o->load = shard->load;
     return err;
 }
 
@@ -144,8 +144,8 @@ static void beat_decide(struct beat *o)
     struct coordinator_shard *shard = NULL;
     enum err err = coordinator_find(groups_of(o), o->body.group_id, &shard);
 
-    if (err == ERR_NONE && shard->epoch != o->epoch) err = ERR_NOT_COORDINATOR;
-    if (err == ERR_NONE && !coordinator_settled(groups_of(o), o->body.group_id, o->epoch))
+    if (err == ERR_NONE && shard->load != o->load) err = ERR_NOT_COORDINATOR;
+    if (err == ERR_NONE && !coordinator_settled(groups_of(o), o->body.group_id, o->load))
         err = ERR_COORDINATOR_NOT_AVAILABLE; /* the log does not take what came before */
     o->answer.err = err;
     if (err == ERR_NONE)
@@ -164,7 +164,7 @@ static enum op_result beat_run(struct op *op)
             op_deadline(op, env_deadline(o->request->env,
                                          o->request->node->config.offsets_commit_timeout_ms));
             AWAIT(o, BEAT_IDLE, &groups_of(o)->ended_source,
-                  coordinator_settled(groups_of(o), o->body.group_id, o->epoch) || op_expired(op));
+                  coordinator_settled(groups_of(o), o->body.group_id, o->load) || op_expired(op));
             op_deadline(op, OP_NO_DEADLINE);
             beat_decide(o);
         }

@@ -179,7 +179,7 @@ struct erase {
     struct delete_groups_request body;
     struct delete_groups_response answer;
     uint32_t at;
-    int32_t epoch;
+    uint64_t load;
     uint64_t begun;
     bool marked;
     struct coordinator_write *write;
@@ -195,7 +195,7 @@ static struct coordinator_group *erase_group(const struct erase *o,
                                              struct coordinator_shard **shard)
 {
     if (coordinator_find(&o->request->node->groups, erase_id(o), shard) != ERR_NONE) return NULL;
-    if (o->marked && (*shard)->epoch != o->epoch) return NULL;
+    if (o->marked && (*shard)->load != o->load) return NULL;
     return coordinator_group(*shard, erase_id(o));
 }
 
@@ -216,7 +216,7 @@ static enum err erase_begin(struct erase *o)
         return ERR_NON_EMPTY_GROUP;
     cg->deleting = true;
     o->marked = true;
-    o->epoch = shard->epoch;
+    o->load = shard->load;
     o->begun = shard->begun;
     return ERR_NONE;
 }
@@ -263,9 +263,9 @@ static enum op_result erase_run(struct op *op)
         for (; o->at < o->body.groups_names_count; o->at++) {
             err = erase_begin(o);
             if (err == ERR_NONE) {
-                AWAIT(o, ERASE_DRAINED, &o->request->node->groups.ended_source,
-                      coordinator_drained(&o->request->node->groups, erase_id(o), o->epoch,
-                                          o->begun));
+                AWAIT(
+                    o, ERASE_DRAINED, &o->request->node->groups.ended_source,
+                    coordinator_drained(&o->request->node->groups, erase_id(o), o->load, o->begun));
                 err = erase_write(o);
             }
             if (o->write != NULL) {

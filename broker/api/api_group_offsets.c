@@ -172,7 +172,7 @@ static const char *const fetch_steps[] = {"START", "STABLE"};
 struct fetch_group {
     struct offset_fetch_request_group in;
     struct offset_fetch_response_group out;
-    int32_t epoch; /* RequireStable: what was under way when it came */
+    uint64_t load; /* RequireStable: what was under way when it came */
     uint64_t begun;
     bool waits;
 };
@@ -342,7 +342,7 @@ static void fetch_begin(struct fetch *o)
         if (coordinator_find(&o->request->node->groups, group->in.group_id, &shard) != ERR_NONE)
             continue;
         group->waits = true;
-        group->epoch = shard->epoch;
+        group->load = shard->load;
         group->begun = shard->begun;
     }
 }
@@ -352,7 +352,7 @@ static bool fetch_stable(const struct fetch *o)
     const struct fetch_group *group = &o->groups[o->at];
 
     return !group->waits || coordinator_drained(&o->request->node->groups, group->in.group_id,
-                                                group->epoch, group->begun);
+                                                group->load, group->begun);
 }
 
 static enum op_result fetch_run(struct op *op)

@@ -115,6 +115,7 @@ enum err coordinator_group_make(struct coordinator_shard *shard, struct str id,
     cg->deleting = false;
     cg->consumer = NULL;
     cg->busy = false;
+    cg->held = false;
     cg->migrating = false;
     cg->retry_ns = 0;
     heap_node_init(&cg->timer);
@@ -141,6 +142,7 @@ void coordinator_group_free(struct coordinator_group *cg)
     struct coordinator *c = cg->shard->coordinator;
 
     if (heap_queued(&cg->timer)) heap_remove(&c->timers, &cg->timer);
+    if (cg->held) op_wake(&c->ended_source);
     map_remove(&cg->shard->groups, &cg->node);
     coordinator_consumer_free(cg);
     group_deinit(&cg->group);
@@ -174,10 +176,19 @@ void coordinator_effects(struct coordinator_group *cg, struct group_effects *eff
     coordinator_settle(cg);
 }
 
+void coordinator_note(struct coordinator_group *cg)
+{
+    bool was = cg->held;
+
+    cg->held = cg->busy || group_writing(&cg->group);
+    if (was && !cg->held) op_wake(&cg->shard->coordinator->ended_source);
+}
+
 void coordinator_settle(struct coordinator_group *cg)
 {
     bool used = cg->consumer != NULL || cg->busy || cg->deleting || cg->offsets.count > 0;
 
+    coordinator_note(cg);
     if (!used && group_blank(&cg->group)) {
         coordinator_group_free(cg);
     } else {
@@ -207,6 +218,7 @@ static bool resize(struct coordinator *c, const struct image_topic *topic)
     c->by_index = by_index;
     c->count = count;
     c->topic_id = id;
+    op_wake(&c->ended_source); /* groups may live elsewhere now */
     return true;
 }
 

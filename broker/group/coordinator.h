@@ -55,6 +55,7 @@ struct coordinator_group {
     bool deleting;                   /* DeleteGroups is under way: nothing else is done to it */
     struct consumer_group *consumer; /* owned; NULL: a classic group, or only offsets */
     bool busy;                       /* a batch of `consumer` is under way */
+    bool held;                       /* busy, or a record of `group` is under way, as last noted */
     bool migrating;   /* that batch makes `consumer`: the classic group stands still */
     int64_t retry_ns; /* its timer's batch was refused: not before */
     char *id;         /* owned */
@@ -93,6 +94,7 @@ struct coordinator_shard {
     int32_t index;
     enum coordinator_state state;
     int32_t epoch;
+    uint64_t load; /* number of what is served, among all shards: for who waits */
     struct map groups;
     struct list writes;
     uint64_t begun; /* writes, ever */
@@ -116,13 +118,15 @@ struct coordinator {
     uint32_t count;                      /* its partitions; 0: there is no topic */
     struct uuid topic_id;
     bool stopping;
-    struct op_source ended_source; /* a write of some shard ended, or its epoch did */
+    /* A write of some shard ended, a load is over, a group is held no more, or lives elsewhere. */
+    struct op_source ended_source;
     /* private */
     const struct image *image;
     struct pool group_pool;
     struct pool write_pool;
     struct heap timers; /* groups by their next deadline */
     uint64_t timer_sequence;
+    uint64_t loads; /* ever */
     struct op timer_op;
     struct op_source timer_source;
     bool timer_moved;
@@ -164,12 +168,13 @@ bool coordinator_leave(struct coordinator_shard *shard, struct str group,
 MUST_USE enum err coordinator_commit(struct coordinator_shard *shard, struct str group,
                                      const struct group_who *who, enum err no_group);
 
-/* Nothing of this group is under way (or the epoch has passed): AWAIT ended_source. */
-bool coordinator_idle(struct coordinator *c, struct str group, int32_t epoch);
-/* Of whatever epoch there is now. */
+/* Across a wait a shard is known by its `load`: epochs of two shards may be the same, a group may
+ * come to another one (the topic grew), and one epoch may be loaded twice.
+ *
+ * Nothing of a group of KIP-848 is under way: AWAIT ended_source. */
 bool coordinator_free(struct coordinator *c, struct str group);
-/* The same, and no record of the classic group is on its way either: it may change sides. */
-bool coordinator_settled(struct coordinator *c, struct str group, int32_t epoch);
+/* No record of a classic group either, it may change sides; or the load is over: the same. */
+bool coordinator_settled(struct coordinator *c, struct str group, uint64_t load);
 /* ConsumerGroupHeartbeat, when it is settled. With *write the answer counts once that is told to be
  * committed: AWAIT write->source, release. coordinator_consumer.c */
 void coordinator_beat(struct coordinator_shard *shard, struct str group,
@@ -183,9 +188,9 @@ void coordinator_log_gone(const struct coordinator_group *cg, struct group_log *
 MUST_USE enum err coordinator_write(struct coordinator_shard *shard, const struct group_log *log,
                                     struct coordinator_write **write);
 void coordinator_write_release(struct coordinator *c, struct coordinator_write *write);
-/* Every write of the shard up to the number `begun` has ended, or its epoch has. Shards
+/* Every write of the shard up to the number `begun` has ended, or its load is over. Shards
  * come and go across a wait: the group is looked up again. AWAIT ended_source. */
-bool coordinator_drained(struct coordinator *c, struct str group, int32_t epoch, uint64_t begun);
+bool coordinator_drained(struct coordinator *c, struct str group, uint64_t load, uint64_t begun);
 /* What log errors become for SyncGroup and OffsetCommit (groups.md 4.6, 5.1). */
 enum err coordinator_append_error(enum err err);
 
@@ -198,6 +203,9 @@ void coordinator_group_free(struct coordinator_group *cg);
 /* Answers the calls, appends what is asked for, arms the timer; the group may be gone after. */
 void coordinator_effects(struct coordinator_group *cg, struct group_effects *effects);
 void coordinator_arm(struct coordinator_group *cg);
+/* After whatever changed `busy` or the group: the only place that sets `held`. Requests wait for
+ * groups to be let go, and are woken here. */
+void coordinator_note(struct coordinator_group *cg);
 /* After something ended: armed, or gone when nothing is left of it. */
 void coordinator_settle(struct coordinator_group *cg);
 void coordinator_shard_over(struct coordinator_shard *shard);

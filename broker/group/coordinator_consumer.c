@@ -80,32 +80,26 @@ enum err coordinator_replay_consumer(struct coordinator_shard *shard,
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-bool coordinator_idle(struct coordinator *c, struct str group, int32_t epoch)
+bool coordinator_free(struct coordinator *c, struct str group)
 {
     const struct coordinator_group *cg;
     struct coordinator_shard *shard;
 
-    if (coordinator_find(c, group, &shard) != ERR_NONE || shard->epoch != epoch) return true;
+    if (coordinator_find(c, group, &shard) != ERR_NONE) return true;
     cg = coordinator_group(shard, group);
     return cg == NULL || !cg->busy;
 }
 
-bool coordinator_free(struct coordinator *c, struct str group)
-{
-    struct coordinator_shard *shard;
-
-    return coordinator_find(c, group, &shard) != ERR_NONE ||
-           coordinator_idle(c, group, shard->epoch);
-}
-
-bool coordinator_settled(struct coordinator *c, struct str group, int32_t epoch)
+bool coordinator_settled(struct coordinator *c, struct str group, uint64_t load)
 {
     const struct coordinator_group *cg;
     struct coordinator_shard *shard;
 
-    if (coordinator_find(c, group, &shard) != ERR_NONE || shard->epoch != epoch) return true;
+    if (coordinator_find(c, group, &shard) != ERR_NONE || shard->load != load) return true;
     cg = coordinator_group(shard, group);
-    return cg == NULL || (!cg->busy && !group_writing(&cg->group));
+    if (cg == NULL) return true;
+    ASSERT(cg->held == (cg->busy || group_writing(&cg->group))); /* or somebody was not woken */
+    return !cg->held;
 }
 
 struct consumer_group_step coordinator_step(const struct coordinator_shard *shard,

@@ -34,6 +34,7 @@ static void begin(struct coordinator_shard *shard)
 {
     const struct partition *part = shard->part;
 
+    shard->load = ++shard->coordinator->loads;
     shard->epoch = part->leader_epoch;
     shard->state = COORDINATOR_LOADING;
     shard->err = ERR_NONE;

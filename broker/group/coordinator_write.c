@@ -108,6 +108,7 @@ enum err coordinator_write_consumer(struct coordinator_group *cg, const struct g
     if (err != ERR_NONE) return err;
     (*write)->group = pool_handle(&cg->shard->coordinator->group_pool, cg);
     cg->busy = true;
+    coordinator_note(cg);
     coordinator_arm(cg);
     return ERR_NONE;
 }
@@ -209,13 +210,17 @@ static enum err replay_group(struct coordinator_shard *shard, const struct group
             /* The offsets have tombstones of their own; the group was dropped before them. */
             struct group_value none = {.generation = 0};
 
-            return group_restore(&cg->group, &none);
+            err = group_restore(&cg->group, &none);
+            coordinator_note(cg);
+            return err;
         }
         coordinator_group_free(cg);
         return ERR_NONE;
     }
     if (cg == NULL) err = coordinator_group_make(shard, read->group, &cg);
-    if (err == ERR_NONE) err = restore(shard, cg, &read->metadata);
+    if (err != ERR_NONE) return err;
+    err = restore(shard, cg, &read->metadata);
+    coordinator_note(cg);
     if (err == ERR_NONE && live) went_back(cg);
     return err;
 }
@@ -410,10 +415,10 @@ void coordinator_write_release(struct coordinator *c, struct coordinator_write *
     if (write->ended) pool_give(&c->write_pool, write);
 }
 
-bool coordinator_drained(struct coordinator *c, struct str group, int32_t epoch, uint64_t begun)
+bool coordinator_drained(struct coordinator *c, struct str group, uint64_t load, uint64_t begun)
 {
     struct coordinator_shard *shard;
 
     if (coordinator_find(c, group, &shard) != ERR_NONE) return true;
-    return shard->epoch != epoch || shard->ended >= begun;
+    return shard->load != load || shard->ended >= begun;
 }
