@@ -246,9 +246,11 @@ static bool cut_take_snapshot(struct log_flow *o)
 
     log_producers_clear(&log->producers);
     log->producers.clock_ms = log->dir->env->now.wall.ms;
-    if (o->load.err != ERR_NONE) return false;
-    return log_producers_load(&log->producers, log->dir->env->world->cpu, log_load_bytes(&o->load),
-                              log_load_bytes(&o->window)) == ERR_NONE;
+    log->stranger =
+        o->load.err != ERR_NONE ||
+        log_producers_load(&log->producers, log->dir->env->world->cpu, log_load_bytes(&o->load),
+                           log_load_bytes(&o->window)) != ERR_NONE;
+    return !log->stranger;
 }
 
 static void cut_load(struct log_flow *o, struct log_load *load, const char *suffix)
@@ -540,12 +542,15 @@ enum reset_step {
     RESET_CLOSED,
     RESET_MADE_SYNCED,
     RESET_EPOCHS_SAVED,
+    RESET_WINDOW_SAVED,
+    RESET_SNAPSHOT_SAVED,
     RESET_SHORT,
     RESET_STARTED,
 };
 static const char *const reset_steps[] = {
-    "START",    "QUIET",   "LOWERED", "MARK_GONE",   "GONE",         "NAMES_SYNCED", "MADE",
-    "NOT_MADE", "EMPTIED", "CLOSED",  "MADE_SYNCED", "EPOCHS_SAVED", "SHORT",        "STARTED"};
+    "START",        "QUIET",          "LOWERED", "MARK_GONE", "GONE",        "NAMES_SYNCED",
+    "MADE",         "NOT_MADE",       "EMPTIED", "CLOSED",    "MADE_SYNCED", "EPOCHS_SAVED",
+    "WINDOW_SAVED", "SNAPSHOT_SAVED", "SHORT",   "STARTED"};
 
 enum { RESET_RETRY_MS = 1000 };
 
@@ -592,6 +597,7 @@ static void reset_apply(struct log_flow *o)
     struct log *log = o->log;
 
     log->wanted &= (uint16_t)~LOG_WANT_RESET;
+    log->handed = false;
     log->log_start = o->offset;
     log->log_end = o->offset;
     log->synced_end = o->offset;
@@ -625,7 +631,7 @@ static enum op_result reset_end(struct log_flow *o)
 
 static void reset_save_epochs(struct log_flow *o)
 {
-    log_producers_clear(&o->log->producers);
+    log_handover_begin(o->log);
     o->log->aborted.count = 0;
     (void)log_epochs_cut_end(&o->log->epochs, 0);
     cut_save_epochs(o);
@@ -689,6 +695,11 @@ static enum op_result reset_run(struct op *op)
             AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
             if (o->err == ERR_NONE) o->err = o->save.err;
             if (o->err == ERR_NONE) o->err = reset_segment(log, o->offset);
+            log_handover_save_window(o);
+            AWAIT_SAVE(o, RESET_WINDOW_SAVED, &o->save);
+            log_handover_save_snapshot(o);
+            AWAIT_SAVE(o, RESET_SNAPSHOT_SAVED, &o->save);
+            log_flow_saved(o);
             if (!reset_short(o)) break;
             AWAIT(o, RESET_SHORT, &log->dir->state_source, reset_again(o));
         }
