@@ -308,8 +308,8 @@ struct log_handover {
 size_t log_handover_size(const struct log *log); /* at most */
 /* Of this log at `at`, into so many bytes. */
 void log_handover_put(const struct log *log, int64_t at, uint8_t *bytes, struct log_handover *to);
-/* As log_reset(), of an open log where nothing is staged, with the producers of `at`; durable before
- * OPEN. DAMAGED, NO_MEMORY: nothing happened. */
+/* As log_reset(), of an open log where nothing is staged, with the producers of `at`; durable
+ * before OPEN. DAMAGED, NO_MEMORY: nothing happened. */
 MUST_USE enum err log_reset_handed(struct log *log, int64_t at,
                                    const struct log_handover *handover);
 /* It is empty, begins above 0, and has not been told who wrote what is below. */

@@ -295,8 +295,8 @@ void log_append_failed(struct log *log, enum err err);
 void log_set_state(struct log *log, enum log_state state, enum err err);
 /* Offsets may skip: the topic says so, or its log was compacted once. */
 bool log_gaps(const struct log *log);
-/* The reset (log_handover.c): its producers go, unless they were handed over; and, of those, the two
- * files of the first segment, the snapshot last, each with the directory. */
+/* The reset (log_handover.c): its producers go, unless they were handed over; and, of those, the
+ * two files of the first segment, the snapshot last, each with the directory. */
 MUST_USE enum err log_handover_load(const struct log *log, const struct log_handover *handover,
                                     struct log_producers *producers);
 void log_handover_begin(struct log *log);

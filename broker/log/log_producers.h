@@ -130,8 +130,8 @@ int64_t log_producers_first_unstable(const struct log_producers *producers);
 void log_producers_expire(struct log_producers *producers, int64_t idle_ms);
 
 /* ---- files ---- */
-/* Of what is below `end`: of each producer its batches that end there, and a transaction that begins
- * there. INT64_MAX: all of it. The sizes are the most that it can be. */
+/* Of what is below `end`: of each producer its batches that end there, and a transaction that
+ * begins there. INT64_MAX: all of it. The sizes are the most that it can be. */
 size_t log_producers_snapshot_size(const struct log_producers *producers);
 size_t log_producers_snapshot(const struct log_producers *producers, int64_t end, struct cpu cpu,
                               uint8_t *at);

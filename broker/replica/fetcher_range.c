@@ -1,6 +1,6 @@
 /* A follower whose end the leader refused: where the leader's log ends, and begins when that is not
- * enough, says whether to cut, to reset, or to go on (replication.md 7). Also one whose log is empty
- * and knows nobody who wrote what is gone (log_stranger): the leader hands its producers over
+ * enough, says whether to cut, to reset, or to go on (replication.md 7). Also one whose log is
+ * empty and knows nobody who wrote what is gone (log_stranger): the leader hands its producers over
  * together with its log start (log_handover.c). */
 #include "broker/replica/fetcher_internal.h"
 #include "broker/replica/follower.h"
@@ -89,8 +89,8 @@ bool fetcher_list_needs_start(const struct fetcher *fetcher)
            fetcher->listed_end >= fetcher->listed->log->log_end;
 }
 
-/* An empty log that begins at `at`. Of a leader that tells of no producers (Kafka's), or of some that
- * make no sense, it begins without. */
+/* An empty log that begins at `at`. Of a leader that tells of no producers (Kafka's), or of some
+ * that make no sense, it begins without. */
 static void range_begin(struct fetcher *fetcher, int64_t at)
 {
     struct partition *part = fetcher->listed;

@@ -115,7 +115,7 @@ struct check_replica_ghost {
     uint32_t sync_failed; /* of this log: 0 no, else turns that ended since, + 1 */
     bool resetting;       /* that cut takes all: the disk has some of it, or begins at `reset_to` */
     int64_t reset_to;
-    bool recovering;      /* it has told the newest epoch that recovery found, but not its ends */
+    bool recovering; /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;
     bool unassigned;    /* it was no replica once since its log was opened: the log may be gone */
     int32_t anew_epoch; /* leader epoch at which its log began again from nothing; -1 */
