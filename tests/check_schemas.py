@@ -217,10 +217,18 @@ def absent_rules(fields, version, path=""):
     return rules
 
 
+def without_own(fields):
+    """Without fields of our own, which Kafka passes over: tagged, far above its numbers."""
+    kept = [f for f in fields if f.tag is None or f.tag < OWN_TAGS]
+    for field in kept:
+        if field.fields is not None:
+            field.fields = without_own(field.fields)
+    return kept
+
+
 def compare(ours, where, theirs):
     problems = []
-    # Fields of our own, which Kafka passes over: tagged, far above its numbers.
-    ours.fields = [f for f in ours.fields if f.tag is None or f.tag < OWN_TAGS]
+    ours.fields = without_own(ours.fields)
     if theirs.coordinator:
         # Tagged fields of later releases come without a new version; readers pass them over.
         known = {field.name for field in ours.fields}

@@ -170,15 +170,17 @@ struct log {
     bool epochs_dirty;      /* the file lacks an entry that the next append needs */
     bool epochs_failed;     /* no space for it: tried again with the next append */
     bool create;
-    bool closing_well; /* it was not FAILED when the close began */
-    bool saved;        /* as at the last orderly stop: a close has nothing to write */
-    bool removed;      /* its directory has another name now */
-    bool opened;       /* its ends are known; false: what the directory keeps of it counts */
-    bool syncing;      /* its files are in the round in flight */
-    bool marking;      /* a mark is being set: no roll, no cut */
-    bool clean_reads;  /* the compaction reads segments: none may go */
-    bool swapping;     /* files are being exchanged: reads from disk wait */
-    bool uncleanable;  /* a compaction found what it cannot handle: not again until it is opened */
+    bool closing_well;    /* it was not FAILED when the close began */
+    bool saved;           /* as at the last orderly stop: a close has nothing to write */
+    bool removed;         /* its directory has another name now */
+    bool opened;          /* its ends are known; false: what the directory keeps of it counts */
+    bool syncing;         /* its files are in the round in flight */
+    bool marking;         /* a mark is being set: no roll, no cut */
+    bool stranger : 1;    /* no snapshot at its beginning: who wrote what is gone is not known */
+    bool handed : 1;      /* a reset keeps the producers: those of where it begins */
+    bool clean_reads : 1; /* the compaction reads segments: none may go */
+    bool swapping : 1;    /* files are being exchanged: reads from disk wait */
+    bool uncleanable : 1; /* a compaction found what it cannot handle: not before the next open */
 };
 _Static_assert(sizeof(struct log) <= 624, "each partition has one");
 
@@ -311,6 +313,23 @@ void log_sync(struct log *log);
 void log_truncate(struct log *log, int64_t to);
 /* truncateFullyAndStartAt: an empty log that begins at `at`. Also from FAILED with ERR_DAMAGED. */
 void log_reset(struct log *log, int64_t at);
+/* The producers of a log at one offset, as N.snapshot and N.producers have them: what nobody learns
+ * from batches that are gone (log_handover.c). */
+struct log_handover {
+    struct bytes snapshot; /* empty: nobody told */
+    struct bytes window;
+};
+size_t log_handover_size(const struct log *log); /* at most */
+/* Of this log at `at`, into so many bytes. */
+void log_handover_put(const struct log *log, int64_t at, uint8_t *bytes, struct log_handover *to);
+/* As log_reset(), of an open log where nothing is staged, with the producers of `at`; durable
+ * before OPEN. DAMAGED, NO_MEMORY: nothing happened. */
+MUST_USE enum err log_reset_handed(struct log *log, int64_t at,
+                                   const struct log_handover *handover);
+/* It is empty, begins above 0, and has not been told who wrote what is below. */
+bool log_stranger(const struct log *log);
+/* Nobody can tell: it goes on without, until it is opened again. */
+void log_stranger_met(struct log *log);
 /* `batches`, refused by log_append_as_follower with OFFSET_OUT_OF_RANGE, begin with the one that
  * holds the start of this empty log: it takes them after log_begin_with(*base), which is awaited as
  * log_reset. Start and end stay. */

@@ -26,6 +26,35 @@ static bool log_empty(const struct log *log)
            log_active(log)->size == 0 && list_empty(&log->staged);
 }
 
+/* An empty one that begins anew where it is has its producers from somewhere else. */
+static bool log_knows(const struct log *log, int64_t at)
+{
+    return at > 0 && log_empty(log) && log->log_end == at && !log->stranger;
+}
+
+void log_reset(struct log *log, int64_t at)
+{
+    log_reset_below(log, at, 0, log_knows(log, at));
+}
+
+bool log_stranger(const struct log *log)
+{
+    return log->stranger && log->log_end > 0 && log_empty(log);
+}
+
+enum err log_reset_handed(struct log *log, int64_t at, const struct log_handover *handover)
+{
+    struct log_producers producers;
+    enum err err = log_handover_load(log, handover, &producers);
+
+    if (err != ERR_NONE) return err;
+    ASSERT(log->state == LOG_OPEN && list_empty(&log->staged));
+    log_producers_deinit(&log->producers);
+    log_producers_take(&log->producers, &producers);
+    log_reset_below(log, at, 0, true);
+    return ERR_NONE;
+}
+
 bool log_hollow(const struct log *log)
 {
     return log_empty(log) && log_active(log)->base < log->log_end;
@@ -58,7 +87,7 @@ bool log_begins_with(const struct log *log, struct bytes batches, int64_t *base)
 void log_begin_with(struct log *log, int64_t base)
 {
     ASSERT(log_empty(log) && base >= 0 && base <= log->log_end);
-    log_reset_below(log, log->log_end, log->log_end - base);
+    log_reset_below(log, log->log_end, log->log_end - base, log_knows(log, log->log_end));
 }
 
 /* ---- gaps ------------------------------------------------------------------------------------ */

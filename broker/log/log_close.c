@@ -83,7 +83,8 @@ static enum op_result close_run(struct op *op)
         AWAIT_SAVE(o, CLOSE_INDEX_SAVED, &o->save);
         log_flow_save_times(o);
         AWAIT_SAVE(o, CLOSE_TIMES_SAVED, &o->save);
-        log_flow_save_snapshot(o, log->log_end);
+        /* Without one it asks again who wrote what is gone. */
+        if (!log_stranger(log)) log_flow_save_snapshot(o, log->log_end);
         AWAIT_SAVE(o, CLOSE_SNAPSHOT_SAVED, &o->save);
         log_flow_save_window(o, log->log_end);
         AWAIT_SAVE(o, CLOSE_WINDOW_SAVED, &o->save);

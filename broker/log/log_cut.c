@@ -249,9 +249,11 @@ static bool cut_take_snapshot(struct log_flow *o)
 
     log_producers_clear(&log->producers);
     log->producers.clock_ms = log->dir->env->now.wall.ms;
-    if (o->load.err != ERR_NONE) return false;
-    return log_producers_load(&log->producers, log->dir->env->world->cpu, log_load_bytes(&o->load),
-                              log_load_bytes(&o->window)) == ERR_NONE;
+    log->stranger =
+        o->load.err != ERR_NONE ||
+        log_producers_load(&log->producers, log->dir->env->world->cpu, log_load_bytes(&o->load),
+                           log_load_bytes(&o->window)) != ERR_NONE;
+    return !log->stranger;
 }
 
 static void cut_load(struct log_flow *o, struct log_load *load, const char *suffix)

@@ -19,7 +19,8 @@ void log_cut_tell(const struct log_flow *o, int64_t end, int64_t reason);
 bool log_cut_next(struct log_flow *o, int64_t above);
 void log_cut_save_epochs(struct log_flow *o);
 
-/* The log's first file begins `below` that many offsets under `at`. */
-void log_reset_below(struct log *log, int64_t at, int64_t below);
+/* The log's first file begins `below` that many offsets under `at`. `handed`: its producers are
+ * those of `at`, and stay. */
+void log_reset_below(struct log *log, int64_t at, int64_t below, bool handed);
 
 #endif

@@ -240,10 +240,10 @@ static void log_flow_save_part(struct log_flow *o, enum log_part part, int64_t b
     case LOG_PART_INDEX: log_index_put_offsets(index, o->bytes); break;
     case LOG_PART_TIMES: log_index_put_times(index, o->bytes); break;
     case LOG_PART_SNAPSHOT:
-        o->bytes_used = log_producers_snapshot(&log->producers, cpu, o->bytes);
+        o->bytes_used = log_producers_snapshot(&log->producers, INT64_MAX, cpu, o->bytes);
         break;
     case LOG_PART_WINDOW:
-        o->bytes_used = log_producers_window(&log->producers, cpu, o->bytes, false);
+        o->bytes_used = log_producers_window(&log->producers, INT64_MAX, cpu, o->bytes, false);
         break;
     case LOG_PART_ABORTED: log_aborted_put(&log->aborted, o->bytes); break;
     }

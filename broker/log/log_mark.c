@@ -158,8 +158,10 @@ static enum err mark_copy(struct log_marker *o)
     if (o->bytes[MARK_ABORTED] != NULL) log_aborted_put(&log->aborted, o->bytes[MARK_ABORTED]);
     log_index_put_offsets(index, o->bytes[MARK_INDEX]);
     log_index_put_times(index, o->bytes[MARK_TIMES]);
-    o->used[MARK_WINDOW] = log_producers_window(&log->producers, cpu, o->bytes[MARK_WINDOW], true);
-    o->used[MARK_SNAPSHOT] = log_producers_snapshot(&log->producers, cpu, o->bytes[MARK_SNAPSHOT]);
+    o->used[MARK_WINDOW] =
+        log_producers_window(&log->producers, INT64_MAX, cpu, o->bytes[MARK_WINDOW], true);
+    o->used[MARK_SNAPSHOT] =
+        log_producers_snapshot(&log->producers, INT64_MAX, cpu, o->bytes[MARK_SNAPSHOT]);
     return ERR_NONE;
 }
 

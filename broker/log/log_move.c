@@ -229,6 +229,23 @@ int64_t log_move_base(const struct log *from, const struct log_read *read)
     return from->log_start;
 }
 
+/* Who wrote what is below its start the copy learns from no batch (log_handover.c). */
+static enum log_move_step move_hand_over(const struct log *from, struct log *to)
+{
+    struct mem *mem = &to->dir->env->mem;
+    size_t size = log_handover_size(from);
+    uint8_t *bytes = mem_alloc(mem, size);
+    struct log_handover handover;
+    enum err err = ERR_NO_MEMORY;
+
+    if (bytes != NULL) {
+        log_handover_put(from, to->log_end, bytes, &handover);
+        err = log_reset_handed(to, to->log_end, &handover);
+    }
+    mem_free(mem, bytes, size);
+    return err == ERR_NONE ? LOG_MOVE_CUT : LOG_MOVE_OVER;
+}
+
 enum log_move_step log_move_next(struct log_copied *copied, struct log *to, struct log_read *read)
 {
     struct log *from = copied->log;
@@ -247,6 +264,7 @@ enum log_move_step log_move_next(struct log_copied *copied, struct log *to, stru
         log_truncate(to, cut);
         return LOG_MOVE_CUT;
     }
+    if (log_stranger(to) && !log_stranger(from)) return move_hand_over(from, to);
     if (from->log_start > to->log_start && from->log_start <= to->log_end)
         log_raise_start(to, from->log_start);
     if (to->known->cleaned < 0 && from->known->cleaned >= 0) to->known->cleaned = 0;

@@ -3,7 +3,8 @@
  *
  *   the directory it is in        the directory it goes to
  *   T-P                           T-P.U-future    grows like a follower: batches with their crc
- *                                                 checked, own indexes, producers and epochs; cut
+ *                                                 checked, own indexes, producers and epochs
+ *                                                 (with those of before it: log_handover.c); cut
  *                                                 and raised with the log it copies
  *   T-P    (nobody appends)       T-P.U-future    has all of it, the same epochs; closed in order,
  *                                                 so synced; its lines stand in the checkpoints
@@ -52,11 +53,11 @@ int64_t log_move_base(const struct log *from, const struct log_read *read);
 
 enum log_move_step {
     LOG_MOVE_READ,  /* *read is prepared for log_read(from) */
-    LOG_MOVE_CUT,   /* a truncation of the copy was begun: until it is OPEN again */
+    LOG_MOVE_CUT,   /* a truncation or reset of the copy was begun: until it is OPEN again */
     LOG_MOVE_WAIT,  /* `from` is being cut: until it is OPEN again */
     LOG_MOVE_LEVEL, /* the copy ends where the log ends */
     LOG_MOVE_ANEW,  /* what `from` has now begins elsewhere: another copy */
-    LOG_MOVE_OVER,  /* one of the two is not open (any more) */
+    LOG_MOVE_OVER,  /* one of the two is not open (any more), or there is no memory */
 };
 /* What there is to do next; both logs are quiet: the copy has no append under way. */
 enum log_move_step log_move_next(struct log_copied *copied, struct log *to, struct log_read *read);

@@ -312,6 +312,8 @@ static enum op_result open_recover(struct log_flow *o)
             if (log_open_take_snapshot(o) && log_open_accept(o)) break;
         }
         if (o->err != ERR_NONE) return open_end(o);
+        log->stranger = log->segments[0]->base > 0 &&
+                        (o->snapshot < log->segments[0]->base || o->window.err != ERR_NONE);
         if (o->snapshot < log->segments[0]->base) o->snapshot = log->segments[0]->base;
         log_open_choose(o);
         if ((o->clean && o->segment + 1 == log->segment_count) || o->marked) {

@@ -8,6 +8,7 @@
  *   log_open_load.c, log_open_walk.c    what an open takes from files, and from batches
  *   log_lookup.c  indexes of closed segments   log_mark.c  where a recovery begins
  *   log_read.c    reads and time lookups            log_sync.c          group commit
+ *   log_handover.c  producers of what a log never had
  *   log_clean*.c  compaction            log_swap.c  its end, also at an open
  *   log_file.c    open segment files                log_io.c            one disk request, save,
  * load,
@@ -299,6 +300,13 @@ void log_set_start(struct log *log, int64_t log_start);
 void log_set_state(struct log *log, enum log_state state, enum err err);
 /* Offsets may skip: the topic says so, or its log was compacted once. */
 bool log_gaps(const struct log *log);
+/* The reset (log_handover.c): its producers go, unless they were handed over; and, of those, the
+ * two files of the first segment, the snapshot last, each with the directory. */
+MUST_USE enum err log_handover_load(const struct log *log, const struct log_handover *handover,
+                                    struct log_producers *producers);
+void log_handover_begin(struct log *log);
+void log_handover_save_window(struct log_flow *flow);
+void log_handover_save_snapshot(struct log_flow *flow);
 /* Where a follower may go on at `next`, or an empty log begin (log_begin.c). */
 bool log_follows(const struct log *log, const struct record_batch *batch, int64_t next);
 /* The first offset of it that the log has: the batch that holds its start begins below. */

@@ -543,13 +543,31 @@ size_t log_producers_snapshot_size(const struct log_producers *producers)
     return SNAPSHOT_HEAD + (size_t)producers->count * SNAPSHOT_ENTRY;
 }
 
-/* Only what is in the log counts: a producer known by a staged batch alone has no entry. */
-static bool log_producers_saved(const struct log_producer *producer)
+/* Its batches below `end`: they are in order. */
+static uint32_t log_producers_below(const struct log_producer *producer, int64_t end)
 {
-    return producer->count > 0 || producer->last_timestamp >= 0;
+    uint32_t count = producer->count;
+
+    while (count > 0 && producer->batches[count - 1].last_offset >= end)
+        count--;
+    return count;
 }
 
-size_t log_producers_snapshot(const struct log_producers *producers, struct cpu cpu, uint8_t *at)
+static int64_t log_producers_txn_below(const struct log_producer *producer, int64_t end)
+{
+    return producer->txn_first_offset < end ? producer->txn_first_offset : -1;
+}
+
+/* Only what is in the log counts: a producer known by a staged batch alone has no entry. Where the
+ * marker stands of one that is known by that alone nobody knows: it counts. */
+static bool log_producers_saved(const struct log_producer *producer, int64_t end)
+{
+    if (producer->count == 0) return producer->last_timestamp >= 0;
+    return log_producers_below(producer, end) > 0 || log_producers_txn_below(producer, end) >= 0;
+}
+
+size_t log_producers_snapshot(const struct log_producers *producers, int64_t end, struct cpu cpu,
+                              uint8_t *at)
 {
     uint8_t *file = at;
     uint32_t count = 0;
@@ -557,17 +575,19 @@ size_t log_producers_snapshot(const struct log_producers *producers, struct cpu 
     at += SNAPSHOT_HEAD;
     LIST_FOR_EACH (link, &producers->age) {
         const struct log_producer *p = LIST_ENTRY(link, struct log_producer, age);
-        const struct log_producer_batch *last = p->count > 0 ? &p->batches[p->count - 1] : NULL;
+        uint32_t below = log_producers_below(p, end);
+        const struct log_producer_batch *last = below > 0 ? &p->batches[below - 1] : NULL;
+        int64_t timestamp = below > 0 && below < p->count ? last->timestamp : p->last_timestamp;
 
-        if (!log_producers_saved(p)) continue;
+        if (!log_producers_saved(p, end)) continue;
         be_put64(at, (uint64_t)p->id);
         be_put16(at + 8, (uint16_t)p->epoch);
         be_put32(at + 10, last ? (uint32_t)log_producers_last_sequence(last) : UINT32_MAX);
         be_put64(at + 14, last ? (uint64_t)last->last_offset : UINT64_MAX);
         be_put32(at + 22, last ? (uint32_t)last->offset_delta : 0);
-        be_put64(at + 26, (uint64_t)p->last_timestamp);
+        be_put64(at + 26, (uint64_t)timestamp);
         be_put32(at + 34, (uint32_t)p->coordinator_epoch);
-        be_put64(at + 38, (uint64_t)p->txn_first_offset);
+        be_put64(at + 38, (uint64_t)log_producers_txn_below(p, end));
         at += SNAPSHOT_ENTRY;
         count++;
     }
@@ -582,8 +602,8 @@ size_t log_producers_window_size(const struct log_producers *producers)
     return WINDOW_HEAD + (size_t)producers->count * (LOG_PRODUCER_BATCHES - 1) * WINDOW_ENTRY;
 }
 
-size_t log_producers_window(const struct log_producers *producers, struct cpu cpu, uint8_t *at,
-                            bool mark)
+size_t log_producers_window(const struct log_producers *producers, int64_t end, struct cpu cpu,
+                            uint8_t *at, bool mark)
 {
     uint8_t *file = at;
     uint32_t count = 0;
@@ -591,8 +611,9 @@ size_t log_producers_window(const struct log_producers *producers, struct cpu cp
     at += WINDOW_HEAD;
     LIST_FOR_EACH (link, &producers->age) {
         const struct log_producer *p = LIST_ENTRY(link, struct log_producer, age);
+        uint32_t below = log_producers_below(p, end);
 
-        for (uint32_t i = 0; i + 1 < p->count; i++, at += WINDOW_ENTRY, count++) {
+        for (uint32_t i = 0; i + 1 < below; i++, at += WINDOW_ENTRY, count++) {
             be_put64(at, (uint64_t)p->id);
             be_put64(at + 8, (uint64_t)p->batches[i].last_offset);
             be_put64(at + 16, (uint64_t)p->batches[i].timestamp);

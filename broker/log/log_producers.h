@@ -130,12 +130,15 @@ int64_t log_producers_first_unstable(const struct log_producers *producers);
 void log_producers_expire(struct log_producers *producers, int64_t idle_ms);
 
 /* ---- files ---- */
+/* Of what is below `end`: of each producer its batches that end there, and a transaction that
+ * begins there. INT64_MAX: all of it. The sizes are the most that it can be. */
 size_t log_producers_snapshot_size(const struct log_producers *producers);
-size_t log_producers_snapshot(const struct log_producers *producers, struct cpu cpu, uint8_t *at);
+size_t log_producers_snapshot(const struct log_producers *producers, int64_t end, struct cpu cpu,
+                              uint8_t *at);
 size_t log_producers_window_size(const struct log_producers *producers);
 /* `mark`: the file says that the log is synced up to the offset in its name (log_mark.c). */
-size_t log_producers_window(const struct log_producers *producers, struct cpu cpu, uint8_t *at,
-                            bool mark);
+size_t log_producers_window(const struct log_producers *producers, int64_t end, struct cpu cpu,
+                            uint8_t *at, bool mark);
 bool log_producers_marks(struct cpu cpu, struct bytes window);
 /* Into an empty set. `window` may be empty, or not fit: then one batch each. DAMAGED. */
 MUST_USE enum err log_producers_load(struct log_producers *producers, struct cpu cpu,

@@ -25,12 +25,15 @@ enum reset_step {
     RESET_CLOSED,
     RESET_MADE_SYNCED,
     RESET_EPOCHS_SAVED,
+    RESET_WINDOW_SAVED,
+    RESET_SNAPSHOT_SAVED,
     RESET_SHORT,
     RESET_STARTED,
 };
 static const char *const reset_steps[] = {
-    "START",    "QUIET",   "LOWERED", "MARK_GONE",   "GONE",         "NAMES_SYNCED", "MADE",
-    "NOT_MADE", "EMPTIED", "CLOSED",  "MADE_SYNCED", "EPOCHS_SAVED", "SHORT",        "STARTED"};
+    "START",        "QUIET",          "LOWERED", "MARK_GONE", "GONE",        "NAMES_SYNCED",
+    "MADE",         "NOT_MADE",       "EMPTIED", "CLOSED",    "MADE_SYNCED", "EPOCHS_SAVED",
+    "WINDOW_SAVED", "SNAPSHOT_SAVED", "SHORT",   "STARTED"};
 
 enum { RESET_RETRY_MS = 1000 };
 
@@ -62,6 +65,7 @@ static void reset_apply(struct log_flow *o)
     struct log *log = o->log;
 
     log->wanted &= (uint16_t)~LOG_WANT_RESET;
+    log->handed = false;
     log->log_end = o->offset;
     log->synced_end = o->offset;
     log_set_start(log, o->offset);
@@ -95,7 +99,7 @@ static enum op_result reset_end(struct log_flow *o)
 
 static void reset_save_epochs(struct log_flow *o)
 {
-    log_producers_clear(&o->log->producers);
+    log_handover_begin(o->log);
     o->log->aborted.count = 0;
     (void)log_epochs_cut_end(&o->log->epochs, 0);
     log_cut_save_epochs(o);
@@ -159,6 +163,11 @@ static enum op_result reset_run(struct op *op)
             AWAIT_SAVE(o, RESET_EPOCHS_SAVED, &o->save);
             if (o->err == ERR_NONE) o->err = o->save.err;
             if (o->err == ERR_NONE) o->err = reset_segment(log, o->offset);
+            log_handover_save_window(o);
+            AWAIT_SAVE(o, RESET_WINDOW_SAVED, &o->save);
+            log_handover_save_snapshot(o);
+            AWAIT_SAVE(o, RESET_SNAPSHOT_SAVED, &o->save);
+            log_flow_saved(o);
             if (!reset_short(o)) break;
             AWAIT(o, RESET_SHORT, &log->dir->state_source, reset_again(o));
         }
@@ -175,7 +184,7 @@ static enum op_result reset_run(struct op *op)
 const struct op_kind log_reset_kind = {"log_reset", reset_steps, COUNT_OF(reset_steps), reset_run,
                                        log_flow_finish};
 
-void log_reset_below(struct log *log, int64_t at, int64_t below)
+void log_reset_below(struct log *log, int64_t at, int64_t below, bool handed)
 {
     ASSERT(at >= 0 && below >= 0);
     if (log->state != LOG_OPEN && !(log->state == LOG_FAILED && log->err == ERR_DAMAGED)) return;
@@ -184,10 +193,6 @@ void log_reset_below(struct log *log, int64_t at, int64_t below)
     log->wanted |= LOG_WANT_RESET;
     log->wanted_to = at;
     log->wanted_below = below;
+    log->handed = handed;
     log_advance(log);
-}
-
-void log_reset(struct log *log, int64_t at)
-{
-    log_reset_below(log, at, 0);
 }

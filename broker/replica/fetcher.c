@@ -65,6 +65,8 @@ void fetcher_set(struct partition *part, enum partition_fetching fetching)
     struct fetcher *fetcher = part->fetcher;
 
     ASSERT(fetcher != NULL);
+    /* Batches tell nothing of who wrote before them: first the leader is asked (log_handover.c). */
+    if (fetching == PARTITION_READY && log_stranger(part->log)) fetching = PARTITION_OUT_OF_RANGE;
     list_remove(&part->fetch_link);
     if (part->fetching == PARTITION_READY) fetcher->ready_count--;
     if (part->fetching == PARTITION_BUSY) fetcher->busy_count--;
@@ -352,10 +354,10 @@ static enum op_result fetcher_run(struct op *op)
                 o->listed_start = -1;
                 if (fetcher_list_needs_start(o) && fetcher_list_offsets(o, FETCHER_LIST_EARLIEST)) {
                     AWAIT(o, FETCHER_LISTED_START, &o->call.done, call_done(&o->call));
-                    o->listed_start = fetcher_listed_offset(o);
-                    call_release(&o->call);
+                    o->listed_start = fetcher_listed_start(o);
                 }
                 fetcher_list_decide(o, o->listed_start);
+                call_release(&o->call);
                 fetcher_list_end(o);
             } else if (o->ready_count > 0 && fetcher_build_request(o) == ERR_NONE) {
                 fetcher_send(o);

@@ -61,9 +61,11 @@ struct fetcher {
     struct list_offsets_response list_response;
     struct partition *listed; /* pinned while its offsets are asked for */
     int32_t listed_epoch;
-    int64_t listed_end;   /* -1 not known */
-    int64_t listed_start; /* -1 not known */
-    bool ending;          /* nobody is left: the connection closes */
+    int64_t listed_end;           /* -1 not known */
+    int64_t listed_start;         /* -1 not known */
+    int64_t listed_own;           /* log end of the listed one when it asked for the start */
+    struct log_handover handover; /* with the start: views into the answer */
+    bool ending;                  /* nobody is left: the connection closes */
 };
 
 /* A follower with a leader begins to fetch; NO_MEMORY is tried again by the fetcher's own delay.

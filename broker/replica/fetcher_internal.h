@@ -32,6 +32,8 @@ enum {
 void fetcher_list_begin(struct fetcher *fetcher);
 bool fetcher_list_offsets(struct fetcher *fetcher, int64_t timestamp);
 int64_t fetcher_listed_offset(struct fetcher *fetcher);
+/* The same of an answer about the start: with the producers, until call_release(). */
+int64_t fetcher_listed_start(struct fetcher *fetcher);
 bool fetcher_list_needs_start(const struct fetcher *fetcher);
 void fetcher_list_decide(struct fetcher *fetcher, int64_t leader_start);
 void fetcher_list_end(struct fetcher *fetcher);

@@ -1,5 +1,7 @@
 /* A follower whose end the leader refused: where the leader's log ends, and begins when that is not
- * enough, says whether to cut, to reset, or to go on (replication.md 7). */
+ * enough, says whether to cut, to reset, or to go on (replication.md 7). Also one whose log is
+ * empty and knows nobody who wrote what is gone (log_stranger): the leader hands its producers over
+ * together with its log start (log_handover.c). */
 #include "broker/replica/fetcher_internal.h"
 #include "broker/replica/follower.h"
 
@@ -33,6 +35,9 @@ bool fetcher_list_offsets(struct fetcher *fetcher, int64_t timestamp)
     to->partition_index = fetcher->listed->index;
     to->current_leader_epoch = fetcher->listed_epoch;
     to->timestamp = timestamp;
+    if (timestamp == FETCHER_LIST_EARLIEST) to->handover_at = fetcher->listed->log->log_end;
+    fetcher->listed_own = fetcher->listed->log->log_end;
+    fetcher->handover = (struct log_handover){0};
     call_init(&fetcher->call, API_LIST_OFFSETS);
     fetcher->call.body = request;
     peer_call(&fetcher->peer, &fetcher->call);
@@ -58,6 +63,17 @@ int64_t fetcher_listed_offset(struct fetcher *fetcher)
                                                                                     : -1;
 }
 
+int64_t fetcher_listed_start(struct fetcher *fetcher)
+{
+    int64_t start = fetcher_listed_offset(fetcher);
+
+    if (start < 0) return start;
+    fetcher->handover = (struct log_handover){
+        .snapshot = fetcher->list_response.topics[0].partitions[0].producers,
+        .window = fetcher->list_response.topics[0].partitions[0].producers_window};
+    return start;
+}
+
 void fetcher_list_begin(struct fetcher *fetcher)
 {
     fetcher->listed = LIST_ENTRY(fetcher->out_of_range.next, struct partition, fetch_link);
@@ -71,6 +87,37 @@ bool fetcher_list_needs_start(const struct fetcher *fetcher)
 {
     return fetcher->listed_end >= 0 && listed_valid(fetcher) &&
            fetcher->listed_end >= fetcher->listed->log->log_end;
+}
+
+/* An empty log that begins at `at`. Of a leader that tells of no producers (Kafka's), or of some
+ * that make no sense, it begins without. */
+static void range_begin(struct fetcher *fetcher, int64_t at)
+{
+    struct partition *part = fetcher->listed;
+    bool told = fetcher->handover.snapshot.length > 0;
+    enum err err;
+
+    fetcher_set(part, PARTITION_BUSY);
+    err = partition_reset(part, at, told ? &fetcher->handover : NULL);
+    if (err == ERR_DAMAGED) {
+        TRACE_TEXT(fetcher_world(fetcher), NODE_WARNING,
+                   STR("producers that a leader handed over make no sense"), err);
+        err = partition_reset(part, at, NULL);
+    }
+    if (err != ERR_NONE) fetcher_set(part, PARTITION_DELAYED);
+}
+
+/* It is where the leader's log is, and only has to be told. */
+static void range_introduce(struct fetcher *fetcher)
+{
+    struct partition *part = fetcher->listed;
+
+    if (fetcher->handover.snapshot.length > 0) {
+        range_begin(fetcher, part->log->log_end);
+        return;
+    }
+    log_stranger_met(part->log);
+    fetcher_set(part, PARTITION_READY);
 }
 
 /* The end is within the leader's log, and yet it was refused. An epoch of ours above the leader's
@@ -96,7 +143,7 @@ void fetcher_list_decide(struct fetcher *fetcher, int64_t leader_start)
     struct partition *part = fetcher->listed;
 
     if (!listed_valid(fetcher)) return;
-    if (fetcher->listed_end < 0 ||
+    if (fetcher->listed_end < 0 || part->log->log_end != fetcher->listed_own ||
         (fetcher->listed_end >= part->log->log_end && leader_start < 0)) {
         fetcher_set(part, PARTITION_DELAYED);
         return;
@@ -104,11 +151,14 @@ void fetcher_list_decide(struct fetcher *fetcher, int64_t leader_start)
     switch (follower_out_of_range(part->log->log_start, part->log->log_end, fetcher->listed_end,
                                   leader_start)) {
     case FOLLOWER_RANGE_TRUNCATE: fetcher_cut_to(part, fetcher->listed_end); return;
-    case FOLLOWER_RANGE_RESET:
-        fetcher_set(part, PARTITION_BUSY);
-        partition_reset(part, leader_start);
+    case FOLLOWER_RANGE_RESET: range_begin(fetcher, leader_start); return;
+    case FOLLOWER_RANGE_RESUME:
+        if (log_stranger(part->log)) {
+            range_introduce(fetcher);
+        } else {
+            range_resume(part);
+        }
         return;
-    case FOLLOWER_RANGE_RESUME: range_resume(part); return;
     }
 }
 

@@ -412,12 +412,19 @@ void partition_begin_with(struct partition *part, int64_t base)
     op_wake(&part->work);
 }
 
-void partition_reset(struct partition *part, int64_t at)
+enum err partition_reset(struct partition *part, int64_t at, const struct log_handover *handover)
 {
+    enum err err = ERR_NONE;
+
     ASSERT(partition_quiet(part));
     ASSERT(part->role == PARTITION_FOLLOWER);
-    log_reset(part->log, at);
+    if (handover == NULL) {
+        log_reset(part->log, at);
+    } else {
+        err = log_reset_handed(part->log, at, handover);
+    }
     op_wake(&part->work);
+    return err;
 }
 
 void partition_step_down(struct partition *part)

@@ -369,8 +369,10 @@ void partition_advance(struct partition *part);
 void partition_follow_high_watermark(struct partition *part, int64_t leader_hw);
 /* Cuts the log and the high watermark; `work` is done when the log is open again. */
 void partition_truncate(struct partition *part, int64_t to);
-/* truncateFullyAndStartAt (KAFKA-9491). */
-void partition_reset(struct partition *part, int64_t at);
+/* truncateFullyAndStartAt (KAFKA-9491), with the producers that the leader has handed over, or
+ * NULL. DAMAGED, NO_MEMORY (of these): nothing happened. */
+MUST_USE enum err partition_reset(struct partition *part, int64_t at,
+                                  const struct log_handover *handover);
 /* An empty log takes the batch that holds its start (log_begins_with). */
 void partition_begin_with(struct partition *part, int64_t base);
 /* No append or truncation is under way; in durable mode all of it is synced. */

@@ -352,20 +352,15 @@ static void reader_moves(struct check *check, uint32_t node, const struct check_
     }
 }
 
-/* C2, R34: one value, two offsets. A retry is known by what the leader has copied of its producer.
- * A follower that was too far behind begins anew where its leader's log does, and knows nobody of
- * below (KAFKA-9491): as a leader it may take once more what is deleted. */
+/* C2, R34: one value, two offsets. A retry is known by what the leader has copied of its producer,
+ * or was handed over with a log start above it (log_handover.c). */
 static bool only_there(struct check *check, uint32_t node, const struct check_part *part,
-                       const struct check_value *value, int64_t offset, int32_t epoch)
+                       const struct check_value *value, int64_t offset)
 {
-    bool later = offset > value->read_offset;
-
     if (!value->read || !check->config.idempotent) return true;
     check_count(check, value->unclear ? CHECK_R34 : CHECK_C2);
     if (value->read_offset == offset ||
-        check_replica_void(part, value->read_offset, value->read_ns) ||
-        check_replica_forgot(check, part, later ? value->read_offset : offset,
-                             later ? epoch : value->read_epoch))
+        check_replica_void(part, value->read_offset, value->read_ns))
         return true;
     if (value->unclear) {
         CHECK_FAIL(check, R34, at_history(node, part, offset),
@@ -384,7 +379,6 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
 {
     int64_t offset = check_field(event, 2);
     int64_t number = check_field(event, 3);
-    int32_t epoch = (int32_t)check_field(event, 4);
     struct check_value *value;
 
     /* A broker that has not heard of the loss yet still serves the lost world. */
@@ -400,7 +394,7 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     if (offset + 1 > part->read_end) part->read_end = offset + 1;
     part->drained = part->drained || check->phase >= 2;
     value = value_of(check, part, number);
-    if (!only_there(check, node, part, value, offset, epoch)) return;
+    if (!only_there(check, node, part, value, offset)) return;
     if (transactional(check, number)) {
         check_count(check, CHECK_T1);
         if (!value->committed) {
@@ -413,7 +407,6 @@ static void was_read(struct check *check, uint32_t node, struct check_part *part
     value->read = true;
     value->read_offset = offset;
     value->read_ns = check->now_ns;
-    value->read_epoch = epoch;
     stream_reaches(check, value, offset);
     phantom(check, node, part, value);
     if (!check->violated) (void)offsets_agree(check, node, part, value, false);

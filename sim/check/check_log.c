@@ -351,13 +351,6 @@ static bool fetched_anew(const struct check *check, const struct check_replica_g
            !check_in(chain->isr | chain->elr, replica->node);
 }
 
-/* All of it goes, and with it the producers: what they wrote below `to` is known to others only. */
-static void log_forgets(struct check_replica_ghost *replica, int64_t to)
-{
-    if (replica->forgot_below == 0) replica->forgot_since = replica->leader_epoch;
-    if (to > replica->forgot_below) replica->forgot_below = to;
-}
-
 /* What ends this life may leave any end from the new one to the old (log_cut.c). */
 static void log_cutting(struct check *check, struct check_replica_ghost *replica,
                         const struct trace_event *event)
@@ -371,7 +364,6 @@ static void log_cutting(struct check *check, struct check_replica_ghost *replica
     replica->cutting = reset ? 0 : end;
     replica->resetting = reset;
     replica->reset_to = end;
-    if (reset) log_forgets(replica, end);
 }
 
 static void log_truncated(struct check *check, struct check_replica_ghost *replica,
@@ -393,7 +385,6 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
         replica->log.start = replica->log.end = end;
         replica->epoch_count = 0;
         replica->hw = replica->hw_held = end;
-        log_forgets(replica, end);
         /* Forward as well: to where a leader's log begins that has deleted what is below. */
         if (end > replica->reach) replica->reach = end;
     }

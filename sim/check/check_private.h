@@ -115,9 +115,7 @@ struct check_replica_ghost {
     uint32_t sync_failed; /* of this log: 0 no, else turns that ended since, + 1 */
     bool resetting;       /* that cut takes all: the disk has some of it, or begins at `reset_to` */
     int64_t reset_to;
-    int64_t forgot_below; /* it began anew here, and has not seen the producers of what is below */
-    int32_t forgot_since; /* leader epoch in which it did first */
-    bool recovering;      /* it has told the newest epoch that recovery found, but not its ends */
+    bool recovering; /* it has told the newest epoch that recovery found, but not its ends */
     int32_t recovered_epoch;
     bool unassigned;    /* it was no replica once since its log was opened: the log may be gone */
     int32_t anew_epoch; /* leader epoch at which its log began again from nothing; -1 */
@@ -285,7 +283,6 @@ struct check_value {
     int64_t acked_ns;
     int64_t read_offset;
     int64_t read_ns;
-    int32_t read_epoch;
 };
 
 struct check_content {
@@ -536,9 +533,6 @@ void check_replica_commit(struct check *check, struct check_part *part,
 int32_t check_replica_min_isr(const struct check *check, const struct check_part *part);
 /* Has data of this partition been lost in a way that voids what was said at `offset`? */
 bool check_replica_void(const struct check_part *part, int64_t offset, int64_t said_ns);
-/* Did the leader of `leader_epoch` begin anew above `offset` before it led? */
-bool check_replica_forgot(const struct check *check, const struct check_part *part, int64_t offset,
-                          int32_t leader_epoch);
 
 bool check_isr_event(struct check *check, uint32_t node, const struct trace_event *event);
 void check_isr_chain(struct check *check, struct check_part *part);

@@ -29,16 +29,6 @@ bool check_replica_void(const struct check_part *part, int64_t offset, int64_t s
     return part->forgiven && offset >= part->loss_from && said_ns <= part->loss_ns;
 }
 
-/* The log of its leader began above its end: it never saw who wrote what is deleted. */
-bool check_replica_forgot(const struct check *check, const struct check_part *part, int64_t offset,
-                          int32_t leader_epoch)
-{
-    uint32_t known = check_table_get(&check->leaders, part->index, (uint32_t)leader_epoch);
-    const struct check_replica_ghost *leader = known == 0 ? NULL : part->replicas[known - 1];
-
-    return leader != NULL && offset < leader->forgot_below && leader_epoch > leader->forgot_since;
-}
-
 static struct check_at at_replica(const struct check_replica_ghost *replica, int64_t offset)
 {
     return (struct check_at){replica->node, replica->part, replica->leader_epoch, offset};

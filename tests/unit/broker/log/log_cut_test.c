@@ -74,7 +74,7 @@ enum { EPOCH_BYTE = 15, CRC_BYTE = 20, VALUE_BYTE = 66 };
 
 static size_t box_producers(uint8_t *at)
 {
-    return log_producers_snapshot(&box.log->producers, box.dir.env->world->cpu, at);
+    return log_producers_snapshot(&box.log->producers, INT64_MAX, box.dir.env->world->cpu, at);
 }
 
 /* The first batch of segment `segment`, by its number, and one more. */

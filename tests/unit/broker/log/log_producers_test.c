@@ -210,9 +210,9 @@ static void all_five_survive_in_the_files_and_damage_is_noticed(void **state)
     apply(batch_of(8, 0, 0, 1, 12));
     assert_true(log_producers_snapshot_size(&producers) <= sizeof snapshot);
     files[0].data = snapshot;
-    files[0].length = (uint32_t)log_producers_snapshot(&producers, cpu, snapshot);
+    files[0].length = (uint32_t)log_producers_snapshot(&producers, INT64_MAX, cpu, snapshot);
     files[1].data = window;
-    files[1].length = (uint32_t)log_producers_window(&producers, cpu, window, false);
+    files[1].length = (uint32_t)log_producers_window(&producers, INT64_MAX, cpu, window, false);
     assert_int_equal(10 + 2 * 46, files[0].length);
     log_producers_clear(&producers);
     assert_int_equal(ERR_NONE, log_producers_load(&producers, cpu, files[0], files[1]));
@@ -233,6 +233,53 @@ static void all_five_survive_in_the_files_and_damage_is_noticed(void **state)
     assert_int_equal(1, log_producers_find(&producers, 7)->count);
 }
 
+static struct log_producer *reloaded(int64_t end, int64_t id)
+{
+    uint8_t snapshot[1000], window[1000];
+    struct bytes files[2] = {{snapshot, 0}, {window, 0}};
+
+    files[0].length = (uint32_t)log_producers_snapshot(&producers, end, cpu, snapshot);
+    files[1].length = (uint32_t)log_producers_window(&producers, end, cpu, window, false);
+    log_producers_clear(&producers);
+    assert_int_equal(ERR_NONE, log_producers_load(&producers, cpu, files[0], files[1]));
+    return log_producers_find(&producers, id);
+}
+
+/* For who begins at 20: what comes from there on it gets itself. */
+static void of_an_offset_only_what_ends_below_it_counts(void **state)
+{
+    struct record_batch inside = batch_of(9, 2, 0, 10, 12);
+    struct record_batch above = batch_of(10, 2, 0, 1, 22);
+    const struct log_producer *producer;
+
+    (void)state;
+    inside.attributes = above.attributes = RECORD_TRANSACTIONAL;
+    apply(batch_of(7, 1, 0, 2, 10));
+    apply(inside); /* reaches to 21: not below, its transaction begins there */
+    apply(above);
+    apply(batch_of(7, 1, 2, 2, 23));
+    apply(batch_of(8, 1, 0, 1, 25));
+    assert_int_equal(4, producers.count);
+    producer = reloaded(20, 7);
+    assert_non_null(producer);
+    assert_int_equal(1, producer->count);
+    assert_int_equal(11, producer->batches[0].last_offset);
+    assert_int_equal(1010, producer->last_timestamp);
+    producer = log_producers_find(&producers, 9);
+    assert_non_null(producer);
+    assert_int_equal(0, producer->count);
+    assert_int_equal(2, producer->epoch);
+    assert_int_equal(12, producer->txn_first_offset);
+    assert_int_equal(12, log_producers_first_unstable(&producers));
+    assert_null(log_producers_find(&producers, 8));
+    assert_null(log_producers_find(&producers, 10));
+    assert_int_equal(2, producers.count);
+    /* As who is known by a marker alone, whose place nobody knows. */
+    assert_null(reloaded(0, 7));
+    assert_int_equal(1, producers.count);
+    assert_int_equal(-1, log_producers_first_unstable(&producers));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -245,6 +292,7 @@ int main(void)
         TEST(many_are_found_by_their_ids_and_few_without_an_index),
         TEST(a_second_batch_without_memory_is_refused_and_changes_nothing),
         TEST(all_five_survive_in_the_files_and_damage_is_noticed),
+        TEST(of_an_offset_only_what_ends_below_it_counts),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -253,6 +253,46 @@ static void it_has_moved_there_and_back_with_everything(void **state)
     replica_rig_deinit(&rig);
 }
 
+/* No batch that is copied tells of it: its own are deleted. */
+static void who_wrote_what_is_deleted_is_known_there(void **state)
+{
+    static const struct record_batch batch = {
+        .record_count = 1, .producer_id = 77, .producer_epoch = 3, .base_sequence = 9};
+    struct log_aborted aborted;
+
+    (void)state;
+    for (uint32_t start = 6; start <= 13; start += 7) { /* inside of a batch, and the end */
+        begin(start);
+        add_topic(1, 1);
+        replica_rig_start(&rig, A);
+        fill(A);
+        assert_int_equal(part_of(A)->log->log_end, 13);
+        assert_int_equal(log_producers_apply(&part_of(A)->log->producers, &batch, &aborted),
+                         ERR_NONE);
+        log_raise_start(part_of(A)->log, start);
+        assert_int_equal(manager_move(manager_of(A), part_of(A), SECOND), ERR_NONE);
+        await_moved(A, 1);
+        await_leader(A);
+        only_in(A, SECOND);
+        for (uint32_t life = 0; life < 2; life++) {
+            const struct log *log = part_of(A)->log;
+            const struct log_producer *known = log_producers_find(&log->producers, 77);
+
+            assert_int_equal(log->log_start, start);
+            assert_int_equal(log->log_end, 13);
+            assert_non_null(known);
+            assert_int_equal(known->epoch, 3);
+            assert_int_equal(known->batches[0].first_sequence, 9);
+            if (life > 0) break;
+            replica_rig_kill(&rig, A, true);
+            replica_rig_start(&rig, A);
+            await_leader(A);
+        }
+        read_all(A);
+        replica_rig_deinit(&rig);
+    }
+}
+
 static void a_wish_may_change_and_a_move_may_be_taken_back(void **state)
 {
     struct content content;
@@ -587,6 +627,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_on_its_way_is_read_as_it_was_written),
         cmocka_unit_test(it_has_moved_there_and_back_with_everything),
+        cmocka_unit_test(who_wrote_what_is_deleted_is_known_there),
         cmocka_unit_test(a_wish_may_change_and_a_move_may_be_taken_back),
         cmocka_unit_test(a_follower_moves_while_leaders_come_and_go),
         cmocka_unit_test(cuts_and_starts_and_epochs_reach_the_copy),
