@@ -50,9 +50,10 @@ bool log_epochs_begins(const struct log_epochs *epochs, int32_t epoch, int64_t o
 int32_t log_epochs_latest(const struct log_epochs *epochs); /* -1 none */
 /* Drops entries that start at or above `log_end`. True when it changed. */
 bool log_epochs_cut_end(struct log_epochs *epochs, int64_t log_end);
-/* Drops the entries that start below `log_start`, but the last of these: it covers the record before
- * the log start, by which a follower that ends there is compared. DIFFERS: in Kafka an entry below
- * is moved up to the log start, and such a follower passes whatever it has. True when it changed. */
+/* Drops the entries that start below `log_start`, but the last of these: it covers the record
+ * before the log start, by which a follower that ends there is compared. DIFFERS: in Kafka an entry
+ * below is moved up to the log start, and such a follower passes whatever it has. True when it
+ * changed. */
 bool log_epochs_cut_start(struct log_epochs *epochs, int64_t log_start);
 
 /* Text of the checkpoint file: version 0, count, "epoch start" lines. */
