@@ -134,7 +134,7 @@ static void a_reader_of_a_follower_is_told_that_its_log_is_being_cut(void **stat
     assert_int_equal(waiter.err, ERR_OFFSET_NOT_AVAILABLE);
     assert_true(replica_rig_until(the_rig, 1000, is_open, NULL));
     wait_at(B, RECORDS, -1);
-    partition_reset(part_of(B), RECORDS);
+    assert_int_equal(partition_reset(part_of(B), RECORDS, NULL), ERR_NONE);
     assert_true(replica_rig_until(the_rig, 1000, is_over, NULL));
     assert_int_equal(waiter.err, ERR_OFFSET_NOT_AVAILABLE);
     assert_true(replica_rig_until(the_rig, 1000, is_open, NULL));
