@@ -134,6 +134,8 @@ static struct disk_act disk_act_of(const struct scenario_action *action)
             act.fault = SIM_FAULT_HEADER_ROT;
             act.sentence = "rot of a checkpoint on";
         }
+        if (action->kind == ACTION_WIPE && act_choice(action, "identity") == CLUSTER_NEW_IDENTITY)
+            act.sentence = "wipe and new identity of";
         return act;
     }
     IMPOSSIBLE("what is done to a disk");

@@ -234,6 +234,7 @@ struct check_node {
     int64_t broker_epoch_of[CHECK_NODES_MAX]; /* as this node has learned; -1 */
     struct check_raft raft;
     struct check_voters voters;
+    int64_t voter_from;       /* its directory is another: voters below this offset are not it */
     int64_t snapshot_durable; /* end of the newest, over all lives; 0 none */
     int64_t snapshot_loaded;  /* in this life */
     int64_t loss_step;        /* step that took its disk; -1 none */

@@ -100,7 +100,8 @@ bool check_voters_known(const struct check *check, uint32_t index)
     return check->nodes[index].voters.known && check->nodes[index].voters.version > 0;
 }
 
-/* A fetch that a leader counts is one of its voters'. */
+/* A fetch that a leader counts is one of its voters': of the directory that the set names. One that
+ * was made anew since is a stranger with an old name (KIP-853). */
 void check_voters_counted(struct check *check, uint32_t leader, uint32_t voter, int64_t end)
 {
     const struct check_voters *voters = &check->nodes[leader].voters;
@@ -111,4 +112,9 @@ void check_voters_counted(struct check *check, uint32_t leader, uint32_t voter, 
         CHECK_FAIL(check, K17, at_voters(leader, end),
                    "counts node %d up to %D, which is no voter of its set", check->nodes[voter].id,
                    end);
+    if (check->nodes[voter].voter_from > 0 && voters->offset < check->nodes[voter].voter_from)
+        CHECK_FAIL(check, K17, at_voters(leader, end),
+                   "counts node %d up to %D as a voter of the set at %D, whose disk was lost later "
+                   "(below %D): its directory is another",
+                   check->nodes[voter].id, end, voters->offset, check->nodes[voter].voter_from);
 }

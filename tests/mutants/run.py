@@ -3,6 +3,7 @@
 
 usage: run.py [--seconds N] [--history-seconds N] [--oracles all|history|both] [--wall MINUTES]
               [--jobs N] [--mechanical N] [--score FILE] [--again] [--older] [--skip-unchanged]
+              [--recall FILE]
               [PATTERN...]
 
 The defects are the patches of this folder; with --mechanical, instead, N that are drawn by the tree
@@ -24,6 +25,11 @@ is given more seconds than before; --again forgets what was found. With --older 
 in an earlier state, and has no outcome in this one, is not judged again; the hash of that state
 stands in its row: for a tree to which only scenarios were added since.
 
+With --recall a campaign that has convicted nobody after RECALL_SECONDS makes the runs that convicted
+this mutant in the tables of that file, before it goes on. One that convicts again is an outcome: the
+campaign would have met it too, after at most so many CPU seconds as the unchanged tree takes for all
+runs before it. The table gives that sum, with `<=`; it is seldom what was spent.
+
 Exit: 0 the campaign ran; 1 a mutant does not apply or build, or the unchanged tree is convicted; the
 score itself is no failure.
 """
@@ -43,6 +49,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mechanical
+import recall
 import score
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +61,7 @@ JUDGED = ("broker", "client", "sim", "scenarios")  # what an outcome depends on
 CLIENT_TERMS = ("acked", "lost_acked", "read(", "sent(")
 RUN_SECONDS = 15  # of CPU, that one run has at least: a mutant may loop, up to stop.events
 SEEDS_MAX = 10000
+RECALL_SECONDS = 1  # of the campaign, before earlier convictions are asked for
 
 
 def tree_files():
@@ -217,7 +225,7 @@ def by_cost(unchanged, scenarios, costs):
         if costs.get(key) is None:
             costs.put(key, round(run_once(unchanged, scenario, 1, False)[4], 2))
         found[scenario] = costs.get(key)
-    return sorted(scenarios, key=lambda scenario: (found[scenario], scenario.stem))
+    return sorted(scenarios, key=lambda scenario: (found[scenario], scenario.stem)), found
 
 
 def campaign(program, scenarios, seconds, history, before, unchanged_hash):
@@ -242,6 +250,22 @@ def campaign(program, scenarios, seconds, history, before, unchanged_hash):
     return got
 
 
+def recalled(program, scenarios, costs, rows, history, before):
+    """The outcome, with what the campaign would take at most; None: none of these runs convicts."""
+    of_name = {scenario.stem: scenario for scenario in scenarios}
+    for name, seed in rows:
+        if name not in of_name:
+            continue
+        scenario = of_name[name]
+        verdict, check, text, virtual, cpu, _ = run_once(program, scenario, seed, history)
+        if convicts(verdict, check, text, history):
+            runs, seconds = recall.reached(scenarios, costs, scenario, seed)
+            return dict(before, killed=True, verdict=verdict, check=check or verdict, text=text,
+                        scenario=name, seed=seed, runs=runs + 1, cpu=round(seconds + cpu, 3),
+                        virtual=virtual, most=True, same=False)
+    return None
+
+
 def answered(got, seconds):
     """Whether nothing new would come of asking with so many seconds."""
     return got is not None and (got["killed"] or got["cpu"] >= seconds)
@@ -260,6 +284,7 @@ def arguments():
     options.add_argument("--again", action="store_true")
     options.add_argument("--older", action="store_true")
     options.add_argument("--skip-unchanged", action="store_true")
+    options.add_argument("--recall", type=Path)
     options.add_argument("patterns", nargs="*")
     return options.parse_args()
 
@@ -277,8 +302,9 @@ def main():
     patches = [p for p in patches
                if not options.patterns or any(fnmatch.fnmatch(p.stem, w) for w in options.patterns)]
     unchanged = build(None)
-    costs = Kept(WORK / "costs.jsonl")
-    scenarios = by_cost(unchanged, sorted((TREE / "scenarios").rglob("*.yaml")), costs)
+    scenarios, costs = by_cost(unchanged, sorted((TREE / "scenarios").rglob("*.yaml")),
+                               Kept(WORK / "costs.jsonl"))
+    earlier = recall.rows(options.recall) if options.recall else {}
     results = Kept(WORK / "results.jsonl")
     hashes = Kept(WORK / "hashes.jsonl")
 
@@ -325,8 +351,15 @@ def main():
             if answered(known(patch, history), seconds) or time.monotonic() > end:
                 continue
             key = key_of(patch, history)
-            got = campaign(program, scenarios, seconds, history,
-                           None if key in forgotten else results.get(key), unchanged_hash)
+            got = None if key in forgotten else results.get(key)
+            if patch.stem in earlier:
+                if not answered(got, RECALL_SECONDS):
+                    got = campaign(program, scenarios, min(seconds, RECALL_SECONDS), history, got,
+                                   unchanged_hash)
+                if not got["killed"]:
+                    got = recalled(program, scenarios, costs, earlier[patch.stem], history, got) or got
+            if not answered(got, seconds):
+                got = campaign(program, scenarios, seconds, history, got, unchanged_hash)
             how = f"{got['check']} {got['scenario']} {got['seed']}" if got["killed"] else "-"
             print(f"{patch.stem:<34} {'history' if history else 'all':<8} {how} {got['cpu']:.1f}",
                   flush=True)

@@ -36,7 +36,8 @@ def table(rows, title, seconds, out):
             result = "same" if got["same"] else "survived"
         where = f"{got['scenario']}, {got['seed']}" if got["killed"] else ""
         by = got["check"] if got["killed"] else ""
-        print(form.format(name, head["class"], result, by, where, f"{got['cpu']:.2f}",
+        most = "<=" if got.get("most") else ""  # see --recall
+        print(form.format(name, head["class"], result, by, where, f"{most}{got['cpu']:.2f}",
                           f"{got['virtual']:.0f}", got["runs"], got.get("state", "")).rstrip(),
               file=out)
 

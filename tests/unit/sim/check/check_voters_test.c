@@ -4,6 +4,9 @@
 #include "tests/support/support.h"
 
 #include "client/base/assert.h"
+#include "sim/fault.h"
+
+#include <stdio.h>
 
 #define SET3(n) n " raft.voters 0 1 3 | voters=101,102,103\n"
 
@@ -91,6 +94,27 @@ static void k15_fires_on_each_way_to_break_it(void **state)
     prove(other, COUNT_OF(other));
 }
 
+/* A voter whose disk was lost with its name is another one: it counts in a set that is younger. */
+static void k17_fires_on_a_voter_with_another_directory(void **state)
+{
+    char wiped[2][160];
+    const struct check_case cases_of[] = {
+        {"K17", wiped[0], wiped[1], false},
+        {"K17",
+         ENTRY("102") "101 log.appended 0 0 1 1 1 71 10\n101 raft.voters 1 1 3 | "
+                      "voters=101,102,103\n101 raft.fetched 103 0 1 1\n",
+         wiped[1], false},
+    };
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++)
+        (void)snprintf(wiped[i], sizeof wiped[i],
+                       "0 sim.down 103 1 0\n0 sim.fault %d 1 1 103 0 | wipe %sof node-103\n"
+                       "0 sim.up 103 2\n101 raft.fetched 103 0 1 1\n",
+                       SIM_FAULT_WIPE, i == 0 ? "" : "and new identity ");
+    prove(cases_of, COUNT_OF(cases_of));
+}
+
 static void majorities_are_those_of_the_set_in_the_log(void **state)
 {
     (void)state;
@@ -103,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_voters_fires_first_on_its_bad_history),
         cmocka_unit_test(k15_fires_on_each_way_to_break_it),
+        cmocka_unit_test(k17_fires_on_a_voter_with_another_directory),
         cmocka_unit_test(majorities_are_those_of_the_set_in_the_log),
     };
 
