@@ -48,7 +48,8 @@ struct check *check_create(const struct check_config *config)
 
     ASSERT(check != NULL);
     check->config = *config;
-    if (check->config.min_isr < 1) check->config.min_isr = 1;
+    check->min_isr_known = config->min_isr > 0;
+    if (!check->min_isr_known) check->config.min_isr = 1;
     check->phase = 1;
     check->core = UINT64_MAX;
     check->liveness_ns = -1;

@@ -341,6 +341,7 @@ struct check_sample {
 
 struct check {
     struct check_config config;
+    bool min_isr_known; /* config.min_isr is no guess */
     int64_t now_ns;
     int32_t phase;
     int64_t liveness_ns; /* begin of phase 2; -1 */
