@@ -428,6 +428,15 @@ uint64_t sim_image_used(const struct sim_image *image)
     return image->used_pages * SIM_PAGE;
 }
 
+uint64_t sim_image_recount(const struct sim_image *image)
+{
+    uint64_t pages = 0;
+
+    LIST_FOR_EACH (link, &image->inodes)
+        pages += image_inode_space(LIST_ENTRY(link, struct sim_inode, link));
+    return pages * SIM_PAGE;
+}
+
 uint32_t sim_image_open_count(const struct sim_image *image)
 {
     return image->opens;
@@ -458,6 +467,7 @@ bool sim_image_rot(struct sim_image *image, const char *path, uint64_t offset, u
 
     if (inode == NULL || inode->directory || offset >= inode->size) return false;
     slot = image_slot_at(inode, offset / SIM_PAGE);
+    if (slot->visible == NULL) return false; /* a hole takes no space: nothing there can rot */
     shared = slot->visible == slot->durable;
     image_page_own(&slot->visible)[offset % SIM_PAGE] ^= (uint8_t)(1u << (bit & 7));
     if (shared) {

@@ -107,6 +107,7 @@ static inline struct page *page_share(struct page *page)
 }
 
 uint8_t *image_page_own(struct page **place);
+uint64_t image_inode_space(const struct sim_inode *inode); /* pages it is to be charged for */
 void image_charge(struct sim_image *image, struct sim_inode *inode, uint64_t pages);
 struct sim_inode *image_inode_hold(struct sim_inode *inode);
 void image_inode_drop(struct sim_image *image, struct sim_inode *inode);

@@ -50,6 +50,17 @@ void image_page_zero_from(struct page **place, uint32_t from)
 
 /* ---- inodes and entries ---------------------------------------------------------------------- */
 
+/* Space comes back when nobody sees the file any more, whatever the device still holds. */
+uint64_t image_inode_space(const struct sim_inode *inode)
+{
+    uint64_t pages = inode->reserved;
+
+    if (inode->names == 0 && inode->opens == 0) return 0;
+    for (uint64_t i = inode->reserved; i < inode->slot_count; i++)
+        pages += inode->slots[i].visible != NULL;
+    return pages;
+}
+
 void image_charge(struct sim_image *image, struct sim_inode *inode, uint64_t pages)
 {
     image->used_pages += pages - inode->charged;
@@ -117,7 +128,6 @@ struct sim_inode *image_inode_hold(struct sim_inode *inode)
     return inode;
 }
 
-/* Space comes back when nobody sees the file any more, whatever the device still holds. */
 void image_inode_release_space(struct sim_image *image, struct sim_inode *inode)
 {
     if (inode->names == 0 && inode->opens == 0) image_charge(image, inode, 0);
