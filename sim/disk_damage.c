@@ -134,13 +134,9 @@ void sim_image_sync_reverts(struct sim_image *image, struct sim_inode *inode)
 {
     sim_image_sync_failed(image, inode);
     for (uint64_t i = 0; i < inode->slot_count; i++) {
-        struct slot *slot = &inode->slots[i];
-
-        if (!slot->orphan || slot->pending > 0) continue;
-        page_drop(&slot->visible);
-        slot->visible = page_share(slot->durable);
-        slot->orphan = false;
+        if (inode->slots[i].orphan && inode->slots[i].pending == 0) image_page_reread(inode, i);
     }
+    image_charge(image, inode, image_inode_space(inode));
 }
 
 /* ---- copies ---------------------------------------------------------------------------------- */

@@ -206,8 +206,8 @@ void sim_image_truncate(struct sim_image *image, struct sim_inode *inode, uint64
     uint64_t keep = (length + SIM_PAGE - 1) / SIM_PAGE;
     uint64_t dropped = inode->reserved > keep ? inode->reserved - keep : 0;
 
-    if (length >= inode->size) {
-        if (length > inode->size) size_change(image, inode, length, false);
+    if (length > inode->size) {
+        size_change(image, inode, length, false);
         return;
     }
     for (uint64_t i = keep; i < inode->slot_count; i++) {
@@ -215,12 +215,13 @@ void sim_image_truncate(struct sim_image *image, struct sim_inode *inode, uint64
         page_drop(&inode->slots[i].visible);
         inode->slots[i].orphan = false;
     }
-    if (length % SIM_PAGE != 0 && keep <= inode->slot_count) {
-        image_page_zero_from(&inode->slots[keep - 1].visible, (uint32_t)(length % SIM_PAGE));
-    }
     if (inode->reserved > keep) inode->reserved = keep;
     ASSERT(dropped <= inode->charged);
     image_charge(image, inode, inode->charged - dropped);
+    if (length == inode->size) return; /* what was reserved behind the end is all that goes */
+    if (length % SIM_PAGE != 0 && keep <= inode->slot_count) {
+        image_page_zero_from(&inode->slots[keep - 1].visible, (uint32_t)(length % SIM_PAGE));
+    }
     size_change(image, inode, length, true);
 }
 
@@ -409,10 +410,9 @@ void sim_image_evict_orphans(struct sim_image *image, struct sim *sim, int32_t n
             if (!decide_chance(sim, (struct decide_site){DECIDE_DISK_EVICT, node, inode->number, i},
                                RNG_MILLION / 2))
                 continue;
-            page_drop(&slot->visible);
-            slot->visible = page_share(slot->durable);
-            slot->orphan = false;
+            image_page_reread(inode, i);
         }
+        image_charge(image, inode, image_inode_space(inode));
     }
 }
 

@@ -48,6 +48,25 @@ void image_page_zero_from(struct page **place, uint32_t from)
     if (*place != NULL && from < SIM_PAGE) memset(image_page_own(place) + from, 0, SIM_PAGE - from);
 }
 
+/* What the device has, less what is cut off it: also a cut that is not yet durable is seen. */
+void image_page_reread(struct sim_inode *inode, uint64_t index)
+{
+    struct slot *slot = &inode->slots[index];
+    uint64_t begin = index * SIM_PAGE;
+    uint64_t end = begin + SIM_PAGE;
+
+    LIST_FOR_EACH (link, &inode->pending) {
+        const struct op *op = LIST_ENTRY(link, struct op, link);
+
+        if (op->kind == OP_SIZE && op->exact && op->size < end) end = op->size;
+    }
+    page_drop(&slot->visible);
+    slot->orphan = false;
+    if (end <= begin) return;
+    slot->visible = page_share(slot->durable);
+    image_page_zero_from(&slot->visible, (uint32_t)(end - begin));
+}
+
 /* ---- inodes and entries ---------------------------------------------------------------------- */
 
 /* Space comes back when nobody sees the file any more, whatever the device still holds. */
@@ -115,7 +134,10 @@ void image_inode_drop(struct sim_image *image, struct sim_inode *inode)
         struct entry *entry = LIST_ENTRY(link, struct entry, link);
 
         ASSERT(entry->pending == 0);
-        if (entry->visible != NULL) entry->visible->names--;
+        if (entry->visible != NULL) {
+            entry->visible->names--;
+            image_inode_release_space(image, entry->visible);
+        }
         image_inode_drop(image, entry->visible);
         image_inode_drop(image, entry->durable);
     }
