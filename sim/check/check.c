@@ -450,6 +450,8 @@ static void fault(struct check *check, const struct trace_event *event)
         if (what != SIM_FAULT_HEADER_ROT || !check_disk_text_has(event->text, "checkpoint"))
             node->log_lied = true;
         loses_disk(check, node);
+        if (what == SIM_FAULT_REVERT)
+            check_recovery_set_back(check, check_node(check, (int32_t)target));
         if (what == SIM_FAULT_WIPE && check_disk_text_has(event->text, "new identity"))
             node->voter_from = check->metadata->committed.end;
     }
