@@ -54,6 +54,7 @@ struct check *check_create(const struct check_config *config)
     check->core = UINT64_MAX;
     check->liveness_ns = -1;
     check->newest_epoch = -1;
+    check->left_epoch = -1;
     check->step = -1;
     CHECK_PUSH(&check->batches, unknown);
     check->metadata = check_part(check, 0, 0);
