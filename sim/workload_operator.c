@@ -311,7 +311,8 @@ static enum err reassign_result(const struct admin_task *task, enum action_kind 
     return err;
 }
 
-/* A repeated request after a lost answer finds its own effect. */
+/* A repeated request finds its own effect. It need not be the operator who repeats it: a broker
+ * asks again of its own accord when the controller resigned, which may have written the change. */
 static bool own_effect(enum action_kind kind, enum err err)
 {
     if (kind == ACTION_CREATE_TOPIC) return err == ERR_TOPIC_ALREADY_EXISTS;
@@ -360,11 +361,7 @@ static void operator_judge(struct workload_node *node)
     if (err == ERR_NONE &&
         (action->kind == ACTION_REASSIGN || action->kind == ACTION_CANCEL_REASSIGN))
         err = reassign_result(&node->task, action->kind);
-    /* A change of the voters is repeated by the broker, too. */
-    if ((node->task.unclear || action->kind == ACTION_ADD_VOTER ||
-         action->kind == ACTION_REMOVE_VOTER) &&
-        own_effect(action->kind, err))
-        err = ERR_NONE;
+    if (own_effect(action->kind, err)) err = ERR_NONE;
     job->done = true;
     job->result = err;
     (void)snprintf(job->message, sizeof job->message, "%.120s", node->task.message);
@@ -375,7 +372,9 @@ static void operator_judge(struct workload_node *node)
     if (action->kind == ACTION_CREATE_TOPIC && !to_be_deleted(workload, action->args[0].topic)) {
         cluster->topics_off[action->args[0].topic] = false;
     }
-    if (action->kind == ACTION_ADD_PARTITIONS) {
+    /* Those that there are cannot be taken away (INVALID_PARTITIONS says that, too). */
+    if (action->kind == ACTION_ADD_PARTITIONS &&
+        job->number > cluster->partitions[action->args[0].topic]) {
         cluster->partitions[action->args[0].topic] = job->number;
     }
 }
