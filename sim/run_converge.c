@@ -249,7 +249,7 @@ static void committed_sets(struct run *run, uint32_t topic, int32_t partition, u
             run->check, run->scenario->topics[topic].name, partition, run->cluster->nodes[i].id);
 
         if (member.replica) *replicas |= UINT64_C(1) << i;
-        if (member.in_sync || member.last_leader) *leaders |= UINT64_C(1) << i;
+        if (member.in_sync || member.last_leader || member.joining) *leaders |= UINT64_C(1) << i;
     }
 }
 
@@ -262,8 +262,9 @@ static uint64_t core_for_partition(struct run *run, uint64_t core, uint32_t topi
 
     committed_sets(run, topic, partition, &replicas, &leaders);
     /* Any of them may be the last in sync in a moment, when another has just been restarted and
-     * counts as fenced: without unclean elections nobody else may lead then. So may the last known
-     * leader, when the machines of all who are eligible were restarted (KIP-966). */
+     * counts as fenced: without unclean elections nobody else may lead then. So may who is about to
+     * join, and the last known leader, when the machines of all who are eligible were restarted
+     * (KIP-966). */
     core |= leaders;
     while (count_of(core & replicas) < (uint32_t)run_min_isr(run, topic) &&
            (replicas & ~core) != 0) {

@@ -131,6 +131,7 @@ struct check_member {
     bool replica;
     bool in_sync;     /* in the ISR or the ELR, also of a record that is not committed yet */
     bool last_leader; /* the last known one, and nobody is in the ISR */
+    bool joining;     /* its leader has asked for it to be in sync, and was not answered yet */
 };
 struct check_member check_partition_member(const struct check *check, const char *topic,
                                            int32_t partition, int32_t node);

@@ -15,10 +15,22 @@ static uint64_t last_known(const struct check_state *state)
     return state->isr == 0 && state->elr == 0 ? state->last_known : 0;
 }
 
+/* In the maximal ISR of the committed leader. */
+static bool joining(const struct check *check, const struct check_part *part, uint32_t index)
+{
+    for (uint32_t i = 0; i < check->node_count; i++) {
+        const struct check_replica_ghost *leader = part->replicas[i];
+
+        if (check->nodes[i].id != part->chain.leader || leader == NULL) continue;
+        return leader->isr_epoch == part->chain.leader_epoch && check_in(leader->isr, index);
+    }
+    return false;
+}
+
 struct check_member check_partition_member(const struct check *check, const char *topic,
                                            int32_t partition, int32_t node)
 {
-    struct check_member member = {false, false, false};
+    struct check_member member = {false, false, false, false};
     int64_t id = 0;
 
     for (uint32_t i = 0; i < check->topic_count; i++) {
@@ -38,6 +50,7 @@ struct check_member check_partition_member(const struct check *check, const char
             member.last_leader = check_in((part->chain.isr == 0 ? part->chain.last_known : 0) |
                                               (part->work.isr == 0 ? part->work.last_known : 0),
                                           i);
+            member.joining = !member.in_sync && joining(check, part, i);
         }
     }
     return member;

@@ -66,6 +66,20 @@ static void the_last_leader_is_known_while_another_is_eligible(void **state)
     assert_false(member("101 topic.known 7 1 | orders\n", 1).last_leader);
 }
 
+/* Swarm-groups, seed 173339302686534: the request that would let node 3 in was still on its way as
+ * the faults ended, and the lease of node 1 as good as over: node 3 led alone a little later. */
+#define JOINS                                     \
+    "101 topic.known 7 1 | orders\n" STORY_FIRST( \
+        "3") "1 replica.remote 7 0 3 10 0 3 1\n1 replica.isr 7 0 1 0 0 | 1,2,3\n"
+
+static void who_is_about_to_join_is_known_while_the_leader_waits_for_the_answer(void **state)
+{
+    (void)state;
+    assert_true(member(JOINS, 3).joining);
+    assert_false(member(JOINS, 2).joining);
+    assert_false(member("101 topic.known 7 1 | orders\n", 3).joining);
+}
+
 static void all_machines_may_restart_while_nobody_has_lost_anything(void **state)
 {
     static const int32_t all[] = {1, 2, 3};
@@ -109,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_leader_is_known_while_another_is_eligible),
+        cmocka_unit_test(who_is_about_to_join_is_known_while_the_leader_waits_for_the_answer),
         cmocka_unit_test(all_machines_may_restart_while_nobody_has_lost_anything),
         cmocka_unit_test(no_machine_restarts_with_one_that_lost_its_data),
         cmocka_unit_test(the_one_that_lost_its_data_may_restart_alone),
