@@ -16,7 +16,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_COMMAND_TRACES = MERGE_FILES_MAX };
+enum {
+    CHECK_COMMAND_TRACES = MERGE_FILES_MAX,
+    CHECK_COMMAND_FRONT = 256, /* events: nodes are introduced first */
+    CHECK_COMMAND_NAME = 250,  /* of a topic: Kafka's limit is 249 */
+};
+
+/* A simulation says near the front of its trace how its oracles were set up. */
+static bool told_config(struct bytes trace, struct check_config *config)
+{
+    struct trace_file_reader *reader = calloc(1, sizeof *reader);
+    struct trace_event event;
+    char text[CHECK_CONFIG_MAX];
+    bool told = false;
+
+    if (reader == NULL) return false;
+    if (trace_file_open(reader, trace) == ERR_NONE) {
+        for (uint32_t i = 0; i < CHECK_COMMAND_FRONT && trace_file_next(reader, &event); i++) {
+            if (event.kind != TRACE_SIM_ORACLES || event.text.length >= sizeof text) continue;
+            memcpy(text, event.text.data, event.text.length);
+            text[event.text.length] = '\0';
+            told = check_config_parse(config, text);
+            break;
+        }
+    }
+    free(reader);
+    return told;
+}
+
+static void feed_topic(struct check *check, const struct trace_event *event)
+{
+    char name[CHECK_COMMAND_NAME];
+
+    if (event->text.length >= sizeof name || event->field_count == 0) return;
+    memcpy(name, event->text.data, event->text.length);
+    name[event->text.length] = '\0';
+    check_topic_min_isr(check, name, (int32_t)event->fields[0]);
+}
 
 static void feed(struct check *check, struct bytes trace)
 {
@@ -31,6 +67,7 @@ static void feed(struct check *check, struct bytes trace)
             bool turned = reader->time_ns != last_ns || reader->node != last_node;
 
             if (event.kind == TRACE_SIM_VIOLATION) continue; /* that is our own word */
+            if (event.kind == TRACE_SIM_TOPIC) feed_topic(check, &event);
             if (turned && last_node >= 0) check_turn_end(check, last_ns, last_node);
             last_ns = reader->time_ns;
             last_node = reader->node;
@@ -75,7 +112,10 @@ static int judge(const struct trace_inputs *inputs)
     int status = CAMPAIGN_PASSED;
 
     check_config_init(&config);
-    if (!inputs->simulated) {
+    if (inputs->simulated) {
+        if (!told_config(inputs->trace, &config)) config.min_isr = 0;
+    } else {
+        config.min_isr = 0;
         /* Nothing says how the producers outside were configured, nor that somebody read all. */
         config.idempotent = false;
         config.acks_all = false;

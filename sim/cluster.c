@@ -273,8 +273,6 @@ bool cluster_reconfigure(struct cluster *cluster, uint32_t index, const char *se
     return fine;
 }
 
-static const char meta_glob[] = "*meta.properties";
-
 void cluster_wipe(struct cluster *cluster, uint32_t index, enum cluster_identity identity)
 {
     struct cluster_node *node = &cluster->nodes[index];
@@ -283,9 +281,11 @@ void cluster_wipe(struct cluster *cluster, uint32_t index, enum cluster_identity
 
     ASSERT(!node->world->up);
     node->disk_faulted = true;
+    cluster_identity_forget(node);
     before = sim_image_copy(image);
     sim_wipe(node->world);
-    if (identity == CLUSTER_SAME_IDENTITY) (void)sim_image_take(image, before, meta_glob, NULL);
+    if (identity == CLUSTER_SAME_IDENTITY)
+        (void)sim_image_take(image, before, CLUSTER_META_GLOB, NULL);
     if (identity == CLUSTER_NEW_IDENTITY) node->formatted = node->format_began = false;
     node->wiped = true;
     sim_image_destroy(before);
@@ -402,6 +402,8 @@ struct cluster *cluster_create(struct sim *sim, const struct scenario *scenario,
 void cluster_destroy(struct cluster *cluster)
 {
     if (cluster == NULL) return;
+    for (uint32_t i = 0; i < cluster->count; i++)
+        cluster_identity_forget(&cluster->nodes[i]);
     free(cluster->nodes);
     free(cluster);
 }
@@ -488,7 +490,9 @@ void cluster_turned(struct cluster *cluster, const struct sim_world *world)
 
     if (world->index >= cluster->count) return;
     node = &cluster->nodes[world->index];
-    if (node->node == NULL || !world->up || ++node->turns % CLUSTER_PROBE_TURNS != 0) return;
+    if (node->node == NULL || !world->up) return;
+    cluster_identity_turned(node);
+    if (++node->turns % CLUSTER_PROBE_TURNS != 0) return;
     /* A node that stops asks its ops to hurry by a flag that wakes nobody: bounded by deadlines. */
     if (cluster->lost_wakeup[0] != '\0' || node_stopping(node->node)) return;
     if (cluster_probe(&node->node->env, cluster->lost_wakeup, sizeof cluster->lost_wakeup)) return;

@@ -26,6 +26,7 @@ enum {
 };
 /* Address space of a node's memory; pages come at first touch. */
 #define CLUSTER_REGION_SIZE ((size_t)1 << 30)
+#define CLUSTER_META_GLOB   "*meta.properties"
 
 enum cluster_role { CLUSTER_BROKER = 1, CLUSTER_CONTROLLER = 2, CLUSTER_BOTH = 3 };
 
@@ -43,7 +44,10 @@ struct cluster_node {
     bool wiped;                    /* the next format is not its first */
     char directory[UUID_TEXT + 1]; /* of one of the first voters */
     bool disk_faulted;             /* may give up by itself */
-    uint32_t mends;    /* stops because of a directory that was offline in the liveness phase */
+    uint32_t mends; /* stops because of a directory that was offline in the liveness phase */
+    struct sim_image *identity; /* owned: each meta.properties as a life has read it; NULL none */
+    uint32_t identity_life;     /* in which that was */
+    bool refused;               /* the last life: one of them was damaged */
     bool given_up;     /* it has waited in vain for a cluster that random faults kept from it */
     struct node *node; /* in its region; NULL while it is down or formats */
     struct node_format *format;
@@ -89,6 +93,11 @@ bool cluster_reconfigure(struct cluster *cluster, uint32_t index, const char *se
  * next start; NONE: nobody formats it. */
 enum cluster_identity { CLUSTER_SAME_IDENTITY, CLUSTER_NEW_IDENTITY, CLUSTER_NO_IDENTITY };
 void cluster_wipe(struct cluster *cluster, uint32_t index, enum cluster_identity identity);
+/* A node that would not start for its meta.properties gets back those of its last READY life; what
+ * is known of them is forgotten when the disk becomes another one (cluster_identity.c). */
+void cluster_identity_mend(struct cluster *cluster, uint32_t index);
+void cluster_identity_forget(struct cluster_node *node);
+void cluster_identity_turned(struct cluster_node *node);
 bool cluster_down_set(const struct cluster *cluster, uint64_t nodes); /* all of them are down */
 
 /* Bit masks of indexes. */

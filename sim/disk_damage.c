@@ -134,16 +134,19 @@ void sim_image_sync_reverts(struct sim_image *image, struct sim_inode *inode)
 {
     sim_image_sync_failed(image, inode);
     for (uint64_t i = 0; i < inode->slot_count; i++) {
-        struct slot *slot = &inode->slots[i];
-
-        if (!slot->orphan || slot->pending > 0) continue;
-        page_drop(&slot->visible);
-        slot->visible = page_share(slot->durable);
-        slot->orphan = false;
+        if (inode->slots[i].orphan && inode->slots[i].pending == 0) image_page_reread(inode, i);
     }
+    image_charge(image, inode, image_inode_space(inode));
 }
 
 /* ---- copies ---------------------------------------------------------------------------------- */
+
+/* A rename that took the name away has happened: its file stands under the other one. */
+static void name_over(struct sim_image *image, struct op *op, const struct entry *entry)
+{
+    if (op->entry != entry) image_op_apply(image, op, 0xff);
+    image_op_free(image, op);
+}
 
 /* The directory of that name in a directory, made durably when it is missing. */
 static struct sim_inode *copy_dir(struct sim_image *image, struct sim_inode *dir, const char *name,
@@ -153,11 +156,12 @@ static struct sim_inode *copy_dir(struct sim_image *image, struct sim_inode *dir
 
     if (entry->visible != NULL && entry->visible->directory && directory) return entry->visible;
     while (entry->pending > 0) { /* what was said of the name before is over */
-        struct list *at = dir->pending.next;
+        struct list *at = image->order.next;
 
-        while (LIST_ENTRY(at, struct op, link)->entry != entry)
+        while (LIST_ENTRY(at, struct op, order)->entry != entry &&
+               LIST_ENTRY(at, struct op, order)->old != entry)
             at = at->next;
-        image_op_free(image, LIST_ENTRY(at, struct op, link));
+        name_over(image, LIST_ENTRY(at, struct op, order), entry);
         entry = image_entry_make(dir, str_of(name));
     }
     image_entry_show(image, entry, image_inode_create(image, directory));

@@ -5,12 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first `most` bytes of a gathered write. */
+uint64_t disk_space_left(const struct sim_disk *disk)
+{
+    uint64_t used = sim_image_used(disk->image);
+
+    return used < disk->config.capacity ? disk->config.capacity - used : 0;
+}
+
+/* So many of the first `most` bytes of the write find space. */
+static uint64_t write_fits(const struct sim_disk *disk, const struct sim_inode *inode,
+                           uint64_t offset, uint64_t most)
+{
+    uint64_t left = disk_space_left(disk);
+
+    while (most > 0 && sim_image_growth(inode, offset, most) > left) {
+        uint64_t over = sim_image_growth(inode, offset, most) - left;
+
+        most = over < most ? most - over : 0;
+    }
+    return most;
+}
+
+/* The first `most` bytes of a gathered write, as far as there is space: req->done. */
 void disk_write_bytes(struct sim_disk *disk, struct disk_req *req, uint64_t most)
 {
     struct sim_inode *inode = disk_handle_of(disk, req->file)->inode;
 
     req->done = 0;
+    most = write_fits(disk, inode, req->offset, most);
     for (uint32_t i = 0; i < req->slice_count && req->done < most; i++) {
         uint64_t part = req->slices[i].length;
 
@@ -22,28 +44,14 @@ void disk_write_bytes(struct sim_disk *disk, struct disk_req *req, uint64_t most
     disk->stats.bytes_written += req->done;
 }
 
-uint64_t disk_space_left(const struct sim_disk *disk)
-{
-    uint64_t used = sim_image_used(disk->image);
-
-    return used < disk->config.capacity ? disk->config.capacity - used : 0;
-}
-
 /* DF15: what fits is written, then the device is full. */
 enum err disk_run_write(struct sim_disk *disk, struct disk_req *req)
 {
-    const struct sim_inode *inode = disk_handle_of(disk, req->file)->inode;
     uint64_t total = disk_slices_length(req);
-    uint64_t fits = total;
 
     disk->stats.writes++;
-    while (fits > 0 && sim_image_growth(inode, req->offset, fits) > disk_space_left(disk)) {
-        uint64_t over = sim_image_growth(inode, req->offset, fits) - disk_space_left(disk);
-
-        fits = over < fits ? fits - over : 0;
-    }
-    disk_write_bytes(disk, req, fits);
-    return fits == total ? ERR_NONE : ERR_NO_SPACE;
+    disk_write_bytes(disk, req, total);
+    return req->done == total ? ERR_NONE : ERR_NO_SPACE;
 }
 
 static enum err run_open(struct sim_disk *disk, struct disk_req *req)

@@ -206,8 +206,8 @@ void sim_image_truncate(struct sim_image *image, struct sim_inode *inode, uint64
     uint64_t keep = (length + SIM_PAGE - 1) / SIM_PAGE;
     uint64_t dropped = inode->reserved > keep ? inode->reserved - keep : 0;
 
-    if (length >= inode->size) {
-        if (length > inode->size) size_change(image, inode, length, false);
+    if (length > inode->size) {
+        size_change(image, inode, length, false);
         return;
     }
     for (uint64_t i = keep; i < inode->slot_count; i++) {
@@ -215,12 +215,13 @@ void sim_image_truncate(struct sim_image *image, struct sim_inode *inode, uint64
         page_drop(&inode->slots[i].visible);
         inode->slots[i].orphan = false;
     }
-    if (length % SIM_PAGE != 0 && keep <= inode->slot_count) {
-        image_page_zero_from(&inode->slots[keep - 1].visible, (uint32_t)(length % SIM_PAGE));
-    }
     if (inode->reserved > keep) inode->reserved = keep;
     ASSERT(dropped <= inode->charged);
     image_charge(image, inode, inode->charged - dropped);
+    if (length == inode->size) return; /* what was reserved behind the end is all that goes */
+    if (length % SIM_PAGE != 0 && keep <= inode->slot_count) {
+        image_page_zero_from(&inode->slots[keep - 1].visible, (uint32_t)(length % SIM_PAGE));
+    }
     size_change(image, inode, length, true);
 }
 
@@ -409,10 +410,9 @@ void sim_image_evict_orphans(struct sim_image *image, struct sim *sim, int32_t n
             if (!decide_chance(sim, (struct decide_site){DECIDE_DISK_EVICT, node, inode->number, i},
                                RNG_MILLION / 2))
                 continue;
-            page_drop(&slot->visible);
-            slot->visible = page_share(slot->durable);
-            slot->orphan = false;
+            image_page_reread(inode, i);
         }
+        image_charge(image, inode, image_inode_space(inode));
     }
 }
 
@@ -426,6 +426,15 @@ bool sim_image_pending(const struct sim_image *image)
 uint64_t sim_image_used(const struct sim_image *image)
 {
     return image->used_pages * SIM_PAGE;
+}
+
+uint64_t sim_image_recount(const struct sim_image *image)
+{
+    uint64_t pages = 0;
+
+    LIST_FOR_EACH (link, &image->inodes)
+        pages += image_inode_space(LIST_ENTRY(link, struct sim_inode, link));
+    return pages * SIM_PAGE;
 }
 
 uint32_t sim_image_open_count(const struct sim_image *image)
@@ -458,6 +467,7 @@ bool sim_image_rot(struct sim_image *image, const char *path, uint64_t offset, u
 
     if (inode == NULL || inode->directory || offset >= inode->size) return false;
     slot = image_slot_at(inode, offset / SIM_PAGE);
+    if (slot->visible == NULL) return false; /* a hole takes no space: nothing there can rot */
     shared = slot->visible == slot->durable;
     image_page_own(&slot->visible)[offset % SIM_PAGE] ^= (uint8_t)(1u << (bit & 7));
     if (shared) {

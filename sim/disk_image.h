@@ -118,6 +118,8 @@ struct sim_losses sim_image_power_loss(struct sim_image *image, const struct sim
 
 bool sim_image_pending(const struct sim_image *image);  /* something is not on the device */
 uint64_t sim_image_used(const struct sim_image *image); /* bytes of device space */
+/* The same, counted from the pages: the account must agree with it at any time. */
+uint64_t sim_image_recount(const struct sim_image *image);
 uint32_t sim_image_open_count(const struct sim_image *image);
 
 /* For oracles: content of a file by path, without effect. In SIM_VIEW_DURABLE also the names are
@@ -125,7 +127,7 @@ uint32_t sim_image_open_count(const struct sim_image *image);
 MUST_USE enum err sim_image_peek(struct sim_image *image, const char *path, enum sim_view view,
                                  uint64_t offset, uint8_t *into, uint64_t length, uint64_t *done,
                                  uint64_t *size);
-/* DF7: flips one bit at rest, in both images. False: no such byte. */
+/* DF7: flips one bit at rest, in both images. False: no such byte, or it is in a hole. */
 bool sim_image_rot(struct sim_image *image, const char *path, uint64_t offset, uint32_t bit);
 /* P7: an empty disk. No file may be open. */
 void sim_image_wipe(struct sim_image *image);

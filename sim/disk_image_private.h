@@ -107,6 +107,7 @@ static inline struct page *page_share(struct page *page)
 }
 
 uint8_t *image_page_own(struct page **place);
+uint64_t image_inode_space(const struct sim_inode *inode); /* pages it is to be charged for */
 void image_charge(struct sim_image *image, struct sim_inode *inode, uint64_t pages);
 struct sim_inode *image_inode_hold(struct sim_inode *inode);
 void image_inode_drop(struct sim_image *image, struct sim_inode *inode);
@@ -118,6 +119,8 @@ void image_op_free(struct sim_image *image, struct op *op);
 /* disk_inode.c */
 struct slot *image_slot_at(struct sim_inode *inode, uint64_t index);
 void image_page_zero_from(struct page **place, uint32_t from);
+/* An orphan without pending bytes leaves the cache; the inode is to be charged anew. */
+void image_page_reread(struct sim_inode *inode, uint64_t index);
 struct sim_inode *image_inode_create(struct sim_image *image, bool directory);
 void image_inode_release_space(struct sim_image *image, struct sim_inode *inode);
 struct entry *image_entry_find(const struct sim_inode *dir, struct str name);

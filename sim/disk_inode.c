@@ -48,7 +48,37 @@ void image_page_zero_from(struct page **place, uint32_t from)
     if (*place != NULL && from < SIM_PAGE) memset(image_page_own(place) + from, 0, SIM_PAGE - from);
 }
 
+/* What the device has, less what is cut off it: also a cut that is not yet durable is seen. */
+void image_page_reread(struct sim_inode *inode, uint64_t index)
+{
+    struct slot *slot = &inode->slots[index];
+    uint64_t begin = index * SIM_PAGE;
+    uint64_t end = begin + SIM_PAGE;
+
+    LIST_FOR_EACH (link, &inode->pending) {
+        const struct op *op = LIST_ENTRY(link, struct op, link);
+
+        if (op->kind == OP_SIZE && op->exact && op->size < end) end = op->size;
+    }
+    page_drop(&slot->visible);
+    slot->orphan = false;
+    if (end <= begin) return;
+    slot->visible = page_share(slot->durable);
+    image_page_zero_from(&slot->visible, (uint32_t)(end - begin));
+}
+
 /* ---- inodes and entries ---------------------------------------------------------------------- */
+
+/* Space comes back when nobody sees the file any more, whatever the device still holds. */
+uint64_t image_inode_space(const struct sim_inode *inode)
+{
+    uint64_t pages = inode->reserved;
+
+    if (inode->names == 0 && inode->opens == 0) return 0;
+    for (uint64_t i = inode->reserved; i < inode->slot_count; i++)
+        pages += inode->slots[i].visible != NULL;
+    return pages;
+}
 
 void image_charge(struct sim_image *image, struct sim_inode *inode, uint64_t pages)
 {
@@ -104,7 +134,10 @@ void image_inode_drop(struct sim_image *image, struct sim_inode *inode)
         struct entry *entry = LIST_ENTRY(link, struct entry, link);
 
         ASSERT(entry->pending == 0);
-        if (entry->visible != NULL) entry->visible->names--;
+        if (entry->visible != NULL) {
+            entry->visible->names--;
+            image_inode_release_space(image, entry->visible);
+        }
         image_inode_drop(image, entry->visible);
         image_inode_drop(image, entry->durable);
     }
@@ -117,7 +150,6 @@ struct sim_inode *image_inode_hold(struct sim_inode *inode)
     return inode;
 }
 
-/* Space comes back when nobody sees the file any more, whatever the device still holds. */
 void image_inode_release_space(struct sim_image *image, struct sim_inode *inode)
 {
     if (inode->names == 0 && inode->opens == 0) image_charge(image, inode, 0);

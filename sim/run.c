@@ -526,6 +526,7 @@ static struct run *run_create(const struct scenario *scenario, uint64_t seed,
     started[0] = (int64_t)seed;
     started[1] = run->cluster->count;
     sim_tell(run->sim, TRACE_SIM_STARTED, str_of(scenario->name), started, 2);
+    run_trace_oracles(run);
     run->workload = workload_create(run->cluster);
     return run;
 }

@@ -375,6 +375,7 @@ void run_watch_turned(struct run *run, const struct sim_world *world);
 void run_watch_end(struct run *run);
 /* run_trace.c: the full trace */
 void run_trace_begin(struct run *run);
+void run_trace_oracles(struct run *run);
 void run_trace_event(struct run *run, int32_t node, const struct trace_event *event);
 void run_trace_end(struct run *run);
 

@@ -223,8 +223,10 @@ void act_disk_down(struct run *run, const struct scenario_action *action, int st
         if (action->kind == ACTION_WIPE) {
             cluster_wipe(run->cluster, i, (enum cluster_identity)act_choice(action, "identity"));
         } else if (action->kind == ACTION_DIR_GONE) {
+            if (!stays_up) cluster_identity_forget(&run->cluster->nodes[i]);
             dir_gone(run, action, i, !stays_up);
         } else if (action->kind == ACTION_REVERT) {
+            cluster_identity_forget(&run->cluster->nodes[i]);
             sim_revert(run->sim->nodes[i]);
         } else {
             const struct scenario_value *as = scenario_arg(action, "as");

@@ -383,7 +383,8 @@ static bool has_offline(const struct run *run, uint32_t index)
     return false;
 }
 
-/* Whoever runs it starts it again: one that has gone by itself (its disk had failed), too. One that
+/* Whoever runs it starts it again: one that has gone by itself (its disk had failed), too; and puts
+ * back what tells whose its directories are, if that is what it has gone for. One that
  * an administrator has given up waits until it is out of the metadata: a broker that runs must not
  * be unregistered, it would never join anything again (as in Kafka). */
 static void start_core(struct run *run)
@@ -391,8 +392,9 @@ static void start_core(struct run *run)
     uint64_t given_up = workload_unregisters(run->workload);
 
     for (uint32_t i = 0; i < run->cluster->count; i++) {
-        if (in_set(run->core & ~given_up, i) && !run->sim->nodes[i]->up)
-            sim_restart(run->sim->nodes[i]);
+        if (!in_set(run->core & ~given_up, i) || run->sim->nodes[i]->up) continue;
+        cluster_identity_mend(run->cluster, i);
+        sim_restart(run->sim->nodes[i]);
     }
 }
 

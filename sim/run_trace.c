@@ -99,6 +99,24 @@ static int64_t trace_check_number(const char *id)
     return -1;
 }
 
+/* How the oracles are set up, as the first events of the file, of nobody else: whoever judges it
+ * again knows no more than it says. Not in a ring: its front is lost. */
+void run_trace_oracles(struct run *run)
+{
+    struct trace_event event = {.kind = TRACE_SIM_ORACLES, .fields = {1}, .field_count = 1};
+    char text[CHECK_CONFIG_MAX];
+
+    check_config_print(&run->check_config, text, sizeof text);
+    event.text = str_of(text);
+    run_trace_event(run, -1, &event);
+    event.kind = TRACE_SIM_TOPIC;
+    for (uint32_t i = 0; i < run->scenario->topic_count; i++) {
+        event.fields[0] = run_min_isr(run, i);
+        event.text = str_of(run->scenario->topics[i].name);
+        run_trace_event(run, -1, &event);
+    }
+}
+
 /* What was violated, as the last event: whoever draws the trace has only the file. It goes into the
  * file alone; nobody in the run may react to it. */
 static void trace_verdict(struct run *run)

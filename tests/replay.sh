@@ -169,5 +169,13 @@ expect "no address decides" 0 $?
     --json "$dir/runs.json" --out "$dir/out" >"$dir/lines" 2>"$dir/again"
 expect "a line of JSON a run" "8 8" "$(wc -l <"$dir/runs.json") $(grep -c '^{"verdict":"PASS".*}$' "$dir/runs.json")"
 
+# ---- the oracles on a trace say what they said in the run ----
+for seed in 2 3 5 7; do
+    "$sim" run "$root/scenarios/swarm-groups.yaml" --seed $seed --trace full --out "$dir/judged" >/dev/null 2>&1
+    expect "a swarm of groups, seed $seed" 0 $?
+    "$sim" check "$dir/judged/swarm-groups-$seed/trace.bin" >"$dir/again" 2>/dev/null
+    expect "its trace, seed $seed" 0 $?
+done
+
 echo "replay: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -16,14 +16,27 @@ struct assign {
     bool works; /* the directory at hand */
 };
 
+/* What is eligible goes for the sake of those in sync, and not before one of them was heard of in
+ * this life of the broker: if all of them are dead, and come back with less, nobody else has what
+ * was committed (R41). They are fenced meanwhile, and the broker asks again or leads. */
+static bool spared(const struct assign *a, const struct image_partition *part)
+{
+    struct image_ids isr = image_isr(part);
+
+    return isr.count > 0 && !image_ids_contain(isr, a->broker->id) &&
+           image_ids_contain(image_elr(part), a->broker->id) &&
+           !cluster_control_witnessed(a->c, a->broker, isr);
+}
+
 static enum err assign_one(const struct assign *a, const struct image_topic *topic, int32_t index)
 {
     const struct image_partition *part = image_partition(topic, index);
 
     if (part == NULL) return ERR_UNKNOWN_TOPIC_OR_PARTITION;
     if (!image_ids_contain(image_replicas(part), a->broker->id)) return ERR_NOT_LEADER_OR_FOLLOWER;
-    if (!a->works)
-        replication_control_replica_leaves(a->c, topic, (uint32_t)index, a->broker->id, a->records);
+    if (a->works) return ERR_NONE;
+    if (spared(a, part)) return ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE;
+    replication_control_replica_leaves(a->c, topic, (uint32_t)index, a->broker->id, a->records);
     return ERR_NONE;
 }
 

@@ -45,6 +45,22 @@ static bool lease_holds(const struct controller *c, int32_t id, int64_t broker_e
            lease->expires_ns > c->env->loop.now_ns;
 }
 
+/* A lease that this leadership has granted without a word proves nothing, nor does what was said
+ * before: the one may be long dead whose lease still holds. */
+bool cluster_control_witnessed(const struct controller *c, const struct image_broker *broker,
+                               struct image_ids others)
+{
+    for (uint32_t i = 0; i < others.count; i++) {
+        const struct image_broker *other = image_broker(&c->image, others.ids[i]);
+
+        if (other == NULL || other == broker || other->fenced) continue;
+        if (lease_holds(c, other->id, other->epoch) &&
+            lease_of(c, other->id)->metadata_offset >= broker->epoch)
+            return true;
+    }
+    return false;
+}
+
 static int64_t after_ms(const struct controller *c, int64_t ms)
 {
     return c->env->loop.now_ns + ms * NS_PER_MS;

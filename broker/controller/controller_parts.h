@@ -36,6 +36,9 @@ MUST_USE enum err cluster_control_unregister(struct controller *c,
                                              struct unregister_broker_response *response);
 /* NONE, or STALE_BROKER_EPOCH: not the registered incarnation (R39). */
 enum err cluster_control_check_epoch(const struct controller *c, int32_t id, int64_t broker_epoch);
+/* Whether one of `others` was heard of in this leadership since `broker` registered: it lived. */
+bool cluster_control_witnessed(const struct controller *c, const struct image_broker *broker,
+                               struct image_ids others);
 /* Leases for every broker of the working image; NO_MEMORY. */
 MUST_USE enum err cluster_control_activate(struct controller *c);
 void cluster_control_renounce(struct controller *c);

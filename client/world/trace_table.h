@@ -167,6 +167,9 @@
     X(LOG_MOVED, 'I', "log.moved",                                                                                      \
       "topic partition log_start log_end hw epochs") /* in another directory of its broker; epochs: entries */          \
     X(CONTROLLER_REMOVED, 'I', "controller.removed", "topic offset") /* by the active one */                            \
-    X(RECORDS_DELETED, 'I', "records.deleted", "topic partition offset low err") /* the answer */
+    X(RECORDS_DELETED, 'I', "records.deleted", "topic partition offset low err") /* the answer */                       \
+    X(SIM_ORACLES, 'I', "sim.oracles",                                                                                  \
+      "version") /* *text: check_config.c; in files only, at the front */                                               \
+    X(SIM_TOPIC, 'I', "sim.topic", "min_isr") /* *text: its name; in files only, next */
 
 #endif

@@ -48,11 +48,13 @@ struct check *check_create(const struct check_config *config)
 
     ASSERT(check != NULL);
     check->config = *config;
-    if (check->config.min_isr < 1) check->config.min_isr = 1;
+    check->min_isr_known = config->min_isr > 0;
+    if (!check->min_isr_known) check->config.min_isr = 1;
     check->phase = 1;
     check->core = UINT64_MAX;
     check->liveness_ns = -1;
     check->newest_epoch = -1;
+    check->left_epoch = -1;
     check->step = -1;
     CHECK_PUSH(&check->batches, unknown);
     check->metadata = check_part(check, 0, 0);
@@ -449,6 +451,8 @@ static void fault(struct check *check, const struct trace_event *event)
         if (what != SIM_FAULT_HEADER_ROT || !check_disk_text_has(event->text, "checkpoint"))
             node->log_lied = true;
         loses_disk(check, node);
+        if (what == SIM_FAULT_REVERT)
+            check_recovery_set_back(check, check_node(check, (int32_t)target));
         if (what == SIM_FAULT_WIPE && check_disk_text_has(event->text, "new identity"))
             node->voter_from = check->metadata->committed.end;
     }

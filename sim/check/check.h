@@ -14,6 +14,7 @@
 #include "client/world/trace.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -21,6 +22,7 @@ enum {
     CHECK_SET_MAX = 64,    /* of them can be in a set: the first ones, all but a crowd */
     CHECK_TEXT_MAX = 512,
     CHECK_OFF_WORDS = 3, /* of 64 oracles each */
+    CHECK_CONFIG_MAX = 1000,
 };
 
 /* In the name of a value of the workload, as traces tell it: the record has no value. */
@@ -44,7 +46,7 @@ struct check_config {
     bool final_drain;       /* a fresh consumer reads every partition from its start at the end */
     uint64_t off[CHECK_OFF_WORDS]; /* bit mask of oracles that do not judge, by check_list() */
     bool only_history;   /* only class H judges: what a test without our trace could see */
-    int32_t min_isr;     /* min.insync.replicas where no event tells better; 0 = 1 */
+    int32_t min_isr;     /* min.insync.replicas where no event tells better; 0 = not known */
     int32_t loss_budget; /* replicas of a partition that may lose data at once; -1 = min_isr - 1 */
     int64_t replica_lag_ns;      /* replica.lag.time.max.ms */
     int64_t fetch_wait_ns;       /* replica.fetch.wait.max.ms */
@@ -59,6 +61,10 @@ struct check_config {
 
 /* Kafka's defaults, acks=all with idempotence, final drain, no unclean election. */
 void check_config_init(struct check_config *config);
+/* As a line of text, and back (check_config.c): cut where `size` ends, CHECK_CONFIG_MAX holds all.
+ * False: not such a line; names that are not known are passed over. */
+void check_config_print(const struct check_config *config, char *text, size_t size);
+bool check_config_parse(struct check_config *config, const char *text);
 
 struct check;
 

@@ -165,6 +165,11 @@ static void replicas_go(struct check *check, uint32_t node, const struct check_p
     }
 }
 
+static bool min_isr_known(const struct check *check, const struct check_part *part)
+{
+    return check->min_isr_known || part->min_isr > 0 || part->configured_min_isr > 0;
+}
+
 static void written_partition(struct check *check, uint32_t node, const struct trace_event *event)
 {
     struct check_part *part =
@@ -200,7 +205,8 @@ static void written_partition(struct check *check, uint32_t node, const struct t
     check_count(check, CHECK_R14);
     if (state.elr != 0 &&
         ((state.elr & (state.isr | ~state.replicas)) != 0 ||
-         (int32_t)check_set_size(state.isr) >= check_replica_min_isr(check, part))) {
+         (min_isr_known(check, part) &&
+          (int32_t)check_set_size(state.isr) >= check_replica_min_isr(check, part)))) {
         CHECK_FAIL(check, R14, at_part(node, part, &state),
                    "ELR %s with ISR %s of replicas %s, min ISR is %d",
                    check_names(check, state.elr).text, check_names(check, state.isr).text,

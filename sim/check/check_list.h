@@ -139,7 +139,8 @@
     X(K16, "epoch-begins-at-its-start", EVENT, "check_raft.c",                                     \
       "the first entry of an epoch stands at the start its leader announced")                      \
     X(K17, "only-voters-count", EVENT, "check_voters.c",                                           \
-      "a leader counts the fetches of the voters of its set, and of nobody else")                  \
+      "a leader counts the fetches of the voters of its set, with the directory they had, and of " \
+      "nobody else")                                                                               \
     X(K18, "snapshot-is-committed", EVENT, "check_snapshot.c",                                     \
       "a snapshot holds committed entries only, and a metadata log starts at the end of one")      \
     X(K19, "snapshot-whole", EVENT, "check_snapshot.c",                                            \

@@ -147,10 +147,10 @@ static void one_leader(struct check *check)
         }
         first = i;
     }
-    if (check->newest_epoch >= 0 && check->newest_ns > check->now_ns - quiet)
+    if (check->newest_epoch >= 0 && check->contested_ns > check->now_ns - quiet)
         CHECK_FAIL(check, K34, at_end(check->newest_leader, NULL, check->newest_epoch),
                    "was elected in epoch %d only %D ms before the end: elections go on",
-                   check->newest_epoch, (check->now_ns - check->newest_ns) / 1000000);
+                   check->newest_epoch, (check->now_ns - check->contested_ns) / 1000000);
 }
 
 static void nobody_campaigns(struct check *check)

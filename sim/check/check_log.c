@@ -385,6 +385,7 @@ static void log_truncated(struct check *check, struct check_replica_ghost *repli
         replica->log.start = replica->log.end = end;
         replica->epoch_count = 0;
         replica->hw = replica->hw_held = end;
+        check_recovery_holds(replica);
         /* Forward as well: to where a leader's log begins that has deleted what is below. */
         if (end > replica->reach) replica->reach = end;
     }
@@ -426,6 +427,7 @@ static void log_started(struct check *check, struct check_replica_ghost *replica
                        check_field(event, 2), start, replica->part->committed.end);
     }
     replica->log.start = start;
+    check_recovery_holds(replica);
     if (replica->part->topic == 0) check_snapshot_log_start(check, replica->node, start);
     check_log_order(check, replica);
 }

@@ -104,7 +104,10 @@ struct check_replica_ghost {
     uint32_t opened_in;  /* incarnation that opened the log last */
     int64_t before_open; /* log end before the last opening */
     uint32_t damaged_in; /* incarnation in which it did not open, for damage below a promise */
-    int64_t hw_held; /* highest high watermark since the log was cut: a checkpoint may have it */
+    int64_t hw_held;    /* highest high watermark since the log was cut: a checkpoint may have it */
+    int64_t hw_ever;    /* whatever became of the log: of a disk that is set back (DF19) */
+    int64_t start_ever; /* likewise the highest log start */
+    bool set_back;      /* its disk was, and it has not been opened since */
     int64_t durable_before; /* what had to survive the last power loss */
     int64_t cutting;        /* below here it stays while a cut goes on; INT64_MAX: none does */
     int64_t cut_end;        /* where it was cut and has not been appended to since; -1 */
@@ -341,6 +344,7 @@ struct check_sample {
 
 struct check {
     struct check_config config;
+    bool min_isr_known; /* config.min_isr is no guess */
     int64_t now_ns;
     int32_t phase;
     int64_t liveness_ns; /* begin of phase 2; -1 */
@@ -389,6 +393,8 @@ struct check {
     int32_t newest_epoch;
     uint32_t newest_leader;
     int64_t newest_ns;
+    int64_t contested_ns; /* the last election that no leader made room for by leaving the set */
+    int32_t left_epoch;   /* its leader had removed itself from the voters; -1 */
     int64_t newest_voters;
     struct check_sample samples[CHECK_SAMPLES];
     uint32_t sample_count;
@@ -502,6 +508,10 @@ void check_recovery_opened(struct check *check, struct check_replica_ghost *repl
 void check_recovery_deleted(struct check *check, uint32_t node, const struct trace_event *event);
 void check_recovery_joined(struct check *check, struct check_part *part, uint64_t joined);
 void check_recovery_leads(struct check_replica_ghost *replica);
+/* As its high watermark and its log start are now. */
+void check_recovery_holds(struct check_replica_ghost *replica);
+/* The disk of a node is what it was at some time before (DF19). */
+void check_recovery_set_back(struct check *check, uint32_t node);
 /* Another, empty log takes the place of this one. */
 void check_recovery_begin_anew(struct check_replica_ghost *replica);
 

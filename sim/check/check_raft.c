@@ -143,6 +143,9 @@ static void state(struct check *check, uint32_t index, const struct trace_event 
     }
     if (raft->known && raft->state == STATE_LEADER && to != STATE_LEADER)
         failed_reign_ends(check, raft);
+    if (raft->known && raft->state == STATE_LEADER && to == STATE_RESIGNED &&
+        check_voters_known(check, index) && !check_in(check->nodes[index].voters.set, index))
+        check->left_epoch = raft->epoch;
     if (raft->epoch != epoch) raft->hw_epoch = -1;
     raft->known = true;
     raft->state = to;
@@ -281,6 +284,8 @@ static void elected(struct check *check, uint32_t index, const struct trace_even
     raft->led_incarnation = check->nodes[index].incarnation;
     raft->led_over = false;
     if (epoch <= check->newest_epoch) return;
+    if (check->newest_epoch < 0 || check->left_epoch != check->newest_epoch)
+        check->contested_ns = check->now_ns;
     check->newest_epoch = epoch;
     check->newest_leader = index;
     check->newest_ns = check->now_ns;

@@ -40,6 +40,23 @@ void check_recovery_down(struct check *check, struct check_replica_ghost *replic
     if (replica->down_how != 2) replica->down_how = how;
 }
 
+void check_recovery_holds(struct check_replica_ghost *replica)
+{
+    if (replica->hw > replica->hw_held) replica->hw_held = replica->hw;
+    if (replica->hw_held > replica->hw_ever) replica->hw_ever = replica->hw_held;
+    if (replica->log.start > replica->start_ever) replica->start_ever = replica->log.start;
+}
+
+/* A log that went, with its disk or with its replica, is there again. */
+void check_recovery_set_back(struct check *check, uint32_t node)
+{
+    for (uint32_t i = 0; i < check->parts.count; i++) {
+        struct check_replica_ghost *replica = check->parts.items[i]->replicas[node];
+
+        if (replica != NULL) replica->set_back = true;
+    }
+}
+
 /* The checkpointed high watermark is one that the replica had: they lie between batches. */
 static bool hw_ever_held(const struct check_replica_ghost *replica, int64_t start, int64_t end,
                          int64_t hw)
@@ -83,6 +100,8 @@ static void recovery(struct check *check, const struct check_replica_ghost *repl
     struct check_at at = check_log_at(replica, -1, end);
     int64_t most = replica->end_before > replica->part->assigned_end ? replica->end_before
                                                                      : replica->part->assigned_end;
+    int64_t hw_held = replica->set_back ? replica->hw_ever : replica->hw_held;
+    int64_t start_held = replica->set_back ? replica->start_ever : replica->log.start;
 
     if (replica->down_how != 2) {
         check_count(check, CHECK_R40);
@@ -110,15 +129,15 @@ static void recovery(struct check *check, const struct check_replica_ghost *repl
     }
     if (replica->part->topic == 0) return; /* its high watermark is not kept in a checkpoint */
     check_count(check, CHECK_R47);
-    if (hw > replica->hw_held && !anew) {
+    if (hw > hw_held && !anew) {
         CHECK_FAIL(check, R47, at, "high watermark never above %D before the crash, %D after it",
-                   replica->hw_held, hw);
+                   hw_held, hw);
         return;
     }
     check_count(check, CHECK_R49);
-    if (start > replica->log.start && start > replica->end_before && !anew) {
+    if (start > start_held && start > replica->end_before && !anew) {
         CHECK_FAIL(check, R49, at, "log start %D after recovery, it never was above %D", start,
-                   replica->log.start);
+                   start_held);
         return;
     }
     if (!hw_ever_held(replica, start, end, hw))
@@ -141,7 +160,7 @@ void check_recovery_begin_anew(struct check_replica_ghost *replica)
     replica->cutting = INT64_MAX;
     replica->deleted_to = 0;
     replica->down_how = 0;
-    replica->recovering = false;
+    replica->recovering = replica->set_back = false;
     replica->lost = replica->alone = false;
     replica->anew_epoch = replica->part->chain.leader_epoch;
 }
@@ -252,7 +271,7 @@ void check_recovery_opened(struct check *check, struct check_replica_ghost *repl
     if (check->violated) return;
     replica->opened_in = node->incarnation;
     if (replica->down_how != 0 && end < had) replica->lost = true;
-    replica->resetting = false;
+    replica->resetting = replica->set_back = false;
     replica->down_how = 0;
     replica->cutting = INT64_MAX;
     check_log_cut(log, end);
@@ -263,7 +282,7 @@ void check_recovery_opened(struct check *check, struct check_replica_ghost *repl
     }
     log->start = start;
     replica->hw = check_field(event, 5);
-    if (replica->hw > replica->hw_held) replica->hw_held = replica->hw;
+    check_recovery_holds(replica);
     if (replica->hw_held > end) replica->hw_held = end;
     if (replica->synced_end > end) replica->synced_end = end;
     if (check_field(event, 4) > replica->synced_end) replica->synced_end = check_field(event, 4);

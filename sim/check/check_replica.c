@@ -384,7 +384,7 @@ static void high_watermark(struct check *check, struct check_replica_ghost *repl
     bool leads = check_field(event, 4) == TRACE_ROLE_LEADER;
 
     replica->hw = check_field(event, 3);
-    if (replica->hw > replica->hw_held) replica->hw_held = replica->hw;
+    check_recovery_holds(replica);
     /* Only the answer that is done raises it at a follower: nothing of it is to come (R23). */
     if (!leads && replica->hw > before) replica->reply_landed = true;
     check_count(check, CHECK_R1);

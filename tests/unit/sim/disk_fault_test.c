@@ -343,6 +343,22 @@ static void foreign_files_appear_under_the_other_name(void **state)
     assert_int_equal(hits(SIM_FAULT_FOREIGN), 1);
 }
 
+/* What had the name keeps the one it was given, although that was never made durable. */
+static void foreign_file_takes_a_name_that_a_rename_left(void **state)
+{
+    (void)state;
+    rig_put(&rig, 1, "x.tmp", "alpha", 5, true, true);
+    rig_put(&rig, 0, "x.tmp", "beta", 4, true, true);
+    assert_int_equal(rig_path(&rig, 0, DISK_RENAME, "x.tmp", "x"), ERR_NONE);
+    sim_crash(rig.node[0], SIM_DOWN_KILL);
+    sim_foreign(rig.node[0], rig.node[1], "x.tmp", NULL);
+    sim_disk_settings(rig.node[0]->disk)->loss.policy = SIM_LOSS_EVERYTHING;
+    sim_restart(rig.node[0]);
+    cycle(SIM_DOWN_POWER);
+    assert_true(rig_holds(&rig, 0, "x.tmp", "alpha"));
+    assert_true(rig_holds(&rig, 0, "x", "beta"));
+}
+
 static void names_alone_are_lost_by_that_policy(void **state)
 {
     (void)state;
@@ -466,6 +482,7 @@ int main(void)
         TEST(reverted_disk_is_as_it_was),
         TEST(revert_without_a_snapshot_has_not_hit),
         TEST(foreign_files_appear_under_the_other_name),
+        TEST(foreign_file_takes_a_name_that_a_rename_left),
         TEST(names_alone_are_lost_by_that_policy),
         TEST(kill_with_unsynced_data_is_counted),
         TEST(used_up_rules_make_room_for_others),

@@ -203,6 +203,93 @@ static void a_broker_that_knows_no_eligible_replicas_is_refused(void **state)
     assert_int_equal(f->registered.error_code, ERR_UNSUPPORTED_VERSION);
 }
 
+/* Broker `id` can do without its replica of t-0: what became of it. */
+static enum err gives_up(struct control_rig *f, int32_t id)
+{
+    struct assign_replicas_to_dirs_request_partition part = {.partition_index = 0};
+    struct assign_replicas_to_dirs_request_topic topic = {.partitions = &part,
+                                                          .partitions_count = 1};
+    struct assign_replicas_to_dirs_request_directory dir = {.topics = &topic, .topics_count = 1};
+    struct assign_replicas_to_dirs_response response = {0};
+    struct assign_replicas_to_dirs_request request;
+
+    assign_replicas_to_dirs_request_default(&request);
+    topic.topic_id = image_topic_by_name(&f->controller.image, STR("t"))->id;
+    dir.id.bytes[15] = 1; /* DirectoryId.LOST */
+    request.broker_id = id;
+    request.broker_epoch = control_epoch_of(f, id);
+    request.directories = &dir;
+    request.directories_count = 1;
+    control_submit(f, (struct controller_call){.api = CONTROLLER_ASSIGN_DIRS,
+                                               .request.assign_dirs = &request,
+                                               .response.assign_dirs = &response});
+    control_commit(f);
+    assert_int_equal(response.error_code, ERR_NONE);
+    return (enum err)response.directories[0].topics[0].partitions[0].error_code;
+}
+
+/* Node 3 leads alone; node 2, eligible, was killed and has registered again. */
+static void one_leads_and_one_is_back(struct control_rig *f)
+{
+    control_cluster(f, 3);
+    assert_int_equal(control_create(f, "t", 1, 3), ERR_NONE);
+    assert_int_equal(
+        control_increment(f, IMAGE_RESOURCE_TOPIC, "t", "min.insync.replicas", 0, STR("2")),
+        ERR_NONE);
+    control_fence(f, 1);
+    control_fence(f, 2);
+    control_pass_ms(f, CONTROL_SESSION_MS / 2);
+    control_beat(f, 3);
+    control_pass_ms(f, CONTROL_SESSION_MS / 2 + 1000);
+    f->previous_epoch = control_epoch_of(f, 2);
+    control_join(f, 2, 22);
+    assert_int_equal(control_part(f, "t", 0)->leader, 3);
+    assert_true(image_ids_contain(image_elr(control_part(f, "t", 0)), 2));
+}
+
+/* Swarm-groups, seed 2000184: the leader was dead, its lease held still, and the one that had all
+ * did not insist on leading, for the torn end of its log. */
+static void nobody_steps_back_for_a_leader_that_may_be_dead(void **state)
+{
+    struct control_rig *f = *state;
+
+    one_leads_and_one_is_back(f);
+    assert_int_equal(gives_up(f, 2), ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);
+    assert_true(image_ids_contain(image_elr(control_part(f, "t", 0)), 2));
+    control_pass_ms(f, CONTROL_SESSION_MS);
+    control_commit(f);
+    assert_int_equal(control_part(f, "t", 0)->leader, IMAGE_NO_LEADER);
+    control_beat(f, 2);
+    assert_int_equal(control_part(f, "t", 0)->leader, 2);
+    assert_int_equal(control_part(f, "t", 0)->recovery, IMAGE_RECOVERED);
+}
+
+static void the_eligible_step_back_for_a_leader_that_lives(void **state)
+{
+    struct control_rig *f = *state;
+
+    one_leads_and_one_is_back(f);
+    control_beat(f, 3);
+    assert_int_equal(gives_up(f, 2), ERR_NONE);
+    assert_int_equal(control_part(f, "t", 0)->elr_count, 0);
+    assert_int_equal(control_part(f, "t", 0)->leader, 3);
+}
+
+static void a_lease_that_a_new_controller_grants_is_no_sign_of_life(void **state)
+{
+    struct control_rig *f = *state;
+
+    one_leads_and_one_is_back(f);
+    control_beat(f, 3);
+    control_lose(f);
+    control_lead(f, 2);
+    control_commit(f);
+    assert_int_equal(gives_up(f, 2), ERR_ELIGIBLE_LEADERS_NOT_AVAILABLE);
+    control_beat(f, 3);
+    assert_int_equal(gives_up(f, 2), ERR_NONE);
+    assert_int_equal(control_part(f, "t", 0)->elr_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +302,9 @@ int main(void)
         CONTROL_TEST(the_last_leader_leads_when_nobody_is_eligible),
         CONTROL_TEST(min_isr_lowered_ends_eligibility_and_raised_moves_the_partition_epoch),
         CONTROL_TEST(a_broker_that_knows_no_eligible_replicas_is_refused),
+        CONTROL_TEST(nobody_steps_back_for_a_leader_that_may_be_dead),
+        CONTROL_TEST(the_eligible_step_back_for_a_leader_that_lives),
+        CONTROL_TEST(a_lease_that_a_new_controller_grants_is_no_sign_of_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

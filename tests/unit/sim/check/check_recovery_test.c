@@ -93,6 +93,41 @@ static void a_reset_excuses_no_other_crash(void **state)
                 "2 log.opened 7 0 20 20 20 20 0 0\n");
 }
 
+/* A disk that was emptied, and then set back to what it was before, has what it had then (DF19): no
+ * more than that, once, and only if it was set back. */
+static void a_disk_that_is_set_back_has_what_it_once_had(void **state)
+{
+    static const struct {
+        bool set_back;
+        const char *had;
+        const char *opened;
+        const char *id;
+    } rows[] = {
+        {true, "2 replica.hw 7 0 0 10 1 1\n", "2 log.opened 7 0 0 10 0 10 0 0\n", NULL},
+        {false, "2 replica.hw 7 0 0 10 1 1\n", "2 log.opened 7 0 0 10 0 10 0 0\n", "R47"},
+        {true, "", "2 log.opened 7 0 0 10 0 10 0 0\n", "R47"},
+        {true, "2 replica.hw 7 0 0 10 1 1\n2 log.start 7 0 0 6\n",
+         "2 log.opened 7 0 6 10 0 10 0 0\n", NULL},
+        {true, "2 replica.hw 7 0 0 10 1 1\n2 log.start 7 0 0 6\n",
+         "2 log.opened 7 0 7 10 0 10 0 0\n", "R49"},
+    };
+    char emptied[200], fault[80];
+
+    (void)state;
+    (void)snprintf(emptied, sizeof emptied,
+                   "0 sim.down 2 1 0\n0 sim.fault %d 1 1 2 0 | wipe of\n0 sim.up 2 2\n"
+                   "2 log.opened 7 0 0 0 0 0 0 0\n0 sim.down 2 1 0\n",
+                   SIM_FAULT_WIPE);
+    (void)snprintf(fault, sizeof fault, "0 sim.fault %d 1 1 2 0 | rollback of\n", SIM_FAULT_REVERT);
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
+        CHECK_STORY(rows[i].id, setup, rows[i].had, emptied, rows[i].set_back ? fault : "",
+                    "0 sim.up 2 3\n", rows[i].opened);
+    }
+    CHECK_STORY("R47", setup, rows[0].had, emptied, fault,
+                "0 sim.up 2 3\n2 log.opened 7 0 0 0 0 0 0 0\n0 sim.down 2 1 0\n0 sim.up 2 4\n",
+                rows[0].opened);
+}
+
 /* The same for an error that was asked for in an earlier life of the node. */
 static void a_directory_that_went_offline_has_had_a_failed_request(void **state)
 {
@@ -207,6 +242,7 @@ int main(void)
         cmocka_unit_test(a_reset_that_a_crash_cuts_short_ends_before_it_or_where_it_was_to),
         cmocka_unit_test(what_an_answer_says_is_deleted_is_so_on_every_replica_in_sync),
         cmocka_unit_test(a_reset_excuses_no_other_crash),
+        cmocka_unit_test(a_disk_that_is_set_back_has_what_it_once_had),
         cmocka_unit_test(a_checkpoint_may_hold_an_older_and_higher_watermark),
         cmocka_unit_test(a_directory_that_went_offline_has_had_a_failed_request),
         cmocka_unit_test(a_failed_write_takes_nothing_that_had_completed),
