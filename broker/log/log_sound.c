@@ -3,7 +3,8 @@
  * the page cache that was looked at (architecture.md 6; storage.md 21.12).
  *
  * A run is forgotten when its bytes were read again without being looked at (what the device has
- * may be something else by now), when damage is found in its segment, and when the log is cut. */
+ * may be something else by now), when damage is found in its segment, when a compaction put another
+ * file in the place of its own, and when the log is cut. */
 #include "broker/log/log_private.h"
 
 #include <string.h>

@@ -172,6 +172,7 @@ static void swap_apply(struct log_flow *o)
     segment->aborted = swap->aborted;
     segment->index_bad = false;
     log_lookup_forget(log, segment);
+    log_sound_forget(log, segment); /* it was of the old file */
     segment->hint_offset = -1;
     /* Entries of the transaction index are gone with what they were for; not so from the cache. */
     if (log->dir->cache != NULL) log_cache_cut_below(log->dir->cache, &log->cached, swap->end);
