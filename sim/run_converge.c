@@ -384,6 +384,22 @@ static bool has_offline(const struct run *run, uint32_t index)
     return false;
 }
 
+/* A level was raised while it was away with an old build, which the cluster takes no more: whoever
+ * runs it has installed the new one by now. */
+static void update_build(struct run *run, uint32_t index)
+{
+    const struct image *image = cluster_image(run->cluster);
+    int64_t known = run->cluster->nodes[index].config.feature_metadata_version_max;
+    struct errmsg error = {.text = ""};
+    char settings[80];
+
+    if (image == NULL || known >= image_feature_level(image, STR("metadata.version"))) return;
+    (void)snprintf(settings, sizeof settings, "gregor.feature.metadata.version.max=%d",
+                   CONFIG_METADATA_VERSION);
+    if (!cluster_reconfigure(run->cluster, index, settings, &error))
+        run_decide(run, RUN_ERROR, "", -1, "the newest build: %s", error.text);
+}
+
 /* Whoever runs it starts it again: one that has gone by itself (its disk had failed), too; and puts
  * back what tells whose its directories are, if that is what it has gone for. One that
  * an administrator has given up waits until it is out of the metadata: a broker that runs must not
@@ -395,6 +411,7 @@ static void start_core(struct run *run)
     for (uint32_t i = 0; i < run->cluster->count; i++) {
         if (!in_set(run->core & ~given_up, i) || run->sim->nodes[i]->up) continue;
         cluster_identity_mend(run->cluster, i);
+        update_build(run, i);
         sim_restart(run->sim->nodes[i]);
     }
 }
