@@ -17,14 +17,16 @@ void check_disk_cut(const struct check *check, struct check_replica_ghost *repli
 }
 
 /* A truncation is told when it is durable. What recovery finds behind it then was on its way from a
- * leader of a later epoch, or else it is what had been cut. */
-static void stays_cut(struct check *check, const struct check_replica_ghost *replica, int64_t end)
+ * leader of a later epoch, or else it is what had been cut. A log that is empty has nothing of it:
+ * a cut below the log start becomes a reset there. */
+static void stays_cut(struct check *check, const struct check_replica_ghost *replica, int64_t start,
+                      int64_t end)
 {
     struct check_at at = {replica->node, replica->part, replica->recovered_epoch, end};
 
     if (replica->cut_end < 0 || check->nodes[replica->node].disk_lied) return;
     check_count(check, CHECK_S17);
-    if (end > replica->cut_end && replica->recovered_epoch <= replica->cut_epoch)
+    if (end > start && end > replica->cut_end && replica->recovered_epoch <= replica->cut_epoch)
         CHECK_FAIL(check, S17, at,
                    "cut to %D and not appended to since, recovered to %D, still of epoch %d",
                    replica->cut_end, end, replica->recovered_epoch);
@@ -44,11 +46,12 @@ static void knows_last_epoch(struct check *check, const struct check_replica_gho
                    last, replica->recovered_epoch);
 }
 
-void check_disk_opened(struct check *check, struct check_replica_ghost *replica, int64_t end)
+void check_disk_opened(struct check *check, struct check_replica_ghost *replica, int64_t start,
+                       int64_t end)
 {
     if (replica->down_how != 0) check_count(check, CHECK_S12);
     if (replica->recovering) {
-        stays_cut(check, replica, end);
+        stays_cut(check, replica, start, end);
         if (!check->violated && end <= replica->log.end) knows_last_epoch(check, replica, end);
     }
     replica->recovering = false;

@@ -523,7 +523,8 @@ void check_snapshot_started(struct check *check, uint32_t node);
 void check_snapshot_log_start(struct check *check, uint32_t node, int64_t start);
 
 void check_disk_cut(const struct check *check, struct check_replica_ghost *replica, int64_t end);
-void check_disk_opened(struct check *check, struct check_replica_ghost *replica, int64_t end);
+void check_disk_opened(struct check *check, struct check_replica_ghost *replica, int64_t start,
+                       int64_t end);
 void check_disk_down(const struct check *check, struct check_replica_ghost *replica, bool orderly);
 void check_disk_clean(struct check *check, const struct check_replica_ghost *replica);
 /* False when S37 is broken. */

@@ -266,7 +266,7 @@ void check_recovery_opened(struct check *check, struct check_replica_ghost *repl
         check_controller_lost(check, replica);
     if (!check->violated) deleted_is_gone(check, replica, start);
     if (check->violated) return;
-    check_disk_opened(check, replica, end);
+    check_disk_opened(check, replica, start, end);
     if (!check->violated && check_field(event, 6) == 1) check_disk_clean(check, replica);
     if (check->violated) return;
     replica->opened_in = node->incarnation;
