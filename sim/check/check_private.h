@@ -393,7 +393,7 @@ struct check {
     int32_t newest_epoch;
     uint32_t newest_leader;
     int64_t newest_ns;
-    int64_t contested_ns; /* the last election that no leader made room for by leaving the set */
+    int64_t contested_ns; /* the last election that no leader made room for (check_raft.c) */
     int32_t left_epoch;   /* its leader had removed itself from the voters; -1 */
     int64_t newest_voters;
     struct check_sample samples[CHECK_SAMPLES];

@@ -248,6 +248,17 @@ static int64_t owed(const struct check *check, int32_t epoch)
     return end;
 }
 
+/* The leader before had removed itself from the voters, or it died while nothing was asked of it:
+ * somebody has to follow it, and nobody contests. */
+static bool made_room(const struct check *check)
+{
+    uint32_t before = check->newest_leader;
+
+    if (check->newest_epoch < 0) return false;
+    if (check->left_epoch == check->newest_epoch) return true;
+    return check->phase == 2 && !check->nodes[before].up && !check_in(check->core, before);
+}
+
 static void elected(struct check *check, uint32_t index, const struct trace_event *event)
 {
     struct check_raft *raft = &check->nodes[index].raft;
@@ -284,8 +295,7 @@ static void elected(struct check *check, uint32_t index, const struct trace_even
     raft->led_incarnation = check->nodes[index].incarnation;
     raft->led_over = false;
     if (epoch <= check->newest_epoch) return;
-    if (check->newest_epoch < 0 || check->left_epoch != check->newest_epoch)
-        check->contested_ns = check->now_ns;
+    if (!made_room(check)) check->contested_ns = check->now_ns;
     check->newest_epoch = epoch;
     check->newest_leader = index;
     check->newest_ns = check->now_ns;

@@ -55,23 +55,24 @@ static void each_oracle_of_check_liveness_fires_first_on_its_bad_history(void **
     check_story_prove("check_liveness.c", setup, cases, COUNT_OF(cases));
 }
 
-#define LATE_ELECTION                      \
-    "101 raft.state 3 5 1 -1 101\n"        \
+#define ELECTED_102                        \
     "102 log.appended 0 0 0 9 1 77 10\n"   \
     "102 log.appended 0 0 10 19 1 78 10\n" \
     "102 log.synced 0 0 20\n"              \
     "102 raft.state 0 2 2 -1 102\n"        \
     "102 raft.stored 2 -1 102\n"           \
     "102 raft.elected 2 20 1 1\n"          \
-    "102 raft.state 2 3 2 102 102\n"       \
-    "101 raft.state 5 4 2 102 -1\n"        \
-    "turn 102\n"                           \
-    "102 log.appended 0 0 20 20 2 79 1\n"  \
-    "102 log.synced 0 0 21\n"              \
-    "102 raft.hw 20 21 2 1\n"              \
-    "102 meta.applied 20 2 5\n"            \
-    "101 log.appended 0 0 20 20 2 79 1\n"  \
-    "101 raft.hw 20 21 2 0\n"              \
+    "102 raft.state 2 3 2 102 102\n"
+#define LEADS_102                         \
+    "turn 102\n"                          \
+    "102 log.appended 0 0 20 20 2 79 1\n" \
+    "102 log.synced 0 0 21\n"             \
+    "102 raft.hw 20 21 2 1\n"             \
+    "102 meta.applied 20 2 5\n"
+#define LATE_ELECTION                                                                     \
+    "101 raft.state 3 5 1 -1 101\n" ELECTED_102 "101 raft.state 5 4 2 102 -1\n" LEADS_102 \
+    "101 log.appended 0 0 20 20 2 79 1\n"                                                 \
+    "101 raft.hw 20 21 2 0\n"                                                             \
     "101 meta.applied 20 2 5\n"
 #define SET(set) "101 raft.voters -1 1 2 | voters=" set "\n"
 
@@ -81,6 +82,22 @@ static void a_leader_that_removes_itself_makes_room_for_another(void **state)
     struct check_case one = {
         "K34", VOTER HW_3 CALM "+119000\n" SET("102") LATE_ELECTION "+9000\nfinish\n",
         VOTER HW_3 CALM "+119000\n" SET("101,102") LATE_ELECTION "+9000\nfinish\n", false};
+
+    (void)state;
+    check_story_prove_one(&one, setup);
+}
+
+/* Swarm-storage, seed 173339302687024: it led from outside of the core, and its disk failed. */
+static void a_leader_outside_of_the_core_may_die(void **state)
+{
+    struct check_case one = {
+        "K34",
+        VOTER HW_3 "0 sim.phase 2 | 1,2,3,102\n+119000\n0 sim.down 101 1 0\n" ELECTED_102 LEADS_102
+                   "+9000\nfinish\n",
+        VOTER HW_3
+        "0 sim.phase 2 | 1,2,3,101,102\n+119000\n0 sim.down 101 1 0\n" ELECTED_102 LEADS_102
+        "+9000\nfinish\n",
+        false};
 
     (void)state;
     check_story_prove_one(&one, setup);
@@ -126,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_oracle_of_check_liveness_fires_first_on_its_bad_history),
         cmocka_unit_test(a_leader_that_removes_itself_makes_room_for_another),
+        cmocka_unit_test(a_leader_outside_of_the_core_may_die),
         cmocka_unit_test(nothing_is_asked_of_who_is_outside_of_the_core),
         cmocka_unit_test(a_coordinator_waits_until_who_is_silent_counts_no_longer),
     };
